@@ -1,0 +1,134 @@
+// Package batch turns the bytes of an input into batches that CloudWatch Logs takes: bytes -> lines -> events -> parts -> batches. It
+// is synchronous and pure: no I/O, no goroutine, no clock.
+package batch
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Event is one line, or one part of it, as it will stand in CloudWatch. It is filled by a Shaper, is valid until the Shaper's next call, and
+// is copied into a Batch by Add.
+type Event struct {
+	Time  int64 // milliseconds since 1970
+	Size  int   // bytes of the message in UTF-8, as the limits count them
+	Route int   // index of its stream in the Shaper's Streams
+
+	lead []byte // the message up to rest, escaped for the request body already
+	rest []byte // the middle of the message, not escaped yet
+	tail string // the end of the message, escaped already
+}
+
+// Block is a piece of one input's journal that was shaped into events. It is what is acknowledged: when none of its events is pending, nor one
+// of a block before it, the journal may forget the input up to End, and State is where to go on.
+type Block struct {
+	Input      int   // whose it is: an index of the caller's
+	Start, End int64 // offsets in the input
+	State      State // of the Shaper behind the block
+	Pending    int   // events not acknowledged yet
+}
+
+// Span says that Events of a batch's events came from Block.
+type Span struct {
+	Block  *Block
+	Events int
+}
+
+// Batch is the events of one stream that fit one PutLogEvents call, written as the request body wants them. It belongs to one goroutine
+// while it is filled; from Close on it is read only, until Release.
+type Batch struct {
+	Spans []Span // whose events these are, in order of Add
+
+	text   rope    // `{"timestamp":…,"message":"…"},` an event, in order of Add
+	index  []entry // the same events
+	bytes  int     // sum of message+EventOverhead
+	oldest int64
+	newest int64
+	mixed  bool // the times in order of Add decrease somewhere
+}
+
+// entry is where an event lies in the text, without the comma behind it.
+type entry struct {
+	time       int64
+	start, end place
+}
+
+// New returns an empty batch whose memory comes from pool.
+func New(pool *Pool) *Batch {
+	return &Batch{text: rope{pool: pool}}
+}
+
+// Add appends ev, of block (nil for an event that no block waits for), and reports true; or false, with nothing changed, where one of the limits of
+// PutLogEvents would be broken. An empty batch takes any event of 1 to MaxEventBytes.
+func (b *Batch) Add(ev *Event, block *Block) bool {
+	oldest, newest := ev.Time, ev.Time
+	if n := len(b.index); n > 0 {
+		oldest, newest = min(oldest, b.oldest), max(newest, b.newest)
+		if n == MaxBatchEvents || b.bytes+ev.Size+EventOverhead > MaxBatchBytes || newest-oldest > MaxBatchSpan.Milliseconds() {
+			return false
+		}
+		b.mixed = b.mixed || ev.Time < b.index[n-1].time
+	}
+	b.oldest, b.newest = oldest, newest
+	b.bytes += ev.Size + EventOverhead
+
+	c := b.text.room(len(`{"timestamp":,"message":"`) + 20)
+	start := b.text.end()
+	*c = append(*c, `{"timestamp":`...)
+	*c = strconv.AppendInt(*c, ev.Time, 10)
+	*c = append(*c, `,"message":"`...)
+	b.text.write(ev.lead)
+	b.text.writeEscaped(ev.rest)
+	c = b.text.room(len(ev.tail) + len(`"},`))
+	*c = append(*c, ev.tail...)
+	*c = append(*c, `"}`...)
+	b.index = append(b.index, entry{ev.Time, start, b.text.end()})
+	*c = append(*c, ',')
+
+	if block == nil {
+		return true
+	}
+	block.Pending++
+	if n := len(b.Spans); n > 0 && b.Spans[n-1].Block == block {
+		b.Spans[n-1].Events++
+	} else {
+		b.Spans = append(b.Spans, Span{block, 1})
+	}
+	return true
+}
+
+// Len is the number of events.
+func (b *Batch) Len() int { return len(b.index) }
+
+// Bytes is the size by the service's count: the sum of message+EventOverhead.
+func (b *Batch) Bytes() int { return b.bytes }
+
+// Held is the memory that the batch holds, in bytes.
+func (b *Batch) Held() int {
+	return len(b.text.chunks)*ChunkBytes + cap(b.index)*16
+}
+
+// Times returns the times of the oldest and the newest event, in milliseconds since 1970.
+func (b *Batch) Times() (oldest, newest int64) { return b.oldest, b.newest }
+
+// Close puts the events into the order of their times, those of one time in order of Add. Nothing is added after it, and several goroutines may read.
+func (b *Batch) Close() {
+	if b.mixed {
+		slices.SortStableFunc(b.index, func(x, y entry) int { return cmp.Compare(x.time, y.time) })
+	}
+}
+
+// Release gives the memory back to the pool and makes the batch empty, to be used again. Only the goroutine that owns the pool calls it, when
+// no Body of the batch is in use any more.
+func (b *Batch) Release() {
+	b.text.release()
+	clear(b.Spans)
+	*b = Batch{Spans: b.Spans[:0], text: b.text, index: b.index[:0]}
+}
+
+// RefusedAt reports whether CloudWatch would refuse some event of the batch for its time, were it put at now (milliseconds since 1970).
+func (b *Batch) RefusedAt(now int64, margin time.Duration) bool {
+	return len(b.index) > 0 && (Refused(b.oldest, now, margin) || Refused(b.newest, now, margin))
+}

@@ -1,0 +1,123 @@
+package batch
+
+import (
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// This file writes and reads JSON strings: once for text and parts inside an event, and (into the rope) once more for the event inside a request body.
+
+const hexDigits = "0123456789abcdef"
+
+// short is the letter of a control character's two-byte escape, or 0.
+var short = [0x20]byte{'\b': 'b', '\t': 't', '\n': 'n', '\f': 'f', '\r': 'r'}
+
+// appendEscape appends the escape of one byte that cannot stand in a JSON string as it is.
+func appendEscape(dst []byte, c byte) []byte {
+	switch {
+	case c >= 0x20: // '"' or '\\'
+		return append(dst, '\\', c)
+	case short[c] != 0:
+		return append(dst, '\\', short[c])
+	default:
+		return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+	}
+}
+
+// escapedLen is how many bytes c takes in a JSON string.
+func escapedLen(c byte) int {
+	switch {
+	case c == '"' || c == '\\':
+		return 2
+	case c >= 0x20:
+		return 1
+	case short[c] != 0:
+		return 2
+	default:
+		return 6
+	}
+}
+
+// appendQuoted appends as much of src as fits into limit bytes of JSON string content, and returns dst and how much of src that
+// was. It never cuts inside a UTF-8 sequence. src is valid UTF-8.
+func appendQuoted(dst, src []byte, limit int) ([]byte, int) {
+	n := 0
+	for n < len(src) {
+		start := n
+		for n < len(src) && src[n] >= 0x20 && src[n] != '"' && src[n] != '\\' {
+			n++
+		}
+		if n-start > limit {
+			n = start + limit
+			for n > start && !utf8.RuneStart(src[n]) {
+				n--
+			}
+			return append(dst, src[start:n]...), n
+		}
+		dst = append(dst, src[start:n]...)
+		limit -= n - start
+		if n == len(src) {
+			break
+		}
+		size := escapedLen(src[n])
+		if size > limit {
+			// A cut right here is at a rune's start: what follows is ASCII.
+			return dst, n
+		}
+		dst = appendEscape(dst, src[n])
+		limit -= size
+		n++
+	}
+	return dst, n
+}
+
+// appendRepaired appends src with each byte that is not part of valid UTF-8 replaced by U+FFFD, as the SDK's encoder and
+// encoding/json would: one for each byte, not one for a run.
+func appendRepaired(dst, src []byte) []byte {
+	for len(src) > 0 {
+		n := 0
+		for n < len(src) {
+			if src[n] < utf8.RuneSelf {
+				n++
+				continue
+			}
+			r, size := utf8.DecodeRune(src[n:])
+			if r == utf8.RuneError && size == 1 {
+				break
+			}
+			n += size
+		}
+		dst = append(dst, src[:n]...)
+		if n == len(src) {
+			break
+		}
+		dst = append(dst, "\uFFFD"...)
+		src = src[n+1:]
+	}
+	return dst
+}
+
+// quote returns s as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
+func quote(s string) []byte {
+	b, _ := appendQuoted([]byte{'"'}, appendRepaired(nil, []byte(s)), int(^uint(0)>>1))
+	return append(b, '"')
+}
+
+// unquote decodes the content of a JSON string (without its quotes).
+func unquote(content []byte) (string, bool) {
+	var s string
+	quoted := make([]byte, 0, len(content)+2)
+	quoted = append(append(append(quoted, '"'), content...), '"')
+	if json.Unmarshal(quoted, &s) != nil {
+		return "", false
+	}
+	return s, true
+}
+
+// stringValue decodes a raw JSON value that is a string; ok is false for anything else.
+func stringValue(raw []byte) (s string, ok bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", false
+	}
+	return unquote(raw[1 : len(raw)-1])
+}

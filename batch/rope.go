@@ -1,0 +1,166 @@
+package batch
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// A rope is a byte string in chunks of one size. Batches are written into ropes, so that the memory of all of them comes from
+// one pool, can be counted, is never copied to grow, and is used again.
+
+// ChunkBytes is the size of a chunk. It is what a stream with one waiting event costs in memory, and of the order of what a socket takes at once.
+const ChunkBytes = 64 << 10
+
+// Pool hands out chunks and takes them back. It belongs to one goroutine.
+type Pool struct {
+	free [][]byte
+	held int // bytes of chunks handed out
+}
+
+// Held is the number of bytes in chunks that are in use.
+func (p *Pool) Held() int { return p.held }
+
+// Trim gives memory that is not in use back to the garbage collector, down to keep bytes.
+func (p *Pool) Trim(keep int) {
+	for len(p.free)*ChunkBytes > keep {
+		p.free[len(p.free)-1] = nil
+		p.free = p.free[:len(p.free)-1]
+	}
+}
+
+func (p *Pool) get() []byte {
+	p.held += ChunkBytes
+	if n := len(p.free); n > 0 {
+		c := p.free[n-1]
+		p.free = p.free[:n-1]
+		return c[:0]
+	}
+	return make([]byte, 0, ChunkBytes)
+}
+
+func (p *Pool) put(chunks [][]byte) {
+	p.held -= ChunkBytes * len(chunks)
+	p.free = append(p.free, chunks...)
+}
+
+// place is a position in a rope: the chunk's index above, the offset in it in the low 17 bits (an offset may equal ChunkBytes). That
+// reaches 2 GiB; a batch of the largest message with each byte escaped to six is 6 MiB.
+type place uint32
+
+func placeAt(chunk, offset int) place { return place(chunk)<<17 | place(offset) }
+
+func (p place) chunk() int  { return int(p >> 17) }
+func (p place) offset() int { return int(p & (1<<17 - 1)) }
+
+type rope struct {
+	pool   *Pool
+	chunks [][]byte
+}
+
+func (r *rope) release() {
+	r.pool.put(r.chunks)
+	clear(r.chunks)
+	r.chunks = r.chunks[:0]
+}
+
+// end is the place behind the last byte.
+func (r *rope) end() place {
+	if len(r.chunks) == 0 {
+		return 0
+	}
+	last := len(r.chunks) - 1
+	return placeAt(last, len(r.chunks[last]))
+}
+
+// room returns the last chunk with at least n bytes free (n is small).
+func (r *rope) room(n int) *[]byte {
+	last := len(r.chunks) - 1
+	if last < 0 || ChunkBytes-len(r.chunks[last]) < n {
+		r.chunks = append(r.chunks, r.pool.get())
+		last++
+	}
+	return &r.chunks[last]
+}
+
+// write appends p as it is.
+func (r *rope) write(p []byte) {
+	for len(p) > 0 {
+		c := r.room(1)
+		n := copy((*c)[len(*c):ChunkBytes], p)
+		*c = (*c)[:len(*c)+n]
+		p = p[n:]
+	}
+}
+
+// escapeRoom is the free space an escaping step wants: eight bytes copied blindly and one escape of six behind them.
+const escapeRoom = 16
+
+// writeEscaped appends p as the content of a JSON string. p is valid UTF-8.
+func (r *rope) writeEscaped(p []byte) {
+	for len(p) > 0 {
+		c := r.room(escapeRoom)
+		used := len(*c)
+		wrote, took := escape((*c)[used:ChunkBytes], p)
+		*c = (*c)[:used+wrote]
+		p = p[took:]
+	}
+}
+
+// escape writes as much of src as fits into dst as JSON string content, eight bytes at a time between the bytes that need an escape.
+// It stops when src is done or fewer than escapeRoom bytes of dst are left, and returns what it wrote and took.
+func escape(dst, src []byte) (wrote, took int) {
+	d, s := 0, 0
+	for d+escapeRoom <= len(dst) && s+8 <= len(src) {
+		w := binary.LittleEndian.Uint64(src[s:])
+		binary.LittleEndian.PutUint64(dst[d:], w)
+		m := special(w)
+		if m == 0 {
+			s += 8
+			d += 8
+			continue
+		}
+		n := bits.TrailingZeros64(m) >> 3
+		s += n
+		d += n
+		c := src[s]
+		s++
+		if c >= 0x20 {
+			dst[d] = '\\'
+			dst[d+1] = c
+			d += 2
+			continue
+		}
+		d = len(appendEscape(dst[:d], c))
+	}
+	if s+8 <= len(src) {
+		return d, s
+	}
+	for d+escapeRoom <= len(dst) && s < len(src) {
+		c := src[s]
+		s++
+		if c >= 0x20 && c != '"' && c != '\\' {
+			dst[d] = c
+			d++
+			continue
+		}
+		d = len(appendEscape(dst[:d], c))
+	}
+	return d, s
+}
+
+// between appends the byte slices of the rope from one place to another to pieces. They alias the rope.
+func (r *rope) between(pieces [][]byte, from, to place) [][]byte {
+	for c := from.chunk(); c <= to.chunk() && c < len(r.chunks); c++ {
+		lo, hi := 0, len(r.chunks[c])
+		if c == from.chunk() {
+			lo = from.offset()
+		}
+		if c == to.chunk() {
+			hi = to.offset()
+		}
+		if lo < hi {
+			pieces = append(pieces, r.chunks[c][lo:hi])
+		}
+	}
+	return pieces
+}
