@@ -1,0 +1,221 @@
+package batch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Reading back: from the message of a CloudWatch event to what it holds of the input. It undoes, byte for byte, what
+// building an event did: it takes the shipper member out of a line, or the line out of a text event, or a part's data
+// out of a part. It knows the forms only, and no state: joining parts and dropping repeats is for who reads a stream.
+
+// ErrForeign says that a message is not one that perstack-shipper wrote. Readers skip such events.
+var ErrForeign = errors.New("not an event of perstack-shipper")
+
+// Restored is what one CloudWatch message holds.
+type Restored struct {
+	// Record is "" for a line, else the kind of the shipper's own record: "open" or "seal".
+	Record string
+	// Input and Seq name the line: Seq counts the non-empty lines of an input from 1. A record has Seq 0.
+	Input string
+	Seq   int64
+	// Empty is the number of lines without any byte that came directly before this one.
+	Empty int64
+	// Part is 0 where Line is the whole line, else the number, from 1, of the part in Line. Last marks a line's last part.
+	Part int
+	Last bool
+
+	Text      bool     // the line is no JSON object, or not known to be one
+	Lossy     bool     // bytes of the line that were not UTF-8 are U+FFFD now
+	NoNewline bool     // the input ended after Line, without a newline
+	Source    string   // "stderr" where that is known
+	Added     []string // the names of the members that the line did not have itself
+	At        int64    // the line's own time in ms since 1970 where CloudWatch would have refused it, else 0
+
+	// Line is the original line, or what this part holds of it, without newline; of a record, the whole message.
+	// It may share memory with the message.
+	Line []byte
+	// Type, JobID and RunID are what the event says at its top level, added ids included; "" where it says nothing, or
+	// something that is no string. Of a member that is there twice, the last counts.
+	Type, JobID, RunID string
+	// ShipperMember is the shipper member's value as it stands in the message, whose memory it shares: a JSON object.
+	ShipperMember []byte
+}
+
+// Restore takes apart the message of a CloudWatch event. It reads no more than it needs, so a message that is ours by
+// its form is restored even where its line is not JSON any more. All its errors are ErrForeign.
+func Restore(message []byte) (Restored, error) {
+	s := unsplice{b: message}
+	s.space()
+	brace := s.i
+	if !s.take(`{"shipper":`) || s.peek() != '{' {
+		return Restored{}, foreign("it does not start with a shipper member")
+	}
+	var r Restored
+	value := s.i
+	if err := s.shipperMember(&r); err != nil {
+		return Restored{}, err
+	}
+	r.ShipperMember = message[value:s.i]
+
+	switch {
+	case r.Record != "":
+		r.Line = message
+		s.after(&r, "")
+	case r.Part > 0:
+		data, ok := s.after(&r, "data")
+		if !ok {
+			return Restored{}, foreign("a part without data")
+		}
+		r.Line = data
+	case r.Text:
+		line, ok := s.after(&r, "message")
+		if !ok {
+			return Restored{}, foreign("a text event without message")
+		}
+		r.Line = line
+	default:
+		if !s.added(&r) {
+			return Restored{}, foreign("the members that were added do not follow")
+		}
+		comma := s.peek() == ','
+		if comma {
+			s.i++
+		}
+		rest := message[s.i:]
+		// Without a comma the line was an object without members.
+		s.space()
+		if want := s.peek(); comma && want != '"' || !comma && want != '}' {
+			return Restored{}, foreign("the line does not go on after the shipper member")
+		}
+		if end := bytes.TrimRight(rest, jsonSpace); len(end) == 0 || end[len(end)-1] != '}' {
+			return Restored{}, foreign("the line does not end in a brace")
+		}
+		r.Line = make([]byte, 0, brace+1+len(rest))
+		r.Line = append(append(r.Line, message[:brace+1]...), rest...)
+		s.members(func(key, value []byte) bool {
+			// An id that was added is one that the line does not say, or not with a string.
+			if len(r.Added) == 0 || !slices.Contains(r.Added, string(key)) {
+				r.id(key, value)
+			}
+			return true
+		})
+	}
+	return r, nil
+}
+
+func foreign(why string) error { return fmt.Errorf("%w: %s", ErrForeign, why) }
+
+// id takes the ids of one top-level member; the last of a name counts.
+func (r *Restored) id(key, value []byte) {
+	if field := r.idField(string(key)); field != nil {
+		*field, _ = quotedText(value)
+	}
+}
+
+func (r *Restored) idField(name string) *string {
+	switch name {
+	case "type":
+		return &r.Type
+	case "jobId":
+		return &r.JobID
+	case "runId":
+		return &r.RunID
+	}
+	return nil
+}
+
+// shipperMember reads the shipper member's value, at whose brace it stands. Members that it does not know are what
+// `--field` put in.
+func (s *unsplice) shipperMember(r *Restored) error {
+	s.i++ // the brace
+	bad := ""
+	ok := s.members(func(key, value []byte) bool {
+		fits := true
+		switch string(key) {
+		case "record":
+			r.Record, fits = quotedText(value)
+		case "input":
+			r.Input, fits = quotedText(value)
+		case "seq":
+			r.Seq, fits = count(value, 1, math.MaxInt64)
+		case "empty":
+			r.Empty, fits = count(value, 0, math.MaxInt64)
+		case "part":
+			var part int64
+			part, fits = count(value, 1, math.MaxInt32)
+			r.Part = int(part)
+		case "last":
+			r.Last, fits = truth(value)
+		case "text":
+			r.Text, fits = truth(value)
+		case "source":
+			r.Source, fits = quotedText(value)
+		case "added":
+			r.Added, fits = quotedTexts(value)
+		case "lossy":
+			r.Lossy, fits = truth(value)
+		case "newline":
+			var newline bool
+			newline, fits = truth(value)
+			r.NoNewline = !newline
+		case "at":
+			// A line's own time can be anything: one that is no whole number is left out rather than the line.
+			r.At, _ = count(value, math.MinInt64, math.MaxInt64)
+		}
+		if !fits {
+			bad = string(key)
+		}
+		return fits
+	})
+	switch {
+	case bad != "":
+		return foreign("shipper." + bad + " has a form that is not ours")
+	case !ok:
+		return foreign("the shipper member is no JSON object")
+	case r.Record != "":
+		r.Seq = 0
+	case r.Input == "" || r.Seq == 0:
+		return foreign("the shipper member names no input and seq, and no record")
+	}
+	return nil
+}
+
+// added steps over the members that were put in behind the shipper member: one for each name in r.Added, in order,
+// each a string.
+func (s *unsplice) added(r *Restored) bool {
+	for _, name := range r.Added {
+		if !s.take(`,"`) || !s.take(name) || !s.take(`":`) || s.peek() != '"' {
+			return false
+		}
+		value, ok := s.value()
+		if !ok {
+			return false
+		}
+		r.id([]byte(name), value)
+	}
+	return true
+}
+
+// after reads the members behind the shipper member of a message that we wrote from end to end: the ids, and as a
+// result the string of the one that is named. It reports whether that was there and nothing came after the object.
+func (s *unsplice) after(r *Restored, name string) (text []byte, ok bool) {
+	s.space()
+	if s.peek() == ',' {
+		s.i++
+	}
+	found := false
+	whole := s.members(func(key, value []byte) bool {
+		if string(key) == name && value[0] == '"' {
+			text, found = unquoted(value), true
+			return true
+		}
+		r.id(key, value)
+		return true
+	})
+	s.space()
+	return text, found && whole && s.i == len(s.b)
+}

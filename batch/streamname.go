@@ -1,0 +1,34 @@
+package batch
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// StreamName makes a legal log stream name of what a template gave: ':' and '*', which CloudWatch refuses, become
+// '-'; bytes that are not UTF-8 become U+FFFD; what is over MaxStreamNameBytes is cut off, never inside a character;
+// and an empty name becomes "-". It is idempotent. Two names can become one, so readers filter on the ids in the events.
+func StreamName(name string) string {
+	if name == "" {
+		return "-"
+	}
+	if !utf8.ValidString(name) {
+		name = strings.ToValidUTF8(name, "\uFFFD")
+	}
+	if strings.ContainsAny(name, ":*") {
+		name = strings.Map(func(r rune) rune {
+			if r == ':' || r == '*' {
+				return '-'
+			}
+			return r
+		}, name)
+	}
+	if len(name) <= MaxStreamNameBytes {
+		return name
+	}
+	cut := MaxStreamNameBytes
+	for !utf8.RuneStart(name[cut]) {
+		cut--
+	}
+	return name[:cut]
+}
