@@ -1,0 +1,317 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// This file says what each option's value may be, and what to do about one that cannot be.
+
+const (
+	// MinMemory is the least that MemoryMax may be: a few bodies of 1 MiB and the blocks that they are made of.
+	MinMemory Size = 8 << 20
+	// MinJournal is the least that JournalMax may be.
+	MinJournal Size = 1 << 20
+	// MaxFieldBytes bounds Events.Fields as they stand in each event, in JSON.
+	MaxFieldBytes = 8 << 10
+	// maxIDBytes bounds JobID and RunID, which are added to events.
+	maxIDBytes = 1 << 10
+	// maxNameBytes is the longest name of a log group or stream.
+	// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html
+	maxNameBytes = 512
+)
+
+// RetentionDays are the retentions that PutRetentionPolicy takes.
+// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+var RetentionDays = []int{
+	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+}
+
+// StreamFields are the names that may stand in braces in a log stream's template.
+var StreamFields = []string{"jobId", "runId", "expertKey", "hostname"}
+
+// FailOnKinds are the ends of a job that --fail-on can turn into exit code 1.
+var FailOnKinds = []string{"error", "max-steps", "delegate-error"}
+
+// reservedFields are the members that an event's shipper member has of its own.
+var reservedFields = []string{
+	"input", "seq", "empty", "part", "last", "text", "source", "added", "lossy", "newline", "at", "record",
+}
+
+var (
+	groupName = regexp.MustCompile(`^[._/#A-Za-z0-9-]{1,512}$`)
+	fieldKey  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+	tagText   = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+)
+
+// first returns the first error of checks, in their order.
+func first(checks ...error) error {
+	for _, err := range checks {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Ship) check() error {
+	if len(s.Rest) > 0 {
+		return unexpected(s.Rest[0])
+	}
+	return first(
+		s.checkInput(),
+		s.Target.check(), s.Events.check(), s.Delivery.check(), s.Creation.check(), s.Journal.check(), s.Log.check(),
+	)
+}
+
+func (s *Ship) checkInput() error {
+	if slices.Contains(s.Inputs, "") {
+		return Usage("--input", "is empty: name a file, FIFO or directory")
+	}
+	if len(s.Inputs) == 0 && s.InputWait {
+		return Usage("--input-wait", "has no effect without --input: leave it out or name an input")
+	}
+	if len(s.Inputs) == 0 && s.UntilIdle != 0 {
+		return Usage("--until-idle", "has no effect without --input: stdin ends by itself")
+	}
+	if len(s.Inputs) > 0 && s.Tee {
+		return Usage("--tee", "copies stdin, which --input replaces: leave one of them out")
+	}
+	if s.UntilIdle != 0 {
+		return between("--until-idle", s.UntilIdle, 10*time.Millisecond, 30*24*time.Hour)
+	}
+	return nil
+}
+
+func (e *Exec) check() error {
+	// kong leaves the -- in place before arguments that it passes through.
+	if len(e.Command) > 0 && e.Command[0] == "--" {
+		e.Command = e.Command[1:]
+	}
+	if len(e.Command) == 0 || e.Command[0] == "" {
+		return Usage("", "exec has no command: put it after --, as in %s exec --log-group /perstack/prod -- perstack run …", Program)
+	}
+	for i, kind := range e.FailOn {
+		if !slices.Contains(FailOnKinds, kind) {
+			return Usage("--fail-on", "does not know %q: use %s, with commas between them", kind, strings.Join(FailOnKinds, ", "))
+		}
+		if slices.Contains(e.FailOn[:i], kind) {
+			return Usage("--fail-on", "names %s twice: leave one of them out", kind)
+		}
+	}
+	return first(
+		e.Target.check(), e.Events.check(), e.Delivery.check(), e.Creation.check(), e.Journal.check(), e.Log.check(),
+	)
+}
+
+func (r *Resume) check() error { return first(r.Delivery.check(), r.Journal.check(), r.Log.check()) }
+
+func (l *Logs) check() error {
+	if l.Job == "" {
+		return Usage("--job", "is required: give the jobId of the run to print")
+	}
+	return first(l.Target.check(), checkStream(l.LogStream), l.Log.check())
+}
+
+func (l *Local) check() error {
+	if _, port, err := net.SplitHostPort(l.Listen); err != nil || port == "" {
+		return Usage("--listen", "%q is no address and port: write it like 127.0.0.1:4586", l.Listen)
+	} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return Usage("--listen", "%q is no port: use a number up to 65535, or 0 for a free one", port)
+	}
+	return nil
+}
+
+func (*Version) check() error { return nil }
+
+func (t *Target) check() error {
+	switch {
+	case t.LogGroup == "":
+		return Usage("--log-group", "is required: name the log group, as in --log-group /perstack/prod")
+	case !groupName.MatchString(t.LogGroup):
+		return Usage("--log-group", "%q is no name of a log group: use 1 to 512 of A-Z a-z 0-9 . - _ / #", t.LogGroup)
+	case strings.HasPrefix(t.LogGroup, "aws/"):
+		return Usage("--log-group", "%q begins with aws/, which AWS keeps for itself: use another name", t.LogGroup)
+	}
+	return t.AWS.check()
+}
+
+func (a *AWS) check() error {
+	if a.EndpointURL == "" {
+		return nil
+	}
+	endpoint, err := url.Parse(a.EndpointURL)
+	if err != nil || endpoint.Host == "" || endpoint.Scheme != "http" && endpoint.Scheme != "https" {
+		return Usage("--endpoint-url", "%q is no http or https URL: write it like http://127.0.0.1:4586", a.EndpointURL)
+	}
+	return nil
+}
+
+func (e *Events) check() error {
+	return first(
+		checkStream(e.LogStream), checkID("--job-id", e.JobID), checkID("--run-id", e.RunID), checkFields(e.Fields),
+	)
+}
+
+// checkStream reads the template of a log stream's name.
+func checkStream(template string) error {
+	if template == "" {
+		return Usage("--log-stream", "is empty: use {jobId}, or a name")
+	}
+	if !utf8.ValidString(template) || len(template) > maxNameBytes {
+		return Usage("--log-stream", "is no UTF-8 text of at most %d bytes: use a shorter one", maxNameBytes)
+	}
+	for rest := template; ; {
+		_, after, found := strings.Cut(rest, "{")
+		if !found {
+			return nil
+		}
+		field, after, closed := strings.Cut(after, "}")
+		if !closed {
+			return Usage("--log-stream", "%q has a { without its }: close it", template)
+		}
+		if !slices.Contains(StreamFields, field) {
+			return Usage("--log-stream", "does not know {%s}: use {%s}", field, strings.Join(StreamFields, "}, {"))
+		}
+		rest = after
+	}
+}
+
+func checkID(option, id string) error {
+	if !utf8.ValidString(id) || len(id) > maxIDBytes {
+		return Usage(option, "is no UTF-8 text of at most %d bytes: use a shorter one", maxIDBytes)
+	}
+	return nil
+}
+
+func checkFields(fields Pairs) error {
+	size := 0
+	for _, field := range fields {
+		if !fieldKey.MatchString(field.Key) {
+			return Usage("--field", "%q is no key: use letters, digits, _ . and -, and begin with a letter or _", field.Key)
+		}
+		if slices.Contains(reservedFields, field.Key) {
+			return Usage("--field", "%q is a name that the shipper uses itself: use another", field.Key)
+		}
+		if !utf8.ValidString(field.Value) {
+			return Usage("--field", "%s has a value that is no UTF-8: use text", field.Key)
+		}
+		value, err := json.Marshal(field.Value)
+		if err != nil {
+			return Usage("--field", "%s: %v: use text", field.Key, err)
+		}
+		size += len(`,"":`) + len(field.Key) + len(value)
+	}
+	if size > MaxFieldBytes {
+		return Usage("--field", "adds %d bytes to every event: use fewer or shorter fields, %d bytes in all", size, MaxFieldBytes)
+	}
+	return nil
+}
+
+func (d *Delivery) check() error {
+	if d.MemoryMax < MinMemory {
+		return Usage("--memory-max", "%s is too small to work with: use at least %s", d.MemoryMax, MinMemory)
+	}
+	return first(
+		between("--flush-interval", d.FlushInterval, 10*time.Millisecond, time.Hour),
+		between("--drain-timeout", d.DrainTimeout, time.Second, time.Hour),
+		between("--give-up-after", d.GiveUpAfter, time.Second, 30*24*time.Hour),
+	)
+}
+
+// between checks a duration's bounds, which are allowed themselves.
+func between(option string, value, least, most time.Duration) error {
+	if value < least || value > most {
+		return Usage(option, "%s is out of bounds: use %s to %s", value, short(least), short(most))
+	}
+	return nil
+}
+
+// short writes a duration as a person would: 1h and not 1h0m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+func (c *Creation) check() error {
+	if c.RetentionDays != 0 && !slices.Contains(RetentionDays, c.RetentionDays) {
+		return Usage("--retention-days", "%d is none that CloudWatch knows: use one of %s",
+			c.RetentionDays, strings.Trim(fmt.Sprint(RetentionDays), "[]"))
+	}
+	if c.KMSKeyID != "" && (!strings.HasPrefix(c.KMSKeyID, "arn:") || len(c.KMSKeyID) > 256) {
+		return Usage("--kms-key-id", "%q is no key's ARN: write it like arn:aws:kms:REGION:ACCOUNT:key/ID", c.KMSKeyID)
+	}
+	if err := checkTags(c.Tags); err != nil {
+		return err
+	}
+	if c.Create {
+		return nil
+	}
+	const forbidden = "is for a group created here, and --no-create forbids that: leave one of them out"
+	switch {
+	case c.RetentionDays != 0:
+		return Usage("--retention-days", forbidden)
+	case c.KMSKeyID != "":
+		return Usage("--kms-key-id", forbidden)
+	case len(c.Tags) > 0:
+		return Usage("--tag", forbidden)
+	}
+	return nil
+}
+
+// checkTags keeps the rules of https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_TagResource.html.
+func checkTags(tags Pairs) error {
+	if len(tags) > 50 {
+		return Usage("--tag", "is given %d times: AWS takes 50 tags at most", len(tags))
+	}
+	for _, tag := range tags {
+		switch {
+		case strings.HasPrefix(tag.Key, "aws:"):
+			return Usage("--tag", "%q begins with aws:, which AWS keeps for itself: use another key", tag.Key)
+		case !tagText.MatchString(tag.Key) || !tagText.MatchString(tag.Value):
+			return Usage("--tag", "%q has a character that AWS refuses: use letters, digits, spaces and _ . : / = + - @", tag.Key+"="+tag.Value)
+		case utf8.RuneCountInString(tag.Key) > 128 || utf8.RuneCountInString(tag.Value) > 256:
+			return Usage("--tag", "%q is too long: use 128 characters at most for the key and 256 for the value", tag.Key)
+		}
+	}
+	return nil
+}
+
+func (j *Journal) check() error {
+	if j.JournalMax < MinJournal {
+		return Usage("--journal-max", "%s is too small to work with: use at least %s", j.JournalMax, MinJournal)
+	}
+	if j.JournalSync != 0 {
+		return between("--journal-sync", j.JournalSync, time.Millisecond, time.Hour)
+	}
+	return nil
+}
+
+func (l *Log) check() error {
+	return first(
+		oneOf("--log-level", l.LogLevel, "debug", "info", "warn", "error"),
+		oneOf("--log-format", l.LogFormat, "auto", "console", "json"),
+	)
+}
+
+func oneOf(option, value string, known ...string) error {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	last := len(known) - 1
+	return Usage(option, "does not know %q: use %s or %s", value, strings.Join(known[:last], ", "), known[last])
+}

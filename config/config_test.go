@@ -1,0 +1,360 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// group is what every command line about something else needs.
+const group = "--log-group=/perstack/prod"
+
+func parse[C Command](t *testing.T, environ []string, args ...string) C {
+	t.Helper()
+	command, err := Parse(args, environ)
+	if err != nil {
+		t.Fatalf("%q: %v", args, err)
+	}
+	got, ok := command.(C)
+	if !ok {
+		t.Fatalf("%q is %T", args, command)
+	}
+	return got
+}
+
+func TestDefaults(t *testing.T) {
+	want := &Ship{
+		Target:   Target{LogGroup: "/perstack/prod"},
+		Events:   Events{LogStream: "{jobId}"},
+		Delivery: Delivery{FlushInterval: time.Second, DrainTimeout: 25 * time.Second, GiveUpAfter: 10 * time.Minute, MemoryMax: 32 << 20},
+		Creation: Creation{Create: true},
+		Journal:  Journal{JournalMax: 4 << 30},
+		Log:      Log{LogLevel: "info", LogFormat: "auto"},
+	}
+	for _, args := range [][]string{{group}, {"ship", group}, {"--log-group", "/perstack/prod"}} {
+		if got := parse[*Ship](t, nil, args...); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q:\n got %+v\nwant %+v", args, got, want)
+		}
+	}
+	if got := parse[*Local](t, nil, "local"); got.Listen != "127.0.0.1:4586" {
+		t.Errorf("local listens on %s", got.Listen)
+	}
+}
+
+// TestEveryOption sets each flag of ship to something that is not its default, once by flag and once by variable.
+func TestEveryOption(t *testing.T) {
+	set := map[string][]string{
+		"input": {"/events", "/more"}, "input-wait": {"true"}, "until-idle": {"1m"},
+		"log-group": {"g"}, "region": {"eu-west-1"}, "endpoint-url": {"https://localhost:1"}, "profile": {"p"},
+		"log-stream": {"{jobId}/{runId}"}, "job-id": {"job: 日本"}, "run-id": {"r"}, "field": {"env=prod", "k.x=a,b=c"},
+		"flush-interval": {"10ms"}, "drain-timeout": {"1h"}, "give-up-after": {"720h"}, "memory-max": {"8MiB"},
+		"create": {"true"}, "retention-days": {"14"}, "kms-key-id": {"arn:aws:kms:eu-west-1:1:key/2"}, "tag": {"team=a b", "x="},
+		"journal-dir": {"/j"}, "journal-max": {"1.5GB"}, "journal-sync": {"1s"},
+		"log-level": {"debug"}, "log-format": {"json"},
+	}
+	want := &Ship{
+		Inputs: List{"/events", "/more"}, InputWait: true, UntilIdle: time.Minute,
+		Target:   Target{"g", AWS{"eu-west-1", "https://localhost:1", "p"}},
+		Events:   Events{"{jobId}/{runId}", "job: 日本", "r", Pairs{{"env", "prod"}, {"k.x", "a,b=c"}}},
+		Delivery: Delivery{10 * time.Millisecond, time.Hour, 30 * 24 * time.Hour, 8 << 20},
+		Creation: Creation{true, 14, "arn:aws:kms:eu-west-1:1:key/2", Pairs{{"team", "a b"}, {"x", ""}}},
+		Journal:  Journal{"/j", 1.5e9, time.Second},
+		Log:      Log{"debug", "json"},
+	}
+	var args, environ []string
+	for name, values := range set {
+		escaped := make([]string, len(values))
+		for i, value := range values {
+			args = append(args, "--"+name+"="+value)
+			escaped[i] = strings.ReplaceAll(value, ",", `\,`)
+		}
+		environ = append(environ, EnvName(name)+"="+strings.Join(escaped, ","))
+	}
+	if got := parse[*Ship](t, nil, args...); !reflect.DeepEqual(got, want) {
+		t.Errorf("by flags:\n got %+v\nwant %+v", got, want)
+	}
+	if got := parse[*Ship](t, environ); !reflect.DeepEqual(got, want) {
+		t.Errorf("by variables:\n got %+v\nwant %+v", got, want)
+	}
+	if got := parse[*Ship](t, []string{EnvName("log-group") + "=g", EnvName("tee") + "=1"}); !got.Tee {
+		t.Error("PERSTACK_SHIPPER_TEE=1 does not tee")
+	}
+}
+
+func TestFlagWinsOverVariable(t *testing.T) {
+	environ := []string{
+		"PERSTACK_SHIPPER_LOG_GROUP=from-env", "PERSTACK_SHIPPER_FIELD=a=1", "PERSTACK_SHIPPER_REGION=",
+		"PERSTACK_SHIPPER_MEMORY_MAX=junk", "PERSTACK_SHIPPER_LISTEN=junk", "PERSTACK_SHIPPER_PORT=tcp://10.0.0.1:80",
+	}
+	got := parse[*Ship](t, environ, "--field=b=2", "--memory-max=64MiB")
+	if got.LogGroup != "from-env" || got.Region != "" || got.MemoryMax != 64<<20 {
+		t.Errorf("%+v", got)
+	}
+	if want := (Pairs{{"b", "2"}}); !reflect.DeepEqual(got.Fields, want) {
+		t.Errorf("fields %v, want %v", got.Fields, want)
+	}
+}
+
+func TestCreate(t *testing.T) {
+	if got := parse[*Ship](t, nil, group, "--no-create"); got.Create {
+		t.Error("--no-create creates")
+	}
+	environ := []string{"PERSTACK_SHIPPER_CREATE=false"}
+	if got := parse[*Ship](t, environ, group); got.Create {
+		t.Error("PERSTACK_SHIPPER_CREATE=false creates")
+	}
+	if got := parse[*Ship](t, environ, group, "--create"); !got.Create {
+		t.Error("--create does not win over its variable")
+	}
+}
+
+func TestExec(t *testing.T) {
+	for _, tt := range []struct {
+		args, want []string
+	}{
+		{[]string{"--", "perstack", "run", "--model", "x,y"}, []string{"perstack", "run", "--model", "x,y"}},
+		{[]string{"--", "sh", "-c", "exit 3", "--", "--log-group"}, []string{"sh", "-c", "exit 3", "--", "--log-group"}},
+		{[]string{"perstack", "run", "--help"}, []string{"perstack", "run", "--help"}},
+		{[]string{"--", "-odd"}, []string{"-odd"}},
+	} {
+		got := parse[*Exec](t, nil, append([]string{"exec", group}, tt.args...)...)
+		if !reflect.DeepEqual(got.Command, tt.want) {
+			t.Errorf("exec %q runs %q, want %q", tt.args, got.Command, tt.want)
+		}
+	}
+	tee := func(args ...string) string {
+		got := parse[*Exec](t, nil, append(append([]string{"exec", group}, args...), "--", "true")...)
+		if got.Tee == nil {
+			return "unset"
+		}
+		return strconv.FormatBool(*got.Tee)
+	}
+	if got := []string{tee(), tee("--tee"), tee("--no-tee")}; !reflect.DeepEqual(got, []string{"unset", "true", "false"}) {
+		t.Errorf("tee unset, --tee, --no-tee: %v", got)
+	}
+	got := parse[*Exec](t, nil, "exec", group, "--fail-on", "error,max-steps", "--", "true")
+	if want := (Words{"error", "max-steps"}); !reflect.DeepEqual(got.FailOn, want) {
+		t.Errorf("--fail-on %v, want %v", got.FailOn, want)
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	long := strings.Repeat("x", 513)
+	for _, tt := range []struct {
+		args    string
+		environ string
+		want    string
+	}{
+		{"", "", `--log-group is required: name the log group, as in --log-group /perstack/prod`},
+		{"exec -- true", "", `--log-group is required: name the log group, as in --log-group /perstack/prod`},
+		{"logs --job=j", "", `--log-group is required: name the log group, as in --log-group /perstack/prod`},
+		{"logs " + group, "", `--job is required: give the jobId of the run to print`},
+		{"--log-group=a:b", "", `--log-group "a:b" is no name of a log group: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
+		{"--log-group=" + long, "", `--log-group "` + long + `" is no name of a log group: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
+		{"--log-group=aws/x", "", `--log-group "aws/x" begins with aws/, which AWS keeps for itself: use another name`},
+		{"", "PERSTACK_SHIPPER_LOG_GROUP=a*", `PERSTACK_SHIPPER_LOG_GROUP (--log-group) "a*" is no name of a log group: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
+		{group + " --log-stream={job}", "", `--log-stream does not know {job}: use {jobId}, {runId}, {expertKey}, {hostname}`},
+		{group + " --log-stream=a{jobId", "", `--log-stream "a{jobId" has a { without its }: close it`},
+		{group + " --log-stream=", "", `--log-stream is empty: use {jobId}, or a name`},
+		{group + " --log-stream=" + long, "", `--log-stream is no UTF-8 text of at most 512 bytes: use a shorter one`},
+		{"logs --job=j --log-stream={x} " + group, "", `--log-stream does not know {x}: use {jobId}, {runId}, {expertKey}, {hostname}`},
+		{group + " --job-id=\xff", "", `--job-id is no UTF-8 text of at most 1024 bytes: use a shorter one`},
+		{group + " --flush-interval=fast", "", `--flush-interval "fast" is no duration: write it like 500ms, 2s or 10m`},
+		{group + " --flush-interval=-1s", "", `--flush-interval "-1s" is no duration: write it like 500ms, 2s or 10m`},
+		{group, "PERSTACK_SHIPPER_FLUSH_INTERVAL=5", `PERSTACK_SHIPPER_FLUSH_INTERVAL (--flush-interval) "5" is no duration: write it like 500ms, 2s or 10m`},
+		{group + " --flush-interval=9ms", "", `--flush-interval 9ms is out of bounds: use 10ms to 1h`},
+		{group + " --drain-timeout=0", "", `--drain-timeout 0s is out of bounds: use 1s to 1h`},
+		{group + " --give-up-after=721h", "", `--give-up-after 721h0m0s is out of bounds: use 1s to 720h`},
+		{group + " --memory-max=lots", "", `--memory-max "lots" is no size: write it like 32MiB, 500MB or 65536`},
+		{group + " --memory-max=8191KiB", "", `--memory-max 8191KiB is too small to work with: use at least 8MiB`},
+		{group + " --journal-max=1000", "", `--journal-max 1000B is too small to work with: use at least 1MiB`},
+		{group + " --journal-sync=2h", "", `--journal-sync 2h0m0s is out of bounds: use 1ms to 1h`},
+		{group + " --retention-days=8", "", `--retention-days 8 is none that CloudWatch knows: use one of 1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653`},
+		{group + " --retention-days=week", "", `--retention-days "week" is no whole number: write it like 30`},
+		{group + " --kms-key-id=alias/x", "", `--kms-key-id "alias/x" is no key's ARN: write it like arn:aws:kms:REGION:ACCOUNT:key/ID`},
+		{group + " --tag=aws:x=1", "", `--tag "aws:x" begins with aws:, which AWS keeps for itself: use another key`},
+		{group + " --tag=x=a*", "", `--tag "x=a*" has a character that AWS refuses: use letters, digits, spaces and _ . : / = + - @`},
+		{group + " --no-create --retention-days=7", "", `--retention-days is for a group created here, and --no-create forbids that: leave one of them out`},
+		{group + " --no-create --tag=a=b", "", `--tag is for a group created here, and --no-create forbids that: leave one of them out`},
+		{group + " --field=env", "", `--field "env" is no pair: write it like --field env=prod`},
+		{group + " --field=a=1 --field=a=2", "", `--field gives "a" twice: leave one of them out`},
+		{group + " --field=1a=x", "", `--field "1a" is no key: use letters, digits, _ . and -, and begin with a letter or _`},
+		{group + " --field=a\"b=x", "", `--field "a\"b" is no key: use letters, digits, _ . and -, and begin with a letter or _`},
+		{group + " --field=seq=1", "", `--field "seq" is a name that the shipper uses itself: use another`},
+		{group, "PERSTACK_SHIPPER_FIELD=a=1,record=2", `PERSTACK_SHIPPER_FIELD (--field) "record" is a name that the shipper uses itself: use another`},
+		{group + " --field=a=\xff", "", `--field a has a value that is no UTF-8: use text`},
+		{group + " --field=a=" + strings.Repeat("x", 8186), "", `--field adds 8193 bytes to every event: use fewer or shorter fields, 8192 bytes in all`},
+		{group + " --endpoint-url=localhost:4586", "", `--endpoint-url "localhost:4586" is no http or https URL: write it like http://127.0.0.1:4586`},
+		{group + " --endpoint-url=http://", "", `--endpoint-url "http://" is no http or https URL: write it like http://127.0.0.1:4586`},
+		{group + " --log-level=loud", "", `--log-level does not know "loud": use debug, info, warn or error`},
+		{group + " --log-format=xml", "", `--log-format does not know "xml": use auto, console or json`},
+		{group + " --input-wait", "", `--input-wait has no effect without --input: leave it out or name an input`},
+		{group + " --until-idle=1m", "", `--until-idle has no effect without --input: stdin ends by itself`},
+		{group + " --tee --input=/x", "", `--tee copies stdin, which --input replaces: leave one of them out`},
+		{group + " --input=", "", `--input is empty: name a file, FIFO or directory`},
+		{group + " --log-grup=x", "", `unknown flag --log-grup, did you mean "--log-group"?; see perstack-shipper ship --help`},
+		{"exec --fail-onn=error -- x", "", `unknown flag --fail-onn, did you mean "--fail-on"?; see perstack-shipper exec --help`},
+		{group + " --create=maybe", "", `--create: bool value must be true, 1, yes, false, 0 or no but got "maybe"; see perstack-shipper ship --help`},
+		{group + " --region", "", `--region has no value: write it like --region=VALUE`},
+		{"--log-group --region x", "", `--log-group has no value: write it like --log-group=VALUE`},
+		{group + " --field", "", `--field has no value: write it like --field=VALUE`},
+		{"shp " + group, "", `unexpected argument "shp": the commands are ship, exec, resume, logs, local, version; to run a program: perstack-shipper exec [flags] -- shp`},
+		{group + " -- perstack run", "", `unexpected argument "perstack": the commands are ship, exec, resume, logs, local, version; to run a program: perstack-shipper exec [flags] -- perstack`},
+		{"exec " + group, "", `exec has no command: put it after --, as in perstack-shipper exec --log-group /perstack/prod -- perstack run …`},
+		{"exec " + group + " --", "", `exec has no command: put it after --, as in perstack-shipper exec --log-group /perstack/prod -- perstack run …`},
+		{"exec " + group + " --fail-on=crash -- x", "", `--fail-on does not know "crash": use error, max-steps, delegate-error, with commas between them`},
+		{"exec " + group + " --fail-on=error,error -- x", "", `--fail-on names error twice: leave one of them out`},
+		{"local --listen=4586", "", `--listen "4586" is no address and port: write it like 127.0.0.1:4586`},
+		{"local --listen=:70000", "", `--listen "70000" is no port: use a number up to 65535, or 0 for a free one`},
+		{"resume --memory-max=1MiB", "", `--memory-max 1MiB is too small to work with: use at least 8MiB`},
+	} {
+		var args, environ []string
+		if tt.args != "" {
+			args = strings.Split(tt.args, " ")
+		}
+		if tt.environ != "" {
+			environ = []string{tt.environ}
+		}
+		command, err := Parse(args, environ)
+		var usage *UsageError
+		if !errors.As(err, &usage) {
+			t.Errorf("%q %q: got %T, %v; want a usage error", tt.args, tt.environ, command, err)
+			continue
+		}
+		if got := usage.Error(); got != tt.want {
+			t.Errorf("%q %q:\n got %s\nwant %s", tt.args, tt.environ, got, tt.want)
+		}
+	}
+}
+
+// TestBounds takes values right at their limits, which TestUsageErrors refuses just beyond.
+func TestBounds(t *testing.T) {
+	for _, arg := range []string{
+		"--log-group=" + strings.Repeat("g", 512), "--log-group=/aws/lambda/x", "--log-stream=" + strings.Repeat("s", 512), "--log-stream=fixed",
+		"--log-stream={jobId}-{runId}-{expertKey}-{hostname}", "--field=a=" + strings.Repeat("x", 8185), "--field=a=", "--field=_a.b-c=\u2028",
+		"--job-id=" + strings.Repeat("j", 1024), "--flush-interval=10ms", "--flush-interval=1h", "--drain-timeout=1s", "--memory-max=8MiB",
+		"--journal-max=1MiB", "--journal-sync=0", "--endpoint-url=http://[::1]:4586/base",
+	} {
+		parse[*Ship](t, nil, group, arg)
+	}
+}
+
+// TestBytesOfPaths keeps what is not UTF-8: a path is bytes.
+func TestBytesOfPaths(t *testing.T) {
+	got := parse[*Ship](t, nil, group, "--journal-dir=/j\xff", "--input=/i\xfe")
+	if got.JournalDir != "/j\xff" || got.Inputs[0] != "/i\xfe" {
+		t.Errorf("%q %q", got.JournalDir, got.Inputs)
+	}
+	if got := parse[*Exec](t, nil, "exec", group, "--", "x\xff"); got.Command[0] != "x\xff" {
+		t.Errorf("%q", got.Command)
+	}
+}
+
+func TestUsageErrorIsOneLine(t *testing.T) {
+	_, err := Parse([]string{group, "--no\nsuch\r\nflag"}, nil)
+	if err == nil || strings.ContainsAny(err.Error(), "\r\n") {
+		t.Errorf("%q", err)
+	}
+}
+
+func TestHelpFitsAScreen(t *testing.T) {
+	for _, args := range [][]string{
+		{"--help"}, {"help"}, {"-h"}, {"ship", "--help"}, {"exec", "--help"}, {"help", "resume"}, {"logs", "--help"},
+		{"local", "--help"}, {"version", "--help"}, {"exec", "--help", "--", "x"},
+	} {
+		text := parse[*Help](t, []string{"PERSTACK_SHIPPER_HELP=1"}, args...).Text
+		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+		if len(lines) > 50 {
+			t.Errorf("%q: %d lines", args, len(lines))
+		}
+		for _, line := range lines {
+			if n := utf8.RuneCountInString(line); n > 80 {
+				t.Errorf("%q: %d columns: %s", args, n, line)
+			}
+		}
+		if !strings.HasPrefix(text, "Usage: ") {
+			t.Errorf("%q begins with %q", args, lines[0])
+		}
+	}
+	// A command after --help must not be mistaken for ours: it is the child that is asked.
+	if got := parse[*Exec](t, nil, "exec", group, "--", "x", "--help"); len(got.Command) != 2 {
+		t.Errorf("exec -- x --help runs %q", got.Command)
+	}
+}
+
+// TestHelpNamesEveryOption finds each flag in the help of its command, and each command in that of the program.
+func TestHelpNamesEveryOption(t *testing.T) {
+	overview := parse[*Help](t, nil, "--help").Text
+	commands := reflect.TypeFor[commandLine]()
+	for i := range commands.NumField() {
+		name := strings.ToLower(commands.Field(i).Name)
+		if !strings.Contains(overview, "\n  "+name+" ") {
+			t.Errorf("the help does not name %s", name)
+		}
+		text := parse[*Help](t, nil, name, "--help").Text
+		for _, field := range reflect.VisibleFields(commands.Field(i).Type) {
+			flag := field.Tag.Get("name")
+			if flag != "" && !strings.Contains(text, "--"+flag) && !strings.Contains(text, "--[no-]"+flag) {
+				t.Errorf("%s --help does not name --%s", name, flag)
+			}
+			if flag != "" && field.Tag.Get("help") == "" {
+				t.Errorf("--%s has no help", flag)
+			}
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	parse[*Version](t, nil, "version")
+	parse[*Version](t, nil, "--version")
+}
+
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]Size{
+		"0": 0, "65536": 65536, "1B": 1, "1KiB": 1024, "32MiB": 32 << 20, "4GiB": 4 << 30, "1.5MiB": 3 << 19,
+		"1KB": 1000, "500MB": 5e8, "2GB": 2e9, "8 MiB": 8 << 20,
+	} {
+		if got, ok := ParseSize(text); !ok || got != want {
+			t.Errorf("%q is %d, %t; want %d", text, got, ok, want)
+		}
+	}
+	for _, text := range []string{"", "MiB", "-1", "1e3", "1TiB", "1mib", "1.2.3", "0x10", "NaN", "Inf", "99999999999GiB", "1 2"} {
+		if got, ok := ParseSize(text); ok {
+			t.Errorf("%q is taken for %d", text, got)
+		}
+	}
+	for _, text := range []string{"0B", "1023B", "1KiB", "1536KiB", "8MiB", "4GiB"} {
+		size, _ := ParseSize(text)
+		if got := size.String(); got != text {
+			t.Errorf("%q is written %q", text, got)
+		}
+	}
+}
+
+func TestDefaultJournalDir(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	for _, tt := range []struct{ state, home, want string }{
+		{"/state", "/home/a", "/state/perstack-shipper"},
+		{"", "/home/a", "/home/a/.local/state/perstack-shipper"},
+		{"relative", "/home/a", "/home/a/.local/state/perstack-shipper"},
+		{"", "", filepath.Join(temporary, "perstack-shipper-"+strconv.Itoa(os.Getuid()))},
+		{"", "/", filepath.Join(temporary, "perstack-shipper-"+strconv.Itoa(os.Getuid()))},
+	} {
+		t.Setenv("XDG_STATE_HOME", tt.state)
+		t.Setenv("HOME", tt.home)
+		if got := DefaultJournalDir(); got != tt.want {
+			t.Errorf("XDG_STATE_HOME=%q HOME=%q: %s, want %s", tt.state, tt.home, got, tt.want)
+		}
+	}
+}

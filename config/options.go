@@ -1,0 +1,142 @@
+package config
+
+import "time"
+
+// This file declares the commands and, by groups that several share, their options. The tags are the declaration: kong
+// reads flag, default, help and group from them; help.go prints them; check.go says what a value may be.
+
+// Target is the log group to write to or read from.
+type Target struct {
+	LogGroup string `name:"log-group" placeholder:"NAME" group:"Target:" help:"Log group, such as /perstack/prod. Required."`
+	AWS
+}
+
+// AWS says where CloudWatch is and as whom to call it. An empty value leaves it to the SDK: AWS_REGION, AWS_PROFILE,
+// AWS_ENDPOINT_URL, the shared configuration files and the container's role.
+type AWS struct {
+	Region      string `name:"region" placeholder:"NAME" group:"Target:" help:"AWS Region. Default: as the AWS SDK finds it."`
+	EndpointURL string `name:"endpoint-url" placeholder:"URL" group:"Target:" help:"Endpoint other than the Region's own."`
+	Profile     string `name:"profile" placeholder:"NAME" group:"Target:" help:"Profile of the shared AWS configuration."`
+}
+
+// Events shapes the events that lines become.
+type Events struct {
+	// LogStream is the template of the log stream's name: text with {jobId}, {runId}, {expertKey} and {hostname} in it.
+	LogStream string `name:"log-stream" default:"{jobId}" group:"Events:" help:"Log stream; also {runId} {expertKey} {hostname}."`
+	// JobID is for lines without a jobId; empty: that of the latest event that had one.
+	JobID string `name:"job-id" placeholder:"ID" group:"Events:" help:"jobId of lines that have none."`
+	// RunID is for lines without a runId; empty: the input's single run, while it has known no other.
+	RunID string `name:"run-id" placeholder:"ID" group:"Events:" help:"runId of lines that have none."`
+	// Fields go into each event's shipper member, in this order; no key twice, MaxFieldBytes in all.
+	Fields Pairs `name:"field" placeholder:"KEY=VALUE" group:"Events:" help:"Put into each event. May be repeated."`
+}
+
+// Delivery says how eagerly and how patiently batches are put.
+type Delivery struct {
+	// FlushInterval bounds how old the oldest event of an open batch becomes, 10 ms to 1 h.
+	FlushInterval time.Duration `name:"flush-interval" default:"1s" group:"Delivery:" help:"Put an event at most this long after it came."`
+	// DrainTimeout is all the time from a signal to the exit, 1 s to 1 h.
+	DrainTimeout time.Duration `name:"drain-timeout" default:"25s" group:"Delivery:" help:"Time from SIGTERM to exit, for everything."`
+	// GiveUpAfter is how long after the end of input to go on without an ack, 1 s to 30 d.
+	GiveUpAfter time.Duration `name:"give-up-after" default:"10m" group:"Delivery:" help:"Exit so long after the end without an ack."`
+	// MemoryMax bounds the bytes held: blocks, open batches, bodies. At least MinMemory.
+	MemoryMax Size `name:"memory-max" default:"32MiB" group:"Delivery:" help:"All that is held in memory at once."`
+}
+
+// Creation says what to do where log group or log stream are missing.
+type Creation struct {
+	Create bool `name:"create" default:"true" negatable:"" group:"Creation:" help:"Create group and streams that are missing."`
+	// RetentionDays is one of RetentionDays, or 0 to set none.
+	RetentionDays int `name:"retention-days" placeholder:"DAYS" group:"Creation:" help:"Retention of a group created here."`
+	// KMSKeyID is the ARN of a key, or empty.
+	KMSKeyID string `name:"kms-key-id" placeholder:"ARN" group:"Creation:" help:"KMS key of a group created here."`
+	// Tags has no key twice.
+	Tags Pairs `name:"tag" placeholder:"KEY=VALUE" group:"Creation:" help:"Tag of a group created here. May be repeated."`
+}
+
+// Journal says where the input is kept until CloudWatch has it.
+type Journal struct {
+	// JournalDir is empty where none was given: then it is DefaultJournalDir, and one that cannot be written is no error.
+	JournalDir string `name:"journal-dir" placeholder:"DIR" group:"Journal:" help:"Default: the user's state folder."`
+	// JournalMax bounds the disk space that inputs take, in allocated bytes. At least MinJournal.
+	JournalMax Size `name:"journal-max" default:"4GiB" group:"Journal:" help:"Disk space; at the limit the input waits."`
+	// JournalSync is how often the journal is synced to disk; 0 leaves that to the kernel.
+	JournalSync time.Duration `name:"journal-sync" default:"0" group:"Journal:" help:"Sync to disk so often; 0: leave it to the kernel."`
+}
+
+// Log says what the program tells about itself, on stderr.
+type Log struct {
+	// LogLevel is debug, info, warn or error.
+	LogLevel string `name:"log-level" default:"info" group:"Log, on stderr:" help:"debug, info, warn or error."`
+	// LogFormat is auto, console or json; auto is console on a terminal and json elsewhere.
+	LogFormat string `name:"log-format" default:"auto" group:"Log, on stderr:" help:"auto (by terminal), console or json."`
+}
+
+// Ship is the default command: it ships stdin, or the paths of Input.
+type Ship struct {
+	// Inputs are the files, FIFOs and directories to follow; empty: stdin.
+	Inputs    List          `name:"input" placeholder:"PATH" group:"Input:" help:"Follow file, FIFO or directory. May be repeated."`
+	InputWait bool          `name:"input-wait" group:"Input:" help:"Wait for inputs that do not exist yet."`
+	UntilIdle time.Duration `name:"until-idle" placeholder:"TIME" group:"Input:" help:"End when no input came for so long."`
+	Tee       bool          `name:"tee" group:"Input:" help:"Copy stdin to stdout."`
+	Target
+	Events
+	Delivery
+	Creation
+	Journal
+	Log
+
+	// Rest takes what is no option, so that check can say what it might have been.
+	Rest []string `arg:"" optional:"" hidden:""`
+}
+
+// Exec runs a command and ships its stdout and stderr.
+type Exec struct {
+	// Tee is nil where neither --tee nor --no-tee was given: then it is whether stdout is a terminal.
+	Tee *bool `name:"tee" negatable:"" group:"Command:" help:"Show its output too. Default: on a terminal."`
+	// FailOn has some of FailOnKinds, each once.
+	FailOn Words `name:"fail-on" placeholder:"KIND,…" group:"Command:" help:"Exit 1 on error, max-steps, delegate-error."`
+	Target
+	Events
+	Delivery
+	Creation
+	Journal
+	Log
+
+	// Command is the command's name or path and its arguments: at least one.
+	Command []string `arg:"" optional:"" passthrough:"partial"`
+}
+
+// Resume ships what earlier processes left, with the target and the options that they recorded.
+type Resume struct {
+	Profile string `name:"profile" placeholder:"NAME" group:"Target:" help:"Profile of the shared AWS configuration."`
+	Delivery
+	Journal
+	Log
+}
+
+// Logs reads a job back.
+type Logs struct {
+	// Job is the jobId; required.
+	Job string `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. Required."`
+	// Run is a runId, or empty for all of the job.
+	Run string `name:"run" placeholder:"ID" group:"Selection:" help:"Only lines of this runId."`
+	// Type is an event's type, or empty for all.
+	Type   string `name:"type" placeholder:"NAME" group:"Selection:" help:"Only events of this type, such as callTools."`
+	Stderr bool   `name:"stderr" group:"Selection:" help:"Also what the agent wrote to stderr."`
+	// LogStream is the template that the job was shipped with.
+	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"As it was when the job was shipped."`
+	Target
+	Log
+}
+
+// Local serves a CloudWatch Logs endpoint.
+type Local struct {
+	// Listen is host:port; an empty host is every address, port 0 a free one.
+	Listen string `name:"listen" default:"127.0.0.1:4586" group:"Endpoint:" help:"Address and port; port 0 takes a free one."`
+	// Dir keeps what is put, as JSON lines; empty: in memory.
+	Dir string `name:"dir" placeholder:"DIR" group:"Endpoint:" help:"Keep what is put there. Default: in memory only."`
+}
+
+// Version prints what was built.
+type Version struct{}
