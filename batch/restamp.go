@@ -1,0 +1,61 @@
+package batch
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+)
+
+// Restamp copies the events from index from up to, without, index to, into new closed batches of pool. Those that refused names (by index and time) get
+// the time now, and their shipper member says their old one as "at", where there is room for that and none is there yet. It is for the rare
+// event that has become too old while it waited, so it may cost: the bytes are decoded and written again.
+func (b *Batch) Restamp(from, to int, now int64, refused func(i int, time int64) bool, pool *Pool) []*Batch {
+	var out []*Batch
+	last := New(pool)
+	for i := from; i < to; i++ {
+		ev := Event{Time: b.index[i].time, rest: b.Message(i)}
+		if refused(i, ev.Time) {
+			ev.rest = withAt(ev.rest, ev.Time)
+			ev.Time = now
+		}
+		ev.Size = len(ev.rest)
+		if !last.Add(&ev, nil) {
+			last.Close()
+			out = append(out, last)
+			last = New(pool)
+			last.Add(&ev, nil)
+		}
+	}
+	if last.Len() > 0 {
+		last.Close()
+		out = append(out, last)
+	}
+	return out
+}
+
+// Message returns a copy of the message of the event with index i.
+func (b *Batch) Message(i int) []byte {
+	text := bytes.Join(b.text.between(nil, b.index[i].start, b.index[i].end), nil)
+	_, text, _ = bytes.Cut(text, []byte(`"message":`))
+	var message string
+	if err := json.Unmarshal(bytes.TrimSuffix(text, []byte(`}`)), &message); err != nil {
+		panic("batch: an event of our own writing is no JSON: " + err.Error())
+	}
+	return []byte(message)
+}
+
+// withAt puts "at" into the shipper member that message begins with.
+func withAt(message []byte, at int64) []byte {
+	r, err := Restore(message)
+	if err != nil || r.At != 0 {
+		return message
+	}
+	insert := strconv.AppendInt([]byte(`,"at":`), at, 10)
+	if len(message)+len(insert) > MaxEventBytes {
+		return message
+	}
+	// The member's value ends with its brace.
+	end := bytes.Index(message, r.ShipperMember) + len(r.ShipperMember) - 1
+	out := make([]byte, 0, len(message)+len(insert))
+	return append(append(append(out, message[:end]...), insert...), message[end:]...)
+}

@@ -1,0 +1,102 @@
+package batch
+
+// routes finds the stream of a line. The streams an input opens are few and a line's is mostly that of the line before it, so the names are made once for
+// each set of ids and found again by the raw bytes of these.
+type routes struct {
+	template   *Template
+	hostname   string
+	input      string
+	names      []string // in order of opening; at most MaxStreams
+	overflowed bool
+
+	known   map[string]int // index of names by the raw ids
+	lastKey []byte
+	last    int
+	key     []byte // scratch
+}
+
+// maxKnown bounds the ids that are remembered: more than one set of ids may lead to one stream.
+const maxKnown = 10 * MaxStreams
+
+func (r *routes) init(t *Template, names []string, hostname, input string) {
+	*r = routes{template: t, hostname: hostname, input: input, names: append([]string(nil), names...), known: map[string]int{}, last: -1}
+}
+
+// find returns the index of the stream of the line at hand.
+func (r *routes) find(s *Shaper) int {
+	job, run := s.head.jobID, s.head.runID
+	key := r.key[:0]
+	if isText(job) {
+		key = append(key, job...)
+	} else {
+		key = append(key, s.Job()...)
+	}
+	jobEnd := len(key)
+	if r.template.uses[fieldRun] {
+		key = append(key, 0)
+		if isText(run) {
+			key = append(key, run...)
+		} else if _, given := s.ids(); given != "" {
+			key = append(key, given...)
+		}
+	}
+	runEnd := len(key)
+	if r.template.uses[fieldExpert] {
+		key = append(key, 0)
+		if isText(s.head.expertKey) {
+			key = append(key, s.head.expertKey...)
+		}
+	}
+	r.key = key
+	if r.last >= 0 && string(key) == string(r.lastKey) {
+		return r.last
+	}
+	i, ok := r.known[string(key)]
+	if !ok {
+		i = r.open(key, jobEnd, runEnd)
+	}
+	r.last, r.lastKey = i, append(r.lastKey[:0], key...)
+	return i
+}
+
+// isText reports whether a raw JSON value is a string that is not empty.
+func isText(raw []byte) bool { return len(raw) > 2 && raw[0] == '"' }
+
+// open finds or opens the stream for a set of ids not met lately.
+func (r *routes) open(key []byte, jobEnd, runEnd int) int {
+	values := [fields]string{fieldHost: r.hostname}
+	values[fieldJob], _ = stringValue(key[:jobEnd])
+	if runEnd > jobEnd {
+		values[fieldRun], _ = stringValue(key[jobEnd+1 : runEnd])
+	}
+	if len(key) > runEnd {
+		values[fieldExpert], _ = stringValue(key[runEnd+1:])
+	}
+	name := ""
+	if values[fieldJob] == "" && r.template.uses[fieldJob] {
+		name = Unattributed(r.hostname, r.input)
+	} else {
+		name = r.template.name(&values)
+	}
+	i := 0
+	for i < len(r.names) && r.names[i] != name {
+		i++
+	}
+	if i == MaxStreams {
+		r.overflowed = true
+		return 0 // not remembered: there may be any number of these
+	}
+	if i == len(r.names) {
+		r.names = append(r.names, name)
+	}
+	if len(r.known) == maxKnown {
+		clear(r.known)
+	}
+	r.known[string(key)] = i
+	return i
+}
+
+// Unattributed is the name of the stream of an input's lines that belong to no job.
+func Unattributed(hostname, input string) string {
+	return StreamName("unattributed/" + hostname + "-" + input)
+}

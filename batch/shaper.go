@@ -1,0 +1,381 @@
+package batch
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	// MaxLineBytes is how long a line may be to be understood as a whole; a longer one is shipped in parts as it is read.
+	MaxLineBytes = 8 << 20
+	// longStep is how much of such a line is made into parts at a time: mostly one part.
+	longStep = 512 << 10
+	// MaxStreams is how many streams an input opens: their names come from the agent, and each costs an API call and memory.
+	MaxStreams = 100
+	// maxID is the longest id, as raw JSON, that is given to lines that have none.
+	maxID = 1024
+	// maxMember is the largest usage or error member that part 1 of an event repeats.
+	maxMember = 4096
+	// timeMargin is how far inside CloudWatch's bounds a time must be to be kept when the event is made; the put checks again.
+	timeMargin = 10 * time.Minute
+)
+
+// Shape is what turns the lines of one input into its events: the options, the same for its whole life.
+type Shape struct {
+	Input    string   `json:"input"`            // the input's id
+	Source   string   `json:"source,omitempty"` // "stderr" where that is known
+	JobID    string   `json:"jobId,omitempty"`  // for lines that name none; "" = as the input's latest
+	RunID    string   `json:"runId,omitempty"`
+	Fields   []Member `json:"fields,omitempty"` // put inside the shipper member, in this order
+	Template string   `json:"logStream"`        // see ParseTemplate
+	Hostname string   `json:"hostname"`
+}
+
+// Member is a name and a value of --field.
+type Member struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Shaper turns the lines of one input into events, in order. It belongs to one goroutine. Use: Begin a block's bytes, call Next until it says Done
+// or Wait, then End.
+type Shaper struct {
+	shape    Shape
+	template Template
+	job, run string // of the options, raw JSON strings
+	open     member // `{"shipper":{"input":"…","seq":`
+	fields   member // `,"env":"prod"`
+
+	state  State
+	digest digest
+	routes routes
+	scan   scanner
+
+	// The block at hand.
+	data     []byte
+	pos      int // what of data is done
+	run0     int // where the bytes that the digest still waits for begin
+	base     int64
+	final    bool // the input ends with data
+	now      int64
+	arrivals func(offset int64) int64
+
+	// The line at hand.
+	head     head
+	lead     member
+	repaired []byte // scratch: the line with U+FFFD for what is no UTF-8
+	quoted   []byte // scratch: text or a part as JSON string content
+	rest     remainder
+}
+
+// NewShaper returns a Shaper that goes on from state, which names streams that were opened before it. state is the zero State at
+// the start of an input.
+func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
+	t, err := ParseTemplate(shape.Template)
+	if err != nil {
+		return nil, err
+	}
+	s := &Shaper{shape: shape, template: t, state: state}
+	if state.Split != nil {
+		split := *state.Split
+		s.state.Split = &split
+	}
+	if s.digest, err = restoreDigest(state.Digest); err != nil {
+		return nil, fmt.Errorf("the digest of input %s: %w", shape.Input, err)
+	}
+	if shape.JobID != "" {
+		s.job = string(quote(shape.JobID))
+	}
+	if shape.RunID != "" {
+		s.run = string(quote(shape.RunID))
+	}
+	s.open.plain(`{`).key("shipper").plain(`{`).key("input").value(quote(shape.Input)).plain(`,`).key("seq")
+	for _, f := range shape.Fields {
+		s.fields.plain(`,`).value(quote(f.Name)).plain(`:`).value(quote(f.Value))
+	}
+	s.routes.init(&s.template, streams, shape.Hostname, shape.Input)
+	return s, nil
+}
+
+// Streams returns the names of the streams that the input opened, in that order; an Event's Route is an index of it. The first state.Streams of
+// a State are those opened up to it. The slice is the Shaper's.
+func (s *Shaper) Streams() []string { return s.routes.names }
+
+// Overflowed reports whether a line was sent to the first stream because the input had opened MaxStreams before.
+func (s *Shaper) Overflowed() bool { return s.routes.overflowed }
+
+// Job returns the input's latest job as a raw JSON string, or "" before there is one. Options count.
+func (s *Shaper) Job() string {
+	if s.job != "" {
+		return s.job
+	}
+	return s.state.Job
+}
+
+// SetJob names the job of the lines that wait for one: a raw JSON string, as FirstJob finds it.
+func (s *Shaper) SetJob(raw string) { s.state.Job = raw }
+
+// StopWaiting lets lines that wait for a job go without one.
+func (s *Shaper) StopWaiting() { s.state.Unattended = true }
+
+// State returns the state behind what was shaped so far.
+func (s *Shaper) State() State {
+	st := s.state
+	st.Digest = s.digest.state()
+	st.Streams = len(s.routes.names)
+	if st.Split != nil {
+		split := *st.Split
+		st.Split = &split
+	}
+	return st
+}
+
+// Begin starts on the bytes of the input from offset base. now is the time in milliseconds since 1970; arrivals says when the byte at an offset
+// was read; final says that the input ends with data. data must stay unchanged until End.
+func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64) int64, final bool) {
+	s.data, s.base, s.now, s.arrivals, s.final = data, base, now, arrivals, final
+	s.pos, s.run0 = 0, 0
+}
+
+// End finishes the block and returns how many bytes were shaped. The rest of data belongs to the next block.
+func (s *Shaper) End() int {
+	s.digest.same(s.data[s.run0:s.pos])
+	s.state.Counts.Bytes += int64(s.pos)
+	s.data = nil
+	return s.pos
+}
+
+// Step is what Next says.
+type Step int
+
+const (
+	// Made: the event is there; call Next again.
+	Made Step = iota
+	// Done: what is left of the data is no whole line.
+	Done
+	// Wait: the next line names no job, and neither did any before it. Find its job (FirstJob), or call StopWaiting.
+	Wait
+)
+
+// Next makes the next event.
+func (s *Shaper) Next(ev *Event) Step {
+	if s.rest.left() {
+		return s.part(ev)
+	}
+	for {
+		rest := s.data[s.pos:]
+		if len(rest) == 0 && (s.state.Split == nil || !s.final) {
+			return Done
+		}
+		end := bytes.IndexByte(rest, '\n')
+		length := end // of the line, as far as it is there
+		if end < 0 {
+			length = len(rest)
+		}
+		// Where a line is cut must not depend on how much of it was there: after a crash it is cut again, and the parts must be the same.
+		switch {
+		case s.state.Split != nil && length >= longStep, s.state.Split == nil && length >= MaxLineBytes:
+			return s.longPiece(ev, rest[:longStep])
+		case end == 0 && s.state.Split == nil:
+			s.emptyLine()
+		case end >= 0:
+			return s.line(ev, rest[:end], true)
+		case s.final:
+			return s.line(ev, rest, false)
+		default:
+			return Done
+		}
+	}
+}
+
+func (s *Shaper) emptyLine() {
+	s.parted(s.pos + 1)
+	s.pos++
+	s.state.Empty++
+	s.state.Counts.EmptyLines++
+}
+
+// line makes the event, or the first part, of the line raw, or of the rest of one whose beginning is shipped.
+func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
+	line, lossy := s.repair(raw)
+	if sp := s.state.Split; sp != nil {
+		s.took(raw, line, terminated, lossy)
+		sp.Lossy = sp.Lossy || lossy
+		s.rest = remainder{data: line, ends: true, newline: terminated}
+		return s.part(ev)
+	}
+	object := s.scan.object(line, &s.head)
+	if s.mustWait() {
+		return Wait
+	}
+	x := extras{text: !object, lossy: lossy, newline: terminated}
+	s.begin(ev, object, &x)
+	s.took(raw, line, terminated, lossy)
+	if lossy {
+		s.state.Counts.Lossy++
+	}
+	made := false
+	switch {
+	case !object:
+		made = s.textEvent(ev, line, &x)
+	case !s.head.aws: // CloudWatch would take _aws for metrics, wherever it stands at the top level: as a part's data it is none
+		made = s.objectEvent(ev, line, &x)
+	}
+	if !made {
+		s.split(ev, &x)
+		s.rest = remainder{data: line, ends: true, newline: terminated}
+		return s.part(ev)
+	}
+	s.state.Empty = 0
+	s.state.Counts.Events++
+	return Made
+}
+
+// longPiece makes a part of a line that is too long to wait for its end. What was found at its beginning counts.
+func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
+	raw = raw[:wholeRunes(raw)]
+	line, lossy := s.repair(raw)
+	if s.state.Split == nil {
+		s.scan.object(line, &s.head)
+		if s.mustWait() {
+			return Wait
+		}
+		var x extras
+		s.begin(ev, true, &x)
+		s.split(ev, &x)
+	}
+	s.tookPiece(raw, line, lossy)
+	sp := s.state.Split
+	if lossy && !sp.Lossy {
+		sp.Lossy = true
+		s.state.Counts.Lossy++
+	}
+	s.rest = remainder{data: line}
+	return s.part(ev)
+}
+
+// wholeRunes is how much of b does not end inside a UTF-8 sequence that the bytes to come may finish.
+func wholeRunes(b []byte) int {
+	for back := 1; back < utf8.UTFMax && back <= len(b); back++ {
+		if c := b[len(b)-back]; utf8.RuneStart(c) {
+			if !utf8.FullRune(b[len(b)-back:]) {
+				return len(b) - back
+			}
+			break
+		}
+	}
+	return len(b)
+}
+
+func (s *Shaper) mustWait() bool {
+	return s.head.jobID == nil && s.Job() == "" && !s.state.Unattended
+}
+
+// begin counts a line and finds its event's time and stream.
+func (s *Shaper) begin(ev *Event, object bool, x *extras) {
+	s.state.Seq++
+	s.learn()
+	s.time(ev, object, x)
+	ev.Route = s.routes.find(s)
+}
+
+// repair returns raw as valid UTF-8, and whether that is something else than raw.
+func (s *Shaper) repair(raw []byte) ([]byte, bool) {
+	if utf8.Valid(raw) {
+		return raw, false
+	}
+	s.repaired = appendRepaired(s.repaired[:0], raw)
+	return s.repaired, true
+}
+
+// took moves past a line that was shipped as line, and keeps the digest. Bytes that were shipped as they were read wait in a run, to be hashed at once.
+func (s *Shaper) took(raw, line []byte, terminated, lossy bool) {
+	next := s.pos + len(raw)
+	if terminated {
+		next++
+	}
+	if lossy || !terminated {
+		s.parted(next)
+		s.digest.lines.Write(line)
+		s.digest.lines.Write([]byte{'\n'})
+	}
+	s.pos = next
+}
+
+// tookPiece is took for a piece of a line.
+func (s *Shaper) tookPiece(raw, line []byte, lossy bool) {
+	next := s.pos + len(raw)
+	if lossy {
+		s.parted(next)
+		s.digest.lines.Write(line)
+	}
+	s.pos = next
+}
+
+// parted hashes the run up to here, and the bytes up to next as raw bytes only.
+func (s *Shaper) parted(next int) {
+	s.digest.same(s.data[s.run0:s.pos])
+	s.digest.differ()
+	s.digest.raw.Write(s.data[s.pos:next])
+	s.run0 = next
+}
+
+// learn keeps the ids that lines without them will be given.
+func (s *Shaper) learn() {
+	if isID(s.head.jobID) && string(s.head.jobID) != s.state.Job {
+		s.state.Job = string(s.head.jobID)
+	}
+	if run := s.head.runID; isID(run) && !s.state.ManyRuns && string(run) != s.state.Run {
+		if s.state.Run == "" {
+			s.state.Run = string(run)
+		} else {
+			s.state.ManyRuns = true
+		}
+	}
+}
+
+// isID reports whether a raw JSON value can stand for a job or a run: a string that is not empty and not of a size that is an attack.
+func isID(raw []byte) bool {
+	return len(raw) > 2 && len(raw) <= maxID && raw[0] == '"'
+}
+
+// time finds the line's own time, and gives the event that or, where CloudWatch would refuse it, the time now.
+func (s *Shaper) time(ev *Event, object bool, x *extras) {
+	var ok bool
+	if object {
+		x.own, ok = eventTime(s.head.timestamp)
+	}
+	if !ok {
+		x.own = s.arrivals(s.base + int64(s.pos))
+	}
+	ev.Time = x.own
+	if Refused(x.own, s.now, timeMargin) {
+		ev.Time, x.clamped = s.now, true
+		s.state.Counts.Clamped++
+	}
+}
+
+// FirstJob looks for the first line in data that names a job, and returns that as a raw JSON string; else how much of data need not be looked at
+// again.
+func FirstJob(data []byte, final bool) (job string, looked int) {
+	var sc scanner
+	var h head
+	for looked < len(data) {
+		end := bytes.IndexByte(data[looked:], '\n')
+		if end < 0 {
+			if !final && len(data)-looked < MaxLineBytes {
+				return "", looked
+			}
+			end = len(data) - looked
+		}
+		sc.object(data[looked:looked+end], &h)
+		if isID(h.jobID) && utf8.Valid(h.jobID) && json.Valid(h.jobID) {
+			return string(h.jobID), looked
+		}
+		looked = min(looked+end+1, len(data))
+	}
+	return "", looked
+}

@@ -1,0 +1,127 @@
+package batch
+
+import (
+	"crypto/sha256"
+	"encoding"
+	"hash"
+)
+
+// State is what the events of the lines to come depend on beyond those lines' bytes. It stands in the journal's cursor as JSON, so that a
+// start after a crash gives each line the same seq, the same ids and, in the end, the same seal.
+type State struct {
+	Seq   int64 `json:"seq"`             // of the last line: the number of non-empty lines so far
+	Empty int64 `json:"empty,omitempty"` // empty lines since then
+
+	Job        string `json:"job,omitempty"`        // the latest jobId, a raw JSON string
+	Run        string `json:"run,omitempty"`        // the first runId, a raw JSON string
+	ManyRuns   bool   `json:"manyRuns,omitempty"`   // there was a second one
+	Unattended bool   `json:"unattended,omitempty"` // no job was named in time: lines go on without waiting for one
+
+	Split *Split `json:"split,omitempty"` // in the middle of a line in parts, which a block's end only is in one over MaxLineBytes
+
+	Counts  Counts   `json:"counts"`
+	Streams int      `json:"-"` // how many of the Shaper's Streams were opened
+	Digest  Digested `json:"digest"`
+}
+
+// Split is a line that is being shipped in parts: what each part repeats, and how far it is.
+type Split struct {
+	Parts int    `json:"parts"` // made so far
+	Head  string `json:"head"`  // the members that each part repeats, raw JSON with a comma behind each
+	Time  int64  `json:"time"`  // of each part's event
+	Own   int64  `json:"own"`   // the line's own time
+	Route int    `json:"route"`
+
+	Clamped bool `json:"clamped,omitempty"`
+	Text    bool `json:"text,omitempty"`
+	Lossy   bool `json:"lossy,omitempty"`
+}
+
+// Counts is what a seal says of the input up to a point.
+type Counts struct {
+	Bytes      int64 `json:"bytes"`                // of the input, as read
+	EmptyLines int64 `json:"emptyLines,omitempty"` // lines without a byte
+	Events     int64 `json:"events"`               // made of its lines; a part is one
+	Parts      int64 `json:"parts,omitempty"`      // of these, parts
+	Lossy      int64 `json:"lossy,omitempty"`      // lines that were not UTF-8
+	Clamped    int64 `json:"clamped,omitempty"`    // events sent with another time than their own
+}
+
+// Digested is the state of a digest between two blocks.
+type Digested struct {
+	Lines []byte `json:"lines,omitempty"` // SHA-256 over the shipped lines, each with its newline: the hash's own binary state
+	Raw   []byte `json:"raw,omitempty"`   // the same over the input as it was read; absent as long as that is the same
+}
+
+// digest hashes an input twice, and pays once as long as both are the same.
+type digest struct {
+	lines hash.Hash
+	raw   hash.Hash // nil: as lines
+}
+
+func restoreDigest(d Digested) (digest, error) {
+	var out digest
+	for _, h := range []struct {
+		state []byte
+		into  *hash.Hash
+	}{{d.Lines, &out.lines}, {d.Raw, &out.raw}} {
+		if len(h.state) == 0 {
+			continue
+		}
+		*h.into = sha256.New()
+		if err := (*h.into).(encoding.BinaryUnmarshaler).UnmarshalBinary(h.state); err != nil {
+			return digest{}, err
+		}
+	}
+	if out.lines == nil {
+		out.lines = sha256.New()
+	}
+	return out, nil
+}
+
+// same adds bytes that were shipped as they were read.
+func (d *digest) same(p []byte) {
+	d.lines.Write(p)
+	if d.raw != nil {
+		d.raw.Write(p)
+	}
+}
+
+// differ makes the two part ways.
+func (d *digest) differ() {
+	if d.raw == nil {
+		clone, err := d.lines.(hash.Cloner).Clone()
+		if err != nil { // SHA-256 clones without fail
+			panic(err)
+		}
+		d.raw = clone
+	}
+}
+
+func (d *digest) state() Digested {
+	out := Digested{Lines: marshalHash(d.lines)}
+	if d.raw != nil {
+		out.Raw = marshalHash(d.raw)
+	}
+	return out
+}
+
+func marshalHash(h hash.Hash) []byte {
+	state, err := h.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil { // SHA-256 gives its state without fail
+		panic(err)
+	}
+	return state
+}
+
+// Sums returns the SHA-256 over the shipped lines and, where it differs (else nil), over the input as it was read.
+func (d Digested) Sums() (lines, raw []byte, err error) {
+	live, err := restoreDigest(d)
+	if err != nil {
+		return nil, nil, err
+	}
+	if live.raw != nil {
+		raw = live.raw.Sum(nil)
+	}
+	return live.lines.Sum(nil), raw, nil
+}
