@@ -1,0 +1,147 @@
+package cloudwatch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+)
+
+// Each row of the table is an answer of a real HTTP server to a put.
+func TestClassOfAnswers(t *testing.T) {
+	html := func(status int) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(status)
+			io.WriteString(w, "<html>\r\n<head><title>sorry</title></head>\r\n</html>")
+		}
+	}
+	code := func(status int, code string) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) { fail(w, status, code, "The service says so.") }
+	}
+	for _, tc := range []struct {
+		name                   string
+		answer                 func(http.ResponseWriter)
+		want                   Class
+		ambiguous, unreachable bool
+	}{
+		{"throttling", code(400, "ThrottlingException"), Throttled, false, false},
+		{"throttling, short", code(400, "Throttling"), Throttled, false, false},
+		{"429", html(429), Throttled, false, false},
+		{"service unavailable", code(503, "ServiceUnavailableException"), Retry, false, false},
+		{"503 without a code", html(503), Retry, false, false},
+		{"500", code(500, "InternalFailure"), Retry, true, false},
+		{"502 of a load balancer", html(502), Retry, true, false},
+		{"504 of a load balancer", html(504), Retry, true, false},
+		{"limit exceeded", code(400, "LimitExceededException"), Retry, false, false},
+		{"operation aborted", code(400, "OperationAbortedException"), Retry, false, false},
+		{"request timeout", code(400, "RequestTimeout"), Retry, false, false},
+		{"408", html(408), Retry, false, false},
+		{"a code of tomorrow", code(400, "MoonIsFullException"), Retry, false, false},
+		{"expired token", code(400, "ExpiredTokenException"), Credentials, false, true},
+		{"unrecognized client", code(400, "UnrecognizedClientException"), Credentials, false, true},
+		{"invalid signature", code(400, "InvalidSignatureException"), Credentials, false, true},
+		{"request expired", code(400, "RequestExpired"), Credentials, false, true},
+		{"access denied", code(400, "AccessDeniedException"), Denied, false, true},
+		{"403 of a proxy", html(403), Denied, false, true},
+		{"not found", code(400, "ResourceNotFoundException"), Missing, false, false},
+		{"404 of another server", html(404), Retry, false, true},
+		{"a redirect", func(w http.ResponseWriter) { w.Header().Set("Location", "http://127.0.0.1:1/"); html(307)(w) }, Retry, false, true},
+		{"200 of another server", html(200), Retry, true, true},
+		{"invalid parameter", code(400, "InvalidParameterException"), Refused, false, false},
+		{"serialization", code(400, "SerializationException"), Refused, false, false},
+		{"413 without JSON", html(413), Refused, false, false},
+		{"data already accepted", code(400, "DataAlreadyAcceptedException"), Accepted, false, false},
+		{"invalid sequence token", code(400, "InvalidSequenceTokenException"), Again, false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			calls := 0
+			s := serve(t, func(w http.ResponseWriter, r request) { calls++; tc.answer(w) })
+			_, err := newClient(t, s.URL).Put(context.Background(), "job", bodyOf("x"))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if got := Classify(err); got != tc.want {
+				t.Errorf("class %v, want %v: %v", got, tc.want, err)
+			}
+			if got := Ambiguous(err); got != tc.ambiguous {
+				t.Errorf("ambiguous %t: %v", got, err)
+			}
+			if got := Unreachable(err); got != tc.unreachable {
+				t.Errorf("unreachable %t: %v", got, err)
+			}
+			if calls != 1 {
+				t.Errorf("%d calls for one put", calls)
+			}
+		})
+	}
+}
+
+// The SDK's types are still there for who wants them.
+func TestErrorKeepsItsType(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r request) {
+		fail(w, 400, "ResourceNotFoundException", "The specified log stream does not exist.")
+	})
+	_, err := newClient(t, s.URL).Put(context.Background(), "job", bodyOf("x"))
+	if e, ok := errors.AsType[*types.ResourceNotFoundException](err); !ok || e.ErrorMessage() != "The specified log stream does not exist." {
+		t.Fatalf("%T %v", err, err)
+	}
+}
+
+func TestClassifyWithoutACall(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want Class
+	}{
+		{nil, Accepted},
+		{errors.New("anything"), Retry},
+		{context.Canceled, Stopped},
+		{io.ErrUnexpectedEOF, Retry},
+	} {
+		if got := Classify(tc.err); got != tc.want {
+			t.Errorf("%v: %v, want %v", tc.err, got, tc.want)
+		}
+	}
+}
+
+// The caller's own end is told from the attempt's: one stops, the other is tried again.
+func TestStoppedIsNotATimeout(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	read := make(chan struct{}, 2)
+	s := serve(t, func(w http.ResponseWriter, r request) {
+		read <- struct{}{}
+		<-release
+	})
+	c := newClient(t, s.URL, func(o *Options) { o.AttemptTimeout = 300 * time.Millisecond })
+
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-read
+		cancel()
+	}()
+	_, err := c.Put(ctx, "job", bodyOf("x"))
+	if Classify(err) != Stopped || !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v, %v", Classify(err), err)
+	}
+
+	start := time.Now()
+	_, err = c.Put(context.Background(), "job", bodyOf("x"))
+	if Classify(err) != Retry || !Ambiguous(err) || Unreachable(err) {
+		t.Errorf("timeout: %v, ambiguous %t, unreachable %t: %v", Classify(err), Ambiguous(err), Unreachable(err), err)
+	}
+	if d := time.Since(start); d < 250*time.Millisecond || d > 3*time.Second {
+		t.Errorf("an attempt of 300 ms took %v", d)
+	}
+
+	// The caller's deadline stops too.
+	ctx, cancel = context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if _, err = c.Put(ctx, "job", bodyOf("x")); Classify(err) != Stopped {
+		t.Errorf("the caller's deadline: %v, %v", Classify(err), err)
+	}
+}

@@ -1,0 +1,164 @@
+// Package cloudwatch is the CloudWatch Logs API as this program needs it: put a batch, create a stream and its group, read back, and
+// say what each error means.
+//
+// Every call is one attempt with a deadline of its own: the SDK's retryer is off, because two retry layers multiply each other. Retrying
+// is the caller's, who asks Classify what an error means and Explain how to say it.
+package cloudwatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"go.uber.org/zap"
+)
+
+// DefaultAttemptTimeout is the deadline of an attempt: 1 MB in 15 s is 70 KB/s, less than any link that an agent runs on.
+const DefaultAttemptTimeout = 15 * time.Second
+
+// DefaultParallel is the number of connections kept for reuse.
+const DefaultParallel = 8
+
+// Errors of New that the caller tells apart, to name the option that is wrong.
+var (
+	ErrNoRegion = errors.New("no AWS Region: give --region or set AWS_REGION")
+	ErrRegion   = errors.New("no name of an AWS Region")
+	ErrEndpoint = errors.New("no http or https URL")
+)
+
+// Options say what a Client talks to and how.
+type Options struct {
+	Group string // the log group of every call
+
+	// Empty: what the SDK finds in AWS_REGION, AWS_ENDPOINT_URL_CLOUDWATCH_LOGS, AWS_ENDPOINT_URL, AWS_PROFILE and the shared configuration.
+	Region, Endpoint, Profile string
+
+	// What a group created by this client gets. A group that exists is never changed.
+	RetentionDays int               // 0: kept for ever
+	KMSKeyID      string            // ARN of the key; "": the service's own encryption
+	Tags          map[string]string // the Client reads it, the caller leaves it alone
+
+	AttemptTimeout time.Duration // 0: DefaultAttemptTimeout
+	Parallel       int           // connections kept for reuse; 0: DefaultParallel
+	Logger         *zap.Logger   // nil: nothing is logged
+}
+
+// Target is where the batches go, as far as it is known without a call. Journals of one target must not be shipped to another.
+type Target struct {
+	Group, Region string
+	Endpoint      string // "": AWS's own for that Region
+	Account       string // 12 digits; "" as long as the credentials have not said it
+}
+
+// Client makes the calls. It is safe for concurrent use.
+type Client struct {
+	api         *cloudwatchlogs.Client
+	credentials *credentials
+	http        *httpClient
+	log         *zap.Logger
+	timeout     time.Duration
+
+	group, region, endpoint string
+	retentionDays           int32
+	kmsKeyID                string
+	tags                    map[string]string
+}
+
+// A Region is a host label of the service's address.
+var regionName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+
+// New resolves Region, endpoint and the source of credentials. It reads the environment and the shared configuration files, and makes no
+// network call. The error wraps ErrNoRegion, ErrRegion or ErrEndpoint where it is one of those.
+func New(ctx context.Context, o Options) (*Client, error) {
+	if o.AttemptTimeout <= 0 {
+		o.AttemptTimeout = DefaultAttemptTimeout
+	}
+	if o.Parallel <= 0 {
+		o.Parallel = DefaultParallel
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+
+	load := func(ctx context.Context) (aws.Config, error) { return loadConfig(ctx, o) }
+	cfg, err := load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("AWS configuration: %w", err)
+	}
+	if cfg.Region == "" {
+		return nil, ErrNoRegion
+	}
+	if !regionName.MatchString(cfg.Region) {
+		return nil, fmt.Errorf("%q is %w: give one like eu-west-1", cfg.Region, ErrRegion)
+	}
+
+	c := &Client{
+		credentials:   newCredentials(ctx, cfg, load),
+		http:          newHTTPClient(cfg.HTTPClient, o.Parallel),
+		log:           o.Logger,
+		timeout:       o.AttemptTimeout,
+		group:         o.Group,
+		region:        cfg.Region,
+		retentionDays: int32(o.RetentionDays),
+		kmsKeyID:      o.KMSKeyID,
+		tags:          o.Tags,
+	}
+	// After the configuration is loaded: AWS_CA_BUNDLE is put into the SDK's own kind of client only.
+	cfg.HTTPClient = c.http
+	cfg.Credentials = c.credentials
+	c.api = cloudwatchlogs.NewFromConfig(cfg, func(so *cloudwatchlogs.Options) {
+		if o.Endpoint != "" {
+			so.BaseEndpoint = aws.String(o.Endpoint)
+		}
+		so.APIOptions = append(so.APIOptions, rewindable)
+	})
+	if c.endpoint = aws.ToString(c.api.Options().BaseEndpoint); c.endpoint != "" {
+		if err := checkEndpoint(c.endpoint); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func loadConfig(ctx context.Context, o Options) (aws.Config, error) {
+	options := []func(*config.LoadOptions) error{
+		config.WithHTTPClient(newTransportBuilder(o.Parallel)),
+		config.WithLogger(sdkLogger{o.Logger}),
+		// Also for the providers of credentials (metadata services, STS): the caller's retries are the only ones.
+		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
+		// AWS_DEFAULTS_MODE=auto would ask the metadata service right here; what the modes set (timeouts, retries) is set by this package.
+		config.WithDefaultsMode(aws.DefaultsModeLegacy),
+	}
+	if o.Region != "" {
+		options = append(options, config.WithRegion(o.Region))
+	}
+	if o.Profile != "" {
+		options = append(options, config.WithSharedConfigProfile(o.Profile))
+	}
+	return config.LoadDefaultConfig(ctx, options...)
+}
+
+func checkEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("endpoint %q is %w: give one like http://127.0.0.1:4586", endpoint, ErrEndpoint)
+	}
+	return nil
+}
+
+// Target says where batches go. Account may become known only with the first call.
+func (c *Client) Target() Target {
+	return Target{Group: c.group, Region: c.region, Endpoint: c.endpoint, Account: c.credentials.account()}
+}
+
+// InvalidateCredentials has the next call fetch credentials anew: for after an error of class Credentials.
+func (c *Client) InvalidateCredentials() { c.credentials.invalidate() }
+
+// Close closes the connections that wait to be used again. Calls under way are left alone.
+func (c *Client) Close() { c.http.closeIdle() }

@@ -1,0 +1,125 @@
+package cloudwatch
+
+// Where the keys come from: the SDK's own chain and cache, with three additions. What goes wrong in it is marked, so that a refusal by a
+// credentials service is not taken for one by CloudWatch; the account is remembered; and keys from the shared files are read again when
+// the service refuses them.
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/smithy-go/logging"
+	"go.uber.org/zap"
+)
+
+// credentialsError marks an error as one of getting credentials, before any call was made with them.
+type credentialsError struct{ err error }
+
+func (e *credentialsError) Error() string { return "AWS credentials: " + e.err.Error() }
+func (e *credentialsError) Unwrap() error { return e.err }
+
+type credentials struct {
+	load        func(context.Context) (aws.Config, error)
+	lastAccount atomic.Pointer[string]
+
+	mu    sync.Mutex // streams are put in parallel, each in its goroutine; guards what follows
+	cache *aws.CredentialsCache
+	stale bool // the cache's provider holds fixed keys that were refused
+}
+
+func newCredentials(ctx context.Context, cfg aws.Config, load func(context.Context) (aws.Config, error)) *credentials {
+	c := &credentials{load: load, cache: cacheOf(cfg)}
+	if c.fixed() {
+		// Fixed keys are there without a call, and may name their account.
+		if keys, err := c.cache.Retrieve(ctx); err == nil {
+			c.remember(keys)
+		}
+	}
+	return c
+}
+
+func cacheOf(cfg aws.Config) *aws.CredentialsCache {
+	if cache, ok := cfg.Credentials.(*aws.CredentialsCache); ok {
+		return cache
+	}
+	return aws.NewCredentialsCache(cfg.Credentials)
+}
+
+// fixed says whether the keys are those that were in the environment or the shared files when the configuration was loaded.
+func (c *credentials) fixed() bool {
+	return aws.IsCredentialsProvider(c.cache, awscredentials.StaticCredentialsProvider{})
+}
+
+// Retrieve implements aws.CredentialsProvider.
+func (c *credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	keys, err := c.current(ctx).Retrieve(ctx)
+	if err != nil {
+		return aws.Credentials{}, &credentialsError{err}
+	}
+	if !keys.HasKeys() {
+		return aws.Credentials{}, &credentialsError{fmt.Errorf("%s gave no keys", keys.Source)}
+	}
+	c.remember(keys)
+	return keys, nil
+}
+
+func (c *credentials) current(ctx context.Context) *aws.CredentialsCache {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stale {
+		c.stale = false
+		if cfg, err := c.load(ctx); err == nil { // otherwise the old keys stay, and the service says what it thinks of them
+			c.cache = cacheOf(cfg)
+		}
+	}
+	return c.cache
+}
+
+func (c *credentials) invalidate() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cache.Invalidate()
+	c.stale = c.fixed()
+}
+
+func (c *credentials) remember(keys aws.Credentials) {
+	if keys.AccountID != "" {
+		c.lastAccount.Store(&keys.AccountID)
+	}
+}
+
+func (c *credentials) account() string {
+	if a := c.lastAccount.Load(); a != nil {
+		return *a
+	}
+	return ""
+}
+
+// ProviderSources implements aws.CredentialProviderSource, for the SDK's User-Agent.
+func (c *credentials) ProviderSources() []aws.CredentialSource {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cache.ProviderSources()
+}
+
+// IsCredentialsProvider lets the SDK see what kind of provider stands behind this one.
+func (c *credentials) IsCredentialsProvider(target aws.CredentialsProvider) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return aws.IsCredentialsProvider(c.cache, target)
+}
+
+// sdkLogger hands what the SDK has to say to the program's log; by itself it writes to stderr.
+type sdkLogger struct{ log *zap.Logger }
+
+func (l sdkLogger) Logf(class logging.Classification, format string, values ...any) {
+	say := l.log.Debug
+	if class == logging.Warn {
+		say = l.log.Warn
+	}
+	say("AWS SDK: " + fmt.Sprintf(format, values...))
+}

@@ -1,0 +1,180 @@
+package cloudwatch
+
+// Saying an error: the noun, the cause, the next step, on one line.
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	smithy "github.com/aws/smithy-go"
+)
+
+// Explain says err for a person: what it concerns, what went wrong, what to do. One line without control characters, of at most some
+// 700 bytes. action is the call's name (PutLogEvents, with or without "logs:"; "" for the one that err knows), stream its log stream or "".
+func (c *Client) Explain(err error, action, stream string) string {
+	if err == nil {
+		return ""
+	}
+	call, _ := errors.AsType[*callError](err)
+	if call == nil {
+		call = &callError{err: err, reached: true}
+	}
+	action = strings.TrimPrefix(action, "logs:")
+	if action == "" {
+		action = call.action
+	}
+	cause, remedy := c.diagnose(err, call, action, stream)
+	line := fmt.Sprintf("log group %q in %s: %s", c.group, c.region, cause)
+	if remedy != "" {
+		line += "; " + remedy
+	}
+	return oneLine(line, 700)
+}
+
+func (c *Client) diagnose(err error, call *callError, action, stream string) (cause, remedy string) {
+	code, message := errorCode(err), oneLine(serviceMessage(err), 300)
+	if message != "" {
+		message = " (" + message + ")"
+	}
+	what := code
+	if status := httpStatus(err); what == "" && status != 0 {
+		what = fmt.Sprintf("HTTP %d %s", status, http.StatusText(status))
+	}
+	on := " on logs:" + action
+	if stream != "" {
+		on += fmt.Sprintf(" for stream %q", stream)
+	}
+
+	switch class := Classify(err); class {
+	case Stopped:
+		return "stopped" + on, ""
+	case Credentials:
+		if cred, ok := errors.AsType[*credentialsError](err); ok {
+			return "no AWS credentials (" + oneLine(cred.err.Error(), 300) + ")",
+				"give a task role, --profile, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+		}
+		return what + on + message, "the credentials are refused: renew them, and check the clock of this machine"
+	case Denied:
+		remedy = "allow it (deploy/iam-policy.json)"
+		switch action {
+		case "CreateLogStream":
+			remedy += " or create the stream"
+		case "CreateLogGroup":
+			remedy += " or create the group"
+		}
+		if code == "" {
+			remedy += "; without an error code it may be a proxy that refuses: see HTTPS_PROXY and NO_PROXY"
+		}
+		return what + " on logs:" + action + " for " + c.arn(action, stream) + message, remedy
+	case Missing:
+		if action == "CreateLogStream" {
+			return what + on + message, "create the log group, or leave --create on and allow logs:CreateLogGroup"
+		}
+		return what + on + message, "create the log group and the stream, or leave --create on"
+	case Throttled:
+		return what + on + message, "it is tried again; if it lasts, ask for a higher quota of logs:" + action + " in Service Quotas"
+	case Refused:
+		switch {
+		case action == "CreateLogGroup" && c.kmsKeyID != "":
+			remedy = "check --log-group, and --kms-key-id: the key's policy must allow logs." + c.region + ".amazonaws.com"
+		case action == "PutLogEvents":
+			remedy = "an event of the batch, or the batch, is not what the service takes"
+		default:
+			remedy = "check --log-group and the options of what is created"
+		}
+		return what + on + message, remedy
+	case Accepted, Again:
+		return what + on + message, ""
+	}
+	return c.diagnoseRetry(err, call, what, on, message)
+}
+
+// diagnoseRetry says the errors of class Retry, most of which are the network's.
+func (c *Client) diagnoseRetry(err error, call *callError, what, on, message string) (cause, remedy string) {
+	transport := call.transport
+	if transport == nil {
+		transport = err
+	}
+	reason := oneLine(transport.Error(), 300)
+	if dns, ok := errors.AsType[*net.DNSError](transport); ok {
+		return fmt.Sprintf("%s cannot be found: no address for %s (%s)", c.where(), dns.Name, dns.Err), "check the name (--region, --endpoint-url) and the DNS of this network"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](transport); ok {
+		return fmt.Sprintf("%s is not trusted (%s)", c.where(), reason), "check --endpoint-url, or set AWS_CA_BUNDLE to the certificate authority of this network"
+	}
+	switch {
+	case !call.reached && !call.answered && call.action != "":
+		if call.timeout > 0 {
+			reason = fmt.Sprintf("no connection within %s", call.timeout)
+		}
+		return fmt.Sprintf("%s cannot be reached (%s)", c.where(), reason),
+			"check --endpoint-url, security groups and routes: a private subnet needs a NAT or a VPC endpoint for logs"
+	case call.timeout > 0:
+		return fmt.Sprintf("no answer from %s within %s%s", c.where(), call.timeout, on), "it is tried again"
+	case foreign(err):
+		return fmt.Sprintf("%s answers %s%s, which is not CloudWatch Logs", c.where(), what, on), "check --endpoint-url and the proxy"
+	case what != "":
+		return what + on + message, "it is tried again"
+	}
+	return fmt.Sprintf("the call to %s failed%s (%s)", c.where(), on, reason), "it is tried again"
+}
+
+// where names the address that calls go to.
+func (c *Client) where() string {
+	if c.endpoint != "" {
+		return c.endpoint
+	}
+	return "CloudWatch Logs (logs." + c.region + ")"
+}
+
+// arn names what an action is allowed on in an IAM policy.
+func (c *Client) arn(action, stream string) string {
+	account := c.credentials.account()
+	if account == "" {
+		account = "*"
+	}
+	partition := "aws"
+	switch {
+	case strings.HasPrefix(c.region, "cn-"):
+		partition = "aws-cn"
+	case strings.HasPrefix(c.region, "us-gov-"):
+		partition = "aws-us-gov"
+	}
+	arn := fmt.Sprintf("arn:%s:logs:%s:%s:log-group:%s", partition, c.region, account, c.group)
+	switch action {
+	case "CreateLogGroup", "PutRetentionPolicy", "TagResource":
+		return arn
+	}
+	return arn + ":log-stream:" + stream
+}
+
+// serviceMessage is what the service said beside its code.
+func serviceMessage(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorMessage() != unknownCode {
+		return api.ErrorMessage()
+	}
+	return ""
+}
+
+// oneLine makes s fit a line of a log: control characters become spaces, invalid UTF-8 U+FFFD, and it is cut at most bytes, at a character.
+func oneLine(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most] + "…"
+}

@@ -1,0 +1,113 @@
+package cloudwatch
+
+// What the tests share: an environment without a trace of the machine's, a server that answers what it is told, and clients for it.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+)
+
+func TestMain(m *testing.M) {
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		if strings.HasPrefix(name, "AWS_") || strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
+			os.Unsetenv(name)
+		}
+	}
+	// No test asks the real metadata service, or reads the files of who runs it.
+	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	os.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+	goleak.VerifyTestMain(m)
+}
+
+func withKeys(t testing.TB) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+}
+
+// newClient is a client with keys for an endpoint, of group "/perstack/test" in eu-west-1.
+func newClient(t testing.TB, endpoint string, change ...func(*Options)) *Client {
+	t.Helper()
+	withKeys(t)
+	o := Options{Group: "/perstack/test", Region: "eu-west-1", Endpoint: endpoint, AttemptTimeout: 5 * time.Second, Logger: zap.NewNop()}
+	for _, f := range change {
+		f(&o)
+	}
+	c, err := New(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// request is what a server got.
+type request struct {
+	*http.Request
+	target string // the operation
+	body   []byte
+}
+
+func (r request) json(t testing.TB) map[string]any {
+	t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal(r.body, &v); err != nil {
+		t.Fatalf("request body: %v in %q", err, r.body)
+	}
+	return v
+}
+
+// serve starts a server that reads each request whole and has answer answer it.
+func serve(t testing.TB, answer func(w http.ResponseWriter, r request)) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // the client went away
+		}
+		answer(w, request{r, strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "Logs_20140328."), body})
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// fail answers like the service's front end.
+func fail(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, `{"__type":"com.amazonaws.logs#%s","message":%q}`, code, message)
+}
+
+// body is a Body over a slice.
+type body struct{ *bytes.Reader }
+
+func (b body) Len() int64 { return b.Size() }
+
+// bodyOf is the body of one event.
+func bodyOf(message string) body {
+	return body{bytes.NewReader(fmt.Appendf(nil,
+		`{"logGroupName":"/perstack/test","logStreamName":"job","logEvents":[{"timestamp":1795347082176,"message":%q}]}`, message))}
+}
+
+func writeFile(t testing.TB, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

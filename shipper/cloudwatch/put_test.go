@@ -1,0 +1,174 @@
+package cloudwatch
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"pgregory.net/rapid"
+)
+
+// ownBody is our own body of events.
+func ownBody(group, stream string, events []types.InputLogEvent) body {
+	type event struct {
+		Timestamp int64  `json:"timestamp"`
+		Message   string `json:"message"`
+	}
+	v := struct {
+		Events []event `json:"logEvents"`
+		Group  string  `json:"logGroupName"`
+		Stream string  `json:"logStreamName"`
+	}{Group: group, Stream: stream, Events: []event{}}
+	for _, e := range events {
+		v.Events = append(v.Events, event{*e.Timestamp, *e.Message})
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return body{bytes.NewReader(data)}
+}
+
+// The request over our body is, decoded, the one that the SDK would have sent for the same batch: same address, same operation, same content.
+func TestPutSendsWhatTheSDKWouldHaveSent(t *testing.T) {
+	got := make(chan request, 1)
+	s := serve(t, func(w http.ResponseWriter, r request) {
+		got <- r
+		w.Write([]byte("{}"))
+	})
+	c := newClient(t, s.URL)
+	rapid.Check(t, func(t *rapid.T) {
+		stream := rapid.StringMatching(`[^:*]{1,30}`).Draw(t, "stream")
+		events := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) types.InputLogEvent {
+			return types.InputLogEvent{
+				Timestamp: aws.Int64(rapid.Int64Min(0).Draw(t, "time")),
+				Message:   aws.String(strings.ToValidUTF8(rapid.StringN(1, 200, -1).Draw(t, "message"), "\uFFFD")),
+			}
+		}), 1, 20).Draw(t, "events")
+
+		if v, err := c.Put(context.Background(), stream, ownBody(c.group, stream, events)); err != nil || !v.Clean() {
+			t.Fatalf("put: %v %v", v, err)
+		}
+		ours := <-got
+		if _, err := c.api.PutLogEvents(context.Background(), &cloudwatchlogs.PutLogEventsInput{
+			LogGroupName: &c.group, LogStreamName: &stream, LogEvents: events,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		theirs := <-got
+
+		var a, b any
+		if err := json.Unmarshal(ours.body, &a); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(theirs.body, &b); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(a, b) {
+			t.Fatalf("ours: %s\ntheirs: %s", ours.body, theirs.body)
+		}
+		if ours.ContentLength != int64(len(ours.body)) || len(ours.TransferEncoding) > 0 {
+			t.Fatalf("Content-Length %d, %v, for %d bytes", ours.ContentLength, ours.TransferEncoding, len(ours.body))
+		}
+		for _, h := range []string{"Content-Type", "X-Amz-Target", "User-Agent", "Accept-Encoding"} {
+			if x, y := ours.Header.Get(h), theirs.Header.Get(h); x != y {
+				t.Fatalf("%s: %q, the SDK's: %q", h, x, y)
+			}
+		}
+		if ours.Method != theirs.Method || ours.URL.String() != theirs.URL.String() || ours.Host != theirs.Host {
+			t.Fatalf("%s %s%s, the SDK's: %s %s%s", ours.Method, ours.Host, ours.URL, theirs.Method, theirs.Host, theirs.URL)
+		}
+	})
+}
+
+// A server can verify the signature over our body, with the SDK's signer.
+func TestPutIsSigned(t *testing.T) {
+	got := make(chan request, 1)
+	s := serve(t, func(w http.ResponseWriter, r request) {
+		got <- r
+		w.Write([]byte("{}"))
+	})
+	t.Setenv("AWS_SESSION_TOKEN", "session/token+1")
+	c := newClient(t, s.URL)
+	b := bodyOf("a line \u2028 with \"quotes\"")
+	if _, err := b.Seek(7, 0); err != nil { // Put begins at the start wherever the body stands
+		t.Fatal(err)
+	}
+	if _, err := c.Put(context.Background(), "job", b); err != nil {
+		t.Fatal(err)
+	}
+	r := <-got
+
+	sum := sha256.Sum256(r.body)
+	if signatureOf(t, r, hex.EncodeToString(sum[:])) != r.Header.Get("Authorization") {
+		t.Fatalf("the signature %q is not that of the body %q", r.Header.Get("Authorization"), r.body)
+	}
+	if r.Header.Get("X-Amz-Security-Token") != "session/token+1" {
+		t.Error("no session token")
+	}
+	sum[0]++
+	if signatureOf(t, r, hex.EncodeToString(sum[:])) == r.Header.Get("Authorization") {
+		t.Fatal("the signature holds for any body")
+	}
+}
+
+// signatureOf computes the Authorization header that r should have.
+func signatureOf(t *testing.T, r request, payload string) string {
+	t.Helper()
+	auth := r.Header.Get("Authorization")
+	_, rest, _ := strings.Cut(auth, "SignedHeaders=")
+	names, _, _ := strings.Cut(rest, ",")
+	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := http.NewRequest(r.Method, "http://"+r.Host+r.URL.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.ContentLength = r.ContentLength
+	for name := range strings.SplitSeq(names, ";") {
+		if name != "host" && name != "content-length" {
+			again.Header[http.CanonicalHeaderKey(name)] = r.Header.Values(name)
+		}
+	}
+	keys := aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", SessionToken: "session/token+1"}
+	if err := v4.NewSigner().SignHTTP(context.Background(), keys, again, payload, "logs", "eu-west-1", at); err != nil {
+		t.Fatal(err)
+	}
+	return again.Header.Get("Authorization")
+}
+
+func TestVerdict(t *testing.T) {
+	for _, tc := range []struct {
+		answer string
+		want   Verdict
+		clean  bool
+	}{
+		{`{}`, Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}, true},
+		{``, Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}, true},
+		{`{"nextSequenceToken":"495"}`, Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}, true},
+		{`{"rejectedLogEventsInfo":{"tooOldLogEventEndIndex":3}}`, Verdict{OldEnd: 3, ExpiredEnd: -1, NewStart: -1}, false},
+		{`{"rejectedLogEventsInfo":{"tooNewLogEventStartIndex":0}}`, Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: 0}, false},
+		{`{"rejectedLogEventsInfo":{"expiredLogEventEndIndex":2,"tooOldLogEventEndIndex":1,"tooNewLogEventStartIndex":5}}`,
+			Verdict{OldEnd: 1, ExpiredEnd: 2, NewStart: 5}, false},
+		{`{"rejectedEntityInfo":{"errorType":"InvalidAttributes"}}`, Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1, EntityRejected: true}, true},
+	} {
+		s := serve(t, func(w http.ResponseWriter, r request) { w.Write([]byte(tc.answer)) })
+		got, err := newClient(t, s.URL).Put(context.Background(), "job", bodyOf("x"))
+		if err != nil || got != tc.want || got.Clean() != tc.clean {
+			t.Errorf("%s: %+v, clean %t, %v; want %+v", tc.answer, got, got.Clean(), err, tc.want)
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package cloudwatch
+
+// The HTTP side: connections for one host and large request bodies, answers read whole and bounded, and how far a request got.
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+)
+
+const (
+	dialTimeout = 5 * time.Second // well under the attempt's, so that "cannot be reached" is told from "does not answer"
+	tlsTimeout  = 5 * time.Second
+	// idleTimeout is under the 60 s after which load balancers usually close a connection that is not used: a request that meets the
+	// closing is lost.
+	idleTimeout = 50 * time.Second
+	writeBuffer = 64 << 10
+	readBuffer  = 4 << 10
+	maxAnswer   = 1 << 20  // of a put or a creation: the service's are under 1 KB
+	maxPage     = 64 << 20 // of reading back: a page is 1 MB of messages, up to six times that in JSON; endpoints for tests give more
+	maxHeader   = 64 << 10
+	keepAlive   = 30 * time.Second // between TCP's probes
+)
+
+// newTransportBuilder returns the SDK's own kind of client, which is the kind that AWS_CA_BUNDLE is put into.
+func newTransportBuilder(parallel int) *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().
+		WithDialerOptions(func(d *net.Dialer) {
+			d.Timeout = dialTimeout
+			d.KeepAlive = keepAlive
+		}).
+		WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConns = 2 * parallel
+			t.MaxIdleConnsPerHost = parallel
+			t.IdleConnTimeout = idleTimeout
+			t.TLSHandshakeTimeout = tlsTimeout
+			t.WriteBufferSize = writeBuffer
+			t.ReadBufferSize = readBuffer
+			t.MaxResponseHeaderBytes = maxHeader
+			// HTTP/1.1 only: a put is one large body on a connection of its own, which HTTP/2 cuts into 16 KB frames under a window.
+			t.ForceAttemptHTTP2 = false
+			t.Protocols = new(http.Protocols)
+			t.Protocols.SetHTTP1(true)
+			if t.TLSClientConfig == nil {
+				t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+			}
+			t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(parallel)
+		})
+}
+
+// httpClient is what the SDK sends by. It follows no redirect: a signature holds for one host.
+type httpClient struct{ transport http.RoundTripper }
+
+func newHTTPClient(from aws.HTTPClient, parallel int) *httpClient {
+	b, ok := from.(*awshttp.BuildableClient)
+	if !ok {
+		b = newTransportBuilder(parallel)
+	}
+	return &httpClient{b.GetTransport()}
+}
+
+func (h *httpClient) closeIdle() {
+	if t, ok := h.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// attempt is how far one call got. It travels in the context, because the SDK replaces the errors of a call whose context ended.
+type attempt struct {
+	maxAnswer int64       // bytes of an answer that are read; a longer one is an error
+	reached   atomic.Bool // there was a connection, and the request has begun to be written
+	whole     atomic.Bool // the request's body was handed to the connection to its last byte
+	answered  atomic.Bool // there was an HTTP status
+	err       error       // of the transport
+}
+
+type attemptKey struct{}
+
+// Do implements the SDK's HTTPClient. The answer is read before it returns, so nothing of a call is left on the wire but, at most, the rest
+// of a request whose answer came early; the transport then closes that connection.
+func (h *httpClient) Do(req *http.Request) (*http.Response, error) {
+	a, ok := req.Context().Value(attemptKey{}).(*attempt)
+	if !ok {
+		a = &attempt{maxAnswer: maxAnswer}
+	}
+	sent := *req
+	if req.Body != nil {
+		sent.Body = &watchedBody{ReadCloser: req.Body, left: req.ContentLength, a: a}
+		if again := req.GetBody; again != nil {
+			sent.GetBody = func() (io.ReadCloser, error) {
+				body, err := again()
+				if err != nil {
+					return nil, err
+				}
+				return &watchedBody{ReadCloser: body, left: req.ContentLength, a: a}, nil
+			}
+		}
+	}
+	resp, err := h.transport.RoundTrip(&sent)
+	if err != nil {
+		a.err = err
+		return nil, err
+	}
+	answer, err := readAnswer(resp, a.maxAnswer)
+	if err != nil {
+		a.err = err
+		return nil, err
+	}
+	a.answered.Store(true)
+	resp.Body = io.NopCloser(bytes.NewReader(answer))
+	return resp, nil
+}
+
+var errLongAnswer = errors.New("the answer is longer than this program reads")
+
+func readAnswer(resp *http.Response, most int64) ([]byte, error) {
+	defer resp.Body.Close()
+	var answer bytes.Buffer
+	if n := resp.ContentLength; n > 0 && n <= most {
+		answer.Grow(int(n) + bytes.MinRead)
+	}
+	n, err := answer.ReadFrom(io.LimitReader(resp.Body, most+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer (HTTP %d): %w", resp.StatusCode, err)
+	}
+	if n > most {
+		return nil, fmt.Errorf("HTTP %d: %w (%d bytes)", resp.StatusCode, errLongAnswer, most)
+	}
+	return answer.Bytes(), nil
+}
+
+// watchedBody notes in an attempt how much of the body the transport has taken.
+type watchedBody struct {
+	io.ReadCloser
+	left int64 // owned by the transport's goroutine that reads
+	a    *attempt
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.a.reached.Store(true)
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left <= 0 {
+		b.a.whole.Store(true)
+	}
+	return n, err
+}
+
+// call runs one attempt under its deadline, and dresses the error with what Classify, Ambiguous and Explain need.
+func (c *Client) call(ctx context.Context, action string, most int64, do func(context.Context) error) error {
+	a := &attempt{maxAnswer: most}
+	limited, cancel := context.WithTimeout(context.WithValue(ctx, attemptKey{}, a), c.timeout)
+	defer cancel()
+	err := do(limited)
+	if err == nil {
+		return nil
+	}
+	e := &callError{
+		err:       err,
+		action:    action,
+		transport: a.err,
+		reached:   a.reached.Load(),
+		whole:     a.whole.Load(),
+		answered:  a.answered.Load(),
+	}
+	if !e.answered {
+		switch {
+		case ctx.Err() != nil:
+			e.stopped = true
+		case limited.Err() != nil:
+			e.timeout = c.timeout
+		}
+	}
+	return e
+}
