@@ -1,0 +1,72 @@
+package cwlocal
+
+// What the service answers when it refuses: the error types, their HTTP status, and their JSON.
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// apiError is an answer other than 200.
+type apiError struct {
+	status  int
+	code    string // the error type, such as "ResourceNotFoundException"
+	message string
+}
+
+func (e *apiError) Error() string { return fmt.Sprintf("%s (%d): %s", e.code, e.status, e.message) }
+
+// json is the body of the answer, as AWS JSON 1.1 has it.
+func (e *apiError) json() []byte {
+	b := append([]byte(`{"__type":`), quoted(e.code)...)
+	b = append(b, `,"message":`...)
+	b = append(b, quoted(e.message)...)
+	return append(b, '}')
+}
+
+// asAPIError returns err as the client is to see it. What is no apiError is trouble of our own.
+func asAPIError(err error) *apiError {
+	var api *apiError
+	if errors.As(err, &api) {
+		return api
+	}
+	return &apiError{http.StatusInternalServerError, "InternalFailure", err.Error()}
+}
+
+func invalid(format string, a ...any) *apiError {
+	return &apiError{http.StatusBadRequest, "InvalidParameterException", fmt.Sprintf(format, a...)}
+}
+
+func serialization(format string, a ...any) *apiError {
+	return &apiError{http.StatusBadRequest, "SerializationException", fmt.Sprintf(format, a...)}
+}
+
+func noGroup() *apiError {
+	return &apiError{http.StatusBadRequest, "ResourceNotFoundException", "The specified log group does not exist."}
+}
+
+func noStream() *apiError {
+	return &apiError{http.StatusBadRequest, "ResourceNotFoundException", "The specified log stream does not exist."}
+}
+
+func exists(what string) *apiError {
+	return &apiError{http.StatusBadRequest, "ResourceAlreadyExistsException", "The specified " + what + " already exists"}
+}
+
+func throttled() *apiError {
+	return &apiError{http.StatusBadRequest, "ThrottlingException", "Rate exceeded"}
+}
+
+// unmarshal decodes the body of any operation but PutLogEvents into its struct.
+func unmarshal(body []byte, op any) error {
+	if body = bytes.TrimSpace(body); len(body) == 0 || body[0] != '{' {
+		return serialization("the body is not a JSON object")
+	}
+	if err := json.Unmarshal(body, op); err != nil {
+		return serialization("the body cannot be read: %v", err)
+	}
+	return nil
+}

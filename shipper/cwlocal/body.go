@@ -1,0 +1,85 @@
+package cwlocal
+
+// The body of a request: read whole, decompressed, bounded.
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"perstack-shipper/batch"
+)
+
+// maxBody bounds a body, compressed and not. The largest legal one is a batch of control characters, six bytes each
+// (\u0001), or of 10,000 short events; both stay under 8 MiB, and a client may indent.
+const maxBody = 16 * batch.MaxBatchBytes
+
+// bodies are buffers to read into, gzips what decompresses.
+var (
+	bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+	gzips  = sync.Pool{New: func() any { return new(gzip.Reader) }}
+)
+
+// readBody reads the whole body. The bytes are the caller's until it calls release; with Options.Intercept they are
+// given to a test, and so never used again. An error that is no apiError says that the connection broke.
+func (s *Server) readBody(r *http.Request) (body []byte, release func(), err error) {
+	if r.ContentLength > maxBody {
+		return nil, nil, tooLarge()
+	}
+	raw := newBuffer()
+	if r.ContentLength > 0 {
+		raw.Grow(int(r.ContentLength) + bytes.MinRead) // MinRead more, or ReadFrom would double it at the end
+	}
+	switch n, err := raw.ReadFrom(io.LimitReader(r.Body, maxBody+1)); {
+	case err != nil:
+		return nil, nil, fmt.Errorf("cwlocal: reading the body: %w", err)
+	case n > maxBody:
+		return nil, nil, tooLarge()
+	}
+	switch encoding := r.Header.Get("Content-Encoding"); encoding {
+	case "", "identity":
+	case "gzip":
+		plain := newBuffer()
+		if err := gunzip(plain, raw); err != nil {
+			return nil, nil, err
+		}
+		bodies.Put(raw)
+		raw = plain
+	default:
+		return nil, nil, serialization("Content-Encoding %q; only gzip is taken", encoding)
+	}
+	if s.opt.Intercept != nil {
+		return raw.Bytes(), func() {}, nil
+	}
+	return raw.Bytes(), func() { bodies.Put(raw) }, nil
+}
+
+func newBuffer() *bytes.Buffer {
+	b := bodies.Get().(*bytes.Buffer)
+	b.Reset()
+	return b
+}
+
+// gunzip decompresses all of from into to.
+func gunzip(to, from *bytes.Buffer) error {
+	z := gzips.Get().(*gzip.Reader)
+	defer gzips.Put(z)
+	if err := z.Reset(from); err != nil {
+		return serialization("the body is not gzip: %v", err)
+	}
+	switch n, err := to.ReadFrom(io.LimitReader(z, maxBody+1)); {
+	case err != nil:
+		return serialization("the body is not whole gzip: %v", err)
+	case n > maxBody:
+		return tooLarge()
+	}
+	return nil
+}
+
+func tooLarge() *apiError {
+	return &apiError{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException",
+		fmt.Sprintf("a body of more than %d bytes; put fewer events at once", maxBody)}
+}

@@ -1,0 +1,194 @@
+package cwlocal
+
+// GetLogEvents: pages of one stream, forwards and backwards. A token names a place between two events, so that it
+// stays right when events arrive that belong before it.
+
+import (
+	"fmt"
+	"strconv"
+
+	"perstack-shipper/batch"
+)
+
+const (
+	// maxPageBytes bounds a page: the sum of its messages and batch.EventOverhead for each.
+	maxPageBytes = 1 << 20
+	// maxPageEvents bounds a page, and the limit that a caller may ask for.
+	maxPageEvents = 10000
+)
+
+type getLogEvents struct {
+	LogGroupName, LogGroupIdentifier *string
+	LogStreamName                    string
+	StartTime, EndTime               *int64
+	NextToken                        *string
+	Limit                            *int
+	StartFromHead                    bool
+	Unmask                           bool
+
+	group string
+}
+
+func (o *getLogEvents) target() (string, string, int) {
+	o.group, _ = groupOf(o.LogGroupName, o.LogGroupIdentifier)
+	return o.group, o.LogStreamName, 0
+}
+
+// place is a token: the events from here on (forward), or those before (not forward).
+type place struct {
+	key
+	forward bool
+	shown   bool // with Options.EmptyPages: the empty page before this one was answered
+}
+
+func (p place) String() string {
+	direction, state := "b", "s"
+	if p.forward {
+		direction = "f"
+	}
+	if p.shown {
+		state = "p"
+	}
+	return fmt.Sprintf("%s/%020d%020d%016d/%s", direction, p.timestamp, p.ingestion, p.arrival, state)
+}
+
+// parsePlace reads a token.
+func parsePlace(token string) (p place, err error) {
+	bad := invalid("The specified nextToken is invalid.")
+	if len(token) != 60 || token[1] != '/' || token[58] != '/' {
+		return p, bad
+	}
+	var errs [3]error
+	var arrival int64
+	p.timestamp, errs[0] = strconv.ParseInt(token[2:22], 10, 64)
+	p.ingestion, errs[1] = strconv.ParseInt(token[22:42], 10, 64)
+	arrival, errs[2] = strconv.ParseInt(token[42:58], 10, 64)
+	p.arrival = int(arrival)
+	p.forward, p.shown = token[0] == 'f', token[59] == 'p'
+	if errs != [3]error{} || p.String() != token {
+		return p, bad
+	}
+	return p, nil
+}
+
+func (o *getLogEvents) do(s *Server, _ string) ([]byte, error) {
+	var err error
+	if o.group, err = groupOf(o.LogGroupName, o.LogGroupIdentifier); err != nil {
+		return nil, err
+	}
+	if err := checkStream(o.LogStreamName); err != nil {
+		return nil, err
+	}
+	if err := checkTime(o.StartTime, "startTime"); err != nil {
+		return nil, err
+	}
+	if err := checkTime(o.EndTime, "endTime"); err != nil {
+		return nil, err
+	}
+	limit, err := limitOf(o.Limit, maxPageEvents)
+	if err != nil {
+		return nil, err
+	}
+	var from *place
+	if o.NextToken != nil {
+		p, err := parsePlace(*o.NextToken)
+		if err != nil {
+			return nil, err
+		}
+		from = &p
+	}
+	st, _, err := s.find(o.group, o.LogStreamName)
+	if err != nil {
+		return nil, err
+	}
+	v := st.view()
+	low, high := 0, v.count
+	if o.StartTime != nil {
+		low = v.at(key{timestamp: *o.StartTime})
+	}
+	if o.EndTime != nil {
+		high = max(low, v.at(key{timestamp: *o.EndTime}))
+	}
+	return s.page(v, from, o.StartFromHead, low, high, limit), nil
+}
+
+// page answers the positions of [low, high) that come next from a place, or from an end when that is nil.
+func (s *Server) page(v *view, from *place, head bool, low, high, limit int) []byte {
+	forward, position := head, low
+	var here key // where the tokens of an empty page stay
+	switch {
+	case from != nil:
+		forward, here = from.forward, from.key
+		position = min(max(v.at(from.key), low), high)
+	case !head:
+		position = high
+	}
+	readable := s.readable()
+	var picked []int // arrivals, in the order in which they were met
+	size := 0
+	step, i, end := 1, position, high
+	if !forward {
+		step, i, end = -1, position-1, low-1
+	}
+	for ; i != end && len(picked) < limit; i += step {
+		arrival := v.arrival(i)
+		e, message := v.get(arrival)
+		if e.ingestion > readable {
+			continue
+		}
+		if size += len(message) + batch.EventOverhead; size > maxPageBytes && len(picked) > 0 {
+			break
+		}
+		picked = append(picked, arrival)
+	}
+	b := []byte(`{"events":[`)
+	back, next := place{key: here}, place{key: here, forward: true}
+	if len(picked) > 0 && s.opt.EmptyPages && (from == nil || !from.shown) {
+		// A page without events: the tokens are at the same place, but not the same.
+		if from == nil {
+			at := v.key(picked[0])
+			if !forward {
+				at.arrival++
+			}
+			back.key, next.key = at, at
+		}
+		back.shown, next.shown = true, true
+		picked = nil
+	} else if len(picked) > 0 {
+		first, last := picked[0], picked[len(picked)-1]
+		if !forward {
+			first, last = last, first
+		}
+		back.key, next.key = v.key(first), v.key(last)
+		next.arrival++
+	} else if from != nil {
+		back.shown, next.shown = from.shown, from.shown
+	}
+	for n := range picked {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		arrival := picked[n]
+		if !forward {
+			arrival = picked[len(picked)-1-n]
+		}
+		e, message := v.get(arrival)
+		b = append(b, `{"timestamp":`...)
+		b = strconv.AppendInt(b, e.timestamp, 10)
+		b = append(b, `,"ingestionTime":`...)
+		b = strconv.AppendInt(b, e.ingestion, 10)
+		b = append(b, `,"message":`...)
+		b = appendQuoted(b, message)
+		b = append(b, '}')
+	}
+	b = append(b, `],"nextForwardToken":"`+next.String()+`","nextBackwardToken":"`+back.String()+`"}`...)
+	return b
+}
+
+// readable is the latest ingestion time of what can be read now.
+func (s *Server) readable() int64 {
+	if s.opt.ReadableAfter <= 0 {
+		return 1<<63 - 1
+	}
+	return millis(s.opt.Now().Add(-s.opt.ReadableAfter))
+}

@@ -1,0 +1,226 @@
+package cwlocal
+
+// Creating and deleting groups and streams, retention and tags.
+
+import (
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// operations makes an empty request of each operation that is here.
+var operations = map[string]func() operation{
+	"CreateLogGroup":        func() operation { return new(createLogGroup) },
+	"CreateLogStream":       func() operation { return new(createLogStream) },
+	"DeleteLogGroup":        func() operation { return new(deleteLogGroup) },
+	"DeleteLogStream":       func() operation { return new(deleteLogStream) },
+	"PutRetentionPolicy":    func() operation { return new(putRetentionPolicy) },
+	"DeleteRetentionPolicy": func() operation { return new(deleteRetentionPolicy) },
+	"PutLogEvents":          newPut,
+	"GetLogEvents":          func() operation { return new(getLogEvents) },
+}
+
+type createLogGroup struct {
+	LogGroupName              string
+	KMSKeyID                  *string
+	Tags                      map[string]string
+	LogGroupClass             *string
+	DeletionProtectionEnabled *bool
+}
+
+func (o *createLogGroup) target() (string, string, int) { return o.LogGroupName, "", 0 }
+
+func (o *createLogGroup) do(s *Server, _ string) ([]byte, error) {
+	if err := checkGroup(o.LogGroupName); err != nil {
+		return nil, err
+	}
+	if len(o.LogGroupName) >= 4 && o.LogGroupName[:4] == "aws/" {
+		return nil, invalid("Log groups starting with aws/ are reserved for AWS.")
+	}
+	g := &group{name: o.LogGroupName, created: millis(s.opt.Now()), class: "STANDARD", streams: map[string]*stream{}}
+	if o.KMSKeyID != nil {
+		if len(*o.KMSKeyID) > maxKMSKey || !kmsPattern.MatchString(*o.KMSKeyID) {
+			return nil, invalid("the KMS key %q is not the ARN of a key (arn:aws:kms:<Region>:<account>:key/<id>)", *o.KMSKeyID)
+		}
+		g.kmsKey = *o.KMSKeyID
+	}
+	if o.Tags != nil {
+		if err := checkTags(o.Tags); err != nil {
+			return nil, err
+		}
+		g.tags = maps.Clone(o.Tags)
+	}
+	if c := o.LogGroupClass; c != nil {
+		if !slices.Contains([]string{"STANDARD", "INFREQUENT_ACCESS", "DELIVERY"}, *c) {
+			return nil, constraint(*c, "logGroupClass", "satisfy enum value set: [STANDARD, INFREQUENT_ACCESS, DELIVERY]")
+		}
+		g.class = *c
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.groups[g.name] != nil {
+		return nil, exists("log group")
+	}
+	if s.folder != nil {
+		if err := s.folder.createGroup(g); err != nil {
+			return nil, err
+		}
+	}
+	s.groups[g.name] = g
+	return nil, nil
+}
+
+type createLogStream struct{ LogGroupName, LogStreamName string }
+
+func (o *createLogStream) target() (string, string, int) { return o.LogGroupName, o.LogStreamName, 0 }
+
+func (o *createLogStream) do(s *Server, _ string) ([]byte, error) {
+	if err := checkGroup(o.LogGroupName); err != nil {
+		return nil, err
+	}
+	if err := checkStream(o.LogStreamName); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.groups[o.LogGroupName]
+	switch {
+	case g == nil:
+		return nil, noGroup()
+	case g.streams[o.LogStreamName] != nil:
+		return nil, exists("log stream")
+	}
+	st := newStream(g.name, o.LogStreamName, millis(s.opt.Now()))
+	st.discard = s.opt.Discard
+	if s.folder != nil {
+		if err := s.folder.createStream(g, st); err != nil {
+			return nil, err
+		}
+	}
+	g.streams[st.name] = st
+	return nil, nil
+}
+
+// newStream makes an empty stream. Its id makes the ids of its events different from those of others.
+func newStream(groupName, name string, created int64) *stream {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(groupName + ":" + name + ":" + strconv.FormatInt(created, 10))) // never fails (hash.Hash)
+	return &stream{name: name, created: created, id: h.Sum64()}
+}
+
+type deleteLogGroup struct{ LogGroupName string }
+
+func (o *deleteLogGroup) target() (string, string, int) { return o.LogGroupName, "", 0 }
+
+func (o *deleteLogGroup) do(s *Server, _ string) ([]byte, error) {
+	if err := checkGroup(o.LogGroupName); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.groups[o.LogGroupName]
+	if g == nil {
+		return nil, noGroup()
+	}
+	delete(s.groups, g.name)
+	for _, st := range g.streams {
+		st.close(noGroup())
+	}
+	if s.folder != nil {
+		return nil, s.folder.deleteGroup(g)
+	}
+	return nil, nil
+}
+
+type deleteLogStream struct{ LogGroupName, LogStreamName string }
+
+func (o *deleteLogStream) target() (string, string, int) { return o.LogGroupName, o.LogStreamName, 0 }
+
+func (o *deleteLogStream) do(s *Server, _ string) ([]byte, error) {
+	if err := checkGroup(o.LogGroupName); err != nil {
+		return nil, err
+	}
+	if err := checkStream(o.LogStreamName); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.groups[o.LogGroupName]
+	if g == nil {
+		return nil, noGroup()
+	}
+	st := g.streams[o.LogStreamName]
+	if st == nil {
+		return nil, noStream()
+	}
+	delete(g.streams, st.name)
+	st.close(noStream())
+	if s.folder != nil {
+		return nil, s.folder.deleteStream(st)
+	}
+	return nil, nil
+}
+
+// close makes the puts that have found the stream already fail with err.
+func (st *stream) close(err error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.gone = err
+}
+
+type putRetentionPolicy struct {
+	LogGroupName    string
+	RetentionInDays *int
+}
+
+func (o *putRetentionPolicy) target() (string, string, int) { return o.LogGroupName, "", 0 }
+
+func (o *putRetentionPolicy) do(s *Server, _ string) ([]byte, error) {
+	switch {
+	case o.RetentionInDays == nil:
+		return nil, constraint("null", "retentionInDays", "not be null")
+	case !slices.Contains(retentionDays, *o.RetentionInDays):
+		return nil, constraint(*o.RetentionInDays, "retentionInDays", "satisfy enum value set: "+sprint(retentionDays))
+	}
+	return nil, s.changeGroup(o.LogGroupName, func(g *group) error {
+		g.retention = *o.RetentionInDays
+		return nil
+	})
+}
+
+type deleteRetentionPolicy struct{ LogGroupName string }
+
+func (o *deleteRetentionPolicy) target() (string, string, int) { return o.LogGroupName, "", 0 }
+
+func (o *deleteRetentionPolicy) do(s *Server, _ string) ([]byte, error) {
+	return nil, s.changeGroup(o.LogGroupName, func(g *group) error {
+		g.retention = 0
+		return nil
+	})
+}
+
+// changeGroup changes what a group is, in memory and on disk.
+func (s *Server) changeGroup(name string, change func(*group) error) error {
+	if err := checkGroup(name); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.groups[name]
+	if g == nil {
+		return noGroup()
+	}
+	changed := *g
+	changed.tags = maps.Clone(g.tags)
+	if err := change(&changed); err != nil {
+		return err
+	}
+	if s.folder != nil {
+		if err := s.folder.writeGroup(&changed); err != nil {
+			return err
+		}
+	}
+	*g = changed
+	return nil
+}

@@ -1,0 +1,164 @@
+package cwlocal
+
+// Reading the folder again at the start.
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+)
+
+// load reads every group. What is no group's folder is left alone.
+func (f *folder) load() (map[string]*group, error) {
+	entries, err := os.ReadDir(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("cwlocal: the folder %q cannot be read: %w", f.path, err)
+	}
+	groups := map[string]*group{}
+	for _, e := range entries {
+		path := filepath.Join(f.path, e.Name())
+		switch {
+		case !e.IsDir():
+			continue
+		case strings.HasPrefix(e.Name(), deleted):
+			if err := os.RemoveAll(path); err != nil {
+				f.log.Warn("a deleted log group's folder stays; remove it", zap.String("folder", path), zap.Error(err))
+			}
+			continue
+		}
+		g, err := f.loadGroup(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			f.log.Warn("a folder without "+groupFile+" is no log group; it is left alone", zap.String("folder", path))
+			continue
+		case err != nil:
+			return nil, err
+		}
+		groups[g.name] = g
+	}
+	return groups, nil
+}
+
+func (f *folder) loadGroup(path string) (*group, error) {
+	line, err := os.ReadFile(filepath.Join(path, groupFile))
+	if err != nil {
+		return nil, fmt.Errorf("cwlocal: the log group in %q cannot be read: %w", path, err)
+	}
+	var l groupLine
+	if err := json.Unmarshal(line, &l); err != nil || checkGroup(l.LogGroupName) != nil || fileName(l.LogGroupName) != filepath.Base(path) {
+		return nil, fmt.Errorf("cwlocal: %q does not describe the log group of its folder; move the folder away", filepath.Join(path, groupFile))
+	}
+	g := &group{name: l.LogGroupName, created: l.CreationTime, retention: l.RetentionInDays, kmsKey: l.KMSKeyID, class: l.LogGroupClass,
+		tags: l.Tags, streams: map[string]*stream{}, folder: path}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("cwlocal: the log group in %q cannot be read: %w", path, err)
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), streamSuffix) {
+			continue
+		}
+		st, err := f.loadStream(g, filepath.Join(path, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if st != nil {
+			g.streams[st.name] = st
+		}
+	}
+	return g, nil
+}
+
+// loadStream reads a stream's file. A last line that is torn, because the process died writing it, is taken off. A
+// file without even its first line is a stream whose creation was never answered: it is removed, and nil returned.
+func (f *folder) loadStream(g *group, path string) (*stream, error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cwlocal: the log stream in %q cannot be read: %w", path, err)
+	}
+	defer file.Close()
+	lines := bufio.NewReaderSize(file, 256<<10)
+	var (
+		st    *stream
+		p     putLogEvents
+		whole int64
+		long  []byte // what a line has before the reader's buffer was full
+	)
+	for n := 1; ; n++ {
+		line, err := lines.ReadSlice('\n')
+		for long = long[:0]; errors.Is(err, bufio.ErrBufferFull); line, err = lines.ReadSlice('\n') {
+			long = append(long, line...)
+		}
+		if len(long) > 0 {
+			long = append(long, line...)
+			line = long
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("cwlocal: the log stream in %q cannot be read: %w", path, err)
+		}
+		if err != nil { // the end: a rest without a newline is torn
+			if len(line) == 0 {
+				break
+			}
+			f.log.Warn("the last line was torn when the endpoint died; it is dropped", zap.String("file", path), zap.Int("bytes", len(line)))
+			if err := file.Truncate(whole); err != nil {
+				return nil, fmt.Errorf("cwlocal: the torn last line of %q cannot be taken off; take it off: %w", path, err)
+			}
+			break
+		}
+		whole += int64(len(line))
+		if st == nil {
+			var l streamLine
+			if err := json.Unmarshal(line, &l); err != nil || checkStream(l.LogStreamName) != nil || fileName(l.LogStreamName)+streamSuffix != filepath.Base(path) {
+				return nil, fmt.Errorf("cwlocal: line 1 of %q does not name the log stream of this file; move the file away", path)
+			}
+			st = newStream(g.name, l.LogStreamName, l.CreationTime)
+			continue
+		}
+		if err := p.restore(line); err != nil {
+			return nil, fmt.Errorf("cwlocal: line %d of %q is no event; remove the line: %w", n, path, err)
+		}
+		e := p.events[0]
+		message := p.data[e.start:e.end]
+		st.add(st.room(len(message)), stored{timestamp: e.timestamp, ingestion: p.ingestion}, message)
+	}
+	if st == nil {
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("cwlocal: the empty file %q cannot be removed; remove it: %w", path, err)
+		}
+		return nil, nil
+	}
+	st.file = &streamFile{path: path, size: whole}
+	return st, nil
+}
+
+// restore reads one event's line into p, which then holds that event alone.
+func (p *putLogEvents) restore(line []byte) error {
+	p.events, p.data, p.count = p.events[:0], p.data[:0], 0
+	p.restoring, p.ingestion = true, -1
+	line = bytes.TrimSpace(line)
+	if !utf8.Valid(line) {
+		return errors.New("it is not valid UTF-8")
+	}
+	s := &scanner{b: line}
+	err := p.scanEvent(s)
+	switch {
+	case err != nil:
+		return err
+	case s.i != len(line):
+		return errors.New("there is more than one value")
+	case !p.events[0].hasTimestamp || p.ingestion < 0 || p.events[0].start == p.events[0].end:
+		return errors.New("timestamp, ingestionTime or message is missing")
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package cwlocal
+
+// What was asked and what was accepted, counted; and what the endpoint holds, for tests.
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"perstack-shipper/batch"
+)
+
+// Stats are the counts since New.
+type Stats struct {
+	// Calls counts the calls of each operation, refused ones and those struck by faults included.
+	Calls map[string]int64
+	// Errors counts the answers of each error type.
+	Errors map[string]int64
+	// Batches, Events and MessageBytes count what PutLogEvents accepted.
+	Batches, Events, MessageBytes int64
+	// BatchBytes is the accepted batches' size by the service's count: each message and 26 bytes more.
+	BatchBytes int64
+	// Rejected counts the events that were dropped from accepted batches.
+	Rejected int64
+	// BodyBytes is the size of all PutLogEvents bodies as they came in, compressed if they were; those of unknown
+	// length count as decompressed.
+	BodyBytes int64
+	// MostPutsInFlight is the most PutLogEvents that were between their arrival and their answer at once, and
+	// MostPutsInFlightPerStream the most of one stream.
+	MostPutsInFlight, MostPutsInFlightPerStream int
+}
+
+// Fill is how full the accepted batches were on average: 1 is the limit of 1,048,576 bytes.
+func (s Stats) Fill() float64 {
+	if s.Batches == 0 {
+		return 0
+	}
+	return float64(s.BatchBytes) / float64(s.Batches) / batch.MaxBatchBytes
+}
+
+// counters are the Stats as they grow. Every request adds to them, so a mutex guards them.
+type counters struct {
+	mu       sync.Mutex
+	stats    Stats
+	inFlight int
+	streams  map[streamName]int // puts in flight
+}
+
+type streamName struct{ group, stream string }
+
+// enter counts a call, gives it its number, and returns what to call when it has been answered.
+func (c *counters) enter(call *Call, contentLength int64) (leave func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stats.Calls == nil {
+		c.stats.Calls, c.stats.Errors, c.streams = map[string]int64{}, map[string]int64{}, map[streamName]int{}
+	}
+	c.stats.Calls[call.Action]++
+	call.N = c.stats.Calls[call.Action]
+	if call.Action != "PutLogEvents" {
+		return func() {}
+	}
+	if contentLength < 0 {
+		contentLength = int64(len(call.Body))
+	}
+	c.stats.BodyBytes += contentLength
+	name := streamName{call.Group, call.Stream}
+	c.inFlight++
+	c.streams[name]++
+	c.stats.MostPutsInFlight = max(c.stats.MostPutsInFlight, c.inFlight)
+	c.stats.MostPutsInFlightPerStream = max(c.stats.MostPutsInFlightPerStream, c.streams[name])
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.inFlight--
+		if c.streams[name]--; c.streams[name] == 0 {
+			delete(c.streams, name)
+		}
+	}
+}
+
+// accepted counts a batch of which the events [from, to) were stored.
+func (c *counters) accepted(p *putLogEvents, from, to int) {
+	var bytes int64
+	for _, e := range p.events[from:to] {
+		bytes += int64(e.end - e.start)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := int64(to - from)
+	c.stats.Batches++
+	c.stats.Events += n
+	c.stats.MessageBytes += bytes
+	c.stats.BatchBytes += bytes + n*batch.EventOverhead
+	c.stats.Rejected += int64(len(p.events)) - n
+}
+
+// answered counts an answer; code is "" for a 200.
+func (c *counters) answered(code string) {
+	if code == "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stats.Errors == nil {
+		c.stats.Errors = map[string]int64{}
+	}
+	c.stats.Errors[code]++
+}
+
+// Stats returns the counts so far.
+func (s *Server) Stats() Stats {
+	c := &s.counters
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stats := c.stats
+	stats.Calls, stats.Errors = maps.Clone(stats.Calls), maps.Clone(stats.Errors)
+	return stats
+}
+
+// Event is one event as a reader gets it: times in milliseconds since 1970.
+type Event struct {
+	Timestamp, IngestionTime int64
+	Message                  string
+}
+
+// Groups are the names of the log groups, sorted.
+func (s *Server) Groups() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Sorted(maps.Keys(s.groups))
+}
+
+// Streams are the names of a group's streams, sorted; nil when there is no such group.
+func (s *Server) Streams(group string) []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if g := s.groups[group]; g != nil {
+		return slices.Sorted(maps.Keys(g.streams))
+	}
+	return nil
+}
+
+// Events are the events of a stream in reading order, hidden ones (Options.ReadableAfter) included; nil when there is
+// no such stream.
+func (s *Server) Events(group, stream string) []Event {
+	st, _, err := s.find(group, stream)
+	if err != nil {
+		return nil
+	}
+	v := st.view()
+	texts := make([]string, len(v.chunks)) // one copy a chunk instead of one a message
+	for i := range v.chunks {
+		texts[i] = string(v.chunks[i].data)
+	}
+	arrived := make([]Event, 0, v.count)
+	for i := range v.chunks {
+		for _, e := range v.chunks[i].events {
+			arrived = append(arrived, Event{e.timestamp, e.ingestion, texts[i][e.start:e.end]})
+		}
+	}
+	if v.order == nil {
+		return arrived
+	}
+	events := make([]Event, v.count)
+	for i, arrival := range v.order {
+		events[i] = arrived[arrival]
+	}
+	return events
+}
+
+// DeleteGroup deletes a log group, as DeleteLogGroup would; it says whether there was one.
+func (s *Server) DeleteGroup(name string) bool {
+	_, err := (&deleteLogGroup{name}).do(s, defaultRegion)
+	return err == nil
+}
+
+// DeleteStream deletes a log stream, as DeleteLogStream would; it says whether there was one.
+func (s *Server) DeleteStream(group, stream string) bool {
+	_, err := (&deleteLogStream{group, stream}).do(s, defaultRegion)
+	return err == nil
+}

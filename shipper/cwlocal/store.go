@@ -1,0 +1,224 @@
+package cwlocal
+
+// Groups and streams in memory. A stream appends events in the order of their arrival, into chunks that are never
+// moved or changed, and sorts when it is read: by timestamp, then ingestion time, then arrival, as the service's
+// readers do.
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+	"sync"
+)
+
+// group is a log group. All of it is guarded by Server.mu.
+type group struct {
+	name      string
+	created   int64 // ms since 1970
+	retention int   // days, 0 for ever
+	kmsKey    string
+	class     string
+	tags      map[string]string
+	streams   map[string]*stream
+	folder    string // its path; "" in memory only
+}
+
+// stream is a log stream.
+type stream struct {
+	// Immutable.
+	name    string
+	created int64 // ms since 1970
+	id      uint64
+	discard bool
+	file    *streamFile // nil in memory only
+
+	// mu guards the rest: puts to one stream come on as many goroutines as there are requests.
+	mu        sync.Mutex
+	gone      error // what a put is told once the stream is deleted
+	chunks    []*chunk
+	count     int     // of events
+	bytes     int64   // of messages
+	last      key     // of the event that arrived last
+	unsorted  bool    // arrival is not the reading order
+	order     []int32 // arrivals in reading order, of the first len(order) events; only when unsorted
+	first     int64   // the earliest timestamp
+	latest    int64   // the latest timestamp
+	ingestion int64   // the latest ingestion time
+}
+
+// chunk holds events that arrived one after the other.
+type chunk struct {
+	first  int // the arrival number of events[0]
+	data   []byte
+	events []stored
+}
+
+// stored is an event: its message is chunk.data[start:end].
+type stored struct {
+	timestamp, ingestion int64
+	start, end           int32
+}
+
+// key is an event's place in the reading order of its stream.
+type key struct {
+	timestamp, ingestion int64
+	arrival              int // from 0
+}
+
+func (k key) compare(o key) int {
+	return cmp.Or(cmp.Compare(k.timestamp, o.timestamp), cmp.Compare(k.ingestion, o.ingestion), cmp.Compare(k.arrival, o.arrival))
+}
+
+const (
+	minChunk = 4 << 10 // bytes of messages: so that many streams of one event stay small
+	maxChunk = 1 << 20
+)
+
+// find returns a stream that is to be put to, and the retention of its group in days.
+func (s *Server) find(groupName, streamName string) (*stream, int, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	g := s.groups[groupName]
+	if g == nil {
+		return nil, 0, noGroup()
+	}
+	st := g.streams[streamName]
+	if st == nil {
+		return nil, 0, noStream()
+	}
+	return st, g.retention, nil
+}
+
+// append stores the events [from, to) of p: on disk first, then in memory. All or none is stored.
+func (st *stream) append(p *putLogEvents, from, to int, now int64) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.gone != nil {
+		return st.gone
+	}
+	if from == to {
+		return nil
+	}
+	if st.file != nil {
+		if err := st.file.append(p, from, to, now); err != nil {
+			return err
+		}
+	}
+	need := 0
+	for _, e := range p.events[from:to] {
+		need += e.end - e.start
+	}
+	c := st.room(need)
+	for _, e := range p.events[from:to] {
+		st.add(c, stored{timestamp: e.timestamp, ingestion: now}, p.data[e.start:e.end])
+	}
+	return nil
+}
+
+// room returns the chunk that takes need more bytes of messages.
+func (st *stream) room(need int) *chunk {
+	size := minChunk
+	if n := len(st.chunks); n > 0 {
+		c := st.chunks[n-1]
+		if cap(c.data)-len(c.data) >= need || st.discard {
+			return c
+		}
+		size = min(2*cap(c.data), maxChunk)
+	}
+	c := &chunk{first: st.count, data: make([]byte, 0, max(size, need))}
+	st.chunks = append(st.chunks, c)
+	return c
+}
+
+// add stores one event in c, which has room.
+func (st *stream) add(c *chunk, e stored, message []byte) {
+	if st.bytes == 0 || e.timestamp < st.first { // no message is empty
+		st.first = e.timestamp
+	}
+	st.latest = max(st.latest, e.timestamp)
+	st.ingestion = max(st.ingestion, e.ingestion)
+	st.bytes += int64(len(message))
+	if st.discard {
+		return
+	}
+	e.start = int32(len(c.data))
+	c.data = append(c.data, message...)
+	e.end = int32(len(c.data))
+	c.events = append(c.events, e)
+
+	k := key{e.timestamp, e.ingestion, st.count}
+	st.unsorted = st.unsorted || (st.count > 0 && k.compare(st.last) < 0)
+	st.last = k
+	st.count++
+}
+
+// view is what a stream held at one moment, in reading order. It is read without a lock: nothing that it refers to
+// changes any more.
+type view struct {
+	name   string
+	id     uint64
+	chunks []chunk
+	order  []int32 // nil when arrival is the reading order
+	count  int
+}
+
+// view returns what the stream holds now.
+func (st *stream) view() *view {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	v := &view{name: st.name, id: st.id, chunks: make([]chunk, len(st.chunks)), count: st.count}
+	for i, c := range st.chunks {
+		v.chunks[i] = *c
+	}
+	if st.unsorted {
+		if len(st.order) < st.count {
+			st.order = v.sorted(st.order)
+		}
+		v.order = st.order
+	}
+	return v
+}
+
+// sorted is the reading order of all events, given that of the first len(old) of them.
+func (v *view) sorted(old []int32) []int32 {
+	fresh := make([]int32, v.count-len(old))
+	for i := range fresh {
+		fresh[i] = int32(len(old) + i)
+	}
+	before := func(a, b int32) int { return v.key(int(a)).compare(v.key(int(b))) }
+	slices.SortFunc(fresh, before)
+	all := make([]int32, 0, v.count)
+	for len(old) > 0 && len(fresh) > 0 {
+		if before(old[0], fresh[0]) < 0 {
+			all, old = append(all, old[0]), old[1:]
+		} else {
+			all, fresh = append(all, fresh[0]), fresh[1:]
+		}
+	}
+	return append(append(all, old...), fresh...)
+}
+
+// arrival is the arrival number of the event that is read at position i.
+func (v *view) arrival(i int) int {
+	if v.order == nil {
+		return i
+	}
+	return int(v.order[i])
+}
+
+// get returns the event with an arrival number, and its message, which is not to be changed.
+func (v *view) get(arrival int) (stored, []byte) {
+	c := &v.chunks[sort.Search(len(v.chunks), func(i int) bool { return v.chunks[i].first > arrival })-1]
+	e := c.events[arrival-c.first]
+	return e, c.data[e.start:e.end]
+}
+
+func (v *view) key(arrival int) key {
+	e, _ := v.get(arrival)
+	return key{e.timestamp, e.ingestion, arrival}
+}
+
+// at is the first position whose event is not before k.
+func (v *view) at(k key) int {
+	return sort.Search(v.count, func(i int) bool { return v.key(v.arrival(i)).compare(k) >= 0 })
+}
