@@ -170,13 +170,13 @@ func checkStream(template string) error {
 		return Usage("--log-stream", "is no UTF-8 text of at most %d bytes: use a shorter one", maxNameBytes)
 	}
 	for rest := template; ; {
-		_, after, found := strings.Cut(rest, "{")
-		if !found {
+		open := strings.IndexAny(rest, "{}")
+		if open < 0 {
 			return nil
 		}
-		field, after, closed := strings.Cut(after, "}")
-		if !closed {
-			return Usage("--log-stream", "%q has a { without its }: close it", template)
+		field, after, closed := strings.Cut(rest[open+1:], "}")
+		if rest[open] == '}' || !closed {
+			return Usage("--log-stream", "%q has a brace without its other half: write fields like {jobId}", template)
 		}
 		if !slices.Contains(StreamFields, field) {
 			return Usage("--log-stream", "does not know {%s}: use {%s}", field, strings.Join(StreamFields, "}, {"))

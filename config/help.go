@@ -32,21 +32,28 @@ Try it without AWS: perstack-shipper local
 const environmentHelp = `Each is also an environment variable: PERSTACK_SHIPPER_LOG_GROUP, for example.
 `
 
+// shipping are the commands that end with exitCodes.
+var shipping = []string{"ship", "exec", "resume"}
+
+const exitCodes = `Exit codes: 0 all delivered, 2 usage, 65 something rejected by CloudWatch, 75
+something left in the journal. exec: those of the command first, if not 0.
+`
+
 // examples show each command as it is used.
 var examples = map[string]string{
-	"ship": `perstack run expert "query" 2>&1 | perstack-shipper --log-group /perstack/prod
-perstack-shipper --log-group /perstack/prod --input /events --until-idle 1m
+	"ship": `  perstack run expert "query" 2>&1 | perstack-shipper --log-group /perstack/prod
+  perstack-shipper --log-group /perstack/prod --input /events --until-idle 1m
 `,
-	"exec": `perstack-shipper exec --log-group /perstack/prod -- perstack run expert "query"
-perstack-shipper exec --log-group /perstack/prod --fail-on error -- ./agent.sh
+	"exec": `  perstack-shipper exec --log-group /perstack/prod -- perstack run expert query
+  perstack-shipper exec --log-group /perstack/prod --fail-on error -- ./agent.sh
 `,
-	"resume": `perstack-shipper resume --journal-dir /var/lib/perstack-shipper
+	"resume": `  perstack-shipper resume --journal-dir /var/lib/perstack-shipper
 `,
-	"logs": `perstack-shipper logs --log-group /perstack/prod --job uo5p1q | jq -r .type
+	"logs": `  perstack-shipper logs --log-group /perstack/prod --job uo5p1q | jq -r .type
 `,
-	"local": `perstack-shipper local --dir /tmp/cloudwatch
-export AWS_ENDPOINT_URL=http://127.0.0.1:4586
-perstack-shipper --log-group demo <events.jsonl
+	"local": `  perstack-shipper local --dir /tmp/cloudwatch
+  export AWS_ENDPOINT_URL=http://127.0.0.1:4586
+  perstack-shipper --log-group demo <events.jsonl
 `,
 }
 
@@ -102,8 +109,11 @@ func printCommand(w io.Writer, command *kong.Node) error {
 	if len(command.Flags) > 0 {
 		text.WriteString("\n" + environmentHelp)
 	}
+	if slices.Contains(shipping, command.Name) {
+		text.WriteString("\n" + exitCodes)
+	}
 	if example := examples[command.Name]; example != "" {
-		text.WriteString("\n" + example)
+		text.WriteString("\nExamples:\n" + example)
 	}
 	_, err := io.WriteString(w, text.String())
 	return err

@@ -36,11 +36,11 @@ type Delivery struct {
 	// FlushInterval bounds how old the oldest event of an open batch becomes, 10 ms to 1 h.
 	FlushInterval time.Duration `name:"flush-interval" default:"1s" group:"Delivery:" help:"Put an event at most this long after it came."`
 	// DrainTimeout is all the time from a signal to the exit, 1 s to 1 h.
-	DrainTimeout time.Duration `name:"drain-timeout" default:"25s" group:"Delivery:" help:"Time from SIGTERM to exit, for everything."`
+	DrainTimeout time.Duration `name:"drain-timeout" default:"25s" group:"Delivery:" help:"All the time there is from SIGTERM to the exit."`
 	// GiveUpAfter is how long after the end of input to go on without an ack, 1 s to 30 d.
-	GiveUpAfter time.Duration `name:"give-up-after" default:"10m" group:"Delivery:" help:"Exit so long after the end without an ack."`
+	GiveUpAfter time.Duration `name:"give-up-after" default:"10m" group:"Delivery:" help:"After the end of input, go on so long without an ack."`
 	// MemoryMax bounds the bytes held: blocks, open batches, bodies. At least MinMemory.
-	MemoryMax Size `name:"memory-max" default:"32MiB" group:"Delivery:" help:"All that is held in memory at once."`
+	MemoryMax Size `name:"memory-max" default:"32MiB" group:"Delivery:" help:"Bound on all events held in memory."`
 }
 
 // Creation says what to do where log group or log stream are missing.
@@ -57,9 +57,9 @@ type Creation struct {
 // Journal says where the input is kept until CloudWatch has it.
 type Journal struct {
 	// JournalDir is empty where none was given: then it is DefaultJournalDir, and one that cannot be written is no error.
-	JournalDir string `name:"journal-dir" placeholder:"DIR" group:"Journal:" help:"Default: the user's state folder."`
+	JournalDir string `name:"journal-dir" placeholder:"DIR" group:"Journal:" help:"Where the input is kept. Default: ~/.local/state/…"`
 	// JournalMax bounds the disk space that inputs take, in allocated bytes. At least MinJournal.
-	JournalMax Size `name:"journal-max" default:"4GiB" group:"Journal:" help:"Disk space; at the limit the input waits."`
+	JournalMax Size `name:"journal-max" default:"4GiB" group:"Journal:" help:"Bound on disk space; at the limit the input waits."`
 	// JournalSync is how often the journal is synced to disk; 0 leaves that to the kernel.
 	JournalSync time.Duration `name:"journal-sync" default:"0" group:"Journal:" help:"Sync to disk so often; 0: leave it to the kernel."`
 }
@@ -132,7 +132,7 @@ type Logs struct {
 
 // Local serves a CloudWatch Logs endpoint.
 type Local struct {
-	// Listen is host:port; an empty host is every address, port 0 a free one.
+	// Listen is host:port; an empty host is the loopback address, port 0 a free one.
 	Listen string `name:"listen" default:"127.0.0.1:4586" group:"Endpoint:" help:"Address and port; port 0 takes a free one."`
 	// Dir keeps what is put, as JSON lines; empty: in memory.
 	Dir string `name:"dir" placeholder:"DIR" group:"Endpoint:" help:"Keep what is put there. Default: in memory only."`

@@ -1,0 +1,79 @@
+// Command perstack-shipper ships the events of a Perstack agent to CloudWatch Logs. This package is wiring only: main.go
+// turns the command line into one command and its outcome into an exit code; each command has a file of its own.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"perstack-shipper/config"
+)
+
+// The exit codes. exec has besides those the codes of its child.
+const (
+	exitOK       = 0  // all that was read is in CloudWatch
+	exitFailure  = 1  // what was asked for could not be done
+	exitUsage    = 2  // the command line or the configuration is wrong; nothing was read
+	exitRejected = 65 // CloudWatch refused events for good; EX_DATAERR
+	exitLeft     = 75 // something is left in the journal, for the next start; EX_TEMPFAIL
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Environ())) }
+
+// run carries out the command that the arguments and the environment ask for, and returns the exit code.
+func run(args, environ []string) int {
+	command, err := config.Parse(args, environ)
+	if err != nil {
+		return fail(err)
+	}
+	switch command := command.(type) {
+	case *config.Help:
+		return printed(os.Stdout.WriteString(command.Text))
+	case *config.Version:
+		return printed(fmt.Println(versionLine()))
+	case *config.Local:
+		return runLocal(command)
+	case *config.Logs:
+		return runLogs(command, newLogger(command.Log, os.Stderr))
+	}
+
+	outliveBrokenPipes()
+	switch command := command.(type) {
+	case *config.Ship:
+		return runShip(command, newLogger(command.Log, os.Stderr))
+	case *config.Exec:
+		return runExec(command, newLogger(command.Log, os.Stderr))
+	case *config.Resume:
+		return runResume(command, newLogger(command.Log, os.Stderr))
+	}
+	return fail(fmt.Errorf("the command %T has no way to run", command))
+}
+
+// fail says on stderr, in one line, why the command cannot go on, and returns the exit code for it. Errors of
+// configuration are *config.UsageError, also those that only a look at the machine could find.
+func fail(err error) int {
+	line := strings.NewReplacer("\n", " ", "\r", " ").Replace(err.Error())
+	fmt.Fprintf(os.Stderr, "%s: %s\n", config.Program, line)
+	var usage *config.UsageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// printed returns the exit code of a command whose whole work was a write to stdout.
+func printed(_ int, err error) int {
+	if err != nil {
+		return fail(err)
+	}
+	return exitOK
+}
+
+// outliveBrokenPipes makes a write to a stdout or stderr that nobody reads any more an error of that write. Without it
+// SIGPIPE would end the process, and what it has read would wait for another start. The signal is caught, not ignored,
+// because a child would inherit that; nobody needs to receive it.
+func outliveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// This file runs testdata/script/*.txtar: sessions at a terminal, with the program as the command perstack-shipper and
+// an endpoint of their own. A script has
+//
+//	$AWS_ENDPOINT_URL and credentials   of its endpoint; `env AWS_ENDPOINT_URL=` takes it away
+//	$RECORDINGS                         the folder of recorded runs
+//	$HOME, $XDG_STATE_HOME              folders below $WORK, so that the journal is $WORK/state/perstack-shipper
+//	code N command…                     runs command, which must exit with code N
+//	signal NAME                         sends TERM, INT, HUP, QUIT, STOP, CONT or KILL to what runs in the background
+//
+// UPDATE_SCRIPTS=1 go test ./cmd/perstack-shipper writes what `cmp` found different into the scripts.
+
+func TestMain(m *testing.M) {
+	testscript.Main(leakless{m}, map[string]func(){"perstack-shipper": main})
+}
+
+// leakless runs the tests and then looks for goroutines that they left. goleak.VerifyTestMain would do the same, but it
+// exits where testscript has yet to clean up.
+type leakless struct{ m *testing.M }
+
+func (l leakless) Run() int {
+	code := l.m.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, "goleak:", err)
+		return 1
+	}
+	return code
+}
+
+func TestScripts(t *testing.T) {
+	recordings, err := filepath.Abs("testdata/recordings")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code": runForCode, "signal": signalBackground,
+		},
+		Setup: func(env *testscript.Env) error {
+			url, err := serve(env)
+			if err != nil {
+				return err
+			}
+			env.Setenv("AWS_ENDPOINT_URL", url)
+			env.Setenv("AWS_REGION", "eu-west-1")
+			env.Setenv("AWS_ACCESS_KEY_ID", "test")
+			env.Setenv("AWS_SECRET_ACCESS_KEY", "test")
+			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			env.Setenv("RECORDINGS", recordings)
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
+			return nil
+		},
+	})
+}
+
+// serve starts the endpoint of a script, which ends with it, and returns its URL.
+func serve(env *testscript.Env) (string, error) {
+	server, err := cwlocal.New(cwlocal.Options{})
+	if err != nil {
+		return "", err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
+	if err != nil {
+		stop()
+		return "", err
+	}
+	env.Defer(func() {
+		stop()
+		if err := errors.Join(wait(), server.Close()); err != nil {
+			env.T().Fatal(err)
+		}
+	})
+	return url, nil
+}
+
+// runForCode is the command code.
+func runForCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N command [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// signalBackground is the command signal.
+func signalBackground(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]syscall.Signal{
+		"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT,
+		"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT, "KILL": syscall.SIGKILL,
+	}
+	if neg || len(args) != 1 || signals[args[0]] == 0 {
+		ts.Fatalf("usage: signal TERM|INT|HUP|QUIT|STOP|CONT|KILL")
+	}
+	for _, command := range ts.BackgroundCmds() {
+		ts.Check(command.Process.Signal(signals[args[0]]))
+	}
+}
