@@ -56,6 +56,10 @@ func exists(what string) *apiError {
 	return &apiError{http.StatusBadRequest, "ResourceAlreadyExistsException", "The specified " + what + " already exists"}
 }
 
+func tooManyTags() *apiError {
+	return &apiError{http.StatusBadRequest, "TooManyTagsException", fmt.Sprintf("a resource can have no more than %d tags.", maxTags)}
+}
+
 func throttled() *apiError {
 	return &apiError{http.StatusBadRequest, "ThrottlingException", "Rate exceeded"}
 }

@@ -3,6 +3,7 @@ package cwlocal
 // Creating and deleting groups and streams, retention and tags.
 
 import (
+	"fmt"
 	"hash/fnv"
 	"maps"
 	"slices"
@@ -19,6 +20,11 @@ var operations = map[string]func() operation{
 	"DeleteRetentionPolicy": func() operation { return new(deleteRetentionPolicy) },
 	"PutLogEvents":          newPut,
 	"GetLogEvents":          func() operation { return new(getLogEvents) },
+	"FilterLogEvents":       func() operation { return new(filterLogEvents) },
+	"DescribeLogGroups":     func() operation { return new(describeLogGroups) },
+	"DescribeLogStreams":    func() operation { return new(describeLogStreams) },
+	"TagResource":           func() operation { return new(tagResource) },
+	"ListTagsForResource":   func() operation { return new(listTagsForResource) },
 }
 
 type createLogGroup struct {
@@ -181,7 +187,7 @@ func (o *putRetentionPolicy) do(s *Server, _ string) ([]byte, error) {
 	case o.RetentionInDays == nil:
 		return nil, constraint("null", "retentionInDays", "not be null")
 	case !slices.Contains(retentionDays, *o.RetentionInDays):
-		return nil, constraint(*o.RetentionInDays, "retentionInDays", "satisfy enum value set: "+sprint(retentionDays))
+		return nil, constraint(*o.RetentionInDays, "retentionInDays", "satisfy enum value set: "+fmt.Sprint(retentionDays))
 	}
 	return nil, s.changeGroup(o.LogGroupName, func(g *group) error {
 		g.retention = *o.RetentionInDays

@@ -6,7 +6,6 @@ package cwlocal
 import (
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 	"unicode/utf16"
 )
@@ -65,25 +64,6 @@ func checkText(s, where string, pattern *regexp.Regexp, most int) error {
 func checkGroup(name string) error { return checkText(name, "logGroupName", groupPattern, maxName) }
 
 func checkStream(name string) error { return checkText(name, "logStreamName", streamPattern, maxName) }
-
-// checkTags checks what CreateLogGroup and TagResource are given.
-func checkTags(tags map[string]string) error {
-	if len(tags) == 0 || len(tags) > maxTags {
-		return constraint(fmt.Sprint(len(tags), " tags"), "tags", fmt.Sprintf("have 1 to %d entries", maxTags))
-	}
-	for k, v := range tags {
-		if err := checkText(k, "tags", tagKeyPattern, maxTagKey); err != nil {
-			return err
-		}
-		if strings.HasPrefix(strings.ToLower(k), "aws:") {
-			return invalid("the tag key %q starts with aws:, which is reserved", k)
-		}
-		if units(v) > maxTagVal || !tagValPattern.MatchString(v) {
-			return constraint(v, "tags."+k, fmt.Sprintf("have length at most %d and satisfy regular expression pattern: %s", maxTagVal, tagValPattern))
-		}
-	}
-	return nil
-}
 
 // groupOfARN is the name of the log group that an ARN without a trailing ":*" means.
 func groupOfARN(arn string) (string, bool) {

@@ -4,7 +4,6 @@ package cwlocal
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/bits"
 	"strings"
 )
@@ -49,5 +48,3 @@ func appendQuoted[S ~string | ~[]byte](dst []byte, s S) []byte {
 
 // quoted is s as a JSON string. Bytes that are not UTF-8, which only an error of the system could name, are replaced.
 func quoted(s string) []byte { return appendQuoted(nil, strings.ToValidUTF8(s, "\uFFFD")) }
-
-func sprint(v any) string { return fmt.Sprint(v) }

@@ -10,7 +10,7 @@
 //	store.go    groups, streams and their events in memory, in reading order
 //	folder.go   the same on disk
 //	get.go      GetLogEvents; filter.go, pattern.go: FilterLogEvents
-//	groups.go   creating, deleting, retention, tags; describe.go: listing them
+//	groups.go   creating, deleting, retention; tags.go; describe.go: listing
 //	listen.go   serving it on an address
 package cwlocal
 

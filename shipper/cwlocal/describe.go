@@ -1,0 +1,240 @@
+package cwlocal
+
+// Listing groups and streams.
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// maxDescribed bounds a page, and the limit that a caller may ask for.
+const maxDescribed = 50
+
+type describeLogGroups struct {
+	AccountIdentifiers    []string
+	LogGroupNamePrefix    *string
+	LogGroupNamePattern   *string
+	LogGroupIdentifiers   []string
+	LogGroupClass         *string
+	IncludeLinkedAccounts bool
+	NextToken             *string
+	Limit                 *int
+}
+
+func (o *describeLogGroups) target() (string, string, int) { return "", "", 0 }
+
+// logGroup is a group as DescribeLogGroups answers it.
+type logGroup struct {
+	LogGroupName      string `json:"logGroupName"`
+	CreationTime      int64  `json:"creationTime"`
+	RetentionInDays   int    `json:"retentionInDays,omitempty"`
+	MetricFilterCount int    `json:"metricFilterCount"`
+	ARN               string `json:"arn"`
+	LogGroupARN       string `json:"logGroupArn"`
+	StoredBytes       int64  `json:"storedBytes"`
+	KMSKeyID          string `json:"kmsKeyId,omitempty"`
+	LogGroupClass     string `json:"logGroupClass"`
+}
+
+// matches says whether the request asks for a group of this name.
+func (o *describeLogGroups) matches(g *group) bool {
+	switch {
+	case o.LogGroupNamePrefix != nil && !strings.HasPrefix(g.name, *o.LogGroupNamePrefix):
+		return false
+	case o.LogGroupNamePattern != nil && !strings.Contains(g.name, *o.LogGroupNamePattern):
+		return false
+	case o.LogGroupClass != nil && *o.LogGroupClass != g.class:
+		return false
+	}
+	return o.LogGroupIdentifiers == nil || slices.ContainsFunc(o.LogGroupIdentifiers, func(id string) bool {
+		name, ok := groupOfARN(id)
+		return id == g.name || ok && name == g.name
+	})
+}
+
+func (o *describeLogGroups) do(s *Server, region string) ([]byte, error) {
+	if o.LogGroupNamePrefix != nil && o.LogGroupNamePattern != nil {
+		return nil, invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
+	}
+	if p := o.LogGroupNamePrefix; p != nil {
+		if err := checkText(*p, "logGroupNamePrefix", groupPattern, maxName); err != nil {
+			return nil, err
+		}
+	}
+	limit, err := limitOf(o.Limit, maxDescribed)
+	if err != nil {
+		return nil, err
+	}
+	var all []logGroup
+	s.mu.RLock()
+	for _, g := range s.groups {
+		if !o.matches(g) {
+			continue
+		}
+		l := logGroup{LogGroupName: g.name, CreationTime: g.created, RetentionInDays: g.retention, ARN: arnOf(region, g.name) + ":*",
+			LogGroupARN: arnOf(region, g.name), KMSKeyID: g.kmsKey, LogGroupClass: g.class}
+		for _, st := range g.streams {
+			st.mu.Lock()
+			l.StoredBytes += st.bytes
+			st.mu.Unlock()
+		}
+		all = append(all, l)
+	}
+	s.mu.RUnlock()
+	slices.SortFunc(all, func(a, b logGroup) int { return cmp.Compare(a.LogGroupName, b.LogGroupName) })
+	page, next, err := pageOf(all, func(g logGroup) position { return position{Name: g.LogGroupName} }, func(g logGroup, after position) bool { return g.LogGroupName > after.Name }, o.NextToken, limit)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct {
+		LogGroups []logGroup `json:"logGroups"`
+		NextToken string     `json:"nextToken,omitempty"`
+	}{page, next})
+}
+
+type describeLogStreams struct {
+	LogGroupName, LogGroupIdentifier *string
+	LogStreamNamePrefix              *string
+	OrderBy                          *string
+	Descending                       bool
+	NextToken                        *string
+	Limit                            *int
+}
+
+func (o *describeLogStreams) target() (string, string, int) {
+	name, _ := groupOf(o.LogGroupName, o.LogGroupIdentifier)
+	return name, "", 0
+}
+
+// logStream is a stream as DescribeLogStreams answers it.
+type logStream struct {
+	LogStreamName       string `json:"logStreamName"`
+	CreationTime        int64  `json:"creationTime"`
+	FirstEventTimestamp *int64 `json:"firstEventTimestamp,omitempty"`
+	LastEventTimestamp  *int64 `json:"lastEventTimestamp,omitempty"`
+	LastIngestionTime   *int64 `json:"lastIngestionTime,omitempty"`
+	UploadSequenceToken string `json:"uploadSequenceToken,omitempty"`
+	ARN                 string `json:"arn"`
+	StoredBytes         int64  `json:"storedBytes"` // always 0 for streams since 2019
+}
+
+// lastEvent is when the stream's latest event was, 0 when it has none.
+func (l logStream) lastEvent() int64 {
+	if l.LastEventTimestamp == nil {
+		return 0
+	}
+	return *l.LastEventTimestamp
+}
+
+func (o *describeLogStreams) do(s *Server, region string) ([]byte, error) {
+	groupName, err := groupOf(o.LogGroupName, o.LogGroupIdentifier)
+	if err != nil {
+		return nil, err
+	}
+	byTime := false
+	if o.OrderBy != nil {
+		if byTime = *o.OrderBy == "LastEventTime"; !byTime && *o.OrderBy != "LogStreamName" {
+			return nil, constraint(*o.OrderBy, "orderBy", "satisfy enum value set: [LogStreamName, LastEventTime]")
+		}
+	}
+	if p := o.LogStreamNamePrefix; p != nil {
+		if err := checkText(*p, "logStreamNamePrefix", streamPattern, maxName); err != nil {
+			return nil, err
+		}
+		if byTime {
+			return nil, invalid("Cannot order by LastEventTime with a logStreamNamePrefix.")
+		}
+	}
+	limit, err := limitOf(o.Limit, maxDescribed)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	g := s.groups[groupName]
+	if g == nil {
+		s.mu.RUnlock()
+		return nil, noGroup()
+	}
+	var all []logStream
+	for _, st := range g.streams {
+		if o.LogStreamNamePrefix == nil || strings.HasPrefix(st.name, *o.LogStreamNamePrefix) {
+			all = append(all, st.describe(arnOf(region, g.name)))
+		}
+	}
+	s.mu.RUnlock()
+	order := func(aTime int64, aName string, bTime int64, bName string) int {
+		c := cmp.Compare(aName, bName)
+		if byTime {
+			c = cmp.Or(cmp.Compare(aTime, bTime), c)
+		}
+		if o.Descending {
+			c = -c
+		}
+		return c
+	}
+	slices.SortFunc(all, func(a, b logStream) int {
+		return order(a.lastEvent(), a.LogStreamName, b.lastEvent(), b.LogStreamName)
+	})
+	page, next, err := pageOf(all, func(l logStream) position { return position{l.lastEvent(), l.LogStreamName} },
+		func(l logStream, after position) bool {
+			return order(l.lastEvent(), l.LogStreamName, after.Time, after.Name) > 0
+		}, o.NextToken, limit)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct {
+		LogStreams []logStream `json:"logStreams"`
+		NextToken  string      `json:"nextToken,omitempty"`
+	}{page, next})
+}
+
+// describe is what DescribeLogStreams says of st.
+func (st *stream) describe(groupARN string) logStream {
+	l := logStream{LogStreamName: st.name, CreationTime: st.created, ARN: groupARN + ":log-stream:" + st.name}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.bytes > 0 {
+		first, last, ingestion := st.first, st.latest, st.ingestion
+		l.FirstEventTimestamp, l.LastEventTimestamp, l.LastIngestionTime = &first, &last, &ingestion
+		l.UploadSequenceToken = sequenceToken
+	}
+	return l
+}
+
+// position is a token of a listing: where the page before ended.
+type position struct {
+	Time int64
+	Name string
+}
+
+// pageOf is the part of all, which is sorted, that comes after the position in token, and the token of the next one.
+func pageOf[T any](all []T, at func(T) position, after func(T, position) bool, token *string, limit int) (page []T, next string, err error) {
+	page = all
+	if token != nil {
+		var p position
+		text, err := base64.RawURLEncoding.DecodeString(*token)
+		if err != nil || json.Unmarshal(text, &p) != nil {
+			return nil, "", invalid("The specified nextToken is invalid.")
+		}
+		i := slices.IndexFunc(all, func(t T) bool { return after(t, p) })
+		if i < 0 {
+			i = len(all)
+		}
+		page = all[i:]
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		text, err := json.Marshal(at(page[limit-1]))
+		if err != nil {
+			return nil, "", err
+		}
+		next = base64.RawURLEncoding.EncodeToString(text)
+	}
+	if page == nil {
+		page = []T{} // [] in JSON, not null
+	}
+	return page, next, nil
+}
