@@ -116,7 +116,6 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		if o.Endpoint != "" {
 			so.BaseEndpoint = aws.String(o.Endpoint)
 		}
-		so.APIOptions = append(so.APIOptions, rewindable)
 	})
 	if c.endpoint = aws.ToString(c.api.Options().BaseEndpoint); c.endpoint != "" {
 		if err := checkEndpoint(c.endpoint); err != nil {
@@ -128,7 +127,6 @@ func New(ctx context.Context, o Options) (*Client, error) {
 
 func loadConfig(ctx context.Context, o Options) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
-		config.WithHTTPClient(newTransportBuilder(o.Parallel)),
 		config.WithLogger(sdkLogger{o.Logger}),
 		// Also for the providers of credentials (metadata services, STS): the caller's retries are the only ones.
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),

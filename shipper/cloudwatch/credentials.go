@@ -1,8 +1,8 @@
 package cloudwatch
 
 // Where the keys come from: the SDK's own chain and cache, with three additions. What goes wrong in it is marked, so that a refusal by a
-// credentials service is not taken for one by CloudWatch; the account is remembered; and keys from the shared files are read again when
-// the service refuses them.
+// credentials service is not taken for one by CloudWatch; the account is remembered; and invalidating goes back to the shared files, which
+// the SDK by itself reads once: whoever renews keys there, or gives some at last, is heard.
 
 import (
 	"context"
@@ -28,12 +28,12 @@ type credentials struct {
 
 	mu    sync.Mutex // streams are put in parallel, each in its goroutine; guards what follows
 	cache *aws.CredentialsCache
-	stale bool // the cache's provider holds fixed keys that were refused
+	stale bool // the configuration is to be read again before the next call
 }
 
 func newCredentials(ctx context.Context, cfg aws.Config, load func(context.Context) (aws.Config, error)) *credentials {
 	c := &credentials{load: load, cache: cacheOf(cfg)}
-	if c.fixed() {
+	if fixed(c.cache) {
 		// Fixed keys are there without a call, and may name their account.
 		if keys, err := c.cache.Retrieve(ctx); err == nil {
 			c.remember(keys)
@@ -49,9 +49,9 @@ func cacheOf(cfg aws.Config) *aws.CredentialsCache {
 	return aws.NewCredentialsCache(cfg.Credentials)
 }
 
-// fixed says whether the keys are those that were in the environment or the shared files when the configuration was loaded.
-func (c *credentials) fixed() bool {
-	return aws.IsCredentialsProvider(c.cache, awscredentials.StaticCredentialsProvider{})
+// fixed says whether the keys are those that were in the environment or the shared files when the configuration was read.
+func fixed(cache *aws.CredentialsCache) bool {
+	return aws.IsCredentialsProvider(cache, awscredentials.StaticCredentialsProvider{})
 }
 
 // Retrieve implements aws.CredentialsProvider.
@@ -72,8 +72,11 @@ func (c *credentials) current(ctx context.Context) *aws.CredentialsCache {
 	defer c.mu.Unlock()
 	if c.stale {
 		c.stale = false
-		if cfg, err := c.load(ctx); err == nil { // otherwise the old keys stay, and the service says what it thinks of them
-			c.cache = cacheOf(cfg)
+		// A file that is just being written may not parse, or have no keys: then the old ones stay, and the service says what it thinks of them.
+		if cfg, err := c.load(ctx); err == nil {
+			if cache := cacheOf(cfg); fixed(cache) || !fixed(c.cache) {
+				c.cache = cache
+			}
 		}
 	}
 	return c.cache
@@ -83,7 +86,7 @@ func (c *credentials) invalidate() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cache.Invalidate()
-	c.stale = c.fixed()
+	c.stale = true
 }
 
 func (c *credentials) remember(keys aws.Credentials) {

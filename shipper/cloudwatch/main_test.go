@@ -89,7 +89,7 @@ func serve(t testing.TB, answer func(w http.ResponseWriter, r request)) *httptes
 func fail(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	w.WriteHeader(status)
-	fmt.Fprintf(w, `{"__type":"com.amazonaws.logs#%s","message":%q}`, code, message)
+	json.NewEncoder(w).Encode(map[string]string{"__type": "com.amazonaws.logs#" + code, "message": message})
 }
 
 // body is a Body over a slice.

@@ -105,26 +105,6 @@ func (s *source) replaceBody(stack *middleware.Stack) error {
 	}), serializer, middleware.After)
 }
 
-// rewindable lets the transport send a request again by itself in the one case where that repeats nothing: a kept connection that turns
-// out to be closed before a byte was written. Without it every pause longer than the service's patience would cost a failed put.
-func rewindable(stack *middleware.Stack) error {
-	return stack.Serialize.Add(middleware.SerializeMiddlewareFunc("RewindableBody", func(
-		ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler,
-	) (middleware.SerializeOutput, middleware.Metadata, error) {
-		if req, ok := in.Request.(*smithyhttp.Request); ok && req.IsStreamSeekable() {
-			req.GetBody = func() (io.ReadCloser, error) {
-				if err := req.RewindStream(); err != nil {
-					return nil, err
-				}
-				return io.NopCloser(onlyReader{req.GetStream()}), nil
-			}
-		}
-		return next.HandleSerialize(ctx, in)
-	}), middleware.After)
-}
-
-type onlyReader struct{ io.Reader }
-
 // source stands between a Body and the SDK with its transport. net/http may still read a request's body after the call returned (an answer
 // that came early, a reset, a cancellation); so Put cuts the connection before it returns, and a late reader finds the end.
 type source struct {

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"reflect"
 	"strings"
@@ -16,6 +18,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"pgregory.net/rapid"
 )
 
@@ -172,3 +176,44 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 }
+
+// If the SDK stops to build its requests as Put expects, no batch must be taken for stored that was not sent.
+func TestPutNoticesAnotherSDK(t *testing.T) {
+	if err := new(source).replaceBody(middleware.NewStack("empty", smithyhttp.NewStackRequest)); err == nil {
+		t.Error("a stack without the serializer is taken")
+	}
+
+	s := serve(t, func(w http.ResponseWriter, r request) { w.Write([]byte("{}")) })
+	c := newClient(t, s.URL)
+	c.api = cloudwatchlogs.New(c.api.Options(), cloudwatchlogs.WithAPIOptions(func(stack *middleware.Stack) error {
+		return stack.Serialize.Add(middleware.SerializeMiddlewareFunc("another body", func(
+			ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler,
+		) (out middleware.SerializeOutput, md middleware.Metadata, err error) {
+			if in.Request, err = in.Request.(*smithyhttp.Request).SetStream(strings.NewReader(`{"logEvents":[]}`)); err != nil {
+				return out, md, err
+			}
+			return next.HandleSerialize(ctx, in)
+		}), middleware.After)
+	}))
+	if _, err := c.Put(context.Background(), "job", bodyOf("x")); !errors.Is(err, errShort) || Classify(err) != Retry {
+		t.Errorf("a body that is not ours: %v, %v", Classify(err), err)
+	}
+}
+
+// A body that cannot be read is the caller's error, and nothing is sent.
+func TestPutOfABrokenBody(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r request) { t.Errorf("sent %q", r.body) })
+	broken := errors.New("the disk is gone")
+	_, err := newClient(t, s.URL).Put(context.Background(), "job", brokenBody{bodyOf("x"), broken})
+	if !errors.Is(err, broken) || Ambiguous(err) {
+		t.Fatalf("%v", err)
+	}
+}
+
+type brokenBody struct {
+	body
+	err error
+}
+
+func (b brokenBody) Read([]byte) (int, error)         { return 0, b.err }
+func (b brokenBody) WriteTo(io.Writer) (int64, error) { return 0, b.err }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync/atomic"
 	"time"
 
@@ -32,53 +33,43 @@ const (
 	keepAlive   = 30 * time.Second // between TCP's probes
 )
 
-// newTransportBuilder returns the SDK's own kind of client, which is the kind that AWS_CA_BUNDLE is put into.
-func newTransportBuilder(parallel int) *awshttp.BuildableClient {
-	return awshttp.NewBuildableClient().
-		WithDialerOptions(func(d *net.Dialer) {
-			d.Timeout = dialTimeout
-			d.KeepAlive = keepAlive
-		}).
-		WithTransportOptions(func(t *http.Transport) {
-			t.MaxIdleConns = 2 * parallel
-			t.MaxIdleConnsPerHost = parallel
-			t.IdleConnTimeout = idleTimeout
-			t.TLSHandshakeTimeout = tlsTimeout
-			t.WriteBufferSize = writeBuffer
-			t.ReadBufferSize = readBuffer
-			t.MaxResponseHeaderBytes = maxHeader
-			// HTTP/1.1 only: a put is one large body on a connection of its own, which HTTP/2 cuts into 16 KB frames under a window.
-			t.ForceAttemptHTTP2 = false
-			t.Protocols = new(http.Protocols)
-			t.Protocols.SetHTTP1(true)
-			if t.TLSClientConfig == nil {
-				t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-			}
-			t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(parallel)
-		})
-}
-
 // httpClient is what the SDK sends by. It follows no redirect: a signature holds for one host.
-type httpClient struct{ transport http.RoundTripper }
+type httpClient struct{ transport *http.Transport }
 
+// newHTTPClient goes out from the client that the SDK has made of its configuration, which may hold AWS_CA_BUNDLE.
 func newHTTPClient(from aws.HTTPClient, parallel int) *httpClient {
 	b, ok := from.(*awshttp.BuildableClient)
 	if !ok {
-		b = newTransportBuilder(parallel)
+		b = awshttp.NewBuildableClient()
 	}
-	return &httpClient{b.GetTransport()}
+	t := b.GetTransport()
+	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext
+	t.MaxIdleConns = 2 * parallel
+	t.MaxIdleConnsPerHost = parallel
+	t.IdleConnTimeout = idleTimeout
+	t.TLSHandshakeTimeout = tlsTimeout
+	t.WriteBufferSize = writeBuffer
+	t.ReadBufferSize = readBuffer
+	t.MaxResponseHeaderBytes = maxHeader
+	// HTTP/1.1 only: a put is one large body on a connection of its own, which HTTP/2 would cut into frames of 16 KB under a window.
+	t.ForceAttemptHTTP2 = false
+	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(parallel)
+	return &httpClient{t}
 }
 
 func (h *httpClient) closeIdle() {
-	if t, ok := h.transport.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
+	h.transport.CloseIdleConnections()
 }
 
 // attempt is how far one call got. It travels in the context, because the SDK replaces the errors of a call whose context ended.
 type attempt struct {
 	maxAnswer int64       // bytes of an answer that are read; a longer one is an error
-	reached   atomic.Bool // there was a connection, and the request has begun to be written
+	reached   atomic.Bool // there was a connection
 	whole     atomic.Bool // the request's body was handed to the connection to its last byte
 	answered  atomic.Bool // there was an HTTP status
 	err       error       // of the transport
@@ -93,20 +84,13 @@ func (h *httpClient) Do(req *http.Request) (*http.Response, error) {
 	if !ok {
 		a = &attempt{maxAnswer: maxAnswer}
 	}
-	sent := *req
+	sent := req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { a.reached.Store(true) },
+	}))
 	if req.Body != nil {
 		sent.Body = &watchedBody{ReadCloser: req.Body, left: req.ContentLength, a: a}
-		if again := req.GetBody; again != nil {
-			sent.GetBody = func() (io.ReadCloser, error) {
-				body, err := again()
-				if err != nil {
-					return nil, err
-				}
-				return &watchedBody{ReadCloser: body, left: req.ContentLength, a: a}, nil
-			}
-		}
 	}
-	resp, err := h.transport.RoundTrip(&sent)
+	resp, err := h.transport.RoundTrip(sent)
 	if err != nil {
 		a.err = err
 		return nil, err
@@ -130,6 +114,9 @@ func readAnswer(resp *http.Response, most int64) ([]byte, error) {
 		answer.Grow(int(n) + bytes.MinRead)
 	}
 	n, err := answer.ReadFrom(io.LimitReader(resp.Body, most+1))
+	if err != nil && resp.StatusCode >= 300 {
+		return answer.Bytes(), nil // the status says enough; who refuses a request before its end often closes without care
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer (HTTP %d): %w", resp.StatusCode, err)
 	}
@@ -147,7 +134,6 @@ type watchedBody struct {
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
-	b.a.reached.Store(true)
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left <= 0 {
 		b.a.whole.Store(true)

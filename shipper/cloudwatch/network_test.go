@@ -1,0 +1,332 @@
+package cloudwatch
+
+// What networks do to a put: answers before the body was read, resets, silence, refused connections, names and certificates that do not hold.
+// In each the body's memory is overwritten as soon as Put returned, which the race detector watches.
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/pem"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// rawServer answers each connection by talk, which sees the bytes; the connection is closed after.
+func rawServer(t testing.TB, talk func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer conn.Close()
+				talk(conn)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		all.Wait()
+	})
+	return "http://" + l.Addr().String()
+}
+
+// readHead reads a request's head from conn, and returns what may have come of its body with it.
+func readHead(conn net.Conn) (*http.Request, error) {
+	return http.ReadRequest(bufio.NewReaderSize(conn, 4096))
+}
+
+func reset(conn net.Conn) {
+	conn.(*net.TCPConn).SetLinger(0)
+	conn.Close()
+}
+
+func TestNetworkFailures(t *testing.T) {
+	answer := func(conn net.Conn, status, body string) {
+		io.WriteString(conn, "HTTP/1.1 "+status+"\r\nContent-Type: text/plain\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
+	}
+	silence := func(conn net.Conn) { io.Copy(io.Discard, conn) } // until the client goes away
+	gone := make(chan struct{}, 1)                               // Put has returned: for a server that leaves the body unread
+	const large, small = 32 << 20, 1000                          // more than the socket buffers hold, and less
+	for _, tc := range []struct {
+		name                   string
+		size                   int
+		talk                   func(net.Conn)
+		want                   Class
+		ambiguous, unreachable bool
+	}{
+		{"reset before a byte is read", large, reset, Retry, false, false},
+		{"reset after the head", large, func(c net.Conn) { readHead(c); reset(c) }, Retry, false, false},
+		{"reset in the middle", large, func(c net.Conn) {
+			io.CopyN(io.Discard, c, large/2)
+			reset(c)
+		}, Retry, false, false},
+		{"reset after all of it", small, func(c net.Conn) {
+			r, err := readHead(c)
+			if err == nil {
+				io.Copy(io.Discard, r.Body)
+			}
+			reset(c)
+		}, Retry, true, false},
+		{"closed after all of it", small, func(c net.Conn) {
+			if r, err := readHead(c); err == nil {
+				io.Copy(io.Discard, r.Body)
+			}
+		}, Retry, true, false},
+		{"reset in the answer", small, func(c net.Conn) {
+			if r, err := readHead(c); err == nil {
+				io.Copy(io.Discard, r.Body)
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
+			}
+			reset(c)
+		}, Retry, true, false},
+		{"no HTTP", small, func(c net.Conn) { readHead(c); io.WriteString(c, "220 mail.example.org ESMTP\r\n") }, Retry, true, false},
+		{"200 before the body is read", large, func(c net.Conn) {
+			readHead(c)
+			answer(c, "200 OK", "{}")
+			<-gone
+		}, Retry, false, false},
+		{"413 before the body is read", large, func(c net.Conn) {
+			readHead(c)
+			answer(c, "413 Request Entity Too Large", "too large")
+			<-gone
+		}, Refused, false, false},
+		{"413 while the body is read", large, func(c net.Conn) {
+			readHead(c)
+			answer(c, "413 Request Entity Too Large", "too large")
+			silence(c)
+		}, Refused, false, false},
+		{"silence before the body is read", large, func(c net.Conn) { readHead(c); <-gone }, Retry, false, false},
+		{"silence after the body is read", small, silence, Retry, true, false},
+		{"an answer that never ends", small, func(c net.Conn) {
+			if r, err := readHead(c); err == nil {
+				io.Copy(io.Discard, r.Body)
+			}
+			io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
+			for {
+				if _, err := c.Write(bytes.Repeat([]byte(" "), 64<<10)); err != nil {
+					return
+				}
+			}
+		}, Retry, true, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newClient(t, rawServer(t, tc.talk), func(o *Options) { o.AttemptTimeout = time.Second })
+			memory := bytes.Repeat([]byte("x"), tc.size)
+			start := time.Now()
+			_, err := c.Put(context.Background(), "job", body{bytes.NewReader(memory)})
+			for i := range memory {
+				memory[i] = 'y'
+			}
+			gone <- struct{}{}
+			defer func() { // not every server waits
+				select {
+				case <-gone:
+				default:
+				}
+			}()
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if Classify(err) != tc.want || Ambiguous(err) != tc.ambiguous || Unreachable(err) != tc.unreachable {
+				t.Errorf("%v, ambiguous %t, unreachable %t: %v", Classify(err), Ambiguous(err), Unreachable(err), err)
+			}
+			if d := time.Since(start); d > 4*time.Second {
+				t.Errorf("an attempt of 1 s took %v", d)
+			}
+			if line := c.Explain(err, "PutLogEvents", "job"); strings.ContainsAny(line, "\r\n") || !strings.Contains(line, `"/perstack/test" in eu-west-1`) {
+				t.Errorf("explained as %q", line)
+			}
+		})
+	}
+}
+
+// Nothing reads a body after Put returned, also under many puts at once whose connections break at all moments.
+func TestBodyIsFreeAfterPut(t *testing.T) {
+	var n atomic.Int64
+	url := rawServer(t, func(conn net.Conn) {
+		switch n.Add(1) % 4 {
+		case 0:
+			reset(conn)
+		case 1:
+			io.CopyN(io.Discard, conn, 300<<10)
+			io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+		case 2:
+			io.CopyN(io.Discard, conn, 200<<10)
+			reset(conn)
+		case 3:
+			if r, err := readHead(conn); err == nil {
+				io.Copy(io.Discard, r.Body)
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+			}
+		}
+	})
+	c := newClient(t, url, func(o *Options) { o.AttemptTimeout = 200 * time.Millisecond })
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			memory := make([]byte, 1<<20)
+			for i := range 15 {
+				c.Put(context.Background(), "job", body{bytes.NewReader(memory)})
+				for j := range memory {
+					memory[j] = byte(i)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Puts one after the other go over one connection.
+func TestConnectionIsKept(t *testing.T) {
+	var connections atomic.Int64
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Write([]byte("{}"))
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	c := newClient(t, s.URL)
+	for range 20 {
+		if _, err := c.Put(context.Background(), "job", body{bytes.NewReader(make([]byte, 1<<20))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if connections.Load() != 1 {
+		t.Errorf("%d connections for 20 puts in a row", connections.Load())
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + l.Addr().String()
+	l.Close()
+	c := newClient(t, url)
+	_, err = c.Put(context.Background(), "job", bodyOf("x"))
+	if Classify(err) != Retry || Ambiguous(err) || !Unreachable(err) {
+		t.Fatalf("%v, ambiguous %t, unreachable %t: %v", Classify(err), Ambiguous(err), Unreachable(err), err)
+	}
+	if line := c.Explain(err, "PutLogEvents", "job"); !strings.Contains(line, url+" cannot be reached") || !strings.Contains(line, "connection refused") {
+		t.Errorf("explained as %q", line)
+	}
+}
+
+// A name that does not exist, by a DNS server on loopback.
+func TestNoSuchHost(t *testing.T) {
+	dns, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for buf := make([]byte, 1500); ; {
+			n, from, err := dns.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			buf[2], buf[3] = 0x81, 0x83 // an answer: no such name
+			dns.WriteTo(buf[:n], from)
+		}
+	}()
+	defer func() { dns.Close(); <-done }()
+	before := net.DefaultResolver
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", dns.LocalAddr().String())
+	}}
+	defer func() { net.DefaultResolver = before }()
+
+	c := newClient(t, "http://logs.nowhere.invalid")
+	_, err = c.Put(context.Background(), "job", bodyOf("x"))
+	if Classify(err) != Retry || Ambiguous(err) || !Unreachable(err) {
+		t.Fatalf("%v, ambiguous %t, unreachable %t: %v", Classify(err), Ambiguous(err), Unreachable(err), err)
+	}
+	if line := c.Explain(err, "PutLogEvents", "job"); !strings.Contains(line, "no address for logs.nowhere.invalid") {
+		t.Errorf("explained as %q", line)
+	}
+}
+
+// A certificate authority of one's own is taken from AWS_CA_BUNDLE; without, the server is not trusted.
+func TestTLS(t *testing.T) {
+	var proto atomic.Pointer[string]
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		proto.Store(&r.Proto)
+		w.Write([]byte("{}"))
+	}))
+	s.EnableHTTP2 = true
+	s.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
+	s.StartTLS()
+	t.Cleanup(s.Close)
+
+	c := newClient(t, s.URL)
+	_, err := c.Put(context.Background(), "job", bodyOf("x"))
+	if Classify(err) != Retry || Ambiguous(err) || !Unreachable(err) {
+		t.Fatalf("%v, ambiguous %t, unreachable %t: %v", Classify(err), Ambiguous(err), Unreachable(err), err)
+	}
+	if line := c.Explain(err, "PutLogEvents", "job"); !strings.Contains(line, "not trusted") || !strings.Contains(line, "AWS_CA_BUNDLE") {
+		t.Errorf("explained as %q", line)
+	}
+
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	t.Setenv("AWS_CA_BUNDLE", writeFile(t, "ca.pem", string(ca)))
+	c = newClient(t, s.URL)
+	if _, err := c.Put(context.Background(), "job", bodyOf("x")); err != nil {
+		t.Fatal(err)
+	}
+	if *proto.Load() != "HTTP/1.1" {
+		t.Errorf("sent by %s", *proto.Load())
+	}
+
+	t.Setenv("AWS_CA_BUNDLE", os.DevNull)
+	withKeys(t)
+	if _, err := New(context.Background(), Options{Region: "eu-west-1"}); err == nil {
+		t.Error("a bundle without certificates is taken")
+	}
+}
+
+// A server that only speaks TLS, asked without; and the other way round.
+func TestWrongScheme(t *testing.T) {
+	plain := serve(t, func(w http.ResponseWriter, r request) { w.Write([]byte("{}")) })
+	c := newClient(t, strings.Replace(plain.URL, "http://", "https://", 1))
+	if _, err := c.Put(context.Background(), "job", bodyOf("x")); Classify(err) != Retry || !Unreachable(err) {
+		t.Errorf("https to a plain server: %v, %v", Classify(err), err)
+	}
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
+	secure.TLS = &tls.Config{}
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	c = newClient(t, strings.Replace(secure.URL, "https://", "http://", 1))
+	if _, err := c.Put(context.Background(), "job", bodyOf("x")); Classify(err) != Retry || !Unreachable(err) {
+		t.Errorf("http to a TLS server: %v, %v", Classify(err), err)
+	}
+}
