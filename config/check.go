@@ -115,10 +115,16 @@ func (e *Exec) check() error {
 func (r *Resume) check() error { return first(r.Delivery.check(), r.Journal.check(), r.Log.check()) }
 
 func (l *Logs) check() error {
-	if l.Job == "" {
+	if l.Job == "" && len(l.Streams) == 0 {
 		return Usage("--job", "is required: give the jobId of the run to print")
 	}
-	return first(l.Target.check(), checkStream(l.LogStream), l.Log.check())
+	if slices.Contains(l.Streams, "") {
+		return Usage("--stream", "is empty: name a log stream")
+	}
+	if len(l.Streams) > 0 && l.Search {
+		return Usage("--search", "looks in all streams, --stream in some: leave one of them out")
+	}
+	return first(l.Target.check(), checkStream(l.LogStream), between("--wait", l.Wait, 0, time.Hour), l.Log.check())
 }
 
 func (l *Local) check() error {

@@ -159,6 +159,9 @@ func TestUsageErrors(t *testing.T) {
 		{"exec -- true", "", `--log-group is required: name the log group, as in --log-group /perstack/prod`},
 		{"logs --job=j", "", `--log-group is required: name the log group, as in --log-group /perstack/prod`},
 		{"logs " + group, "", `--job is required: give the jobId of the run to print`},
+		{"logs --stream= " + group, "", `--stream is empty: name a log stream`},
+		{"logs --stream=s --search " + group, "", `--search looks in all streams, --stream in some: leave one of them out`},
+		{"logs --job=j --wait=2h " + group, "", `--wait 2h0m0s is out of bounds: use 0s to 1h`},
 		{"--log-group=a:b", "", `--log-group "a:b" is no name of a log group: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
 		{"--log-group=" + long, "", `--log-group "` + long + `" is no name of a log group: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
 		{"--log-group=aws/x", "", `--log-group "aws/x" begins with aws/, which AWS keeps for itself: use another name`},
@@ -312,6 +315,28 @@ func TestHelpNamesEveryOption(t *testing.T) {
 				t.Errorf("--%s has no help", flag)
 			}
 		}
+	}
+}
+
+func TestLogs(t *testing.T) {
+	want := &Logs{
+		Job: "j:1", Run: "r", Type: "callTools", Stderr: true, LogStream: "{jobId}/{runId}", Search: true, Wait: time.Second,
+		Target: Target{LogGroup: "g"}, Log: Log{"info", "auto"},
+	}
+	got := parse[*Logs](t, []string{"PERSTACK_SHIPPER_LOG_GROUP=g", "PERSTACK_SHIPPER_LOG_STREAM={jobId}/{runId}"},
+		"logs", "--job=j:1", "--run=r", "--type=callTools", "--stderr", "--search", "--wait=1s")
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+	if got := parse[*Logs](t, nil, "logs", group, "--stream=a", "--stream=b,c"); !reflect.DeepEqual(got.Streams, List{"a", "b,c"}) {
+		t.Errorf("streams %q", got.Streams)
+	}
+}
+
+func TestResume(t *testing.T) {
+	got := parse[*Resume](t, nil, "resume", "--journal-dir=/j", "--profile=p", "--give-up-after=1m")
+	if got.JournalDir != "/j" || got.Profile != "p" || got.GiveUpAfter != time.Minute || got.MemoryMax != 32<<20 {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -117,8 +117,8 @@ type Resume struct {
 
 // Logs reads a job back.
 type Logs struct {
-	// Job is the jobId; required.
-	Job string `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. Required."`
+	// Job is the jobId; required, but where Streams are given.
+	Job string `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. Required, unless --stream is given."`
 	// Run is a runId, or empty for all of the job.
 	Run string `name:"run" placeholder:"ID" group:"Selection:" help:"Only lines of this runId."`
 	// Type is an event's type, or empty for all.
@@ -126,6 +126,11 @@ type Logs struct {
 	Stderr bool   `name:"stderr" group:"Selection:" help:"Also what the agent wrote to stderr."`
 	// LogStream is the template that the job was shipped with.
 	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"As it was when the job was shipped."`
+	// Streams are read instead of those that LogStream gives.
+	Streams List `name:"stream" placeholder:"NAME" group:"Selection:" help:"Read this log stream only. May be repeated."`
+	Search  bool `name:"search" group:"Selection:" help:"Look for the job in all streams of the group."`
+	// Wait is how long to read again until the job has ended and is whole; 0: print what is readable now.
+	Wait time.Duration `name:"wait" placeholder:"TIME" group:"Selection:" help:"Wait so long for the last events to be readable."`
 	Target
 	Log
 }
