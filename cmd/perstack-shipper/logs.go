@@ -1,13 +1,52 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"os"
 
 	"go.uber.org/zap"
 
 	"perstack-shipper/config"
+	"perstack-shipper/shipper/readback"
 )
 
-func runLogs(_ *config.Logs, _ *zap.Logger) int {
-	return fail(errors.New("logs is not part of this build yet"))
+// runLogs prints a job's original lines on stdout. Signals and a closed stdout end it as they end cat: it has nothing
+// to tidy up.
+func runLogs(options *config.Logs, log *zap.Logger) int {
+	ctx := context.Background()
+	client, err := connect(ctx, options.Target, config.Creation{}, log)
+	if err != nil {
+		return fail(err)
+	}
+	defer client.Close()
+
+	report, err := readback.Lines(ctx, client, readback.Query{
+		Job:            options.Job,
+		Run:            options.Run,
+		Type:           options.Type,
+		Stderr:         options.Stderr,
+		StreamTemplate: options.LogStream,
+		Streams:        options.Streams,
+		Search:         options.Search,
+		Wait:           options.Wait,
+	}, os.Stdout)
+	log.Debug("read back",
+		zap.Int64("lines", report.Lines), zap.Int64("bytes", report.Bytes), zap.Int64("joined", report.Joined),
+		zap.Int64("repeats", report.Repeats), zap.Int64("foreign", report.Foreign), zap.Int("inputs", report.Inputs),
+		zap.Strings("streams", report.Streams), zap.Bool("ended", report.Ended))
+
+	var call *readback.CallError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &call):
+		return fail(errors.New(client.Explain(call.Err, call.Action, call.Stream)))
+	case errors.Is(err, readback.ErrNothing):
+		target := client.Target()
+		return fail(fmt.Errorf("nothing of the job %q is in log group %q in %s: check --job, --run and --log-stream, "+
+			"or wait for what was just shipped with --wait 30s", options.Job, target.Group, target.Region))
+	}
+	return fail(err)
 }

@@ -4,13 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
@@ -24,6 +31,7 @@ import (
 //	$RECORDINGS                         the folder of recorded runs
 //	$HOME, $XDG_STATE_HOME              folders below $WORK, so that the journal is $WORK/state/perstack-shipper
 //	code N command…                     runs command, which must exit with code N
+//	put GROUP STREAM FILE               puts each line of FILE as an event, as somebody else would
 //	signal NAME                         sends TERM, INT, HUP, QUIT, STOP, CONT or KILL to what runs in the background
 //
 // UPDATE_SCRIPTS=1 go test ./cmd/perstack-shipper writes what `cmp` found different into the scripts.
@@ -56,7 +64,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": runForCode, "signal": signalBackground,
+			"code": runForCode, "put": putEvents, "signal": signalBackground,
 		},
 		Setup: func(env *testscript.Env) error {
 			url, err := serve(env)
@@ -114,6 +122,37 @@ func runForCode(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// putEvents is the command put.
+func putEvents(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: put GROUP STREAM FILE")
+	}
+	group, stream := &args[0], &args[1]
+	api := cloudwatchlogs.New(cloudwatchlogs.Options{
+		BaseEndpoint: aws.String(ts.Getenv("AWS_ENDPOINT_URL")),
+		Region:       ts.Getenv("AWS_REGION"),
+		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
+		HTTPClient:   &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
+	})
+	ctx := context.Background()
+	var exists *types.ResourceAlreadyExistsException
+	_, err := api.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: group})
+	if !errors.As(err, &exists) {
+		ts.Check(err)
+	}
+	_, err = api.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: group, LogStreamName: stream})
+	if !errors.As(err, &exists) {
+		ts.Check(err)
+	}
+	var events []types.InputLogEvent
+	now := time.Now().UnixMilli()
+	for line := range strings.Lines(ts.ReadFile(args[2])) {
+		events = append(events, types.InputLogEvent{Message: aws.String(strings.TrimSuffix(line, "\n")), Timestamp: &now})
+	}
+	_, err = api.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{LogGroupName: group, LogStreamName: stream, LogEvents: events})
+	ts.Check(err)
 }
 
 // signalBackground is the command signal.

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/config"
+	"perstack-shipper/shipper/cloudwatch"
+)
+
+// connect returns a client of the target's log group, which creates what is missing as creation says. It makes no call
+// yet: what is wrong now is the configuration, and the error names the option that mends it.
+func connect(ctx context.Context, target config.Target, creation config.Creation, log *zap.Logger) (*cloudwatch.Client, error) {
+	client, err := cloudwatch.New(ctx, cloudwatch.Options{
+		Group:         target.LogGroup,
+		Region:        target.Region,
+		Endpoint:      target.EndpointURL,
+		Profile:       target.Profile,
+		RetentionDays: creation.RetentionDays,
+		KMSKeyID:      creation.KMSKeyID,
+		Tags:          creation.Tags.Map(),
+		Logger:        log,
+	})
+	switch {
+	case err == nil:
+		return client, nil
+	case errors.Is(err, cloudwatch.ErrNoRegion):
+		return nil, config.Usage("--region", "is not given, nor found in the environment or the AWS configuration: "+
+			"give one, as in --region eu-west-1, or set AWS_REGION")
+	case errors.Is(err, cloudwatch.ErrRegion):
+		return nil, config.Usage("--region", "%v", err)
+	case errors.Is(err, cloudwatch.ErrEndpoint):
+		return nil, config.Usage("--endpoint-url", "or AWS_ENDPOINT_URL: %v", err)
+	}
+	return nil, config.Usage("", "%v", err)
+}
