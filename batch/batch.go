@@ -105,6 +105,17 @@ func (b *Batch) Len() int { return len(b.index) }
 // Bytes is the size by the service's count: the sum of message+EventOverhead.
 func (b *Batch) Bytes() int { return b.bytes }
 
+// Of counts the events of blocks of one input.
+func (b *Batch) Of(input int) int {
+	n := 0
+	for _, span := range b.Spans {
+		if span.Block.Input == input {
+			n += span.Events
+		}
+	}
+	return n
+}
+
 // Held is the memory that the batch holds, in bytes.
 func (b *Batch) Held() int {
 	return len(b.text.chunks)*ChunkBytes + cap(b.index)*16

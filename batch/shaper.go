@@ -133,6 +133,9 @@ func (s *Shaper) State() State {
 	return st
 }
 
+// InLine reports whether the input stands in the middle of a line that is being shipped in parts.
+func (s *Shaper) InLine() bool { return s.state.Split != nil }
+
 // Begin starts on the bytes of the input from offset base. now is the time in milliseconds since 1970; arrivals says when the byte at an offset
 // was read; final says that the input ends with data. data must stay unchanged until End.
 func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64) int64, final bool) {

@@ -1,0 +1,184 @@
+package shipper
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/journal"
+)
+
+// jobWait is how long lines wait for their input to name a job: npx warns long before the agent speaks.
+const jobWait = time.Minute
+
+// Input is an input to ship.
+type Input struct {
+	Journal *journal.Journal
+	Shape   batch.Shape
+	// Own: the process lives for it, and its end and fate make the exit code. Others are what earlier processes left.
+	Own bool
+	// JobOf is the id of the input whose job this one's lines take while they know none: a child's stdout, for its stderr. "" = none.
+	JobOf string
+	// Path is the followed file's, or "".
+	Path string
+	// Tee, where there is one, reads the journal too; it keeps the journal until it is done.
+	Tee *Tee
+	// Keep: at its end the journal keeps its cursor (a followed file may go on another day), and the seal does not say that it ended.
+	Keep bool
+}
+
+// input is an Input under way. The loop owns it.
+type input struct {
+	Input
+	index  int
+	shaper *batch.Shaper
+	window window
+	blocks []*batch.Block // shaped, not acknowledged, in order
+	// shaping is the block whose events are being made; memory may run out in the middle of it.
+	shaping *batch.Block
+
+	waiting bool    // the next line waits for a job
+	ahead   *window // how far was looked for one
+	waitEnd time.Time
+
+	streams []*stream // by route
+	opened  int       // routes that have their open record
+	seal    *batch.Block
+	sealed  bool // a seal was accepted that says what is so
+	stale   bool // what the seal under way says is not so any more
+	done    bool // nothing is left: the journal is gone, or closed
+
+	truncated  bool // the journal shrank: what was read is all there is
+	overflowed bool // it names too many streams, and that was said
+	again      bool // the bytes at hand are to be shaped anew
+	placed     bool // the block at hand has made an event
+	lones      int  // of the pending events, those that wait for a neighbour's fate
+
+	acked   int64 // the cursor's offset
+	account account
+	began   cursorState // what earlier processes left
+}
+
+// account is what the shipper knows of an input beyond what its lines say. It stands in the cursor.
+type account struct {
+	Rejected  ranges `json:"rejected,omitempty"`  // seqs
+	Repeated  int64  `json:"repeated,omitempty"`  // events that may be there twice
+	Restamped int64  `json:"restamped,omitempty"` // events sent with another time than their own, at the put
+}
+
+// cursorState is what a journal's cursor carries for us.
+type cursorState struct {
+	State   batch.State `json:"state"`
+	Streams []string    `json:"streams"`
+	Account account     `json:"account"`
+	Sealed  bool        `json:"sealed,omitempty"`
+}
+
+func newInput(in Input, index int) (*input, error) {
+	cursor := in.Journal.Cursor()
+	var cs cursorState
+	if len(cursor.State) > 0 {
+		if err := json.Unmarshal(cursor.State, &cs); err != nil {
+			return nil, fmt.Errorf("the cursor of input %s in %s: %w", in.Journal.ID(), in.Journal.Path(), err)
+		}
+	}
+	shaper, err := batch.NewShaper(in.Shape, cs.State, cs.Streams)
+	if err != nil {
+		return nil, err
+	}
+	i := &input{Input: in, index: index, shaper: shaper, account: cs.Account, began: cs, sealed: cs.Sealed, opened: len(cs.Streams), acked: cursor.Offset}
+	i.window.offset = cursor.Offset
+	return i, nil
+}
+
+// readAll reports whether every byte of the input was shaped and no more can come.
+func (in *input) readAll() bool {
+	return in.shaping == nil && in.window.start == in.window.end && in.ended() && in.shapedAll()
+}
+
+func (in *input) ended() bool { return in.truncated || in.Journal.Ended() }
+
+func (in *input) shapedAll() bool {
+	return in.truncated || in.window.next() >= in.Journal.Size()
+}
+
+// pending counts the events that are not acknowledged.
+func (in *input) pending() int {
+	n := 0
+	for _, b := range in.blocks {
+		n += b.Pending
+	}
+	return n
+}
+
+// advance moves the cursor over the blocks at the front that have no pending events. It reports whether it moved.
+func (in *input) advance() (bool, error) {
+	n := 0
+	for n < len(in.blocks) && in.blocks[n].Pending == 0 && in.blocks[n] != in.shaping {
+		n++
+	}
+	if n == 0 {
+		return false, nil
+	}
+	last := in.blocks[n-1]
+	if last == in.seal {
+		in.sealed, in.seal = !in.stale, nil
+	}
+	in.blocks = append(in.blocks[:0], in.blocks[n:]...)
+	return true, in.persist(last.End, last.State)
+}
+
+// persist writes the cursor.
+func (in *input) persist(offset int64, state batch.State) error {
+	data, err := json.Marshal(cursorState{State: state, Streams: in.shaper.Streams()[:state.Streams], Account: in.account, Sealed: in.sealed})
+	if err != nil {
+		return err
+	}
+	in.acked = offset
+	if in.Tee != nil {
+		in.Tee.acked.Store(offset)
+	}
+	return in.Journal.Ack(journal.Cursor{Offset: offset, State: data})
+}
+
+// findJob looks for the job of the line that waits for one. It reports whether the line need not wait any longer.
+func (in *input) findJob(now time.Time, sibling *input) (found bool, err error) {
+	if sibling != nil && sibling.shaper.Job() != "" {
+		in.shaper.SetJob(sibling.shaper.Job())
+		return in.stopWaiting()
+	}
+	if in.ahead == nil {
+		in.ahead = &window{offset: in.window.offset}
+		in.waitEnd = time.UnixMilli(in.Journal.ArrivalAt(in.window.offset)).Add(jobWait)
+	}
+	for {
+		n, err := in.ahead.fill(in.Journal)
+		final := in.ended() && in.ahead.next() >= in.Journal.Size()
+		job, looked := batch.FirstJob(in.ahead.bytes(), final)
+		if job != "" {
+			in.shaper.SetJob(job)
+			return in.stopWaiting()
+		}
+		in.ahead.take(looked)
+		if n > 0 && err == nil {
+			continue
+		}
+		// A child's stderr waits for what its stdout will say, as long as that may say something.
+		quiet := final && (sibling == nil || sibling.readAll())
+		if quiet || err != nil || !now.Before(in.waitEnd) {
+			in.shaper.StopWaiting()
+			return in.stopWaiting()
+		}
+		return false, nil
+	}
+}
+
+// stopWaiting keeps what was decided, so that a crash does not decide anew.
+func (in *input) stopWaiting() (bool, error) {
+	in.waiting, in.ahead, in.again = false, nil, true
+	if len(in.blocks) > 0 {
+		return true, nil
+	}
+	return true, in.persist(in.window.offset, in.shaper.State())
+}

@@ -1,0 +1,389 @@
+package shipper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/journal"
+)
+
+// The steps of Run's loop: shape what was read, start the puts that are due, settle those that ended, finish inputs that are done.
+
+// shape reads and shapes one block of one input, in turn. It reports whether there may be more to do at once.
+func (s *Shipper) shape(now time.Time) (busy bool) {
+	if s.full() {
+		return false
+	}
+	for range s.inputs {
+		in := s.inputs[s.turn%len(s.inputs)]
+		s.turn++
+		if !in.done && s.shapeInput(in, now) {
+			return true
+		}
+	}
+	return false
+}
+
+// full reports whether enough waits to be put, or memory has run out; then the largest open batch is put early.
+func (s *Shipper) full() bool {
+	_, _, failing := s.deliv.trouble.now()
+	waiting := 0
+	for _, st := range s.streams {
+		waiting += st.waiting()
+	}
+	if waiting >= ready && !failing {
+		return true
+	}
+	held := s.pool.Held()
+	for _, in := range s.inputs {
+		held += in.window.held()
+	}
+	if held < s.o.MemoryMax {
+		return false
+	}
+	var largest *stream
+	for _, st := range s.streams {
+		if st.open != nil && (largest == nil || st.open.Held() > largest.open.Held()) {
+			largest = st
+		}
+	}
+	if largest != nil && waiting == 0 {
+		largest.closeOpen()
+	}
+	return true
+}
+
+// shapeInput makes events of what in has. It reports whether it made any progress.
+func (s *Shipper) shapeInput(in *input, now time.Time) bool {
+	if in.waiting && !s.findJob(in, now) {
+		return false
+	}
+	if in.shaping == nil && !s.begin(in, now) {
+		return false
+	}
+	for {
+		switch in.shaper.Next(&s.ev) {
+		case batch.Made:
+			s.place(in, now)
+			if s.pool.Held() >= s.o.MemoryMax {
+				return false // goes on in the middle of the block when there is room
+			}
+		case batch.Wait:
+			in.waiting = true
+			return s.end(in) || s.findJob(in, now)
+		case batch.Done:
+			return s.end(in)
+		}
+	}
+}
+
+func (s *Shipper) findJob(in *input, now time.Time) bool {
+	found, err := in.findJob(now, s.byID[in.JobOf])
+	if err != nil {
+		s.complain("cursor "+in.Shape.Input, err)
+	}
+	return found
+}
+
+// begin starts on the next block of in.
+func (s *Shipper) begin(in *input, now time.Time) bool {
+	before := in.window.next()
+	if !in.truncated {
+		if _, err := in.window.fill(in.Journal); err != nil {
+			s.readError(in, err)
+		}
+	}
+	final := in.ended() && in.shapedAll()
+	switch {
+	case in.window.next() > before:
+	case in.again: // the same bytes, but their job is known now
+	case final && (len(in.window.bytes()) > 0 || in.shaper.InLine()):
+	default:
+		in.window.drop()
+		return false
+	}
+	in.again = false
+	in.shaping, in.placed = &batch.Block{Input: in.index, Start: in.window.offset}, false
+	in.blocks = append(in.blocks, in.shaping)
+	in.shaper.Begin(in.window.bytes(), in.window.offset, now.UnixMilli(), in.Journal.ArrivalAt, final)
+	return true
+}
+
+// end finishes the block that is being shaped. It reports whether that got on.
+func (s *Shipper) end(in *input) bool {
+	b, n := in.shaping, in.shaper.End()
+	in.shaping = nil
+	in.window.take(n)
+	if n == 0 && !in.placed {
+		in.blocks = in.blocks[:len(in.blocks)-1]
+		return false
+	}
+	b.End, b.State = in.window.offset, in.shaper.State()
+	in.sealed = false
+	if in.shaper.Overflowed() && !in.overflowed {
+		in.overflowed = true
+		s.log.Warn(fmt.Sprintf("input %s names more than %d log streams; the lines of further ones go to %q, where the ids tell them apart: use a log stream template with fewer fields",
+			in.Shape.Input, batch.MaxStreams, in.shaper.Streams()[0]))
+	}
+	s.advance(in)
+	return true
+}
+
+// place puts the event at hand into the open batch of its stream.
+func (s *Shipper) place(in *input, now time.Time) {
+	for len(in.streams) < len(in.shaper.Streams()) {
+		in.streams = append(in.streams, s.stream(in.shaper.Streams()[len(in.streams)]))
+	}
+	st := in.streams[s.ev.Route]
+	if s.ev.Route >= in.opened { // streams are opened in the order of their routes
+		in.opened = s.ev.Route + 1
+		message, err := in.openMessage(&s.o.Origin, st.name, s.ev.Time)
+		if err != nil {
+			s.log.Error(err.Error())
+		} else {
+			var ev batch.Event
+			batch.Record(&ev, message, s.ev.Time, s.ev.Route)
+			s.put(st, &ev, nil, now)
+		}
+	}
+	in.placed = true
+	s.put(st, &s.ev, in.shaping, now)
+}
+
+// put puts ev into the open batch of st, closing that when it is full.
+func (s *Shipper) put(st *stream, ev *batch.Event, block *batch.Block, now time.Time) {
+	if st.open != nil && st.open.Add(ev, block) {
+		return
+	}
+	st.closeOpen()
+	st.open, st.since = s.newBatch(), now
+	st.open.Add(ev, block)
+}
+
+func (s *Shipper) newBatch() *batch.Batch {
+	if n := len(s.spare); n > 0 {
+		b := s.spare[n-1]
+		s.spare = s.spare[:n-1]
+		return b
+	}
+	return batch.New(&s.pool)
+}
+
+// readError takes note that the journal cannot be read as it was.
+func (s *Shipper) readError(in *input, err error) {
+	if t, ok := errors.AsType[*journal.TruncatedError](err); ok {
+		// What was read is shipped; what comes now is another input.
+		in.truncated = true
+		s.log.Error(t.Error())
+		s.report.Failed = append(s.report.Failed, err)
+		return
+	}
+	s.complain("read "+in.Shape.Input, err)
+}
+
+// start begins the deliveries that are due.
+func (s *Shipper) start(ctx context.Context, now time.Time) {
+	for _, in := range s.inputs {
+		if !in.done && in.readAll() {
+			s.seal(in, now)
+			for _, st := range in.streams {
+				st.hurry = true
+			}
+		}
+	}
+	for _, st := range s.streams {
+		if !st.due(now, s.interval) {
+			continue
+		}
+		if len(st.closed) == 0 {
+			st.closeOpen()
+		}
+		b, lones := st.shift(), st.lones
+		st.busy = true
+		s.underway++
+		go func() { s.results <- s.deliv.deliver(ctx, st, b, lones) }()
+	}
+}
+
+// seal puts the seal of an input that is read to its end into each of its streams, when all before it is acknowledged. Where all that is not lies in
+// one open batch, the seal goes with that, for an input's end should cost one round trip: the batch is taken as a whole, or another seal follows.
+func (s *Shipper) seal(in *input, now time.Time) {
+	if in.seal != nil || in.sealed || len(in.streams) == 0 {
+		return
+	}
+	pending := in.pending() - in.lones
+	if pending > 0 {
+		st := in.streams[0]
+		if len(in.streams) > 1 || st.busy || len(st.closed) > 0 || st.open == nil || st.open.Of(in.index) != pending {
+			return
+		}
+	}
+	message, err := in.sealMessage(now.UnixMilli(), !in.Keep)
+	if err != nil {
+		s.log.Error(err.Error())
+		in.sealed = true
+		return
+	}
+	in.seal = &batch.Block{Input: in.index, Start: in.window.offset, End: in.window.offset, State: in.shaper.State()}
+	in.blocks = append(in.blocks, in.seal)
+	in.stale = false
+	for route, st := range in.streams {
+		var ev batch.Event
+		batch.Record(&ev, message, now.UnixMilli(), route)
+		s.put(st, &ev, in.seal, now)
+	}
+}
+
+// settle takes in what became of a batch.
+func (s *Shipper) settle(r outcome) {
+	s.underway--
+	st := r.stream
+	st.busy = false
+	s.report.Batches += r.puts
+	s.report.Retries += r.retries
+	s.stretch(r)
+	if r.ambiguous {
+		for _, span := range r.batch.Spans {
+			in := s.inputs[span.Block.Input]
+			in.account.Repeated += int64(span.Events)
+			in.stale = true
+		}
+	}
+	for id, n := range r.restamped {
+		if in := s.byID[id]; in != nil {
+			in.account.Restamped += n
+			in.stale = true
+		}
+	}
+	switch {
+	case r.err != nil: // stopped: what is not acknowledged is shipped again by the next start
+		return
+	case r.lone:
+		st.lones = append(st.lones, lone{r.batch, r.reason})
+		s.countLone(r.batch, 1)
+		return
+	}
+	s.progress = time.Now()
+	for _, rejected := range r.rejected {
+		s.reject(st, rejected)
+	}
+	for _, l := range st.lones {
+		s.countLone(l.batch, -1)
+		s.ack(l.batch)
+	}
+	st.lones = nil
+	s.ack(r.batch)
+}
+
+func (s *Shipper) countLone(b *batch.Batch, n int) {
+	for _, span := range b.Spans {
+		s.inputs[span.Block.Input].lones += n
+	}
+}
+
+// stretch lengthens the flush interval while CloudWatch throttles: fewer, fuller puts.
+func (s *Shipper) stretch(r outcome) {
+	if r.throttled {
+		s.interval = max(s.o.FlushInterval, min(2*s.interval, maxInterval))
+	} else if r.puts > 0 {
+		s.interval = max(s.o.FlushInterval, s.interval/2)
+	}
+}
+
+// ack gives the acknowledgement of a batch to the journals, and its memory back.
+func (s *Shipper) ack(b *batch.Batch) {
+	for _, span := range b.Spans {
+		span.Block.Pending -= span.Events
+	}
+	for i, span := range b.Spans {
+		if i == 0 || b.Spans[i-1].Block.Input != span.Block.Input {
+			s.advance(s.inputs[span.Block.Input])
+		}
+	}
+	b.Release()
+	s.spare = append(s.spare, b)
+}
+
+func (s *Shipper) advance(in *input) {
+	if _, err := in.advance(); err != nil {
+		s.complain("cursor "+in.Shape.Input, err)
+	}
+}
+
+// reject sets an event aside that CloudWatch refuses while it takes others.
+func (s *Shipper) reject(st *stream, r rejection) {
+	restored, err := batch.Restore(r.message)
+	in := s.byID[restored.Input]
+	if err != nil || in == nil || restored.Record != "" {
+		s.log.Error(fmt.Sprintf("log stream %q refuses a record of our own: %v", st.name, r.reason))
+		return
+	}
+	in.account.Rejected.add(restored.Seq)
+	in.stale = true
+	entry, err := json.Marshal(struct {
+		Time    time.Time `json:"time"`
+		Stream  string    `json:"stream"`
+		Seq     int64     `json:"seq"`
+		Part    int       `json:"part,omitempty"`
+		Reason  string    `json:"reason"`
+		Message string    `json:"message"`
+	}{time.Now().UTC(), st.name, restored.Seq, restored.Part, r.reason.Error(), string(r.message)})
+	if err == nil {
+		err = in.Journal.Reject(entry)
+	}
+	where := "kept in rejects.jsonl of " + in.Journal.Path()
+	if err != nil {
+		where = "and could not be set aside: " + err.Error()
+	}
+	s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s while it takes others; it is not shipped, %s: %v", restored.Seq, restored.Input, where, r.reason))
+}
+
+// finish lets go of inputs of which nothing is left.
+func (s *Shipper) finish() {
+	for _, in := range s.inputs {
+		if in.done || !in.readAll() || len(in.blocks) > 0 || !in.sealed && len(in.streams) > 0 {
+			continue
+		}
+		if in.Tee != nil && !in.Tee.finished() {
+			if !in.Tee.stuck(time.Now()) {
+				s.progress = time.Now() // it is the reader of stdout that takes its time now
+				continue
+			}
+			in.Tee.giveUp()
+		}
+		in.done = true
+		end := in.Journal.Remove
+		if in.Keep {
+			end = in.Journal.Close
+		}
+		s.report.take(in)
+		if err := end(); err != nil {
+			s.complain("end "+in.Shape.Input, err)
+		}
+	}
+}
+
+// closeAll closes the journals of the inputs that are not done, with what is left in them.
+func (s *Shipper) closeAll() {
+	for _, in := range s.inputs {
+		if in.done {
+			continue
+		}
+		s.report.take(in)
+		s.report.leave(in)
+		if err := in.Journal.Close(); err != nil {
+			s.complain("close "+in.Shape.Input, err)
+		}
+	}
+}
+
+// complain says an error of this machine's: once, then at most once a minute.
+func (s *Shipper) complain(kind string, err error) {
+	if s.said.may(kind, time.Now()) {
+		s.log.Error(err.Error())
+	}
+}

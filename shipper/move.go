@@ -1,0 +1,71 @@
+package shipper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/shipper/journal"
+)
+
+// moveBytes is what is taken from a pipe at once: all that Linux lets one hold.
+const moveBytes = 1 << 20
+
+// fullPatience is how long a full journal may wait before a reader of --tee that alone holds it is given up.
+const fullPatience = 5 * time.Second
+
+// Move moves the bytes of r to the journal j, and does nothing else: the agent behind r never waits for CloudWatch. It ends the journal at the end of r, when r fails, or
+// when ctx ends. When the journal is full it says so and waits for space; then, and only then, the writer of r waits too. tee may be nil.
+func Move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
+	err := move(ctx, r, j, tee, log)
+	return errors.Join(err, j.End())
+}
+
+func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
+	buf := make([]byte, moveBytes)
+	for {
+		n, err := r.Read(buf)
+		for data := buf[:n]; len(data) > 0; {
+			m, werr := j.Write(data)
+			data = data[m:]
+			if werr == nil {
+				continue
+			}
+			if !errors.Is(werr, journal.ErrFull) {
+				return fmt.Errorf("journal %s: %w; what it could not take is lost", j.Path(), werr)
+			}
+			if werr := waitForRoom(ctx, j, tee, werr, log); werr != nil {
+				return fmt.Errorf("%d bytes that were read could not be kept: %w", len(data), werr)
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("reading the input: %w", err)
+		}
+	}
+}
+
+func waitForRoom(ctx context.Context, j *journal.Journal, tee *Tee, why error, log *zap.Logger) error {
+	began := time.Now()
+	log.Warn(fmt.Sprintf("journal: %v; the input waits until CloudWatch has taken some of it, nothing is dropped", why))
+	for {
+		patience, cancel := context.WithTimeout(ctx, fullPatience)
+		err := j.WaitRoom(patience)
+		cancel()
+		switch {
+		case err == nil:
+			log.Info(fmt.Sprintf("journal: there is room again after %s", time.Since(began).Round(time.Millisecond)))
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case tee != nil:
+			tee.GiveUpIfAlone()
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package shipper
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"time"
+
+	"perstack-shipper/batch"
+)
+
+// The shipper's own records: what stands beside an input's events in each of its streams, so that what is there can be proved whole. They are
+// known by "record" inside the shipper member, never by their type.
+
+// Origin is what open records say of the process: it is the same for all its inputs.
+type Origin struct {
+	Version  string
+	PID      int
+	Hostname string
+	Started  time.Time
+	Target   map[string]string // group, Region, endpoint, account
+	ECS      map[string]string // as the task's metadata says; nil elsewhere
+}
+
+type recordHead struct {
+	Record string `json:"record"`
+	Input  string `json:"input"`
+}
+
+type openRecord struct {
+	Shipper      recordHead        `json:"shipper"`
+	Type         string            `json:"type"`
+	Timestamp    int64             `json:"timestamp"`
+	Version      string            `json:"version"`
+	PID          int               `json:"pid"`
+	Hostname     string            `json:"hostname"`
+	Started      string            `json:"started"`
+	Source       string            `json:"source,omitempty"`
+	Path         string            `json:"path,omitempty"`
+	Target       map[string]string `json:"target"`
+	Stream       string            `json:"stream"`
+	Fields       map[string]string `json:"fields,omitempty"`
+	Unattributed string            `json:"unattributed,omitempty"` // the stream of the input's lines before it named a job
+	ECS          map[string]string `json:"ecs,omitempty"`
+}
+
+// openMessage is the open record of in for stream.
+func (in *input) openMessage(o *Origin, stream string, now int64) ([]byte, error) {
+	r := openRecord{
+		Shipper: recordHead{"open", in.Shape.Input}, Type: "shipper.open", Timestamp: now,
+		Version: o.Version, PID: o.PID, Hostname: o.Hostname, Started: o.Started.UTC().Format(time.RFC3339Nano),
+		Source: in.Shape.Source, Path: in.Path, Target: o.Target, Stream: stream, ECS: o.ECS,
+	}
+	for _, f := range in.Shape.Fields {
+		if r.Fields == nil {
+			r.Fields = map[string]string{}
+		}
+		r.Fields[f.Name] = f.Value
+	}
+	if first := batch.Unattributed(in.Shape.Hostname, in.Shape.Input); in.shaper.Streams()[0] == first && stream != first {
+		r.Unattributed = first
+	}
+	return recordJSON(r)
+}
+
+type sealRecord struct {
+	Shipper    recordHead `json:"shipper"`
+	Type       string     `json:"type"`
+	Timestamp  int64      `json:"timestamp"`
+	Lines      int64      `json:"lines"`
+	EmptyLines int64      `json:"emptyLines"`
+	Bytes      int64      `json:"bytes"`
+	LastSeq    int64      `json:"lastSeq"`
+	SHA256     string     `json:"sha256"`
+	RawSHA256  string     `json:"rawSha256,omitempty"`
+	Events     int64      `json:"events"`
+	Parts      int64      `json:"parts"`
+	Clamped    int64      `json:"clamped"`
+	Lossy      int64      `json:"lossy"`
+	Repeated   int64      `json:"possiblyRepeated"`
+	Rejected   ranges     `json:"rejected"`
+	Streams    []string   `json:"streams"`
+	Ended      bool       `json:"ended"`
+}
+
+// sealMessage says what was shipped of in up to the end of what was shaped.
+func (in *input) sealMessage(now int64, ended bool) ([]byte, error) {
+	st := in.shaper.State()
+	lines, raw, err := st.Digest.Sums()
+	if err != nil {
+		return nil, fmt.Errorf("the digest of input %s: %w", in.Shape.Input, err)
+	}
+	r := sealRecord{
+		Shipper: recordHead{"seal", in.Shape.Input}, Type: "shipper.seal", Timestamp: now,
+		Lines: st.Seq, EmptyLines: st.Counts.EmptyLines, Bytes: st.Counts.Bytes, LastSeq: st.Seq,
+		SHA256: hex.EncodeToString(lines), RawSHA256: hex.EncodeToString(raw),
+		Events: st.Counts.Events, Parts: st.Counts.Parts, Lossy: st.Counts.Lossy,
+		Clamped: st.Counts.Clamped + in.account.Restamped, Repeated: in.account.Repeated,
+		Rejected: in.account.Rejected, Streams: in.shaper.Streams(), Ended: ended,
+	}
+	if r.Rejected == nil {
+		r.Rejected = ranges{}
+	}
+	message, err := recordJSON(r)
+	if len(message) > batch.MaxEventBytes { // 100 names of 512 bytes do not do this, a great many rejected seqs could
+		r.Rejected = r.Rejected.coarse(1000)
+		message, err = recordJSON(r)
+	}
+	return message, err
+}
+
+func recordJSON(r any) ([]byte, error) {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("a record: %w", err)
+	}
+	return data, nil
+}
+
+// ranges is a set of seqs as ranges, ascending: [first, last] each.
+type ranges [][2]int64
+
+// add puts one seq into the set.
+func (r *ranges) add(seq int64) {
+	s := *r
+	i := sort.Search(len(s), func(i int) bool { return s[i][1] >= seq-1 })
+	switch {
+	case i == len(s) || s[i][0] > seq+1:
+		s = append(s, [2]int64{})
+		copy(s[i+1:], s[i:])
+		s[i] = [2]int64{seq, seq}
+	default:
+		s[i][0], s[i][1] = min(s[i][0], seq), max(s[i][1], seq)
+		if i+1 < len(s) && s[i+1][0] <= s[i][1]+1 {
+			s[i][1] = max(s[i][1], s[i+1][1])
+			s = append(s[:i+1], s[i+2:]...)
+		}
+	}
+	*r = s
+}
+
+// count is the number of seqs in the set.
+func (r ranges) count() (n int64) {
+	for _, x := range r {
+		n += x[1] - x[0] + 1
+	}
+	return n
+}
+
+// coarse is a set of at most n ranges that holds all of r: the ranges behind the first n-1 become one.
+func (r ranges) coarse(n int) ranges {
+	if len(r) <= n {
+		return r
+	}
+	out := append(ranges(nil), r[:n]...)
+	out[n-1][1] = r[len(r)-1][1]
+	return out
+}

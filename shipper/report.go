@@ -1,0 +1,79 @@
+package shipper
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Report is what Run did.
+type Report struct {
+	// Of the process's own inputs, since it started.
+	Lines, EmptyLines, Events, Parts, Bytes int64
+	Repeated                                int64 // events that may be in CloudWatch twice; readers drop the repeats by their seq
+	Rejected                                int64 // lines
+	Streams                                 int
+	// Of all inputs.
+	Batches int // accepted puts
+	Retries int // attempts that came to nothing
+	Took    time.Duration
+
+	Left    []Left   // inputs that are not wholly delivered
+	Rejects []string // folders with a rejects.jsonl
+	Failed  []error  // what was lost, or could not be shipped at all
+}
+
+// Left is what is left of an input.
+type Left struct {
+	Input string
+	Path  string // its folder; "" where it was in memory, and is gone
+	Bytes int64  // not acknowledged
+	Own   bool
+}
+
+// take adds what in came to.
+func (r *Report) take(in *input) {
+	if !in.Own {
+		return
+	}
+	now, then := in.shaper.State(), in.began
+	r.Lines += now.Seq - then.State.Seq
+	r.EmptyLines += now.Counts.EmptyLines - then.State.Counts.EmptyLines
+	r.Events += now.Counts.Events - then.State.Counts.Events
+	r.Parts += now.Counts.Parts - then.State.Counts.Parts
+	r.Bytes += now.Counts.Bytes - then.State.Counts.Bytes
+	r.Repeated += in.account.Repeated - then.Account.Repeated
+	r.Rejected += in.account.Rejected.count() - then.Account.Rejected.count()
+	r.Streams += len(in.streams)
+	if len(in.account.Rejected) > len(then.Account.Rejected) {
+		r.Rejects = append(r.Rejects, in.Journal.Path())
+	}
+}
+
+func (r *Report) leave(in *input) {
+	left := Left{Input: in.Shape.Input, Path: in.Journal.Path(), Own: in.Own}
+	left.Bytes = in.Journal.Size() - in.acked
+	r.Left = append(r.Left, left)
+}
+
+// OwnLeft reports whether anything of the process's own inputs is not delivered.
+func (r *Report) OwnLeft() bool {
+	for _, l := range r.Left {
+		if l.Own {
+			return true
+		}
+	}
+	return false
+}
+
+// String is the summary, one line.
+func (r *Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "shipped %d lines", r.Lines)
+	if r.EmptyLines > 0 {
+		fmt.Fprintf(&b, " (and %d empty)", r.EmptyLines)
+	}
+	fmt.Fprintf(&b, ": %d events, %d parts, %d bytes, %d batches, %d retries, %d possibly repeated, %d rejected, %d streams, %.2f s",
+		r.Events, r.Parts, r.Bytes, r.Batches, r.Retries, r.Repeated, r.Rejected, r.Streams, r.Took.Seconds())
+	return b.String()
+}

@@ -1,0 +1,280 @@
+// Package shipper brings inputs to CloudWatch Logs: journal -> lines -> events -> batches -> PutLogEvents -> acknowledged offset. It is one path, the
+// same live, after a crash, wrapped and followed.
+package shipper
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cloudwatch"
+)
+
+// Options are what a Shipper works by.
+type Options struct {
+	Client        *cloudwatch.Client
+	Create        bool          // create group and streams where they are missing
+	FlushInterval time.Duration // how old the oldest event of an open batch becomes
+	GiveUpAfter   time.Duration // after the end of input: how long to go on without an acknowledgement
+	OthersAfter   time.Duration // how long inputs that are not Own may take when the Own ones are done
+	MemoryMax     int           // bytes in windows, open batches and bodies
+	Origin        Origin
+	Log           *zap.Logger
+}
+
+const (
+	// parallel is how many puts are under way at once, over all streams: enough to fill a link at any latency, few enough for the quota.
+	parallel = 8
+	// ready is how many closed batches wait while all is well: the next body is there before the answer. When streams are in trouble, memory is the
+	// bound, so that one stream's trouble does not keep the others waiting.
+	ready = 3
+	// maxInterval is how far the flush interval stretches under throttling: fewer, fuller puts.
+	maxInterval = 30 * time.Second
+	// hopeless is how long to go on after the end of input when nothing was ever accepted and credentials, permission or address are what is wrong.
+	hopeless = 30 * time.Second
+)
+
+// Shipper ships inputs to one log group. Make one with New, call Run once.
+type Shipper struct {
+	o     Options
+	log   *zap.Logger
+	deliv *delivery
+
+	// What follows belongs to the goroutine of Run.
+	pool     batch.Pool
+	spare    []*batch.Batch
+	inputs   []*input
+	byID     map[string]*input
+	streams  map[string]*stream
+	interval time.Duration // the flush interval, stretched
+	underway int           // deliveries
+	ev       batch.Event
+	turn     int       // whose block is next
+	progress time.Time // of the last acknowledgement, or of the end of input
+	quiet    bool      // every own input was read to its end
+	said     sayings
+	report   Report
+
+	results chan outcome
+	wake    chan struct{}
+}
+
+// New returns a Shipper.
+func New(o Options) *Shipper {
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return &Shipper{
+		o: o, log: o.Log,
+		deliv: &delivery{
+			api: o.Client, create: o.Create, slots: make(chan struct{}, parallel), trouble: newTrouble(o.Client, o.Log),
+		},
+		byID: map[string]*input{}, streams: map[string]*stream{},
+		interval: o.FlushInterval,
+		results:  make(chan outcome),
+		wake:     make(chan struct{}, 1),
+	}
+}
+
+// Reasons why Run ended before all was delivered.
+var (
+	ErrGaveUp   = errors.New("no acknowledgement for too long")
+	ErrHopeless = errors.New("nothing was ever accepted, and credentials, permission or address are what is wrong")
+)
+
+// Run ships the inputs, and those that come out of more until it is closed (nil: none come), and returns when all is delivered, when there is no hope
+// for the rest, or when ctx ends. Their journals are closed then: those of delivered inputs are removed, the others keep what is left.
+func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (Report, error) {
+	began := time.Now()
+	s.progress = began
+	deliveries, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	watch := make(chan struct{})
+	defer close(watch)
+	for _, in := range inputs {
+		if err := s.add(in, watch); err != nil {
+			return s.report, err
+		}
+	}
+
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var why error
+	for why == nil {
+		now := time.Now()
+		busy := s.shape(now)
+		s.start(deliveries, now)
+		s.finish()
+		if why = s.over(now, more); why != nil {
+			break
+		}
+		if busy {
+			// There is more to read; but first what came meanwhile.
+			select {
+			case r := <-s.results:
+				s.settle(r)
+			case <-ctx.Done():
+				why = context.Cause(ctx)
+			default:
+			}
+			continue
+		}
+		timer.Reset(s.until(now))
+		select {
+		case r := <-s.results:
+			s.settle(r)
+		case <-s.wake:
+		case in, ok := <-more:
+			if !ok {
+				more = nil
+			} else if err := s.add(in, watch); err != nil {
+				s.log.Error(err.Error())
+				s.report.Failed = append(s.report.Failed, err)
+			}
+		case <-timer.C:
+		case <-ctx.Done():
+			why = context.Cause(ctx)
+		}
+	}
+	stop(why)
+	for s.underway > 0 {
+		s.settle(<-s.results)
+	}
+	if errors.Is(why, errAllDone) {
+		why = nil
+	}
+	s.closeAll()
+	s.report.Took = time.Since(began)
+	return s.report, why
+}
+
+// add takes an input in.
+func (s *Shipper) add(in Input, watch <-chan struct{}) error {
+	i, err := newInput(in, len(s.inputs))
+	if err != nil {
+		return err
+	}
+	if why := in.Journal.Fallback(); why != "" {
+		s.log.Warn(why)
+	}
+	if err := in.Journal.Damage(); err != nil {
+		s.log.Error(err.Error())
+		s.report.Failed = append(s.report.Failed, err)
+	}
+	s.inputs = append(s.inputs, i)
+	s.byID[in.Shape.Input] = i
+	for _, name := range i.shaper.Streams() {
+		st := s.stream(name)
+		st.created = true
+		i.streams = append(i.streams, st)
+	}
+	var copied <-chan struct{}
+	if in.Tee != nil {
+		copied = in.Tee.ended
+	}
+	go s.watch(in.Journal.Changed(), copied, watch)
+	return nil
+}
+
+// watch wakes the loop when an input grows or its copy is done, until end.
+func (s *Shipper) watch(changed, copied, end <-chan struct{}) {
+	for {
+		select {
+		case <-changed:
+		case <-copied:
+			copied = nil
+		case <-end:
+			return
+		}
+		s.poke()
+	}
+}
+
+// poke makes the loop look again.
+func (s *Shipper) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Shipper) stream(name string) *stream {
+	st := s.streams[name]
+	if st == nil {
+		st = &stream{name: name, head: batch.BodyHead(s.o.Client.Target().Group, name)}
+		s.streams[name] = st
+	}
+	return st
+}
+
+// over says why Run should end, or nil.
+func (s *Shipper) over(now time.Time, more <-chan Input) error {
+	own, others := 0, 0
+	read := true
+	for _, in := range s.inputs {
+		switch {
+		case in.done:
+		case in.Own:
+			own++
+			read = read && in.readAll()
+		default:
+			others++
+			read = read && in.readAll()
+		}
+	}
+	switch {
+	case more != nil:
+		return nil
+	case own+others == 0:
+		return errAllDone
+	case !read:
+		s.quiet = false
+		return nil
+	case !s.quiet:
+		s.quiet, s.progress = true, now
+	}
+	everOK, unreachable, _ := s.deliv.trouble.now()
+	idle := now.Sub(s.progress)
+	switch {
+	case own == 0 && s.hasOwn() && idle >= s.o.OthersAfter:
+		return errAllDone // what others left stays for the next start; it was no business of this process
+	case idle >= s.o.GiveUpAfter:
+		return ErrGaveUp
+	case !everOK && unreachable && idle >= hopeless:
+		return ErrHopeless
+	}
+	return nil
+}
+
+var errAllDone = errors.New("all is delivered")
+
+func (s *Shipper) hasOwn() bool {
+	for _, in := range s.inputs {
+		if in.Own {
+			return true
+		}
+	}
+	return false
+}
+
+// until is how long the loop may sleep when nothing wakes it.
+func (s *Shipper) until(now time.Time) time.Duration {
+	d := time.Hour
+	for _, st := range s.streams {
+		if st.open != nil && !st.busy {
+			d = min(d, st.dueAt(s.interval).Sub(now))
+		}
+	}
+	for _, in := range s.inputs {
+		if in.waiting {
+			d = min(d, in.waitEnd.Sub(now), time.Second)
+		}
+	}
+	if s.quiet {
+		d = min(d, time.Second)
+	}
+	return max(d, 0)
+}

@@ -1,0 +1,53 @@
+package shipper
+
+import (
+	"time"
+
+	"perstack-shipper/batch"
+)
+
+// stream is one log stream: what waits for it, in order. The loop owns it, but for created.
+type stream struct {
+	name string
+	head []byte // the beginning of each request body for it
+
+	open   *batch.Batch // being filled; nil: none
+	since  time.Time    // when the first event came into open
+	closed []*batch.Batch
+	lones  []lone // refused without a neighbour: judged by the next put
+
+	busy    bool // a delivery is under way: one put in flight per stream
+	hurry   bool // do not wait for the flush interval: an input that writes here has ended
+	created bool // it is there, as far as we know; owned by the delivery under way, else by the loop
+}
+
+// due reports whether a batch should be put now.
+func (st *stream) due(now time.Time, interval time.Duration) bool {
+	if st.busy {
+		return false
+	}
+	return len(st.closed) > 0 || st.open != nil && (st.hurry || now.Sub(st.since) >= interval)
+}
+
+// dueAt is when the open batch is due.
+func (st *stream) dueAt(interval time.Duration) time.Time { return st.since.Add(interval) }
+
+// closeOpen moves the open batch behind the closed ones.
+func (st *stream) closeOpen() {
+	if st.open != nil {
+		st.open.Close()
+		st.closed = append(st.closed, st.open)
+		st.open = nil
+	}
+}
+
+// shift takes the first closed batch.
+func (st *stream) shift() *batch.Batch {
+	b := st.closed[0]
+	st.closed[0] = nil
+	st.closed = st.closed[1:]
+	return b
+}
+
+// batches is how many closed batches wait.
+func (st *stream) waiting() int { return len(st.closed) }

@@ -1,0 +1,106 @@
+package shipper
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/shipper/journal"
+)
+
+// teePatience is how long a reader of --tee may take for nothing when everything else is done.
+const teePatience = 10 * time.Second
+
+// Tee copies an input's bytes to a writer, unchanged, reading the journal at its own pace: a slow or closed writer costs nothing but the disk that the
+// journal takes until then.
+type Tee struct {
+	j     *journal.Journal
+	w     io.Writer
+	log   *zap.Logger
+	ended chan struct{}
+	stop  chan struct{} // closed when it is given up
+
+	offset  atomic.Int64 // what was written
+	acked   atomic.Int64 // what CloudWatch has
+	moved   atomic.Int64 // when something was written, ms
+	givenUp atomic.Bool
+}
+
+// StartTee begins to copy j to w. It ends at the end of the input, when w fails, or when it is given up; a write that hangs then is left behind.
+func StartTee(j *journal.Journal, w io.Writer, log *zap.Logger) *Tee {
+	t := &Tee{j: j, w: w, log: log, ended: make(chan struct{}), stop: make(chan struct{})}
+	t.offset.Store(j.Cursor().Offset)
+	t.moved.Store(time.Now().UnixMilli())
+	j.Hold(t.offset.Load())
+	go t.run()
+	return t
+}
+
+func (t *Tee) run() {
+	defer close(t.ended)
+	defer t.j.ReleaseHold()
+	changed, unsubscribe := t.j.Subscribe()
+	defer unsubscribe()
+	buf := make([]byte, 64<<10)
+	for {
+		ended := t.j.Ended() // asked first: what was there then is all
+		n, err := t.j.ReadAt(buf, t.offset.Load())
+		if n > 0 {
+			if _, werr := t.w.Write(buf[:n]); werr != nil {
+				why := werr.Error()
+				if errors.Is(werr, syscall.EPIPE) {
+					why = "its reader has closed it"
+				}
+				t.log.Warn("--tee: stdout takes no more (" + why + "); shipping goes on without it")
+				return
+			}
+			t.moved.Store(time.Now().UnixMilli())
+			t.j.Hold(t.offset.Add(int64(n)))
+			continue
+		}
+		if err != nil || ended || t.givenUp.Load() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-t.stop:
+		}
+	}
+}
+
+// finished reports whether nothing more will be copied.
+func (t *Tee) finished() bool {
+	select {
+	case <-t.ended:
+		return true
+	default:
+		return t.givenUp.Load()
+	}
+}
+
+// stuck reports whether the writer has taken nothing for teePatience.
+func (t *Tee) stuck(now time.Time) bool {
+	return now.UnixMilli()-t.moved.Load() > teePatience.Milliseconds()
+}
+
+// giveUp lets go of the journal.
+func (t *Tee) giveUp() {
+	if t.givenUp.Swap(true) {
+		return
+	}
+	close(t.stop)
+	t.j.ReleaseHold()
+	t.log.Warn(fmt.Sprintf("--tee: stdout takes nothing; %d bytes are not copied to it, all is shipped", t.j.Size()-t.offset.Load()))
+}
+
+// GiveUpIfAlone gives the copy up when it alone keeps the journal from giving back space.
+func (t *Tee) GiveUpIfAlone() {
+	if t.offset.Load() < t.acked.Load() {
+		t.giveUp()
+	}
+}

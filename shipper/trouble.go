@@ -1,0 +1,70 @@
+package shipper
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/shipper/cloudwatch"
+)
+
+// trouble says what goes wrong between here and CloudWatch: once, then at most once a minute, and when it is over.
+type trouble struct {
+	api *cloudwatch.Client
+	log *zap.Logger
+
+	// mu guards what follows: every delivery reports here, and the loop asks.
+	mu          sync.Mutex
+	said        sayings
+	since       time.Time // of the first failure after the last success; zero: none
+	failures    int       // since then
+	told        bool      // one of them was said
+	everOK      bool
+	unreachable bool // all failures since then are credentials, permission or address
+}
+
+func newTrouble(api *cloudwatch.Client, log *zap.Logger) *trouble {
+	return &trouble{api: api, log: log}
+}
+
+// failed says that an attempt came to nothing. prefix goes before the explanation.
+func (t *trouble) failed(err error, action, stream, prefix string) {
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.since.IsZero() {
+		t.since, t.unreachable = now, true
+	}
+	t.failures++
+	t.unreachable = t.unreachable && cloudwatch.Unreachable(err)
+	if !t.said.may(fmt.Sprint(cloudwatch.Classify(err), action), now) {
+		return
+	}
+	t.told = true
+	t.log.Warn(prefix + t.api.Explain(err, action, stream) + " (kept and retried)")
+}
+
+// accepted says that CloudWatch took a batch.
+func (t *trouble) accepted() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.everOK = true
+	if t.since.IsZero() {
+		return
+	}
+	if t.told {
+		t.log.Info(fmt.Sprintf("CloudWatch takes events again, after %s and %d failed attempts", time.Since(t.since).Round(time.Millisecond), t.failures))
+	}
+	clear(t.said)
+	t.since, t.failures, t.told = time.Time{}, 0, false
+}
+
+// now tells whether anything was ever accepted, and whether all that fails now is credentials, permission or address.
+func (t *trouble) now() (everOK, unreachable, failing bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	failing = !t.since.IsZero()
+	return t.everOK, failing && t.unreachable, failing
+}
