@@ -1,0 +1,66 @@
+package journal
+
+// Space on a Linux file system: reserved ahead, punched out, counted, and whether anybody still writes.
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// punch gives the blocks of a range back; the file keeps its size and reads as zeros there. f is open for writing.
+func punch(f *os.File, off, n int64) error {
+	return retryEINTR(func() error {
+		return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+	})
+}
+
+// reserve allocates blocks for a range; the file keeps its size. errors.ErrUnsupported where the file system cannot.
+func reserve(f *os.File, off, n int64) error {
+	err := retryEINTR(func() error {
+		return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, off, n)
+	})
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	return err
+}
+
+// blocksOf is what the file takes on disk, and the file system's block size.
+func blocksOf(f *os.File) (allocated, block int64, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return 0, 0, fmt.Errorf("fstat %s: %w", f.Name(), err)
+	}
+	return st.Blocks * 512, int64(st.Blksize), nil // st_blocks counts 512 bytes always: stat(2)
+}
+
+// diskFree is what an unprivileged user may still write to the file system of f. known is false where it does not say.
+func diskFree(f *os.File) (free int64, known bool, err error) {
+	var st unix.Statfs_t
+	if err := retryEINTR(func() error { return unix.Fstatfs(int(f.Fd()), &st) }); err != nil {
+		return 0, false, fmt.Errorf("statfs %s: %w", f.Name(), err)
+	}
+	return int64(st.Bavail) * st.Bsize, st.Blocks > 0, nil // no blocks: a file system without a size, such as memfds are on
+}
+
+// hasWriter asks for a read lease, which the kernel grants when nobody has the file open for writing. f is open for
+// reading only. known is false where the file system has no leases.
+func hasWriter(f *os.File) (writer, known bool) {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+	if err == nil {
+		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+		return false, true
+	}
+	return true, errors.Is(err, unix.EAGAIN)
+}
+
+func retryEINTR(f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

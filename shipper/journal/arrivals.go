@@ -1,0 +1,194 @@
+package journal
+
+// The index of arrivals: when the byte at an offset was first seen. An entry is 16 bytes, offset and ms since 1970, little
+// endian, and says that the bytes from there on, up to the next entry's, arrived then. It is written before those bytes can be read,
+// so a restart finds the same time for them. It is an aid: where it has no entry the one before it counts.
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"sync/atomic"
+)
+
+const (
+	arrivalBytes = 16
+	arrivalEvery = 100      // ms: entries are at most this dense, 160 bytes a second
+	arrivalFree  = 64 << 10 // bytes of acked entries that are worth a hole
+	windowBytes  = 256 * arrivalBytes
+)
+
+type arrival struct{ off, ms int64 }
+
+type arrivals struct {
+	start int64 // ms: the answer before the first entry; immutable
+
+	f *os.File
+	n atomic.Int64 // entries in the file, counting those punched out
+
+	last int64 // ms of the latest entry; owned by who writes: a Pipe's writer, or who holds growing.mu
+
+	// owned by the goroutine that reads and acks
+	now     arrival // the entry that holds for the latest question
+	next    int64   // index of the entry after now
+	window  [windowBytes]byte
+	winFrom int64 // index of the first entry in window
+	winN    int64 // entries in window
+	punched int64 // bytes given back at the front, once punching has worked
+	noPunch bool
+}
+
+func createArrivals(st store, start int64) (*arrivals, error) {
+	f, err := st.create(arrivalsName)
+	if err != nil {
+		return nil, err
+	}
+	return &arrivals{f: f, start: start, now: arrival{0, start}}, nil
+}
+
+// openArrivals opens the index and keeps its valid front: offsets that never fall, times of this age. lost is how many bytes
+// of the file it had to leave. A missing index is made again, empty.
+func openArrivals(st store, start int64) (a *arrivals, lost int64, err error) {
+	f, err := st.open(arrivalsName, true)
+	if os.IsNotExist(err) {
+		a, err = createArrivals(st, start)
+		return a, 0, err
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	a = &arrivals{f: f, start: start, now: arrival{0, start}}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	a.n.Store(info.Size() / arrivalBytes)
+	var valid, before int64
+	for valid < a.n.Load() {
+		e, ok := a.entry(valid)
+		hole := e == (arrival{}) && before == 0
+		if !ok || !hole && (e.off < before || e.off > maxOffset || e.ms <= 0 || e.ms > maxTime) {
+			break
+		}
+		before, a.last = e.off, e.ms
+		valid++
+	}
+	a.n.Store(valid)
+	a.winN = 0
+	return a, info.Size() - valid*arrivalBytes, nil
+}
+
+const maxTime = 1 << 47 // ms, in the year 6429: what is beyond is no time
+
+// latest is the offset of the last entry: at least so many bytes had been seen when it was written, or were about to be.
+func (a *arrivals) latest() int64 {
+	if n := a.n.Load(); n > 0 {
+		if e, ok := a.entry(n - 1); ok {
+			return e.off
+		}
+	}
+	return 0
+}
+
+// note records that bytes from off on arrive now. Only one goroutine at a time may call it. If the entry cannot be written,
+// on a full disk say, these bytes count as arrived with those before.
+func (a *arrivals) note(off, now int64) {
+	if since := now - a.last; since >= 0 && since < arrivalEvery && a.n.Load() > 0 {
+		return
+	}
+	a.put(off, now)
+}
+
+func (a *arrivals) put(off, now int64) {
+	var b [arrivalBytes]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(off))
+	binary.LittleEndian.PutUint64(b[8:], uint64(now))
+	n := a.n.Load()
+	if _, err := a.f.WriteAt(b[:], n*arrivalBytes); err != nil {
+		return
+	}
+	a.last = now
+	a.n.Store(n + 1)
+}
+
+// at is the time of the last entry at or before off.
+func (a *arrivals) at(off int64) int64 {
+	if off < a.now.off { // backwards, which only a caller that starts again does
+		a.seek(off)
+	}
+	for a.next < a.n.Load() {
+		e, ok := a.entry(a.next)
+		if !ok || e.off > off {
+			break
+		}
+		if e.ms > 0 { // not a hole
+			a.now = e
+		}
+		a.next++
+	}
+	return a.now.ms
+}
+
+// seek makes now the last entry at or before off, by halving.
+func (a *arrivals) seek(off int64) {
+	i := a.after(off)
+	a.now, a.next = arrival{0, a.start}, i
+	if i > 0 {
+		if e, ok := a.entry(i - 1); ok && e.ms > 0 {
+			a.now = e
+		}
+	}
+}
+
+// after is the index of the first entry beyond off.
+func (a *arrivals) after(off int64) int64 {
+	lo, hi := int64(0), a.n.Load()
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if e, ok := a.entry(mid); ok && e.off <= off {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+// entry reads through a window, so that going upwards costs a pread every 256 entries.
+func (a *arrivals) entry(i int64) (arrival, bool) {
+	if i < a.winFrom || i >= a.winFrom+a.winN {
+		n, _ := a.f.ReadAt(a.window[:], i*arrivalBytes)
+		a.winFrom, a.winN = i, min(int64(n)/arrivalBytes, a.n.Load()-i)
+		if a.winN <= 0 {
+			a.winN = 0
+			return arrival{}, false
+		}
+	}
+	b := a.window[(i-a.winFrom)*arrivalBytes:]
+	return arrival{int64(binary.LittleEndian.Uint64(b)), int64(binary.LittleEndian.Uint64(b[8:]))}, true
+}
+
+// free gives back the entries that nobody asks for once all before off is acked, where the file system can.
+func (a *arrivals) free(off int64) {
+	if a.noPunch || a.next*arrivalBytes < a.punched+arrivalFree {
+		return
+	}
+	i := a.after(off) - 1 // the entry that holds at off stays
+	if to := i * arrivalBytes / arrivalFree * arrivalFree; to > a.punched {
+		if err := punch(a.f, a.punched, to-a.punched); err != nil {
+			a.noPunch = true
+			return
+		}
+		a.punched = to
+	}
+}
+
+func (a *arrivals) sync() error { return a.f.Sync() }
+
+func (a *arrivals) close() error {
+	if err := a.f.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}

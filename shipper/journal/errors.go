@@ -1,0 +1,146 @@
+package journal
+
+// The errors of this package. Those that a caller acts upon are values or types of their own; each message names the
+// thing and what to do about it.
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+)
+
+var (
+	// ErrFull: the journal is at its limit, or the disk (or the user's quota, or the largest file) is. Wait for acks.
+	ErrFull = errors.New("no room")
+	// ErrTruncated: the file shrank, or was rewritten, below what was read. The details are in a *TruncatedError.
+	ErrTruncated = errors.New("truncated")
+	// ErrAcked: the offset was acked and its space given back.
+	ErrAcked = errors.New("already acked and given back")
+	// ErrExists: the folder has an input of that id.
+	ErrExists = errors.New("an input of that id exists")
+	// ErrNoLine: the first line of a file is not complete yet, so the file has no id yet.
+	ErrNoLine = errors.New("its first line is not complete yet")
+	// ErrKind: the call is not for this kind of input.
+	ErrKind = errors.New("not for this kind of input")
+)
+
+// HeldError: another process, or another Journal of this one, owns the input.
+type HeldError struct {
+	ID  string
+	Dir string // the input's folder
+	Pid int    // as its owner wrote it; -1 if it did not
+}
+
+func (e *HeldError) Error() string {
+	who := "another process"
+	if e.Pid > 0 {
+		who = fmt.Sprintf("process %d", e.Pid)
+	}
+	return fmt.Sprintf("journal input %s is held by %s (%s); stop that process or use another journal folder", e.ID, who, e.Dir)
+}
+
+// SymlinkError: the folder is a symbolic link, or no folder at all.
+type SymlinkError struct{ Path string }
+
+func (e *SymlinkError) Error() string {
+	return fmt.Sprintf("journal folder %s is a symbolic link or no folder; name the folder itself", e.Path)
+}
+
+// OwnerError: the folder belongs to another user.
+type OwnerError struct {
+	Path        string
+	Owner, Want int // user ids
+}
+
+func (e *OwnerError) Error() string {
+	return fmt.Sprintf("journal folder %s belongs to user %d, this process runs as %d; use a folder of its own", e.Path, e.Owner, e.Want)
+}
+
+// VersionError: the folder has a layout that this program does not know. It was not touched.
+type VersionError struct {
+	Path  string
+	Found string
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("journal folder %s has version %q, this program knows %s; use the newer program, or another folder", e.Path, e.Found, folderVersion)
+}
+
+// UnwritableError: the folder cannot be made or written.
+type UnwritableError struct {
+	Path string
+	Err  error
+}
+
+func (e *UnwritableError) Error() string {
+	return fmt.Sprintf("journal folder %s cannot be written (%v); make it writable or name another", e.Path, e.Err)
+}
+
+func (e *UnwritableError) Unwrap() error { return e.Err }
+
+// Gap is a range of bytes that the input had and that are not held: From inclusive, To exclusive.
+type Gap struct{ From, To int64 }
+
+// GapError says that bytes are missing at the offset read; reading goes on at To.
+type GapError struct {
+	ID string
+	Gap
+}
+
+func (e *GapError) Error() string {
+	return fmt.Sprintf("journal input %s: bytes %d to %d (%d) are missing; it goes on after them", e.ID, e.From, e.To, e.To-e.From)
+}
+
+// TruncatedError: somebody cut or rewrote the file. The input has ended; Succeed makes a new one of what the file holds now.
+type TruncatedError struct {
+	ID   string
+	Path string // "" in memory
+	At   int64  // offset up to which it was read
+	Lost int64  // bytes after At that were seen and never read: there were at least so many
+}
+
+func (e *TruncatedError) Error() string {
+	return fmt.Sprintf("journal input %s: %s was truncated or rewritten: at least %d bytes after offset %d are lost; what it holds now is a new input", e.ID, e.Path, e.Lost, e.At)
+}
+
+// Is makes errors.Is(err, ErrTruncated) true.
+func (e *TruncatedError) Is(target error) bool { return target == ErrTruncated }
+
+// DamageError says what a recovered folder lacks, or has too much of.
+type DamageError struct {
+	ID      string
+	Gaps    []Gap    // bytes that must have been there and are not held
+	Foreign []string // files that do not belong there; they are left alone
+	Notes   []string // the rest, a sentence each
+}
+
+func (e *DamageError) Error() string {
+	var all []string
+	for _, g := range e.Gaps {
+		all = append(all, fmt.Sprintf("bytes %d to %d (%d) are missing", g.From, g.To, g.To-g.From))
+	}
+	all = append(all, e.Notes...)
+	if len(e.Foreign) > 0 {
+		all = append(all, fmt.Sprintf("files that are not the journal's: %q", e.Foreign))
+	}
+	return fmt.Sprintf("journal input %s is damaged: %s; what is held is shipped", e.ID, strings.Join(all, "; "))
+}
+
+func (e *DamageError) empty() bool { return len(e.Gaps)+len(e.Foreign)+len(e.Notes) == 0 }
+
+func (e *DamageError) note(format string, args ...any) {
+	e.Notes = append(e.Notes, fmt.Sprintf(format, args...))
+}
+
+// full makes errors that mean "no room" recognisable as ErrFull, and leaves others as they are.
+func full(err error) error {
+	if isFull(err) && !errors.Is(err, ErrFull) {
+		return fmt.Errorf("%w: %w; free space, or let acks free it", ErrFull, err)
+	}
+	return err
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}

@@ -1,0 +1,300 @@
+package journal
+
+// Making, finding again and removing the folder of one input.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"slices"
+	"time"
+)
+
+const (
+	maxAboutBytes = 16 << 20 // bounds what a start reads of a snapshot
+	maxInputBytes = 64 << 10 // bounds the file "input"
+)
+
+// record is the file "input": what the input is. It is written last when an input is made, and renamed first when it is removed.
+type record struct {
+	ID           string        `json:"id"`
+	Kind         string        `json:"kind"`
+	Started      int64         `json:"started"` // ms since 1970
+	SegmentBytes int64         `json:"segmentBytes,omitempty"`
+	MaxBytes     int64         `json:"maxBytes,omitempty"`
+	Sync         time.Duration `json:"sync,omitempty"` // ns
+	Path         string        `json:"path,omitempty"` // of a File
+	Dev          uint64        `json:"dev,omitempty"`  // identity of a File
+	Ino          uint64        `json:"ino,omitempty"`
+}
+
+func (r record) kind() Kind {
+	k, _ := parseKind(r.Kind)
+	return k
+}
+
+// options that the record was made with.
+func (r record) options() Options { return Options{r.SegmentBytes, r.MaxBytes, r.Sync} }
+
+// inputState is what the folder of an id is.
+type inputState int
+
+const (
+	noInput     inputState = iota // nothing of ours, or only rejects
+	halfMade                      // a crash while it was made: it never held a byte
+	halfRemoved                   // a crash while it was removed
+	whole
+)
+
+// examine says what is in an input's folder. Where "input" is lost or damaged and bytes are held, it is whole with an error, and the
+// kind is told from the bytes' files.
+func examine(st store, id string) (record, inputState, error) {
+	if has(st, finishedName) {
+		return record{}, halfRemoved, nil
+	}
+	rec, err := readRecord(st, id)
+	if err == nil {
+		return rec, whole, nil
+	}
+	files, lerr := st.list()
+	if lerr != nil {
+		return record{}, noInput, lerr
+	}
+	rec = record{ID: id, Kind: File.String()}
+	var bytes int64
+	ours, data := false, false
+	for _, file := range files {
+		_, segment := offsetOf(file.name, segmentSuffix)
+		_, output := offsetOf(file.name, outputSuffix)
+		switch {
+		case segment:
+			rec.Kind, data = Pipe.String(), true
+		case output:
+			rec.Kind, data = Child.String(), true
+		case file.name != rejectsName && known(file):
+			ours = true
+			continue
+		default:
+			continue
+		}
+		bytes += file.size
+	}
+	cur, _ := peekCursor(st)
+	switch {
+	case bytes > 0 || cur.Offset > 0 || has(st, inputName): // it was more than begun
+		return rec, whole, fmt.Errorf("journal input %s: its file %q is lost or damaged (%w); taken for a %s", id, inputName, err, rec.Kind)
+	case ours || data || len(files) == 0:
+		return record{}, halfMade, nil
+	}
+	return record{}, noInput, nil
+}
+
+func readRecord(st store, id string) (rec record, err error) {
+	data, err := st.read(inputName, maxInputBytes)
+	if err != nil {
+		return record{}, err
+	}
+	if err := json.Unmarshal(data, &rec); err != nil {
+		return record{}, err
+	}
+	if _, ok := parseKind(rec.Kind); !ok || rec.SegmentBytes < 0 || rec.MaxBytes < 0 || rec.Sync < 0 {
+		return record{}, fmt.Errorf("no input has kind %q, segments of %d, at most %d bytes", rec.Kind, rec.SegmentBytes, rec.MaxBytes)
+	}
+	rec.ID = id // the folder's name counts: people may copy folders
+	return rec, nil
+}
+
+func (j *Journal) writeRecord() error {
+	data, err := json.Marshal(j.rec)
+	if err != nil {
+		return err
+	}
+	return j.st.replace(inputName, append(data, '\n'))
+}
+
+// begin makes the folder, lock, cursor and index of a new input. The caller adds what holds the bytes, then calls commit.
+func (f *Folder) begin(id string, kind Kind, about []byte, o Options) (*Journal, error) {
+	if o.SegmentBytes < 0 || o.MaxBytes < 0 || o.Sync < 0 {
+		return nil, fmt.Errorf("journal input %s: negative option in %+v; give 0 for the default", id, o)
+	}
+	if f.path == "" && kind != File && (o.MaxBytes == 0 || o.MaxBytes > f.maxMemory) {
+		o.MaxBytes = f.maxMemory
+	}
+	st, l, err := f.newFolder(id)
+	if err != nil {
+		return nil, err
+	}
+	j := newJournal(f, st, l, record{
+		ID: id, Kind: kind.String(), Started: time.Now().UnixMilli(),
+		SegmentBytes: o.SegmentBytes, MaxBytes: o.MaxBytes, Sync: o.Sync,
+	})
+	j.about = slices.Clone(about)
+	err = func() error {
+		if j.cur, err = createCursor(st); err != nil {
+			return err
+		}
+		if j.arr, err = createArrivals(st, j.rec.Started); err != nil {
+			return err
+		}
+		return st.replace(aboutName, about)
+	}()
+	if err != nil {
+		return nil, j.abandon(err)
+	}
+	return j, nil
+}
+
+func newJournal(f *Folder, st store, l *lock, rec record) *Journal {
+	j := &Journal{id: rec.ID, kind: rec.kind(), folder: f, st: st, lock: l, rec: rec, stop: make(chan struct{})}
+	j.bell.main = make(chan struct{}, 1)
+	j.hold.Store(math.MaxInt64)
+	return j
+}
+
+// newFolder is the empty folder for a new input, locked. Rejects of an input that had the id before stay.
+func (f *Folder) newFolder(id string) (store, *lock, error) {
+	if f.path == "" {
+		if !validID(id) {
+			return nil, nil, fmt.Errorf("journal input %q: not an id", id)
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.ids[id] {
+			return nil, nil, fmt.Errorf("journal input %s: %w", id, ErrExists)
+		}
+		f.ids[id] = true
+		return newMemoryStore(), &lock{}, nil
+	}
+	st, l, err := f.folderOf(id, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, state, _ := examine(st, id); state == whole {
+		return nil, nil, errors.Join(fmt.Errorf("journal input %s: %w in %s; recover that one, or take another id", id, ErrExists, f.path), l.release())
+	}
+	if err := empty(st); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("journal input %s: clear what a crash left: %w", id, err), l.release())
+	}
+	return st, l, nil
+}
+
+// commit makes the input one that a restart finds, and starts its background work.
+func (j *Journal) commit() error {
+	if err := j.writeRecord(); err != nil {
+		return j.abandon(err)
+	}
+	j.start()
+	return nil
+}
+
+func (j *Journal) start() {
+	if j.rec.Sync > 0 {
+		j.done.Go(j.syncLoop)
+	}
+}
+
+// abandon undoes a begin that failed.
+func (j *Journal) abandon(err error) error {
+	err = fmt.Errorf("journal input %s: make it: %w", j.id, full(err))
+	if j.src != nil {
+		j.src.close()
+	}
+	if j.cur != nil {
+		j.cur.close()
+	}
+	if j.arr != nil {
+		j.arr.close()
+	}
+	if derr := discard(j.st); derr != nil {
+		err = errors.Join(err, derr)
+	}
+	j.folder.forget(j.id)
+	return errors.Join(err, j.lock.drop())
+}
+
+// NewPipe makes an input that this process writes. about is the caller's snapshot, for whoever recovers it.
+func (f *Folder) NewPipe(id string, about []byte, o Options) (*Journal, error) {
+	j, err := f.begin(id, Pipe, about, o)
+	if err != nil {
+		return nil, err
+	}
+	p := j.newPipeSource()
+	if p.active, err = newSegment(j.st, 0); err != nil {
+		return nil, j.abandon(err)
+	}
+	p.segs, p.opened = []*segment{p.active}, 1
+	p.segmentBytes = segmentSize(p.active, j.rec.options())
+	if err := j.commit(); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+func (j *Journal) newPipeSource() *pipe {
+	p := &pipe{id: j.id, st: j.st, arr: j.arr, bell: &j.bell, room: make(chan struct{}, 1), maxBytes: j.rec.MaxBytes, freeable: j.freeable}
+	j.src, j.pipe = p, p
+	return p
+}
+
+// segmentSize is the asked size, or less where space is small.
+func segmentSize(s *segment, o Options) int64 {
+	size := o.SegmentBytes
+	if size == 0 {
+		size = defaultSegmentBytes
+		if free, known, err := diskFree(s.f); err == nil && known {
+			size = min(size, max(free/segmentsPerLimit, minSegmentBytes))
+		}
+	}
+	if o.MaxBytes > 0 {
+		size = min(size, max(o.MaxBytes/segmentsPerLimit, minSegmentBytes))
+	}
+	return size
+}
+
+// markFinished is the instant at which the input is no more: what a crash leaves after it is only rubbish.
+func (j *Journal) markFinished() error {
+	err := j.st.rename(inputName, finishedName)
+	if errors.Is(err, fs.ErrNotExist) { // a damaged folder without one: the mark is still needed
+		err = j.st.replace(finishedName, nil)
+	}
+	return err
+}
+
+// discard removes what is ours from an input's folder, and the folder unless rejects or foreign files are left in it.
+func discard(st store) error {
+	if err := empty(st); err != nil {
+		return err
+	}
+	for _, name := range []string{finishedName, lockName} { // in this order: the lock protects till the end
+		if err := st.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	files, err := st.list()
+	if err != nil || len(files) > 0 {
+		return err
+	}
+	return st.drop()
+}
+
+// empty removes all of an input's files but the lock, the rejects and the mark of being finished.
+func empty(st store) error {
+	files, err := st.list()
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		_, segment := offsetOf(file.name, segmentSuffix)
+		_, output := offsetOf(file.name, outputSuffix)
+		own := file.regular && (segment || output) || known(file) && file.name != rejectsName && file.name != lockName
+		if !own {
+			continue
+		}
+		if err := st.remove(file.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

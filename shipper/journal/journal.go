@@ -1,0 +1,301 @@
+// Package journal keeps an input on disk, and how far it is acked.
+//
+// A journal is the raw bytes of one input, addressed by their offset from its start, and a cursor: the offset up to
+// which everything is acked, with a state that belongs to the caller. It knows nothing of lines or events.
+//
+//	<folder>/version                         the layout of this folder: 1
+//	<folder>/<id>/lock                       flock by the living owner, with its pid
+//	<folder>/<id>/input                      what kind of input this is; written last, so it says "complete"
+//	<folder>/<id>/about                      the caller's snapshot of options and target
+//	<folder>/<id>/cursor.a, cursor.b         the cursor, written in turns
+//	<folder>/<id>/arrivals                   when the byte at an offset arrived
+//	<folder>/<id>/00000000000067108864.segment   bytes of a pipe, named by the first offset
+//	<folder>/<id>/00000000000000000000.output    bytes of a child: its stdout or stderr itself
+//	<folder>/<id>/rejects.jsonl              what CloudWatch did not want
+//
+// There are three kinds of input. A Pipe is written here, into segments that are deleted when acked. A Child's output
+// is one file that the child writes; acked ranges of it are given back by punching holes. A File is somebody else's
+// and is only read. All are read in the same way, live or after a crash: recovery is a start at the cursor.
+//
+// Goroutines: one writes (Write, WaitRoom, End), one reads and acks (Cursor, ReadAt, ArrivalAt, Ack, Reject). Size, Ended,
+// ReadAt, Allocated, Hold and Subscribe may be called from any goroutine, so that a second reader can follow at its own pace.
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Kind says who writes the bytes of an input.
+type Kind int
+
+const (
+	Pipe  Kind = iota // this process, from what it reads
+	Child             // a child process, whose stdout or stderr the segment is
+	File              // somebody else, into a file that is followed
+)
+
+var kindNames = [...]string{Pipe: "pipe", Child: "child", File: "file"}
+
+func (k Kind) String() string {
+	if k < 0 || int(k) >= len(kindNames) {
+		return fmt.Sprintf("kind %d", int(k))
+	}
+	return kindNames[k]
+}
+
+const (
+	defaultSegmentBytes = 64 << 20 // the design's segment size
+	minSegmentBytes     = 64 << 10 // below this, files cost more than their bytes
+
+	// segmentsPerLimit is how many segments fit into the space there is, at least: space comes back a segment at
+	// a time, so one that filled it all would make the writer wait for the last ack of everything.
+	segmentsPerLimit = 8
+)
+
+// Options of one input. They are recorded with it, and hold again when it is recovered.
+type Options struct {
+	SegmentBytes int64         // size of a Pipe's segments; 0 = 64 MiB, less where MaxBytes or the disk is small
+	MaxBytes     int64         // most space this input may take, in allocated bytes; 0 = no limit
+	Sync         time.Duration // how often what was written is forced to the medium; 0 = never: the kernel decides
+}
+
+// Cursor is how far an input is acked.
+type Cursor struct {
+	Offset int64  // all bytes before it are acked
+	State  []byte // the caller's own, opaque here; at most MaxStateBytes
+}
+
+// source is what holds the bytes: a pipe, or a file that somebody else writes (a child's, or a followed one).
+type source interface {
+	readAt(p []byte, off int64) (int, error)
+	size() int64
+	ended() bool
+	mark(off int64) uint32 // a checksum of the bytes just before off; 0 where nobody else can change them
+	free() error           // gives back what Journal.freeable allows; from any goroutine
+	allocated() int64
+	sync() error
+	close() error
+}
+
+// Journal is one input: its bytes, its cursor, its lock. See the package comment for who may call what.
+type Journal struct {
+	// immutable once set
+	id     string
+	kind   Kind
+	folder *Folder
+	st     store
+	rec    record
+	lock   *lock
+	src    source
+	pipe   *pipe    // src, when it is a Pipe
+	grown  *growing // src, when it is a Child or a File
+
+	found    Cursor // the cursor at start
+	fallback string
+	damage   *DamageError
+
+	// owned by the goroutine that reads and acks
+	cur   *cursorFiles
+	acked int64 // offset of the latest Ack, persisted or not
+
+	arr       *arrivals
+	persisted atomic.Int64 // offset that a crash would start from; only what is before it is freed
+	hold      atomic.Int64 // a second reader still needs what is at and after it
+
+	bell bell // wakes readers
+
+	// Guarded by mu, which is for calls that any goroutine may make and none makes often: ownership by one
+	// goroutine would cost the others a request and an answer for a value that changes once an hour.
+	mu       sync.Mutex
+	about    []byte
+	trouble  error // latest failure of background work
+	rejected bool
+	closed   bool
+
+	stop chan struct{} // closed by Close: ends the background goroutines
+	done sync.WaitGroup
+}
+
+// ID of the input, as given to NewPipe, NewChild or Follow.
+func (j *Journal) ID() string { return j.id }
+
+// Kind says who writes this input.
+func (j *Journal) Kind() Kind { return j.kind }
+
+// Path is the input's folder; "" in memory.
+func (j *Journal) Path() string { return j.st.dir() }
+
+// FilePath is the path of the followed file, as it was given to Follow; "" for a Pipe or Child.
+func (j *Journal) FilePath() string { return j.rec.Path }
+
+// Started is when this input was made (a restart does not change it), in ms since 1970.
+func (j *Journal) Started() int64 { return j.rec.Started }
+
+// About is the caller's snapshot, as last set; a copy.
+func (j *Journal) About() []byte {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.about)
+}
+
+// SetAbout replaces the snapshot, as a whole or not at all.
+func (j *Journal) SetAbout(about []byte) error {
+	if err := j.st.replace(aboutName, about); err != nil {
+		return fmt.Errorf("journal input %s: keep its options: %w", j.id, full(err))
+	}
+	j.mu.Lock()
+	j.about = slices.Clone(about)
+	j.mu.Unlock()
+	return nil
+}
+
+// ReadAt reads into p what is there now from off on: less than len(p) at the end of a segment, 0 and nil at the end of
+// what is there. A *GapError says that bytes from off on are missing and where they go on; ErrTruncated that the file
+// shrank, and that this input has ended; ErrAcked that off was acked and given back already (a second reader was too slow
+// and did not Hold).
+func (j *Journal) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("journal input %s: read at negative offset %d", j.id, off)
+	}
+	return j.src.readAt(p, off)
+}
+
+// Size is the number of bytes that were ever written to the input: the offset after its last byte.
+func (j *Journal) Size() int64 { return j.src.size() }
+
+// Ended says that no more bytes can come and that Size is final. A Pipe has ended after End, or when it is recovered; a
+// Child after EndChild, or when it is recovered and no writer is left; a File after StopFollowing; all after truncation.
+func (j *Journal) Ended() bool { return j.src.ended() }
+
+// ArrivalAt is when the byte at off arrived, in ms since 1970, at most about 100 ms early. It is the same after a restart.
+// Reading offsets upwards is cheap.
+func (j *Journal) ArrivalAt(off int64) int64 { return j.arr.at(off) }
+
+// Cursor as it was found at start: zero for a new input. The caller may keep State.
+func (j *Journal) Cursor() Cursor { return j.found }
+
+// Fallback says, for people, why Cursor is not what the previous owner left: "" if it is. Where the State is gone too, Cursor().State is nil.
+func (j *Journal) Fallback() string { return j.fallback }
+
+// Damage says what was missing or did not belong into the folder when the input was recovered, a *DamageError, or nil.
+// What is held can be read all the same; ReadAt says where it has gaps.
+func (j *Journal) Damage() error {
+	if j.damage == nil { // not a typed nil in an interface
+		return nil
+	}
+	return j.damage
+}
+
+// Ack says that everything before c.Offset is delivered. It persists the cursor, then frees what nobody needs.
+// When the cursor cannot be written, nothing is freed, the error says so, and the next Ack tries again with its own.
+// Offsets never go back. c.State is only read.
+func (j *Journal) Ack(c Cursor) error {
+	if size := j.src.size(); c.Offset < j.acked || c.Offset > size {
+		return fmt.Errorf("journal input %s: ack of offset %d outside of %d to %d", j.id, c.Offset, j.acked, size)
+	}
+	j.acked = c.Offset
+	if err := j.cur.put(c, j.src.mark(c.Offset)); err != nil {
+		return fmt.Errorf("journal input %s: keep the cursor (it is tried again; till then a restart repeats what is acked): %w", j.id, full(err))
+	}
+	j.persisted.Store(c.Offset)
+	j.arr.free(j.freeable())
+	return j.free()
+}
+
+// freeable is the offset up to which nothing is needed any more: persisted as acked, and not held.
+func (j *Journal) freeable() int64 { return min(j.persisted.Load(), j.hold.Load()) }
+
+func (j *Journal) free() error {
+	if err := j.src.free(); err != nil {
+		return fmt.Errorf("journal input %s: give acked space back: %w", j.id, err)
+	}
+	return nil
+}
+
+// Hold keeps what is at and after off from being given back though it is acked, for a second reader that has come to off. Hold(0)
+// before the first Ack, then Hold again as that reader goes on: that gives back what both are done with. Release it with ReleaseHold.
+func (j *Journal) Hold(off int64) {
+	j.hold.Store(off)
+	if err := j.free(); err != nil {
+		j.setTrouble(err)
+	}
+}
+
+// ReleaseHold ends Hold.
+func (j *Journal) ReleaseHold() { j.Hold(math.MaxInt64) }
+
+// Changed delivers a value after growth, end or truncation; several may come as one. For one goroutine; others Subscribe.
+func (j *Journal) Changed() <-chan struct{} { return j.bell.main }
+
+// Subscribe is Changed for one more reader, until stop is called.
+func (j *Journal) Subscribe() (changed <-chan struct{}, stop func()) { return j.bell.subscribe() }
+
+// Allocated is the space that the input's bytes take now: for a Pipe the sum of its segments' sizes, for a Child the blocks of
+// its file, 0 for a File, which is not ours. The few KiB of cursor and index are not counted.
+func (j *Journal) Allocated() int64 { return j.src.allocated() }
+
+// Trouble returns the latest error of background work (fsync, watching, giving back in Hold) and forgets it; nil if there was none.
+func (j *Journal) Trouble() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err := j.trouble
+	j.trouble = nil
+	return err
+}
+
+func (j *Journal) setTrouble(err error) {
+	j.mu.Lock()
+	j.trouble = err
+	j.mu.Unlock()
+}
+
+// Close keeps what is there, for a later Recover, and releases the lock. Writer and readers must have stopped. A second Close does nothing.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	was := j.closed
+	j.closed = true
+	j.mu.Unlock()
+	if was {
+		return nil
+	}
+	close(j.stop)
+	j.done.Wait()
+	var errs []error
+	if j.rec.Sync > 0 {
+		errs = append(errs, j.syncAll())
+	}
+	errs = append(errs, j.src.close(), j.cur.close(), j.arr.close(), j.lock.release())
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("journal input %s: close: %w", j.id, err)
+	}
+	return nil
+}
+
+// ErrUnacked is returned by Remove for an input with bytes that are not acked.
+var ErrUnacked = errors.New("it has bytes that are not acked")
+
+// Remove forgets a finished input: its folder goes, or keeps only the rejects if there are any. It closes the journal. It refuses,
+// with ErrUnacked, a Pipe or Child of which not everything was acked.
+func (j *Journal) Remove() error {
+	if size := j.src.size(); j.kind != File && j.acked < size {
+		return fmt.Errorf("journal input %s: not removed: %w: %d of %d; ack them or close the journal", j.id, ErrUnacked, size-j.acked, size)
+	}
+	err := j.markFinished()
+	j.lock.keep() // the folder is emptied before somebody else may take it
+	err = errors.Join(err, j.Close())
+	if err == nil {
+		err = discard(j.st)
+	}
+	err = errors.Join(err, j.lock.drop())
+	j.folder.forget(j.id)
+	if err != nil {
+		return fmt.Errorf("journal input %s: remove it: %w", j.id, err)
+	}
+	return nil
+}

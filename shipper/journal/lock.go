@@ -1,0 +1,109 @@
+package journal
+
+// The lock of an input: flock on a file of its folder, with the owner's pid in it for people. The kernel lets go of it when
+// the owner dies, however it dies.
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A look at who holds an input (Leftover) takes its lock for an instant. A start that meets it tries again.
+const (
+	lockTries = 5
+	lockPause = 10 * time.Millisecond
+)
+
+type lock struct {
+	f    *os.File // nil in memory
+	kept bool     // release is put off till drop
+}
+
+// takeLock takes the lock of the input in dir, making the file. The folder must exist (else fs.ErrNotExist).
+func takeLock(dir, id string) (*lock, error) {
+	path := filepath.Join(dir, lockName)
+	for try := 1; ; try++ {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|openFlags, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("journal input %s: lock: %w", id, full(err))
+		}
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil && stillThere(f, path) {
+			writePid(f)
+			return &lock{f: f}, nil
+		}
+		pid := readPid(f)
+		f.Close()
+		switch {
+		case err == nil: // its owner removed it while we waited for it: the next try makes a new one
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return nil, fmt.Errorf("journal input %s: lock %s: %w; a file system without locks cannot hold a journal, name another folder", id, path, err)
+		case try >= lockTries:
+			return nil, &HeldError{ID: id, Dir: dir, Pid: pid}
+		default:
+			time.Sleep(lockPause)
+		}
+	}
+}
+
+// holder is the pid of the living owner of the input in dir, 0 if there is none, -1 if it is not known who.
+func holder(dir string) int {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDONLY|openFlags, 0)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()                                                            // lets go of the lock, too
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil { // shared: two that look do not disturb each other
+		return readPid(f)
+	}
+	return 0
+}
+
+func stillThere(f *os.File, path string) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(path)
+	return err == nil && os.SameFile(mine, there)
+}
+
+// writePid is for people and HeldError only: on a full disk the lock holds without it. The fixed width leaves nothing of an older pid.
+func writePid(f *os.File) { _, _ = f.WriteAt(fmt.Appendf(nil, "%10d\n", os.Getpid()), 0) }
+
+func readPid(f *os.File) int {
+	var buf [11]byte
+	n, _ := f.ReadAt(buf[:], 0)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(buf[:n])))
+	if err != nil || pid <= 0 {
+		return -1
+	}
+	return pid
+}
+
+func (l *lock) release() error {
+	if l.f == nil || l.kept {
+		return nil
+	}
+	return l.f.Close()
+}
+
+// keep puts release off till drop.
+func (l *lock) keep() { l.kept = true }
+
+// drop releases the lock, kept or not.
+func (l *lock) drop() error {
+	l.kept = false
+	if err := l.release(); err != nil && !errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// random bytes, the same for the same seed.
+func random(seed uint64, n int) []byte {
+	r := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16)})
+	b := make([]byte, n)
+	r.Read(b)
+	return b
+}
+
+func openFolder(t testing.TB) *Folder {
+	t.Helper()
+	f, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func newPipe(t testing.TB, f *Folder, id string, o Options) *Journal {
+	t.Helper()
+	j, err := f.NewPipe(id, []byte(`{"group":"/perstack/prod"}`), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close() })
+	return j
+}
+
+func recoverInput(t testing.TB, f *Folder, id string) *Journal {
+	t.Helper()
+	j, err := f.Recover(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close() })
+	return j
+}
+
+func write(t testing.TB, j *Journal, b []byte) {
+	t.Helper()
+	if n, err := j.Write(b); err != nil || n != len(b) {
+		t.Fatalf("Write of %d bytes: %d, %v", len(b), n, err)
+	}
+}
+
+// readAll reads from off to the end of what is there. Gaps are returned, and read over.
+func readRest(t testing.TB, j *Journal, off int64) (data []byte, gaps []Gap) {
+	t.Helper()
+	buf := make([]byte, 1000)
+	for {
+		n, err := j.ReadAt(buf, off)
+		var gap *GapError
+		switch {
+		case errors.As(err, &gap):
+			if gap.From != off || gap.To <= off {
+				t.Fatalf("gap %v at offset %d", gap.Gap, off)
+			}
+			gaps = append(gaps, gap.Gap)
+			off = gap.To
+			continue
+		case err != nil:
+			t.Fatalf("ReadAt %d: %v", off, err)
+		case n == 0:
+			return data, gaps
+		}
+		data = append(data, buf[:n]...)
+		off += int64(n)
+	}
+}
+
+func wantRest(t testing.TB, j *Journal, off int64, want []byte) {
+	t.Helper()
+	got, gaps := readRest(t, j, off)
+	if len(gaps) > 0 || !bytes.Equal(got, want) {
+		t.Fatalf("from offset %d: %d bytes, gaps %v; want %d bytes, equal %v", off, len(got), gaps, len(want), bytes.Equal(got, want))
+	}
+}
+
+func ack(t testing.TB, j *Journal, off int64, state string) {
+	t.Helper()
+	if err := j.Ack(Cursor{off, []byte(state)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

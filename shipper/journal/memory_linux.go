@@ -1,0 +1,154 @@
+package journal
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const memoryWorks = true
+
+// memoryStore holds an input's files in memory, as memfds: they have descriptors, so a child can write one, and the
+// kernel frees what is cut or punched out of them. The map is guarded by mu because a Pipe's writer makes segments while
+// its reader removes others, just as both do in a folder.
+type memoryStore struct {
+	mu    sync.Mutex
+	files map[string]*os.File // the one descriptor that keeps each alive; open hands out duplicates
+}
+
+func newMemoryStore() store { return &memoryStore{files: map[string]*os.File{}} }
+
+func (m *memoryStore) dir() string { return "" }
+
+func (m *memoryStore) create(name string) (*os.File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.files[name] != nil {
+		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
+	}
+	fd, err := unix.MemfdCreate("journal-"+name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd for the journal: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	again, err := duplicate(f)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	m.files[name] = f
+	return again, nil
+}
+
+func (m *memoryStore) open(name string, _ bool) (*os.File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.files[name]
+	if f == nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return duplicate(f)
+}
+
+func (m *memoryStore) read(name string, most int64) ([]byte, error) {
+	f, err := m.open(name, false)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f, most)
+}
+
+func (m *memoryStore) replace(name string, data []byte) error {
+	if err := m.remove(name + newSuffix); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	f, err := m.create(name + newSuffix)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(data, 0); err != nil {
+		return err
+	}
+	return m.rename(name+newSuffix, name)
+}
+
+func (m *memoryStore) rename(from, to string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.files[from]
+	if f == nil {
+		return &fs.PathError{Op: "rename", Path: from, Err: fs.ErrNotExist}
+	}
+	if old := m.files[to]; old != nil {
+		old.Close()
+	}
+	m.files[to] = f
+	delete(m.files, from)
+	return nil
+}
+
+func (m *memoryStore) remove(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.files[name]
+	if f == nil {
+		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
+	}
+	delete(m.files, name)
+	return f.Close()
+}
+
+func (m *memoryStore) move(name string, to store) error {
+	other := to.(*memoryStore)
+	m.mu.Lock()
+	f := m.files[name]
+	delete(m.files, name)
+	m.mu.Unlock()
+	if f == nil {
+		return &fs.PathError{Op: "move", Path: name, Err: fs.ErrNotExist}
+	}
+	other.mu.Lock()
+	other.files[name] = f
+	other.mu.Unlock()
+	return nil
+}
+
+func (m *memoryStore) list() ([]stored, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []stored
+	for name, f := range m.files {
+		st, err := f.Stat()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, stored{name, st.Size(), true})
+	}
+	return all, nil
+}
+
+func (m *memoryStore) syncDir() error { return nil }
+
+// drop lets go of all: with the last descriptor the memory goes.
+func (m *memoryStore) drop() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, f := range m.files {
+		f.Close()
+		delete(m.files, name)
+	}
+	return nil
+}
+
+func duplicate(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("another descriptor for the journal: %w", err)
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}

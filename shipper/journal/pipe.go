@@ -1,0 +1,272 @@
+package journal
+
+// The writing side of a Pipe: segments, the limit, and what happens when there is no room.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// roomRetry is how long WaitRoom waits at most: somebody else may have freed the disk.
+const roomRetry = time.Second
+
+// segment is one file of a pipe: the bytes from first on.
+type segment struct {
+	first int64
+	name  string
+
+	// guarded by pipe.mu
+	end  int64 // offset after its last byte; of the active one see pipe.size
+	f    *os.File
+	used uint64 // when it was read last, in reads, to close the file unused longest
+
+	synced int64 // offset up to which it was forced to the medium; owned by the goroutine that syncs
+}
+
+// pipe is the source of a Pipe.
+//
+// The writer goroutine owns active, and alone moves size. It writes bytes into the file first and then moves size, an atomic,
+// so a reader that has seen size finds the bytes. The list of segments is shared: the writer appends at a roll, the reader removes
+// what is acked, and any reader looks its offset up; mu guards it and is held for these few instructions, never during I/O on
+// the bytes. An atomic list would do for the look-up, but not for two that change it.
+// freeMu serialises the giving back of segments, which deletes files: mu would make the writer wait for that.
+type pipe struct {
+	// immutable once set
+	id           string
+	st           store
+	arr          *arrivals
+	bell         *bell
+	segmentBytes int64
+	maxBytes     int64
+	freeable     func() int64 // Journal.freeable
+
+	active *segment // owned by the writer; nil when recovered
+
+	bytes atomic.Int64 // offset after the last byte
+	held  atomic.Int64 // sum of the segments' sizes
+	over  atomic.Bool  // no more bytes will come
+
+	room chan struct{} // cap 1: acks gave space back, or would let the active segment go
+
+	freeMu sync.Mutex
+	mu     sync.Mutex
+	segs   []*segment // ascending; the active one last
+	reads  uint64
+	opened int // segments with an open file
+	closed bool
+}
+
+// closedError: ReadAt after Close or Remove.
+func (p *pipe) closedError() error {
+	return fmt.Errorf("journal input %s: %w", p.id, os.ErrClosed)
+}
+
+// Write appends p with one write(2) and makes it readable. Only for a Pipe, by one goroutine, before End.
+// It takes n bytes: all, or fewer with an error. ErrFull (errors.Is) says that the limit or the disk is reached: WaitRoom,
+// then write the rest. The limit is kept before bytes are written, never exceeded.
+func (j *Journal) Write(p []byte) (int, error) {
+	if j.pipe == nil {
+		return 0, fmt.Errorf("journal input %s: write: %w", j.id, ErrKind)
+	}
+	return j.pipe.write(p)
+}
+
+// WaitRoom waits, after ErrFull, until acks freed space, or a second has passed, for others free disks too; then Write again.
+// It returns ctx's error when that ends first.
+func (j *Journal) WaitRoom(ctx context.Context) error {
+	if j.pipe == nil {
+		return fmt.Errorf("journal input %s: wait for room: %w", j.id, ErrKind)
+	}
+	timer := time.NewTimer(roomRetry)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-j.pipe.room:
+	case <-timer.C:
+	}
+	return nil
+}
+
+// End says that no more bytes will come. Only for a Pipe, by the goroutine that writes.
+func (j *Journal) End() error {
+	if j.pipe == nil {
+		return fmt.Errorf("journal input %s: end: %w", j.id, ErrKind)
+	}
+	j.pipe.end()
+	return nil
+}
+
+func (p *pipe) write(b []byte) (n int, err error) {
+	if p.over.Load() || p.active == nil {
+		return 0, fmt.Errorf("journal input %s: write after its end: %w", p.id, os.ErrClosed)
+	}
+	if len(b) == 0 {
+		return 0, nil
+	}
+	p.arr.note(p.bytes.Load(), time.Now().UnixMilli())
+	for n < len(b) && err == nil {
+		var took int
+		took, err = p.writeSome(b[n:])
+		n += took
+	}
+	if n > 0 {
+		p.bell.ring()
+	}
+	return n, err
+}
+
+// writeSome writes what fits into the active segment, which may run over its size by one write: that way a write is one write(2).
+// Writes larger than a whole segment are cut.
+func (p *pipe) writeSome(b []byte) (int, error) {
+	size := p.bytes.Load()
+	if size-p.active.first >= p.segmentBytes {
+		if err := p.roll(size); err != nil {
+			return 0, p.noRoom(err)
+		}
+	}
+	b = b[:min(int64(len(b)), p.segmentBytes)]
+	if p.maxBytes > 0 {
+		room := p.maxBytes - p.held.Load()
+		if room < int64(len(b)) && p.wholly(size) && p.release(size) == nil {
+			room = p.maxBytes - p.held.Load()
+		}
+		if room <= 0 {
+			return 0, fmt.Errorf("journal input %s: %w: it holds its limit of %d bytes; acks make room, or a higher limit does", p.id, ErrFull, p.maxBytes)
+		}
+		b = b[:min(int64(len(b)), room)]
+	}
+	n, err := p.active.f.WriteAt(b, size-p.active.first)
+	if n > 0 {
+		p.held.Add(int64(n))
+		p.bytes.Store(size + int64(n))
+	}
+	switch {
+	case err == nil || n > 0: // the rest is tried by the caller, and finds the same error if it lasts
+		return n, nil
+	case isFull(err) && p.another(err, size) && p.release(size) == nil:
+		return 0, nil
+	default:
+		return 0, p.noRoom(err)
+	}
+}
+
+// another says whether a new segment could help where the active one has no room: when all of the active one is acked it can go, and
+// when it is the file that is at its largest (EFBIG) a new file is none.
+func (p *pipe) another(err error, size int64) bool {
+	return p.wholly(size) || errors.Is(err, errFileTooBig) && size > p.active.first
+}
+
+// wholly: the active segment has bytes and all of them may go.
+func (p *pipe) wholly(size int64) bool { return size > p.active.first && p.freeable() >= size }
+
+// release rolls to a new segment and gives back what is acked of the old ones.
+func (p *pipe) release(size int64) error {
+	if err := p.roll(size); err != nil {
+		return err
+	}
+	return p.free()
+}
+
+func (p *pipe) noRoom(err error) error {
+	if isFull(err) {
+		return fmt.Errorf("journal input %s: %w: %w; acks make room, or free the disk of %s", p.id, ErrFull, err, p.st.dir())
+	}
+	return fmt.Errorf("journal input %s: write: %w; see to %s", p.id, err, p.st.dir())
+}
+
+// roll makes a new active segment that starts at size. The new file is made before the old one can be deleted, so that there is
+// always one: a folder without any was damaged.
+func (p *pipe) roll(size int64) error {
+	s, err := newSegment(p.st, size)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.active.end = size
+	p.segs = append(p.segs, s)
+	p.opened++
+	p.closeUnused(s)
+	p.mu.Unlock()
+	p.active = s
+	return nil
+}
+
+func newSegment(st store, first int64) (*segment, error) {
+	name := offsetName(first, segmentSuffix)
+	f, err := st.create(name)
+	if err != nil {
+		return nil, err
+	}
+	return &segment{first: first, name: name, end: first, f: f, synced: first}, nil
+}
+
+// end is called by the writer. The last index entry holds the final size, so that a recovery can tell when bytes were cut off.
+func (p *pipe) end() {
+	if p.over.Load() {
+		return
+	}
+	size := p.bytes.Load()
+	p.arr.put(size, time.Now().UnixMilli())
+	if p.active != nil {
+		p.mu.Lock()
+		p.active.end = size
+		p.mu.Unlock()
+	}
+	p.over.Store(true)
+	p.bell.ring()
+}
+
+// free deletes the segments that nobody needs, but never the last, which is the active one: the writer makes it
+// the last but one first, in release. One that cannot be deleted stays on the list, and the next call tries again.
+func (p *pipe) free() error {
+	p.freeMu.Lock()
+	defer p.freeMu.Unlock()
+	off, freed := p.freeable(), false
+	for {
+		p.mu.Lock()
+		var s *segment
+		if len(p.segs) > 1 && p.segs[0].end <= off {
+			s = p.segs[0]
+		}
+		p.mu.Unlock()
+		if s == nil {
+			break
+		}
+		if err := p.st.remove(s.name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		p.mu.Lock()
+		p.segs = p.segs[1:]
+		f := s.f
+		if f != nil {
+			s.f = nil
+			p.opened--
+		}
+		p.mu.Unlock()
+		p.held.Add(s.first - s.end)
+		if f != nil { // the blocks are free only now; a read under way on it ends first
+			if err := f.Close(); err != nil {
+				return err
+			}
+		}
+		freed = true
+	}
+	if freed || off >= p.bytes.Load() {
+		select {
+		case p.room <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+func (p *pipe) size() int64       { return p.bytes.Load() }
+func (p *pipe) ended() bool       { return p.over.Load() }
+func (p *pipe) allocated() int64  { return p.held.Load() }
+func (p *pipe) mark(int64) uint32 { return 0 }

@@ -1,0 +1,365 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestPipeWriteReadAckRecoverRemove(t *testing.T) {
+	for _, where := range []string{"disk", "memory"} {
+		t.Run(where, func(t *testing.T) {
+			f := openFolder(t)
+			if where == "memory" {
+				f = inMemory(t, 0)
+			}
+			j := newPipe(t, f, "k3v9x2ab", Options{SegmentBytes: 1000})
+			data := random(1, 10_000)
+			for i := 0; i < len(data); i += 300 {
+				write(t, j, data[i:min(i+300, len(data))])
+			}
+			if j.Size() != 10_000 || j.Ended() || j.Allocated() != 10_000 {
+				t.Fatalf("size %d, ended %v, allocated %d", j.Size(), j.Ended(), j.Allocated())
+			}
+			wantRest(t, j, 0, data)
+			ack(t, j, 5_000, `{"seq":7}`)
+			if got := j.Allocated(); got < 5_000 || got > 6_300 {
+				t.Fatalf("allocated %d after acking half", got)
+			}
+			if _, err := j.ReadAt(make([]byte, 10), 100); !errors.Is(err, ErrAcked) {
+				t.Fatalf("read of acked bytes: %v", err)
+			}
+			if err := j.End(); err != nil || !j.Ended() {
+				t.Fatal(err, j.Ended())
+			}
+			if _, err := j.Write([]byte("more")); err == nil {
+				t.Fatal("write after the end was taken")
+			}
+			if err := j.Remove(); !errors.Is(err, ErrUnacked) {
+				t.Fatalf("remove with unacked bytes: %v", err)
+			}
+			if where == "disk" {
+				if err := j.Close(); err != nil {
+					t.Fatal(err)
+				}
+				j = recoverInput(t, f, "k3v9x2ab")
+				if j.Fallback() != "" || j.Damage() != nil || !j.Ended() || j.Size() != 10_000 || string(j.About()) != `{"group":"/perstack/prod"}` {
+					t.Fatalf("recovered: %q %v %v %d %s", j.Fallback(), j.Damage(), j.Ended(), j.Size(), j.About())
+				}
+				if c := j.Cursor(); c.Offset != 5_000 || string(c.State) != `{"seq":7}` {
+					t.Fatalf("cursor %+v", c)
+				}
+				wantRest(t, j, 5_000, data[5_000:])
+			}
+			ack(t, j, 10_000, "")
+			dir := j.Path()
+			if err := j.Remove(); err != nil {
+				t.Fatal(err)
+			}
+			if where == "disk" {
+				if _, err := os.Stat(dir); !gone(err) {
+					t.Fatal("folder is still there:", err)
+				}
+			}
+			if left, err := f.Leftover(); err != nil || len(left) > 0 {
+				t.Fatal(left, err)
+			}
+			again, err := f.NewPipe("k3v9x2ab", nil, Options{}) // the id is free again
+			if err != nil {
+				t.Fatal(err)
+			}
+			again.Close()
+		})
+	}
+}
+
+func inMemory(t testing.TB, most int64) *Folder {
+	t.Helper()
+	f, err := InMemory(most)
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("NOT TESTED, no memfds here:", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestLimitIsNeverExceededAndAcksMakeRoom(t *testing.T) {
+	const limit = 2_500
+	j := newPipe(t, openFolder(t), "limited", Options{SegmentBytes: 1000, MaxBytes: limit})
+	data := random(2, 20_000)
+	var wrote, acked int64
+	for fulls := 0; wrote < int64(len(data)); {
+		n, err := j.Write(data[wrote:min(wrote+700, int64(len(data)))])
+		wrote += int64(n)
+		if j.Allocated() > limit {
+			t.Fatalf("%d bytes held, limit %d", j.Allocated(), limit)
+		}
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, ErrFull) {
+			t.Fatal(err)
+		}
+		if fulls++; fulls > 1000 {
+			t.Fatal("stays full though acked")
+		}
+		got := make([]byte, 900)
+		m, err := j.ReadAt(got, acked)
+		if err != nil || m == 0 || string(got[:m]) != string(data[acked:acked+int64(m)]) {
+			t.Fatalf("read %d at %d: %v", m, acked, err)
+		}
+		acked += int64(m)
+		ack(t, j, acked, "")
+	}
+}
+
+// With everything acked there must be room again, though the active segment is only partly filled.
+func TestFullAndAllAckedReleasesActiveSegment(t *testing.T) {
+	j := newPipe(t, openFolder(t), "partly", Options{SegmentBytes: 1 << 20, MaxBytes: 1000})
+	if n, err := j.Write(make([]byte, 1500)); n != 1000 || !errors.Is(err, ErrFull) {
+		t.Fatal(n, err)
+	}
+	if n, err := j.Write([]byte("x")); n != 0 || !errors.Is(err, ErrFull) {
+		t.Fatal(n, err)
+	}
+	ack(t, j, 999, "")
+	if n, err := j.Write([]byte("x")); n != 0 || !errors.Is(err, ErrFull) {
+		t.Fatal(n, err)
+	}
+	ack(t, j, 1000, "")
+	if err := j.WaitRoom(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, j, make([]byte, 1000))
+	if got := j.Allocated(); got != 1000 {
+		t.Fatal("held", got)
+	}
+}
+
+func TestWaitRoomEndsWithContext(t *testing.T) {
+	j := newPipe(t, openFolder(t), "waits", Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := j.WaitRoom(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+}
+
+func TestHoldKeepsAckedBytesForASecondReader(t *testing.T) {
+	j := newPipe(t, openFolder(t), "teed", Options{SegmentBytes: 100})
+	data := random(3, 1000)
+	for i := 0; i < 1000; i += 50 {
+		write(t, j, data[i:i+50])
+	}
+	j.Hold(0)
+	ack(t, j, 1000, "")
+	wantRest(t, j, 0, data)
+	j.Hold(500)
+	ack(t, j, 1000, "")
+	wantRest(t, j, 500, data[500:])
+	if got := j.Allocated(); got > 600 {
+		t.Fatal("still holds", got)
+	}
+	j.ReleaseHold()
+	ack(t, j, 1000, "")
+	if got := j.Allocated(); got > 100 {
+		t.Fatal("still holds", got)
+	}
+}
+
+// One goroutine writes, one reads and acks, one follows at its own pace, under -race, with a limit that makes the writer wait.
+func TestWriterReaderAndFollowerAtOnce(t *testing.T) {
+	j := newPipe(t, openFolder(t), "busy", Options{SegmentBytes: 5_000, MaxBytes: 40_000, Sync: time.Millisecond})
+	data := random(4, 400_000)
+	var all sync.WaitGroup
+	all.Go(func() {
+		for sent := 0; sent < len(data); {
+			n, err := j.Write(data[sent:min(sent+1+sent%997, len(data))])
+			sent += n
+			if errors.Is(err, ErrFull) {
+				err = j.WaitRoom(t.Context())
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		j.End()
+	})
+	changed, stop := j.Subscribe()
+	var tee []byte
+	j.Hold(0)
+	follow := func(wake <-chan struct{}, took func(off int64, b []byte)) {
+		buf, off := make([]byte, 3000), int64(0)
+		for {
+			ended := j.Ended()
+			n, err := j.ReadAt(buf, off)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			off += int64(n)
+			if n > 0 {
+				took(off, buf[:n])
+			} else if ended {
+				return
+			} else {
+				<-wake
+			}
+		}
+	}
+	all.Go(func() {
+		defer stop()
+		follow(changed, func(off int64, b []byte) {
+			tee = append(tee, b...)
+			j.Hold(off)
+		})
+		j.ReleaseHold()
+	})
+	var got []byte
+	follow(j.Changed(), func(off int64, b []byte) {
+		got = append(got, b...)
+		if err := j.Ack(Cursor{Offset: off}); err != nil {
+			t.Error(err)
+		}
+		j.ArrivalAt(off)
+	})
+	// The last acks were held back by the follower; the writer has ended or waits for them.
+	all.Wait()
+	if string(got) != string(data) || string(tee) != string(data) {
+		t.Fatalf("reader has %d, follower %d of %d bytes, or others", len(got), len(tee), len(data))
+	}
+	ack(t, j, j.Size(), "")
+	if err := j.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Trouble(); err != nil {
+		t.Fatal("fsync:", err)
+	}
+}
+
+func TestManySegmentsKeepFewFilesOpen(t *testing.T) {
+	j := newPipe(t, openFolder(t), "outage", Options{SegmentBytes: 10})
+	data := random(5, 5_000)
+	for i := 0; i < len(data); i += 10 {
+		write(t, j, data[i:i+10])
+	}
+	wantRest(t, j, 0, data)
+	open := 0
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("NOT TESTED, no /proc:", err)
+	}
+	for _, fd := range fds {
+		if to, _ := os.Readlink("/proc/self/fd/" + fd.Name()); filepath.Ext(to) == segmentSuffix {
+			open++
+		}
+	}
+	if open > openSegments {
+		t.Fatalf("%d segment files open", open)
+	}
+}
+
+func TestArrivalIsTheSameAfterARestart(t *testing.T) {
+	f := openFolder(t)
+	j := newPipe(t, f, "timed", Options{})
+	began := time.Now().UnixMilli()
+	offs := []int64{0}
+	for i := range 4 {
+		write(t, j, make([]byte, 100+i))
+		offs = append(offs, j.Size()-1)
+		time.Sleep(40 * time.Millisecond) // real time is what is recorded
+	}
+	var first []int64
+	for _, off := range offs {
+		first = append(first, j.ArrivalAt(off))
+	}
+	for i, ms := range first {
+		if ms < began || ms > time.Now().UnixMilli() || i > 0 && ms < first[i-1] {
+			t.Fatalf("arrivals %v, began %d", first, began)
+		}
+	}
+	if first[4] == first[0] {
+		t.Fatal("120 ms later is the same time")
+	}
+	j.Close()
+	j = recoverInput(t, f, "timed")
+	for i := len(offs) - 1; i >= 0; i-- { // backwards, too
+		if got := j.ArrivalAt(offs[i]); got != first[i] {
+			t.Fatalf("arrival at %d was %d, is %d", offs[i], first[i], got)
+		}
+	}
+}
+
+func TestLongIndexOfArrivalsIsFreedAndFound(t *testing.T) {
+	f := openFolder(t)
+	j := newPipe(t, f, "long", Options{})
+	const n = 100_000
+	write(t, j, make([]byte, n*10))
+	for i := range int64(n) {
+		j.arr.put(i*10, 1_700_000_000_000+i*100)
+	}
+	for i := range int64(n) {
+		if got := j.ArrivalAt(i*10 + 3); got != 1_700_000_000_000+i*100 {
+			t.Fatalf("arrival %d is %d", i, got)
+		}
+		if i <= n/2 && i%1000 == 0 {
+			ack(t, j, i*10, "")
+		}
+	}
+	if blocks, _, err := blocksOf(j.arr.f); err != nil || j.PunchesHoles() && blocks > 1_600_000/2+2*arrivalFree {
+		t.Fatal("index takes", blocks, err)
+	}
+	j.Close()
+	j = recoverInput(t, f, "long")
+	if j.Damage() != nil {
+		t.Fatal(j.Damage())
+	}
+	if got := j.ArrivalAt(500_009); got != 1_700_000_000_000+50_000*100 {
+		t.Fatal(got)
+	}
+}
+
+func TestRejectsOutliveTheInput(t *testing.T) {
+	f := openFolder(t)
+	j := newPipe(t, f, "poison", Options{})
+	write(t, j, []byte("{}\n"))
+	if j.Rejected() {
+		t.Fatal("rejected before")
+	}
+	if err := j.Reject([]byte("two\nlines")); err == nil {
+		t.Fatal("two lines taken")
+	}
+	for _, r := range []string{`{"seq":1}`, `{"seq":2}`} {
+		if err := j.Reject([]byte(r)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ack(t, j, 3, "")
+	dir := j.Path()
+	if err := j.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 1 || files[0].Name() != rejectsName {
+		t.Fatal(files, err)
+	}
+	if got, _ := os.ReadFile(filepath.Join(dir, rejectsName)); string(got) != "{\"seq\":1}\n{\"seq\":2}\n" {
+		t.Fatalf("%q", got)
+	}
+	if left, err := f.Leftover(); err != nil || len(left) != 0 {
+		t.Fatal(left, err)
+	}
+	if _, err := f.Recover("poison"); !gone(err) {
+		t.Fatal(err)
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 1 {
+		t.Fatal("looking left files:", files)
+	}
+}

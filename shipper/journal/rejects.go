@@ -1,0 +1,64 @@
+package journal
+
+// What CloudWatch did not want, kept for people: rejects.jsonl, a JSON object a line, which outlives the input.
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// Reject appends one line to the rejects. entry is one JSON value without a newline in it. Only for the goroutine that reads and acks.
+func (j *Journal) Reject(entry []byte) error {
+	if bytes.IndexByte(entry, '\n') >= 0 {
+		return fmt.Errorf("journal input %s: a reject of more than one line", j.id)
+	}
+	if err := j.reject(entry); err != nil {
+		return fmt.Errorf("journal input %s: keep a rejected event in %s: %w", j.id, rejectsName, full(err))
+	}
+	j.mu.Lock()
+	j.rejected = true
+	j.mu.Unlock()
+	return nil
+}
+
+// reject opens the file each time: rejects are rare, and it may not exist for as long as the input has none. A line that a full disk or
+// a crash cut is ended first, so that it does not spoil the next.
+func (j *Journal) reject(entry []byte) error {
+	f, err := j.st.open(rejectsName, true)
+	if errors.Is(err, os.ErrNotExist) {
+		f, err = j.st.create(rejectsName)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	line := make([]byte, 0, len(entry)+2)
+	size := info.Size()
+	if size > 0 {
+		var last [1]byte
+		if _, err := f.ReadAt(last[:], size-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' {
+			line = append(line, '\n')
+		}
+	}
+	line = append(append(line, entry...), '\n')
+	if _, err := f.WriteAt(line, size); err != nil {
+		return errors.Join(err, f.Truncate(size)) // whole or not at all
+	}
+	return nil
+}
+
+// Rejected says that the input has rejects, of this process or of an earlier one.
+func (j *Journal) Rejected() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.rejected
+}

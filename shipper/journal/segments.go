@@ -1,0 +1,258 @@
+package journal
+
+// The reading side of a Pipe: finding an offset in its segments, and finding the segments again after a crash.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sort"
+	"strings"
+	"syscall"
+)
+
+const (
+	errFileTooBig = syscall.EFBIG
+
+	// openSegments is how many segment files are open at once: the active one, and one for each of a few readers. A long outage
+	// makes thousands of segments, and descriptors are few.
+	openSegments = 6
+)
+
+func (p *pipe) readAt(b []byte, off int64) (int, error) {
+	for {
+		f, first, end, err := p.find(off)
+		if err != nil || f == nil || len(b) == 0 {
+			return 0, err
+		}
+		n, err := f.ReadAt(b[:min(int64(len(b)), end-off)], off-first)
+		switch {
+		case n > 0:
+			return n, nil
+		case errors.Is(err, os.ErrClosed): // closed to make room for another, or given back: look again
+		case errors.Is(err, io.EOF): // somebody cut the file
+			return 0, &GapError{p.id, Gap{off, end}}
+		default:
+			return 0, fmt.Errorf("journal input %s: read at %d: %w", p.id, off, err)
+		}
+	}
+}
+
+// find gives the open file that holds off, and the range it holds; no file and no error at the end of what is there.
+func (p *pipe) find(off int64) (f *os.File, first, end int64, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	size := p.bytes.Load()
+	if off >= size {
+		return nil, 0, 0, nil
+	}
+	i := sort.Search(len(p.segs), func(i int) bool { return p.segs[i].first > off }) - 1
+	if i < 0 {
+		return nil, 0, 0, p.before(off)
+	}
+	s := p.segs[i]
+	end = s.end
+	if s == p.segs[len(p.segs)-1] && !p.over.Load() {
+		end = size // the active one
+	}
+	if off >= end {
+		to := size
+		if i+1 < len(p.segs) {
+			to = p.segs[i+1].first
+		}
+		return nil, 0, 0, &GapError{p.id, Gap{off, to}}
+	}
+	if s.f == nil {
+		if s.f, err = p.st.open(s.name, false); err != nil {
+			if errors.Is(err, os.ErrNotExist) {
+				return nil, 0, 0, &GapError{p.id, Gap{off, end}}
+			}
+			return nil, 0, 0, fmt.Errorf("journal input %s: %w", p.id, err)
+		}
+		p.opened++
+		p.closeUnused(s)
+	}
+	p.reads++
+	s.used = p.reads
+	return s.f, s.first, end, nil
+}
+
+// before says why nothing is held at off: given back, or never found.
+func (p *pipe) before(off int64) error {
+	if p.closed {
+		return p.closedError()
+	}
+	if off < p.freeable() {
+		return fmt.Errorf("journal input %s: offset %d is %w", p.id, off, ErrAcked)
+	}
+	if len(p.segs) == 0 {
+		return &GapError{p.id, Gap{off, p.bytes.Load()}}
+	}
+	return &GapError{p.id, Gap{off, p.segs[0].first}}
+}
+
+// closeUnused closes the file read longest ago while too many are open; not that of keep, nor the active one. p.mu is held.
+func (p *pipe) closeUnused(keep *segment) {
+	for p.opened > openSegments {
+		var oldest *segment
+		for _, s := range p.segs[:len(p.segs)-1] {
+			if s.f != nil && s != keep && (oldest == nil || s.used < oldest.used) {
+				oldest = s
+			}
+		}
+		if oldest == nil {
+			return
+		}
+		oldest.f.Close() // nothing was written through it that could fail now: write(2) has said so
+		oldest.f = nil
+		p.opened--
+	}
+}
+
+// findSegments makes the list of a crashed input's segments, whose bytes end at least where the index of arrivals says. What is
+// wholly before acked is deleted. All that is not as it should be goes into damage.
+func (p *pipe) findSegments(acked, latest int64, damage *DamageError) error {
+	files, err := p.st.list()
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		first, ok := offsetOf(file.name, segmentSuffix)
+		switch {
+		case !ok && known(file):
+		case !ok || !file.regular:
+			damage.Foreign = append(damage.Foreign, file.name)
+		case first > maxOffset-file.size:
+			damage.Foreign = append(damage.Foreign, file.name)
+		default:
+			p.segs = append(p.segs, &segment{first: first, name: file.name, end: first + file.size, synced: first})
+		}
+	}
+	slices.SortFunc(p.segs, func(a, b *segment) int { return int(min(1, max(-1, a.first-b.first))) })
+	if err := p.dropAcked(acked); err != nil {
+		return err
+	}
+	p.settle(acked, latest, damage)
+	return nil
+}
+
+// unknownOffset stands for a cursor that is lost.
+const unknownOffset = -1
+
+// maxOffset: no input has so many bytes; a name that says so is none of ours, and sums with it must not overflow.
+const maxOffset = 1 << 60
+
+// known: the input's other files. They must be files.
+func known(file stored) bool {
+	name := strings.TrimSuffix(file.name, newSuffix)
+	switch name {
+	case lockName, inputName, aboutName, arrivalsName, rejectsName, probeName, cursorNames[0], cursorNames[1]:
+		return file.regular
+	}
+	return false
+}
+
+// dropAcked deletes the segments before acked that a crash left between the cursor and the deletion.
+func (p *pipe) dropAcked(acked int64) error {
+	for len(p.segs) > 1 && p.segs[0].end <= acked && p.segs[1].first <= acked {
+		if err := p.st.remove(p.segs[0].name); err != nil {
+			return err
+		}
+		p.segs = p.segs[1:]
+	}
+	return nil
+}
+
+// settle checks that the segments follow each other from acked to the end.
+func (p *pipe) settle(acked, latest int64, damage *DamageError) {
+	if acked == unknownOffset {
+		acked = 0
+		if len(p.segs) > 0 {
+			acked = p.segs[0].first
+		}
+	}
+	if len(p.segs) == 0 {
+		damage.note("no segment is held, so how many bytes came after offset %d is not known (the index of arrivals knows %d)", acked, max(0, latest-acked))
+		p.bytes.Store(max(acked, latest)) // what was acked was there once
+		if latest > acked {
+			damage.Gaps = append(damage.Gaps, Gap{acked, latest})
+		}
+		return
+	}
+	at := acked
+	for i, s := range p.segs {
+		if s.first > at {
+			damage.Gaps = append(damage.Gaps, Gap{at, s.first})
+		}
+		if i+1 < len(p.segs) && s.end > p.segs[i+1].first {
+			next := p.segs[i+1].first
+			damage.note("%s has %d bytes that %s should hold; they are not read", s.name, s.end-next, p.segs[i+1].name)
+			s.end = next
+		}
+		at = max(at, s.end)
+		p.held.Add(s.end - s.first)
+	}
+	last := p.segs[len(p.segs)-1].end
+	if latest > last && latest > acked { // bytes that had come are not there
+		damage.Gaps = append(damage.Gaps, Gap{max(last, acked), latest})
+	}
+	p.bytes.Store(max(last, latest, acked))
+}
+
+func (p *pipe) sync() error {
+	type dirty struct {
+		s   *segment
+		end int64
+	}
+	var all []dirty
+	p.mu.Lock()
+	for i, s := range p.segs {
+		end := s.end
+		if i == len(p.segs)-1 {
+			end = p.bytes.Load()
+		}
+		if end > s.synced {
+			all = append(all, dirty{s, end})
+		}
+	}
+	p.mu.Unlock()
+	for _, d := range all {
+		f, err := p.st.open(d.s.name, true) // its own descriptor: the shared one may be closed meanwhile
+		if errors.Is(err, os.ErrNotExist) {
+			continue // given back
+		}
+		if err != nil {
+			return err
+		}
+		err = f.Sync()
+		f.Close()
+		if err != nil {
+			return err
+		}
+		d.s.synced = d.end
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return p.st.syncDir()
+}
+
+func (p *pipe) close() error {
+	if p.active != nil {
+		p.end()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, s := range p.segs {
+		if s.f != nil {
+			errs = append(errs, s.f.Close())
+			s.f = nil
+		}
+	}
+	p.segs = nil
+	p.closed = true
+	return errors.Join(errs...)
+}

@@ -1,0 +1,28 @@
+package journal
+
+// --journal-sync: forcing what was written to the medium, for machines that die. Processes that die need none of it.
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+func (j *Journal) syncLoop() {
+	ticks := time.NewTicker(j.rec.Sync)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-j.stop:
+			return
+		case <-ticks.C:
+			if err := j.syncAll(); err != nil {
+				j.setTrouble(fmt.Errorf("journal input %s: fsync: %w; until it works, a machine that dies may lose what came last", j.id, err))
+			}
+		}
+	}
+}
+
+func (j *Journal) syncAll() error {
+	return errors.Join(j.src.sync(), j.arr.sync(), j.cur.sync())
+}
