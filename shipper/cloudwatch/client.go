@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -117,10 +118,11 @@ func New(ctx context.Context, o Options) (*Client, error) {
 			so.BaseEndpoint = aws.String(o.Endpoint)
 		}
 	})
-	if c.endpoint = aws.ToString(c.api.Options().BaseEndpoint); c.endpoint != "" {
-		if err := checkEndpoint(c.endpoint); err != nil {
+	if endpoint := aws.ToString(c.api.Options().BaseEndpoint); endpoint != "" {
+		if err := checkEndpoint(endpoint); err != nil {
 			return nil, err
 		}
+		c.endpoint = strings.TrimRight(endpoint, "/") // a slash at the end makes no other Target
 	}
 	return c, nil
 }

@@ -21,6 +21,7 @@ func TestNewResolves(t *testing.T) {
 	}{
 		{"options", map[string]string{"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
 			Options{Region: "eu-west-1", Endpoint: "http://127.0.0.1:4586"}, Target{Region: "eu-west-1", Endpoint: "http://127.0.0.1:4586"}, nil, ""},
+		{"slash at the end", nil, Options{Region: "eu-west-1", Endpoint: "http://127.0.0.1:4586/"}, Target{Region: "eu-west-1", Endpoint: "http://127.0.0.1:4586"}, nil, ""},
 		{"AWS itself", map[string]string{"AWS_REGION": "us-east-1"}, Options{}, Target{Region: "us-east-1"}, nil, ""},
 		{"AWS_DEFAULT_REGION", map[string]string{"AWS_DEFAULT_REGION": "us-east-2"}, Options{}, Target{Region: "us-east-2"}, nil, ""},
 		{"shared configuration", map[string]string{"AWS_CONFIG_FILE": configFile}, Options{}, Target{Region: "eu-north-1"}, nil, ""},

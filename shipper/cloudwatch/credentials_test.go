@@ -247,3 +247,26 @@ func TestStoppedWhileLookingForCredentials(t *testing.T) {
 		t.Errorf("%v, %v", Classify(err), err)
 	}
 }
+
+// The clock of this machine may be wrong: the refusal brings the service's time, and the next attempt is signed with that.
+func TestWrongClock(t *testing.T) {
+	const off = 3 * time.Hour
+	s := serve(t, func(w http.ResponseWriter, r request) {
+		now := time.Now().Add(off)
+		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err != nil || now.Sub(signed).Abs() > 5*time.Minute {
+			fail(w, 400, "InvalidSignatureException", "Signature expired")
+			return
+		}
+		w.Write([]byte("{}"))
+	})
+	c := newClient(t, s.URL)
+	if _, err := c.Put(context.Background(), "job", bodyOf("x")); Classify(err) != Credentials {
+		t.Fatalf("%v, %v", Classify(err), err)
+	}
+	c.InvalidateCredentials()
+	if _, err := c.Put(context.Background(), "job", bodyOf("x")); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -21,11 +21,18 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(sinkVariable) != "" {
+		sink() // this process is the server of a benchmark
+		return
+	}
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
 		if strings.HasPrefix(name, "AWS_") || strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
 			os.Unsetenv(name)
 		}
+	}
+	if proxy := os.Getenv(proxyVariable); proxy != "" {
+		os.Setenv("HTTP_PROXY", proxy) // net/http reads it once in a process
 	}
 	// No test asks the real metadata service, or reads the files of who runs it.
 	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")

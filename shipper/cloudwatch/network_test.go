@@ -7,13 +7,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,7 +67,7 @@ func TestNetworkFailures(t *testing.T) {
 	}
 	silence := func(conn net.Conn) { io.Copy(io.Discard, conn) } // until the client goes away
 	gone := make(chan struct{}, 1)                               // Put has returned: for a server that leaves the body unread
-	const large, small = 32 << 20, 1000                          // more than the socket buffers hold, and less
+	const large, small = 16 << 20, 1000                          // more than the socket buffers hold, and less
 	for _, tc := range []struct {
 		name                   string
 		size                   int
@@ -75,7 +75,7 @@ func TestNetworkFailures(t *testing.T) {
 		want                   Class
 		ambiguous, unreachable bool
 	}{
-		{"reset before a byte is read", large, reset, Retry, false, false},
+		{"reset after a byte", large, func(c net.Conn) { c.Read(make([]byte, 1)); reset(c) }, Retry, false, false},
 		{"reset after the head", large, func(c net.Conn) { readHead(c); reset(c) }, Retry, false, false},
 		{"reset in the middle", large, func(c net.Conn) {
 			io.CopyN(io.Discard, c, large/2)
@@ -313,20 +313,38 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A server that only speaks TLS, asked without; and the other way round.
+// A plain server that is asked by TLS cannot be reached that way.
 func TestWrongScheme(t *testing.T) {
-	plain := serve(t, func(w http.ResponseWriter, r request) { w.Write([]byte("{}")) })
-	c := newClient(t, strings.Replace(plain.URL, "http://", "https://", 1))
+	s := serve(t, func(w http.ResponseWriter, r request) { w.Write([]byte("{}")) })
+	s.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
+	c := newClient(t, strings.Replace(s.URL, "http://", "https://", 1))
 	if _, err := c.Put(context.Background(), "job", bodyOf("x")); Classify(err) != Retry || !Unreachable(err) {
-		t.Errorf("https to a plain server: %v, %v", Classify(err), err)
+		t.Errorf("%v, %v", Classify(err), err)
 	}
-	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
-	secure.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
-	secure.TLS = &tls.Config{}
-	secure.StartTLS()
-	t.Cleanup(secure.Close)
-	c = newClient(t, strings.Replace(secure.URL, "https://", "http://", 1))
-	if _, err := c.Put(context.Background(), "job", bodyOf("x")); Classify(err) != Retry || !Unreachable(err) {
-		t.Errorf("http to a TLS server: %v, %v", Classify(err), err)
+}
+
+const proxyVariable = "CLOUDWATCH_TEST_PROXY" // the HTTP_PROXY of a process of its own
+
+// The proxy of the environment is used. It is read once in a process, so the test runs itself again.
+func TestProxy(t *testing.T) {
+	if os.Getenv(proxyVariable) != "" {
+		c := newClient(t, "http://logs.nowhere.invalid")
+		if _, err := c.Put(context.Background(), "job", bodyOf("x")); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	var asked atomic.Pointer[string]
+	proxy := serve(t, func(w http.ResponseWriter, r request) {
+		asked.Store(&r.RequestURI)
+		w.Write([]byte("{}"))
+	})
+	child := exec.Command(os.Args[0], "-test.run=^TestProxy$")
+	child.Env = append(os.Environ(), proxyVariable+"="+proxy.URL)
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if got := asked.Load(); got == nil || *got != "http://logs.nowhere.invalid/" {
+		t.Errorf("the proxy was asked for %v", got)
 	}
 }
