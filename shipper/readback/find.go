@@ -1,0 +1,155 @@
+package readback
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cloudwatch"
+)
+
+// This file finds the streams that may hold a job.
+
+// streams returns the names of the streams to read first: those that the template gives. They need not exist.
+func (c *collected) streams(ctx context.Context) ([]string, error) {
+	if len(c.q.Streams) > 0 {
+		return slices.Compact(slices.Sorted(slices.Values(c.q.Streams))), nil
+	}
+	t := resolve(c.q.StreamTemplate, c.q.Job, c.q.Run)
+	switch {
+	case len(t.fixed) == 1:
+		return []string{batch.StreamName(t.fixed[0])}, nil
+	case !t.named:
+		return nil, nil // every stream is as likely: they are searched
+	}
+	var all []string
+	err := pages(ctx, c.src, CallError{Action: "DescribeLogStreams"}, func(token string) ([]string, string, bool, error) {
+		names, next, err := c.src.StreamsPage(ctx, t.prefix(), token)
+		return names, next, next == "", err
+	}, func(name string) error {
+		if t.matches(name) {
+			all = append(all, name)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// search returns the streams of the group that have events of the job or run.
+func (c *collected) search(ctx context.Context) ([]string, error) {
+	pattern := searchPattern(c.q.Job)
+	if c.q.Job == "" {
+		pattern = searchPattern(c.q.Run)
+	}
+	found := map[string]bool{}
+	err := pages(ctx, c.src, CallError{Action: "FilterLogEvents"}, func(token string) ([]cloudwatch.Event, string, bool, error) {
+		events, next, err := c.src.FilterPage(ctx, pattern, "", token)
+		return events, next, next == "", err
+	}, func(ev cloudwatch.Event) error {
+		if found[ev.Stream] {
+			return nil
+		}
+		got, err := batch.Restore([]byte(ev.Message))
+		if err == nil && (c.q.Job == "" || got.JobID == c.q.Job) && (c.q.Run == "" || got.RunID == c.q.Run) {
+			found[ev.Stream] = true
+		}
+		return nil
+	})
+	names := make([]string, 0, len(found))
+	for name := range found {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+// resolved is a template with the ids filled in: what is fixed of a stream's name, in order, with something unknown, or nothing, between one
+// and the next.
+type resolved struct {
+	fixed []string
+	named bool // a given id is part of it
+}
+
+func resolve(template, job, run string) resolved {
+	t := resolved{fixed: []string{""}}
+	last := func() *string { return &t.fixed[len(t.fixed)-1] }
+	for {
+		literal, rest, found := strings.Cut(template, "{")
+		*last() += literal
+		if !found {
+			break
+		}
+		var field, value string
+		field, template, _ = strings.Cut(rest, "}")
+		switch field {
+		case "jobId":
+			value = job
+		case "runId":
+			value = run
+		}
+		if value == "" {
+			t.fixed = append(t.fixed, "")
+			continue
+		}
+		*last() += value
+		t.named = true
+	}
+	for i, part := range t.fixed {
+		if part != "" && len(t.fixed) > 1 {
+			t.fixed[i] = legal.Replace(part)
+		}
+	}
+	return t
+}
+
+// legal does to a piece of a name what batch.StreamName does to all of it, but for the length.
+var legal = strings.NewReplacer(":", "-", "*", "-")
+
+// prefix is what the names begin with.
+func (t resolved) prefix() string {
+	if t.fixed[0] == "" {
+		return ""
+	}
+	return batch.StreamName(t.fixed[0])
+}
+
+// matches reports whether name can have come of the template.
+func (t resolved) matches(name string) bool {
+	// A name this long may have been cut off, anywhere.
+	if len(name) > batch.MaxStreamNameBytes-utf8.UTFMax {
+		return strings.HasPrefix(name, t.prefix())
+	}
+	name, ok := strings.CutPrefix(name, t.fixed[0])
+	if !ok {
+		return false
+	}
+	end := len(t.fixed) - 1
+	for _, part := range t.fixed[1:end] {
+		if _, name, ok = strings.Cut(name, part); !ok {
+			return false
+		}
+	}
+	return strings.HasSuffix(name, t.fixed[end])
+}
+
+// maxPattern bounds a filter pattern; the service takes 1,024 characters.
+const maxPattern = 256
+
+// searchPattern returns a filter pattern that every event with the id matches: the id as a quoted term or, where JSON may spell some of it with
+// escapes, the longest piece that it cannot. Other events may match too.
+func searchPattern(id string) string {
+	longest := ""
+	for _, piece := range strings.FieldsFunc(id, func(r rune) bool {
+		return r < 0x20 || r > 0x7e || strings.ContainsRune(`"\/<>&'`, r)
+	}) {
+		if piece = strings.TrimSpace(piece); len(piece) > len(longest) {
+			longest = piece
+		}
+	}
+	if longest == "" {
+		return "" // all events
+	}
+	return `"` + longest[:min(len(longest), maxPattern)] + `"`
+}
