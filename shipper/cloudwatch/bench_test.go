@@ -63,7 +63,7 @@ func sink() {
 // startSink starts a server of its own process and returns a client for it.
 func startSink(b *testing.B, scheme string) *Client {
 	b.Helper()
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), sinkVariable+"="+scheme)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -25,19 +25,21 @@ func TestMain(m *testing.M) {
 		sink() // this process is the server of a benchmark
 		return
 	}
+	proxy := os.Getenv(proxiedVariable)
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
 		if strings.HasPrefix(name, "AWS_") || strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
 			os.Unsetenv(name)
 		}
 	}
-	if proxy := os.Getenv(proxyVariable); proxy != "" {
-		os.Setenv("HTTP_PROXY", proxy) // net/http reads it once in a process
-	}
 	// No test asks the real metadata service, or reads the files of who runs it.
 	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	os.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+	if proxy != "" {
+		proxied(proxy) // this process is the client of TestProxy
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

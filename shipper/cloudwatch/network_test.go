@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -323,24 +324,32 @@ func TestWrongScheme(t *testing.T) {
 	}
 }
 
-const proxyVariable = "CLOUDWATCH_TEST_PROXY" // the HTTP_PROXY of a process of its own
+const proxiedVariable = "CLOUDWATCH_TEST_PROXIED" // the address of a proxy: run the test binary as a client that puts once, through it
 
-// The proxy of the environment is used. It is read once in a process, so the test runs itself again.
-func TestProxy(t *testing.T) {
-	if os.Getenv(proxyVariable) != "" {
-		c := newClient(t, "http://logs.nowhere.invalid")
-		if _, err := c.Put(context.Background(), "job", bodyOf("x")); err != nil {
-			t.Fatal(err)
-		}
-		return
+// proxied puts one batch to a host that does not exist, and fails if that fails.
+func proxied(proxy string) {
+	for name, value := range map[string]string{"HTTP_PROXY": proxy, "AWS_ACCESS_KEY_ID": "K", "AWS_SECRET_ACCESS_KEY": "s"} {
+		os.Setenv(name, value)
 	}
+	c, err := New(context.Background(), Options{Group: "g", Region: "eu-west-1", Endpoint: "http://logs.nowhere.invalid"})
+	if err == nil {
+		_, err = c.Put(context.Background(), "job", bodyOf("x"))
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+// The proxy of the environment is used. net/http reads it once in a process, so the put is one of another process.
+func TestProxy(t *testing.T) {
 	var asked atomic.Pointer[string]
 	proxy := serve(t, func(w http.ResponseWriter, r request) {
 		asked.Store(&r.RequestURI)
 		w.Write([]byte("{}"))
 	})
-	child := exec.Command(os.Args[0], "-test.run=^TestProxy$")
-	child.Env = append(os.Environ(), proxyVariable+"="+proxy.URL)
+	child := exec.Command(os.Args[0], "-test.run=^$") // no test, whatever becomes of the variable
+	child.Env = append(os.Environ(), proxiedVariable+"="+proxy.URL)
 	if out, err := child.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
