@@ -162,6 +162,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if r.Context().Err() != nil || !errors.As(err, new(*apiError)) {
 			panic(http.ErrAbortHandler) // the client left half-way: nobody reads an answer
 		}
+		drain(r)
 		s.write(w, action, answer{err: asAPIError(err)}, Fault{})
 		return
 	}
@@ -293,8 +294,9 @@ func (s *Server) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// drain reads a little of a body that nobody wants, so that the connection can be used again.
-func drain(r *http.Request) { _, _ = io.CopyN(io.Discard, r.Body, 256<<10) }
+// drain reads a body that nobody wants, up to a bound: a client that is still sending when the connection is closed
+// may get a reset instead of the answer.
+func drain(r *http.Request) { _, _ = io.CopyN(io.Discard, r.Body, 4*maxBody) }
 
 // requestID makes the identifier that each answer carries.
 func requestID() string {
