@@ -46,6 +46,20 @@ func diskFree(f *os.File) (free int64, known bool, err error) {
 	return int64(st.Bavail) * st.Bsize, st.Blocks > 0, nil // no blocks: a file system without a size, such as memfds are on
 }
 
+// firstData is the offset of the first byte that was not punched out; 0 where the file system does not tell.
+func firstData(f *os.File) int64 {
+	off, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_DATA)
+	if errors.Is(err, unix.ENXIO) { // all of it is a hole, or it is empty
+		if info, err := f.Stat(); err == nil {
+			return info.Size()
+		}
+	}
+	if err != nil {
+		return 0
+	}
+	return off
+}
+
 // hasWriter asks for a read lease, which the kernel grants when nobody has the file open for writing. f is open for
 // reading only. known is false where the file system has no leases.
 func hasWriter(f *os.File) (writer, known bool) {

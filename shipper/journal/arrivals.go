@@ -26,7 +26,9 @@ type arrivals struct {
 	f *os.File
 	n atomic.Int64 // entries in the file, counting those punched out
 
-	last int64 // ms of the latest entry; owned by who writes: a Pipe's writer, or who holds growing.mu
+	// The latest entry; owned by who writes: a Pipe's writer, or who holds growing.mu.
+	last    int64 // ms
+	lastOff int64
 
 	// owned by the goroutine that reads and acks
 	now     arrival // the entry that holds for the latest question
@@ -71,7 +73,7 @@ func openArrivals(st store, start int64) (a *arrivals, lost int64, err error) {
 		if !ok || !hole && (e.off < before || e.off > maxOffset || e.ms <= 0 || e.ms > maxTime) {
 			break
 		}
-		before, a.last = e.off, e.ms
+		before, a.lastOff, a.last = e.off, e.off, e.ms
 		valid++
 	}
 	a.n.Store(valid)
@@ -101,6 +103,9 @@ func (a *arrivals) note(off, now int64) {
 }
 
 func (a *arrivals) put(off, now int64) {
+	if off < a.lastOff { // the index only goes up: whoever has seen less knows nothing new
+		return
+	}
 	var b [arrivalBytes]byte
 	binary.LittleEndian.PutUint64(b[:], uint64(off))
 	binary.LittleEndian.PutUint64(b[8:], uint64(now))
@@ -108,7 +113,7 @@ func (a *arrivals) put(off, now int64) {
 	if _, err := a.f.WriteAt(b[:], n*arrivalBytes); err != nil {
 		return
 	}
-	a.last = now
+	a.last, a.lastOff = now, off
 	a.n.Store(n + 1)
 }
 

@@ -1,14 +1,254 @@
 package journal
 
+// The source of a Child and of a File: one file that somebody else writes, and may cut.
+
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
 	"os"
+	"sync"
+	"time"
 )
 
-type growing struct{ source }
+// sampleBytes is how much of what was read is kept to see whether it is still there. A file that is cut and then grows beyond the
+// old size between two looks cannot be told by its size.
+const sampleBytes = 64
 
-func (j *Journal) PunchesHoles() bool    { return true }
-func (j *Journal) attachOutput() error   { return errors.ErrUnsupported }
-func (j *Journal) attachFollowed() error { return errors.ErrUnsupported }
+// growing is a file that grows under us.
+//
+// Everything below mu is guarded by it, and it is held during reads of the file, too: a look at the size, a read and the punching of
+// a hole happen one at a time, so that nobody reads a hole as bytes, and what a look has seen has its arrival noted before it can be
+// read. There are two or three parties: the reader, a second reader, the watcher. Who writes the file is not one of them.
+type growing struct {
+	// immutable once set
+	id       string
+	path     string // for messages; "" in memory
+	arr      *arrivals
+	bell     *bell
+	freeable func() int64 // Journal.freeable
+	own      *output      // what only our own file has; nil of a followed one
 
-func findFollowed(rec record) (*os.File, bool, error) { return nil, false, errors.ErrUnsupported }
+	mu     sync.Mutex
+	f      *os.File // for reading only: whoever has it open for writing counts as a writer
+	seen   int64    // offset after the last byte that a look has found
+	readTo int64    // offset after the last byte that was read
+	sample []byte   // the bytes before readTo, as they were read: at most sampleBytes
+	over   bool     // no more bytes will come
+	cut    bool     // it was truncated or rewritten; over, too
+	closed bool
+}
+
+// attachAt starts at an offset that was acked before; mark is that of the bytes before it then, 0 if it is not known. latest is up to where
+// bytes are known to have been there.
+func (g *growing) attachAt(off int64, mark uint32, latest int64) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	info, err := g.f.Stat()
+	if err != nil {
+		return err
+	}
+	g.seen, g.readTo = info.Size(), off
+	if seen := max(off, latest); g.seen < seen || mark != 0 && g.heldBefore(off) && mark != g.sum(off) {
+		g.seen = seen
+		g.truncated()
+		return nil
+	}
+	g.sample = g.before(off)
+	return nil
+}
+
+// heldBefore: the bytes that a mark at off is made of were not given back.
+func (g *growing) heldBefore(off int64) bool {
+	return g.own == nil || g.own.punched <= max(0, off-sampleBytes)
+}
+
+// look takes notice of growth and truncation. g.mu is held.
+func (g *growing) look() {
+	if g.over || g.closed {
+		return
+	}
+	info, err := g.f.Stat()
+	if err != nil {
+		return // an fstat of an open file fails on a network file system only, and passes
+	}
+	size := info.Size()
+	switch {
+	case size < g.seen, size > g.seen && !g.same():
+		g.truncated()
+	case size > g.seen:
+		g.arr.note(g.seen, time.Now().UnixMilli())
+		g.seen = size
+		g.bell.ring()
+	}
+}
+
+// same says whether the sample is still in the file.
+func (g *growing) same() bool {
+	return bytes.Equal(g.before(g.readTo)[max(0, min(int64(sampleBytes), g.readTo)-int64(len(g.sample))):], g.sample)
+}
+
+// before reads the bytes before off, at most sampleBytes; zeros where it cannot.
+func (g *growing) before(off int64) []byte {
+	b := make([]byte, min(off, sampleBytes))
+	_, _ = g.f.ReadAt(b, off-int64(len(b)))
+	return b
+}
+
+func (g *growing) sum(off int64) uint32 { return max(1, crc32.Checksum(g.before(off), castagnoli)) }
+
+func (g *growing) truncated() {
+	g.over, g.cut = true, true
+	g.bell.ring()
+}
+
+// finish says that what is there now is all. g.mu is held.
+func (g *growing) finish() {
+	g.look()
+	if !g.over {
+		g.over = true
+		g.arr.put(g.seen, time.Now().UnixMilli())
+		g.bell.ring()
+	}
+}
+
+func (g *growing) readAt(b []byte, off int64) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return 0, fmt.Errorf("journal input %s: %w", g.id, os.ErrClosed)
+	}
+	if off >= g.seen {
+		g.look()
+	}
+	if g.cut {
+		return 0, g.lostAfter(off)
+	}
+	if off >= g.seen || len(b) == 0 {
+		return 0, nil
+	}
+	if g.own != nil && off < g.own.punched {
+		if off < g.freeable() {
+			return 0, fmt.Errorf("journal input %s: offset %d is %w", g.id, off, ErrAcked)
+		}
+		return 0, &GapError{g.id, Gap{off, min(g.own.punched, g.seen)}}
+	}
+	if g.f == nil { // the file of a recovered input is gone
+		return 0, &GapError{g.id, Gap{off, g.seen}}
+	}
+	b = b[:min(int64(len(b)), g.seen-off)]
+	n, err := g.f.ReadAt(b, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, fmt.Errorf("journal input %s: read %s at %d: %w", g.id, g.path, off, err)
+	}
+	if n < len(b) || !g.same() { // it was cut before, or while, this was read
+		g.truncated()
+		return 0, g.lostAfter(off)
+	}
+	if end := off + int64(n); end > g.readTo {
+		if off != g.readTo {
+			g.sample = g.sample[:0]
+		}
+		g.sample = append(g.sample, b[max(0, n-sampleBytes):]...)
+		g.sample = g.sample[max(0, len(g.sample)-sampleBytes):]
+		g.readTo = end
+	}
+	return n, nil
+}
+
+func (g *growing) lostAfter(off int64) error {
+	return &TruncatedError{ID: g.id, Path: g.path, At: off, Lost: max(0, g.seen-off)}
+}
+
+func (g *growing) size() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.look()
+	if g.cut {
+		return g.readTo
+	}
+	return g.seen
+}
+
+func (g *growing) ended() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.over
+}
+
+// wasCut: what is not acked cannot be acked any more.
+func (g *growing) wasCut() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cut
+}
+
+// noMark never is the mark of bytes that are there: a restart notices the truncation again.
+const noMark = 0xffffffff
+
+func (g *growing) mark(off int64) uint32 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.cut || g.f == nil || g.closed {
+		return noMark
+	}
+	if !g.same() {
+		g.truncated()
+		return noMark
+	}
+	if off == 0 {
+		return 0
+	}
+	return g.sum(off)
+}
+
+func (g *growing) allocated() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.own == nil || g.f == nil || g.closed {
+		return 0
+	}
+	blocks, _, err := blocksOf(g.f)
+	if err != nil {
+		return g.seen - g.own.punched
+	}
+	return blocks
+}
+
+func (g *growing) free() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.own == nil || g.f == nil || g.closed || g.cut {
+		return nil
+	}
+	return g.own.punch(min(g.freeable(), g.readTo), g.seen)
+}
+
+func (g *growing) sync() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.own == nil || g.f == nil || g.closed {
+		return nil
+	}
+	return g.f.Sync()
+}
+
+// close notes up to where bytes were seen: what a later start finds beyond it came after.
+func (g *growing) close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return nil
+	}
+	if !g.over {
+		g.look()
+		g.arr.put(g.seen, time.Now().UnixMilli())
+	}
+	g.closed = true
+	if g.f == nil {
+		return nil
+	}
+	return g.f.Close()
+}

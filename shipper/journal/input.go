@@ -24,9 +24,10 @@ type record struct {
 	Started      int64         `json:"started"` // ms since 1970
 	SegmentBytes int64         `json:"segmentBytes,omitempty"`
 	MaxBytes     int64         `json:"maxBytes,omitempty"`
-	Sync         time.Duration `json:"sync,omitempty"` // ns
-	Path         string        `json:"path,omitempty"` // of a File
-	Dev          uint64        `json:"dev,omitempty"`  // identity of a File
+	Sync         time.Duration `json:"sync,omitempty"`      // ns
+	Successor    string        `json:"successor,omitempty"` // of a Child: the input that its output went to after a truncation
+	Path         string        `json:"path,omitempty"`      // of a File
+	Dev          uint64        `json:"dev,omitempty"`       // identity of a File
 	Ino          uint64        `json:"ino,omitempty"`
 }
 
@@ -192,6 +193,9 @@ func (j *Journal) commit() error {
 func (j *Journal) start() {
 	if j.rec.Sync > 0 {
 		j.done.Go(j.syncLoop)
+	}
+	if j.grown != nil {
+		j.done.Go(j.watch)
 	}
 }
 

@@ -281,9 +281,9 @@ func (j *Journal) Close() error {
 var ErrUnacked = errors.New("it has bytes that are not acked")
 
 // Remove forgets a finished input: its folder goes, or keeps only the rejects if there are any. It closes the journal. It refuses,
-// with ErrUnacked, a Pipe or Child of which not everything was acked.
+// with ErrUnacked, a Pipe or Child of which not everything was acked, unless it was truncated.
 func (j *Journal) Remove() error {
-	if size := j.src.size(); j.kind != File && j.acked < size {
+	if size := j.src.size(); j.kind != File && j.acked < size && (j.grown == nil || !j.grown.wasCut()) {
 		return fmt.Errorf("journal input %s: not removed: %w: %d of %d; ack them or close the journal", j.id, ErrUnacked, size-j.acked, size)
 	}
 	err := j.markFinished()

@@ -21,7 +21,8 @@ type memoryStore struct {
 
 func newMemoryStore() store { return &memoryStore{files: map[string]*os.File{}} }
 
-func (m *memoryStore) dir() string { return "" }
+func (m *memoryStore) dir() string        { return "" }
+func (m *memoryStore) path(string) string { return "" }
 
 func (m *memoryStore) create(name string) (*os.File, error) {
 	m.mu.Lock()
@@ -51,6 +52,19 @@ func (m *memoryStore) open(name string, _ bool) (*os.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	return duplicate(f)
+}
+
+// openAppend sets O_APPEND on the one open file that all duplicates share: here the others only pread.
+func (m *memoryStore) openAppend(name string) (*os.File, error) {
+	f, err := m.open(name, true)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFL, unix.O_APPEND); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("append to memory: %w", err)
+	}
+	return f, nil
 }
 
 func (m *memoryStore) read(name string, most int64) ([]byte, error) {

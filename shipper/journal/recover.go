@@ -95,15 +95,18 @@ func (j *Journal) attach() error {
 	default:
 		err = j.attachFollowed()
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		j.settled()
 	}
+	return err
+}
+
+func (j *Journal) settled() {
 	j.acked = j.found.Offset
 	j.persisted.Store(j.found.Offset)
 	if j.damage.empty() {
 		j.damage = nil
 	}
-	return nil
 }
 
 func (j *Journal) attachPipe() error {

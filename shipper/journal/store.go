@@ -36,9 +36,11 @@ const (
 var cursorNames = [2]string{"cursor.a", "cursor.b"}
 
 type store interface {
-	dir() string // "" in memory
+	dir() string             // "" in memory
+	path(name string) string // for messages and watching; "" in memory
 	create(name string) (*os.File, error)
 	open(name string, write bool) (*os.File, error)
+	openAppend(name string) (*os.File, error) // for a child: blocking, O_APPEND
 	read(name string, most int64) ([]byte, error)
 	replace(name string, data []byte) error // whole or not at all
 	rename(from, to string) error
@@ -94,6 +96,10 @@ func (d dirStore) open(name string, write bool) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+func (d dirStore) openAppend(name string) (*os.File, error) {
+	return os.OpenFile(d.path(name), os.O_WRONLY|os.O_APPEND|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 }
 
 func (d dirStore) read(name string, most int64) ([]byte, error) {

@@ -1,0 +1,394 @@
+package journal
+
+import (
+	"errors"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func newChild(t testing.TB, f *Folder, id string, o Options) (*Journal, *os.File) {
+	t.Helper()
+	j, w, err := f.NewChild(id, []byte("about"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close(); j.Close() })
+	return j, w
+}
+
+// shell starts sh with its stdout and stderr in the journal.
+func shell(t testing.TB, w *os.File, script string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/bin/sh", "-c", script)
+	cmd.Stdout, cmd.Stderr = w, w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return cmd
+}
+
+// waitFor waits for rings of the journal's bell until is holds.
+func waitFor(t testing.TB, j *Journal, what string, is func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for !is() {
+		select {
+		case <-j.Changed():
+		case <-deadline:
+			t.Fatal("never rang: ", what)
+		}
+	}
+}
+
+func TestChildWritesTheSegmentItself(t *testing.T) {
+	for _, where := range []string{"disk", "memory"} {
+		t.Run(where, func(t *testing.T) {
+			f := openFolder(t)
+			if where == "memory" {
+				f = inMemory(t, 0)
+			}
+			j, w := newChild(t, f, "child", Options{})
+			cmd := shell(t, w, `echo one; echo two >&2; exec /bin/echo three`)
+			w.Close()
+			waitFor(t, j, "growth", func() bool { return j.Size() == 14 })
+			if err := cmd.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			wantRest(t, j, 0, []byte("one\ntwo\nthree\n"))
+			if j.Ended() {
+				t.Fatal("ended without a word")
+			}
+			if err := j.EndChild(); err != nil || !j.Ended() {
+				t.Fatal(err)
+			}
+			if ms := j.ArrivalAt(13); time.Since(time.UnixMilli(ms)) > time.Minute {
+				t.Fatal("arrived at", ms)
+			}
+			if err := j.Remove(); !errors.Is(err, ErrUnacked) {
+				t.Fatal(err)
+			}
+			ack(t, j, 14, "")
+			if err := j.Remove(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestChildsAckedBytesAreGivenBack(t *testing.T) {
+	for _, where := range []string{"disk", "memory"} {
+		t.Run(where, func(t *testing.T) {
+			f := openFolder(t)
+			if where == "memory" {
+				f = inMemory(t, 0)
+			}
+			j, w := newChild(t, f, "holes", Options{})
+			if !j.PunchesHoles() {
+				t.Skip("NOT TESTED, this file system punches no holes")
+			}
+			data := random(7, 3<<20)
+			var acked int64
+			buf := make([]byte, 128<<10)
+			for i := 0; i < len(data); i += 1 << 18 {
+				if _, err := w.Write(data[i : i+1<<18]); err != nil {
+					t.Fatal(err)
+				}
+				for {
+					n, err := j.ReadAt(buf, acked)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if n == 0 {
+						break
+					}
+					if string(buf[:n]) != string(data[acked:acked+int64(n)]) {
+						t.Fatal("other bytes at", acked)
+					}
+					acked += int64(n)
+					ack(t, j, acked, "")
+				}
+				if got := j.Allocated(); got > punchStep+1<<18+64<<10 {
+					t.Fatalf("%d bytes allocated, all acked", got)
+				}
+			}
+			if got := j.Allocated(); got > 64<<10 {
+				t.Fatalf("%d bytes allocated in the end", got)
+			}
+			if _, err := j.ReadAt(buf, 100); !errors.Is(err, ErrAcked) {
+				t.Fatal("a hole was read:", err)
+			}
+			// More comes, after a restart.
+			if where == "disk" {
+				j.Close()
+				w.Write([]byte("more"))
+				j = recoverInput(t, f, "holes")
+				if j.Fallback() != "" || j.Damage() != nil || j.Cursor().Offset != acked {
+					t.Fatal(j.Fallback(), j.Damage(), j.Cursor().Offset)
+				}
+				wantRest(t, j, acked, []byte("more"))
+			}
+		})
+	}
+}
+
+// A second reader holds what it needs: it never reads a hole.
+func TestHoldKeepsHolesAway(t *testing.T) {
+	j, w := newChild(t, openFolder(t), "teed", Options{})
+	data := random(8, 2<<20)
+	w.Write(data)
+	j.Hold(0)
+	got, _ := readRest(t, j, 0)
+	ack(t, j, int64(len(got)), "")
+	wantRest(t, j, 0, data)
+	j.Hold(1 << 20)
+	wantRest(t, j, 1<<20, data[1<<20:])
+	j.ReleaseHold()
+	if j.PunchesHoles() && j.Allocated() > 64<<10 {
+		t.Fatal(j.Allocated())
+	}
+}
+
+func TestChildThatTruncatesItsOutput(t *testing.T) {
+	for _, where := range []string{"disk", "memory"} {
+		for _, c := range []struct {
+			name  string
+			after string // written after the truncation
+		}{
+			{"shorter than before", "x\n"},
+			{"longer than before", strings.Repeat("longer than it was before\n", 10)},
+		} {
+			t.Run(where+" "+c.name, func(t *testing.T) {
+				f := openFolder(t)
+				if where == "memory" {
+					f = inMemory(t, 0)
+				}
+				j, w := newChild(t, f, "first", Options{})
+				w.WriteString("line one\nline two\nline three\n")
+				got := make([]byte, 9)
+				if n, err := j.ReadAt(got, 0); n != 9 || err != nil {
+					t.Fatal(n, err)
+				}
+				ack(t, j, 9, "state")
+				// What `echo x >/dev/stderr` does, and then the child goes on with its own descriptor.
+				script := "printf '" + strings.ReplaceAll(c.after, "\n", `\n`) + "' >/dev/stdout; echo appended"
+				if err := shell(t, w, script).Wait(); err != nil {
+					t.Fatal(err)
+				}
+				_, err := j.ReadAt(make([]byte, 100), 9)
+				var cut *TruncatedError
+				if !errors.Is(err, ErrTruncated) || !errors.As(err, &cut) || cut.At != 9 || cut.Lost < 20 {
+					t.Fatalf("%v", err)
+				}
+				if !j.Ended() || j.Size() != 9 {
+					t.Fatal(j.Ended(), j.Size())
+				}
+				next, err := j.Succeed("second")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer next.Close()
+				w.WriteString("and on\n")
+				if string(next.About()) != "about" {
+					t.Fatalf("%q", next.About())
+				}
+				wantRest(t, next, 0, []byte(c.after+"appended\nand on\n"))
+				ack(t, j, 9, "sealed")
+				if err := j.Remove(); err != nil {
+					t.Fatal(err)
+				}
+				next.EndChild()
+				ack(t, next, next.Size(), "")
+				if err := next.Remove(); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+	}
+}
+
+func TestTruncationWhileNobodyLooked(t *testing.T) {
+	for _, c := range []struct{ name, now string }{
+		{"shorter", "new\n"},
+		{"longer", "a new story that is longer than the old one was\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := openFolder(t)
+			j, w := newChild(t, f, "first", Options{})
+			w.WriteString("the old story\nunread\n")
+			readRest(t, j, 0)
+			ack(t, j, 14, "state")
+			path := j.grown.path
+			j.Close()
+			w.Close()
+			if err := os.WriteFile(path, []byte(c.now), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			j = recoverInput(t, f, "first")
+			_, err := j.ReadAt(make([]byte, 10), 14)
+			var cut *TruncatedError
+			if !errors.As(err, &cut) || cut.Lost != 7 || j.Fallback() == "" || string(j.Cursor().State) != "state" {
+				t.Fatalf("%v %q %s", err, j.Fallback(), j.Cursor().State)
+			}
+			next, err := j.Succeed("second")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer next.Close()
+			wantRest(t, next, 0, []byte(c.now))
+			j.Close()
+			// A crash before the first was removed: it has ended, nothing of it is missing.
+			j = recoverInput(t, f, "first")
+			if !j.Ended() || j.Size() != 14 || j.Damage() != nil || !strings.Contains(j.Fallback(), "second") {
+				t.Fatal(j.Ended(), j.Size(), j.Damage(), j.Fallback())
+			}
+			if err := j.Remove(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// A child that outlived its shipper: its input ends when its last writer is gone.
+func TestRecoveredChildEndsWithItsLastWriter(t *testing.T) {
+	f := openFolder(t)
+	j, w := newChild(t, f, "orphan", Options{})
+	r, hold, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/bin/sh", "-c", "echo before; read x; echo after")
+	cmd.Stdin, cmd.Stdout = r, w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	w.Close()
+	waitFor(t, j, "first line", func() bool { return j.Size() == 7 })
+	if writer, known := j.HasWriter(); !known {
+		t.Skip("NOT TESTED, this file system has no leases")
+	} else if !writer {
+		t.Fatal("the child is not a writer")
+	}
+	j.Close()
+	j = recoverInput(t, f, "orphan")
+	if j.Ended() {
+		t.Fatal("ended, and the child lives")
+	}
+	hold.Write([]byte("go\n"))
+	hold.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, j, "the end", j.Ended)
+	wantRest(t, j, 0, []byte("before\nafter\n"))
+	if writer, known := j.HasWriter(); writer || !known {
+		t.Fatal(writer, known)
+	}
+}
+
+func TestReserveAndHeadroom(t *testing.T) {
+	const limit = 4 << 20
+	j, w := newChild(t, openFolder(t), "greedy", Options{MaxBytes: limit})
+	room, err := j.Headroom()
+	if err != nil || room != limit {
+		t.Fatal(room, err)
+	}
+	ahead, err := j.Reserve(1 << 20)
+	if err != nil || ahead != 1<<20 && ahead != 0 {
+		t.Fatal(ahead, err)
+	}
+	if ahead == 0 {
+		t.Log("NOT TESTED here: this file system reserves nothing")
+	} else if got := j.Allocated(); got < 1<<20 {
+		t.Fatal("reserved, but allocated only", got)
+	}
+	if j.Size() != 0 {
+		t.Fatal("reserving made the file longer:", j.Size())
+	}
+	if room, err = j.Headroom(); err != nil || room < limit-128<<10 || room > limit {
+		t.Fatal(room, err)
+	}
+	data := random(9, 3<<20)
+	w.Write(data)
+	if room, err = j.Headroom(); err != nil || room > 1<<20 || room < 1<<20-128<<10 {
+		t.Fatal(room, err)
+	}
+	if ahead, err = j.Reserve(64 << 20); err != nil || ahead > 1<<20 {
+		t.Fatal("reserved over the limit:", ahead, err)
+	}
+	got, _ := readRest(t, j, 0)
+	ack(t, j, int64(len(got)), "")
+	if room, err = j.Headroom(); err != nil || j.PunchesHoles() && room < limit-512<<10 {
+		t.Fatal("acked, and no more room:", room, err)
+	}
+	j.EndChild()
+	if room, err := j.Headroom(); err != nil || room != math.MaxInt64 {
+		t.Fatal(room, err)
+	}
+}
+
+func TestRecoveryOfADamagedChild(t *testing.T) {
+	for _, c := range []struct {
+		name              string
+		damage            func(dir string) error
+		cursor            int64
+		fallback, damaged string
+		truncated         bool
+	}{
+		{"nothing", func(string) error { return nil }, 400, "", "", false},
+		{"cursors corrupt", func(dir string) error {
+			return errors.Join(spoil(filepath.Join(dir, cursorNames[0]), 20), spoil(filepath.Join(dir, cursorNames[1]), 20))
+		}, 0, "starting at offset 0", "", false},
+		{"output deleted", func(dir string) error { return os.Remove(filepath.Join(dir, outputName)) }, 400, "", "400 to 1000", false},
+		{"output cut above the cursor", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), 700) }, 400, "truncated", "", true},
+		{"output cut below the cursor", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), 300) }, 400, "truncated", "", true},
+		{"input deleted", func(dir string) error { return os.Remove(filepath.Join(dir, inputName)) }, 400, "", "taken for a child", false},
+		{"foreign file", func(dir string) error { return os.WriteFile(filepath.Join(dir, "core"), nil, 0o600) }, 400, "", "core", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := openFolder(t)
+			j, w := newChild(t, f, "dead", Options{})
+			data := random(10, 1000)
+			w.Write(data)
+			w.Close()
+			readRest(t, j, 0)
+			ack(t, j, 400, "state")
+			dir := j.Path()
+			j.Close()
+			if err := c.damage(dir); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := f.Leftover(); err != nil || len(left) != 1 || left[0].Kind != Child {
+				t.Fatalf("%+v %v", left, err)
+			}
+			j = recoverInput(t, f, "dead")
+			if j.Cursor().Offset != c.cursor {
+				t.Fatal("cursor", j.Cursor().Offset)
+			}
+			says(t, "Fallback", j.Fallback(), c.fallback)
+			damaged := ""
+			if j.Damage() != nil {
+				damaged = j.Damage().Error()
+			}
+			says(t, "Damage", damaged, c.damaged)
+			switch _, err := os.Stat(filepath.Join(dir, outputName)); {
+			case c.truncated:
+				if _, err := j.ReadAt(make([]byte, 1), c.cursor); !errors.Is(err, ErrTruncated) {
+					t.Fatal(err)
+				}
+			case err != nil:
+				if got, gaps := readRest(t, j, c.cursor); len(got) > 0 || len(gaps) != 1 || gaps[0] != (Gap{400, 1000}) {
+					t.Fatal(len(got), gaps)
+				}
+			default:
+				wantRest(t, j, c.cursor, data[c.cursor:])
+			}
+		})
+	}
+}

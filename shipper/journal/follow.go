@@ -1,0 +1,282 @@
+package journal
+
+// A File: somebody else's file is the segment. It is read, never changed; the folder keeps only what a restart needs.
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// idLineBytes is how much of a first line makes the id. A first line as long as a block would else hold the start up.
+const idLineBytes = 64 << 10
+
+// Follow makes an input of the regular file at path, or goes on with it at the cursor when the folder has an input of that id: then about
+// and o are what that one had. A file of another identity at path is taken for the same when the bytes before the cursor are the
+// same; else the first ReadAt says ErrTruncated. *HeldError when another process follows it with this folder.
+func (f *Folder) Follow(id, path string, about []byte, o Options) (*Journal, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("follow %s: %w", path, err)
+	}
+	if f.path != "" {
+		j, err := f.reopen(id)
+		if err == nil {
+			return j.followOn(path)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	file, who, err := openFollowed(path)
+	if err != nil {
+		return nil, err
+	}
+	j, err := f.begin(id, File, about, o)
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	j.rec.Path, j.rec.Dev, j.rec.Ino = path, who.dev, who.ino
+	j.follow(file)
+	if err := j.commit(); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// followOn is Follow for an input that the folder has.
+func (j *Journal) followOn(path string) (*Journal, error) {
+	err := func() error {
+		if j.kind != File {
+			return fmt.Errorf("%w: it is a %s; take another id", ErrKind, j.kind)
+		}
+		j.rec.Path = path
+		file, known, err := findFollowed(j.rec)
+		if errors.Is(err, errIsAnother) {
+			file, _, err = openFollowed(path)
+		}
+		if err != nil {
+			return err
+		}
+		j.follow(file)
+		if !known {
+			if err := j.adopt(); err != nil {
+				return err
+			}
+		}
+		return j.settleFollowed()
+	}()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("journal input %s: follow %s: %w", j.id, path, err), j.letGo())
+	}
+	j.settled()
+	j.start()
+	return j, nil
+}
+
+// attachFollowed is for Recover, which has no path but the recorded one: another file there counts only if it has the same bytes.
+func (j *Journal) attachFollowed() error {
+	if j.rec.Path == "" {
+		return fmt.Errorf("which file it followed is lost: %w; follow the file again", fs.ErrNotExist)
+	}
+	file, known, err := findFollowed(j.rec)
+	if errors.Is(err, errIsAnother) {
+		if file, _, err = openFollowed(j.rec.Path); err == nil && !sameBytes(file, j.found.Offset, j.cur.mark) {
+			file.Close()
+			return fmt.Errorf("%s: %w: %w; what it had after offset %d cannot be shipped", j.rec.Path, errIsAnother, fs.ErrNotExist, j.found.Offset)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	j.follow(file)
+	if !known {
+		if err := j.adopt(); err != nil {
+			return err
+		}
+	}
+	return j.settleFollowed()
+}
+
+func (j *Journal) settleFollowed() error {
+	if j.fallback != "" {
+		j.fallback += "; starting at the beginning of the file, so what was acked is repeated"
+	}
+	return j.attachGrown()
+}
+
+// adopt records the identity of the file that is followed from now on.
+func (j *Journal) adopt() error {
+	who, err := identify(j.grown.f)
+	if err != nil {
+		return err
+	}
+	j.rec.Dev, j.rec.Ino = who.dev, who.ino
+	return j.writeRecord()
+}
+
+func (j *Journal) follow(file *os.File) {
+	j.newGrowing()
+	j.grown.f, j.grown.path = file, j.rec.Path
+}
+
+// followAgain makes next an input of the same file from its start.
+func (j *Journal) followAgain(next *Journal) error {
+	j.grown.mu.Lock()
+	fd, err := unix.FcntlInt(j.grown.f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	j.grown.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("another descriptor for %s: %w", j.rec.Path, err)
+	}
+	next.follow(os.NewFile(uintptr(fd), j.rec.Path))
+	return next.grown.attachAt(0, 0, 0)
+}
+
+// StopFollowing says that what is in the file now is all that is wanted. Only for a File.
+func (j *Journal) StopFollowing() error {
+	if j.kind != File {
+		return fmt.Errorf("journal input %s: stop following: %w", j.id, ErrKind)
+	}
+	j.grown.mu.Lock()
+	defer j.grown.mu.Unlock()
+	j.grown.finish()
+	return nil
+}
+
+// Replaced says that the path names another file now, or none: the followed one was renamed or deleted. It is still read to its end;
+// its successor is a new input. Only for a File.
+func (j *Journal) Replaced() bool {
+	if j.kind != File {
+		return false
+	}
+	j.grown.mu.Lock()
+	defer j.grown.mu.Unlock()
+	if j.grown.closed {
+		return false
+	}
+	mine, err := j.grown.f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(j.rec.Path)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist) // an error of another sort says nothing of the file
+	}
+	return !os.SameFile(mine, there)
+}
+
+// identity of a file while it exists. On some file systems dev changes with each mount, so it proves sameness, not difference.
+type identity struct{ dev, ino uint64 }
+
+func identify(f *os.File) (identity, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return identity{}, err
+	}
+	return identityOf(info), nil
+}
+
+func identityOf(info os.FileInfo) identity {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return identity{}
+	}
+	return identity{uint64(st.Dev), uint64(st.Ino)}
+}
+
+// openFollowed opens a file for reading. A link to it is followed: the path is the user's. A FIFO is not waited for, and refused.
+func openFollowed(path string) (*os.File, identity, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, identity{}, fmt.Errorf("follow: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("it is no regular file (%s)", info.Mode().Type())
+	}
+	if err != nil {
+		f.Close()
+		return nil, identity{}, fmt.Errorf("follow %s: %w", path, err)
+	}
+	return f, identityOf(info), nil
+}
+
+// errIsAnother: there is a file at the path, but not the one that was followed.
+var errIsAnother = errors.New("another file is there now")
+
+// findFollowed opens the followed file: at its path, or where it was renamed to in the same folder. errIsAnother when there is only another
+// one at the path. known is false when nothing was followed yet.
+func findFollowed(rec record) (f *os.File, known bool, err error) {
+	want := identity{rec.Dev, rec.Ino}
+	f, who, err := openFollowed(rec.Path)
+	if err == nil && who == want {
+		return f, true, nil
+	}
+	if err == nil {
+		f.Close()
+		err = errIsAnother
+	}
+	dir := filepath.Dir(rec.Path)
+	entries, derr := os.ReadDir(dir)
+	if derr != nil {
+		return nil, false, err
+	}
+	for _, e := range entries {
+		info, ierr := e.Info()
+		if ierr != nil || !info.Mode().IsRegular() || identityOf(info) != want {
+			continue
+		}
+		if f, who, ierr := openFollowed(filepath.Join(dir, e.Name())); ierr == nil {
+			if who == want {
+				return f, true, nil
+			}
+			f.Close()
+		}
+	}
+	return nil, false, err
+}
+
+// sameBytes says whether the bytes before off are those of the mark.
+func sameBytes(f *os.File, off int64, mark uint32) bool {
+	if off == 0 || mark == 0 {
+		return true // nothing of it was acked: all of it is shipped
+	}
+	g := growing{f: f}
+	info, err := f.Stat()
+	return err == nil && info.Size() >= off && g.sum(off) == mark
+}
+
+// FileID is the id for following a file: 8 characters from a hash of its absolute path and its first line (of a longer one the first
+// 64 KiB). ErrNoLine when that line is not complete yet: wait.
+func FileID(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("the id of %s: %w", path, err)
+	}
+	f, _, err := openFollowed(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	line, err := io.ReadAll(io.NewSectionReader(f, 0, idLineBytes))
+	if err != nil {
+		return "", fmt.Errorf("the id of %s: %w", path, err)
+	}
+	end := bytes.IndexByte(line, '\n')
+	if end < 0 && len(line) < idLineBytes {
+		return "", fmt.Errorf("%s: %w", path, ErrNoLine)
+	}
+	if end < 0 {
+		end = len(line)
+	}
+	return idOf(sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", path, line[:end]))), nil
+}
