@@ -49,11 +49,12 @@ type input struct {
 	stale   bool // what the seal under way says is not so any more
 	done    bool // nothing is left: the journal is gone, or closed
 
-	truncated  bool // the journal shrank: what was read is all there is
-	overflowed bool // it names too many streams, and that was said
-	again      bool // the bytes at hand are to be shaped anew
-	placed     bool // the block at hand has made an event
-	lones      int  // of the pending events, those that wait for a neighbour's fate
+	gap        int64 // bytes are missing up to this offset; 0: none
+	truncated  bool  // the journal shrank: what was read is all there is
+	overflowed bool  // it names too many streams, and that was said
+	again      bool  // the bytes at hand are to be shaped anew
+	placed     bool  // the block at hand has made an event
+	lones      int   // of the pending events, those that wait for a neighbour's fate
 
 	acked   int64 // the cursor's offset
 	account account

@@ -97,11 +97,15 @@ func (s *Shipper) begin(in *input, now time.Time) bool {
 			s.readError(in, err)
 		}
 	}
-	final := in.ended() && in.shapedAll()
+	final := in.gap > 0 || in.ended() && in.shapedAll()
 	switch {
 	case in.window.next() > before:
 	case in.again: // the same bytes, but their job is known now
 	case final && (len(in.window.bytes()) > 0 || in.shaper.InLine()):
+	case in.gap > 0:
+		in.window.jump(in.gap)
+		in.gap = 0
+		return s.begin(in, now)
 	default:
 		in.window.drop()
 		return false
@@ -175,6 +179,13 @@ func (s *Shipper) newBatch() *batch.Batch {
 
 // readError takes note that the journal cannot be read as it was.
 func (s *Shipper) readError(in *input, err error) {
+	if gap, ok := errors.AsType[*journal.GapError](err); ok {
+		// The line that the gap begins in ends there, and what is behind the gap is shipped.
+		in.gap = gap.To
+		s.log.Error(gap.Error())
+		s.report.Failed = append(s.report.Failed, err)
+		return
+	}
 	if t, ok := errors.AsType[*journal.TruncatedError](err); ok {
 		// What was read is shipped; what comes now is another input.
 		in.truncated = true

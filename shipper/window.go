@@ -25,6 +25,11 @@ func (w *window) take(n int) {
 	w.offset += int64(n)
 }
 
+// jump goes on at an offset further on.
+func (w *window) jump(offset int64) {
+	w.start, w.end, w.offset = 0, 0, offset
+}
+
 // held is the memory that it takes.
 func (w *window) held() int { return cap(w.buf) }
 

@@ -18,6 +18,12 @@ func versionLine() string {
 	return fmt.Sprintf("%s %s, commit %s, %s %s/%s", config.Program, v, c, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
+// versionName is the version alone.
+func versionName() string {
+	v, _ := buildOf(debug.ReadBuildInfo())
+	return v
+}
+
 // buildOf returns version and commit: those that the linker set, else those in info, else words that say there are none.
 func buildOf(info *debug.BuildInfo, ok bool) (v, c string) {
 	v, c = version, commit

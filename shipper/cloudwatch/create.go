@@ -57,7 +57,10 @@ func (c *Client) CreateGroup(ctx context.Context) error {
 
 func (c *Client) createGroup(ctx context.Context, tags map[string]string) error {
 	return c.call(ctx, "CreateLogGroup", maxAnswer, func(ctx context.Context) error {
-		in := &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &c.group, Tags: tags}
+		in := &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &c.group}
+		if len(tags) > 0 { // an empty map would be sent, and refused
+			in.Tags = tags
+		}
 		if c.kmsKeyID != "" {
 			in.KmsKeyId = &c.kmsKeyID
 		}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// stopReading is how long before the deadline the input is read no more: what was read must still be shipped.
+const stopReading = 3 * time.Second
+
+var (
+	errDeadline     = errors.New("the drain timeout is over")
+	errSecondSignal = errors.New("stopped by a second signal")
+)
+
+// ending is how a signal ends the process: one deadline for everything.
+type ending struct {
+	reading context.Context // ends when the input is to be read no more
+	running context.Context // ends at the deadline
+
+	stopReading context.CancelFunc
+	stopRunning context.CancelCauseFunc
+	signals     chan os.Signal
+	done        chan struct{}
+}
+
+// newEnding waits for the first SIGTERM, SIGINT or SIGHUP and then gives everything drain; a second one ends it now. Call close when done.
+func newEnding(drain time.Duration, log *zap.Logger) *ending {
+	e := &ending{signals: make(chan os.Signal, 4), done: make(chan struct{})}
+	e.reading, e.stopReading = context.WithCancel(context.Background())
+	e.running, e.stopRunning = context.WithCancelCause(context.Background())
+	signal.Notify(e.signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
+	go e.wait(drain, log)
+	return e
+}
+
+func (e *ending) wait(drain time.Duration, log *zap.Logger) {
+	select {
+	case s := <-e.signals:
+		log.Info(fmt.Sprintf("%v: what is written is read and shipped, for at most %s; another signal stops at once", s, drain))
+	case <-e.done:
+		return
+	}
+	deadline := time.NewTimer(drain)
+	defer deadline.Stop()
+	reading := time.NewTimer(drain - min(stopReading, drain/2))
+	defer reading.Stop()
+	for {
+		select {
+		case <-reading.C:
+			e.stopReading()
+		case <-deadline.C:
+			e.stopRunning(errDeadline)
+			return
+		case <-e.signals:
+			e.stopReading()
+			e.stopRunning(errSecondSignal)
+			return
+		case <-e.done:
+			return
+		}
+	}
+}
+
+func (e *ending) close() {
+	signal.Stop(e.signals)
+	close(e.done)
+	e.stopReading()
+	e.stopRunning(nil)
+}

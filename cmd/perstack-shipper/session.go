@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/config"
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/journal"
+)
+
+// memoryJournal bounds what an input may hold in memory where no disk can be written.
+const memoryJournal = 64 << 20
+
+// session is what the commands that ship have in common: where to, by way of which journal, and how it ends.
+type session struct {
+	log      *zap.Logger
+	client   *cloudwatch.Client
+	folder   *journal.Folder
+	keep     journal.Options
+	delivery config.Delivery
+	creation config.Creation
+	profile  string
+	started  time.Time
+	hostname string
+}
+
+// about is the snapshot of options and target that stands beside an input's bytes: with it a later process ships what
+// this one left.
+type about struct {
+	Shape    batch.Shape       `json:"shape"`
+	Target   cloudwatch.Target `json:"target"`
+	Profile  string            `json:"profile,omitempty"`
+	Creation config.Creation   `json:"creation"`
+	JobOf    string            `json:"jobOf,omitempty"`
+	Path     string            `json:"path,omitempty"`
+}
+
+// newSession opens the journal folder and resolves the target; it makes no call. The caller closes it.
+func newSession(target config.Target, delivery config.Delivery, creation config.Creation, kept config.Journal, log *zap.Logger) (*session, error) {
+	s := &session{
+		log: log, delivery: delivery, creation: creation, profile: target.Profile, started: time.Now(),
+		keep: journal.Options{MaxBytes: int64(kept.JournalMax), Sync: kept.JournalSync},
+	}
+	var err error
+	if s.hostname, err = os.Hostname(); err != nil {
+		s.hostname = "localhost"
+	}
+	if s.client, err = connect(context.Background(), target, creation, log); err != nil {
+		return nil, err
+	}
+	if s.folder, err = openJournal(kept, log); err != nil {
+		s.client.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) close() { s.client.Close() }
+
+// openJournal opens the journal folder. One that was named must do; where the default one cannot be written, memory
+// takes its place.
+func openJournal(kept config.Journal, log *zap.Logger) (*journal.Folder, error) {
+	dir := kept.JournalDir
+	if dir == "" {
+		dir = config.DefaultJournalDir()
+	}
+	folder, err := journal.Open(dir)
+	if err == nil {
+		return folder, nil
+	}
+	_, unwritable := errors.AsType[*journal.UnwritableError](err)
+	if kept.JournalDir != "" || !unwritable {
+		return nil, config.Usage("--journal-dir", "%v", err)
+	}
+	folder, memoryErr := journal.InMemory(memoryJournal)
+	if memoryErr != nil {
+		return nil, config.Usage("--journal-dir", "%v", err)
+	}
+	log.Warn(fmt.Sprintf("%v. The input is kept in memory: at most %d MiB, and a kill loses what is not shipped; give --journal-dir a folder that can be written", err, memoryJournal>>20))
+	return folder, nil
+}
+
+// shape is what turns lines of the input id into events.
+func (s *session) shape(id string, events config.Events) batch.Shape {
+	shape := batch.Shape{
+		Input: id, JobID: events.JobID, RunID: events.RunID, Template: events.LogStream, Hostname: s.hostname,
+	}
+	for _, f := range events.Fields {
+		shape.Fields = append(shape.Fields, batch.Member{Name: f.Key, Value: f.Value})
+	}
+	return shape
+}
+
+// aboutInput is the snapshot for an input.
+func (s *session) aboutInput(shape batch.Shape, jobOf, path string) []byte {
+	data, err := json.Marshal(about{
+		Shape: shape, Target: s.client.Target(), Profile: s.profile, Creation: s.creation, JobOf: jobOf, Path: path,
+	})
+	if err != nil { // strings and numbers
+		panic(err)
+	}
+	return data
+}
+
+// run ships the inputs beside what earlier processes left, says how that went and returns the exit code.
+func (s *session) run(ctx context.Context, inputs []shipper.Input, more <-chan shipper.Input) int {
+	inputs = append(inputs, s.leftovers()...)
+	report, err := shipper.New(s.options()).Run(ctx, inputs, more)
+	return s.conclude(report, err)
+}
+
+func (s *session) options() shipper.Options {
+	target := s.client.Target()
+	to := map[string]string{"group": target.Group, "region": target.Region}
+	if target.Endpoint != "" {
+		to["endpoint"] = target.Endpoint
+	}
+	if target.Account != "" {
+		to["account"] = target.Account
+	}
+	return shipper.Options{
+		Client: s.client, Create: s.creation.Create, Log: s.log,
+		FlushInterval: s.delivery.FlushInterval, GiveUpAfter: s.delivery.GiveUpAfter, OthersAfter: s.delivery.DrainTimeout,
+		MemoryMax: int(s.delivery.MemoryMax),
+		Origin:    shipper.Origin{Version: versionName(), PID: os.Getpid(), Hostname: s.hostname, Started: s.started, Target: to},
+	}
+}
+
+// conclude says what became of the inputs and returns the exit code.
+func (s *session) conclude(report shipper.Report, why error) int {
+	s.log.Info(report.String())
+	code := exitOK
+	if report.Rejected > 0 || len(report.Failed) > 0 {
+		code = exitRejected
+	}
+	for _, dir := range report.Rejects {
+		s.log.Error(fmt.Sprintf("%d lines were refused by CloudWatch and are kept in %s/rejects.jsonl", report.Rejected, dir))
+	}
+	for _, left := range report.Left {
+		if !left.Own {
+			s.log.Warn(fmt.Sprintf("input %s of an earlier process is not wholly delivered (%d bytes in %s); the next start on that folder goes on", left.Input, left.Bytes, left.Path))
+			continue
+		}
+		code = exitLeft
+		s.log.Error(sayLeft(left, s.folder.Path(), why))
+	}
+	if why != nil && code == exitOK && !errors.Is(why, shipper.ErrGaveUp) && !errors.Is(why, shipper.ErrHopeless) && !errors.Is(why, errDeadline) && !errors.Is(why, errSecondSignal) {
+		s.log.Error(why.Error())
+		code = exitFailure
+	}
+	return code
+}
+
+func sayLeft(left shipper.Left, folder string, why error) string {
+	if left.Path == "" {
+		return fmt.Sprintf("%d bytes of the input are not delivered (%v), and are lost: they were kept in memory; give --journal-dir a folder that can be written", left.Bytes, why)
+	}
+	return fmt.Sprintf("%d bytes of the input are not delivered (%v); they are kept in %s: the next start on that folder ships them, or `%s resume --journal-dir %s` does",
+		left.Bytes, why, left.Path, config.Program, folder)
+}
