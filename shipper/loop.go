@@ -110,7 +110,7 @@ func (s *Shipper) begin(in *input, now time.Time) bool {
 		in.window.drop()
 		return false
 	}
-	in.again = false
+	in.again, in.grew = false, in.window.next() > before
 	in.shaping, in.placed = &batch.Block{Input: in.index, Start: in.window.offset}, false
 	in.blocks = append(in.blocks, in.shaping)
 	in.shaper.Begin(in.window.bytes(), in.window.offset, now.UnixMilli(), in.Journal.ArrivalAt, final)
@@ -124,7 +124,7 @@ func (s *Shipper) end(in *input) bool {
 	in.window.take(n)
 	if n == 0 && !in.placed {
 		in.blocks = in.blocks[:len(in.blocks)-1]
-		return false
+		return in.grew // no whole line yet: there may be more of it to read
 	}
 	b.End, b.State = in.window.offset, in.shaper.State()
 	in.sealed = false
