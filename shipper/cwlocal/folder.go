@@ -9,7 +9,6 @@ package cwlocal
 // Nothing is synced: what was accepted survives the death of the process, not of the machine.
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -165,33 +164,30 @@ func (f *folder) deleteStream(st *stream) error {
 type streamFile struct {
 	path string
 	size int64 // of its whole lines
-	buf  bytes.Buffer
 }
 
 // append writes the events [from, to) of p as lines, all or none. A message is written as the JSON that it came in.
 func (f *streamFile) append(p *putLogEvents, from, to int, now int64) error {
-	f.buf.Reset()
+	buf := newBuffer()
+	defer bodies.Put(buf)
 	ingestion := strconv.FormatInt(now, 10)
 	for _, e := range p.events[from:to] {
-		b := append(f.buf.AvailableBuffer(), `{"timestamp":`...)
+		b := append(buf.AvailableBuffer(), `{"timestamp":`...)
 		b = strconv.AppendInt(b, e.timestamp, 10)
 		b = append(append(append(b, `,"ingestionTime":`...), ingestion...), `,"message":"`...)
-		f.buf.Write(b)
-		f.buf.Write(p.body[e.rawStart:e.rawEnd])
-		f.buf.WriteString("\"}\n")
+		buf.Write(b)
+		buf.Write(p.body[e.rawStart:e.rawEnd])
+		buf.WriteString("\"}\n")
 	}
 	file, err := os.OpenFile(f.path, os.O_WRONLY, 0)
 	if err == nil {
 		var n int
-		if n, err = file.WriteAt(f.buf.Bytes(), f.size); err != nil {
+		if n, err = file.WriteAt(buf.Bytes(), f.size); err != nil {
 			err = errors.Join(err, file.Truncate(f.size))
 		} else {
 			f.size += int64(n)
 		}
 		err = errors.Join(err, file.Close())
-	}
-	if f.buf.Cap() > maxChunk {
-		f.buf = bytes.Buffer{} // many streams, and each would keep its largest batch
 	}
 	if err != nil {
 		return fmt.Errorf("cwlocal: a batch cannot be kept; see that %q is there and has room: %w", f.path, err)

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -150,6 +151,7 @@ func (p *putLogEvents) restore(line []byte) error {
 	if !utf8.Valid(line) {
 		return errors.New("it is not valid UTF-8")
 	}
+	p.data = slices.Grow(p.data, len(line)+8) // as scanner.message wants it
 	s := &scanner{b: line}
 	err := p.scanEvent(s)
 	switch {

@@ -75,22 +75,11 @@ func (p *putLogEvents) check(now int64) error {
 	}
 	size := 0
 	for i := range p.events {
-		e := &p.events[i]
-		where := "logEvents." + strconv.Itoa(i+1) + ".member."
-		switch n := e.end - e.start; {
-		case !e.hasTimestamp:
-			return constraint("null", where+"timestamp", "not be null")
-		case e.start < 0:
-			return constraint("null", where+"message", "not be null")
-		case e.timestamp < 0:
-			return constraint(e.timestamp, where+"timestamp", "have value greater than or equal to 0")
-		case n == 0:
-			return constraint("", where+"message", "have length greater than or equal to 1")
-		case n > batch.MaxEventBytes:
-			return invalid("Log event too large: %d bytes exceeds limit of %d", n+batch.EventOverhead, batch.MaxBatchBytes)
-		default:
-			size += n + batch.EventOverhead
+		n, err := p.events[i].check(i)
+		if err != nil {
+			return err
 		}
+		size += n + batch.EventOverhead
 	}
 	if size > batch.MaxBatchBytes {
 		return invalid("Upload too large: %d bytes exceeds limit of %d", size, batch.MaxBatchBytes)
@@ -105,6 +94,24 @@ func (p *putLogEvents) check(now int64) error {
 		return invalid("The batch of log events in a single PutLogEvents request cannot span more than 24 hours.")
 	}
 	return nil
+}
+
+// check refuses the i-th event where it alone breaks a rule, and returns the size of its message.
+func (e *scanned) check(i int) (size int, err error) {
+	member := func(name string) string { return "logEvents." + strconv.Itoa(i+1) + ".member." + name }
+	switch size = e.end - e.start; {
+	case !e.hasTimestamp:
+		return 0, constraint("null", member("timestamp"), "not be null")
+	case e.start < 0:
+		return 0, constraint("null", member("message"), "not be null")
+	case e.timestamp < 0:
+		return 0, constraint(e.timestamp, member("timestamp"), "have value greater than or equal to 0")
+	case size == 0:
+		return 0, constraint("", member("message"), "have length greater than or equal to 1")
+	case size > batch.MaxEventBytes:
+		return 0, invalid("Log event too large: %d bytes exceeds limit of %d", size+batch.EventOverhead, batch.MaxBatchBytes)
+	}
+	return size, nil
 }
 
 // acceptable is the range of events that are neither too old nor too new for a group that keeps events for retention

@@ -23,9 +23,12 @@ func TestQuoteAndScanAreInverse(t *testing.T) {
 		}
 		for _, b := range [][]byte{ours, theirs} {
 			s := &scanner{b: b}
-			got, err := s.str(nil)
-			if err != nil || string(got) != text || s.i != len(b) {
-				rt.Fatalf("%s is read as %q, %v; want %q", b, got, err, text)
+			for name, read := range map[string]func([]byte) ([]byte, error){"str": s.str, "message": s.message, "name": func([]byte) ([]byte, error) { return s.name() }} {
+				s.i = 0
+				got, err := read(make([]byte, 0, len(b)+8))
+				if err != nil || string(got) != text || s.i != len(b) {
+					rt.Fatalf("%s: %s is read as %q, %v; want %q", name, b, got, err, text)
+				}
 			}
 		}
 	})

@@ -5,8 +5,7 @@
 //
 //	server.go   options, one HTTP request from its headers to its answer
 //	fault.go    what a test can make go wrong with a call
-//	scan.go     the JSON of PutLogEvents, read without reflection
-//	put.go      PutLogEvents: every limit of a batch
+//	put.go      PutLogEvents: every limit of a batch; scan.go reads its body, json.go JSON as such
 //	store.go    groups, streams and their events in memory, in reading order
 //	folder.go   the same on disk
 //	get.go      GetLogEvents; filter.go, pattern.go: FilterLogEvents
