@@ -345,6 +345,15 @@ func TestVersion(t *testing.T) {
 	parse[*Version](t, nil, "--version")
 }
 
+func TestPairsMap(t *testing.T) {
+	if got := (Pairs{}).Map(); got != nil {
+		t.Errorf("no pairs are %v, not nil", got)
+	}
+	if got := (Pairs{{"a", "1"}, {"b", ""}}).Map(); !reflect.DeepEqual(got, map[string]string{"a": "1", "b": ""}) {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]Size{
 		"0": 0, "65536": 65536, "1B": 1, "1KiB": 1024, "32MiB": 32 << 20, "4GiB": 4 << 30, "1.5MiB": 3 << 19,

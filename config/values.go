@@ -152,8 +152,11 @@ func (p *Pairs) Decode(ctx *kong.DecodeContext) error {
 	return nil
 }
 
-// Map returns the pairs as a map.
+// Map returns the pairs as a map, which is nil where there are none: AWS refuses an empty one.
 func (p Pairs) Map() map[string]string {
+	if len(p) == 0 {
+		return nil
+	}
 	values := make(map[string]string, len(p))
 	for _, pair := range p {
 		values[pair.Key] = pair.Value

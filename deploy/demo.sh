@@ -40,16 +40,18 @@ fi
 # What it says from now on is read too, so that it never waits for us.
 cat <&3 >/dev/null &
 url=${BASH_REMATCH[1]}
-echo "$said"
+echo "${said%% In another shell:}"
 export AWS_ENDPOINT_URL=$url AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo
 export AWS_EC2_METADATA_DISABLED=true XDG_STATE_HOME=$work/state
 unset AWS_PROFILE AWS_SESSION_TOKEN
+# A demo is not worth waiting for: where something is wrong, it says so soon.
+export PERSTACK_SHIPPER_GIVE_UP_AFTER=20s PERSTACK_SHIPPER_DRAIN_TIMEOUT=2s
 
 step "2. A recorded run through the pipe: cat $(basename "$recording") | perstack-shipper --log-group $group"
 cat "$recording" | "$program" --log-group "$group"
 
 step "3. Read back: perstack-shipper logs --log-group $group --job …"
-job=$(sed -n 's/.*"jobId":"\([^"]*\)".*/\1/p;/jobId/q' "$recording")
+job=$(sed -n '/"jobId"/{s/.*"jobId":"\([^"]*\)".*/\1/p;q;}' "$recording")
 "$program" logs --log-group "$group" --job "$job" >"$work/back.jsonl"
 if ! cmp "$recording" "$work/back.jsonl"; then
   echo "what came back differs from what was shipped" >&2
