@@ -53,6 +53,7 @@ type input struct {
 	truncated  bool  // the journal shrank: what was read is all there is
 	overflowed bool  // it names too many streams, and that was said
 	again      bool  // the bytes at hand are to be shaped anew
+	grew       bool  // the block at hand began with bytes just read
 	placed     bool  // the block at hand has made an event
 	lones      int   // of the pending events, those that wait for a neighbour's fate
 
