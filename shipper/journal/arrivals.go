@@ -7,6 +7,7 @@ package journal
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"sync/atomic"
 )
@@ -48,22 +49,22 @@ func createArrivals(st store, start int64) (*arrivals, error) {
 	return &arrivals{f: f, start: start, now: arrival{0, start}}, nil
 }
 
-// openArrivals opens the index and keeps its valid front: offsets that never fall, times of this age. lost is how many bytes
-// of the file it had to leave. A missing index is made again, empty.
-func openArrivals(st store, start int64) (a *arrivals, lost int64, err error) {
+// openArrivals opens the index and keeps its valid front: offsets that never fall, times of this age. problem says what is wrong with
+// it, "" if nothing is. A missing index is made again, empty.
+func openArrivals(st store, start int64) (a *arrivals, problem string, err error) {
 	f, err := st.open(arrivalsName, true)
 	if os.IsNotExist(err) {
 		a, err = createArrivals(st, start)
-		return a, 0, err
+		return a, "its index of arrivals is lost" + consequence, err
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, "", err
 	}
 	a = &arrivals{f: f, start: start, now: arrival{0, start}}
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return nil, 0, err
+		return nil, "", err
 	}
 	a.n.Store(info.Size() / arrivalBytes)
 	var valid, before int64
@@ -78,8 +79,13 @@ func openArrivals(st store, start int64) (a *arrivals, lost int64, err error) {
 	}
 	a.n.Store(valid)
 	a.winN = 0
-	return a, info.Size() - valid*arrivalBytes, nil
+	if lost := info.Size() - valid*arrivalBytes; lost >= arrivalBytes { // less is an entry that a crash cut
+		problem = fmt.Sprintf("%d bytes of its index of arrivals are not valid", lost) + consequence
+	}
+	return a, problem, nil
 }
+
+const consequence = ": lines without a time of their own get an earlier one, and it is not known whether bytes are missing at the end"
 
 const maxTime = 1 << 47 // ms, in the year 6429: what is beyond is no time
 

@@ -86,7 +86,9 @@ func (j *Journal) followOn(path string) (*Journal, error) {
 // attachFollowed is for Recover, which has no path but the recorded one: another file there counts only if it has the same bytes.
 func (j *Journal) attachFollowed() error {
 	if j.rec.Path == "" {
-		return fmt.Errorf("which file it followed is lost: %w; follow the file again", fs.ErrNotExist)
+		// Not ErrNotExist: there was an input, and its bytes may be lost.
+		j.damage.note("no bytes of it are in %s, nor which file it followed; follow that file again, or delete the folder", j.st.dir())
+		return j.damage
 	}
 	file, known, err := findFollowed(j.rec)
 	if errors.Is(err, errIsAnother) {

@@ -5,12 +5,19 @@ import (
 	"errors"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if task := os.Getenv("JOURNAL_TEST_TASK"); task != "" { // this process is a writer that a test kills or starves
+		runTask(task)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // random bytes, the same for the same seed.
 func random(seed uint64, n int) []byte {
@@ -56,8 +63,15 @@ func write(t testing.TB, j *Journal, b []byte) {
 	}
 }
 
-// readAll reads from off to the end of what is there. Gaps are returned, and read over.
-func readRest(t testing.TB, j *Journal, off int64) (data []byte, gaps []Gap) {
+// tester is what *testing.T and *rapid.T have in common.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// readRest reads from off to the end of what is there. Gaps are returned, and read over.
+func readRest(t tester, j *Journal, off int64) (data []byte, gaps []Gap) {
 	t.Helper()
 	buf := make([]byte, 1000)
 	for {
@@ -89,7 +103,7 @@ func wantRest(t testing.TB, j *Journal, off int64, want []byte) {
 	}
 }
 
-func ack(t testing.TB, j *Journal, off int64, state string) {
+func ack(t tester, j *Journal, off int64, state string) {
 	t.Helper()
 	if err := j.Ack(Cursor{off, []byte(state)}); err != nil {
 		t.Fatal(err)

@@ -6,10 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // roomRetry is how long WaitRoom waits at most: somebody else may have freed the disk.
@@ -23,6 +26,7 @@ type segment struct {
 	// guarded by pipe.mu
 	end  int64 // offset after its last byte; of the active one see pipe.size
 	f    *os.File
+	fd   int    // of f, while this is the active segment: it is not closed then
 	used uint64 // when it was read last, in reads, to close the file unused longest
 
 	synced int64 // offset up to which it was forced to the medium; owned by the goroutine that syncs
@@ -141,7 +145,7 @@ func (p *pipe) writeSome(b []byte) (int, error) {
 		}
 		b = b[:min(int64(len(b)), room)]
 	}
-	n, err := p.active.f.WriteAt(b, size-p.active.first)
+	n, err := pwrite(p.active.fd, b, size-p.active.first)
 	if n > 0 {
 		p.held.Add(int64(n))
 		p.bytes.Store(size + int64(n))
@@ -203,7 +207,24 @@ func newSegment(st store, first int64) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &segment{first: first, name: name, end: first, f: f, synced: first}, nil
+	return &segment{first: first, name: name, end: first, f: f, fd: int(f.Fd()), synced: first}, nil
+}
+
+// pwrite says how much it wrote also when it fails. os.File.WriteAt says 0 when the disk fills in the middle; the next segment would then
+// start before this one ends.
+func pwrite(fd int, b []byte, off int64) (n int, err error) {
+	for n < len(b) {
+		m, err := unix.Pwrite(fd, b[n:], off+int64(n))
+		n += max(0, m)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return n, err
+		case m == 0:
+			return n, io.ErrShortWrite
+		}
+	}
+	return n, nil
 }
 
 // end is called by the writer. The last index entry holds the final size, so that a recovery can tell when bytes were cut off.

@@ -72,13 +72,13 @@ func (j *Journal) readRest() error {
 		j.found = Cursor{}
 		j.fallback = fmt.Sprintf("neither %s nor %s in %s is a valid cursor", cursorNames[0], cursorNames[1], j.st.dir())
 	}
-	arr, lost, err := openArrivals(j.st, j.rec.Started)
+	arr, problem, err := openArrivals(j.st, j.rec.Started)
 	if err != nil {
 		return fmt.Errorf("its index of arrivals in %s: %w", j.st.dir(), full(err))
 	}
 	j.arr = arr
-	if lost >= arrivalBytes { // less is an entry that a crash cut
-		j.damage.note("%d bytes of its index of arrivals are not valid; lines without a time of their own get an earlier one", lost)
+	if problem != "" {
+		j.damage.note("%s", problem)
 	}
 	j.rejected = has(j.st, rejectsName)
 	return nil

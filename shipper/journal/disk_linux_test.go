@@ -1,0 +1,231 @@
+package journal
+
+// Disks that are full: a small tmpfs, which only root can mount.
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// smallDisk is a folder on a disk of so many MiB.
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("NOT TESTED: mounting a tmpfs of %s is refused here (%v); run as root, or with CAP_SYS_ADMIN", size, err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error("unmount:", err)
+		}
+	})
+	return dir
+}
+
+// fill takes all that is left of a disk.
+func fill(t *testing.T, dir string) (ballast string) {
+	t.Helper()
+	ballast = filepath.Join(dir, "ballast")
+	f, err := os.Create(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for block := make([]byte, 4096); err == nil; {
+		_, err = f.Write(block)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	return ballast
+}
+
+// More than the disk holds goes through it: the writer waits for acks, the cursor goes on, nothing is lost, nothing dead-locks.
+func TestPipeLargerThanTheDisk(t *testing.T) {
+	for _, size := range []int64{0, 64 << 20} { // chosen for the disk, and much too large for it
+		f, err := Open(filepath.Join(smallDisk(t, "16m"), "journal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := newPipe(t, f, "large", Options{SegmentBytes: size})
+		const total = 80 << 20
+		chunk := make([]byte, 64<<10)
+		patterned(0, chunk)
+		fulls := 0
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			defer j.End()
+			for sent := 0; sent < total; {
+				n, err := j.Write(chunk[sent%len(chunk):])
+				sent += n
+				if errors.Is(err, ErrFull) {
+					fulls++
+					err = j.WaitRoom(t.Context())
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		var off int64
+		buf := make([]byte, 100_000)
+		state := random(12, 90_000)
+		for {
+			ended := j.Ended()
+			n, err := j.ReadAt(buf, off)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 && ended {
+				break
+			}
+			if n == 0 {
+				<-j.Changed()
+				continue
+			}
+			for i, b := range buf[:n] {
+				if b != chunk[(off+int64(i))%int64(len(chunk))] {
+					t.Fatalf("other byte at %d", off+int64(i))
+				}
+			}
+			off += int64(n)
+			if err := j.Ack(Cursor{off, state[:off%int64(len(state))]}); err != nil && !errors.Is(err, ErrFull) {
+				t.Fatal(err)
+			}
+		}
+		writer.Wait()
+		if off != total {
+			t.Fatalf("%d of %d", off, total)
+		}
+		t.Logf("asked segments %d, chosen %d, full %d times", size, j.pipe.segmentBytes, fulls)
+		if err := j.Ack(Cursor{Offset: total}); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Remove(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The disk is full, of others' bytes: acks still persist, and what was waiting goes on when there is room.
+func TestDiskFilledByOthers(t *testing.T) {
+	disk := smallDisk(t, "4m")
+	f, err := Open(filepath.Join(disk, "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := newPipe(t, f, "squeezed", Options{})
+	write(t, j, make([]byte, 100_000))
+	ballast := fill(t, disk)
+	data := make([]byte, 1<<20)
+	n, err := j.Write(data)
+	if !errors.Is(err, ErrFull) || !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "squeezed") {
+		t.Fatal(n, err)
+	}
+	for i := range int64(10) {
+		ack(t, j, 1000*(i+1), strings.Repeat("s", 3000))
+	}
+	if err := j.Reject([]byte(strings.Repeat("r", 8<<10))); !errors.Is(err, ErrFull) {
+		t.Fatal(err)
+	}
+	// All acked: the partly filled segment goes, and there is room though the ballast stays.
+	ack(t, j, j.Size(), "")
+	before := j.Size()
+	m, err := j.Write(data)
+	if m < 90_000 || !errors.Is(err, ErrFull) {
+		t.Fatal("acked space was not used:", m, err)
+	}
+	if got := j.Allocated(); got != int64(m) {
+		t.Fatal("held", got)
+	}
+	os.Remove(ballast)
+	if err := j.WaitRoom(t.Context()); err != nil { // within a second
+		t.Fatal(err)
+	}
+	write(t, j, data[m:])
+	j.Close()
+	j = recoverInput(t, f, "squeezed")
+	if j.Damage() != nil || j.Fallback() != "" || j.Cursor().Offset != before || j.Size() != before+1<<20 {
+		t.Fatal(j.Damage(), j.Fallback(), j.Cursor().Offset, j.Size())
+	}
+}
+
+func TestDiskFullAtTheVeryStart(t *testing.T) {
+	disk := smallDisk(t, "1m")
+	f, err := Open(filepath.Join(disk, "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ballast := fill(t, disk)
+	if _, err := f.NewPipe("late", nil, Options{}); !errors.Is(err, ErrFull) {
+		t.Fatal(err)
+	}
+	if _, _, err := f.NewChild("late", nil, Options{}); !errors.Is(err, ErrFull) {
+		t.Fatal(err)
+	}
+	if left, err := f.Leftover(); err != nil || len(left) > 0 {
+		t.Fatal(left, err)
+	}
+	if _, err := Open(filepath.Join(disk, "other")); !errors.Is(err, ErrFull) {
+		t.Fatal(err)
+	}
+	os.Remove(ballast)
+	newPipe(t, f, "late", Options{})
+}
+
+func TestReadOnlyDisk(t *testing.T) {
+	disk := smallDisk(t, "1m")
+	if err := unix.Mount("tmpfs", disk, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, "size=1m"); err != nil {
+		t.Skip("NOT TESTED, remounting is refused here:", err)
+	}
+	var want *UnwritableError
+	if _, err := Open(disk); !errors.As(err, &want) {
+		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Join(disk, "below")); !errors.As(err, &want) {
+		t.Fatal(err)
+	}
+}
+
+// The child's headroom falls to what the disk has left, and reserved blocks are the child's whoever fills the disk.
+func TestHeadroomOfASmallDisk(t *testing.T) {
+	disk := smallDisk(t, "8m")
+	f, err := Open(filepath.Join(disk, "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, w := newChild(t, f, "child", Options{})
+	if room, err := j.Headroom(); err != nil || room > 8<<20 || room < 7<<20 {
+		t.Fatal(room, err)
+	}
+	ahead, err := j.Reserve(1 << 20)
+	if err != nil || ahead != 1<<20 {
+		t.Fatal(ahead, err)
+	}
+	fill(t, disk)
+	room, err := j.Headroom()
+	if err != nil || room != 1<<20 {
+		t.Fatal(room, err)
+	}
+	if _, err := j.Reserve(2 << 20); !errors.Is(err, ErrFull) {
+		t.Fatal(err)
+	}
+	if n, err := w.Write(make([]byte, 1<<20)); err != nil {
+		t.Fatal("the reserved bytes were not the child's:", n, err)
+	}
+	if room, err = j.Headroom(); err != nil || room != 0 {
+		t.Fatal(room, err)
+	}
+	got, _ := readRest(t, j, 0)
+	ack(t, j, int64(len(got)), "")
+	if room, err = j.Headroom(); err != nil || room < 1<<20-64<<10 {
+		t.Fatal("acked, and no room:", room, err)
+	}
+}
