@@ -36,7 +36,11 @@ import (
 //
 // UPDATE_SCRIPTS=1 go test ./cmd/perstack-shipper writes what `cmp` found different into the scripts.
 
+// fastExit keeps a program under the race detector from sleeping for a second before it exits with 0.
+const fastExit = "atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
+	os.Setenv("GORACE", fastExit)
 	testscript.Main(leakless{m}, map[string]func(){"perstack-shipper": main})
 }
 
@@ -77,6 +81,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			env.Setenv("RECORDINGS", recordings)
+			env.Setenv("GORACE", fastExit)
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			return nil
