@@ -53,6 +53,7 @@ type input struct {
 	truncated  bool  // the journal shrank: what was read is all there is
 	overflowed bool  // it names too many streams, and that was said
 	again      bool  // the bytes at hand are to be shaped anew
+	seen       int64 // offset up to which the journal was read
 	grew       bool  // the block at hand began with bytes just read
 	placed     bool  // the block at hand has made an event
 	lones      int   // of the pending events, those that wait for a neighbour's fate
@@ -90,7 +91,7 @@ func newInput(in Input, index int) (*input, error) {
 		return nil, err
 	}
 	i := &input{Input: in, index: index, shaper: shaper, account: cs.Account, began: cs, sealed: cs.Sealed, opened: len(cs.Streams), acked: cursor.Offset}
-	i.window.offset = cursor.Offset
+	i.window.offset, i.seen = cursor.Offset, cursor.Offset
 	return i, nil
 }
 

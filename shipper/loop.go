@@ -39,6 +39,9 @@ func (s *Shipper) full() bool {
 		return true
 	}
 	held := s.pool.Held()
+	if held == 0 {
+		return false // there is nothing to wait for
+	}
 	for _, in := range s.inputs {
 		held += in.window.held()
 	}
@@ -91,7 +94,6 @@ func (s *Shipper) findJob(in *input, now time.Time) bool {
 
 // begin starts on the next block of in.
 func (s *Shipper) begin(in *input, now time.Time) bool {
-	before := in.window.next()
 	if !in.truncated {
 		if _, err := in.window.fill(in.Journal); err != nil {
 			s.readError(in, err)
@@ -99,7 +101,7 @@ func (s *Shipper) begin(in *input, now time.Time) bool {
 	}
 	final := in.gap > 0 || in.ended() && in.shapedAll()
 	switch {
-	case in.window.next() > before:
+	case in.window.next() > in.seen:
 	case in.again: // the same bytes, but their job is known now
 	case final && (len(in.window.bytes()) > 0 || in.shaper.InLine()):
 	case in.gap > 0:
@@ -110,7 +112,7 @@ func (s *Shipper) begin(in *input, now time.Time) bool {
 		in.window.drop()
 		return false
 	}
-	in.again, in.grew = false, in.window.next() > before
+	in.again, in.grew, in.seen = false, in.window.next() > in.seen, max(in.seen, in.window.next())
 	in.shaping, in.placed = &batch.Block{Input: in.index, Start: in.window.offset}, false
 	in.blocks = append(in.blocks, in.shaping)
 	in.shaper.Begin(in.window.bytes(), in.window.offset, now.UnixMilli(), in.Journal.ArrivalAt, final)

@@ -22,7 +22,10 @@ const fullPatience = 5 * time.Second
 // when ctx ends. When the journal is full it says so and waits for space; then, and only then, the writer of r waits too. tee may be nil.
 func Move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
 	err := move(ctx, r, j, tee, log)
-	return errors.Join(err, j.End())
+	if end := j.End(); err == nil && ctx.Err() == nil {
+		return end
+	}
+	return err
 }
 
 func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {

@@ -54,7 +54,8 @@ type Shipper struct {
 	ev       batch.Event
 	turn     int       // whose block is next
 	progress time.Time // of the last acknowledgement, or of the end of input
-	quiet    bool      // every own input was read to its end
+	quiet    bool      // every input that the process lives for was read to its end
+	ownDone  time.Time // when the last own input was done
 	said     sayings
 	report   Report
 
@@ -212,25 +213,33 @@ func (s *Shipper) stream(name string) *stream {
 
 // over says why Run should end, or nil.
 func (s *Shipper) over(now time.Time, more <-chan Input) error {
-	own, others := 0, 0
-	read := true
+	own, others, had := 0, 0, false
+	ownRead, othersRead := true, true
 	for _, in := range s.inputs {
+		had = had || in.Own
 		switch {
 		case in.done:
 		case in.Own:
 			own++
-			read = read && in.readAll()
+			ownRead = ownRead && in.readAll()
 		default:
 			others++
-			read = read && in.readAll()
+			othersRead = othersRead && in.readAll()
 		}
+	}
+	if own > 0 {
+		s.ownDone = time.Time{}
+	} else if s.ownDone.IsZero() {
+		s.ownDone = now
 	}
 	switch {
 	case more != nil:
 		return nil
 	case own+others == 0:
 		return errAllDone
-	case !read:
+	case own == 0 && had && now.Sub(s.ownDone) >= s.o.OthersAfter:
+		return errAllDone // what others left stays for the next start; it was no business of this process
+	case !ownRead, !had && !othersRead:
 		s.quiet = false
 		return nil
 	case !s.quiet:
@@ -239,8 +248,6 @@ func (s *Shipper) over(now time.Time, more <-chan Input) error {
 	everOK, unreachable, _ := s.deliv.trouble.now()
 	idle := now.Sub(s.progress)
 	switch {
-	case own == 0 && s.hasOwn() && idle >= s.o.OthersAfter:
-		return errAllDone // what others left stays for the next start; it was no business of this process
 	case idle >= s.o.GiveUpAfter:
 		return ErrGaveUp
 	case !everOK && unreachable && idle >= hopeless:
@@ -250,15 +257,6 @@ func (s *Shipper) over(now time.Time, more <-chan Input) error {
 }
 
 var errAllDone = errors.New("all is delivered")
-
-func (s *Shipper) hasOwn() bool {
-	for _, in := range s.inputs {
-		if in.Own {
-			return true
-		}
-	}
-	return false
-}
 
 // until is how long the loop may sleep when nothing wakes it.
 func (s *Shipper) until(now time.Time) time.Duration {

@@ -33,9 +33,12 @@ func (w *window) jump(offset int64) {
 // held is the memory that it takes.
 func (w *window) held() int { return cap(w.buf) }
 
-// drop gives the memory back when nothing is in it.
+// cheap is how much of a line that has no end yet is read again rather than kept: inputs that wait hold no memory.
+const cheap = 64 << 10
+
+// drop gives the memory back while there is nothing to read. A long line that grows slowly stays.
 func (w *window) drop() {
-	if w.start == w.end {
+	if w.end-w.start < cheap {
 		w.buf, w.start, w.end = nil, 0, 0
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -51,14 +52,15 @@ func (s *session) shipStdin(options *config.Ship) int {
 	go func() { moved <- shipper.Move(moving, stdin, j, in.Tee, s.log) }()
 	code := s.run(end.running, []shipper.Input{in}, nil)
 	stopMoving()
-	// The mover is done, unless Run ended before the input did: then its read is cut short with the process.
+	// The mover is done, unless Run ended before the input did; then its read is cut short.
+	end.stopReading()
 	select {
 	case err := <-moved:
 		if err != nil && !errors.Is(err, context.Canceled) {
 			s.log.Error(err.Error())
 			code = max(code, exitRejected)
 		}
-	default:
+	case <-time.After(time.Second): // a read that cannot be cut short ends with the process
 	}
 	return code
 }
