@@ -146,7 +146,7 @@ func TestMemoryOfSmallEvents(t *testing.T) {
 		}
 		p.release()
 	}
-	if used := heap() - before; used > int64(events*batches*(50+64)) {
+	if used := heap() - before; used > int64(events*batches*(50+40)) {
 		t.Errorf("%d events of 50 bytes take %d bytes each", events*batches, used/int64(events*batches))
 	}
 	if n := len(s.Events(testGroup, testStream)); n != events*batches {

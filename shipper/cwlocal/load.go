@@ -131,7 +131,7 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 		}
 		e := p.events[0]
 		message := p.data[e.start:e.end]
-		st.add(st.room(len(message)), stored{timestamp: e.timestamp, ingestion: p.ingestion}, message)
+		st.add(st.room(len(message), len(message)), stored{timestamp: e.timestamp, ingestion: p.ingestion}, message)
 	}
 	if st == nil {
 		if err := os.Remove(path); err != nil {

@@ -104,33 +104,38 @@ func (st *stream) append(p *putLogEvents, from, to int, now int64) error {
 			return err
 		}
 	}
-	need := 0
+	left := 0
 	for _, e := range p.events[from:to] {
-		need += e.end - e.start
+		left += e.end - e.start
 	}
-	c := st.room(need)
 	for _, e := range p.events[from:to] {
-		st.add(c, stored{timestamp: e.timestamp, ingestion: now}, p.data[e.start:e.end])
+		n := e.end - e.start
+		st.add(st.room(n, left), stored{timestamp: e.timestamp, ingestion: now}, p.data[e.start:e.end])
+		left -= n
 	}
 	return nil
 }
 
-// room returns the chunk that takes need more bytes of messages.
-func (st *stream) room(need int) *chunk {
+// room returns a chunk that takes need more bytes of messages, when as many as left are about to come; nil where
+// nothing is kept.
+func (st *stream) room(need, left int) *chunk {
+	if st.discard {
+		return nil
+	}
 	size := minChunk
 	if n := len(st.chunks); n > 0 {
 		c := st.chunks[n-1]
-		if cap(c.data)-len(c.data) >= need || st.discard {
+		if cap(c.data)-len(c.data) >= need {
 			return c
 		}
-		size = min(2*cap(c.data), maxChunk)
+		size = 2 * cap(c.data)
 	}
-	c := &chunk{first: st.count, data: make([]byte, 0, max(size, need))}
+	c := &chunk{first: st.count, data: make([]byte, 0, max(need, min(max(size, left), maxChunk)))}
 	st.chunks = append(st.chunks, c)
 	return c
 }
 
-// add stores one event in c, which has room.
+// add counts one event and stores it in c, which has room, unless nothing is kept.
 func (st *stream) add(c *chunk, e stored, message []byte) {
 	if st.bytes == 0 || e.timestamp < st.first { // no message is empty
 		st.first = e.timestamp
