@@ -16,9 +16,10 @@ type Event struct {
 	Size  int   // bytes of the message in UTF-8, as the limits count them
 	Route int   // index of its stream in the Shaper's Streams
 
-	lead []byte // the message up to rest, escaped for the request body already
-	rest []byte // the middle of the message, not escaped yet
-	tail string // the end of the message, escaped already
+	lead    []byte // the message up to rest, escaped for the request body already
+	rest    []byte // the middle of the message
+	escaped bool   // rest is escaped already
+	tail    string // the end of the message, escaped already
 }
 
 // Block is a piece of one input's journal that was shaped into events. It is what is acknowledged: when none of its events is pending, nor one
@@ -80,7 +81,11 @@ func (b *Batch) Add(ev *Event, block *Block) bool {
 	*c = strconv.AppendInt(*c, ev.Time, 10)
 	*c = append(*c, `,"message":"`...)
 	b.text.write(ev.lead)
-	b.text.writeEscaped(ev.rest)
+	if ev.escaped {
+		b.text.write(ev.rest)
+	} else {
+		b.text.writeEscaped(ev.rest)
+	}
 	c = b.text.room(len(ev.tail) + len(`"},`))
 	*c = append(*c, ev.tail...)
 	*c = append(*c, `"}`...)

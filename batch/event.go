@@ -137,9 +137,11 @@ func (s *Shaper) objectEvent(ev *Event, line []byte, x *extras) bool {
 	if s.head.members {
 		m.plain(`,`)
 	}
-	ev.rest = line[s.head.brace+1:]
-	ev.tail = ""
-	ev.lead, ev.Size = m.esc, m.size+len(ev.rest)
+	rest := line[s.head.brace+1:]
+	ev.lead, ev.Size, ev.tail = m.esc, m.size+len(rest), ""
+	if ev.rest, ev.escaped = s.scan.escaped(); !ev.escaped {
+		ev.rest = rest
+	}
 	if ev.Size > MaxEventBytes && x.clamped {
 		// The line says its time itself. Whether it is cut into parts must not depend on when it is shipped.
 		y := *x
@@ -188,7 +190,7 @@ const textTail = `\"}`
 func (s *Shaper) quotedRest(ev *Event, m *member, data []byte, limit int) int {
 	var n int
 	s.quoted, n = appendQuoted(s.quoted[:0], data, limit-m.size-len(`"}`))
-	ev.lead, ev.rest, ev.tail = m.esc, s.quoted, textTail
+	ev.lead, ev.rest, ev.escaped, ev.tail = m.esc, s.quoted, false, textTail
 	ev.Size = m.size + len(s.quoted) + len(`"}`)
 	return n
 }

@@ -22,9 +22,71 @@ type head struct {
 	aws     bool // it has a top-level member _aws, however that is spelled
 }
 
-// scanner scans lines. Its zero value is ready. It is kept from line to line for its stack alone.
+// scanner scans lines, and on the way escapes those that are not long for the request body: what a scan looks for in a string are just the bytes
+// that need an escape there, so each eight bytes are loaded once. Its zero value is ready, and it is kept from line to line.
 type scanner struct {
 	isObject [maxDepth/64 + 1]uint64 // the stack of open containers, a bit each: object or array
+	high     uint64                  // all bytes of strings, or'ed together: is any of them no ASCII?
+
+	copying bool   // the line is short enough to be escaped on the way
+	out     []byte // the line as JSON string content, up to last
+	wrote   int    // so much of out
+	last    int    // so much of the line is in out
+	rest    int    // where in out the bytes behind the object's '{' begin
+}
+
+// scratchBytes is the longest line that is escaped on the way: what fits the processor's nearest cache twice.
+const scratchBytes = 16 << 10
+
+// escaped returns what stands behind the first '{' of a line that object took for an object, as JSON string content; ok is false where the line was too
+// long for that. It is valid until the next scan.
+func (s *scanner) escaped() (content []byte, ok bool) {
+	return s.out[s.rest:s.wrote], s.copying
+}
+
+// ascii reports whether the strings of the line that object took for an object hold nothing but ASCII for certain.
+func (s *scanner) ascii() bool { return s.high&highs == 0 }
+
+// catchUp copies the bytes between strings, up to the line's index i, to out. They hold nothing that needs an escape but white space.
+func (s *scanner) catchUp(b []byte, i int) {
+	if !s.copying {
+		return
+	}
+	from, n := s.last, i-s.last
+	s.last = i
+	if n <= 8 && from+8 <= len(b) {
+		binary.LittleEndian.PutUint64(s.out[s.wrote:], binary.LittleEndian.Uint64(b[from:]))
+		s.wrote += n
+		return
+	}
+	s.wrote += copy(s.out[s.wrote:], b[from:i])
+}
+
+// space is skipSpace for white space that is there: it escapes what must not stand in a JSON string.
+func (s *scanner) space(b []byte, i int) int {
+	for i < len(b) {
+		switch b[i] {
+		case ' ':
+		case '\t', '\r', '\n':
+			s.catchUp(b, i)
+			if s.copying {
+				s.wrote = len(appendEscape(s.out[:s.wrote], b[i]))
+				s.last = i + 1
+			}
+		default:
+			return i
+		}
+		i++
+	}
+	return i
+}
+
+// skip skips white space from i on, of which there mostly is none.
+func (s *scanner) skip(b []byte, i int) int {
+	if i < len(b) && b[i] > ' ' {
+		return i
+	}
+	return s.space(b, i)
 }
 
 const (
@@ -44,14 +106,21 @@ func special(w uint64) uint64 {
 // what was found before the first fault: enough to attribute a line that is too long to be read whole. UTF-8 is not looked at.
 func (s *scanner) object(line []byte, h *head) bool {
 	*h = head{}
-	i := skipSpace(line, 0)
+	s.high, s.wrote, s.last = 0, 0, 0
+	if s.copying = len(line) <= scratchBytes; s.copying && s.out == nil {
+		s.out = make([]byte, 2*scratchBytes+2*escapeRoom) // valid JSON grows to its double at most
+	}
+	i := s.skip(line, 0)
 	if i >= len(line) || line[i] != '{' {
 		return false
 	}
 	h.brace = i
-	i = skipSpace(line, i+1)
+	i++
+	s.catchUp(line, i)
+	s.rest = s.wrote
+	i = s.skip(line, i)
 	if i < len(line) && line[i] == '}' {
-		return skipSpace(line, i+1) == len(line)
+		return s.done(line, i+1)
 	}
 	h.members = true
 	for {
@@ -59,33 +128,40 @@ func (s *scanner) object(line []byte, h *head) bool {
 			return false
 		}
 		keyStart := i + 1
-		if i = skipString(line, keyStart); i < 0 {
+		if i = s.str(line, i); i < 0 {
 			return false
 		}
 		key := line[keyStart : i-1]
-		if i >= len(line) || line[i] != ':' { // the usual line has no white space here
-			if i = skipSpace(line, i); i >= len(line) || line[i] != ':' {
-				return false
-			}
+		if i = s.skip(line, i); i >= len(line) || line[i] != ':' {
+			return false
 		}
-		start := skipSpace(line, i+1)
+		start := s.skip(line, i+1)
 		if i = s.value(line, start); i < 0 {
 			return false
 		}
 		h.note(key, line[start:i])
-		i = skipSpace(line, i)
+		i = s.skip(line, i)
 		if i >= len(line) {
 			return false
 		}
 		switch line[i] {
 		case ',':
-			i = skipSpace(line, i+1)
+			i = s.skip(line, i+1)
 		case '}':
-			return skipSpace(line, i+1) == len(line)
+			return s.done(line, i+1)
 		default:
 			return false
 		}
 	}
+}
+
+// done finishes the scan of a line whose object ends before i.
+func (s *scanner) done(line []byte, i int) bool {
+	if s.skip(line, i) != len(line) {
+		return false
+	}
+	s.catchUp(line, len(line))
+	return true
 }
 
 // note keeps the value of a top-level member that events are made from.
@@ -130,18 +206,69 @@ func (h *head) noteDecoded(name string, value []byte) {
 	h.note([]byte(name), value)
 }
 
-func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n') {
-		i++
+// str returns the index behind the string whose opening quote is b[i], or -1.
+func (s *scanner) str(b []byte, i int) int {
+	if !s.copying {
+		return s.longStr(b, i+1)
 	}
-	return i
-}
-
-// skipString returns the index behind the closing quote of the string whose first byte is b[i], or -1.
-func skipString(b []byte, i int) int {
+	s.catchUp(b, i)
+	out, d := s.out, s.wrote
+	out[d], out[d+1] = '\\', '"'
+	d += 2
+	i++
+	high := s.high
 	for {
 		for i+8 <= len(b) {
-			m := special(binary.LittleEndian.Uint64(b[i:]))
+			w := binary.LittleEndian.Uint64(b[i:])
+			binary.LittleEndian.PutUint64(out[d:], w)
+			high |= w
+			m := special(w)
+			if m == 0 {
+				i += 8
+				d += 8
+				continue
+			}
+			n := bits.TrailingZeros64(m) >> 3
+			i += n
+			d += n
+			goto found
+		}
+		for i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\' {
+			high |= uint64(b[i])
+			out[d] = b[i]
+			i++
+			d++
+		}
+		if i >= len(b) {
+			return -1
+		}
+	found:
+		out[d], out[d+1] = '\\', b[i]
+		d += 2
+		if b[i] == '"' {
+			s.high, s.wrote, s.last = high, d, i+1
+			return i + 1
+		}
+		n := escapeLength(b, i)
+		if n < 0 {
+			return -1
+		}
+		if c := b[i+1]; c == '"' || c == '\\' {
+			out[d] = '\\'
+			d++
+		}
+		d += copy(out[d:d+n-1], b[i+1:i+n])
+		i += n
+	}
+}
+
+// longStr is str for a line that is not escaped on the way; b[i] is the string's first byte.
+func (s *scanner) longStr(b []byte, i int) int {
+	for {
+		for i+8 <= len(b) {
+			w := binary.LittleEndian.Uint64(b[i:])
+			s.high |= w
+			m := special(w)
 			if m == 0 {
 				i += 8
 				continue
@@ -150,34 +277,38 @@ func skipString(b []byte, i int) int {
 			goto found
 		}
 		for i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\' {
+			s.high |= uint64(b[i])
 			i++
 		}
 		if i >= len(b) {
 			return -1
 		}
 	found:
-		switch b[i] {
-		case '"':
+		if b[i] == '"' {
 			return i + 1
-		case '\\':
-			if i+1 >= len(b) {
-				return -1
-			}
-			switch b[i+1] {
-			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-				i += 2
-			case 'u':
-				if i+6 > len(b) || !isHex(b[i+2]) || !isHex(b[i+3]) || !isHex(b[i+4]) || !isHex(b[i+5]) {
-					return -1
-				}
-				i += 6
-			default:
-				return -1
-			}
-		default:
-			return -1 // a control character
+		}
+		n := escapeLength(b, i)
+		if n < 0 {
+			return -1
+		}
+		i += n
+	}
+}
+
+// escapeLength is the length of the escape that begins at b[i], or -1 where that is none.
+func escapeLength(b []byte, i int) int {
+	if b[i] != '\\' || i+1 >= len(b) {
+		return -1 // a control character, or the end
+	}
+	switch b[i+1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if i+6 <= len(b) && isHex(b[i+2]) && isHex(b[i+3]) && isHex(b[i+4]) && isHex(b[i+5]) {
+			return 6
 		}
 	}
+	return -1
 }
 
 func isHex(c byte) bool {
@@ -191,7 +322,7 @@ func (s *scanner) value(b []byte, i int) int {
 	}
 	switch b[i] {
 	case '"':
-		return skipString(b, i+1)
+		return s.str(b, i)
 	case '{', '[':
 		return s.container(b, i)
 	default:
@@ -214,7 +345,7 @@ open:
 	} else {
 		s.isObject[depth>>6] &^= 1 << (depth & 63)
 	}
-	if i = skipSpace(b, i+1); i >= len(b) {
+	if i = s.skip(b, i+1); i >= len(b) {
 		return -1
 	}
 	if object && b[i] == '}' || !object && b[i] == ']' {
@@ -225,22 +356,20 @@ next:
 		if i >= len(b) || b[i] != '"' {
 			return -1
 		}
-		if i = skipString(b, i+1); i < 0 {
+		if i = s.str(b, i); i < 0 {
 			return -1
 		}
-		if i >= len(b) || b[i] != ':' {
-			if i = skipSpace(b, i); i >= len(b) || b[i] != ':' {
-				return -1
-			}
+		if i = s.skip(b, i); i >= len(b) || b[i] != ':' {
+			return -1
 		}
-		i = skipSpace(b, i+1)
+		i = s.skip(b, i+1)
 	}
 	if i >= len(b) {
 		return -1
 	}
 	switch b[i] {
 	case '"':
-		i = skipString(b, i+1)
+		i = s.str(b, i)
 	case '{', '[':
 		goto open
 	default:
@@ -250,12 +379,12 @@ next:
 		return -1
 	}
 after:
-	if i = skipSpace(b, i); i >= len(b) {
+	if i = s.skip(b, i); i >= len(b) {
 		return -1
 	}
 	switch {
 	case b[i] == ',':
-		i = skipSpace(b, i+1)
+		i = s.skip(b, i+1)
 		goto next
 	case object && b[i] == '}', !object && b[i] == ']':
 	default:

@@ -203,14 +203,19 @@ func (s *Shaper) emptyLine() {
 
 // line makes the event, or the first part, of the line raw, or of the rest of one whose beginning is shipped.
 func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
-	line, lossy := s.repair(raw)
 	if sp := s.state.Split; sp != nil {
+		line, lossy := s.repair(raw)
 		s.took(raw, line, terminated, lossy)
 		sp.Lossy = sp.Lossy || lossy
 		s.rest = remainder{data: line, ends: true, newline: terminated}
 		return s.part(ev)
 	}
-	object := s.scan.object(line, &s.head)
+	line, lossy, object := raw, false, s.scan.object(raw, &s.head)
+	if !object || !s.scan.ascii() {
+		if line, lossy = s.repair(raw); lossy {
+			object = s.scan.object(line, &s.head)
+		}
+	}
 	if s.mustWait() {
 		return Wait
 	}
