@@ -178,6 +178,7 @@ func TestRestoreForeign(t *testing.T) {
 		"seq 0":                       `{"shipper":{"input":"i","seq":0},"a":1}`,
 		"seq negative":                `{"shipper":{"input":"i","seq":-1},"a":1}`,
 		"seq with a fraction":         `{"shipper":{"input":"i","seq":1.5},"a":1}`,
+		"seq with a sign":             `{"shipper":{"input":"i","seq":+1},"a":1}`,
 		"seq too large":               `{"shipper":{"input":"i","seq":9223372036854775808},"a":1}`,
 		"part 0":                      `{"shipper":{"input":"i","seq":1,"part":0},"data":"x"}`,
 		"record is no text":           `{"shipper":{"record":true,"input":"i","seq":1},"a":1}`,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"math"
 	"slices"
@@ -33,10 +34,14 @@ type collected struct {
 type input struct {
 	id string
 
-	named    bool  // some line names the job and run asked for
-	others   bool  // some line names another job
-	firstSeq int64 // the lowest of the lines that name the job
-	time     int64 // the own time of that line, ms since 1970
+	named bool // some line names the job and run asked for
+
+	// The first line that names the job: its seq (math.MaxInt64: none does) and its own time, ms since 1970.
+	firstSeq, time int64
+	// Whether lines before it name no job.
+	nameless bool
+
+	early string // the stream of its lines before one named a job, or ""; of its open record
 
 	// Of its seals. They count from the input's start, so the highest numbers are the newest.
 	sealed     bool
@@ -73,6 +78,11 @@ func (c *collected) collect(ctx context.Context) error {
 			return err
 		}
 	}
+	if len(c.q.Streams) == 0 {
+		if err := c.read(ctx, c.early()); err != nil {
+			return err
+		}
+	}
 	c.report.Ended = c.found()
 	for _, in := range c.inputs {
 		if in.named && !in.ended {
@@ -80,14 +90,39 @@ func (c *collected) collect(ctx context.Context) error {
 		}
 	}
 	if !c.found() {
-		return ErrNothing
+		return fmt.Errorf("%w of %s; check the ids and the log group; new events may take seconds to become readable", ErrNothing, c.q)
 	}
 	return nil
+}
+
+// String names whose lines are asked for.
+func (q *Query) String() string {
+	var of []string
+	for _, id := range []struct{ name, value string }{{"job", q.Job}, {"run", q.Run}} {
+		if id.value != "" {
+			of = append(of, fmt.Sprintf("%s %q", id.name, id.value))
+		}
+	}
+	if len(of) == 0 {
+		return fmt.Sprintf("log streams %q", q.Streams)
+	}
+	return strings.Join(of, ", ")
 }
 
 // found reports whether a line of the job was found.
 func (c *collected) found() bool {
 	return slices.ContainsFunc(c.inputs, func(in *input) bool { return in.named })
+}
+
+// early returns the streams where the inputs of the job began before they knew it.
+func (c *collected) early() []string {
+	var names []string
+	for _, in := range c.inputs {
+		if in.named && in.early != "" {
+			names = append(names, in.early)
+		}
+	}
+	return names
 }
 
 // read reads those of the streams that it has not read yet.
@@ -130,20 +165,25 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event) error {
 	}
 	in := c.inputs[i]
 	if got.Record != "" {
-		in.seal(&got)
+		in.record(&got)
 		return nil
 	}
 
-	if c.q.Job != "" && got.JobID != "" && got.JobID != c.q.Job {
-		in.others = true
-		return nil
+	it := item{
+		key:       key{input: i, seq: got.Seq, part: int32(got.Part)},
+		empty:     got.Empty,
+		last:      got.Last,
+		noNewline: got.NoNewline,
+		nameless:  c.q.Job != "" && got.JobID == "",
 	}
-	if c.q.Run != "" && got.RunID != c.q.Run {
+	ofRun := c.q.Run == "" || got.RunID == c.q.Run
+	switch {
+	case it.nameless:
+		in.nameless = in.nameless || got.Seq < in.firstSeq
+	case c.q.Job != "" && got.JobID != c.q.Job, c.q.Job == "" && !ofRun:
 		return nil
-	}
-	nameless := c.q.Job != "" && got.JobID == ""
-	if !nameless {
-		in.named = true
+	default:
+		in.named = in.named || ofRun
 		if got.Seq < in.firstSeq {
 			in.firstSeq, in.time = got.Seq, ev.Time
 			if got.At != 0 {
@@ -151,35 +191,32 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event) error {
 			}
 		}
 	}
-	if c.q.Type != "" && got.Type != c.q.Type {
-		return nil
+	if it.muted = !ofRun || c.q.Type != "" && got.Type != c.q.Type; it.muted {
+		return c.store.add(ctx, it, nil)
 	}
-	return c.store.add(ctx, item{
-		key:       key{input: i, seq: got.Seq, part: int32(got.Part)},
-		empty:     got.Empty,
-		sum:       crc32.Checksum(got.Line, castagnoli),
-		last:      got.Last,
-		noNewline: got.NoNewline,
-		nameless:  nameless,
-	}, got.Line)
+	it.sum = crc32.Checksum(got.Line, castagnoli)
+	return c.store.add(ctx, it, got.Line)
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seal keeps what the seal of an input says. What is no JSON, or says nothing of it, changes nothing.
-func (in *input) seal(got *batch.Restored) {
-	if got.Record != "seal" {
+// record keeps what a record of the shipper's own says of its input. One that is no JSON, or says nothing of it, changes nothing.
+func (in *input) record(got *batch.Restored) {
+	var says struct {
+		Unattributed string `json:"unattributed"`
+		LastSeq      int64  `json:"lastSeq"`
+		EmptyLines   int64  `json:"emptyLines"`
+		Ended        bool   `json:"ended"`
+	}
+	if json.Unmarshal(got.Line, &says) != nil {
 		return
 	}
-	for _, object := range [][]byte{got.Line, got.ShipperMember} {
-		var says struct {
-			LastSeq    int64 `json:"lastSeq"`
-			EmptyLines int64 `json:"emptyLines"`
-			Ended      bool  `json:"ended"`
+	switch got.Record {
+	case "open":
+		if says.Unattributed != "" {
+			in.early = says.Unattributed
 		}
-		if json.Unmarshal(object, &says) != nil {
-			continue
-		}
+	case "seal":
 		in.sealed = true
 		in.lastSeq = max(in.lastSeq, says.LastSeq)
 		in.emptyLines = max(in.emptyLines, says.EmptyLines)

@@ -2,6 +2,7 @@ package readback
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -91,6 +92,7 @@ func TestLinesFindsStreams(t *testing.T) {
 		g.put("other/r3", 3, seal("b", 2, 0, true))
 		g.put("other/r3", 3, event("b", 3, line("j", "r4")))
 		g.put("talk/r5", 4, event("d", 1, `{"jobId":"talk","runId":"r5","text":"of job late"}`))
+		g.put("more", 5, event("f", 1, line("late", "r9")))
 		g.put("late/x", 5, event("e", 1, line("other", "r6")))
 		return g
 	}
@@ -107,10 +109,10 @@ func TestLinesFindsStreams(t *testing.T) {
 			want: line("j", "r2"), streams: []string{"j/r2"}},
 		{name: "and what is elsewhere", query: Query{Job: "j", StreamTemplate: "{jobId}/{runId}", Search: true},
 			want: line("j", "r1") + line("j", "r2") + line("j", "r4"), streams: []string{"j/r1", "j/r2", "other/r3"}, searched: []string{`"j"`}},
-		{name: "a stream that does not exist", query: Query{Job: "late"},
+		{name: "a stream that does not exist", query: Query{Job: "late", Run: "r4"},
 			want: line("late", "r4"), streams: []string{"other/r3"}, searched: []string{`"late"`}},
 		{name: "streams that hold only another job", query: Query{Job: "late", StreamTemplate: "{jobId}/{runId}"},
-			want: line("late", "r4"), streams: []string{"late/x", "other/r3"}, searched: []string{`"late"`}},
+			want: line("late", "r4") + line("late", "r9"), streams: []string{"late/x", "more", "other/r3"}, searched: []string{`"late"`}},
 		{name: "a run without its job", query: Query{Run: "r4", StreamTemplate: "{jobId}/{runId}"},
 			want: line("late", "r4") + line("j", "r4"), streams: []string{"other/r3"}, searched: []string{`"r4"`}},
 		{name: "given", query: Query{Job: "j", Streams: []string{"j/r2", "j/r2"}},
@@ -138,12 +140,50 @@ func TestLinesFindsStreams(t *testing.T) {
 	}
 }
 
+// What an input said before it named a job lies elsewhere, and belongs to the job that it named first.
+func TestLinesFindsTheBeginning(t *testing.T) {
+	open := `{"shipper":{"record":"open","input":"i"},"type":"shipper.open","unattributed":"unattributed/host-i"}`
+	early := func(seq int, text string) string {
+		return fmt.Sprintf(`{"shipper":{"input":"i","seq":%d,"text":true},"type":"text","message":%q}`, seq, text)
+	}
+	g := &group{}
+	g.put("first", 3, open)
+	g.put("first", 3, event("i", 3, `{"jobId":"first"}`))
+	g.put("second", 4, open)
+	g.put("second", 4, event("i", 4, `{"jobId":"second"}`))
+	g.put("unattributed/host-i", 1, early(1, "npm warn"))
+	g.put("unattributed/host-i", 2, early(2, "npm notice"))
+	g.put("unattributed/host-i", 9, event("i", 9, `{"jobId":"overflow"}`))
+	g.put("unattributed/host-i", 9, event("i", 10, `{"jobId":null}`))
+	for job, want := range map[string]string{
+		"first":    "npm warn\nnpm notice\n" + `{"jobId":"first"}` + "\n",
+		"second":   `{"jobId":"second"}` + "\n",
+		"overflow": `{"jobId":"overflow"}` + "\n" + `{"jobId":null}` + "\n",
+	} {
+		var out strings.Builder
+		if _, err := Lines(t.Context(), g, Query{Job: job}, &out); err != nil || out.String() != want {
+			t.Errorf("of job %s: printed %q, want %q; %v", job, out.String(), want, err)
+		}
+	}
+	var out strings.Builder
+	if _, err := Lines(t.Context(), g, Query{Job: "first", Streams: []string{"first"}}, &out); err != nil || out.String() != `{"jobId":"first"}`+"\n" {
+		t.Errorf("of the given stream: printed %q, %v", out.String(), err)
+	}
+}
+
 func TestLinesFindsNothing(t *testing.T) {
 	g := &group{}
 	g.put("other", 1, event("b", 1, `{"jobId":"other"}`))
 	var out strings.Builder
-	for _, q := range []Query{{Job: "gone"}, {Job: "other", Run: "gone"}, {Job: "other:"}} {
-		if _, err := Lines(t.Context(), g, q, &out); !errors.Is(err, ErrNothing) || out.Len() > 0 {
+	g.put("foreign", 1, "not ours")
+	for want, q := range map[string]Query{
+		`job "gone"`:              {Job: "gone"},
+		`job "other", run "gone"`: {Job: "other", Run: "gone"},
+		`job "other:"`:            {Job: "other:"}, // its stream would be other-
+		`log streams ["foreign"]`: {Streams: []string{"foreign"}},
+	} {
+		_, err := Lines(t.Context(), g, q, &out)
+		if !errors.Is(err, ErrNothing) || out.Len() > 0 || !strings.HasPrefix(err.Error(), "nothing was found of "+want+"; check") {
 			t.Errorf("%+v: printed %q, %v", q, out.String(), err)
 		}
 	}

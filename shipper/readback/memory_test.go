@@ -124,3 +124,22 @@ func (s *sampling) Write(b []byte) (int, error) {
 	}
 	return s.Hash32.Write(b)
 }
+
+// What it costs to bring small lines back, once the pages are there: most of them are sorted on disk.
+func BenchmarkLines(b *testing.B) {
+	g := &group{page: 3000}
+	const events = 60_000
+	size := 0
+	for n := range events {
+		message := event("i", n*7%events+1, fmt.Sprintf(`{"type":"streamText","id":"%d","expertKey":"x","timestamp":1795347082176,"jobId":"j","runId":"r1","stepNumber":3,"text":"%s"}`, n, strings.Repeat("word ", 40)))
+		g.put("j", 1, message)
+		size += len(message)
+	}
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Lines(b.Context(), g, Query{Job: "j"}, io.Discard); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

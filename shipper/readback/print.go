@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -57,6 +58,7 @@ type printer struct {
 
 	// The input at hand.
 	in      *input
+	lead    int64 // where the lines begin that name no job and are the job's, for the line behind them names it
 	seq     int64 // of the last line that was there
 	printed int64 // seq of the last line that was printed
 	gapless bool  // no line was missing yet
@@ -123,12 +125,16 @@ func (p *printer) inputs(ctx context.Context, order []int32) error {
 		before := p.c.report.Lines
 		p.in, p.seq, p.printed, p.gapless, p.empty = p.c.inputs[i], 0, 0, true, 0
 		p.joint.start(0, 0)
+		if err := p.findLead(ctx, i); err != nil {
+			return err
+		}
 		if err := p.c.store.each(ctx, i, func(c *cursor) error { return p.item(ctx, c) }); err != nil {
 			return err
 		}
 		p.endParts()
 		// Empty lines behind the last line are only in the seal, and meant only if that is of what was seen here.
-		if p.whole && p.in.sealed && p.gapless && p.in.lastSeq <= p.seq {
+		if p.whole && p.in.sealed && p.gapless && p.in.lastSeq <= p.seq && p.in.emptyLines > p.empty {
+			p.owed = p.owed && p.printed < p.seq // as in begin
 			if err := p.emptyLines(ctx, p.in.emptyLines-p.empty); err != nil {
 				return err
 			}
@@ -140,11 +146,48 @@ func (p *printer) inputs(ctx context.Context, order []int32) error {
 	return nil
 }
 
+// ours reports whether a line that names no job itself is the job's: it is of the job that its input named last, or, before there was one,
+// first.
+func (p *printer) ours(seq int64) bool {
+	if seq < p.in.firstSeq {
+		return seq >= p.lead
+	}
+	return seq <= p.seq+1
+}
+
+// findLead finds p.lead of an input.
+func (p *printer) findLead(ctx context.Context, input int32) error {
+	p.lead = p.in.firstSeq
+	if !p.in.nameless {
+		return nil
+	}
+	defer func(n int64) { p.c.store.repeats = n }(p.c.store.repeats) // they will be met again
+	var from, last int64                                             // of the lines that follow on each other
+	err := p.c.store.each(ctx, input, func(c *cursor) error {
+		seq := c.head.seq
+		if from == 0 || seq > last+1 {
+			from = seq // before it a line is missing, or another job's
+		}
+		if last = seq; seq < p.in.firstSeq {
+			return nil
+		}
+		p.lead = from
+		return errLead
+	})
+	if err != errLead {
+		return err
+	}
+	return nil
+}
+
+// errLead ends a walk that has seen enough.
+var errLead = errors.New("the first line that names the job is reached")
+
 // item prints a line, or takes a part of one.
 func (p *printer) item(ctx context.Context, c *cursor) error {
 	it := &c.head
-	if it.nameless && p.in.others {
-		return nil // whose it is cannot be told
+	if it.nameless && !p.ours(it.seq) {
+		return nil
 	}
 	if it.part > 0 && it.seq == p.printed {
 		return nil // the line is there as a whole, too
@@ -154,6 +197,9 @@ func (p *printer) item(ctx context.Context, c *cursor) error {
 		p.gapless = p.gapless && it.seq == p.seq+1
 		p.seq = it.seq
 		p.empty += it.empty
+	}
+	if it.muted {
+		return nil
 	}
 	if it.part == 0 {
 		if err := p.begin(ctx, it.seq, it.empty); err != nil {
@@ -171,9 +217,6 @@ func (p *printer) part(ctx context.Context, c *cursor) error {
 	it, j := &c.head, &p.joint
 	if j.seq != it.seq {
 		j.start(it.seq, it.empty)
-	}
-	if j.closed {
-		return nil
 	}
 	if it.part != j.next {
 		p.endParts()
@@ -241,8 +284,9 @@ func (p *printer) fault(f Fault) {
 
 // begin prints what comes before a line.
 func (p *printer) begin(ctx context.Context, seq, empty int64) error {
-	// An input that went on after all, where it had ended without newline, went on in the same line.
-	if p.owed && p.whole && empty == 0 && p.printed > 0 && seq == p.printed+1 {
+	// An input that went on after all, where it had ended without newline, went on in the same line: what it lacked is this line's
+	// beginning, or the first of its empty lines.
+	if p.printed > 0 && seq == p.printed+1 && (p.whole || empty == 0) {
 		p.owed = false
 	}
 	p.printed = seq
@@ -279,9 +323,6 @@ func (p *printer) emptyLines(ctx context.Context, n int64) error {
 	for n > 0 {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
-		}
-		if err := p.newline(); err != nil {
-			return err
 		}
 		some, err := p.Write(newlines[:min(n, int64(len(newlines)))])
 		if err != nil {

@@ -2,7 +2,7 @@
 // what the agent wrote.
 //
 // It finds the streams that hold the job (find.go), reads them page by page (collect.go), sorts what they hold by input, seq and part
-// with bounded memory (sort.go), and prints it (print.go).
+// with bounded memory (sort.go, cursor.go), and prints it (print.go).
 package readback
 
 import (
@@ -31,7 +31,8 @@ const DefaultTemplate = "{jobId}"
 const DefaultMemory = 4 << 20
 
 // Query says which lines. Job, Run and Type are compared with what each event says itself, whatever stream it is in: names of streams
-// can collide. Empty ones are not asked for.
+// can collide. Empty ones are not asked for. A line that names no job at all is of the job that its input named last before it, or, when
+// there was none, first.
 type Query struct {
 	Job, Run, Type string
 
