@@ -139,11 +139,11 @@ func (s *scanner) object(line []byte, h *head) bool {
 		if i = s.value(line, start); i < 0 {
 			return false
 		}
-		h.note(key, line[start:i])
-		i = s.skip(line, i)
-		if i >= len(line) {
-			return false
+		end := i
+		if i = s.skip(line, i); i >= len(line) {
+			return false // and the value may go on behind what is there: 17 of 1795347082176
 		}
+		h.note(key, line[start:end])
 		switch line[i] {
 		case ',':
 			i = s.skip(line, i+1)
