@@ -15,8 +15,12 @@ type routes struct {
 	key     []byte // scratch
 }
 
-// maxKnown bounds the ids that are remembered: more than one set of ids may lead to one stream.
-const maxKnown = 10 * MaxStreams
+const (
+	// maxKnown bounds the sets of ids that are remembered: more than one may lead to one stream.
+	maxKnown = 10 * MaxStreams
+	// maxKey bounds what is remembered of each: an id may be as long as a line.
+	maxKey = 4 * maxID
+)
 
 func (r *routes) init(t *Template, names []string, hostname, input string) {
 	*r = routes{template: t, hostname: hostname, input: input, names: append([]string(nil), names...), known: map[string]int{}, last: -1}
@@ -47,6 +51,9 @@ func (r *routes) find(s *Shaper) int {
 			key = append(key, s.head.expertKey...)
 		}
 	}
+	if len(key) > maxKey {
+		return r.open(key, jobEnd, runEnd)
+	}
 	r.key = key
 	if r.last >= 0 && string(key) == string(r.lastKey) {
 		return r.last
@@ -62,7 +69,7 @@ func (r *routes) find(s *Shaper) int {
 // isText reports whether a raw JSON value is a string that is not empty.
 func isText(raw []byte) bool { return len(raw) > 2 && raw[0] == '"' }
 
-// open finds or opens the stream for a set of ids not met lately.
+// open finds or opens the stream for a set of ids that is not remembered.
 func (r *routes) open(key []byte, jobEnd, runEnd int) int {
 	values := [fields]string{fieldHost: r.hostname}
 	values[fieldJob], _ = stringValue(key[:jobEnd])
@@ -88,6 +95,9 @@ func (r *routes) open(key []byte, jobEnd, runEnd int) int {
 	}
 	if i == len(r.names) {
 		r.names = append(r.names, name)
+	}
+	if len(key) > maxKey {
+		return i
 	}
 	if len(r.known) == maxKnown {
 		clear(r.known)
