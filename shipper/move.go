@@ -30,6 +30,7 @@ func Move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 
 func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
 	buf := make([]byte, moveBytes)
+	room := waiter{j: j, tee: tee, log: log}
 	for {
 		n, err := r.Read(buf)
 		for data := buf[:n]; len(data) > 0; {
@@ -41,7 +42,7 @@ func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 			if !errors.Is(werr, journal.ErrFull) {
 				return fmt.Errorf("journal %s: %w; what it could not take is lost", j.Path(), werr)
 			}
-			if werr := waitForRoom(ctx, j, tee, werr, log); werr != nil {
+			if werr := room.wait(ctx, werr); werr != nil {
 				return fmt.Errorf("%d bytes that were read could not be kept: %w", len(data), werr)
 			}
 		}
@@ -54,21 +55,34 @@ func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 	}
 }
 
-func waitForRoom(ctx context.Context, j *journal.Journal, tee *Tee, why error, log *zap.Logger) error {
+// waiter waits for space in a full journal, and says so: once, then at most once a minute.
+type waiter struct {
+	j    *journal.Journal
+	tee  *Tee
+	log  *zap.Logger
+	said sayings
+}
+
+func (w *waiter) wait(ctx context.Context, why error) error {
 	began := time.Now()
-	log.Warn(fmt.Sprintf("journal: %v; the input waits until CloudWatch has taken some of it, nothing is dropped", why))
+	say := w.said.may("full", began)
+	if say {
+		w.log.Warn(fmt.Sprintf("%v; the input waits meanwhile, nothing is dropped", why))
+	}
 	for {
 		patience, cancel := context.WithTimeout(ctx, fullPatience)
-		err := j.WaitRoom(patience)
+		err := w.j.WaitRoom(patience)
 		cancel()
 		switch {
 		case err == nil:
-			log.Info(fmt.Sprintf("journal: there is room again after %s", time.Since(began).Round(time.Millisecond)))
+			if say {
+				w.log.Info(fmt.Sprintf("the journal has room again after %s", time.Since(began).Round(time.Millisecond)))
+			}
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case tee != nil:
-			tee.GiveUpIfAlone()
+		case w.tee != nil:
+			w.tee.GiveUpIfAlone()
 		}
 	}
 }

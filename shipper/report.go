@@ -69,7 +69,11 @@ func (r *Report) OwnLeft() bool {
 // String is the summary, one line.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "shipped %d lines", r.Lines)
+	did := "shipped"
+	if r.OwnLeft() {
+		did = "read, but did not wholly ship,"
+	}
+	fmt.Fprintf(&b, "%s %d lines", did, r.Lines)
 	if r.EmptyLines > 0 {
 		fmt.Fprintf(&b, " (and %d empty)", r.EmptyLines)
 	}
