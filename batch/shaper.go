@@ -334,6 +334,9 @@ func (s *Shaper) parted(next int) {
 // learn keeps the ids that lines without them will be given.
 func (s *Shaper) learn() {
 	if isID(s.head.jobID) && string(s.head.jobID) != s.state.Job {
+		if s.state.Job != "" && s.state.Run != "" {
+			s.state.ManyRuns = true // the run known was the other job's
+		}
 		s.state.Job = string(s.head.jobID)
 	}
 	if run := s.head.runID; isID(run) && !s.state.ManyRuns && string(run) != s.state.Run {
