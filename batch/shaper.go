@@ -203,10 +203,10 @@ func (s *Shaper) emptyLine() {
 
 // line makes the event, or the first part, of the line raw, or of the rest of one whose beginning is shipped.
 func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
-	if sp := s.state.Split; sp != nil {
+	if s.state.Split != nil {
 		line, lossy := s.repair(raw)
 		s.took(raw, line, terminated, lossy)
-		sp.Lossy = sp.Lossy || lossy
+		s.lossyPiece(lossy)
 		s.rest = remainder{data: line, ends: true, newline: terminated}
 		return s.part(ev)
 	}
@@ -256,13 +256,17 @@ func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
 		s.split(ev, &x)
 	}
 	s.tookPiece(raw, line, lossy)
-	sp := s.state.Split
-	if lossy && !sp.Lossy {
+	s.lossyPiece(lossy)
+	s.rest = remainder{data: line}
+	return s.part(ev)
+}
+
+// lossyPiece marks and counts a line in parts, once, from its first piece on that is lossy.
+func (s *Shaper) lossyPiece(lossy bool) {
+	if sp := s.state.Split; lossy && !sp.Lossy {
 		sp.Lossy = true
 		s.state.Counts.Lossy++
 	}
-	s.rest = remainder{data: line}
-	return s.part(ev)
 }
 
 // wholeRunes is how much of b does not end inside a UTF-8 sequence that the bytes to come may finish.
