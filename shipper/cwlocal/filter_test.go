@@ -142,7 +142,7 @@ func TestFollowing(t *testing.T) {
 	e := start(t, Options{EmptyPages: true})
 	e.create(testGroup, "a", "b")
 	var got []string
-	in := &cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String(testGroup), Interleaved: aws.Bool(true), StartTime: aws.Int64(testNow.UnixMilli()), Limit: aws.Int32(2)}
+	in := &cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String(testGroup), StartTime: aws.Int64(testNow.UnixMilli()), Limit: aws.Int32(2)}
 	seen := map[string]bool{}
 	poll := func() {
 		for {
