@@ -125,6 +125,9 @@ func (s *Shaper) ids() (job, run string) {
 // objectEvent makes the event of a line that is a JSON object, untouched but for what is put in behind its first brace. It reports false when that
 // is too large.
 func (s *Shaper) objectEvent(ev *Event, line []byte, x *extras) bool {
+	if len(line) > MaxEventBytes {
+		return false // at once: what stands before the brace may be megabytes of white space
+	}
 	job, run := s.ids()
 	x.addJob, x.addRun = job != "", run != ""
 	m := s.shipper(line[:s.head.brace], x)
@@ -153,6 +156,9 @@ func (s *Shaper) objectEvent(ev *Event, line []byte, x *extras) bool {
 
 // textEvent makes the event of a line that is no JSON object. It reports false when that is too large.
 func (s *Shaper) textEvent(ev *Event, line []byte, x *extras) bool {
+	if len(line) > MaxEventBytes {
+		return false
+	}
 	job, run := s.lineIDs()
 	m := s.shipper(nil, x).plain(`,`).key("type").value([]byte(`"text"`)).plain(`,`).key("timestamp").int(x.own)
 	if job != "" {

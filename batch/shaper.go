@@ -19,6 +19,8 @@ const (
 	maxID = 1024
 	// maxMember is the largest usage or error member that part 1 of an event repeats.
 	maxMember = 4096
+	// maxRepaired is how much scratch for lines that are not UTF-8 is kept from block to block; one such line may take 24 MiB.
+	maxRepaired = 1 << 20
 	// timeMargin is how far inside CloudWatch's bounds a time must be to be kept when the event is made; the put checks again.
 	timeMargin = 10 * time.Minute
 )
@@ -148,6 +150,9 @@ func (s *Shaper) End() int {
 	s.digest.same(s.data[s.run0:s.pos])
 	s.state.Counts.Bytes += int64(s.pos)
 	s.data = nil
+	if cap(s.repaired) > maxRepaired {
+		s.repaired = nil
+	}
 	return s.pos
 }
 
