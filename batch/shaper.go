@@ -64,6 +64,7 @@ type Shaper struct {
 	final    bool // the input ends with data
 	now      int64
 	arrivals func(offset int64) int64
+	sought   int64 // offset in the input: there is no newline between pos and this
 
 	// The line at hand.
 	head     head
@@ -141,6 +142,9 @@ func (s *Shaper) InLine() bool { return s.state.Split != nil }
 // Begin starts on the bytes of the input from offset base. now is the time in milliseconds since 1970; arrivals says when the byte at an offset
 // was read; final says that the input ends with data. data must stay unchanged until End.
 func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64) int64, final bool) {
+	if base != s.base {
+		s.sought = base // it does not go on where the block before ended
+	}
 	s.data, s.base, s.now, s.arrivals, s.final = data, base, now, arrivals, final
 	s.pos, s.run0 = 0, 0
 }
@@ -149,6 +153,7 @@ func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64)
 func (s *Shaper) End() int {
 	s.digest.same(s.data[s.run0:s.pos])
 	s.state.Counts.Bytes += int64(s.pos)
+	s.base += int64(s.pos)
 	s.data = nil
 	if cap(s.repaired) > maxRepaired {
 		s.repaired = nil
@@ -178,7 +183,7 @@ func (s *Shaper) Next(ev *Event) Step {
 		if len(rest) == 0 && (s.state.Split == nil || !s.final) {
 			return Done
 		}
-		end := bytes.IndexByte(rest, '\n')
+		end := s.newline(rest)
 		length := end // of the line, as far as it is there
 		if end < 0 {
 			length = len(rest)
@@ -197,6 +202,20 @@ func (s *Shaper) Next(ev *Event) Step {
 			return Done
 		}
 	}
+}
+
+// newline returns the index of the first newline in rest, what is left of the block, or -1. It looks at no byte twice, for a long line may come in a great
+// many small pieces.
+func (s *Shaper) newline(rest []byte) int {
+	from := s.base + int64(s.pos)
+	known := int(min(max(s.sought-from, 0), int64(len(rest))))
+	end := bytes.IndexByte(rest[known:], '\n')
+	if end < 0 {
+		s.sought = from + int64(len(rest))
+		return -1
+	}
+	s.sought = from + int64(known+end)
+	return known + end
 }
 
 func (s *Shaper) emptyLine() {
