@@ -47,7 +47,7 @@ func (b *Batch) Message(i int) []byte {
 // withAt puts "at" into the shipper member that message begins with.
 func withAt(message []byte, at int64) []byte {
 	r, err := Restore(message)
-	if err != nil || r.At != 0 {
+	if err != nil || hasAt(r.ShipperMember) {
 		return message
 	}
 	insert := strconv.AppendInt([]byte(`,"at":`), at, 10)
@@ -58,4 +58,14 @@ func withAt(message []byte, at int64) []byte {
 	end := bytes.Index(message, r.ShipperMember) + len(r.ShipperMember) - 1
 	out := make([]byte, 0, len(message)+len(insert))
 	return append(append(append(out, message[:end]...), insert...), message[end:]...)
+}
+
+// hasAt reports whether a shipper member says an event's own time already, were it 0.
+func hasAt(shipperMember []byte) (has bool) {
+	members := unsplice{b: shipperMember, i: 1}
+	members.members(func(key, _ []byte) bool {
+		has = string(key) == "at"
+		return !has
+	})
+	return has
 }
