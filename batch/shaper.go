@@ -2,7 +2,6 @@ package batch
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -411,8 +410,10 @@ func FirstJob(data []byte, final bool) (job string, looked int) {
 			end = len(data) - looked
 		}
 		sc.object(data[looked:looked+end], &h)
-		if isID(h.jobID) && utf8.Valid(h.jobID) && json.Valid(h.jobID) {
-			return string(h.jobID), looked
+		if isID(h.jobID) { // repaired, as its own line's event says it
+			if id := appendRepaired(nil, h.jobID); isID(id) {
+				return string(id), looked
+			}
 		}
 		looked = min(looked+end+1, len(data))
 	}
