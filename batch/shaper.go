@@ -18,6 +18,8 @@ const (
 	maxID = 1024
 	// maxMember is the largest usage or error member that part 1 of an event repeats.
 	maxMember = 4096
+	// maxOptions bounds what input, source, ids and fields of the options take of an event, so that a part always has room for a piece of its line.
+	maxOptions = 64 << 10
 	// maxRepaired is how much scratch for lines that are not UTF-8 is kept from block to block; one such line may take 24 MiB.
 	maxRepaired = 1 << 20
 	// timeMargin is how far inside CloudWatch's bounds a time must be to be kept when the event is made; the put checks again.
@@ -97,6 +99,9 @@ func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
 	s.open.plain(`{`).key("shipper").plain(`{`).key("input").value(quote(shape.Input)).plain(`,`).key("seq")
 	for _, f := range shape.Fields {
 		s.fields.plain(`,`).value(quote(f.Name)).plain(`:`).value(quote(f.Value))
+	}
+	if n := s.open.size + s.fields.size + len(shape.Source) + len(s.job) + len(s.run); n > maxOptions {
+		return nil, fmt.Errorf("the options of input %s take %d bytes of every event and %d are allowed: give it fewer or shorter fields", shape.Input, n, maxOptions)
 	}
 	s.routes.init(&s.template, streams, shape.Hostname, shape.Input)
 	return s, nil
