@@ -48,6 +48,8 @@ type Batch struct {
 	oldest int64
 	newest int64
 	mixed  bool // the times in order of Add decrease somewhere
+
+	counted int // what the pool knows of the index's memory
 }
 
 // entry is where an event lies in the text, without the comma behind it.
@@ -55,6 +57,9 @@ type entry struct {
 	time       int64
 	start, end place
 }
+
+// entryBytes is what an entry takes.
+const entryBytes = 16
 
 // New returns an empty batch whose memory comes from pool.
 func New(pool *Pool) *Batch {
@@ -90,6 +95,10 @@ func (b *Batch) Add(ev *Event, block *Block) bool {
 	*c = append(*c, ev.tail...)
 	*c = append(*c, `"}`...)
 	b.index = append(b.index, entry{ev.Time, start, b.text.end()})
+	if now := cap(b.index) * entryBytes; now != b.counted {
+		b.text.pool.held += now - b.counted
+		b.counted = now
+	}
 	*c = append(*c, ',')
 
 	if block == nil {
@@ -123,7 +132,7 @@ func (b *Batch) Of(input int) int {
 
 // Held is the memory that the batch holds, in bytes.
 func (b *Batch) Held() int {
-	return len(b.text.chunks)*ChunkBytes + cap(b.index)*16
+	return len(b.text.chunks)*ChunkBytes + b.counted
 }
 
 // Times returns the times of the oldest and the newest event, in milliseconds since 1970.
@@ -140,6 +149,7 @@ func (b *Batch) Close() {
 // no Body of the batch is in use any more.
 func (b *Batch) Release() {
 	b.text.release()
+	b.text.pool.held -= b.counted
 	clear(b.Spans)
 	*b = Batch{Spans: b.Spans[:0], text: b.text, index: b.index[:0]}
 }

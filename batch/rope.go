@@ -14,10 +14,10 @@ const ChunkBytes = 64 << 10
 // Pool hands out chunks and takes them back. It belongs to one goroutine.
 type Pool struct {
 	free [][]byte
-	held int // bytes of chunks handed out
+	held int // bytes of chunks handed out, and of the indexes of the batches that have them
 }
 
-// Held is the number of bytes in chunks that are in use.
+// Held is the number of bytes in use.
 func (p *Pool) Held() int { return p.held }
 
 // Trim gives memory that is not in use back to the garbage collector, down to keep bytes.

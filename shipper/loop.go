@@ -28,35 +28,47 @@ func (s *Shipper) shape(now time.Time) (busy bool) {
 	return false
 }
 
-// full reports whether enough waits to be put, or memory has run out; then the largest open batch is put early.
+// full reports whether enough waits to be put, or memory has run out. Before it does, the largest open batches are put early, as many at once as a link
+// takes: so many streams cost fuller memory, not standstill.
 func (s *Shipper) full() bool {
-	_, _, failing := s.deliv.trouble.now()
-	waiting := 0
-	for _, st := range s.streams {
-		waiting += st.waiting()
-	}
-	if waiting >= ready && !failing {
-		return true
-	}
 	held := s.pool.Held()
 	if held == 0 {
 		return false // there is nothing to wait for
 	}
+	waiting, able := 0, s.underway
+	for _, st := range s.streams {
+		waiting += st.waiting()
+		if !st.busy && st.waiting() > 0 {
+			able++
+		}
+	}
 	for _, in := range s.inputs {
 		held += in.window.held()
 	}
-	if held < s.o.MemoryMax {
-		return false
+	for ; held > s.o.MemoryMax/4*3 && able < parallel; able++ {
+		if !s.closeLargest() {
+			break
+		}
 	}
+	if held >= s.o.MemoryMax {
+		return true
+	}
+	_, _, failing := s.deliv.trouble.now()
+	return waiting >= ready && !failing
+}
+
+// closeLargest closes the largest open batch of the streams that could put it now.
+func (s *Shipper) closeLargest() bool {
 	var largest *stream
 	for _, st := range s.streams {
-		if st.open != nil && (largest == nil || st.open.Held() > largest.open.Held()) {
+		if st.open != nil && !st.busy && (largest == nil || st.open.Held() > largest.open.Held()) {
 			largest = st
 		}
 	}
-	if largest != nil && waiting == 0 {
-		largest.closeOpen()
+	if largest == nil {
+		return false
 	}
+	largest.closeOpen()
 	return true
 }
 
@@ -318,7 +330,9 @@ func (s *Shipper) ack(b *batch.Batch) {
 		}
 	}
 	b.Release()
-	s.spare = append(s.spare, b)
+	if len(s.spare) < parallel {
+		s.spare = append(s.spare, b)
+	}
 }
 
 func (s *Shipper) advance(in *input) {
