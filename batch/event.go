@@ -215,17 +215,17 @@ func (s *Shaper) split(ev *Event, x *extras) {
 	sp := &Split{Time: ev.Time, Own: x.own, Clamped: x.clamped, Route: ev.Route, Text: x.text, Lossy: x.lossy}
 	head := []byte(nil)
 	put := func(name string, raw string) {
-		if raw != "" && len(raw) <= maxID {
+		if raw != "" {
 			head = append(append(append(append(append(head, '"'), name...), `":`...), raw...), ',')
 		}
 	}
 	if x.text {
 		put("type", `"text"`)
 	} else {
-		put("type", string(s.head.typ))
-		put("id", string(s.head.id))
+		put("type", small(s.head.typ))
+		put("id", small(s.head.id))
 	}
-	if raw := string(s.head.timestamp); raw != "" && !x.text {
+	if raw := small(s.head.timestamp); raw != "" && !x.text {
 		put("timestamp", raw)
 	} else {
 		put("timestamp", strconv.FormatInt(x.own, 10))
@@ -235,6 +235,14 @@ func (s *Shaper) split(ev *Event, x *extras) {
 	put("runId", run)
 	sp.Head = string(head)
 	s.state.Split = sp
+}
+
+// small returns a raw JSON value that is not too large to stand in each part, or "".
+func small(raw []byte) string {
+	if len(raw) > maxID {
+		return ""
+	}
+	return string(raw)
 }
 
 // part makes the next part of the line in s.state.Split from s.rest.
