@@ -20,8 +20,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
-
-	"perstack-shipper/shipper/cwlocal"
 )
 
 // This file runs testdata/script/*.txtar: sessions at a terminal, with the program as the command perstack-shipper and
@@ -32,7 +30,10 @@ import (
 //	$HOME, $XDG_STATE_HOME              folders below $WORK, so that the journal is $WORK/state/perstack-shipper
 //	code N command…                     runs command, which must exit with code N
 //	put GROUP STREAM FILE               puts each line of FILE as an event, as somebody else would
+//	endpoint MOOD                       the endpoint works, throttles, hangs or refuses TEXT (endpoint_test.go)
+//	until command…                      runs command again and again until it succeeds, for a minute at most
 //	signal NAME                         sends TERM, INT, HUP, QUIT, STOP, CONT or KILL to what runs in the background
+//	exited N                            what was signalled last, and waited for, must have exited with code N
 //
 // UPDATE_SCRIPTS=1 go test ./cmd/perstack-shipper writes what `cmp` found different into the scripts.
 
@@ -68,13 +69,15 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": runForCode, "put": putEvents, "signal": signalBackground,
+			"code": runForCode, "put": putEvents, "endpoint": changeMood, "until": runUntil,
+			"signal": signalBackground, "exited": checkSignalled,
 		},
 		Setup: func(env *testscript.Env) error {
 			url, err := serve(env)
 			if err != nil {
 				return err
 			}
+			env.Values[signalled{}] = &[]*exec.Cmd{}
 			env.Setenv("AWS_ENDPOINT_URL", url)
 			env.Setenv("AWS_REGION", "eu-west-1")
 			env.Setenv("AWS_ACCESS_KEY_ID", "test")
@@ -89,27 +92,6 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// serve starts the endpoint of a script, which ends with it, and returns its URL.
-func serve(env *testscript.Env) (string, error) {
-	server, err := cwlocal.New(cwlocal.Options{})
-	if err != nil {
-		return "", err
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
-	if err != nil {
-		stop()
-		return "", err
-	}
-	env.Defer(func() {
-		stop()
-		if err := errors.Join(wait(), server.Close()); err != nil {
-			env.T().Fatal(err)
-		}
-	})
-	return url, nil
-}
-
 // runForCode is the command code.
 func runForCode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
@@ -117,15 +99,32 @@ func runForCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	got := 0
-	var exit *exec.ExitError
-	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
+	if got := exitCode(ts, ts.Exec(args[1], args[2:]...)); got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// exitCode is the exit code that err, of ts.Exec, stands for. A command that could not be run at all ends the script.
+func exitCode(ts *testscript.TestScript, err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	ts.Check(err)
+	return 0
+}
+
+// runUntil is the command until.
+func runUntil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: until command [args...]")
+	}
+	deadline := time.Now().Add(time.Minute)
+	for exitCode(ts, ts.Exec(args[0], args[1:]...)) != 0 {
+		if time.Now().After(deadline) {
+			ts.Fatalf("it did not succeed within a minute")
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -169,7 +168,33 @@ func signalBackground(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 || signals[args[0]] == 0 {
 		ts.Fatalf("usage: signal TERM|INT|HUP|QUIT|STOP|CONT|KILL")
 	}
-	for _, command := range ts.BackgroundCmds() {
+	commands := ts.BackgroundCmds()
+	*ts.Value(signalled{}).(*[]*exec.Cmd) = commands
+	for _, command := range commands {
 		ts.Check(command.Process.Signal(signals[args[0]]))
+	}
+}
+
+// signalled is the key of a script's value with the commands that signal reached last: []*exec.Cmd.
+type signalled struct{}
+
+// checkSignalled is the command exited.
+func checkSignalled(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: exited N")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	commands := *ts.Value(signalled{}).(*[]*exec.Cmd)
+	if len(commands) == 0 {
+		ts.Fatalf("nothing was signalled")
+	}
+	for _, command := range commands {
+		switch {
+		case command.ProcessState == nil:
+			ts.Fatalf("%v is still running: wait for it first", command)
+		case command.ProcessState.ExitCode() != want:
+			ts.Fatalf("%v: %v, want exit code %d", command, command.ProcessState, want)
+		}
 	}
 }

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// This file holds the endpoint of a script, and what it can be told to do with puts.
+
+// mood decides what goes wrong with a call.
+type mood func(*cwlocal.Call) cwlocal.Fault
+
+// moodKey is the key of a script's value with the mood of its endpoint: *atomic.Pointer[mood].
+type moodKey struct{}
+
+// serve starts the endpoint of a script, which ends with it, and returns its URL.
+func serve(env *testscript.Env) (string, error) {
+	var current atomic.Pointer[mood]
+	env.Values[moodKey{}] = &current
+	server, err := cwlocal.New(cwlocal.Options{Intercept: func(call *cwlocal.Call) cwlocal.Fault {
+		if decide := current.Load(); decide != nil {
+			return (*decide)(call)
+		}
+		return cwlocal.Fault{}
+	}})
+	if err != nil {
+		return "", err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
+	if err != nil {
+		stop()
+		return "", err
+	}
+	env.Defer(func() {
+		stop()
+		if err := errors.Join(wait(), server.Close()); err != nil {
+			env.T().Fatal(err)
+		}
+	})
+	return url, nil
+}
+
+// changeMood is the command endpoint: works, throttles or hangs on each put, or refuses those with TEXT in their body as
+// the service refuses an event that is none.
+func changeMood(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 || (args[0] == "refuses") != (len(args) == 2) {
+		ts.Fatalf("usage: endpoint works|throttles|hangs|refuses TEXT")
+	}
+	fault := cwlocal.Fault{}
+	text := ""
+	switch args[0] {
+	case "works":
+	case "throttles":
+		fault = cwlocal.Throttle()
+	case "hangs":
+		fault.Hang = true
+	case "refuses":
+		fault.Code, fault.Message, text = "InvalidParameterException", "Log event is invalid", args[1]
+	default:
+		ts.Fatalf("the endpoint has no mood %q", args[0])
+	}
+	decide := mood(func(call *cwlocal.Call) cwlocal.Fault {
+		if call.Action != "PutLogEvents" || !bytes.Contains(call.Body, []byte(text)) {
+			return cwlocal.Fault{}
+		}
+		return fault
+	})
+	ts.Value(moodKey{}).(*atomic.Pointer[mood]).Store(&decide)
+}
