@@ -20,6 +20,10 @@ import (
 // memoryJournal bounds what an input may hold in memory where no disk can be written.
 const memoryJournal = 64 << 20
 
+// segmentBytes is how much of a pipe's journal is given back at a time: small, so that disk use falls while a backlog drains,
+// large enough that making and deleting files costs nothing that can be measured.
+const segmentBytes = 16 << 20
+
 // session is what the commands that ship have in common: where to, by way of which journal, and how it ends.
 type session struct {
 	log      *zap.Logger
@@ -48,7 +52,7 @@ type about struct {
 func newSession(target config.Target, delivery config.Delivery, creation config.Creation, kept config.Journal, log *zap.Logger) (*session, error) {
 	s := &session{
 		log: log, delivery: delivery, creation: creation, profile: target.Profile, started: time.Now(),
-		keep: journal.Options{MaxBytes: int64(kept.JournalMax), Sync: kept.JournalSync},
+		keep: journal.Options{SegmentBytes: segmentBytes, MaxBytes: int64(kept.JournalMax), Sync: kept.JournalSync},
 	}
 	var err error
 	if s.hostname, err = os.Hostname(); err != nil {
