@@ -1,6 +1,7 @@
 package shipper
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -24,9 +25,22 @@ type Input struct {
 	Path string
 	// Tee, where there is one, reads the journal too; it keeps the journal until it is done.
 	Tee *Tee
-	// Keep: at its end the journal keeps its cursor (a followed file may go on another day), and the seal does not say that it ended.
-	Keep bool
+	// Ending, where there is one, is asked when the journal has ended what that means; nil: Finished. The goroutine of Run asks, maybe often, and gets
+	// the same answer each time.
+	Ending func() Ending
 }
+
+// Ending is what the end of an input means.
+type Ending int
+
+const (
+	// Finished: no more can come. The journal is removed, and the seal says that the input ended.
+	Finished Ending = iota
+	// Paused: it may go on another day, as a followed file may. The journal keeps its cursor, and the seal does not say that the input ended.
+	Paused
+	// PausedInLine is Paused while the last line was being written: its beginning is left for that day, too.
+	PausedInLine
+)
 
 // input is an Input under way. The loop owns it.
 type input struct {
@@ -46,6 +60,7 @@ type input struct {
 	opened  int       // routes that have their open record
 	seal    *batch.Block
 	sealed  bool // a seal was accepted that says what is so
+	final   bool // the seal, accepted or under way, says that the input ended
 	stale   bool // what the seal under way says is not so any more
 	done    bool // nothing is left: the journal is gone, or closed
 
@@ -76,6 +91,7 @@ type cursorState struct {
 	Streams []string    `json:"streams"`
 	Account account     `json:"account"`
 	Sealed  bool        `json:"sealed,omitempty"`
+	Final   bool        `json:"final,omitempty"` // that seal says that the input ended
 }
 
 func newInput(in Input, index int) (*input, error) {
@@ -90,14 +106,32 @@ func newInput(in Input, index int) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &input{Input: in, index: index, shaper: shaper, account: cs.Account, began: cs, sealed: cs.Sealed, opened: len(cs.Streams), acked: cursor.Offset}
+	i := &input{Input: in, index: index, shaper: shaper, account: cs.Account, began: cs, sealed: cs.Sealed, final: cs.Final, opened: len(cs.Streams), acked: cursor.Offset}
 	i.window.offset, i.seen = cursor.Offset, cursor.Offset
 	return i, nil
 }
 
-// readAll reports whether every byte of the input was shaped and no more can come.
+// readAll reports whether every byte of the input was shaped, but for those that are to stay, and no more can come.
 func (in *input) readAll() bool {
-	return in.shaping == nil && in.window.start == in.window.end && in.ended() && in.shapedAll()
+	return in.shaping == nil && in.ended() && in.shapedAll() && (in.window.start == in.window.end || in.leavesLine())
+}
+
+// ending is what it means that the input has ended. What is left of one that shrank is another input.
+func (in *input) ending() Ending {
+	if in.Ending == nil || in.truncated {
+		return Finished
+	}
+	return in.Ending()
+}
+
+// leavesLine reports whether what is left is the beginning of a line that is to stay.
+func (in *input) leavesLine() bool {
+	return !in.waiting && !in.again && !in.truncated && in.ending() == PausedInLine && bytes.IndexByte(in.window.bytes(), '\n') < 0
+}
+
+// caughtUp reports whether all that has come was shipped; the input may go on.
+func (in *input) caughtUp() bool {
+	return in.shaping == nil && !in.waiting && len(in.blocks) == 0 && in.shapedAll() && bytes.IndexByte(in.window.bytes(), '\n') < 0
 }
 
 func (in *input) ended() bool { return in.truncated || in.Journal.Ended() }
@@ -134,7 +168,7 @@ func (in *input) advance() (bool, error) {
 
 // persist writes the cursor.
 func (in *input) persist(offset int64, state batch.State) error {
-	data, err := json.Marshal(cursorState{State: state, Streams: in.shaper.Streams()[:state.Streams], Account: in.account, Sealed: in.sealed})
+	data, err := json.Marshal(cursorState{State: state, Streams: in.shaper.Streams()[:state.Streams], Account: in.account, Sealed: in.sealed, Final: in.sealed && in.final})
 	if err != nil {
 		return err
 	}

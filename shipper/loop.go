@@ -111,7 +111,7 @@ func (s *Shipper) begin(in *input, now time.Time) bool {
 			s.readError(in, err)
 		}
 	}
-	final := in.gap > 0 || in.ended() && in.shapedAll()
+	final := in.gap > 0 || in.ended() && in.shapedAll() && in.ending() != PausedInLine
 	switch {
 	case in.window.next() > in.seen:
 	case in.again: // the same bytes, but their job is known now
@@ -196,18 +196,28 @@ func (s *Shipper) readError(in *input, err error) {
 	if gap, ok := errors.AsType[*journal.GapError](err); ok {
 		// The line that the gap begins in ends there, and what is behind the gap is shipped.
 		in.gap = gap.To
-		s.log.Error(gap.Error())
-		s.report.Failed = append(s.report.Failed, err)
+		s.lost(in, err)
 		return
 	}
 	if t, ok := errors.AsType[*journal.TruncatedError](err); ok {
 		// What was read is shipped; what comes now is another input.
 		in.truncated = true
-		s.log.Error(t.Error())
-		s.report.Failed = append(s.report.Failed, err)
+		if t.Lost == 0 { // all that was seen of it was read: a rotation by copying
+			s.log.Warn(t.Error())
+			return
+		}
+		s.lost(in, err)
 		return
 	}
 	s.complain("read "+in.Shape.Input, err)
+}
+
+// lost says what cannot be shipped. It counts only against the process whose input it was.
+func (s *Shipper) lost(in *input, err error) {
+	s.log.Error(err.Error())
+	if in.Own {
+		s.report.Failed = append(s.report.Failed, err)
+	}
 }
 
 // start begins the deliveries that are due.
@@ -237,9 +247,11 @@ func (s *Shipper) start(ctx context.Context, now time.Time) {
 // seal puts the seal of an input that is read to its end into each of its streams, when all before it is acknowledged. Where all that is not lies in
 // one open batch, the seal goes with that, for an input's end should cost one round trip: the batch is taken as a whole, or another seal follows.
 func (s *Shipper) seal(in *input, now time.Time) {
-	if in.seal != nil || in.sealed || len(in.streams) == 0 {
+	final := in.ending() == Finished
+	if in.seal != nil || in.sealed && in.final == final || len(in.streams) == 0 {
 		return
 	}
+	in.sealed = false
 	pending := in.pending() - in.lones
 	if pending > 0 {
 		st := in.streams[0]
@@ -247,15 +259,15 @@ func (s *Shipper) seal(in *input, now time.Time) {
 			return
 		}
 	}
-	message, err := in.sealMessage(now.UnixMilli(), !in.Keep)
+	message, err := in.sealMessage(now.UnixMilli(), final)
 	if err != nil {
 		s.log.Error(err.Error())
-		in.sealed = true
+		in.sealed, in.final = true, final
 		return
 	}
 	in.seal = &batch.Block{Input: in.index, Start: in.window.offset, End: in.window.offset, State: in.shaper.State()}
 	in.blocks = append(in.blocks, in.seal)
-	in.stale = false
+	in.stale, in.final = false, final
 	for route, st := range in.streams {
 		var ev batch.Event
 		batch.Record(&ev, message, now.UnixMilli(), route)
@@ -384,7 +396,7 @@ func (s *Shipper) finish() {
 		}
 		in.done = true
 		end := in.Journal.Remove
-		if in.Keep {
+		if in.ending() != Finished {
 			end = in.Journal.Close
 		}
 		s.report.take(in)

@@ -20,9 +20,11 @@ type Options struct {
 	FlushInterval time.Duration // how old the oldest event of an open batch becomes
 	GiveUpAfter   time.Duration // after the end of input: how long to go on without an acknowledgement
 	OthersAfter   time.Duration // how long inputs that are not Own may take when the Own ones are done
-	MemoryMax     int           // bytes in windows, open batches and bodies
-	Origin        Origin
-	Log           *zap.Logger
+	// Stop, where there is one, is closed when inputs that somebody else goes on writing are waited for no more: of those, what has come is shipped.
+	Stop      <-chan struct{}
+	MemoryMax int // bytes in windows, open batches and bodies
+	Origin    Origin
+	Log       *zap.Logger
 }
 
 const (
@@ -56,6 +58,7 @@ type Shipper struct {
 	progress time.Time // of the last acknowledgement, or of the end of input
 	quiet    bool      // every input that the process lives for was read to its end
 	ownDone  time.Time // when the last own input was done
+	fed      bool      // own inputs may come while Run runs
 	said     sayings
 	report   Report
 
@@ -90,7 +93,7 @@ var (
 // for the rest, or when ctx ends. Their journals are closed then: those of delivered inputs are removed, the others keep what is left.
 func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (Report, error) {
 	began := time.Now()
-	s.progress = began
+	s.progress, s.fed = began, more != nil
 	deliveries, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	watch := make(chan struct{})
@@ -162,14 +165,15 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 		s.log.Warn(why)
 	}
 	if err := in.Journal.Damage(); err != nil {
-		s.log.Error(err.Error())
-		s.report.Failed = append(s.report.Failed, err)
+		s.lost(i, err)
 	}
 	s.inputs = append(s.inputs, i)
 	s.byID[in.Shape.Input] = i
 	for _, name := range i.shaper.Streams() {
 		st := s.stream(name)
-		st.created = true
+		if !st.busy { // while a put is under way that one owns created
+			st.created = true
+		}
 		i.streams = append(i.streams, st)
 	}
 	var copied <-chan struct{}
@@ -213,12 +217,12 @@ func (s *Shipper) stream(name string) *stream {
 
 // over says why Run should end, or nil.
 func (s *Shipper) over(now time.Time, more <-chan Input) error {
-	own, others, had := 0, 0, false
+	own, others, had := 0, 0, s.fed
 	ownRead, othersRead := true, true
 	for _, in := range s.inputs {
 		had = had || in.Own
 		switch {
-		case in.done:
+		case in.done, s.goesOn(in):
 		case in.Own:
 			own++
 			ownRead = ownRead && in.readAll()
@@ -257,6 +261,18 @@ func (s *Shipper) over(now time.Time, more <-chan Input) error {
 }
 
 var errAllDone = errors.New("all is delivered")
+
+// goesOn reports whether all that has come of in is shipped, while somebody else writes it on, for whom nobody waits: an agent that outlived its shipper.
+func (s *Shipper) goesOn(in *input) bool {
+	if in.Own {
+		select {
+		case <-s.o.Stop:
+		default:
+			return false
+		}
+	}
+	return !in.ended() && in.caughtUp()
+}
 
 // until is how long the loop may sleep when nothing wakes it.
 func (s *Shipper) until(now time.Time) time.Duration {
