@@ -1,39 +1,218 @@
-package batch
+package batch_test
 
 import (
-	"encoding/json"
+	"bytes"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
+
+	"perstack-shipper/batch"
 )
 
-func TestShaperQuick(t *testing.T) {
-	in := "{\"type\":\"startRun\",\"timestamp\":1795348705863,\"jobId\":\"j1\",\"runId\":\"r1\"}\nnpm warn \"x\"\n\n{}\n { \"a\":1 } \r\n{\"_aws\":1}\nlast"
-	s, err := NewShaper(Shape{Input: "k3v9x2ab", Template: "{jobId}", Hostname: "h", Fields: []Member{{"env", "prod"}}}, State{}, nil)
-	if err != nil {
-		t.Fatal(err)
+// Properties of the way from an input to what CloudWatch holds: nothing is lost, every limit is kept, and how the bytes came does not matter.
+
+// drawShape draws the options that shape events.
+func drawShape(t *rapid.T) batch.Shape {
+	return batch.Shape{
+		Input:    rapid.SampledFrom([]string{"k3v9x2ab", "k3v9x2ab.err"}).Draw(t, "input"),
+		Source:   rapid.SampledFrom([]string{"", "", "stderr"}).Draw(t, "source"),
+		JobID:    rapid.SampledFrom([]string{"", "", "nightly:build*42/日本", "\"\\\xff\x00"}).Draw(t, "job"),
+		RunID:    rapid.SampledFrom([]string{"", "", "r\"1"}).Draw(t, "run"),
+		Template: rapid.SampledFrom([]string{"{jobId}", "{jobId}", "{jobId}/{runId}", "all", "{expertKey}-{runId}-{hostname}"}).Draw(t, "template"),
+		Hostname: "host",
+		Fields: rapid.SampledFrom([][]batch.Member{nil, nil, {{Name: "env", Value: "prod"}}, {{Name: "a", Value: `"}},{"seq":9`}, {Name: "b.c", Value: "\n\x00\xff日\u2028"}}}).
+			Draw(t, "fields"),
 	}
-	var pool Pool
-	b := New(&pool)
-	s.Begin([]byte(in), 0, 1795348705863, func(int64) int64 { return 1795348705999 }, true)
-	var ev Event
-	for s.Next(&ev) == Made {
-		if !b.Add(&ev, nil) {
-			t.Fatal("full")
+}
+
+// awkward are lines of which each has gone wrong somewhere, in some shipper of logs.
+var awkward = []string{
+	"{}", "{ }", " {} ", "\t{\t}\r", "{}\r", "\r", " ", "{", "}", "[]", "null", "\"", "\x00", "\ufeff{}", "\ufeff", "\u2028", `{"a":"` + "\u2028" + `"}`, "{}{}", `{"a":1},`,
+	`{"_aws":{}}`, `{"\u005faws":{"Timestamp":1}}`, `{"_\u0061ws":1,"jobId":"j2"}`, `{"a":{"_aws":1}}`, `{"_AWS":1}`, `{"_aws":1`, ` {"\u005F\u0061\u0077\u0073" : [] } `,
+	`{"shipper":{"input":"k3v9x2ab","seq":1},"a":1}`, `{"shipper":{"record":"seal","input":"k3v9x2ab"}}`, `{"type":"text","message":"m"}`, `{"shipper":{}}`, `{"data":"x","part":1}`,
+	`{"jobId":7}`, `{"jobId":""}`, `{"jobId":null,"runId":{}}`, `{"jobId":"a","jobId":"b"}`, `{"job\u0049d":"esc"}`, `{"jobId":"\ud800"}`, `{"jobId":"a:b*c"}`, `{"runId":"r7"}`, `{"runId":"r8","jobId":"j8"}`,
+	`{"jobId":"cut`, `{"jobId":"cut"`, `{"jobId":"x"}trailing`, "{\"jobId\":\"\xff\xfe\"}", "{\"a\xc3\":1}", "\xed\xa0\x80", "\xf0\x9f\x98", "a\xe6\x97", "\xf4\x90\x80\x80",
+	`{"timestamp":1795348705863}`, `{"timestamp":1795348705}`, `{"timestamp":1795348705863000}`, `{"timestamp":"2026-11-22T12:00:00.5Z"}`, `{"timestamp":0}`, `{"timestamp":-5}`, `{"timestamp":1e30}`,
+	`{"timestamp":"NaN"}`, `{"timestamp":9999999999999999999999}`, `{"timestamp":1795348705.863}`, `{"timestamp":1795348799999,"type":"a"}`, `{"timestamp":1795300000000,"usage":{"inputTokens":1},"error":{"name":"x"}}`,
+	`{"_aws":0,"type":"t","id":"i","timestamp":1795348700000,"jobId":"j","runId":"r","usage":{"inputTokens":3},"error":{"message":"no"}}`,
+}
+
+// drawLine draws one line, mostly without a newline in it.
+func drawLine(t *rapid.T, recorded [][]byte) []byte {
+	switch rapid.IntRange(0, 9).Draw(t, "kind of line") {
+	case 0:
+		return nil
+	case 1:
+		return rapid.SliceOfN(rapid.Byte(), 0, 60).Draw(t, "bytes")
+	case 2:
+		return bytes.Repeat(rapid.SliceOfN(rapid.Byte(), 1, 4).Draw(t, "bytes"), rapid.IntRange(1, 3000).Draw(t, "times"))
+	case 3, 4, 5:
+		return []byte(rapid.SampledFrom(awkward).Draw(t, "awkward line"))
+	case 6:
+		around := rapid.SampledFrom([]string{"", "", " ", "\t\r", "\r"})
+		return []byte(around.Draw(t, "before") + drawJSON(t, 0) + around.Draw(t, "after"))
+	case 7:
+		return rapid.SampledFrom(recorded).Draw(t, "recorded line")
+	case 8:
+		line := rapid.SampledFrom(recorded).Draw(t, "recorded line")
+		return line[:rapid.IntRange(0, len(line)).Draw(t, "cut")]
+	default:
+		line := slices.Clone(rapid.SampledFrom(recorded).Draw(t, "recorded line"))
+		for range rapid.IntRange(1, 4).Draw(t, "mutations") {
+			at := rapid.IntRange(0, len(line)-1).Draw(t, "at")
+			line[at] = rapid.SampledFrom([]byte("\"\\{}[]:,\n\r \x00\x1f\x80\xff\xe2u0_")).Draw(t, "byte")
+		}
+		return line
+	}
+}
+
+func drawInput(t *rapid.T, recorded [][]byte) []byte {
+	var input []byte
+	n := rapid.IntRange(0, 25).Draw(t, "lines")
+	for i := range n {
+		input = append(input, drawLine(t, recorded)...)
+		if i < n-1 || rapid.Bool().Draw(t, "newline at the end") {
+			input = append(input, '\n')
 		}
 	}
-	t.Log(s.End(), len(in), s.State())
-	b.Close()
-	body := b.Body(BodyHead("g", "s"), 0, b.Len())
-	var out struct {
-		LogEvents []struct {
-			Timestamp int64
-			Message   string
+	return input
+}
+
+// drawRegime draws how the input comes. Its draws are made up front, so that they shrink well.
+func drawRegime(t *rapid.T) regime {
+	reads := rapid.SliceOfN(rapid.SampledFrom([]int{1, 2, 3, 7, 50, 400, 5000, 1 << 20}), 1, 20).Draw(t, "reads")
+	restarts := rapid.SliceOfN(rapid.Bool(), 1, 20).Draw(t, "restarts")
+	i, j := 0, 0
+	return regime{
+		read:    func(int) int { i++; return reads[i%len(reads)] },
+		restart: func() bool { j++; return restarts[j%len(restarts)] },
+	}
+}
+
+// recordedLines are lines of real runs of up to 8 KiB.
+func recordedLines(t testing.TB) [][]byte {
+	var all [][]byte
+	for _, data := range sorted(recordings(t)) {
+		for _, line := range bytes.Split(data, []byte("\n")) {
+			if len(line) > 0 && len(line) <= 8<<10 {
+				all = append(all, line)
+			}
 		}
 	}
-	if err := json.NewDecoder(body).Decode(&out); err != nil {
-		t.Fatal(err)
+	return all
+}
+
+func sorted(files map[string][]byte) (all [][]byte) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		all = append(all, files[name])
 	}
-	for _, e := range out.LogEvents {
-		r, err := Restore([]byte(e.Message))
-		t.Log(e.Timestamp, e.Message, "=>", string(r.Line), err)
+	return all
+}
+
+func TestNothingIsLost(t *testing.T) {
+	recorded := recordedLines(t)
+	rapid.Check(t, func(t *rapid.T) {
+		input := drawInput(t, recorded)
+		shape := drawShape(t)
+		whole := ship(t, shape, input, regime{})
+		pieces := ship(t, shape, input, drawRegime(t))
+		compare(t, pieces, whole)
+	})
+}
+
+// compare fails where two shipments of one input differ. The clock was the same.
+func compare(t rapid.TB, got, want *shipment) {
+	t.Helper()
+	if !slices.Equal(got.streams, want.streams) || len(got.messages) != len(want.messages) {
+		t.Fatalf("%d events into %q, and %d into %q", len(got.messages), got.streams, len(want.messages), want.streams)
+	}
+	for i := range got.messages {
+		if g, w := got.messages[i], want.messages[i]; g.text != w.text || g.time != w.time || g.stream != w.stream {
+			t.Fatalf("at %d into %q: %.500q\nand at %d into %q: %.500q", g.time, g.stream, g.text, w.time, w.stream, w.text)
+		}
+	}
+}
+
+var atMember = regexp.MustCompile(`,"at":\d+`)
+
+// An event that is late is sent with another time, but is cut where it would have been cut.
+func TestTheClockChangesNothingButTheTime(t *testing.T) {
+	recorded := recordedLines(t)
+	rapid.Check(t, func(t *rapid.T) {
+		input, shape := drawInput(t, recorded), drawShape(t)
+		clock := rapid.SampledFrom([]int64{now, now - 3*hour, now + 13*24*hour, now + 400*24*hour})
+		one, two := drawRegime(t), drawRegime(t)
+		one.now = func() int64 { return clock.Draw(t, "now") }
+		two.now = func() int64 { return clock.Draw(t, "now") }
+		a, b := ship(t, shape, input, one), ship(t, shape, input, two)
+		if len(a.messages) != len(b.messages) {
+			t.Fatalf("%d events and %d", len(a.messages), len(b.messages))
+		}
+		for i := range a.messages {
+			x, y := a.messages[i], b.messages[i]
+			withoutX := strings.Replace(x.text, string(x.ShipperMember), atMember.ReplaceAllString(string(x.ShipperMember), ""), 1)
+			withoutY := strings.Replace(y.text, string(y.ShipperMember), atMember.ReplaceAllString(string(y.ShipperMember), ""), 1)
+			if withoutX != withoutY || x.stream != y.stream {
+				t.Fatalf("%.500q\nand %.500q", x.text, y.text)
+			}
+		}
+	})
+}
+
+func TestRecordings(t *testing.T) {
+	for name, data := range recordings(t) {
+		t.Run(name, func(t *testing.T) {
+			whole := ship(t, plainShape(), data, regime{})
+			for _, size := range []int{4 << 10, 256 << 10} {
+				pieces := ship(t, plainShape(), data, regime{read: func(int) int { return size }, restart: func() bool { return true }})
+				compare(t, pieces, whole)
+			}
+			if strings.HasSuffix(name, ".jsonl") && len(whole.streams) != 1 {
+				t.Errorf("a run of one job opened the streams %q", whole.streams)
+			}
+		})
+	}
+}
+
+// FuzzShape is the splicer there and back: any bytes, in any pieces, come back.
+func FuzzShape(f *testing.F) {
+	for i, line := range awkward {
+		f.Add([]byte(line+"\n\n"+awkward[(i+7)%len(awkward)]), uint16(i), i%2 == 0)
+	}
+	for i, line := range recordedLines(f) {
+		if i%100 == 0 && len(line) < 2000 {
+			f.Add(line, uint16(i), true)
+		}
+	}
+	f.Fuzz(func(t *testing.T, input []byte, size uint16, restart bool) {
+		shape := plainShape()
+		shape.Fields = []batch.Member{{Name: "env", Value: "prod"}}
+		if size%3 == 0 {
+			shape.JobID = "own"
+		}
+		whole := ship(t, shape, input, regime{})
+		pieces := ship(t, shape, input, regime{read: func(int) int { return int(size) + 1 }, restart: func() bool { return restart }})
+		compare(t, pieces, whole)
+	})
+}
+
+// A shape that no option can make leaves no part room for its line.
+func TestTooLargeOptions(t *testing.T) {
+	shape := plainShape()
+	shape.Fields = []batch.Member{{Name: "env", Value: strings.Repeat("x", 70<<10)}}
+	if _, err := batch.NewShaper(shape, batch.State{}, nil); err == nil || !strings.Contains(err.Error(), "k3v9x2ab") {
+		t.Errorf("fields of 70 KiB: %v", err)
+	}
+	shape.Fields = nil
+	shape.Template = "{job}"
+	if _, err := batch.NewShaper(shape, batch.State{}, nil); err == nil {
+		t.Error("a template with an unknown field is taken")
+	}
+	if _, err := batch.NewShaper(plainShape(), batch.State{Digest: batch.Digested{Lines: []byte("x")}}, nil); err == nil {
+		t.Error("a damaged digest is taken")
 	}
 }

@@ -1,0 +1,417 @@
+package batch_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+
+	"perstack-shipper/batch"
+)
+
+// This file ships an input as the pipeline does, block by block, and reads what the request bodies say with encoding/json alone. Every batch and
+// every line that goes through it is checked against the limits of PutLogEvents and against the input; the tests beside it say what to ship.
+
+// now is when the tests run, in milliseconds since 1970: in the time of the recordings.
+const now = int64(1795348800000)
+
+const hour = int64(3600 * 1000)
+
+var head = batch.BodyHead("/perstack/prod", "a stream")
+
+func plainShape() batch.Shape {
+	return batch.Shape{Input: "k3v9x2ab", Template: "{jobId}", Hostname: "host"}
+}
+
+// regime is how an input comes to its Shaper. Its zero value reads all at once and never restarts.
+type regime struct {
+	read    func(offset int) int // bytes of the next read, at least 1; nil: all
+	restart func() bool          // after a block: go on with a new Shaper, from what the cursor keeps
+	now     func() int64         // of a block
+}
+
+// message is what CloudWatch holds of one event.
+type message struct {
+	stream string
+	time   int64
+	text   string
+	restored
+}
+
+type restored = batch.Restored
+
+// shipment is what CloudWatch holds of an input, and what the Shaper says of it.
+type shipment struct {
+	messages   []message // by seq and part
+	streams    []string
+	state      batch.State
+	overflowed bool
+}
+
+// driver is a shipment under way.
+type driver struct {
+	t      rapid.TB
+	shape  batch.Shape
+	input  []byte
+	regime regime
+	shaper *batch.Shaper
+	pool   batch.Pool
+	open   []*batch.Batch // by route
+	blocks []*batch.Block
+	out    shipment
+	closed func(b *batch.Batch) // in place of decoding it
+}
+
+// arrival is when the byte at an offset was read: it tells offsets apart.
+func arrival(offset int64) int64 { return now - hour + offset%1000 }
+
+// ship ships all of input and checks what became of it.
+func ship(t rapid.TB, shape batch.Shape, input []byte, r regime) *shipment {
+	t.Helper()
+	d := &driver{t: t, shape: shape, input: input, regime: r}
+	d.run()
+	d.out.check(t, shape, input)
+	return &d.out
+}
+
+func (d *driver) run() {
+	d.t.Helper()
+	input := d.input
+	var err error
+	if d.shaper, err = batch.NewShaper(d.shape, batch.State{}, nil); err != nil {
+		d.t.Fatal(err)
+	}
+	start, end := 0, 0 // the window
+	for {
+		n := len(input) - end
+		if d.regime.read != nil {
+			n = min(n, d.regime.read(end))
+		}
+		end += n
+		final := end == len(input)
+		start += d.block(input[start:end], int64(start), final)
+		if final && start == len(input) && !d.shaper.InLine() {
+			break
+		}
+	}
+	for _, b := range d.open {
+		d.close(b)
+	}
+	if held := d.pool.Held(); held != 0 {
+		d.t.Fatalf("%d bytes of the pool are in use when every batch was released", held)
+	}
+	for _, b := range d.blocks {
+		if b.Pending != 0 {
+			d.t.Fatalf("the block from %d to %d has %d pending events when every batch was acknowledged", b.Start, b.End, b.Pending)
+		}
+	}
+	d.out.state, d.out.streams, d.out.overflowed = d.shaper.State(), d.shaper.Streams(), d.shaper.Overflowed()
+}
+
+// block shapes one block and returns how much of it was done.
+func (d *driver) block(data []byte, base int64, final bool) (done int) {
+	d.t.Helper()
+	at := now
+	if d.regime.now != nil {
+		at = d.regime.now()
+	}
+	block := &batch.Block{Start: base}
+	d.blocks = append(d.blocks, block)
+	before := string(data)
+	again := false
+	for {
+		d.shaper.Begin(data[done:], base+int64(done), at, arrival, final)
+		var ev batch.Event
+		step := d.shaper.Next(&ev)
+		for ; step == batch.Made; step = d.shaper.Next(&ev) {
+			d.add(&ev, block)
+		}
+		done += d.shaper.End()
+		if step == batch.Done {
+			break
+		}
+		if again {
+			d.t.Fatal("the Shaper waits for a job that it was given")
+		}
+		again = true
+		d.findJob(base + int64(done))
+	}
+	if string(data) != before {
+		d.t.Fatal("the input was changed")
+	}
+	block.End, block.State = base+int64(done), d.shaper.State()
+	if final && done < len(data) {
+		d.t.Fatalf("%d of the last %d bytes were shaped", done, len(data))
+	}
+	if d.regime.restart != nil && d.regime.restart() {
+		d.restart()
+	}
+	return done
+}
+
+// findJob lets go of the lines that wait: it looks for their job in all that is to come.
+func (d *driver) findJob(offset int64) {
+	if job, _ := batch.FirstJob(d.input[offset:], true); job != "" {
+		d.shaper.SetJob(job)
+	} else {
+		d.shaper.StopWaiting()
+	}
+}
+
+// restart goes on as after a crash: all that is left of the Shaper is its State as JSON and the names of its streams.
+func (d *driver) restart() {
+	state := d.shaper.State()
+	streams := slices.Clone(d.shaper.Streams()[:state.Streams])
+	data, err := json.Marshal(state)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var again batch.State
+	if err := json.Unmarshal(data, &again); err != nil {
+		d.t.Fatal(err)
+	}
+	if d.shaper, err = batch.NewShaper(d.shape, again, streams); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *driver) add(ev *batch.Event, block *batch.Block) {
+	d.t.Helper()
+	for len(d.open) <= ev.Route {
+		d.open = append(d.open, batch.New(&d.pool))
+	}
+	b := d.open[ev.Route]
+	if b.Add(ev, block) {
+		return
+	}
+	if b.Len() == 0 {
+		d.t.Fatalf("an empty batch refuses an event of %d bytes", ev.Size)
+	}
+	d.close(b)
+	if !b.Add(ev, block) {
+		d.t.Fatalf("a released batch refuses an event of %d bytes", ev.Size)
+	}
+}
+
+// close takes what is in a batch into the shipment and releases it.
+func (d *driver) close(b *batch.Batch) {
+	d.t.Helper()
+	b.Close()
+	if d.closed != nil {
+		d.closed(b)
+	} else {
+		route := slices.Index(d.open, b)
+		for _, e := range decode(d.t, b) {
+			d.out.messages = append(d.out.messages, message{stream: d.shaper.Streams()[route], time: e.Timestamp, text: e.Message})
+		}
+	}
+	events := 0
+	for _, span := range b.Spans {
+		span.Block.Pending -= span.Events
+		events += span.Events
+	}
+	if events != b.Len() || events != b.Of(0) {
+		d.t.Fatalf("a batch of %d events spans %d, %d of input 0", b.Len(), events, b.Of(0))
+	}
+	b.Release()
+}
+
+// logEvent is an event as a request body has it.
+type logEvent struct {
+	Timestamp int64  `json:"timestamp"`
+	Message   string `json:"message"`
+}
+
+// decodeBody reads a request body.
+func decodeBody(t rapid.TB, body io.Reader) []logEvent {
+	t.Helper()
+	var request struct {
+		LogGroupName  string     `json:"logGroupName"`
+		LogStreamName string     `json:"logStreamName"`
+		LogEvents     []logEvent `json:"logEvents"`
+	}
+	raw, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&request); err != nil || dec.More() || !utf8.Valid(raw) {
+		t.Fatalf("a body is no JSON: %v: %.300q", err, raw)
+	}
+	if request.LogGroupName != "/perstack/prod" || request.LogStreamName != "a stream" {
+		t.Fatalf("a body for %q, %q", request.LogGroupName, request.LogStreamName)
+	}
+	return request.LogEvents
+}
+
+// decode reads the whole of a batch and checks it against the limits of PutLogEvents.
+func decode(t rapid.TB, b *batch.Batch) []logEvent {
+	t.Helper()
+	body := b.Body(head, 0, b.Len())
+	size := body.Len()
+	counted := &countingReader{r: body}
+	events := decodeBody(t, counted)
+	if counted.n != size {
+		t.Fatalf("a body of %d bytes says that it has %d", counted.n, size)
+	}
+	if len(events) != b.Len() || len(events) < 1 || len(events) > 10000 {
+		t.Fatalf("%d events in a batch that says %d", len(events), b.Len())
+	}
+	sum := 0
+	for i, e := range events {
+		if n := len(e.Message); n < 1 || n > 1048550 {
+			t.Fatalf("a message of %d bytes: %.200q", n, e.Message)
+		}
+		if e.Timestamp < 0 || i > 0 && e.Timestamp < events[i-1].Timestamp {
+			t.Fatalf("time %d after %d", e.Timestamp, events[max(i-1, 0)].Timestamp)
+		}
+		sum += len(e.Message) + 26
+	}
+	oldest, newest := events[0].Timestamp, events[len(events)-1].Timestamp
+	if sum > 1048576 || sum != b.Bytes() {
+		t.Fatalf("a batch of %d bytes says that it has %d", sum, b.Bytes())
+	}
+	if o, n := b.Times(); o != oldest || n != newest || newest-oldest > 24*hour {
+		t.Fatalf("times from %d to %d, which the batch calls %d and %d", oldest, newest, o, n)
+	}
+	return events
+}
+
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// repaired is what an input is after bytes that are no UTF-8 were replaced, each by U+FFFD.
+func repaired(input []byte) []byte {
+	if utf8.Valid(input) {
+		return input
+	}
+	return []byte(string([]rune(string(input))))
+}
+
+// check compares what CloudWatch holds with the input.
+func (s *shipment) check(t rapid.TB, shape batch.Shape, input []byte) {
+	t.Helper()
+	for i := range s.messages {
+		m := &s.messages[i]
+		if !strings.HasPrefix(strings.TrimLeft(m.text, " \t\r"), `{"shipper":{"input":`) || !json.Valid([]byte(m.text)) {
+			t.Fatalf("no event of ours: %.300q", m.text)
+		}
+		var err error
+		if m.restored, err = batch.Restore([]byte(m.text)); err != nil {
+			t.Fatalf("%v: %.300q", err, m.text)
+		}
+		if m.Input != shape.Input || m.Record != "" || m.Source != shape.Source {
+			t.Fatalf("of input %q, record %q, source %q: %.300q", m.Input, m.Record, m.Source, m.text)
+		}
+		if i > 0 && m.stream == s.messages[i-1].stream && m.time == s.messages[i-1].time && !s.messages[i-1].before(m) {
+			t.Fatalf("seq %d part %d stands behind seq %d part %d of the same time", m.Seq, m.Part, s.messages[i-1].Seq, s.messages[i-1].Part)
+		}
+	}
+	slices.SortStableFunc(s.messages, func(a, b message) int {
+		if a.Seq != b.Seq {
+			return int(a.Seq - b.Seq)
+		}
+		return a.Part - b.Part
+	})
+	s.checkLines(t, input)
+	s.checkState(t, input)
+}
+
+func (m *message) before(other *message) bool {
+	return m.Seq < other.Seq || m.Seq == other.Seq && m.Part < other.Part
+}
+
+// checkLines puts the input together again.
+func (s *shipment) checkLines(t rapid.TB, input []byte) {
+	t.Helper()
+	var got []byte
+	seq, part := int64(0), 0 // the line that is being put together; part 0: none
+	for i := range s.messages {
+		m := &s.messages[i]
+		if part > 0 && (m.Seq != seq || m.Part != part+1) || part == 0 && (m.Seq != seq+1 || m.Part > 1) {
+			t.Fatalf("seq %d part %d follows seq %d part %d", m.Seq, m.Part, seq, part)
+		}
+		if part > 0 && m.Empty != 0 {
+			t.Fatalf("part %d says empty %d", m.Part, m.Empty)
+		}
+		got = append(got, bytes.Repeat([]byte("\n"), int(m.Empty))...)
+		got = append(got, m.Line...)
+		seq, part = m.Seq, m.Part
+		if m.Part == 0 || m.Last {
+			part = 0
+			if !m.NoNewline {
+				got = append(got, '\n')
+			} else if i != len(s.messages)-1 {
+				t.Fatalf("line %d of %d says that it has no newline", i+1, len(s.messages))
+			}
+		} else if m.NoNewline {
+			t.Fatalf("part %d says that the line has no newline", m.Part)
+		}
+	}
+	if part > 0 {
+		t.Fatalf("the last part of seq %d is missing", seq)
+	}
+	got = append(got, bytes.Repeat([]byte("\n"), int(s.state.Empty))...)
+	if want := repaired(input); !bytes.Equal(got, want) {
+		at := 0
+		for at < len(got) && at < len(want) && got[at] == want[at] {
+			at++
+		}
+		t.Fatalf("%d bytes came back as %d; at %d stands %.100q, want %.100q", len(want), len(got), at, got[at:], want[at:])
+	}
+}
+
+// checkState compares what the State counts and sums up with the input.
+func (s *shipment) checkState(t rapid.TB, input []byte) {
+	t.Helper()
+	want := batch.Counts{Bytes: int64(len(input)), Events: int64(len(s.messages)), Clamped: s.state.Counts.Clamped}
+	seq := int64(0)
+	shipped := sha256.New()
+	lines := bytes.Split(input, []byte("\n"))
+	for i, line := range lines {
+		switch {
+		case len(line) > 0:
+			seq++
+			if !utf8.Valid(line) {
+				want.Lossy++
+			}
+			shipped.Write(append(slices.Clone(repaired(line)), '\n'))
+		case i < len(lines)-1:
+			want.EmptyLines++
+		}
+	}
+	for i := range s.messages {
+		if s.messages[i].Part > 0 {
+			want.Parts++
+		}
+	}
+	if s.state.Counts != want || s.state.Seq != seq || s.state.Split != nil || s.state.Streams != len(s.streams) {
+		t.Fatalf("state %+v of %d lines, want counts %+v", s.state, seq, want)
+	}
+	gotLines, gotRaw, err := s.state.Digest.Sums()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantRaw := sha256.Sum256(input)
+	wantLines := shipped.Sum(nil)
+	if !bytes.Equal(gotLines, wantLines) {
+		t.Fatalf("SHA-256 over the lines is %x, want %x", gotLines, wantLines)
+	}
+	if gotRaw == nil && !bytes.Equal(wantRaw[:], wantLines) || gotRaw != nil && !bytes.Equal(gotRaw, wantRaw[:]) {
+		t.Fatalf("SHA-256 over the input is %x, want %x", gotRaw, wantRaw)
+	}
+}

@@ -1,0 +1,34 @@
+package batch_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// recordings returns what real runs wrote: those in the repository and, where they lie beside it, all others.
+func recordings(t testing.TB) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	for _, pattern := range []string{"../../shared/recordings/*", "../cmd/perstack-shipper/testdata/recordings/*"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[filepath.Base(file)] = data
+		}
+	}
+	if len(all) == 0 {
+		t.Fatal("no recordings")
+	}
+	return all
+}
