@@ -13,12 +13,11 @@ package config
 import (
 	"errors"
 	"fmt"
-	"reflect"
+	"io"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/alecthomas/kong"
+	"github.com/spf13/pflag"
 )
 
 // Program is the name of the program, in its usage and its errors.
@@ -71,58 +70,78 @@ func Usage(option, format string, args ...any) *UsageError {
 
 // commandLine is the grammar: the commands and, in each, its options.
 type commandLine struct {
-	Ship    Ship    `cmd:"" default:"withargs" help:"Ship stdin, or the files of --input. The default."`
-	Exec    Exec    `cmd:"" help:"Run a command and ship what it writes."`
-	Resume  Resume  `cmd:"" help:"Ship what earlier runs left in the journal."`
-	Logs    Logs    `cmd:"" help:"Print a job's lines as the agent wrote them."`
-	Local   Local   `cmd:"" help:"Serve a CloudWatch Logs endpoint on this machine."`
-	Version Version `cmd:"" help:"Print version, commit and Go version."`
+	Ship    Ship    `help:"Ship stdin, or the files of --input. The default."`
+	Exec    Exec    `help:"Run a command and ship what it writes."`
+	Resume  Resume  `help:"Ship what earlier runs left in the journal."`
+	Logs    Logs    `help:"Print a job's lines as the agent wrote them."`
+	Local   Local   `help:"Serve a CloudWatch Logs endpoint on this machine."`
+	Version Version `help:"Print version, commit and Go version."`
 }
 
-// commandNames are the commands of commandLine.
-var commandNames = []string{"ship", "exec", "resume", "logs", "local", "version"}
-
 // Parse reads the arguments (without the program's name) and the environment (as of os.Environ). A returned error is a
-// *UsageError, but for a fault in the grammar itself.
+// *UsageError.
 func Parse(args, environ []string) (Command, error) {
 	args = conventional(args)
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") && !slices.Contains(commandNames, args[0]) {
-		return nil, unexpected(args[0])
+	if len(args) > 0 && (args[0] == "--help" || args[0] == "-h") {
+		return &Help{Text: overviewHelp()}, nil
+	}
+	name := "ship"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		if name, args = args[0], args[1:]; !slices.Contains(commandNames, name) {
+			return nil, unexpected(name)
+		}
 	}
 	var line commandLine
+	command := line.command(name)
+	options := optionsOf(command)
+	flags := flagsOf(options)
+	// What follows the child's name is the child's.
+	flags.SetInterspersed(name != "exec")
+	if err := missingValue(args, options); err != nil {
+		return nil, err
+	}
+	err := flags.Parse(args)
+	if errors.Is(err, pflag.ErrHelp) {
+		return &Help{Text: commandHelp(name, options)}, nil
+	}
+	if err != nil {
+		return nil, asUsage(err, name, options)
+	}
 	env := newEnvironment(environ)
-	var help strings.Builder
-	helped := false
-	parser, err := kong.New(&line,
-		kong.Name(Program),
-		kong.Description("Ships the events of a Perstack agent to CloudWatch Logs and loses none."),
-		kong.Writers(&help, &help),
-		kong.Exit(func(int) { helped = true }),
-		kong.Help(printHelp),
-		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)),
-		kong.TypeMapper(reflect.TypeFor[string](), kong.MapperFunc(decodeString)),
-		kong.TypeMapper(reflect.TypeFor[int](), kong.MapperFunc(decodeInt)),
-		kong.Resolvers(env),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("the grammar of the options: %w", err)
+	if err := env.fill(options, flags); err != nil {
+		return nil, env.blame(err)
 	}
-	parsed, err := parser.Parse(args)
-	if helped {
-		return &Help{Text: help.String()}, nil
+	if flags.NArg() > 0 {
+		switch command := command.(type) {
+		case *Ship:
+			command.Rest = flags.Args()
+		case *Exec:
+			command.Command = flags.Args()
+		default:
+			return nil, unexpected(flags.Arg(0))
+		}
 	}
-	if err != nil {
-		return nil, env.blame(asUsage(err, args))
-	}
-	commands := map[string]Command{
-		"ship": &line.Ship, "exec": &line.Exec, "resume": &line.Resume,
-		"logs": &line.Logs, "local": &line.Local, "version": &line.Version,
-	}
-	command := commands[parsed.Selected().Name]
 	if err := command.check(); err != nil {
 		return nil, env.blame(err)
 	}
 	return command, nil
+}
+
+// flagsOf returns the flags of the options, as long ones only, with the options' defaults in their places.
+func flagsOf(options []option) *pflag.FlagSet {
+	flags := pflag.NewFlagSet(Program, pflag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	for _, o := range options {
+		flag := flags.VarPF(&flagValue{o: o}, o.name, "", o.help)
+		if o.isBool {
+			flag.NoOptDefVal = "true"
+		}
+		if o.negatable {
+			flags.VarPF(&flagValue{o: o, negates: true}, "no-"+o.name, "", "").NoOptDefVal = "true"
+		}
+	}
+	return flags
 }
 
 // conventional turns the spellings that people try, help and --version, into the ones of the grammar.
@@ -139,18 +158,40 @@ func conventional(args []string) []string {
 	return args
 }
 
-// asUsage makes a UsageError of whatever the parser reports. Our own decoders name the option themselves; what the
+// missingValue finds an option that wants a value and has the next option, or nothing, behind it: a forgotten value is better
+// said than taken from there.
+func missingValue(args []string, options []option) error {
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		o := find(options, strings.TrimPrefix(arg, "--"))
+		if !strings.HasPrefix(arg, "--") || o == nil || o.isBool {
+			continue
+		}
+		if i+1 == len(args) || strings.HasPrefix(args[i+1], "--") {
+			return Usage(arg, "has no value: write it like %s=VALUE", arg)
+		}
+	}
+	return nil
+}
+
+// asUsage makes a UsageError of whatever the parser reports. Our own values name the option themselves; what the
 // parser found by itself, an unknown flag say, gets the way to the help.
-func asUsage(err error, args []string) error {
+func asUsage(err error, command string, options []option) error {
 	var usage *UsageError
 	if errors.As(err, &usage) {
 		return usage
 	}
-	see := Program + " ship --help"
-	if slices.Contains(commandNames, args[0]) {
-		see = Program + " " + args[0] + " --help"
+	problem := err.Error()
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
+		problem = "unknown flag --" + unknown.GetSpecifiedName()
+		if nearest := nearest(unknown.GetSpecifiedName(), options); nearest != "" {
+			problem += fmt.Sprintf(", did you mean %q?", "--"+nearest)
+		}
 	}
-	return &UsageError{Problem: err.Error() + "; see " + see}
+	return &UsageError{Problem: problem + "; see " + Program + " " + command + " --help"}
 }
 
 // unexpected is the error about an argument that is neither option nor command.

@@ -208,7 +208,7 @@ func TestUsageErrors(t *testing.T) {
 		{group + " --input=", "", `--input is empty: name a file, FIFO or directory`},
 		{group + " --log-grup=x", "", `unknown flag --log-grup, did you mean "--log-group"?; see perstack-shipper ship --help`},
 		{"exec --fail-onn=error -- x", "", `unknown flag --fail-onn, did you mean "--fail-on"?; see perstack-shipper exec --help`},
-		{group + " --create=maybe", "", `--create: bool value must be true, 1, yes, false, 0 or no but got "maybe"; see perstack-shipper ship --help`},
+		{group + " --create=maybe", "", `--create "maybe" is neither true nor false: write it like --create, or --create=false`},
 		{group + " --region", "", `--region has no value: write it like --region=VALUE`},
 		{"--log-group --region x", "", `--log-group has no value: write it like --log-group=VALUE`},
 		{group + " --field", "", `--field has no value: write it like --field=VALUE`},

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/alecthomas/kong"
+	"github.com/spf13/pflag"
 )
 
-// environment gives kong the options that are set by environment variables, and remembers which it gave, so that an
+// environment has the options that are set by environment variables, and remembers which were used, so that an
 // error can name the variable that somebody has to mend.
 type environment struct {
 	variables map[string]string
@@ -30,22 +30,45 @@ func EnvName(option string) string {
 	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(option, "--"), "-", "_"))
 }
 
-// Validate has nothing to say: a variable of no option may be another program's.
-func (*environment) Validate(*kong.Application) error { return nil }
+// fill sets the options that the command line does not give and a variable does. A variable of no option may be another
+// program's.
+func (e *environment) fill(options []option, flags *pflag.FlagSet) error {
+	for _, o := range options {
+		name := EnvName(o.name)
+		value, set := e.variables[name]
+		if !set || flags.Changed(o.name) || o.negatable && flags.Changed("no-"+o.name) {
+			continue
+		}
+		e.used["--"+o.name] = name
+		values := []string{value}
+		if o.many {
+			values = splitEscaped(value)
+		}
+		for _, v := range values {
+			if err := o.set(v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
-// Resolve returns the value of a flag that the command line does not give, or nil.
-func (e *environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	name := EnvName(flag.Name)
-	value, set := e.variables[name]
-	if !set || flag.Name == "help" {
-		return nil, nil
+// splitEscaped splits at commas, but not at those behind a backslash, which it takes away.
+func splitEscaped(text string) []string {
+	values := []string{""}
+	for i := 0; i < len(text); i++ {
+		last := &values[len(values)-1]
+		switch {
+		case strings.HasPrefix(text[i:], `\,`):
+			*last += ","
+			i++
+		case text[i] == ',':
+			values = append(values, "")
+		default:
+			*last += text[i : i+1]
+		}
 	}
-	e.used["--"+flag.Name] = name
-	switch flag.Target.Interface().(type) {
-	case List, Pairs:
-		return kong.SplitEscaped(value, ','), nil
-	}
-	return value, nil
+	return values
 }
 
 // blame names the variable in an error about an option that came from one.

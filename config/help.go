@@ -2,11 +2,9 @@ package config
 
 import (
 	"fmt"
-	"io"
+	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/alecthomas/kong"
 )
 
 // This file prints the help: a screen for the program and one for each command, every option in one line.
@@ -67,67 +65,56 @@ var usages = map[string]string{
 	"version": "perstack-shipper version",
 }
 
-// printHelp writes the help of the selected command, or of the program where none is.
-func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
-	if command := ctx.Selected(); command != nil {
-		return printCommand(ctx.Stdout, command)
-	}
+// overviewHelp is the help of the program.
+func overviewHelp() string {
 	var text strings.Builder
 	text.WriteString(overview)
-	for _, command := range ctx.Model.Children {
-		fmt.Fprintf(&text, "  %-8s  %s\n", command.Name, command.Help)
+	for _, name := range commandNames {
+		fmt.Fprintf(&text, "  %-8s  %s\n", name, purpose(name))
 	}
 	text.WriteString("\nFlags to begin with (ship --help shows all):\n")
-	for _, flag := range ctx.Model.DefaultCmd.Flags {
-		if slices.Contains(overviewFlags, flag.Name) {
-			fmt.Fprintf(&text, "  %-20s  %s\n", flagText(flag), flag.Help)
+	for _, o := range optionsOf(new(Ship)) {
+		if slices.Contains(overviewFlags, o.name) {
+			fmt.Fprintf(&text, "  %-20s  %s\n", o.text(), o.help)
 		}
 	}
 	text.WriteString("\n" + environmentHelp + overviewEnd)
-	_, err := io.WriteString(ctx.Stdout, text.String())
-	return err
+	return text.String()
 }
 
-func printCommand(w io.Writer, command *kong.Node) error {
+// purpose says what a command is for.
+func purpose(command string) string {
+	field, _ := reflect.TypeFor[commandLine]().FieldByNameFunc(func(name string) bool { return strings.EqualFold(name, command) })
+	return field.Tag.Get("help")
+}
+
+// commandHelp is the help of a command with its options.
+func commandHelp(command string, options []option) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "Usage: %s\n\n%s\n", usages[command.Name], command.Help)
-	if len(command.Flags) > 0 {
+	fmt.Fprintf(&text, "Usage: %s\n\n%s\n", usages[command], purpose(command))
+	if len(options) > 0 {
 		text.WriteString("\n")
 	}
 	width := 0
-	for _, flag := range command.Flags {
-		width = max(width, len(flagText(flag)))
+	for _, o := range options {
+		width = max(width, len(o.text()))
 	}
 	group := ""
-	for _, flag := range command.Flags {
-		if flag.Group != nil && flag.Group.Title != group {
-			group = flag.Group.Title
+	for _, o := range options {
+		if o.group != group {
+			group = o.group
 			fmt.Fprintf(&text, "%s\n", group)
 		}
-		fmt.Fprintf(&text, "  %-*s  %s\n", width, flagText(flag), flag.Help)
+		fmt.Fprintf(&text, "  %-*s  %s\n", width, o.text(), o.help)
 	}
-	if len(command.Flags) > 0 {
+	if len(options) > 0 {
 		text.WriteString("\n" + environmentHelp)
 	}
-	if slices.Contains(shipping, command.Name) {
+	if slices.Contains(shipping, command) {
 		text.WriteString("\n" + exitCodes)
 	}
-	if example := examples[command.Name]; example != "" {
+	if example := examples[command]; example != "" {
 		text.WriteString("\nExamples:\n" + example)
 	}
-	_, err := io.WriteString(w, text.String())
-	return err
-}
-
-// flagText is a flag as it is written, with its default or a word for its value.
-func flagText(flag *kong.Flag) string {
-	switch {
-	case flag.IsBool() && flag.Tag.Negatable != "":
-		return "--[no-]" + flag.Name
-	case flag.IsBool():
-		return "--" + flag.Name
-	case flag.PlaceHolder != "":
-		return "--" + flag.Name + "=" + flag.PlaceHolder
-	}
-	return "--" + flag.Name + "=" + flag.Default
+	return text.String()
 }

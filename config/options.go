@@ -87,7 +87,7 @@ type Ship struct {
 	Log
 
 	// Rest takes what is no option, so that check can say what it might have been.
-	Rest []string `arg:"" optional:"" hidden:""`
+	Rest []string
 }
 
 // Exec runs a command and ships its stdout and stderr.
@@ -104,7 +104,7 @@ type Exec struct {
 	Log
 
 	// Command is the command's name or path and its arguments: at least one.
-	Command []string `arg:"" optional:"" passthrough:"partial"`
+	Command []string
 }
 
 // Resume ships what earlier processes left, with the target and the options that they recorded.

@@ -2,12 +2,9 @@ package config
 
 import (
 	"math"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/alecthomas/kong"
 )
 
 // This file reads single values: sizes, durations, lists and key=value pairs.
@@ -55,74 +52,56 @@ func ParseSize(text string) (Size, bool) {
 	return 0, false
 }
 
-// Decode reads the option's value.
-func (s *Size) Decode(ctx *kong.DecodeContext) error {
-	text, err := popText(ctx)
-	if err != nil {
-		return err
-	}
+func (s *Size) set(option, text string) error {
 	size, ok := ParseSize(text)
 	if !ok {
-		return Usage(optionOf(ctx), "%q is no size: write it like 32MiB, 500MB or 65536", text)
+		return Usage(option, "%q is no size: write it like 32MiB, 500MB or 65536", text)
 	}
 	*s = size
 	return nil
 }
 
-// decodeDuration reads a duration in Go's notation.
-func decodeDuration(ctx *kong.DecodeContext, target reflect.Value) error {
-	text, err := popText(ctx)
-	if err != nil {
-		return err
-	}
+// parseDuration reads a duration in Go's notation.
+func parseDuration(option, text string, into *time.Duration) error {
 	value, err := time.ParseDuration(text)
 	if err != nil || value < 0 {
-		return Usage(optionOf(ctx), "%q is no duration: write it like 500ms, 2s or 10m", text)
+		return Usage(option, "%q is no duration: write it like 500ms, 2s or 10m", text)
 	}
-	target.SetInt(int64(value))
+	*into = value
 	return nil
 }
 
-// decodeInt reads a whole number.
-func decodeInt(ctx *kong.DecodeContext, target reflect.Value) error {
-	text, err := popText(ctx)
-	if err != nil {
-		return err
-	}
+// parseInt reads a whole number.
+func parseInt(option, text string, into *int) error {
 	value, err := strconv.Atoi(text)
 	if err != nil {
-		return Usage(optionOf(ctx), "%q is no whole number: write it like 30", text)
+		return Usage(option, "%q is no whole number: write it like 30", text)
 	}
-	target.SetInt(int64(value))
+	*into = value
 	return nil
+}
+
+// parseBool reads yes or no.
+func parseBool(option, text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "true", "1", "yes":
+		return true, nil
+	case "false", "0", "no":
+		return false, nil
+	}
+	return false, Usage(option, "%q is neither true nor false: write it like %s, or %s=false", text, option, option)
 }
 
 // List is an option that may be given several times.
 type List []string
 
-// Decode appends the option's value, or the values of its environment variable.
-func (l *List) Decode(ctx *kong.DecodeContext) error {
-	values, err := popValues(ctx)
-	if err != nil {
-		return err
-	}
-	*l = append(*l, values...)
-	return nil
-}
-
 // Words is an option whose value is words with commas between them.
 type Words []string
 
-// Decode appends the option's words.
-func (w *Words) Decode(ctx *kong.DecodeContext) error {
-	text, err := popText(ctx)
-	if err != nil {
-		return err
-	}
+func (w *Words) set(text string) {
 	for word := range strings.SplitSeq(text, ",") {
 		*w = append(*w, strings.TrimSpace(word))
 	}
-	return nil
 }
 
 // Pair is a key and its value.
@@ -131,24 +110,17 @@ type Pair struct{ Key, Value string }
 // Pairs is an option of the form key=value that may be given several times, in the order given.
 type Pairs []Pair
 
-// Decode appends the option's pair, or the pairs of its environment variable.
-func (p *Pairs) Decode(ctx *kong.DecodeContext) error {
-	values, err := popValues(ctx)
-	if err != nil {
-		return err
+func (p *Pairs) set(option, text string) error {
+	key, value, found := strings.Cut(text, "=")
+	if !found || key == "" {
+		return Usage(option, "%q is no pair: write it like %s env=prod", text, option)
 	}
-	for _, text := range values {
-		key, value, found := strings.Cut(text, "=")
-		if !found || key == "" {
-			return Usage(optionOf(ctx), "%q is no pair: write it like %s env=prod", text, optionOf(ctx))
+	for _, other := range *p {
+		if other.Key == key {
+			return Usage(option, "gives %q twice: leave one of them out", key)
 		}
-		for _, other := range *p {
-			if other.Key == key {
-				return Usage(optionOf(ctx), "gives %q twice: leave one of them out", key)
-			}
-		}
-		*p = append(*p, Pair{key, value})
 	}
+	*p = append(*p, Pair{key, value})
 	return nil
 }
 
@@ -162,40 +134,4 @@ func (p Pairs) Map() map[string]string {
 		values[pair.Key] = pair.Value
 	}
 	return values
-}
-
-// optionOf returns the option being read, as it is written on the command line.
-func optionOf(ctx *kong.DecodeContext) string { return "--" + ctx.Value.Name }
-
-// decodeString takes a value byte for byte; kong's own way makes U+FFFD of what is not UTF-8, in paths too.
-func decodeString(ctx *kong.DecodeContext, target reflect.Value) error {
-	text, err := popText(ctx)
-	if err != nil {
-		return err
-	}
-	target.SetString(text)
-	return nil
-}
-
-// popText takes the value of an option.
-func popText(ctx *kong.DecodeContext) (string, error) {
-	token, err := popToken(ctx)
-	return token.String(), err
-}
-
-// popValues takes the value of an option that may be repeated, or all values of its variable, which come as []string.
-func popValues(ctx *kong.DecodeContext) ([]string, error) {
-	token, err := popToken(ctx)
-	if values, ok := token.Value.([]string); ok {
-		return values, err
-	}
-	return []string{token.String()}, err
-}
-
-// popToken takes the token after an option, which may be the end of the line or the next option.
-func popToken(ctx *kong.DecodeContext) (kong.Token, error) {
-	if !ctx.Scan.Peek().IsValue() {
-		return kong.Token{}, Usage(optionOf(ctx), "has no value: write it like %s=VALUE", optionOf(ctx))
-	}
-	return ctx.Scan.Pop(), nil
 }

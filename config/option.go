@@ -1,0 +1,181 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// This file finds the options in the structs that declare them.
+
+// option is an option of a command, as its field's tags declare it.
+type option struct {
+	name        string // without the dashes
+	def         string // its default, as it would be written; "" where it has none
+	placeholder string // a word for its value, in help
+	group, help string
+	isBool      bool
+	negatable   bool          // --no-NAME is there too
+	many        bool          // it may be given several times
+	field       reflect.Value // where its value goes
+}
+
+// commandNames are the commands of commandLine.
+var commandNames = func() (names []string) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[commandLine]()) {
+		names = append(names, strings.ToLower(f.Name))
+	}
+	return names
+}()
+
+// command returns the command of that name, one of commandNames.
+func (l *commandLine) command(name string) Command {
+	return map[string]Command{
+		"ship": &l.Ship, "exec": &l.Exec, "resume": &l.Resume, "logs": &l.Logs, "local": &l.Local, "version": &l.Version,
+	}[name]
+}
+
+// optionsOf returns the options of a command in the order of their declaration, with their defaults set.
+func optionsOf(command Command) []option {
+	var options []option
+	s := reflect.ValueOf(command).Elem()
+	for _, f := range reflect.VisibleFields(s.Type()) {
+		name := f.Tag.Get("name")
+		if name == "" {
+			continue
+		}
+		o := option{
+			name: name, def: f.Tag.Get("default"), placeholder: f.Tag.Get("placeholder"),
+			group: f.Tag.Get("group"), help: f.Tag.Get("help"), field: s.FieldByIndex(f.Index),
+		}
+		_, o.negatable = f.Tag.Lookup("negatable")
+		switch o.field.Addr().Interface().(type) {
+		case *bool, **bool:
+			o.isBool = true
+		case *List, *Pairs:
+			o.many = true
+		}
+		if o.def != "" {
+			if err := o.set(o.def); err != nil { // a default of our own that is none; the tests take each command once
+				panic(err)
+			}
+		}
+		options = append(options, o)
+	}
+	return options
+}
+
+// set gives the option a value, or one more where it may have many. The error is a *UsageError.
+func (o *option) set(text string) error {
+	name := "--" + o.name
+	switch p := o.field.Addr().Interface().(type) {
+	case *string:
+		*p = text
+	case *bool:
+		b, err := parseBool(name, text)
+		*p = b
+		return err
+	case **bool:
+		b, err := parseBool(name, text)
+		*p = &b
+		return err
+	case *int:
+		return parseInt(name, text, p)
+	case *time.Duration:
+		return parseDuration(name, text, p)
+	case *Size:
+		return p.set(name, text)
+	case *List:
+		*p = append(*p, text)
+	case *Words:
+		p.set(text)
+	case *Pairs:
+		return p.set(name, text)
+	default:
+		panic("config: " + name + " has a type that options do not have")
+	}
+	return nil
+}
+
+// text is the option as it is written, with its default or a word for its value.
+func (o *option) text() string {
+	switch {
+	case o.negatable:
+		return "--[no-]" + o.name
+	case o.isBool:
+		return "--" + o.name
+	case o.placeholder != "":
+		return "--" + o.name + "=" + o.placeholder
+	}
+	return "--" + o.name + "=" + o.def
+}
+
+// flagValue is an option as a flag.
+type flagValue struct {
+	o       option
+	negates bool
+}
+
+var _ pflag.Value = (*flagValue)(nil)
+
+// Set implements pflag.Value.
+func (v *flagValue) Set(text string) error {
+	if v.negates {
+		no, err := parseBool("--no-"+v.o.name, text)
+		if err != nil {
+			return err
+		}
+		text = map[bool]string{true: "false", false: "true"}[no]
+	}
+	return v.o.set(text)
+}
+
+// String implements pflag.Value.
+func (v *flagValue) String() string { return v.o.def }
+
+// Type implements pflag.Value.
+func (v *flagValue) Type() string { return "value" }
+
+// find returns the option of that name, or nil.
+func find(options []option, name string) *option {
+	for i := range options {
+		if options[i].name == name {
+			return &options[i]
+		}
+	}
+	return nil
+}
+
+// nearest returns the option whose name is most like name, or "" where none is much like it.
+func nearest(name string, options []option) string {
+	best, least := "", len(name)/3+2
+	for _, o := range options {
+		if d := edits(name, o.name); d < least {
+			best, least = o.name, d
+		}
+	}
+	return best
+}
+
+// edits is how many bytes must be put in, left out or changed to make b of a.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
