@@ -212,6 +212,37 @@ func TestChildThatTruncatesItsOutput(t *testing.T) {
 	}
 }
 
+// What was all read is not lost, however long the file is by now.
+func TestTruncatedAndRegrownAfterAllWasRead(t *testing.T) {
+	j, w := newChild(t, openFolder(t), "first", Options{})
+	w.WriteString("all of it was read\n")
+	wantRest(t, j, 0, []byte("all of it was read\n"))
+	if err := shell(t, w, "head -c 5000 /dev/zero >/dev/stdout").Wait(); err != nil {
+		t.Fatal(err)
+	}
+	var cut *TruncatedError
+	if _, err := j.ReadAt(make([]byte, 10), 19); !errors.As(err, &cut) || cut.Lost != 0 {
+		t.Fatal(err)
+	}
+}
+
+// An ack that comes after the truncation does not hide it from a restart.
+func TestTruncationIsNoticedAgainAfterARestart(t *testing.T) {
+	f := openFolder(t)
+	j, w := newChild(t, f, "first", Options{})
+	w.WriteString("one\ntwo\n")
+	wantRest(t, j, 0, []byte("one\ntwo\n"))
+	if err := shell(t, w, "echo other bytes, and more of them >/dev/stdout").Wait(); err != nil {
+		t.Fatal(err)
+	}
+	ack(t, j, 8, "acked later")
+	j.Close()
+	j = recoverInput(t, f, "first")
+	if _, err := j.ReadAt(make([]byte, 10), 8); !errors.Is(err, ErrTruncated) || string(j.Cursor().State) != "acked later" {
+		t.Fatal(err)
+	}
+}
+
 func TestTruncationWhileNobodyLooked(t *testing.T) {
 	for _, c := range []struct{ name, now string }{
 		{"shorter", "new\n"},
@@ -289,6 +320,28 @@ func TestRecoveredChildEndsWithItsLastWriter(t *testing.T) {
 	wantRest(t, j, 0, []byte("before\nafter\n"))
 	if writer, known := j.HasWriter(); writer || !known {
 		t.Fatal(writer, known)
+	}
+}
+
+func TestRecoveredChildWithoutWriterHasEndedAtOnce(t *testing.T) {
+	f := openFolder(t)
+	j, w := newChild(t, f, "dead", Options{})
+	w.WriteString("last words")
+	w.Close()
+	j.Close()
+	j, err := f.reopen("dead") // without the watcher, which would find out, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if err := j.attach(); err != nil {
+		t.Fatal(err)
+	}
+	if _, known := j.HasWriter(); !known {
+		t.Skip("NOT TESTED, this file system has no leases")
+	}
+	if !j.Ended() || j.Size() != 10 {
+		t.Fatal(j.Ended(), j.Size())
 	}
 }
 

@@ -145,6 +145,29 @@ func TestIDs(t *testing.T) {
 	}
 }
 
+// Two that want the same lock while its owner removes the input: who gets a file that is no longer there has no lock.
+func TestLockOfARemovedFileIsNone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), lockName)
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if !stillThere(f, path) {
+		t.Fatal("it is there")
+	}
+	os.Remove(path)
+	if stillThere(f, path) {
+		t.Fatal("it was removed")
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if stillThere(f, path) {
+		t.Fatal("another is there")
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	f := openFolder(t)
 	for _, o := range []Options{{SegmentBytes: -1}, {MaxBytes: -1}, {Sync: -1}} {

@@ -213,6 +213,11 @@ func TestAnotherFileAtThePath(t *testing.T) {
 				return
 			}
 			wantRest(t, j, 8, []byte("three\n"))
+			j.Close()
+			if err := os.Rename(path, path+".1"); err != nil { // it is known by its new identity now
+				t.Fatal(err)
+			}
+			wantRest(t, recoverInput(t, f, "copied"), 8, []byte("three\n"))
 		})
 	}
 }

@@ -191,6 +191,7 @@ func (j *Journal) commit() error {
 }
 
 func (j *Journal) start() {
+	j.bell.ring() // what is there already may be all that ever comes
 	if j.rec.Sync > 0 {
 		j.done.Go(j.syncLoop)
 	}

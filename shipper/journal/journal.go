@@ -17,8 +17,8 @@
 // is one file that the child writes; acked ranges of it are given back by punching holes. A File is somebody else's
 // and is only read. All are read in the same way, live or after a crash: recovery is a start at the cursor.
 //
-// Goroutines: one writes (Write, WaitRoom, End), one reads and acks (Cursor, ReadAt, ArrivalAt, Ack, Reject). Size, Ended,
-// ReadAt, Allocated, Hold and Subscribe may be called from any goroutine, so that a second reader can follow at its own pace.
+// Goroutines: one writes (Write, WaitRoom), one reads and acks (ReadAt, ArrivalAt, Ack, Reject, Succeed, Remove). Everything else, and
+// ReadAt too, may be called from any goroutine, so that a second reader can follow at its own pace (see Hold and Subscribe).
 package journal
 
 import (
@@ -230,7 +230,7 @@ func (j *Journal) Hold(off int64) {
 // ReleaseHold ends Hold.
 func (j *Journal) ReleaseHold() { j.Hold(math.MaxInt64) }
 
-// Changed delivers a value after growth, end or truncation; several may come as one. For one goroutine; others Subscribe.
+// Changed delivers a value at start, and after growth, end or truncation; several may come as one. For one goroutine; others Subscribe.
 func (j *Journal) Changed() <-chan struct{} { return j.bell.main }
 
 // Subscribe is Changed for one more reader, until stop is called.
@@ -255,7 +255,8 @@ func (j *Journal) setTrouble(err error) {
 	j.mu.Unlock()
 }
 
-// Close keeps what is there, for a later Recover, and releases the lock. Writer and readers must have stopped. A second Close does nothing.
+// Close keeps what is there, for a later Recover, and releases the lock. What is called after it, or is under way, fails with os.ErrClosed;
+// Ack and Reject must not be. A second Close does nothing.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	was := j.closed

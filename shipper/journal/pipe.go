@@ -34,8 +34,10 @@ type segment struct {
 
 // pipe is the source of a Pipe.
 //
-// The writer goroutine owns active, and alone moves size. It writes bytes into the file first and then moves size, an atomic,
-// so a reader that has seen size finds the bytes. The list of segments is shared: the writer appends at a roll, the reader removes
+// The writer goroutine owns active, and alone moves bytes. It writes into the file first and then moves bytes, an atomic, so a reader
+// that has seen it finds what was written. writing guards that against Close, which may come while a writer that was stuck in its input
+// wakes up: a write to a closed descriptor could reach another file. Nobody else takes it, so it costs the writer nothing.
+// The list of segments is shared: the writer appends at a roll, the reader removes
 // what is acked, and any reader looks its offset up; mu guards it and is held for these few instructions, never during I/O on
 // the bytes. An atomic list would do for the look-up, but not for two that change it.
 // freeMu serialises the giving back of segments, which deletes files: mu would make the writer wait for that.
@@ -49,7 +51,8 @@ type pipe struct {
 	maxBytes     int64
 	freeable     func() int64 // Journal.freeable
 
-	active *segment // owned by the writer; nil when recovered
+	writing sync.Mutex
+	active  *segment // owned by the writer; nil when recovered
 
 	bytes atomic.Int64 // offset after the last byte
 	held  atomic.Int64 // sum of the segments' sizes
@@ -63,11 +66,6 @@ type pipe struct {
 	reads  uint64
 	opened int // segments with an open file
 	closed bool
-}
-
-// closedError: ReadAt after Close or Remove.
-func (p *pipe) closedError() error {
-	return fmt.Errorf("journal input %s: %w", p.id, os.ErrClosed)
 }
 
 // Write appends p with one write(2) and makes it readable. Only for a Pipe, by one goroutine, before End.
@@ -97,16 +95,20 @@ func (j *Journal) WaitRoom(ctx context.Context) error {
 	return nil
 }
 
-// End says that no more bytes will come. Only for a Pipe, by the goroutine that writes.
+// End says that no more bytes will come. Only for a Pipe.
 func (j *Journal) End() error {
 	if j.pipe == nil {
 		return fmt.Errorf("journal input %s: end: %w", j.id, ErrKind)
 	}
+	j.pipe.writing.Lock()
+	defer j.pipe.writing.Unlock()
 	j.pipe.end()
 	return nil
 }
 
 func (p *pipe) write(b []byte) (n int, err error) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	if p.over.Load() || p.active == nil {
 		return 0, fmt.Errorf("journal input %s: write after its end: %w", p.id, os.ErrClosed)
 	}
@@ -227,7 +229,7 @@ func pwrite(fd int, b []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// end is called by the writer. The last index entry holds the final size, so that a recovery can tell when bytes were cut off.
+// end is called with writing held. The last index entry holds the final size, so that a recovery can tell when bytes were cut off.
 func (p *pipe) end() {
 	if p.over.Load() {
 		return

@@ -244,6 +244,40 @@ func TestWriterReaderAndFollowerAtOnce(t *testing.T) {
 	}
 }
 
+// A writer that was stuck in its input may come back after Close: it must not write into whatever has the descriptor by then.
+func TestWritesDuringAndAfterCloseFail(t *testing.T) {
+	f := openFolder(t)
+	for i := range 20 {
+		j := newPipe(t, f, "closing"+string(rune('a'+i)), Options{SegmentBytes: 1000})
+		var took int64
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				n, err := j.Write(make([]byte, 333))
+				took += int64(n)
+				if err != nil {
+					if !errors.Is(err, os.ErrClosed) {
+						t.Error(err)
+					}
+					return
+				}
+			}
+		}()
+		<-j.Changed()
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		<-done
+		if _, err := j.ReadAt(make([]byte, 1), 0); !errors.Is(err, os.ErrClosed) {
+			t.Fatal(err)
+		}
+		if j = recoverInput(t, f, j.ID()); j.Size() != took || j.Damage() != nil {
+			t.Fatal(j.Size(), took, j.Damage())
+		}
+	}
+}
+
 func TestManySegmentsKeepFewFilesOpen(t *testing.T) {
 	j := newPipe(t, openFolder(t), "outage", Options{SegmentBytes: 10})
 	data := random(5, 5_000)

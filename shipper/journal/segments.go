@@ -44,6 +44,9 @@ func (p *pipe) readAt(b []byte, off int64) (int, error) {
 func (p *pipe) find(off int64) (f *os.File, first, end int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed {
+		return nil, 0, 0, fmt.Errorf("journal input %s: %w", p.id, os.ErrClosed)
+	}
 	size := p.bytes.Load()
 	if off >= size {
 		return nil, 0, 0, nil
@@ -81,9 +84,6 @@ func (p *pipe) find(off int64) (f *os.File, first, end int64, err error) {
 
 // before says why nothing is held at off: given back, or never found.
 func (p *pipe) before(off int64) error {
-	if p.closed {
-		return p.closedError()
-	}
 	if off < p.freeable() {
 		return fmt.Errorf("journal input %s: offset %d is %w", p.id, off, ErrAcked)
 	}
@@ -240,6 +240,8 @@ func (p *pipe) sync() error {
 }
 
 func (p *pipe) close() error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	if p.active != nil {
 		p.end()
 	}
