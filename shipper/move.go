@@ -36,6 +36,9 @@ func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 		for data := buf[:n]; len(data) > 0; {
 			m, werr := j.Write(data)
 			data = data[m:]
+			if m > 0 {
+				room.found()
+			}
 			if werr == nil {
 				continue
 			}
@@ -57,32 +60,36 @@ func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 
 // waiter waits for space in a full journal, and says so: once, then at most once a minute.
 type waiter struct {
-	j    *journal.Journal
-	tee  *Tee
-	log  *zap.Logger
-	said sayings
+	j     *journal.Journal
+	tee   *Tee
+	log   *zap.Logger
+	said  sayings
+	since time.Time // since when the journal takes nothing; zero: it does
+	told  bool      // that was said
 }
 
+// wait returns when it is worth trying again, which is not to say that there is room.
 func (w *waiter) wait(ctx context.Context, why error) error {
-	began := time.Now()
-	say := w.said.may("full", began)
-	if say {
-		w.log.Warn(fmt.Sprintf("%v; the input waits meanwhile, nothing is dropped", why))
-	}
-	for {
-		patience, cancel := context.WithTimeout(ctx, fullPatience)
-		err := w.j.WaitRoom(patience)
-		cancel()
-		switch {
-		case err == nil:
-			if say {
-				w.log.Info(fmt.Sprintf("the journal has room again after %s", time.Since(began).Round(time.Millisecond)))
-			}
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case w.tee != nil:
-			w.tee.GiveUpIfAlone()
+	now := time.Now()
+	if w.since.IsZero() {
+		w.since, w.told = now, w.said.may("full", now)
+		if w.told {
+			w.log.Warn(fmt.Sprintf("%v; the input waits meanwhile, nothing is dropped", why))
 		}
 	}
+	if err := w.j.WaitRoom(ctx); err != nil {
+		return context.Cause(ctx)
+	}
+	if w.tee != nil && time.Since(w.since) >= fullPatience {
+		w.tee.GiveUpIfAlone()
+	}
+	return nil
+}
+
+// found says that the journal has taken something.
+func (w *waiter) found() {
+	if w.told {
+		w.log.Info(fmt.Sprintf("the journal has room again after %s", time.Since(w.since).Round(time.Millisecond)))
+	}
+	w.since, w.told = time.Time{}, false
 }
