@@ -57,6 +57,8 @@ type Shaper struct {
 	routes routes
 	scan   scanner
 
+	verdict verdict
+
 	// The block at hand.
 	data     []byte
 	pos      int // what of data is done
@@ -249,6 +251,9 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	}
 	x := extras{text: !object, lossy: lossy, newline: terminated}
 	s.begin(ev, object, &x)
+	if object {
+		s.verdict.note(&s.head, line)
+	}
 	s.took(raw, line, terminated, lossy)
 	if lossy {
 		s.state.Counts.Lossy++
@@ -281,6 +286,7 @@ func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
 		}
 		var x extras
 		s.begin(ev, true, &x)
+		s.verdict.note(&s.head, nil)
 		s.split(ev, &x)
 	}
 	s.tookPiece(raw, line, lossy)
