@@ -13,6 +13,9 @@ import (
 // jobWait is how long lines wait for their input to name a job: npx warns long before the agent speaks.
 const jobWait = time.Minute
 
+// lookWindows is how many windows are looked through for a job before everything else has its turn.
+const lookWindows = 16
+
 // Input is an input to ship.
 type Input struct {
 	Journal *journal.Journal
@@ -55,6 +58,8 @@ type input struct {
 	waiting bool    // the next line waits for a job
 	ahead   *window // how far was looked for one
 	waitEnd time.Time
+	lookEnd time.Time // waitEnd where there is always more to look through, whatever the clock says
+	looking bool      // there is more to look through at once
 
 	streams []*stream // by route
 	opened  int       // routes that have their open record
@@ -65,7 +70,9 @@ type input struct {
 	done    bool // nothing is left: the journal is gone, or closed
 
 	gap        int64 // bytes are missing up to this offset; 0: none
+	unread     bool  // the journal could not be read, and is tried again
 	truncated  bool  // the journal shrank: what was read is all there is
+	succeeded  bool  // what its file holds now is another input
 	overflowed bool  // it names too many streams, and that was said
 	again      bool  // the bytes at hand are to be shaped anew
 	seen       int64 // offset up to which the journal was read
@@ -188,8 +195,10 @@ func (in *input) findJob(now time.Time, sibling *input) (found bool, err error) 
 	if in.ahead == nil {
 		in.ahead = &window{offset: in.window.offset}
 		in.waitEnd = time.UnixMilli(in.Journal.ArrivalAt(in.window.offset)).Add(jobWait)
+		in.lookEnd = now.Add(jobWait)
 	}
-	for {
+	in.looking = false
+	for range lookWindows {
 		n, err := in.ahead.fill(in.Journal)
 		final := in.ended() && in.ahead.next() >= in.Journal.Size()
 		job, looked := batch.FirstJob(in.ahead.bytes(), final)
@@ -198,22 +207,25 @@ func (in *input) findJob(now time.Time, sibling *input) (found bool, err error) 
 			return in.stopWaiting()
 		}
 		in.ahead.take(looked)
-		if n > 0 && err == nil {
+		late := !now.Before(in.lookEnd)
+		if n > 0 && err == nil && !late {
 			continue
 		}
 		// A child's stderr waits for what its stdout will say, as long as that may say something.
 		quiet := final && (sibling == nil || sibling.readAll())
-		if quiet || err != nil || !now.Before(in.waitEnd) {
+		if quiet || err != nil || late || !now.Before(in.waitEnd) {
 			in.shaper.StopWaiting()
 			return in.stopWaiting()
 		}
 		return false, nil
 	}
+	in.looking = true // there is more to look through: a writer may be faster than this
+	return false, nil
 }
 
 // stopWaiting keeps what was decided, so that a crash does not decide anew.
 func (in *input) stopWaiting() (bool, error) {
-	in.waiting, in.ahead, in.again = false, nil, true
+	in.waiting, in.looking, in.ahead, in.again = false, false, nil, true
 	if len(in.blocks) > 0 {
 		return true, nil
 	}

@@ -75,7 +75,7 @@ func (s *Shipper) closeLargest() bool {
 // shapeInput makes events of what in has. It reports whether it made any progress.
 func (s *Shipper) shapeInput(in *input, now time.Time) bool {
 	if in.waiting && !s.findJob(in, now) {
-		return false
+		return in.looking
 	}
 	if in.shaping == nil && !s.begin(in, now) {
 		return false
@@ -89,7 +89,7 @@ func (s *Shipper) shapeInput(in *input, now time.Time) bool {
 			}
 		case batch.Wait:
 			in.waiting = true
-			return s.end(in) || s.findJob(in, now)
+			return s.end(in) || s.findJob(in, now) || in.looking
 		case batch.Done:
 			return s.end(in)
 		}
@@ -107,7 +107,12 @@ func (s *Shipper) findJob(in *input, now time.Time) bool {
 // begin starts on the next block of in.
 func (s *Shipper) begin(in *input, now time.Time) bool {
 	if !in.truncated {
-		if _, err := in.window.fill(in.Journal); err != nil {
+		// What the window dropped is read again, a segment at a time, until there is something new.
+		n, err := in.window.fill(in.Journal)
+		for err == nil && n > 0 && in.window.next() <= in.seen {
+			n, err = in.window.fill(in.Journal)
+		}
+		if in.unread = false; err != nil {
 			s.readError(in, err)
 		}
 	}
@@ -195,8 +200,10 @@ func (s *Shipper) newBatch() *batch.Batch {
 func (s *Shipper) readError(in *input, err error) {
 	if gap, ok := errors.AsType[*journal.GapError](err); ok {
 		// The line that the gap begins in ends there, and what is behind the gap is shipped.
-		in.gap = gap.To
-		s.lost(in, err)
+		if in.gap != gap.To {
+			in.gap = gap.To
+			s.lost(in, err)
+		}
 		return
 	}
 	if t, ok := errors.AsType[*journal.TruncatedError](err); ok {
@@ -204,11 +211,13 @@ func (s *Shipper) readError(in *input, err error) {
 		in.truncated = true
 		if t.Lost == 0 { // all that was seen of it was read: a rotation by copying
 			s.log.Warn(t.Error())
-			return
+		} else {
+			s.lost(in, err)
 		}
-		s.lost(in, err)
+		s.succeed(in)
 		return
 	}
+	in.unread = true
 	s.complain("read "+in.Shape.Input, err)
 }
 
@@ -222,6 +231,9 @@ func (s *Shipper) lost(in *input, err error) {
 
 // start begins the deliveries that are due.
 func (s *Shipper) start(ctx context.Context, now time.Time) {
+	for _, st := range s.streams {
+		st.hurry = false
+	}
 	for _, in := range s.inputs {
 		if !in.done && in.readAll() {
 			s.seal(in, now)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"perstack-shipper/batch"
 )
 
 // Report is what Run did.
@@ -13,6 +15,7 @@ type Report struct {
 	Repeated                                int64 // events that may be in CloudWatch twice; readers drop the repeats by their seq
 	Rejected                                int64 // lines
 	Streams                                 int
+	Outcome                                 batch.Outcome // of the job; Error or MaxSteps where any input says so
 	// Of all inputs.
 	Batches int // accepted puts
 	Retries int // attempts that came to nothing
@@ -27,8 +30,17 @@ type Report struct {
 type Left struct {
 	Input string
 	Path  string // its folder; "" where it was in memory, and is gone
+	File  string // the followed file that holds the bytes; "" where the folder does
 	Bytes int64  // not acknowledged
 	Own   bool
+}
+
+// Add adds what another Run did at the same time.
+func (r *Report) Add(o Report) {
+	r.Lines, r.EmptyLines, r.Events, r.Parts, r.Bytes = r.Lines+o.Lines, r.EmptyLines+o.EmptyLines, r.Events+o.Events, r.Parts+o.Parts, r.Bytes+o.Bytes
+	r.Repeated, r.Rejected, r.Streams = r.Repeated+o.Repeated, r.Rejected+o.Rejected, r.Streams+o.Streams
+	r.Batches, r.Retries, r.Took = r.Batches+o.Batches, r.Retries+o.Retries, max(r.Took, o.Took)
+	r.Left, r.Rejects, r.Failed = append(r.Left, o.Left...), append(r.Rejects, o.Rejects...), append(r.Failed, o.Failed...)
 }
 
 // take adds what in came to.
@@ -45,13 +57,18 @@ func (r *Report) take(in *input) {
 	r.Repeated += in.account.Repeated - then.Account.Repeated
 	r.Rejected += in.account.Rejected.count() - then.Account.Rejected.count()
 	r.Streams += len(in.streams)
+	if out := in.shaper.Outcome(); !in.succeeded { // else its successor tells
+		r.Outcome.Error = r.Outcome.Error || out.Error
+		r.Outcome.MaxSteps = r.Outcome.MaxSteps || out.MaxSteps
+		r.Outcome.DelegateError = r.Outcome.DelegateError || out.DelegateError
+	}
 	if len(in.account.Rejected) > len(then.Account.Rejected) {
 		r.Rejects = append(r.Rejects, in.Journal.Path())
 	}
 }
 
 func (r *Report) leave(in *input) {
-	left := Left{Input: in.Shape.Input, Path: in.Journal.Path(), Own: in.Own}
+	left := Left{Input: in.Shape.Input, Path: in.Journal.Path(), File: in.Journal.FilePath(), Own: in.Own}
 	left.Bytes = in.Journal.Size() - in.acked
 	r.Left = append(r.Left, left)
 }

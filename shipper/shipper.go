@@ -21,7 +21,9 @@ type Options struct {
 	GiveUpAfter   time.Duration // after the end of input: how long to go on without an acknowledgement
 	OthersAfter   time.Duration // how long inputs that are not Own may take when the Own ones are done
 	// Stop, where there is one, is closed when inputs that somebody else goes on writing are waited for no more: of those, what has come is shipped.
-	Stop      <-chan struct{}
+	Stop <-chan struct{}
+	// Successor makes the input of what the file of a truncated one holds now, with Journal.Succeed; nil: it is not shipped. The goroutine of Run calls it.
+	Successor func(truncated Input) (Input, error)
 	MemoryMax int // bytes in windows, open batches and bodies
 	Origin    Origin
 	Log       *zap.Logger
@@ -56,14 +58,15 @@ type Shipper struct {
 	ev       batch.Event
 	turn     int       // whose block is next
 	progress time.Time // of the last acknowledgement, or of the end of input
-	quiet    bool      // every input that the process lives for was read to its end
+	quiet    bool      // every input that the process lives for has ended
 	ownDone  time.Time // when the last own input was done
 	fed      bool      // own inputs may come while Run runs
 	said     sayings
 	report   Report
 
-	results chan outcome
-	wake    chan struct{}
+	results  chan outcome
+	wake     chan struct{}
+	watching chan struct{} // closed when Run ends
 }
 
 // New returns a Shipper.
@@ -96,11 +99,13 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 	s.progress, s.fed = began, more != nil
 	deliveries, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	watch := make(chan struct{})
-	defer close(watch)
+	s.watching = make(chan struct{})
+	defer close(s.watching)
 	for _, in := range inputs {
-		if err := s.add(in, watch); err != nil {
+		if err := s.add(in, s.watching); err != nil && in.Own {
 			return s.report, err
+		} else if err != nil { // what others left stays as it is
+			s.log.Error(errors.Join(err, in.Journal.Close()).Error())
 		}
 	}
 
@@ -134,7 +139,7 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 		case in, ok := <-more:
 			if !ok {
 				more = nil
-			} else if err := s.add(in, watch); err != nil {
+			} else if err := s.add(in, s.watching); err != nil {
 				s.log.Error(err.Error())
 				s.report.Failed = append(s.report.Failed, err)
 			}
@@ -218,17 +223,17 @@ func (s *Shipper) stream(name string) *stream {
 // over says why Run should end, or nil.
 func (s *Shipper) over(now time.Time, more <-chan Input) error {
 	own, others, had := 0, 0, s.fed
-	ownRead, othersRead := true, true
+	ownEnded, othersEnded := true, true // not "read": memory may hold less than what is left
 	for _, in := range s.inputs {
 		had = had || in.Own
 		switch {
 		case in.done, s.goesOn(in):
 		case in.Own:
 			own++
-			ownRead = ownRead && in.readAll()
+			ownEnded = ownEnded && in.ended()
 		default:
 			others++
-			othersRead = othersRead && in.readAll()
+			othersEnded = othersEnded && in.ended()
 		}
 	}
 	if own > 0 {
@@ -243,7 +248,7 @@ func (s *Shipper) over(now time.Time, more <-chan Input) error {
 		return errAllDone
 	case own == 0 && had && now.Sub(s.ownDone) >= s.o.OthersAfter:
 		return errAllDone // what others left stays for the next start; it was no business of this process
-	case !ownRead, !had && !othersRead:
+	case !ownEnded, !had && !othersEnded:
 		s.quiet = false
 		return nil
 	case !s.quiet:
@@ -283,8 +288,11 @@ func (s *Shipper) until(now time.Time) time.Duration {
 		}
 	}
 	for _, in := range s.inputs {
-		if in.waiting {
-			d = min(d, in.waitEnd.Sub(now), time.Second)
+		if in.waiting || in.unread {
+			d = min(d, time.Second)
+		}
+		if wait := in.waitEnd.Sub(now); in.waiting && wait > 0 { // else only memory holds it up
+			d = min(d, wait)
 		}
 	}
 	if s.quiet {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -21,9 +23,12 @@ const teePatience = 10 * time.Second
 type Tee struct {
 	j     *journal.Journal
 	w     io.Writer
+	name  string // of w, for messages
 	log   *zap.Logger
+	after <-chan struct{} // begin when this is closed
 	ended chan struct{}
 	stop  chan struct{} // closed when it is given up
+	over  atomic.Bool   // w takes no more
 
 	offset  atomic.Int64 // what was written
 	acked   atomic.Int64 // what CloudWatch has
@@ -33,7 +38,24 @@ type Tee struct {
 
 // StartTee begins to copy j to w. It ends at the end of the input, when w fails, or when it is given up; a write that hangs then is left behind.
 func StartTee(j *journal.Journal, w io.Writer, log *zap.Logger) *Tee {
-	t := &Tee{j: j, w: w, log: log, ended: make(chan struct{}), stop: make(chan struct{})}
+	now := make(chan struct{})
+	close(now)
+	return startTee(j, w, log, now)
+}
+
+// Succeed begins to copy j, to which the output that t copies has moved, where t ends; nil when t copies no more.
+func (t *Tee) Succeed(j *journal.Journal) *Tee {
+	if t == nil || t.over.Load() || t.givenUp.Load() {
+		return nil
+	}
+	return startTee(j, t.w, t.log, t.ended)
+}
+
+func startTee(j *journal.Journal, w io.Writer, log *zap.Logger, after <-chan struct{}) *Tee {
+	t := &Tee{j: j, w: w, name: "the copy", log: log, after: after, ended: make(chan struct{}), stop: make(chan struct{})}
+	if f, ok := w.(*os.File); ok {
+		t.name = path.Base(f.Name())
+	}
 	t.offset.Store(j.Cursor().Offset)
 	t.moved.Store(time.Now().UnixMilli())
 	j.Hold(t.offset.Load())
@@ -46,6 +68,11 @@ func (t *Tee) run() {
 	defer t.j.ReleaseHold()
 	changed, unsubscribe := t.j.Subscribe()
 	defer unsubscribe()
+	select {
+	case <-t.after:
+	case <-t.stop:
+		return
+	}
 	buf := make([]byte, 64<<10)
 	for {
 		ended := t.j.Ended() // asked first: what was there then is all
@@ -56,7 +83,8 @@ func (t *Tee) run() {
 				if errors.Is(werr, syscall.EPIPE) {
 					why = "its reader has closed it"
 				}
-				t.log.Warn("--tee: stdout takes no more (" + why + "); shipping goes on without it")
+				t.over.Store(true)
+				t.log.Warn("--tee: " + t.name + " takes no more (" + why + "); shipping goes on without it")
 				return
 			}
 			t.moved.Store(time.Now().UnixMilli())
@@ -95,7 +123,7 @@ func (t *Tee) giveUp() {
 	}
 	close(t.stop)
 	t.j.ReleaseHold()
-	t.log.Warn(fmt.Sprintf("--tee: stdout takes nothing; %d bytes are not copied to it, all is shipped", t.j.Size()-t.offset.Load()))
+	t.log.Warn(fmt.Sprintf("--tee: %s takes nothing; %d bytes are not copied to it, all is shipped", t.name, t.j.Size()-t.offset.Load()))
 }
 
 // GiveUpIfAlone gives the copy up when it alone keeps the journal from giving back space.

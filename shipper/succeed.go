@@ -1,0 +1,30 @@
+package shipper
+
+import (
+	"errors"
+	"fmt"
+)
+
+// succeed goes on with what the file of in holds now that it was truncated: as another input, which knows the job that this one knew.
+func (s *Shipper) succeed(in *input) {
+	if s.o.Successor == nil {
+		return
+	}
+	next, err := s.o.Successor(in.Input)
+	if err == nil {
+		if err = s.add(next, s.watching); err != nil {
+			err = errors.Join(err, next.Journal.Close())
+		}
+	}
+	if err != nil {
+		s.lost(in, fmt.Errorf("what the truncated input %s holds now is not shipped: %w", in.Shape.Input, err))
+		return
+	}
+	rest := s.inputs[len(s.inputs)-1]
+	rest.shaper.Succeed(in.shaper)
+	in.succeeded = true
+	// A start after a crash must give its first lines the same job.
+	if err := rest.persist(rest.acked, rest.shaper.State()); err != nil {
+		s.complain("cursor "+rest.Shape.Input, err)
+	}
+}

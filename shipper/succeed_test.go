@@ -1,0 +1,102 @@
+package shipper
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/journal"
+)
+
+// A child that truncates its own output starts a new input with what it writes then. That knows the job and its outcome already, and its copy goes on.
+func TestTruncatedOutputGoesOn(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rest string // written behind the cut
+	}{
+		{"all was read", "after\n"},
+		{"longer than before", "after, and this is a longer line than the one that was there before the file was cut: it hides the cut from whoever looks at sizes alone\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			j, file, err := w.folder.NewChild("aaaaaaaa", []byte("about"), journal.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			r, copied, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			defer copied.Close()
+			made := make(chan *journal.Journal, 1)
+			o := w.options()
+			o.Successor = func(of Input) (Input, error) {
+				next, err := of.Journal.Succeed("bbbbbbbb")
+				if err != nil {
+					return Input{}, err
+				}
+				of.Shape.Input, of.Tee, of.Journal = "bbbbbbbb", of.Tee.Succeed(next), next
+				made <- next
+				return of, nil
+			}
+			type result struct {
+				report Report
+				err    error
+			}
+			done := make(chan result, 1)
+			go func() {
+				report, err := New(o).Run(context.Background(), []Input{{
+					Journal: j, Own: true, Tee: StartTee(j, copied, w.log), Shape: batch.Shape{Input: "aaaaaaaa", Template: "{jobId}", Hostname: "host"},
+				}}, nil)
+				done <- result{report, err}
+			}()
+
+			const first = `{"type":"stopRunByError","jobId":"j","timestamp":1795347082176}` + "\n"
+			if _, err := file.WriteString(first); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, len(first))
+			if _, err := io.ReadFull(r, got); err != nil { // so it was read, by the copy at least
+				t.Fatal(err)
+			}
+			for deadline := time.Now().Add(20 * time.Second); string(w.lines("aaaaaaaa")) != first; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the first line never came")
+				}
+			}
+			if err := os.Truncate(filepath.Join(j.Path(), "00000000000000000000.output"), 0); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := file.WriteString(c.rest); err != nil {
+				t.Fatal(err)
+			}
+			next := <-made
+			if err := next.EndChild(); err != nil {
+				t.Fatal(err)
+			}
+			res := <-done
+			if res.err != nil || len(res.report.Failed) > 0 || len(res.report.Left) > 0 {
+				t.Errorf("%v, failed %v, left %v", res.err, res.report.Failed, res.report.Left)
+			}
+			if got := string(w.lines("bbbbbbbb")); got != c.rest {
+				t.Errorf("behind the cut came %q", got)
+			}
+			if got := w.server.Events(w.group, "j"); len(got) < 4 {
+				t.Errorf("%d events in the job's stream: two lines and two seals at least belong there", len(got))
+			}
+			if !res.report.Outcome.Error {
+				t.Error("the outcome of the first half is forgotten")
+			}
+			got = make([]byte, len(c.rest))
+			if _, err := io.ReadFull(r, got); err != nil || string(got) != c.rest {
+				t.Errorf("copied %q, %v", got, err)
+			}
+		})
+	}
+}
