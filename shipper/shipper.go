@@ -22,7 +22,8 @@ type Options struct {
 	OthersAfter   time.Duration // how long inputs that are not Own may take when the Own ones are done
 	// Stop, where there is one, is closed when inputs that somebody else goes on writing are waited for no more: of those, what has come is shipped.
 	Stop <-chan struct{}
-	// Successor makes the input of what the file of a truncated one holds now, with Journal.Succeed; nil: it is not shipped. The goroutine of Run calls it.
+	// Successor makes the input of what the output of a child holds after it was truncated, with Journal.Succeed; nil: that is not shipped. The
+	// goroutine of Run calls it.
 	Successor func(truncated Input) (Input, error)
 	MemoryMax int // bytes in windows, open batches and bodies
 	Origin    Origin

@@ -3,11 +3,13 @@ package shipper
 import (
 	"errors"
 	"fmt"
+
+	"perstack-shipper/shipper/journal"
 )
 
 // succeed goes on with what the file of in holds now that it was truncated: as another input, which knows the job that this one knew.
 func (s *Shipper) succeed(in *input) {
-	if s.o.Successor == nil {
+	if s.o.Successor == nil || in.Journal.Kind() != journal.Child {
 		return
 	}
 	next, err := s.o.Successor(in.Input)
