@@ -1,0 +1,241 @@
+package shipper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/journal"
+)
+
+// Inputs and orders of events that once lost, stalled or hung what is shipped.
+
+// written is an input with segments of 64 KiB that the test writes itself.
+func (w *world) written(id string) (Input, *journal.Journal) {
+	w.t.Helper()
+	j, err := w.folder.NewPipe(id, nil, journal.Options{SegmentBytes: 64 << 10})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return Input{Journal: j, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}, Own: true}, j
+}
+
+func write(t *testing.T, j *journal.Journal, data ...[]byte) {
+	t.Helper()
+	for _, p := range data {
+		if _, err := j.Write(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// lineOf is a line of about a kilobyte.
+var lineOf = []byte(`{"jobId":"j","x":"` + strings.Repeat("a", 1000) + "\"}\n")
+
+// within is a context for a Run that must end by itself.
+func within(t *testing.T, most time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), most)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// A line whose first half was read, and dropped as too little, ends one segment; its second half begins the next.
+func TestLineAcrossSegments(t *testing.T) {
+	w := newWorld(t, nil)
+	in, j := w.written("aaaaaaaa")
+	s := New(w.options())
+	ended := make(chan error, 1)
+	data := append(bytes.Repeat(lineOf, 65), lineOf[:500]...)
+	write(t, j, data[:60000], data[60000:]) // the second runs over the segment
+	go func() {
+		_, err := s.Run(within(t, 20*time.Second), []Input{in}, nil)
+		ended <- err
+	}()
+	for len(w.server.Streams(w.group)) == 0 || len(w.lines("aaaaaaaa")) < 65*len(lineOf) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	write(t, j, lineOf[500:])
+	if err := j.End(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.lines("aaaaaaaa"), append(data, lineOf[500:]...); !bytes.Equal(got, want) {
+		t.Errorf("%d bytes came back of %d", len(got), len(want))
+	}
+}
+
+// The input has ended, and so much of it is left that memory does not hold it.
+func TestGivesUpWithMoreThanMemoryHolds(t *testing.T) {
+	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return cwlocal.Unavailable() })
+	o := w.options()
+	o.MemoryMax, o.GiveUpAfter = 2<<20, time.Second
+	in := w.pipe("aaaaaaaa", bytes.NewReader(bytes.Repeat(lineOf, 5000)), nil)
+	report, err := New(o).Run(within(t, 20*time.Second), []Input{in}, nil)
+	if !errors.Is(err, ErrGaveUp) || len(report.Left) != 1 {
+		t.Error(err, report.Left)
+	}
+}
+
+// A segment cannot be read, and that does not pass.
+func TestGivesUpWhatCannotBeRead(t *testing.T) {
+	w := newWorld(t, nil)
+	in, j := w.written("aaaaaaaa")
+	for range 1000 {
+		write(t, j, lineOf)
+	}
+	if err := j.End(); err != nil {
+		t.Fatal(err)
+	}
+	segments, err := filepath.Glob(filepath.Join(j.Path(), "*.segment"))
+	if err != nil || len(segments) < 10 {
+		t.Fatal(segments, err)
+	}
+	if err := os.Remove(segments[5]); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(segments[5], 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o := w.options()
+	o.GiveUpAfter = time.Second
+	report, err := New(o).Run(within(t, 20*time.Second), []Input{in}, nil)
+	if !errors.Is(err, ErrGaveUp) || len(report.Left) != 1 {
+		t.Error(err, report.Left)
+	}
+}
+
+// What was unreadable is read when it can be read again, though nobody says so.
+func TestReadsAgain(t *testing.T) {
+	w := newWorld(t, nil)
+	in, j := w.written("aaaaaaaa")
+	for range 1000 {
+		write(t, j, lineOf)
+	}
+	segments, err := filepath.Glob(filepath.Join(j.Path(), "*.segment"))
+	if err != nil || len(segments) < 10 {
+		t.Fatal(segments, err)
+	}
+	if err := os.Rename(segments[5], segments[5]+".x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(segments[5], 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := New(w.options()).Run(within(t, 20*time.Second), []Input{in}, nil)
+		ended <- err
+	}()
+	for len(w.server.Streams(w.group)) == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond) // the rest of what can be read
+	if err := errors.Join(os.Remove(segments[5]), os.Rename(segments[5]+".x", segments[5])); err != nil {
+		t.Fatal(err)
+	}
+	for len(w.lines("aaaaaaaa")) < 1000*len(lineOf) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := j.End(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// endless is lines without a job, more than can be looked at.
+type endless struct{ stop atomic.Bool }
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.stop.Load() {
+		return 0, io.EOF
+	}
+	for i := range p {
+		p[i] = "y\n"[i&1]
+	}
+	return len(p), nil
+}
+
+// Looking for a job does not keep the process from ending.
+func TestStopsWhileLookingForAJob(t *testing.T) {
+	w := newWorld(t, nil)
+	in, j := w.written("aaaaaaaa")
+	e := &endless{}
+	moved := make(chan error, 1)
+	go func() { moved <- Move(context.Background(), e, j, nil, w.log) }()
+	began := time.Now()
+	_, err := New(w.options()).Run(within(t, time.Second), []Input{in}, nil)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("%v, and %s", err, took)
+	}
+	e.stop.Store(true)
+	<-moved // its journal was closed under it
+}
+
+// Memory is full of what another input cannot put, and this one waits for its job: nothing can be done about that, so nothing is.
+func TestWaitsIdlyWhileMemoryIsFull(t *testing.T) {
+	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return cwlocal.Unavailable() })
+	o := w.options()
+	o.MemoryMax = 2 << 20
+	own, j := w.written("aaaaaaaa")
+	write(t, j, []byte("npm warn\n"))
+	other := w.pipe("bbbbbbbb", bytes.NewReader(bytes.Repeat(lineOf, 5000)), nil)
+	other.Own = false
+	s := New(o)
+	_, err := s.Run(within(t, 2*time.Second), []Input{own, other}, nil)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	in := s.inputs[0]
+	if !in.waiting || !s.full() {
+		t.Fatalf("waiting: %v, full: %v", in.waiting, s.full())
+	}
+	for _, end := range []time.Time{{}, time.Now().Add(-time.Minute)} {
+		if in.waitEnd = end; s.until(time.Now()) < 10*time.Millisecond {
+			t.Errorf("it looks again after %s when the wait ends at %s", s.until(time.Now()), end)
+		}
+	}
+}
+
+// An input that ended makes haste with the streams that it writes to; they have time again when it is done.
+func TestHurryEnds(t *testing.T) {
+	var puts atomic.Int64
+	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+		if c.Action == "PutLogEvents" {
+			puts.Add(1)
+		}
+		return cwlocal.Fault{}
+	})
+	first := w.pipe("aaaaaaaa", strings.NewReader("{\"jobId\":\"j\"}\n"), nil)
+	first.Own = false
+	r, out := io.Pipe()
+	second := w.pipe("bbbbbbbb", r, nil)
+	o := w.options()
+	o.FlushInterval = time.Second
+	go func() {
+		for i := range 40 {
+			time.Sleep(50 * time.Millisecond)
+			fmt.Fprintf(out, `{"jobId":"j","i":%d}`+"\n", i)
+		}
+		out.Close()
+	}()
+	if _, err := New(o).Run(within(t, 20*time.Second), []Input{first, second}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := puts.Load(); n > 8 {
+		t.Errorf("%d puts in 2 s with a flush interval of 1 s", n)
+	}
+}
