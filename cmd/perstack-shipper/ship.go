@@ -28,6 +28,9 @@ func runShip(options *config.Ship, log *zap.Logger) int {
 }
 
 func (s *session) shipStdin(options *config.Ship) int {
+	if err := checkStdin(os.Stdin); err != nil {
+		return fail(err)
+	}
 	end := newEnding(options.DrainTimeout, s.log)
 	defer end.close()
 
