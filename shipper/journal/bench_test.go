@@ -73,3 +73,27 @@ func BenchmarkReadAt128KiB(b *testing.B) {
 		}
 	}
 }
+
+// A child's output costs two more preads, of the bytes that tell whether it was rewritten.
+func BenchmarkChildReadAt128KiBAndAck(b *testing.B) {
+	j, w := newChild(b, openFolder(b), "bench", Options{})
+	chunk := make([]byte, 128<<10)
+	c := Cursor{State: random(2, 2_000)}
+	b.SetBytes(int64(len(chunk)))
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		if _, err := w.Write(chunk); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		n, err := j.ReadAt(chunk, c.Offset)
+		if err != nil || n != len(chunk) {
+			b.Fatal(n, err)
+		}
+		c.Offset += int64(n)
+		if err := j.Ack(c); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -217,8 +217,14 @@ func TestTruncatedAndRegrownAfterAllWasRead(t *testing.T) {
 	j, w := newChild(t, openFolder(t), "first", Options{})
 	w.WriteString("all of it was read\n")
 	wantRest(t, j, 0, []byte("all of it was read\n"))
-	if err := shell(t, w, "head -c 5000 /dev/zero >/dev/stdout").Wait(); err != nil {
+	j.grown.mu.Lock() // nobody looks meanwhile: the size alone tells nothing
+	err := shell(t, w, "head -c 5000 /dev/zero >/dev/stdout").Wait()
+	j.grown.mu.Unlock()
+	if err != nil {
 		t.Fatal(err)
+	}
+	if j.Size() != 19 {
+		t.Fatal("grew to", j.Size())
 	}
 	var cut *TruncatedError
 	if _, err := j.ReadAt(make([]byte, 10), 19); !errors.As(err, &cut) || cut.Lost != 0 {
@@ -343,6 +349,79 @@ func TestRecoveredChildWithoutWriterHasEndedAtOnce(t *testing.T) {
 	if !j.Ended() || j.Size() != 10 {
 		t.Fatal(j.Ended(), j.Size())
 	}
+}
+
+// Where inotify is not to be had, polling finds growth, and the end.
+func TestGrowthIsFoundByPollingAlone(t *testing.T) {
+	f := openFolder(t)
+	j, w := newChild(t, f, "polled", Options{})
+	j.Close()
+	j, err := f.reopen("polled")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if err := j.attach(); err != nil {
+		t.Fatal(err)
+	}
+	j.done.Go(func() { j.watchWith(nil, nil) })
+	w.WriteString("one\n")
+	waitFor(t, j, "growth", func() bool { return j.grown.lastSeen() == 4 })
+	w.Close()
+	if _, known := j.HasWriter(); known {
+		waitFor(t, j, "the end", j.Ended)
+	}
+}
+
+// lastSeen is what a look has found, without looking.
+func (g *growing) lastSeen() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.seen
+}
+
+// Without a cursor a child's input starts at what was not given back: nobody reads a hole as bytes.
+func TestLostCursorOfAPunchedChild(t *testing.T) {
+	f := openFolder(t)
+	j, w := newChild(t, f, "holes", Options{})
+	if !j.PunchesHoles() {
+		t.Skip("NOT TESTED, this file system punches no holes")
+	}
+	data := random(14, 1<<20)
+	w.Write(data)
+	w.Close()
+	readRest(t, j, 0)
+	ack(t, j, 800_000, "state")
+	dir := j.Path()
+	j.Close()
+	for _, name := range cursorNames {
+		if err := spoil(filepath.Join(dir, name), 20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j = recoverInput(t, f, "holes")
+	at := j.Cursor().Offset
+	if at < 500_000 || at > 800_000 || !strings.Contains(j.Fallback(), "starting at offset") {
+		t.Fatal(at, j.Fallback())
+	}
+	wantRest(t, j, at, data[at:])
+	if _, err := j.ReadAt(make([]byte, 1), at-1); !errors.Is(err, ErrAcked) {
+		t.Fatal("read a hole:", err)
+	}
+}
+
+// Where no holes can be punched the file keeps its blocks, and that is all.
+func TestWithoutHolesTheFileGrows(t *testing.T) {
+	j, w := newChild(t, openFolder(t), "solid", Options{})
+	j.grown.own.punches = false
+	data := random(13, 1<<20)
+	w.Write(data)
+	wantRest(t, j, 0, data)
+	ack(t, j, 1<<20, "")
+	if j.PunchesHoles() || j.Allocated() < 1<<20 {
+		t.Fatal(j.PunchesHoles(), j.Allocated())
+	}
+	wantRest(t, j, 0, data)
 }
 
 func TestReserveAndHeadroom(t *testing.T) {

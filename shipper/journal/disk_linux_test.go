@@ -54,7 +54,7 @@ func TestPipeLargerThanTheDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		j := newPipe(t, f, "large", Options{SegmentBytes: size})
-		const total = 80 << 20
+		const total = 50 << 20
 		chunk := make([]byte, 64<<10)
 		patterned(0, chunk)
 		fulls := 0

@@ -11,6 +11,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // sampleBytes is how much of what was read is kept to see whether it is still there. A file that is cut and then grows beyond the
@@ -46,11 +48,11 @@ type growing struct {
 func (g *growing) attachAt(off int64, mark uint32, latest int64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	info, err := g.f.Stat()
+	size, err := sizeOf(g.f)
 	if err != nil {
 		return err
 	}
-	g.seen, g.readTo = info.Size(), off
+	g.seen, g.readTo = size, off
 	if seen := max(off, latest); g.seen < seen || mark != 0 && g.heldBefore(off) && mark != g.sum(off) {
 		g.seen = seen
 		g.truncated()
@@ -70,11 +72,10 @@ func (g *growing) look() {
 	if g.over || g.closed {
 		return
 	}
-	info, err := g.f.Stat()
+	size, err := sizeOf(g.f)
 	if err != nil {
 		return // an fstat of an open file fails on a network file system only, and passes
 	}
-	size := info.Size()
 	switch {
 	case size < g.seen, size > g.seen && !g.same():
 		g.truncated()
@@ -83,6 +84,18 @@ func (g *growing) look() {
 		g.seen = size
 		g.bell.ring()
 	}
+}
+
+// sizeOf is fstat without what os.FileInfo allocates: looks are frequent.
+func sizeOf(f *os.File) (int64, error) {
+	if f == nil {
+		return 0, os.ErrClosed
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return 0, fmt.Errorf("fstat %s: %w", f.Name(), err)
+	}
+	return st.Size, nil
 }
 
 // same says whether the sample is still in the file.

@@ -360,6 +360,19 @@ func TestLongIndexOfArrivalsIsFreedAndFound(t *testing.T) {
 	}
 }
 
+func TestIndexOnlyGoesUp(t *testing.T) {
+	a, err := createArrivals(dirStore(t.TempDir()), 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.close()
+	a.put(100, 1000)
+	a.put(50, 2000)
+	if a.latest() != 100 || a.at(99) != 5 || a.at(100) != 1000 {
+		t.Fatal(a.latest(), a.at(99), a.at(100))
+	}
+}
+
 func TestRejectsOutliveTheInput(t *testing.T) {
 	f := openFolder(t)
 	j := newPipe(t, f, "poison", Options{})

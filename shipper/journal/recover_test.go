@@ -117,6 +117,11 @@ func TestRecoveryOfADamagedPipe(t *testing.T) {
 			if !j.Ended() {
 				t.Error("not ended")
 			}
+			select {
+			case <-j.Changed():
+			default:
+				t.Error("who waits for a change before the first read waits for ever")
+			}
 			ack(t, j, j.Size(), "") // what could be shipped was: it can be finished
 			if err := j.Remove(); err != nil {
 				t.Error(err)

@@ -111,8 +111,8 @@ func (p *pipe) closeUnused(keep *segment) {
 	}
 }
 
-// findSegments makes the list of a crashed input's segments, whose bytes end at least where the index of arrivals says. What is
-// wholly before acked is deleted. All that is not as it should be goes into damage.
+// findSegments makes the list of a crashed input's segments, whose bytes end at least where the index of arrivals says. Those wholly before
+// acked, which a crash left between the cursor and the deletion, go with the next ack. All that is not as it should be goes into damage.
 func (p *pipe) findSegments(acked, latest int64, damage *DamageError) error {
 	files, err := p.st.list()
 	if err != nil {
@@ -131,9 +131,6 @@ func (p *pipe) findSegments(acked, latest int64, damage *DamageError) error {
 		}
 	}
 	slices.SortFunc(p.segs, func(a, b *segment) int { return int(min(1, max(-1, a.first-b.first))) })
-	if err := p.dropAcked(acked); err != nil {
-		return err
-	}
 	p.settle(acked, latest, damage)
 	return nil
 }
@@ -152,17 +149,6 @@ func known(file stored) bool {
 		return file.regular
 	}
 	return false
-}
-
-// dropAcked deletes the segments before acked that a crash left between the cursor and the deletion.
-func (p *pipe) dropAcked(acked int64) error {
-	for len(p.segs) > 1 && p.segs[0].end <= acked && p.segs[1].first <= acked {
-		if err := p.st.remove(p.segs[0].name); err != nil {
-			return err
-		}
-		p.segs = p.segs[1:]
-	}
-	return nil
 }
 
 // settle checks that the segments follow each other from acked to the end.

@@ -20,12 +20,16 @@ const (
 
 // watch runs until Close. Whatever wakes it, it looks; a look is an fstat and rings the bell if there is something new.
 func (j *Journal) watch() {
-	var events <-chan fsnotify.Event
-	var errs <-chan error
 	if w := j.watcher(); w != nil {
 		defer w.Close()
-		events, errs = w.Events, w.Errors
+		j.watchWith(w.Events, w.Errors)
+	} else {
+		j.watchWith(nil, nil)
 	}
+}
+
+// watchWith wakes at each event and when it is time to poll; without inotify the channels are nil.
+func (j *Journal) watchWith(events <-chan fsnotify.Event, errs <-chan error) {
 	var before grownState
 	wait := pollBusy
 	timer := time.NewTimer(wait)
