@@ -22,9 +22,11 @@ var (
 
 // ending is how a signal ends the process: one deadline for everything.
 type ending struct {
-	reading context.Context // ends when the input is to be read no more
-	running context.Context // ends at the deadline
+	signalled context.Context // ends at the first signal
+	reading   context.Context // ends when the input is to be read no more
+	running   context.Context // ends at the deadline
 
+	signal      context.CancelFunc
 	stopReading context.CancelFunc
 	stopRunning context.CancelCauseFunc
 	signals     chan os.Signal
@@ -34,6 +36,7 @@ type ending struct {
 // newEnding waits for the first SIGTERM, SIGINT or SIGHUP and then gives everything drain; a second one ends it now. Call close when done.
 func newEnding(drain time.Duration, log *zap.Logger) *ending {
 	e := &ending{signals: make(chan os.Signal, 4), done: make(chan struct{})}
+	e.signalled, e.signal = context.WithCancel(context.Background())
 	e.reading, e.stopReading = context.WithCancel(context.Background())
 	e.running, e.stopRunning = context.WithCancelCause(context.Background())
 	signal.Notify(e.signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
@@ -48,6 +51,7 @@ func (e *ending) wait(drain time.Duration, log *zap.Logger) {
 	case <-e.done:
 		return
 	}
+	e.signal()
 	deadline := time.NewTimer(drain)
 	defer deadline.Stop()
 	reading := time.NewTimer(drain - min(stopReading, drain/2))
@@ -72,6 +76,7 @@ func (e *ending) wait(drain time.Duration, log *zap.Logger) {
 func (e *ending) close() {
 	signal.Stop(e.signals)
 	close(e.done)
+	e.signal()
 	e.stopReading()
 	e.stopRunning(nil)
 }

@@ -1,25 +1,33 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"perstack-shipper/config"
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/journal"
 )
 
-// leftovers takes over what earlier processes left in the journal folder for this target. What is for another target is named, and left alone.
+// This file takes over what earlier processes left in the journal folder.
+
+// leftovers takes over what is for this target. What is for another target is named, and left alone.
 func (s *session) leftovers() []shipper.Input {
 	left, err := s.folder.Leftover()
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("what earlier processes left in %s cannot be listed: %v", s.folder.Path(), err))
 	}
+	atOnce, now := context.WithCancel(context.Background())
+	now() // half lines are for who follows the file, or for resume
 	var inputs []shipper.Input
 	for _, l := range left {
-		if l.Holder != 0 || l.Kind == journal.File {
-			continue // somebody ships it; or it is a cursor in a file, for who follows that
+		if l.Holder != 0 || nothingLeft(l) {
+			continue // somebody ships it, or there is nothing to do
 		}
 		a, err := readAbout(l)
 		if err != nil {
@@ -30,7 +38,10 @@ func (s *session) leftovers() []shipper.Input {
 			s.log.Warn(fmt.Sprintf("input %s in %s is for log group %q in %s and waits there; `%s resume --journal-dir %s` ships it", l.ID, l.Path, a.Target.Group, a.Target.Region, config.Program, s.folder.Path()))
 			continue
 		}
-		in, err := s.recover(l, a)
+		in, err := recoverInput(atOnce, s.folder, l, a)
+		if _, held := errors.AsType[*journal.HeldError](err); held {
+			continue // another process was faster
+		}
 		if err != nil {
 			s.log.Warn(err.Error())
 			continue
@@ -41,19 +52,31 @@ func (s *session) leftovers() []shipper.Input {
 	return inputs
 }
 
-// recover takes one input over.
-func (s *session) recover(l journal.Left, a about) (shipper.Input, error) {
-	j, err := s.folder.Recover(l.ID)
+// nothingLeft reports whether all of a followed file is shipped: its cursor stays, for a start that follows it again.
+func nothingLeft(l journal.Left) bool {
+	return l.Kind == journal.File && l.Unacked == 0 && l.Err == nil
+}
+
+// recoverInput takes one input over. A half line at the end of a followed file is waited for as long as patience lasts, and a moment at most.
+func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about) (shipper.Input, error) {
+	j, err := folder.Recover(l.ID)
+	if errors.Is(err, fs.ErrNotExist) && l.Kind == journal.File {
+		return shipper.Input{}, fmt.Errorf("%s is gone; if it held more than was shipped as input %s, that is lost (%w)", l.File, l.ID, err)
+	}
 	if err != nil {
 		return shipper.Input{}, err
 	}
-	return shipper.Input{Journal: j, Shape: a.Shape, JobOf: a.JobOf, Path: a.Path}, nil
+	in := shipper.Input{Journal: j, Shape: a.Shape, JobOf: a.JobOf, Path: a.Path}
+	if l.Kind == journal.File {
+		in.Ending = endingOf(follow.Once(patience, j, a.File))
+	}
+	return in, nil
 }
 
 func readAbout(l journal.Left) (about, error) {
 	var a about
 	if err := json.Unmarshal(l.About, &a); err != nil || a.Shape.Input == "" {
-		return a, fmt.Errorf("input %s in %s does not say what it is for, and is left alone: %v", l.ID, l.Path, err)
+		return a, fmt.Errorf("input %s in %s does not say what it is for, and is left alone: %w", l.ID, l.Path, errors.Join(err, l.Err))
 	}
 	return a, nil
 }

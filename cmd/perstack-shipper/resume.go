@@ -1,13 +1,175 @@
 package main
 
 import (
-	"errors"
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
 	"perstack-shipper/config"
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/journal"
 )
 
-func runResume(_ *config.Resume, _ *zap.Logger) int {
-	return fail(errors.New("resume is not part of this build yet"))
+// runResume ships what earlier processes left, to every target at once.
+func runResume(options *config.Resume, log *zap.Logger) int {
+	dir := cmp.Or(options.JournalDir, config.DefaultJournalDir())
+	folder, err := journal.Open(dir)
+	if err != nil {
+		return fail(config.Usage("--journal-dir", "%v", err))
+	}
+	end := newEnding(options.DrainTimeout, log)
+	defer end.close()
+	r := &resumption{options: options, log: log, folder: folder, started: time.Now()}
+	if r.hostname, err = os.Hostname(); err != nil {
+		r.hostname = "localhost"
+	}
+	defer r.close()
+	if err := r.take(end); err != nil {
+		return fail(err)
+	}
+	if len(r.runs) == 0 {
+		if r.code == exitOK {
+			log.Info(fmt.Sprintf("nothing is left in %s", folder.Path()))
+		}
+		return r.code
+	}
+	return r.ship(end)
+}
+
+// resumption is what resume does: a run for every target and manner of reaching it.
+type resumption struct {
+	options  *config.Resume
+	log      *zap.Logger
+	folder   *journal.Folder
+	started  time.Time
+	hostname string
+
+	runs []*resumedRun
+	code int // for what cannot be shipped
+}
+
+// resumedRun is the shipping of what is for one target.
+type resumedRun struct {
+	*session
+	key    string
+	inputs []shipper.Input
+	report shipper.Report
+	err    error
+}
+
+func (r *resumption) close() {
+	for _, run := range r.runs {
+		run.close()
+	}
+}
+
+// take takes over what is left, and says what cannot be.
+func (r *resumption) take(end *ending) error {
+	left, err := r.folder.Leftover()
+	if err != nil {
+		return err
+	}
+	for _, l := range left {
+		switch {
+		case l.Holder > 0:
+			r.log.Info(fmt.Sprintf("input %s in %s is shipped by process %d, which holds it", l.ID, l.Path, l.Holder))
+			continue
+		case l.Holder != 0:
+			r.log.Info(fmt.Sprintf("input %s in %s is shipped by another process, which holds it", l.ID, l.Path))
+			continue
+		case nothingLeft(l):
+			continue
+		}
+		if err := r.takeOne(end, l); err != nil {
+			r.log.Error(err.Error())
+			r.code = exitLeft
+		}
+	}
+	return nil
+}
+
+func (r *resumption) takeOne(end *ending, l journal.Left) error {
+	a, err := readAbout(l)
+	if err != nil {
+		return err
+	}
+	run, err := r.runFor(a)
+	if err != nil {
+		return fmt.Errorf("input %s in %s cannot be shipped: %w", l.ID, l.Path, err)
+	}
+	if !sameTarget(a.Target, run.client.Target()) {
+		return fmt.Errorf("input %s in %s is for %s, and here it would go to %s: give the environment and the --profile that it was recorded with",
+			l.ID, l.Path, targetName(a.Target), targetName(run.client.Target()))
+	}
+	in, err := recoverInput(end.signalled, r.folder, l, a)
+	if err != nil {
+		return err
+	}
+	in.Own = true
+	run.inputs = append(run.inputs, in)
+	r.log.Info(fmt.Sprintf("input %s is shipped to log group %q in %s from where it stopped (%d bytes left)", l.ID, a.Target.Group, a.Target.Region, l.Unacked))
+	return nil
+}
+
+func targetName(t cloudwatch.Target) string {
+	name := fmt.Sprintf("log group %q in %s", t.Group, t.Region)
+	if t.Endpoint != "" {
+		name += " at " + t.Endpoint
+	}
+	if t.Account != "" {
+		name += " of account " + t.Account
+	}
+	return name
+}
+
+// runFor is the run for what was recorded so.
+func (r *resumption) runFor(a about) (*resumedRun, error) {
+	a.Profile = cmp.Or(r.options.Profile, a.Profile)
+	key := fmt.Sprintf("%q %q %+v", a.Target, a.Profile, a.Creation)
+	for _, run := range r.runs {
+		if run.key == key {
+			return run, nil
+		}
+	}
+	target := config.Target{LogGroup: a.Target.Group, AWS: config.AWS{Region: a.Target.Region, EndpointURL: a.Target.Endpoint, Profile: a.Profile}}
+	client, err := connect(context.Background(), target, a.Creation, r.log)
+	if err != nil {
+		return nil, err
+	}
+	run := &resumedRun{key: key, session: &session{
+		log: r.log, client: client, folder: r.folder, delivery: r.options.Delivery, creation: a.Creation, profile: a.Profile,
+		started: r.started, hostname: r.hostname,
+	}}
+	r.runs = append(r.runs, run)
+	return run, nil
+}
+
+// ship ships to all targets and returns the exit code.
+func (r *resumption) ship(end *ending) int {
+	memory := max(int(r.options.MemoryMax)/len(r.runs), int(config.MinMemory))
+	var all sync.WaitGroup
+	for _, run := range r.runs {
+		all.Go(func() {
+			o := run.options()
+			o.MemoryMax, o.Stop = memory, end.signalled.Done()
+			run.report, run.err = shipper.New(o).Run(end.running, run.inputs, nil)
+		})
+	}
+	all.Wait()
+	var sum shipper.Report
+	for _, run := range r.runs {
+		sum.Add(run.report)
+	}
+	r.log.Info(sum.String())
+	code := r.code
+	for _, run := range r.runs {
+		code = max(code, run.sayRest(run.report, run.err))
+	}
+	return code
 }

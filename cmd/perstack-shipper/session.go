@@ -14,6 +14,7 @@ import (
 	"perstack-shipper/config"
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -46,6 +47,16 @@ type about struct {
 	Creation config.Creation   `json:"creation"`
 	JobOf    string            `json:"jobOf,omitempty"`
 	Path     string            `json:"path,omitempty"`
+	File     *follow.Note      `json:"file,omitempty"` // of a followed file
+}
+
+// encode is the snapshot as it is kept.
+func (a about) encode() []byte {
+	data, err := json.Marshal(a)
+	if err != nil { // strings and numbers
+		panic(err)
+	}
+	return data
 }
 
 // newSession opens the journal folder and resolves the target; it makes no call. The caller closes it.
@@ -106,13 +117,11 @@ func (s *session) shape(id string, events config.Events) batch.Shape {
 
 // aboutInput is the snapshot for an input.
 func (s *session) aboutInput(shape batch.Shape, jobOf, path string) []byte {
-	data, err := json.Marshal(about{
-		Shape: shape, Target: s.client.Target(), Profile: s.profile, Creation: s.creation, JobOf: jobOf, Path: path,
-	})
-	if err != nil { // strings and numbers
-		panic(err)
-	}
-	return data
+	return s.newAbout(shape, jobOf, path).encode()
+}
+
+func (s *session) newAbout(shape batch.Shape, jobOf, path string) about {
+	return about{Shape: shape, Target: s.client.Target(), Profile: s.profile, Creation: s.creation, JobOf: jobOf, Path: path}
 }
 
 // run ships the inputs beside what earlier processes left, says how that went and returns the exit code.
@@ -142,6 +151,11 @@ func (s *session) options() shipper.Options {
 // conclude says what became of the inputs and returns the exit code.
 func (s *session) conclude(report shipper.Report, why error) int {
 	s.log.Info(report.String())
+	return s.sayRest(report, why)
+}
+
+// sayRest says what is not as it should be, and returns the exit code.
+func (s *session) sayRest(report shipper.Report, why error) int {
 	code := exitOK
 	if report.Rejected > 0 || len(report.Failed) > 0 {
 		code = exitRejected
@@ -150,6 +164,9 @@ func (s *session) conclude(report shipper.Report, why error) int {
 		s.log.Error(fmt.Sprintf("%d lines were refused by CloudWatch and are kept in %s/rejects.jsonl", report.Rejected, dir))
 	}
 	for _, left := range report.Left {
+		if !left.Own && left.Bytes == 0 {
+			continue // its writer goes on
+		}
 		if !left.Own {
 			s.log.Warn(fmt.Sprintf("input %s of an earlier process is not wholly delivered (%d bytes in %s); the next start on that folder goes on", left.Input, left.Bytes, left.Path))
 			continue
@@ -165,8 +182,18 @@ func (s *session) conclude(report shipper.Report, why error) int {
 }
 
 func sayLeft(left shipper.Left, folder string, why error) string {
+	if left.Path == "" && left.File != "" {
+		return fmt.Sprintf("%d bytes of %s are not delivered (%v); how far it is shipped was kept in memory, so the next start begins at its start", left.Bytes, left.File, why)
+	}
 	if left.Path == "" {
 		return fmt.Sprintf("%d bytes of the input are not delivered (%v), and are lost: they were kept in memory; give --journal-dir a folder that can be written", left.Bytes, why)
+	}
+	if left.Bytes == 0 {
+		return fmt.Sprintf("input %s in %s has not ended: the next start on that folder goes on with it, or `%s resume --journal-dir %s` does", left.Input, left.Path, config.Program, folder)
+	}
+	if left.File != "" {
+		return fmt.Sprintf("%d bytes of %s are not delivered (%v); how far it is shipped is kept in %s: the next start on that folder goes on there, or `%s resume --journal-dir %s` does",
+			left.Bytes, left.File, why, left.Path, config.Program, folder)
 	}
 	return fmt.Sprintf("%d bytes of the input are not delivered (%v); they are kept in %s: the next start on that folder ships them, or `%s resume --journal-dir %s` does",
 		left.Bytes, why, left.Path, config.Program, folder)

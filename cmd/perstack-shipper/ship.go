@@ -16,14 +16,14 @@ import (
 
 // runShip ships stdin until its end.
 func runShip(options *config.Ship, log *zap.Logger) int {
-	if len(options.Inputs) > 0 {
-		return fail(errors.New("--input is not part of this build yet"))
-	}
 	s, err := newSession(options.Target, options.Delivery, options.Creation, options.Journal, log)
 	if err != nil {
 		return fail(err)
 	}
 	defer s.close()
+	if len(options.Inputs) > 0 {
+		return s.shipInputs(options)
+	}
 	return s.shipStdin(options)
 }
 

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/config"
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/follow"
+	"perstack-shipper/shipper/journal"
+)
+
+// shipInputs follows the paths of --input until a signal, or until nothing came for --until-idle.
+func (s *session) shipInputs(options *config.Ship) int {
+	end := newEnding(options.DrainTimeout, s.log)
+	defer end.close()
+	set, err := follow.New(follow.Options{
+		Paths: options.Inputs, Wait: options.InputWait, UntilIdle: options.UntilIdle, Reading: end.reading,
+		Folder: s.folder, Journal: s.keep, Known: s.known(), Log: s.log,
+		About: func(id string, note follow.Note, old []byte) []byte {
+			return s.aboutFollowed(id, note, old, options.Events)
+		},
+	})
+	if err != nil {
+		return fail(inputUsage(err))
+	}
+
+	// The set finds inputs until it is stopped; they are shipped until the last of them has ended.
+	more := make(chan shipper.Input)
+	alive, done := context.WithCancel(end.running)
+	fifos := movers{running: alive, log: s.log}
+	var first []shipper.Input
+	for _, in := range set.Found() {
+		first = append(first, s.followed(in, options.Events))
+		fifos.start(in)
+	}
+	searched := make(chan struct{})
+	go func() {
+		defer close(searched)
+		defer close(more)
+		set.Run(end.signalled, alive, func(in *follow.Input) bool {
+			select {
+			case more <- s.followed(in, options.Events):
+				fifos.start(in)
+				return true
+			case <-alive.Done():
+				return false
+			}
+		})
+	}()
+	code := s.run(end.running, first, more)
+	done()
+	<-searched
+	end.stopReading()
+	if fifos.wait(); fifos.failed.Load() || len(set.Failed()) > 0 {
+		code = max(code, exitRejected)
+	}
+	return code
+}
+
+// inputUsage makes errors of --input those of a wrong option.
+func inputUsage(err error) error {
+	_, input := errors.AsType[*follow.InputError](err)
+	_, held := errors.AsType[*journal.HeldError](err)
+	if input || held {
+		return config.Usage("--input", "%v", err)
+	}
+	return err
+}
+
+// movers move what comes out of FIFOs to their journals.
+type movers struct {
+	running context.Context
+	log     *zap.Logger
+	going   sync.WaitGroup
+	failed  atomic.Bool
+}
+
+// start starts one for in, if that is a FIFO.
+func (m *movers) start(in *follow.Input) {
+	if in.FIFO == nil {
+		return
+	}
+	m.going.Go(func() {
+		defer in.FIFO.Close()
+		if err := m.move(in); err != nil && !errors.Is(err, context.Canceled) {
+			m.failed.Store(true)
+			m.log.Error(fmt.Sprintf("%s: %v", in.Path, err))
+		}
+	})
+}
+
+func (m *movers) move(in *follow.Input) error {
+	r, release, err := shipper.Stoppable(in.Reading, in.FIFO)
+	if err != nil {
+		return errors.Join(err, in.Journal.End())
+	}
+	defer release()
+	return shipper.Move(m.running, r, in.Journal, nil, m.log)
+}
+
+func (m *movers) wait() { m.going.Wait() }
+
+// followed is what was found, as an input to ship: with the options that it was recorded with, if it was.
+func (s *session) followed(in *follow.Input, events config.Events) shipper.Input {
+	shape := s.shape(in.Journal.ID(), events)
+	var a about
+	if err := json.Unmarshal(in.Journal.About(), &a); err == nil && a.Shape.Input == shape.Input {
+		if now := shape; !sameOptions(a.Shape, now) {
+			s.log.Info(fmt.Sprintf("%s goes on as input %s with the options that it began with; those given now are for what is new", in.Path, shape.Input))
+		}
+		shape = a.Shape
+	}
+	return shipper.Input{Journal: in.Journal, Shape: shape, Own: true, Path: in.Path, Ending: endingOf(in)}
+}
+
+// sameOptions reports whether two shapes of an input are by the same options; its host may have another name now.
+func sameOptions(a, b batch.Shape) bool {
+	a.Hostname = b.Hostname
+	return reflect.DeepEqual(a, b)
+}
+
+// endingOf says, when in has ended, what that means.
+func endingOf(in *follow.Input) func() shipper.Ending {
+	return func() shipper.Ending {
+		switch paused, inLine := in.Paused(); {
+		case inLine:
+			return shipper.PausedInLine
+		case paused:
+			return shipper.Paused
+		}
+		return shipper.Finished
+	}
+}
+
+// aboutFollowed is the snapshot for an input of a file or a FIFO. One that there is keeps its options.
+func (s *session) aboutFollowed(id string, note follow.Note, old []byte, events config.Events) []byte {
+	var a about
+	if json.Unmarshal(old, &a) != nil || a.Shape.Input != id {
+		a = s.newAbout(s.shape(id, events), "", note.Path)
+	}
+	a.File = &note
+	return a.encode()
+}
+
+// known are the inputs that the journal folder has.
+func (s *session) known() []follow.Known {
+	left, err := s.folder.Leftover()
+	if err != nil {
+		s.log.Warn(fmt.Sprintf("what earlier processes left in %s cannot be listed: %v", s.folder.Path(), err))
+	}
+	var all []follow.Known
+	for _, l := range left {
+		k := follow.Known{Left: l, Mine: true}
+		if a, err := readAbout(l); err == nil {
+			k.Mine = sameTarget(a.Target, s.client.Target())
+			if k.Note.Path = a.Path; a.File != nil {
+				k.Note = *a.File
+			}
+		}
+		all = append(all, k)
+	}
+	return all
+}

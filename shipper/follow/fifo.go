@@ -1,0 +1,117 @@
+package follow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/journal"
+)
+
+// fifo is a FIFO that is read. It is open for writing, too, so that it has no end while writers come and go.
+type fifo struct {
+	path    string
+	who     identity
+	in      *Input
+	w       *os.File           // the writing end; nil when it was let go: then the last writer is the end
+	stop    context.CancelFunc // ends reading at once
+	present bool
+	size    int64
+}
+
+// candidateFIFO is a FIFO that is to be read, if it is not already.
+func (s *Set) candidateFIFO(path string, info os.FileInfo, now time.Time) error {
+	for _, f := range s.fifos {
+		if f.who == identityOf(info) {
+			f.present = true
+			return nil
+		}
+	}
+	f, err := s.openFIFO(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // gone since
+	}
+	if err != nil {
+		return err
+	}
+	s.fifos, s.fresh, s.came = append(s.fifos, f), append(s.fresh, f.in), now
+	return nil
+}
+
+func (s *Set) openFIFO(path string) (*fifo, error) {
+	const flags = unix.O_CLOEXEC | unix.O_NONBLOCK
+	r, err := os.OpenFile(path, os.O_RDONLY|flags, 0) // with O_NONBLOCK it waits for no writer
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, &InputError{path, fmt.Sprintf("cannot be read (%v): make it readable and writable", err)}
+	}
+	w, err := os.OpenFile(path, os.O_WRONLY|flags, 0)
+	if err != nil {
+		r.Close()
+		return nil, &InputError{path, fmt.Sprintf("cannot be kept open (%v): make it writable, too", err)}
+	}
+	f := &fifo{path: path, w: w, present: true}
+	err = func() error {
+		info, err := r.Stat()
+		other, werr := w.Stat()
+		if err = errors.Join(err, werr); err != nil {
+			return err
+		}
+		if f.who = identityOf(info); info.Mode()&fs.ModeNamedPipe == 0 || identityOf(other) != f.who {
+			return fs.ErrNotExist // it was replaced at this moment: the next look finds what is there
+		}
+		// Two that read one FIFO would get some of the bytes each.
+		if err := unix.Flock(int(r.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+			return &InputError{path, "is read by another process already: stop that, or name another"}
+		}
+		id := journal.NewID()
+		j, err := s.o.Folder.NewPipe(id, s.o.About(id, Note{Path: path}, nil), s.o.Journal)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		reading, stop := context.WithCancel(s.o.Reading)
+		f.stop, f.in = stop, &Input{Journal: j, Path: path, FIFO: r, Reading: reading}
+		return nil
+	}()
+	if err != nil {
+		r.Close()
+		w.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// letGo lets the FIFO end with its last writer, or now.
+func (f *fifo) letGo(now bool) {
+	if f.w != nil {
+		f.w.Close()
+		f.w = nil
+	}
+	if now {
+		f.stop()
+	}
+}
+
+// stepFIFOs takes notice of growth, and lets those go that are gone or have ended by themselves.
+func (s *Set) stepFIFOs(now time.Time) {
+	kept := s.fifos[:0]
+	for _, f := range s.fifos {
+		if size := f.in.Journal.Size(); size != f.size {
+			f.size, s.came = size, now
+		}
+		if !f.present || f.in.Journal.Ended() {
+			f.letGo(false)
+			continue
+		}
+		kept = append(kept, f)
+	}
+	clear(s.fifos[len(kept):])
+	s.fifos = kept
+}

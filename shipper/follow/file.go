@@ -1,0 +1,287 @@
+package follow
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"perstack-shipper/shipper/journal"
+)
+
+// file is a file that is followed, or will be when its first line is complete.
+type file struct {
+	path string   // its latest name among those asked for
+	pin  *os.File // keeps its identity from being used again; nil where it could not be opened
+	who  identity // of pin
+
+	in      *Input    // nil: it waits for its first line
+	size    int64     // at the latest look
+	grew    time.Time // when a look found more
+	present bool      // it has a name that is asked for
+	gone    time.Time // since when it has none; zero: it has
+	retry   time.Time // not to be tried before
+	over    bool      // its input has ended
+}
+
+func (f *file) unpin() {
+	if f.pin != nil {
+		f.pin.Close()
+		f.pin = nil
+	}
+}
+
+// measure takes notice of growth.
+func (s *Set) measure(f *file, now time.Time) {
+	size := f.size
+	if f.in != nil {
+		size = f.in.Journal.Size()
+	} else if info, err := f.pin.Stat(); err == nil {
+		size = info.Size()
+	}
+	if size != f.size {
+		f.size, f.grew, s.came = size, now, now
+	}
+}
+
+// step lets f go on: it begins when its first line is there, is another input when it was cut, and ends when it is gone. last: what is there is all
+// there will be for a beginning. The error is that another process has it.
+func (s *Set) step(f *file, now time.Time, last bool) error {
+	if f.over {
+		return nil
+	}
+	switch {
+	case f.present:
+		f.gone = time.Time{}
+	case f.gone.IsZero():
+		f.gone = now
+	}
+	s.measure(f, now)
+	if f.in == nil {
+		return s.start(f, now, last)
+	}
+	if f.in.Journal.Ended() {
+		s.cut(f, now)
+		return nil
+	}
+	if !f.present && s.finished(f, now) {
+		s.end(f, finished)
+	}
+	return nil
+}
+
+// start makes an input of f when its first line is complete, which gives the id.
+func (s *Set) start(f *file, now time.Time, last bool) error {
+	if now.Before(f.retry) && !last {
+		return nil
+	}
+	path := f.path
+	if !f.present {
+		if path = nameOf(filepath.Dir(path), f.who); path == "" {
+			if f.size > 0 {
+				s.lose(fmt.Errorf("%s was moved away or deleted before its first line was complete; its %d bytes are not shipped", f.path, f.size))
+			}
+			f.over = true
+			return nil
+		}
+	}
+	if taken, err := s.revive(f, path, now); taken || err != nil {
+		return err
+	}
+	note := Note{Path: path, Dev: f.who.dev, Ino: f.who.ino}
+	id, err := journal.FileID(path)
+	switch {
+	case errors.Is(err, journal.ErrNoLine):
+		if f.size == 0 || !last && (f.present || !s.finished(f, now)) {
+			return nil
+		}
+		id = journal.NewID() // what it is called by later is in the note
+	case err != nil:
+		s.again(f, now, err)
+		return nil
+	case s.used[id]: // another file has the same path and first line
+		note.Base, id = id, journal.NewID()
+	}
+	if !isNow(path, f.who) {
+		return nil // renamed at this moment: the next look finds it
+	}
+	j, err := s.o.Folder.Follow(id, path, s.o.About(id, note, nil), s.o.Journal)
+	if err != nil {
+		return s.again(f, now, err)
+	}
+	s.used[id], s.used[note.Base] = true, true
+	s.give(j, path, note, now)
+	return nil
+}
+
+// again has f tried once more later. An error that another process has it is returned; others are said.
+func (s *Set) again(f *file, now time.Time, err error) error {
+	f.retry = now.Add(time.Second)
+	err = fmt.Errorf("%s: %w", f.path, err)
+	if _, held := errors.AsType[*journal.HeldError](err); held {
+		return err
+	}
+	if !errors.Is(err, os.ErrNotExist) { // it was renamed at this moment
+		s.complain(err)
+	}
+	return nil
+}
+
+// give makes j the input of the file that it has open, mostly that at path: note says which it was meant to be.
+func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) {
+	in := &Input{Journal: j, Path: path}
+	if j.Ended() { // it was cut while nobody looked: there is nothing to follow
+		s.fresh = append(s.fresh, in)
+		return
+	}
+	meant := identity{note.Dev, note.Ino}
+	pin, who := pinOf(j, path, meant)
+	if pin == nil {
+		who = meant // it was moved away when it had been opened
+	}
+	f := s.byIdentity[who]
+	switch {
+	case f == nil && pin == nil:
+		f = &file{path: path}
+		s.add(f)
+	case pin == nil:
+	case f == nil:
+		f = &file{path: path, pin: pin, who: who, present: true} // else the next look says so
+		s.add(f)
+	default:
+		pin.Close()
+	}
+	if f.in != nil {
+		s.log.Warn(fmt.Sprintf("input %s in %s is of the same file as input %s, %s, and is left alone", j.ID(), j.Path(), f.in.Journal.ID(), path))
+		if err := j.Close(); err != nil {
+			s.complain(err)
+		}
+		return
+	}
+	if is := (Note{path, who.dev, who.ino, note.Base}); is != note {
+		if err := j.SetAbout(s.o.About(j.ID(), is, j.About())); err != nil {
+			s.complain(err)
+		}
+	}
+	f.in, f.size, f.grew, s.came = in, j.Size(), now, now
+	s.fresh = append(s.fresh, in)
+}
+
+// pinOf opens the file that j has open once more: at path, or where the one that was meant is now. nil where that is not found.
+func pinOf(j *journal.Journal, path string, meant identity) (*os.File, identity) {
+	for range 3 { // somebody may rename just now
+		name := path
+		replaced := j.Replaced()
+		if replaced {
+			if name = nameOf(filepath.Dir(path), meant); name == "" {
+				continue
+			}
+		}
+		pin, err := openFile(name)
+		if err != nil {
+			continue
+		}
+		if info, err := pin.Stat(); err == nil {
+			who := identityOf(info)
+			if replaced && who == meant || !replaced && !j.Replaced() && isNow(path, who) {
+				return pin, who
+			}
+		}
+		pin.Close()
+	}
+	return nil, identity{}
+}
+
+// cut makes what a file holds that somebody cut another input. The shipper says what is lost.
+func (s *Set) cut(f *file, now time.Time) {
+	f.over = true
+	if f.pin == nil {
+		return // the next look finds it
+	}
+	next := &file{path: f.path, pin: f.pin, who: f.who, present: f.present, gone: f.gone, grew: now}
+	f.pin = nil
+	s.came = now
+	s.add(next)
+}
+
+// finished reports whether a file that is gone has stood still for long enough.
+func (s *Set) finished(f *file, now time.Time) bool {
+	since := f.grew
+	if f.gone.After(since) {
+		since = f.gone
+	}
+	still := now.Sub(since)
+	if still < s.o.quiet {
+		return false
+	}
+	if writer, known := f.hasWriter(); known {
+		return !writer
+	}
+	return still >= s.o.unsure
+}
+
+func (f *file) hasWriter() (writer, known bool) {
+	if f.pin == nil {
+		return false, false
+	}
+	return hasWriter(f.pin)
+}
+
+// end ends the input of f with what there is now.
+func (s *Set) end(f *file, how int32) {
+	f.over = true
+	f.in.paused.Store(how)
+	if err := f.in.Journal.StopFollowing(); err != nil {
+		s.complain(err)
+	}
+}
+
+// pause leaves f for another day, when it ends with a whole line or stands still. It reports whether it is done with.
+func (s *Set) pause(f *file, now time.Time) bool {
+	if f.over {
+		return true
+	}
+	if f.in == nil {
+		if err := s.start(f, now, true); err != nil {
+			s.complain(err)
+		}
+		if f.in == nil {
+			return true // it is empty, or another process has it
+		}
+	}
+	s.measure(f, now)
+	if f.in.Journal.Ended() {
+		s.cut(f, now)
+		return false
+	}
+	switch {
+	case !f.present && s.lost(f):
+		s.end(f, finished)
+	case f.endsLine(), s.o.Reading.Err() != nil:
+		s.end(f, pausedInLine) // what comes at this moment is of another day
+	case now.Sub(f.grew) >= lineQuiet:
+		s.end(f, paused)
+	default:
+		return false
+	}
+	return true
+}
+
+// lost reports whether no later start can go on with a file that is gone, or none needs to.
+func (s *Set) lost(f *file) bool {
+	if writer, known := f.hasWriter(); known && !writer {
+		return true
+	}
+	return nameOf(filepath.Dir(f.in.Journal.FilePath()), f.who) == ""
+}
+
+// endsLine reports whether the last line that there is is a whole one.
+func (f *file) endsLine() bool {
+	var last [1]byte
+	if f.pin == nil || f.size == 0 {
+		return true
+	}
+	_, err := f.pin.ReadAt(last[:], f.size-1)
+	return err == nil && last[0] == '\n'
+}

@@ -1,0 +1,290 @@
+// Package follow finds what --input names and makes inputs of it: files that grow, FIFOs, and folders of files.
+//
+//	follow.go   what is asked for and what comes of it; Run, which looks until it is told to stop
+//	look.go     one look at all paths: what is there now
+//	file.go     a followed file: from its first line until it is gone, cut or left for another day
+//	known.go    what earlier processes followed, taken up again
+//	fifo.go     a FIFO
+//	watch.go    when to look again: what the kernel tells, and polling behind it
+//
+// A file is known by its identity, device and inode, which an open descriptor keeps from being used again; its names may change. So a file that is renamed
+// is shipped once, and a file that takes its name is another input.
+package follow
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/shipper/journal"
+)
+
+// Options say what to follow.
+type Options struct {
+	// Paths are files, FIFOs and folders. In a folder, files named *.jsonl and *.log are followed, those in folders below it are not.
+	Paths []string
+	// Wait: paths that do not exist are waited for.
+	Wait bool
+	// UntilIdle is how long nothing may come of any path before Run ends by itself; 0: for ever.
+	UntilIdle time.Duration
+	// Reading ends when FIFOs are to be read no more.
+	Reading context.Context
+
+	Folder  *journal.Folder
+	Journal journal.Options
+	// About makes the snapshot of an input: a new one, or of one that has the snapshot old.
+	About func(id string, note Note, old []byte) []byte
+	// Known are the inputs that the folder has.
+	Known []Known
+
+	Log *zap.Logger // nil: nothing is said
+
+	// quiet and unsure are how long a file that is gone must stand still to be taken for finished: where it is known that nobody has it open for
+	// writing, and where that is not known.
+	quiet, unsure time.Duration
+}
+
+const (
+	defaultQuiet  = time.Second
+	defaultUnsure = 30 * time.Second
+	// lineQuiet is how long a half line at the end of a file must stand still, at the stop, to be taken for all that there will be.
+	lineQuiet = 300 * time.Millisecond
+)
+
+// Note is what a snapshot keeps of a followed file, so that a later start knows it by whatever name.
+type Note struct {
+	Path string `json:"path"` // absolute
+	Dev  uint64 `json:"dev,omitempty"`
+	Ino  uint64 `json:"ino,omitempty"`
+	// Base is the id that path and first line give, where another input had that.
+	Base string `json:"base,omitempty"`
+}
+
+// Known is an input that the folder has, of an earlier process or a living one.
+type Known struct {
+	journal.Left
+	Note Note
+	// Mine: it goes where this process ships to. Others only keep their ids.
+	Mine bool
+}
+
+// Input is what was found: a file, or a FIFO.
+type Input struct {
+	// Journal of a file follows it; that of a FIFO is for the caller to write, from what FIFO gives.
+	Journal *journal.Journal
+	Path    string
+	// FIFO is open for reading; nil of a file. The caller closes it when Reading has ended, or its last writer is gone.
+	FIFO    *os.File
+	Reading context.Context
+
+	paused atomic.Int32
+}
+
+// What Journal's end means, for Paused.
+const (
+	finished int32 = iota
+	paused
+	pausedInLine
+)
+
+// Paused says, when the journal has ended, whether the file may go on another day; and whether its last line was being written, so that its
+// beginning is for that day as well.
+func (in *Input) Paused() (paused, inLine bool) {
+	p := in.paused.Load()
+	return p != finished, p == pausedInLine
+}
+
+// InputError says what is wrong with a path.
+type InputError struct {
+	Path    string
+	Problem string // with the remedy
+}
+
+func (e *InputError) Error() string { return e.Path + " " + e.Problem }
+
+// Set is what is followed. One goroutine uses it at a time: that of New, then that of Run.
+type Set struct {
+	o   Options
+	log *zap.Logger
+
+	files      []*file
+	byIdentity map[identity]*file
+	fifos      []*fifo
+	used       map[string]bool     // ids that are taken
+	dead       map[string][]string // inputs whose file was not there, by its path
+
+	fresh  []*Input  // found, and not handed over
+	came   time.Time // when something came last
+	failed []error
+	said   map[string]time.Time
+	watch  *watcher
+}
+
+// New looks at the paths, and takes up what earlier processes followed of them. It returns an *InputError when a path cannot be followed, and wraps a
+// *journal.HeldError when another process follows it with this folder.
+func New(o Options) (*Set, error) {
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.quiet == 0 {
+		o.quiet, o.unsure = defaultQuiet, defaultUnsure
+	}
+	paths := make([]string, 0, len(o.Paths))
+	for _, path := range o.Paths {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return nil, &InputError{path, fmt.Sprintf("has no absolute path (%v): give one", err)}
+		}
+		if !slices.Contains(paths, abs) {
+			paths = append(paths, abs)
+		}
+	}
+	o.Paths = paths
+	s := &Set{
+		o: o, log: o.Log, byIdentity: map[identity]*file{}, used: map[string]bool{}, dead: map[string][]string{}, said: map[string]time.Time{},
+		came: time.Now(),
+	}
+	if err := s.begin(); err != nil {
+		s.close()
+		for _, in := range s.fresh {
+			in.Journal.Close()
+			if in.FIFO != nil {
+				in.FIFO.Close()
+			}
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Set) begin() error {
+	for _, path := range s.o.Paths {
+		if err := s.check(path); err != nil {
+			return err
+		}
+	}
+	if err := s.takeUpKnown(); err != nil {
+		return err
+	}
+	if err := s.look(time.Now(), false); err != nil {
+		return err
+	}
+	s.watch = newWatcher()
+	return nil
+}
+
+// Found returns what was found since the last call.
+func (s *Set) Found() []*Input {
+	found := s.fresh
+	s.fresh = nil
+	return found
+}
+
+// Failed returns what could not be shipped, and was said.
+func (s *Set) Failed() []error { return s.failed }
+
+// Run looks for more until stop ends, or nothing comes for UntilIdle. Then what is there is all, and files are left for another day. What is found is given to
+// take, which returns false when nobody wants it any more; alive has ended then.
+func (s *Set) Run(stop, alive context.Context, take func(*Input) bool) {
+	defer s.close()
+	idle := false
+	for stop.Err() == nil && !idle {
+		if !s.handOver(take) || !s.sleep(stop, alive) {
+			break
+		}
+		now := time.Now()
+		if err := s.look(now, false); err != nil {
+			s.complain(err)
+		}
+		idle = s.o.UntilIdle > 0 && now.Sub(s.came) >= s.o.UntilIdle
+	}
+	if alive.Err() == nil {
+		s.stop(alive, take, idle)
+	}
+	for _, in := range s.Found() { // nobody wants it: it waits for the next start
+		in.paused.Store(paused)
+		if err := in.Journal.Close(); err != nil {
+			s.complain(err)
+		}
+		if in.FIFO != nil {
+			in.FIFO.Close()
+		}
+	}
+}
+
+// handOver gives away what is new. It returns false when nobody wants it.
+func (s *Set) handOver(take func(*Input) bool) bool {
+	for len(s.fresh) > 0 {
+		if !take(s.fresh[0]) {
+			return false
+		}
+		s.fresh = s.fresh[1:]
+	}
+	return true
+}
+
+// stop takes all that is there and ends every input.
+func (s *Set) stop(alive context.Context, take func(*Input) bool, idle bool) {
+	if err := s.look(time.Now(), true); err != nil {
+		s.complain(err)
+	}
+	for _, f := range s.fifos {
+		f.letGo(idle)
+	}
+	tick := time.NewTicker(lineQuiet / 10)
+	defer tick.Stop()
+	for {
+		left := 0
+		for _, f := range slices.Clone(s.files) {
+			if !s.pause(f, time.Now()) {
+				left++
+			}
+		}
+		if !s.handOver(take) || left == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-alive.Done():
+			return
+		}
+	}
+}
+
+// close lets go of what Set itself holds open.
+func (s *Set) close() {
+	for _, f := range s.files {
+		f.unpin()
+	}
+	for _, f := range s.fifos {
+		f.letGo(false)
+	}
+	if s.watch != nil {
+		s.watch.close()
+	}
+}
+
+// sayAgain is how often one trouble is said while it lasts.
+const sayAgain = time.Minute
+
+// complain says an error that may pass.
+func (s *Set) complain(err error) {
+	now := time.Now()
+	if last, ok := s.said[err.Error()]; ok && now.Sub(last) < sayAgain {
+		return
+	}
+	s.said[err.Error()] = now
+	s.log.Error(err.Error())
+}
+
+// lose says what is not shipped.
+func (s *Set) lose(err error) {
+	s.log.Error(err.Error())
+	s.failed = append(s.failed, err)
+}

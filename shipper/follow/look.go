@@ -1,0 +1,209 @@
+package follow
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// This file looks at the paths: what is there now, by its identity.
+
+// identity of a file while somebody has it open.
+type identity struct{ dev, ino uint64 }
+
+func identityOf(info os.FileInfo) identity {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return identity{}
+	}
+	return identity{uint64(st.Dev), uint64(st.Ino)}
+}
+
+// isNow reports whether path names the file who.
+func isNow(path string, who identity) bool {
+	info, err := os.Stat(path)
+	return err == nil && identityOf(info) == who
+}
+
+// nameOf finds the name of the file who in dir; "" where there is none.
+func nameOf(dir string, who identity) string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && identityOf(info) == who {
+			return filepath.Join(dir, e.Name())
+		}
+	}
+	return ""
+}
+
+// matches reports whether a file of that name in a folder is followed.
+func matches(name string) bool {
+	ext := filepath.Ext(name)
+	return ext == ".jsonl" || ext == ".log"
+}
+
+// wants reports whether a file of that path is asked for.
+func (s *Set) wants(path string) bool {
+	for _, p := range s.o.Paths {
+		if path == p || filepath.Dir(path) == p && matches(filepath.Base(path)) {
+			return true
+		}
+	}
+	return false
+}
+
+// check says what is wrong with a path, before anything is read.
+func (s *Set) check(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && s.o.Wait:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return &InputError{path, "does not exist: create it, or let --input-wait wait for it"}
+	case err != nil:
+		return &InputError{path, fmt.Sprintf("cannot be looked at (%v): make it readable", err)}
+	case info.IsDir():
+		_, err = os.ReadDir(path)
+	case info.Mode().IsRegular():
+		var f *os.File
+		if f, err = openFile(path); err == nil {
+			f.Close()
+		}
+	case info.Mode()&fs.ModeNamedPipe != 0:
+		err = unix.Access(path, unix.R_OK|unix.W_OK)
+	default:
+		return &InputError{path, "is no file, FIFO or folder: name one"}
+	}
+	if err != nil {
+		return &InputError{path, fmt.Sprintf("cannot be read (%v): make it readable, a FIFO writable too", err)}
+	}
+	return nil
+}
+
+func openFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) // NONBLOCK: a FIFO in its place must not hang us
+}
+
+// look finds what is new and what is gone, and lets every file go on. last: there is no look after it. Its error is that another process has an input.
+func (s *Set) look(now time.Time, last bool) error {
+	began := time.Now()
+	for _, f := range s.files {
+		f.present = false
+	}
+	for _, f := range s.fifos {
+		f.present = false
+	}
+	var err error
+	for _, path := range s.o.Paths {
+		err = errors.Join(err, s.lookAt(path, now))
+	}
+	for i := 0; i < len(s.files); i++ { // a step may append
+		err = errors.Join(err, s.step(s.files[i], now, last))
+	}
+	s.dropOver()
+	s.stepFIFOs(now)
+	if s.watch != nil {
+		s.watch.took = time.Since(began)
+	}
+	return err
+}
+
+func (s *Set) lookAt(path string, now time.Time) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		s.unseen(path, err)
+	case info.IsDir():
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			s.unseen(path, err)
+		}
+		for _, e := range entries {
+			if matches(e.Name()) {
+				s.candidate(filepath.Join(path, e.Name()), now)
+			}
+		}
+	case info.Mode().IsRegular():
+		s.candidate(path, now)
+	case info.Mode()&fs.ModeNamedPipe != 0:
+		return s.candidateFIFO(path, info, now)
+	default:
+		return &InputError{path, "is no file, FIFO or folder any more: put one there"}
+	}
+	return nil
+}
+
+// unseen is for a path that cannot be looked at now: what was there is not taken for gone.
+func (s *Set) unseen(path string, err error) {
+	s.complain(&InputError{path, fmt.Sprintf("cannot be looked at (%v): make it readable", err)})
+	for _, f := range s.files {
+		f.present = f.present || f.path == path || filepath.Dir(f.path) == path
+	}
+	for _, f := range s.fifos {
+		f.present = f.present || f.path == path
+	}
+}
+
+// candidate is a file that is to be followed, if it is not already.
+func (s *Set) candidate(path string, now time.Time) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return // gone since, or a folder of such a name
+	}
+	if f := s.byIdentity[identityOf(info)]; f != nil {
+		f.present, f.path = true, path
+		return
+	}
+	opened, err := openFile(path)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.complain(&InputError{path, fmt.Sprintf("cannot be read (%v) and is not shipped: make it readable", err)})
+		}
+		return
+	}
+	if info, err = opened.Stat(); err != nil || !info.Mode().IsRegular() {
+		opened.Close()
+		return
+	}
+	who := identityOf(info)
+	if f := s.byIdentity[who]; f != nil { // it took the name of another meanwhile
+		opened.Close()
+		f.present, f.path = true, path
+		return
+	}
+	s.add(&file{path: path, pin: opened, who: who, present: true, grew: now})
+}
+
+func (s *Set) add(f *file) {
+	s.files = append(s.files, f)
+	if f.pin != nil {
+		s.byIdentity[f.who] = f
+	}
+}
+
+// dropOver forgets the files that have ended.
+func (s *Set) dropOver() {
+	kept := s.files[:0]
+	for _, f := range s.files {
+		if !f.over {
+			kept = append(kept, f)
+			continue
+		}
+		if s.byIdentity[f.who] == f {
+			delete(s.byIdentity, f.who)
+		}
+		f.unpin()
+	}
+	clear(s.files[len(kept):])
+	s.files = kept
+}

@@ -1,0 +1,33 @@
+package follow
+
+import (
+	"context"
+	"time"
+
+	"perstack-shipper/shipper/journal"
+)
+
+// Once makes what its file holds now all that is wanted of j, an input of a file that nobody follows any more. A half line at the file's end is waited for a
+// moment, unless patience has ended; what of it stands still is part of it. note is that of j's snapshot, nil where there is none.
+func Once(patience context.Context, j *journal.Journal, note *Note) *Input {
+	f := &file{in: &Input{Journal: j, Path: j.FilePath()}, grew: time.Now()}
+	if j.Ended() { // it was cut while nobody looked
+		return f.in
+	}
+	if note == nil {
+		note = &Note{}
+	}
+	f.pin, f.who = pinOf(j, j.FilePath(), identity{note.Dev, note.Ino})
+	f.present = !j.Replaced()
+	defer f.unpin()
+	s := &Set{o: Options{Reading: patience}, byIdentity: map[identity]*file{}}
+	tick := time.NewTicker(lineQuiet / 10)
+	defer tick.Stop()
+	for !s.pause(f, time.Now()) {
+		select {
+		case <-tick.C:
+		case <-patience.Done():
+		}
+	}
+	return f.in
+}

@@ -1,0 +1,136 @@
+package follow
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+const (
+	// pollQuiet is how often to look where the kernel tells what changes, pollBusy where it does not, or something is to be seen soon that it does not tell.
+	pollQuiet, pollBusy = time.Second, 250 * time.Millisecond
+	// gather is how long changes are left to gather before a look; looks that take long leave changes to gather for longer.
+	gather = 10 * time.Millisecond
+	// lookShare is how much longer than a look takes the pause before it is.
+	lookShare = 5
+)
+
+// watcher tells when folders change, where the file system does.
+type watcher struct {
+	notify *fsnotify.Watcher // nil: there is no inotify, or none left for this user
+	whole  bool              // all that is to be watched is
+	took   time.Duration     // by the latest look
+}
+
+func newWatcher() *watcher {
+	w := &watcher{}
+	if notify, err := fsnotify.NewWatcher(); err == nil {
+		w.notify = notify
+	}
+	return w
+}
+
+func (w *watcher) close() {
+	if w.notify != nil {
+		w.notify.Close()
+	}
+}
+
+// cover watches dirs: folders may be made, and made again, at any time.
+func (w *watcher) cover(dirs []string) {
+	w.whole = w.notify != nil
+	if w.notify == nil {
+		return
+	}
+	watched := w.notify.WatchList()
+	for _, dir := range dirs {
+		if !slices.Contains(watched, dir) && w.notify.Add(dir) != nil {
+			w.whole = false
+		}
+	}
+}
+
+// folders are those in which something to follow may appear.
+func (s *Set) folders() []string {
+	var dirs []string
+	for _, path := range s.o.Paths {
+		dir := filepath.Dir(path)
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			dir = path
+		}
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// sleep returns when it is time to look, or stop ends; false when alive has ended.
+func (s *Set) sleep(stop, alive context.Context) bool {
+	s.watch.cover(s.folders())
+	var events <-chan fsnotify.Event
+	var errs <-chan error
+	if s.watch.notify != nil {
+		events, errs = s.watch.notify.Events, s.watch.notify.Errors
+	}
+	due := time.Now().Add(s.wait())
+	timer := time.NewTimer(time.Until(due))
+	defer timer.Stop()
+	for {
+		soon := false
+		select {
+		case <-stop.Done():
+			return true
+		case <-alive.Done():
+			return false
+		case <-timer.C:
+			return true
+		case e, ok := <-events:
+			if !ok {
+				events = nil
+			}
+			soon = ok && s.concerns(e)
+		case _, ok := <-errs: // some were lost: a look makes up for them
+			if !ok {
+				errs = nil
+			}
+			soon = ok
+		}
+		if next := time.Now().Add(max(gather, lookShare*s.watch.took)); soon && next.Before(due) {
+			due = next
+			timer.Reset(time.Until(due))
+		}
+	}
+}
+
+// wait is how long to wait for the kernel to tell of a change.
+func (s *Set) wait() time.Duration {
+	d := pollQuiet
+	if !s.watch.whole {
+		d = pollBusy
+	}
+	for _, f := range s.files {
+		if !f.present {
+			d = min(d, pollBusy)
+		}
+	}
+	if s.o.UntilIdle > 0 {
+		d = min(d, time.Until(s.came.Add(s.o.UntilIdle)))
+	}
+	return max(d, lookShare*s.watch.took, time.Millisecond)
+}
+
+// concerns reports whether a change may be of what is found by a look. That a file which is followed grows is its journal's to see.
+func (s *Set) concerns(e fsnotify.Event) bool {
+	switch {
+	case !e.Has(fsnotify.Create) && !e.Has(fsnotify.Rename) && !e.Has(fsnotify.Remove) && !e.Has(fsnotify.Write):
+		return false
+	case e.Has(fsnotify.Write):
+		return slices.ContainsFunc(s.files, func(f *file) bool { return f.in == nil && f.path == e.Name })
+	}
+	return s.wants(e.Name)
+}
