@@ -24,7 +24,7 @@ type segment struct {
 	name  string
 
 	// guarded by pipe.mu
-	end  int64 // offset after its last byte; of the active one see pipe.size
+	end  int64 // offset after its last byte; of the active one see pipe.bytes
 	f    *os.File
 	fd   int    // of f, while this is the active segment: it is not closed then
 	used uint64 // when it was read last, in reads, to close the file unused longest
@@ -37,9 +37,11 @@ type segment struct {
 // The writer goroutine owns active, and alone moves bytes. It writes into the file first and then moves bytes, an atomic, so a reader
 // that has seen it finds what was written. writing guards that against Close, which may come while a writer that was stuck in its input
 // wakes up: a write to a closed descriptor could reach another file. Nobody else takes it, so it costs the writer nothing.
-// The list of segments is shared: the writer appends at a roll, the reader removes
-// what is acked, and any reader looks its offset up; mu guards it and is held for these few instructions, never during I/O on
-// the bytes. An atomic list would do for the look-up, but not for two that change it.
+//
+// The list of segments is shared: the writer appends at a roll, the reader removes what is acked, and any reader looks its offset up. mu
+// guards it and is held for these few instructions, never while bytes are read or written. An atomic list would do for the look-up, but
+// not for two that change it.
+//
 // freeMu serialises the giving back of segments, which deletes files: mu would make the writer wait for that.
 type pipe struct {
 	// immutable once set
