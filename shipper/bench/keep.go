@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// keeper keeps the bodies of puts until they are checked: in memory that is there before the clock runs, and what does not fit in a file.
+type keeper struct {
+	memory []byte
+	used   atomic.Int64 // of memory, or asked of it
+	file   *os.File
+	spilt  atomic.Int64 // bytes in file
+}
+
+// kept is where a body lies.
+type kept struct {
+	at, size int64
+	inFile   bool
+}
+
+// newKeeper returns a keeper of so many bytes of memory, with a file in dir for the rest.
+func newKeeper(memory int64, dir string) (*keeper, error) {
+	f, err := os.CreateTemp(dir, "bodies")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil { // it lives as long as it is open
+		return nil, errors.Join(err, f.Close())
+	}
+	k := &keeper{file: f}
+	if k.memory, err = unix.Mmap(-1, 0, int(memory), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON); err != nil {
+		return nil, errors.Join(fmt.Errorf("%d bytes of memory for bodies: %w; give -keep less", memory, err), f.Close())
+	}
+	for i := 0; i < len(k.memory); i += os.Getpagesize() { // the kernel finds each page now and not in a put
+		k.memory[i] = 0
+	}
+	return k, nil
+}
+
+// room returns where to read a body of size bytes to. store must be called when it is there.
+func (k *keeper) room(size int64) (to []byte, where kept) {
+	end := k.used.Add(size)
+	if end <= int64(len(k.memory)) {
+		return k.memory[end-size : end], kept{at: end - size, size: size}
+	}
+	return make([]byte, size), kept{at: k.spilt.Add(size) - size, size: size, inFile: true}
+}
+
+// store keeps what was read to where room said.
+func (k *keeper) store(body []byte, where kept) error {
+	if !where.inFile {
+		return nil
+	}
+	_, err := k.file.WriteAt(body, where.at)
+	return err
+}
+
+// load returns a body.
+func (k *keeper) load(where kept) ([]byte, error) {
+	if !where.inFile {
+		return k.memory[where.at : where.at+where.size], nil
+	}
+	body := make([]byte, where.size)
+	_, err := k.file.ReadAt(body, where.at)
+	return body, err
+}
+
+// reset forgets all bodies.
+func (k *keeper) reset() error {
+	k.used.Store(0)
+	k.spilt.Store(0)
+	return k.file.Truncate(0)
+}
+
+// makeDir makes an empty folder of this name in dir.
+func makeDir(dir, name string) (string, error) {
+	path := filepath.Join(dir, name)
+	if err := os.RemoveAll(path); err != nil {
+		return "", err
+	}
+	return path, os.MkdirAll(path, 0o700)
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"perstack-shipper/batch"
+)
+
+// This file holds the rows that are no shippers but bounds: they have everything ready and do nothing but the last step, over and over.
+
+const (
+	limitGroup, limitStream = "/bench", "limit"
+	// readyBytes is how much of a workload they have ready.
+	readyBytes = 16 << 20
+)
+
+// spent is what a limit row measured of itself, from when all was ready.
+type spent struct {
+	Events int   `json:"events"`
+	Bytes  int64 `json:"bytes"` // of their lines, with the newlines
+	Wall   int64 `json:"wall"`  // nanoseconds
+	CPU    int64 `json:"cpu"`   // nanoseconds
+}
+
+// readBatches makes full batches of the first lines of a file.
+func readBatches(path string) (batches [][]types.InputLogEvent, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(io.LimitReader(f, readyBytes))
+	lines.Buffer(nil, batch.MaxEventBytes)
+	lines.Split(wholeLines)
+	size := 0
+	now := time.Now().UnixMilli()
+	var events []types.InputLogEvent
+	for lines.Scan() {
+		n := len(lines.Bytes()) + batch.EventOverhead
+		if size+n > batch.MaxBatchBytes || len(events) == batch.MaxBatchEvents {
+			batches, events, size = append(batches, events), nil, 0
+		}
+		events = append(events, types.InputLogEvent{Message: aws.String(lines.Text()), Timestamp: aws.Int64(now)})
+		size += n
+	}
+	if len(events) > 0 {
+		batches = append(batches, events)
+	}
+	return batches, lines.Err()
+}
+
+// wholeLines is bufio.ScanLines without a last line that has no end.
+func wholeLines(data []byte, atEOF bool) (int, []byte, error) {
+	if bytes.IndexByte(data, '\n') < 0 && atEOF {
+		return len(data), nil, nil
+	}
+	return bufio.ScanLines(data, atEOF)
+}
+
+// limitArgs are the file of a workload and how many events to put, at least.
+func limitArgs(args []string) (batches [][]types.InputLogEvent, events int, err error) {
+	if len(args) != 2 {
+		return nil, 0, errors.New("give the file of a workload and a number of events")
+	}
+	if events, err = strconv.Atoi(args[1]); err != nil {
+		return nil, 0, err
+	}
+	if batches, err = readBatches(args[0]); err == nil && len(batches) == 0 {
+		err = fmt.Errorf("%s holds no lines", args[0])
+	}
+	return batches, events, err
+}
+
+// repeat puts the batches in turn until so many events are put, and prints what that took.
+func repeat(batches [][]types.InputLogEvent, events int, put func(i int) error) error {
+	if err := put(0); err != nil { // the connection is there
+		return err
+	}
+	var did spent
+	began, before := time.Now(), ownCPU()
+	for i := 0; did.Events < events; i = (i + 1) % len(batches) {
+		if err := put(i); err != nil {
+			return err
+		}
+		did.Events += len(batches[i])
+		for _, ev := range batches[i] {
+			did.Bytes += int64(len(*ev.Message)) + 1
+		}
+	}
+	did.Wall, did.CPU = time.Since(began).Nanoseconds(), (ownCPU() - before).Nanoseconds()
+	return json.NewEncoder(os.Stdout).Encode(did)
+}
+
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // it cannot fail with these arguments
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// runSDK puts events by the SDK's client as it is.
+func runSDK(args []string) error {
+	batches, events, err := limitArgs(args)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return err
+	}
+	client := cloudwatchlogs.NewFromConfig(cfg)
+	return repeat(batches, events, func(i int) error {
+		_, err := client.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{
+			LogGroupName: aws.String(limitGroup), LogStreamName: aws.String(limitStream), LogEvents: batches[i],
+		})
+		return err
+	})
+}
+
+// runHTTP puts bodies by net/http, unsigned.
+func runHTTP(args []string) error {
+	batches, events, err := limitArgs(args)
+	if err != nil {
+		return err
+	}
+	type event struct {
+		Timestamp int64  `json:"timestamp"`
+		Message   string `json:"message"`
+	}
+	bodies := make([][]byte, len(batches))
+	for i, b := range batches {
+		all := make([]event, len(b))
+		for j, ev := range b {
+			all[j] = event{*ev.Timestamp, *ev.Message}
+		}
+		if bodies[i], err = json.Marshal(map[string]any{"logGroupName": limitGroup, "logStreamName": limitStream, "logEvents": all}); err != nil {
+			return err
+		}
+	}
+	client, err := plainClient()
+	if err != nil {
+		return err
+	}
+	return repeat(batches, events, func(i int) error {
+		req, err := http.NewRequest(http.MethodPost, os.Getenv("AWS_ENDPOINT_URL"), bytes.NewReader(bodies[i]))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("X-Amz-Target", "Logs_20140328.PutLogEvents")
+		req.Header.Set("Content-Type", "application/x-amz-json-1.1")
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, resp.Body)
+		return errors.Join(err, resp.Body.Close())
+	})
+}
+
+// plainClient trusts what AWS_CA_BUNDLE names, as the SDK does.
+func plainClient() (*http.Client, error) {
+	transport := &http.Transport{WriteBufferSize: 64 << 10}
+	if path := os.Getenv("AWS_CA_BUNDLE"); path != "" {
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(pem)
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
+	}
+	return &http.Client{Transport: transport}, nil
+}
+
+// floors is what every shipper pays that reads its input from a disk and signs what it sends, in CPU nanoseconds for Bytes.
+type floors struct {
+	Bytes int64 `json:"bytes"`
+	Read  int64 `json:"read"` // from the page cache, 256 KiB at a time
+	Hash  int64 `json:"hash"` // by SHA-256
+}
+
+// runFloor reads and hashes a file.
+func runFloor(args []string) error {
+	if len(args) != 1 {
+		return errors.New("give a file")
+	}
+	var did floors
+	buf := make([]byte, 256<<10)
+	for _, step := range []struct {
+		spent *int64
+		do    func([]byte)
+	}{{&did.Read, func([]byte) {}}, {&did.Hash, hash()}} {
+		f, err := os.Open(args[0])
+		if err != nil {
+			return err
+		}
+		before := ownCPU()
+		did.Bytes = 0
+		for {
+			n, err := f.Read(buf)
+			did.Bytes += int64(n)
+			step.do(buf[:n])
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return errors.Join(err, f.Close())
+			}
+		}
+		*step.spent = (ownCPU() - before).Nanoseconds()
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	did.Hash -= did.Read
+	return json.NewEncoder(os.Stdout).Encode(did)
+}
+
+func hash() func([]byte) {
+	h := sha256.New()
+	return func(p []byte) { h.Write(p) }
+}

@@ -1,0 +1,42 @@
+// Command bench measures perstack-shipper beside what else could ship the same lines, and writes what it found to BENCHMARKS.md. `make bench`
+// builds and runs it.
+//
+// Every program that is measured is a process of its own, fed through a pipe, and its CPU time and peak memory are what the kernel says of it when it
+// ends. The endpoint is a process of its own too: while the clock runs it counts and keeps the bodies, and only afterwards it decodes them and
+// says whether every line arrived once. The rows of a table are run in turns (A B C A B C …), so that a machine whose speed changes changes it for all.
+//
+// The command is all of these processes; its first argument says which:
+//
+//	run       the comparison (the default)
+//	generate  write a workload's lines to a file
+//	endpoint  take puts
+//	loop      ship stdin as a hundred lines of Go would (loop.go)
+//	sdk       put events that are ready, by the SDK: what its encoder and its signature cost
+//	http      put bodies that are ready, by net/http alone: what the wire costs
+//	floor     read and hash a file: what these cost whoever does it
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	role, args := "run", os.Args[1:]
+	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
+		role, args = args[0], args[1:]
+	}
+	roles := map[string]func([]string) error{
+		"run": runBench, "generate": runGenerate, "endpoint": runEndpoint,
+		"loop": runLoop, "sdk": runSDK, "http": runHTTP, "floor": runFloor,
+	}
+	run, ok := roles[role]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "bench: %q is none of run, generate, endpoint, loop, sdk, http, floor\n", role)
+		os.Exit(2)
+	}
+	if err := run(args); err != nil {
+		fmt.Fprintln(os.Stderr, "bench "+role+":", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// render writes the report as Markdown.
+func (b *bench) render() string {
+	var out strings.Builder
+	m := b.describeMachine()
+	p := func(format string, a ...any) { fmt.Fprintf(&out, format+"\n", a...) }
+	p("# Benchmarks\n")
+	p("Written by `make bench`; `make bench-micro` measures the stages by themselves. Ratios count, absolute figures are for orientation.\n")
+	p("| | |\n|---|---|")
+	p("| date | %s |", b.began.UTC().Format("2006-01-02 15:04 UTC"))
+	p("| commit | %s |", m.commit)
+	p("| machine | %s; %s memory; %s; journal on %s |", m.cpu, m.memory, m.kernel, m.disk)
+	p("| Go | %s |", m.goVersion)
+	p("| scale | %g (1 is 2,000,000 deltas); medians of %d runs of each row in turns, least and most in brackets |", b.scale, b.runs)
+	p("| took | %.0f s |", time.Since(b.began).Seconds())
+	p("| the machine's other work | %s |", b.saysNoise())
+	p("\nMB and GB are 10^6 and 10^9 bytes. GB are of the input's lines. CPU is user and system time of the process, as the kernel gives it at the end;")
+	p("peak RSS too (it cannot show less than %.0f MB, which the parent has). After each run every body was decoded: each line arrived once, byte for byte,", float64(ownPeak())/1e6)
+	p("with `seq` without a gap, in batches that CloudWatch takes.\n")
+	b.renderVerdicts(p)
+	for _, t := range b.report.throughput {
+		b.renderThroughput(p, t)
+	}
+	b.renderLinear(p)
+	b.renderBacklog(p)
+	b.renderLives(p)
+	b.renderQuiet(p)
+	b.renderRest(p)
+	return out.String()
+}
+
+func (b *bench) saysNoise() string {
+	var parts []string
+	for _, n := range b.report.noise {
+		if n.others >= 0 {
+			parts = append(parts, fmt.Sprintf("%s %.2f", n.step, n.others))
+		}
+	}
+	return "cores busy with something else during " + strings.Join(parts, ", ")
+}
+
+func (b *bench) renderVerdicts(p func(string, ...any)) {
+	if len(b.report.verdicts) == 0 {
+		return
+	}
+	verdicts := slices.Clone(b.report.verdicts)
+	slices.SortStableFunc(verdicts, func(x, y verdict) int { return x.number - y.number })
+	p("## Targets\n\n| | figure | target | measured | |\n|---|---|---|---|---|")
+	for _, v := range verdicts {
+		reached := "reached"
+		if !v.reached {
+			reached = "**missed**"
+		}
+		p("| %d | %s | %s | %s | %s |", v.number, v.what, v.want, v.got, reached)
+	}
+	p("")
+}
+
+func (b *bench) renderThroughput(p func(string, ...any), t *throughputTable) {
+	over := ""
+	if t.tls {
+		over = ", over TLS"
+	}
+	ours := find(t.results, rowOurs)
+	p("## %s%s\n", t.title, over)
+	p("| | events/s | MB/s | CPU s per GB | peak RSS, MB | puts | speed, to perstack-shipper | CPU per GB, to it |\n|---|---|---|---|---|---|---|---|")
+	for _, r := range t.results {
+		rss, puts := "", ""
+		if r.samples[0].rss > 0 {
+			rss, puts = spread(valuesOf(r.samples, (*sample).megabytesRSS), decimals(1)), fmt.Sprint(r.samples[0].answer.Puts)
+		}
+		p("| %s | %s | %s | %s | %s | %s | %.2f | %.2f |", r.name,
+			spread(valuesOf(r.samples, (*sample).eventsPerSecond), thousands),
+			spread(valuesOf(r.samples, (*sample).megabytesPerSecond), decimals(0)),
+			spread(valuesOf(r.samples, (*sample).cpuPerGB), decimals(2)), rss, puts,
+			r.median((*sample).megabytesPerSecond)/ours.median((*sample).megabytesPerSecond),
+			r.median((*sample).cpuPerGB)/ours.median((*sample).cpuPerGB))
+	}
+	p("")
+	for _, r := range t.results {
+		for _, s := range r.samples {
+			if s.lost != "" {
+				p("%s: %s\n", r.name, s.lost)
+				break
+			}
+		}
+	}
+}
+
+func (b *bench) renderLinear(p func(string, ...any)) {
+	if b.report.linear == nil {
+		return
+	}
+	p("## Cost by lines and by streams\n\n| perstack-shipper | lines | CPU s | CPU s per GB | events/s | peak RSS, MB | puts |\n|---|---|---|---|---|---|---|")
+	for _, r := range b.report.linear {
+		p("| %s | %s | %s | %.2f | %s | %s | %d |", r.name, thousands(float64(r.samples[0].events)),
+			spread(valuesOf(r.samples, func(s *sample) float64 { return s.cpu.Seconds() }), decimals(2)), r.median((*sample).cpuPerGB),
+			thousands(r.median((*sample).eventsPerSecond)), spread(valuesOf(r.samples, (*sample).megabytesRSS), decimals(1)), r.samples[0].answer.Puts)
+	}
+	p("")
+}
+
+func (b *bench) renderBacklog(p func(string, ...any)) {
+	if b.report.latency != nil {
+		p("## A backlog of one stream, every put answered after 50 ms\n\n| | MB/s | events/s | fill, mean (least) | most puts in flight | answer to next put, ms | peak RSS, MB |\n|---|---|---|---|---|---|---|")
+		for _, r := range b.report.latency {
+			s := r.samples[0]
+			p("| %s | %s | %s | %.1f %% (%.1f %%) | %d | %.2f | %s |", r.name, spread(valuesOf(r.samples, drained), decimals(1)),
+				thousands(float64(s.events)*1e6*r.median(drained)/float64(s.bytes)), 100*s.answer.FillMean, 100*s.answer.FillMin, s.answer.InFlight,
+				r.median(func(s *sample) float64 { return float64(s.answer.GapMedian) / 1e6 }), spread(valuesOf(r.samples, (*sample).megabytesRSS), decimals(1)))
+		}
+		p("")
+	}
+	if r := b.report.reader; r != nil {
+		p("## Endpoint stopped: how fast the input is taken\n\n| %.2f GB | MB/s | CPU s per GB | peak RSS, MB |\n|---|---|---|---|", float64(r.ours[0].bytes)/1e9)
+		for _, row := range []result{{"cat >file", r.cat}, {rowOurs, r.ours}} {
+			p("| %s | %s | %s | %s |", row.name, spread(valuesOf(row.samples, (*sample).megabytesPerSecond), decimals(0)),
+				spread(valuesOf(row.samples, (*sample).cpuPerGB), decimals(2)), spread(valuesOf(row.samples, (*sample).megabytesRSS), decimals(1)))
+		}
+		s := &r.backlog
+		p("\nThe next process on the journal of a killed one, %.2f GB: %.0f MB/s, %.2f CPU s per GB, peak RSS %.1f MB.\n", float64(s.bytes)/1e9, s.megabytesPerSecond(), s.cpuPerGB(), s.megabytesRSS())
+	}
+	if r := b.report.away; r != nil {
+		p("## Endpoint away for %.0f s under full input\n", r.away.Seconds())
+		p("%.2f GB of lines, more than the journal may hold: %.1f s in all, %.2f CPU s per GB, peak RSS %.1f MB.\n", float64(r.bytes)/1e9, r.wall.Seconds(), r.cpuPerGB(), r.megabytesRSS())
+	}
+}
+
+func (b *bench) renderLives(p func(string, ...any)) {
+	if b.report.lives == nil {
+		return
+	}
+	p("## Lives\n\n| | endpoint's latency, ms | ms |\n|---|---|---|")
+	for _, l := range b.report.lives {
+		p("| %s | %d | %s |", l.name, l.latency.Milliseconds(), spread(valuesOf(l.samples, milliseconds), decimals(0)))
+	}
+	for _, l := range b.report.exits {
+		p("| %s | %d | %s |", l.name, l.latency.Milliseconds(), spread(valuesOf(l.samples, exitMilliseconds), decimals(0)))
+	}
+	p("")
+}
+
+func (b *bench) renderQuiet(p func(string, ...any)) {
+	r := b.report.quiet
+	if r == nil {
+		return
+	}
+	p("## Quiet: 100 lines/s for %.0f s\n\n| from a line written to its acceptance | p50, ms | p99, ms |\n|---|---|---|", b.quiet.Seconds())
+	p("| Go loop | %s | %s |", spread(r.loopHalf, decimals(0)), spread(r.loopMost, decimals(0)))
+	p("| perstack-shipper | %s | %s |\n", spread(r.oursHalf, decimals(0)), spread(r.oursMost, decimals(0)))
+	p("At 100 lines/s: %s %% of a core, peak RSS %s MB, %s ms from the last line to the exit.", spread(r.oursCPU, decimals(2)), spread(r.oursRSS, decimals(1)), spread(r.exits, decimals(0)))
+	p("Idle: %s %% of a core, RSS %s MB.\n", spread(r.idleCPU, decimals(3)), spread(r.idleRSS, decimals(1)))
+}
+
+func (b *bench) renderRest(p func(string, ...any)) {
+	f := b.report.floors
+	gb := float64(f.Bytes) / 1e9
+	p("## Floors on this machine\n\n| | CPU s per GB of lines |\n|---|---|")
+	if r := b.report.reader; r != nil {
+		p("| pipe to page cache (cat >file) | %.2f |", medianOf(r.cat, (*sample).cpuPerGB))
+	}
+	p("| read back from the page cache | %.2f |", float64(f.Read)/1e9/gb)
+	p("| SHA-256 over the lines | %.2f |", float64(f.Hash)/1e9/gb)
+	if t := b.report.plain(false); t != nil {
+		p("| send (%s) | %.2f |", rowHTTP, find(t.results, rowHTTP).median((*sample).cpuPerGB))
+	}
+	p("")
+	if r := b.report.size; r != nil {
+		p("## Size\n\nBinary, stripped: %.2f MB. Direct dependencies outside tests, %d: %s.\n", float64(r.bytes)/1e6, len(r.modules), strings.Join(r.modules, ", "))
+	}
+	p("## The commands\n\n    make bench BENCH_SCALE=%g BENCH_RUNS=%d\n    make bench BENCH=quick        # under a minute, writes no file", b.scale, b.runs)
+	p("    make bench BENCH_ALSO='name=command that reads stdin'\n    make bench-micro > new.txt    # for benchstat")
+}
+
+// measureFloors reads and hashes a file of lines.
+func (b *bench) measureFloors() error {
+	f, err := b.generate("floor", workload{Lines: min(1_000_000, b.count(2_000_000)), Jobs: 1})
+	if err != nil {
+		return err
+	}
+	if err := b.call(&b.report.floors, nil, "floor", f.path); err != nil {
+		return err
+	}
+	return b.drop(f)
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// report is what a sitting found.
+type report struct {
+	floors     floors
+	throughput []*throughputTable
+	linear     []result
+	latency    []result
+	reader     *readerResult
+	away       *awayResult
+	lives      []lifeResult
+	exits      []lifeResult
+	quiet      *quietResult
+	size       *sizeResult
+	noise      []noise
+	verdicts   []verdict
+}
+
+type throughputTable struct {
+	title     string
+	long, tls bool
+	results   []result
+}
+
+// noise is what the machine did beside a step.
+type noise struct {
+	step   string
+	took   time.Duration
+	others float64 // cores
+}
+
+// verdict is a figure beside its target.
+type verdict struct {
+	number          int // of the target
+	what, want, got string
+	reached         bool
+}
+
+func (r *report) judge(number int, what, want, got string, reached bool) {
+	r.verdicts = append(r.verdicts, verdict{number, what, want, got, reached})
+}
+
+// plain is the table without TLS.
+func (r *report) plain(long bool) *throughputTable {
+	for _, t := range r.throughput {
+		if t.long == long && !t.tls {
+			return t
+		}
+	}
+	return nil
+}
+
+func (r *result) median(of func(*sample) float64) float64 { return medianOf(r.samples, of) }
+
+func medianOf(samples []sample, of func(*sample) float64) float64 {
+	return median(valuesOf(samples, of))
+}
+
+func valuesOf(samples []sample, of func(*sample) float64) []float64 {
+	values := make([]float64, len(samples))
+	for i := range samples {
+		values[i] = of(&samples[i])
+	}
+	return values
+}
+
+// median is the middle value, or the mean of the two.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(values))
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}
+
+// spread writes the median of values, and least and most behind it.
+func spread(values []float64, format func(float64) string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s–%s)", format(median(values)), format(slices.Min(values)), format(slices.Max(values)))
+}
+
+// thousands writes a number with three significant digits and commas.
+func thousands(v float64) string {
+	unit := 1.0
+	for v/unit >= 1000 {
+		unit *= 10
+	}
+	digits := strconv.FormatInt(int64(v/unit+0.5)*int64(unit), 10)
+	var b strings.Builder
+	for i, c := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// decimals writes a number with n of them.
+func decimals(n int) func(float64) string {
+	return func(v float64) string { return strconv.FormatFloat(v, 'f', n, 64) }
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// options are what `bench run` is told.
+type options struct {
+	program string  // perstack-shipper
+	dir     string  // for workloads and journals; it should be on a disk
+	out     string  // the Markdown file; "": none
+	scale   float64 // of the workloads; 1 is 2,000,000 deltas and so on
+	runs    int     // of each row
+	quiet   time.Duration
+	only    []string   // steps; none: all
+	also    []*program // other commands that read stdin
+}
+
+// bench is a sitting.
+type bench struct {
+	options
+	self     string // this program, for the other roles
+	endpoint *endpointProcess
+	began    time.Time
+	files    map[string]*file
+	report   report
+}
+
+// step is a part of a sitting.
+type step struct {
+	name string
+	do   func(*bench) error
+}
+
+var steps = []step{
+	{"deltas", func(b *bench) error { return b.throughput("deltas", false) }},
+	{"long", func(b *bench) error { return b.throughput("long", false) }},
+	{"deltas-tls", func(b *bench) error { return b.throughput("deltas", true) }},
+	{"long-tls", func(b *bench) error { return b.throughput("long", true) }},
+	{"linear", (*bench).linear},
+	{"latency", (*bench).roundTrips},
+	{"reader", (*bench).reader},
+	{"away", (*bench).away},
+	{"ends", (*bench).ends},
+	{"quiet", (*bench).quietly},
+	{"size", (*bench).size},
+}
+
+// runBench is the comparison.
+func runBench(args []string) error {
+	b := &bench{began: time.Now(), files: map[string]*file{}}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&b.program, "program", "bin/perstack-shipper", "the perstack-shipper to measure")
+	flags.StringVar(&b.dir, "dir", ".cache/bench", "folder for workloads and journals")
+	flags.StringVar(&b.out, "out", "", "Markdown file to write")
+	flags.Float64Var(&b.scale, "scale", 0.25, "size of the workloads; 1 is 2,000,000 deltas")
+	flags.IntVar(&b.runs, "runs", 5, "runs of each row")
+	flags.DurationVar(&b.quiet, "quiet", 20*time.Second, "how long a quiet input is watched")
+	only := flags.String("only", "", "steps to take, with commas between them: "+stepNames())
+	flags.Func("also", "another command that reads stdin, as `name=command`; it finds AWS_ENDPOINT_URL, BENCH_GROUP and BENCH_STREAM", func(text string) error {
+		name, command, ok := strings.Cut(text, "=")
+		if !ok {
+			return errors.New("write it like name=command")
+		}
+		b.also = append(b.also, &program{name: name, argv: []string{"sh", "-c", command}, env: []string{"BENCH_GROUP=" + limitGroup, "BENCH_STREAM=also"}})
+		return nil
+	})
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *only != "" {
+		b.only = strings.Split(*only, ",")
+	}
+	return b.run()
+}
+
+func stepNames() string {
+	var names []string
+	for _, s := range steps {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (b *bench) run() (err error) {
+	for _, name := range b.only {
+		if !slices.ContainsFunc(steps, func(s step) bool { return s.name == name }) {
+			return fmt.Errorf("there is no step %q; there are %s", name, stepNames())
+		}
+	}
+	if b.program, err = filepath.Abs(b.program); err != nil {
+		return err
+	}
+	if b.self, err = os.Executable(); err != nil {
+		return err
+	}
+	if b.dir, err = makeDir(b.dir, fmt.Sprintf("run-%d", os.Getpid())); err != nil {
+		return err
+	}
+	if b.dir, err = filepath.Abs(b.dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	if b.endpoint, err = b.startEndpoint(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.endpoint.stop()) }()
+	if err := b.measureFloors(); err != nil {
+		return err
+	}
+	for _, s := range steps {
+		if len(b.only) > 0 && !slices.Contains(b.only, s.name) {
+			continue
+		}
+		began := time.Now()
+		others := b.watchOthers()
+		if err := s.do(b); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		b.report.noise = append(b.report.noise, noise{s.name, time.Since(began), others()})
+		fmt.Fprintf(os.Stderr, "%s: %.0f s\n", s.name, time.Since(began).Seconds())
+	}
+	text := b.render()
+	fmt.Print(text)
+	if b.out != "" {
+		if err := os.WriteFile(b.out, []byte(text), 0o644); err != nil {
+			return err
+		}
+		fmt.Fprintln(os.Stderr, "written to", b.out)
+	}
+	return nil
+}
+
+// count is n at the scale of this sitting.
+func (b *bench) count(n int) int { return max(1, int(float64(n)*b.scale)) }
+
+// file is a workload on the disk.
+type file struct {
+	path string
+	written
+}
+
+// generate returns a workload on the disk; one of a name is made once.
+func (b *bench) generate(name string, w workload) (*file, error) {
+	if f := b.files[name]; f != nil {
+		return f, nil
+	}
+	w.Base = b.began.UnixMilli()
+	f := &file{path: filepath.Join(b.dir, name+".jsonl")}
+	if err := b.call(&f.written, nil, "generate", asJSON(w), f.path); err != nil {
+		return nil, err
+	}
+	b.files[name] = f
+	runtime.GC() // what this process holds when it starts another counts as that one's peak: see ownPeak
+	return f, nil
+}
+
+// drop removes a workload that no later step needs.
+func (b *bench) drop(f *file) error {
+	for name, other := range b.files {
+		if other == f {
+			delete(b.files, name)
+		}
+	}
+	return os.Remove(f.path)
+}

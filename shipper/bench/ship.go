@@ -1,0 +1,108 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// sample is one run of one row.
+type sample struct {
+	usage
+	events int
+	bytes  int64         // of the lines, with their newlines
+	exit   time.Duration // from the end of the input to the end of the process
+	answer answer        // of the endpoint's check
+	lost   string        // what did not arrive as it should, of a program that need not
+}
+
+func (s *sample) eventsPerSecond() float64 { return float64(s.events) / s.wall.Seconds() }
+func (s *sample) megabytesPerSecond() float64 {
+	return float64(s.bytes) / 1e6 / s.wall.Seconds()
+}
+func (s *sample) cpuPerGB() float64     { return s.cpu.Seconds() / (float64(s.bytes) / 1e9) }
+func (s *sample) megabytesRSS() float64 { return float64(s.rss) / 1e6 }
+
+// ours is perstack-shipper with a journal folder of its own, which is what the run before left only where that is asked for.
+func (b *bench) ours(tls bool, args ...string) *program {
+	return &program{
+		name: "perstack-shipper", env: b.env(tls),
+		argv: append([]string{b.program, "--log-group", limitGroup, "--journal-dir", b.journal()}, args...),
+	}
+}
+
+func (b *bench) journal() string { return filepath.Join(b.dir, "journal") }
+
+// looped is the Go loop.
+func (b *bench) looped(tls bool) *program {
+	return &program{name: "Go loop", env: b.env(tls), argv: []string{b.self, "loop", limitGroup, "loop"}}
+}
+
+// ship runs p on a workload and has the endpoint check what came of it.
+func (b *bench) ship(p *program, f *file, form form, latency time.Duration) (sample, error) {
+	if err := b.endpoint.reset(latency); err != nil {
+		return sample{}, err
+	}
+	run, err := p.start()
+	if err != nil {
+		return sample{}, err
+	}
+	fed := run.feed(f.path)
+	closed := time.Now()
+	u, err := run.wait()
+	if err = errors.Join(fed, err); err != nil {
+		return sample{}, err
+	}
+	s := sample{usage: u, events: f.Lines, bytes: f.Bytes, exit: time.Since(closed)}
+	return s, b.check(&s, p, f, form)
+}
+
+// check has the endpoint decode what was put. Programs whose lines must all arrive fail where they did not.
+func (b *bench) check(s *sample, p *program, f *file, form form) (err error) {
+	s.answer, err = b.endpoint.ask(order{Do: "check", Form: form, Lines: f.Lines, Sum: f.Sum})
+	if err != nil {
+		return err
+	}
+	if len(s.answer.Problems) == 0 {
+		return nil
+	}
+	s.lost = strings.Join(s.answer.Problems, "; ")
+	if form == formFound {
+		return nil
+	}
+	return fmt.Errorf("%s, %s: %s", p.name, filepath.Base(f.path), s.lost)
+}
+
+// shipOurs runs perstack-shipper on a workload, with an empty journal folder.
+func (b *bench) shipOurs(f *file, tls bool, latency time.Duration, args ...string) (sample, error) {
+	if err := os.RemoveAll(b.journal()); err != nil {
+		return sample{}, err
+	}
+	return b.ship(b.ours(tls, args...), f, formShipper, latency)
+}
+
+// limit runs one of the limit rows, which measure themselves.
+func (b *bench) limit(role string, f *file, tls bool) (sample, error) {
+	if err := b.endpoint.reset(0); err != nil {
+		return sample{}, err
+	}
+	var did spent
+	if err := b.call(&did, b.env(tls), role, f.path, fmt.Sprint(f.Lines)); err != nil {
+		return sample{}, err
+	}
+	return sample{
+		usage: usage{wall: time.Duration(did.Wall), cpu: time.Duration(did.CPU)}, events: did.Events, bytes: did.Bytes,
+	}, nil
+}
+
+func asJSON(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil { // plain structs
+		panic(err)
+	}
+	return string(data)
+}
