@@ -39,7 +39,11 @@ func newEnding(drain time.Duration, log *zap.Logger) *ending {
 	e.signalled, e.signal = context.WithCancel(context.Background())
 	e.reading, e.stopReading = context.WithCancel(context.Background())
 	e.running, e.stopRunning = context.WithCancelCause(context.Background())
-	signal.Notify(e.signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
+	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt, syscall.SIGHUP} {
+		if !signal.Ignored(sig) { // nohup, or a shell's background job: the agent outlives it, and so does its reader
+			signal.Notify(e.signals, sig)
+		}
+	}
 	go e.wait(drain, log)
 	return e
 }
