@@ -20,7 +20,8 @@ type Origin struct {
 	Hostname string
 	Started  time.Time
 	Target   map[string]string // group, Region, endpoint, account
-	ECS      map[string]string // as the task's metadata says; nil elsewhere
+	// ECS gives what the task's metadata says, and may wait for it; nil elsewhere.
+	ECS func() map[string]string
 }
 
 type recordHead struct {
@@ -50,7 +51,10 @@ func (in *input) openMessage(o *Origin, stream string, now int64) ([]byte, error
 	r := openRecord{
 		Shipper: recordHead{"open", in.Shape.Input}, Type: "shipper.open", Timestamp: now,
 		Version: o.Version, PID: o.PID, Hostname: o.Hostname, Started: o.Started.UTC().Format(time.RFC3339Nano),
-		Source: in.Shape.Source, Path: in.Path, Target: o.Target, Stream: stream, ECS: o.ECS,
+		Source: in.Shape.Source, Path: in.Path, Target: o.Target, Stream: stream,
+	}
+	if o.ECS != nil {
+		r.ECS = o.ECS()
 	}
 	for _, f := range in.Shape.Fields {
 		if r.Fields == nil {

@@ -25,7 +25,7 @@ func runResume(options *config.Resume, log *zap.Logger) int {
 	}
 	end := newEnding(options.DrainTimeout, log)
 	defer end.close()
-	r := &resumption{options: options, log: log, folder: folder, started: time.Now()}
+	r := &resumption{options: options, log: log, folder: folder, started: time.Now(), ecs: shipper.AskECS(os.Getenv(shipper.ECSVariable), log)}
 	if r.hostname, err = os.Hostname(); err != nil {
 		r.hostname = "localhost"
 	}
@@ -49,6 +49,7 @@ type resumption struct {
 	folder   *journal.Folder
 	started  time.Time
 	hostname string
+	ecs      func() map[string]string
 
 	runs []*resumedRun
 	code int // for what cannot be shipped
@@ -144,7 +145,7 @@ func (r *resumption) runFor(a about) (*resumedRun, error) {
 	}
 	run := &resumedRun{key: key, session: &session{
 		log: r.log, client: client, folder: r.folder, delivery: r.options.Delivery, creation: a.Creation, profile: a.Profile,
-		started: r.started, hostname: r.hostname,
+		started: r.started, hostname: r.hostname, ecs: r.ecs,
 	}}
 	r.runs = append(r.runs, run)
 	return run, nil

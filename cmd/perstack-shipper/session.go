@@ -36,6 +36,7 @@ type session struct {
 	profile  string
 	started  time.Time
 	hostname string
+	ecs      func() map[string]string
 }
 
 // about is the snapshot of options and target that stands beside an input's bytes: with it a later process ships what
@@ -63,6 +64,7 @@ func (a about) encode() []byte {
 func newSession(target config.Target, delivery config.Delivery, creation config.Creation, kept config.Journal, log *zap.Logger) (*session, error) {
 	s := &session{
 		log: log, delivery: delivery, creation: creation, profile: target.Profile, started: time.Now(),
+		ecs:  shipper.AskECS(os.Getenv(shipper.ECSVariable), log),
 		keep: journal.Options{SegmentBytes: segmentBytes, MaxBytes: int64(kept.JournalMax), Sync: kept.JournalSync},
 	}
 	var err error
@@ -144,7 +146,7 @@ func (s *session) options() shipper.Options {
 		Client: s.client, Create: s.creation.Create, Log: s.log,
 		FlushInterval: s.delivery.FlushInterval, GiveUpAfter: s.delivery.GiveUpAfter, OthersAfter: s.delivery.DrainTimeout,
 		MemoryMax: int(s.delivery.MemoryMax),
-		Origin:    shipper.Origin{Version: versionName(), PID: os.Getpid(), Hostname: s.hostname, Started: s.started, Target: to},
+		Origin:    shipper.Origin{Version: versionName(), PID: os.Getpid(), Hostname: s.hostname, Started: s.started, Target: to, ECS: s.ecs},
 	}
 }
 

@@ -1,0 +1,94 @@
+package shipper
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// ECSVariable is the environment variable with the address of the task's metadata, which ECS sets in every container.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html
+const ECSVariable = "ECS_CONTAINER_METADATA_URI_V4"
+
+const (
+	// ecsPatience is how long the metadata may take: what it says is good to know, and nobody waits for it longer.
+	ecsPatience = time.Second
+	// ecsBytes bounds an answer; that of a task with ten containers has 20 KB.
+	ecsBytes = 1 << 20
+)
+
+// AskECS begins to ask the metadata at uri, the value of ECSVariable, for what open records say of the task: cluster, taskArn, family, revision, container,
+// launchType, as far as they are known. The function that it returns waits for the answer, for a second at most since AskECS. It is nil where uri is "".
+func AskECS(uri string, log *zap.Logger) func() map[string]string {
+	if uri == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), ecsPatience)
+	answers := make(chan map[string]string, 1)
+	go func() {
+		defer cancel()
+		found, err := askECS(ctx, strings.TrimRight(uri, "/"))
+		if err != nil {
+			log.Warn(fmt.Sprintf("%s: %v; open records do not name all of the task", ECSVariable, err))
+		}
+		answers <- found
+	}()
+	return sync.OnceValue(func() map[string]string { return <-answers })
+}
+
+func askECS(ctx context.Context, uri string) (map[string]string, error) {
+	// Not the proxy of the environment: the address is the host's own.
+	transport := &http.Transport{DisableKeepAlives: true}
+	client := &http.Client{Transport: transport}
+	var task struct{ Cluster, TaskARN, Family, Revision, LaunchType string }
+	var container struct{ Name string }
+	var taskErr, containerErr error
+	var both sync.WaitGroup
+	both.Go(func() { taskErr = getJSON(ctx, client, uri+"/task", &task) })
+	both.Go(func() { containerErr = getJSON(ctx, client, uri, &container) })
+	both.Wait()
+
+	found := map[string]string{}
+	for name, value := range map[string]string{
+		"cluster": task.Cluster, "taskArn": task.TaskARN, "family": task.Family, "revision": task.Revision,
+		"launchType": task.LaunchType, "container": container.Name,
+	} {
+		if value != "" {
+			found[name] = value
+		}
+	}
+	if taskErr != nil {
+		return found, taskErr
+	}
+	return found, containerErr
+}
+
+func getJSON(ctx context.Context, client *http.Client, url string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return err // names the address
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, ecsBytes))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", url, err)
+	case answer.StatusCode != http.StatusOK:
+		return fmt.Errorf("%s answers %s", url, answer.Status)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%s: %w", url, err)
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package shipper
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+const (
+	ecsTask = `{"Cluster":"arn:aws:ecs:eu-west-1:111122223333:cluster/prod","TaskARN":"arn:aws:ecs:eu-west-1:111122223333:task/prod/0f3a",
+		"Family":"nightly","Revision":"26","DesiredStatus":"RUNNING","LaunchType":"FARGATE","Containers":[{"Name":"agent"},{"Name":"shipper"}]}`
+	ecsContainer = `{"DockerId":"0f3a-1","Name":"shipper","Labels":{"com.amazonaws.ecs.container-name":"shipper"}}`
+)
+
+func metadata(t *testing.T, answer http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	return server.URL + "/v4/0f3a"
+}
+
+func TestECSMetadata(t *testing.T) {
+	whole := map[string]string{
+		"cluster": "arn:aws:ecs:eu-west-1:111122223333:cluster/prod", "taskArn": "arn:aws:ecs:eu-west-1:111122223333:task/prod/0f3a",
+		"family": "nightly", "revision": "26", "launchType": "FARGATE", "container": "shipper",
+	}
+	for _, c := range []struct {
+		name            string
+		task, container http.HandlerFunc
+		want            map[string]string
+		said            string // in the one warning; "" = none
+	}{
+		{"whole", say(ecsTask), say(ecsContainer), whole, ""},
+		{"no container", say(ecsTask), refuse, without(whole, "container"), "500"},
+		{"no task", say("{"), say(ecsContainer), map[string]string{"container": "shipper"}, "/task"},
+		{"nothing", refuse, refuse, map[string]string{}, "500"},
+		{"slow", hang, say(ecsContainer), map[string]string{"container": "shipper"}, "deadline"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			uri := metadata(t, func(w http.ResponseWriter, r *http.Request) {
+				switch r.URL.Path {
+				case "/v4/0f3a/task":
+					c.task(w, r)
+				case "/v4/0f3a":
+					c.container(w, r)
+				default:
+					t.Errorf("asked for %s", r.URL.Path)
+				}
+			})
+			t.Setenv("HTTP_PROXY", "http://127.0.0.1:1") // not for an address of the host
+			core, logs := observer.New(zap.InfoLevel)
+			began := time.Now()
+			ecs := AskECS(uri, zap.New(core))
+			if got := ecs(); !maps.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+			if took := time.Since(began); took > ecsPatience+time.Second {
+				t.Errorf("it took %s", took)
+			}
+			if got := ecs(); !maps.Equal(got, c.want) {
+				t.Errorf("asked again: %v", got)
+			}
+			said := logs.All()
+			if len(said) > 1 || (len(said) == 1) != (c.said != "") || c.said != "" && !strings.Contains(said[0].Message, c.said) {
+				t.Errorf("said %v, want %q", said, c.said)
+			}
+		})
+	}
+	if AskECS("", zap.NewNop()) != nil {
+		t.Error("something is asked where nothing is to be asked")
+	}
+}
+
+func say(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) }
+}
+
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+func refuse(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+
+func without(m map[string]string, name string) map[string]string {
+	m = maps.Clone(m)
+	delete(m, name)
+	return m
+}
+
+// A task's name stands in the open record of every stream, also of a run that is over at once.
+func TestOpenRecordNamesTheTask(t *testing.T) {
+	uri := metadata(t, func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(100 * time.Millisecond) // slower than the run
+		if strings.HasSuffix(r.URL.Path, "/task") {
+			say(ecsTask)(w, r)
+		} else {
+			say(ecsContainer)(w, r)
+		}
+	})
+	w := newWorld(t, nil)
+	o := w.options()
+	o.Origin.ECS = AskECS(uri, w.log)
+	in := w.pipe("aaaaaaaa", strings.NewReader(`{"jobId":"a"}`+"\n"+`{"jobId":"b"}`+"\n"), nil)
+	if _, err := New(o).Run(context.Background(), []Input{in}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, stream := range []string{"a", "b"} {
+		events := w.server.Events(w.group, stream)
+		if len(events) == 0 {
+			t.Fatalf("nothing in stream %s", stream)
+		}
+		var open openRecord
+		if err := json.Unmarshal([]byte(events[0].Message), &open); err != nil || open.Shipper.Record != "open" {
+			t.Fatalf("%v: %s", err, events[0].Message)
+		}
+		if open.ECS["taskArn"] != "arn:aws:ecs:eu-west-1:111122223333:task/prod/0f3a" || open.ECS["container"] != "shipper" {
+			t.Errorf("stream %s: %v", stream, open.ECS)
+		}
+	}
+}
