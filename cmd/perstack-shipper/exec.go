@@ -1,13 +1,136 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 
+	"perstack-shipper/batch"
 	"perstack-shipper/config"
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/child"
 )
 
-func runExec(_ *config.Exec, _ *zap.Logger) int {
-	return fail(errors.New("exec is not part of this build yet"))
+// orphanPatience is how long what the command leaves behind may take to let go of its output, after the command has ended: npx dies before the agent that
+// it started, and the agent's last lines come some 30 ms later. Servers that the agent started may hold its stderr for ever.
+const orphanPatience = time.Second
+
+// runExec runs a command, ships what it writes and exits as it did.
+func runExec(options *config.Exec, log *zap.Logger) int {
+	file, err := child.Find(options.Command[0], os.Getenv("PATH"))
+	if err != nil {
+		return failStart(err)
+	}
+	s, err := newSession(options.Target, options.Delivery, options.Creation, options.Journal, log)
+	if err != nil {
+		return fail(err)
+	}
+	defer s.close()
+	return s.exec(options, file)
+}
+
+func (s *session) exec(options *config.Exec, file string) int {
+	command := child.New()
+	defer command.Close()
+	end := newEnding(options.DrainTimeout, s.log)
+	defer end.close()
+	out, err := s.newOutput(options, command)
+	if err != nil {
+		return fail(err)
+	}
+	if err := command.Start(file, options.Command, os.Stdin, out.stdout, out.stderr); err != nil {
+		return max(failStart(err), out.abandon())
+	}
+	inputs := out.started()
+
+	guarding, unguard := context.WithCancel(context.Background())
+	var beside sync.WaitGroup
+	beside.Go(func() { out.guard.Run(guarding) })
+	beside.Go(func() { out.waitForEnd(end) })
+	shipping := s.options()
+	shipping.Successor = out.successor
+	report, why := shipper.New(shipping).Run(end.running, append(inputs, s.leftovers()...), nil)
+	end.stopRunning(nil)
+	unguard()
+	beside.Wait()
+	shipped := s.conclude(report, why)
+	out.sayLeft()
+	return execCode(command, shipped, report.Outcome, options.FailOn)
+}
+
+// waitForEnd ends the inputs when the command has ended, or when a signal leaves no time to wait for that.
+func (o *output) waitForEnd(end *ending) {
+	select {
+	case <-o.command.Done():
+		o.interrupted(end)
+		o.waitForWriters(end.reading)
+		o.end()
+		return
+	case <-end.running.Done(): // a second signal: what is not shipped stays
+		return
+	case <-end.reading.Done():
+	}
+	// The deadline is near, and the command has not ended by the signal that it got. What it wrote can still be shipped. Where we are PID 1 our
+	// exit ends it, and all it would write till then would be lost: so it is ended here, and all it wrote is delivered and sealed. Elsewhere it
+	// may go on without us; the next start ships what it writes.
+	if os.Getpid() == 1 {
+		o.s.log.Warn("the command has not ended by the signal, and would be killed at our exit: it is killed now, while there is time to ship what it wrote")
+		o.command.Signal(syscall.SIGKILL)
+		select {
+		case <-o.command.Done():
+		case <-end.running.Done():
+			return
+		}
+	}
+	o.end()
+}
+
+// interrupted takes a Ctrl-C for ours that ended a command which had the terminal: the kernel told it alone.
+func (o *output) interrupted(end *ending) {
+	if o.command.OnTerminal() && o.command.EndedBy() == syscall.SIGINT {
+		select {
+		case end.signals <- os.Interrupt:
+		default: // enough came already
+		}
+	}
+}
+
+// execCode is the command's own if that is not 0, else 1 if the job ended in a way of failOn, else what became of the shipping.
+func execCode(command *child.Child, shipped int, outcome batch.Outcome, failOn []string) int {
+	if !command.Ended() { // it goes on, and nobody knows how it will end
+		return max(shipped, exitLeft)
+	}
+	if code := command.Code(); code != exitOK {
+		return code
+	}
+	for kind, is := range map[string]bool{"error": outcome.Error, "max-steps": outcome.MaxSteps, "delegate-error": outcome.DelegateError} {
+		if is && slices.Contains(failOn, kind) {
+			return exitFailure
+		}
+	}
+	return shipped
+}
+
+// failStart says why the command cannot be run, and returns the exit code that a shell would give.
+func failStart(err error) int {
+	code := fail(err)
+	if start, ok := errors.AsType[*child.StartError](err); ok {
+		return start.Code
+	}
+	return code
+}
+
+// roomUsage makes a lack of room at the start an error of the folder.
+func roomUsage(err error) error {
+	if errors.Is(err, child.ErrNoRoom) {
+		return config.Usage("--journal-dir", "cannot take what the command writes: %v; free some, or name a folder on another disk", err)
+	}
+	return fmt.Errorf("the journal: %w", err)
 }

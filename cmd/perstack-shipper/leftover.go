@@ -67,6 +67,9 @@ func recoverInput(patience context.Context, folder *journal.Folder, l journal.Le
 		return shipper.Input{}, err
 	}
 	in := shipper.Input{Journal: j, Shape: a.Shape, JobOf: a.JobOf, Path: a.Path}
+	if l.Kind == journal.Child {
+		in.Shape.Input = l.ID // of one that was made when its output was truncated, a crash may have left the snapshot of the one before it
+	}
 	if l.Kind == journal.File {
 		in.Ending = endingOf(follow.Once(patience, j, a.File))
 	}

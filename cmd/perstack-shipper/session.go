@@ -143,7 +143,7 @@ func (s *session) options() shipper.Options {
 		to["account"] = target.Account
 	}
 	return shipper.Options{
-		Client: s.client, Create: s.creation.Create, Log: s.log,
+		Client: s.client, Create: s.creation.Create, Log: s.log, Successor: s.successor,
 		FlushInterval: s.delivery.FlushInterval, GiveUpAfter: s.delivery.GiveUpAfter, OthersAfter: s.delivery.DrainTimeout,
 		MemoryMax: int(s.delivery.MemoryMax),
 		Origin:    shipper.Origin{Version: versionName(), PID: os.Getpid(), Hostname: s.hostname, Started: s.started, Target: to, ECS: s.ecs},
