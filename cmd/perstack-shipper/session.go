@@ -78,6 +78,7 @@ func newSession(target config.Target, delivery config.Delivery, creation config.
 		s.client.Close()
 		return nil, err
 	}
+	warnOfContainer(s.folder.Path(), log)
 	return s, nil
 }
 

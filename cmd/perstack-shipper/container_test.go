@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"perstack-shipper/shipper"
+)
+
+func TestWarnsOfAJournalThatDiesWithItsContainer(t *testing.T) {
+	const volume = "/dev/shm"
+	dir := filepath.Join("/", "var", "lib") // of the root file system wherever tests run, unless it has a volume
+	for _, c := range []struct {
+		name, uri, journal string
+		warns              bool
+	}{
+		{"on the container's disk", "http://127.0.0.1:1/v4/x", dir, true},
+		{"on a volume", "http://127.0.0.1:1/v4/x", volume, false},
+		{"in memory", "http://127.0.0.1:1/v4/x", "", false},
+		{"not on ECS", "", dir, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.journal != "" && onSameDisk(c.journal, "/") != (c.journal == dir) {
+				t.Skipf("SKIPPED: here %s is not on the file system that this test takes it to be on", c.journal)
+			}
+			t.Setenv(shipper.ECSVariable, c.uri)
+			core, logs := observer.New(zap.InfoLevel)
+			warnOfContainer(c.journal, zap.New(core))
+			said := logs.All()
+			if (len(said) == 1) != c.warns || len(said) > 1 {
+				t.Fatalf("said %v", said)
+			}
+			if c.warns && (!strings.Contains(said[0].Message, c.journal) || !strings.Contains(said[0].Message, "restartPolicy")) {
+				t.Errorf("said %q", said[0].Message)
+			}
+		})
+	}
+	if onSameDisk(filepath.Join(t.TempDir(), "none"), "/") || !onSameDisk(t.TempDir(), os.TempDir()) {
+		t.Error("a folder that there is not, or one beside another")
+	}
+}
