@@ -99,6 +99,7 @@ type cursorState struct {
 	Account account     `json:"account"`
 	Sealed  bool        `json:"sealed,omitempty"`
 	Final   bool        `json:"final,omitempty"` // that seal says that the input ended
+	Input   string      `json:"input,omitempty"` // what the input is called, where that is not what it began with
 }
 
 func newInput(in Input, index int) (*input, error) {
@@ -108,6 +109,14 @@ func newInput(in Input, index int) (*input, error) {
 		if err := json.Unmarshal(cursor.State, &cs); err != nil {
 			return nil, fmt.Errorf("the cursor of input %s in %s: %w", in.Journal.ID(), in.Journal.Path(), err)
 		}
+	}
+	switch {
+	case cs.Input != "":
+		in.Shape.Input = cs.Input
+	case len(cursor.State) == 0 && cursor.Offset > 0:
+		// The count was lost with the cursor. To count from 1 again under the same name would make repeats of lines that are none.
+		cs.Input = journal.NewID()
+		in.Shape.Input = cs.Input
 	}
 	shaper, err := batch.NewShaper(in.Shape, cs.State, cs.Streams)
 	if err != nil {
@@ -175,7 +184,7 @@ func (in *input) advance() (bool, error) {
 
 // persist writes the cursor.
 func (in *input) persist(offset int64, state batch.State) error {
-	data, err := json.Marshal(cursorState{State: state, Streams: in.shaper.Streams()[:state.Streams], Account: in.account, Sealed: in.sealed, Final: in.sealed && in.final})
+	data, err := json.Marshal(cursorState{State: state, Streams: in.shaper.Streams()[:state.Streams], Account: in.account, Sealed: in.sealed, Final: in.sealed && in.final, Input: in.began.Input})
 	if err != nil {
 		return err
 	}

@@ -168,13 +168,16 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 		return err
 	}
 	if why := in.Journal.Fallback(); why != "" {
+		if i.Shape.Input != in.Shape.Input {
+			why += "; the lines count from 1 again, as input " + i.Shape.Input
+		}
 		s.log.Warn(why)
 	}
 	if err := in.Journal.Damage(); err != nil {
 		s.lost(i, err)
 	}
 	s.inputs = append(s.inputs, i)
-	s.byID[in.Shape.Input] = i
+	s.byID[in.Shape.Input], s.byID[i.Shape.Input] = i, i
 	for _, name := range i.shaper.Streams() {
 		st := s.stream(name)
 		if !st.busy { // while a put is under way that one owns created

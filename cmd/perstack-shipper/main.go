@@ -86,4 +86,5 @@ func spareMemory() {
 // outliveBrokenPipes makes a write to a stdout or stderr that nobody reads any more an error of that write. Without it
 // SIGPIPE would end the process, and what it has read would wait for another start. The signal is caught, not ignored,
 // because a child would inherit that; nobody needs to receive it.
-func outliveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+// So is SIGXFSZ: a limit on the size of files is a full journal, not the end.
+func outliveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGXFSZ) }

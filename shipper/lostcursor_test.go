@@ -1,0 +1,70 @@
+package shipper
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/journal"
+)
+
+// TestLostCursor: where the cursor is damaged and what it acknowledged is gone, what is still held is shipped, under another name: counted from 1 under
+// the old one, its lines would be taken for repeats.
+func TestLostCursor(t *testing.T) {
+	w := newWorld(t, nil)
+	var data bytes.Buffer
+	for i := range 3000 {
+		fmt.Fprintf(&data, "{\"type\":\"x\",\"jobId\":\"j\",\"n\":%d}\n", i)
+	}
+	j, err := w.folder.NewPipe("aaaaaaaa", nil, journal.Options{SegmentBytes: 32 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for part := data.Bytes(); len(part) > 0; part = part[min(len(part), 4<<10):] {
+		if _, err := j.Write(part[:min(len(part), 4<<10)]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A run that acknowledged the first segment and was killed.
+	if err := j.Ack(journal.Cursor{Offset: 40 << 10, State: []byte(`{"state":{"seq":1000},"streams":["j"]}`)}); err != nil {
+		t.Fatal(err)
+	}
+	dir := j.Path()
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"cursor.a", "cursor.b"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("torn"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	shape := batch.Shape{Input: "aaaaaaaa", Template: "{jobId}", Hostname: "host"}
+	if j, err = w.folder.Recover("aaaaaaaa"); err != nil {
+		t.Fatal(err)
+	}
+	from := j.Cursor().Offset
+	if from <= 0 || from >= int64(data.Len()) {
+		t.Fatalf("what is held begins at %d", from)
+	}
+	if _, err := New(w.options()).Run(context.Background(), []Input{{Journal: j, Shape: shape, Own: true}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.lines("aaaaaaaa"); len(got) > 0 {
+		t.Errorf("%d bytes are under the old name", len(got))
+	}
+	name := ""
+	for _, e := range w.server.Events(w.group, "j") {
+		if r, err := batch.Restore([]byte(e.Message)); err == nil {
+			name = r.Input
+		}
+	}
+	if got := w.lines(name); !bytes.Equal(got, data.Bytes()[from:]) || strings.TrimSpace(name) == "" {
+		t.Errorf("as %q, %d bytes came back of %d", name, len(got), int64(data.Len())-from)
+	}
+}
