@@ -239,3 +239,80 @@ func TestHurryEnds(t *testing.T) {
 		t.Errorf("%d puts in 2 s with a flush interval of 1 s", n)
 	}
 }
+
+// Each job's only event is refused for its size, and waits for a neighbour: together they take more than memory holds.
+func TestLoneEventsDoNotStall(t *testing.T) {
+	const large = 6
+	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+		if c.Action == "PutLogEvents" && len(c.Body) > 900_000 {
+			return cwlocal.Fault{Status: 413}
+		}
+		return cwlocal.Fault{}
+	})
+	r, out := io.Pipe()
+	in := w.pipe("aaaaaaaa", r, nil)
+	o := w.options()
+	o.MemoryMax = 2 << 20
+	go func() {
+		for i := range large {
+			fmt.Fprintf(out, `{"jobId":"j%d","x":"%s"}`+"\n", i, strings.Repeat("a", 1048300))
+		}
+		for i := range 100 {
+			fmt.Fprintf(out, `{"jobId":"k","i":%d}`+"\n", i)
+		}
+		for len(w.server.Events(w.group, "k")) < 101 { // the open record is one
+			time.Sleep(10 * time.Millisecond)
+		}
+		out.Close()
+	}()
+	report, err := New(o).Run(within(t, 20*time.Second), []Input{in}, nil)
+	if err != nil || report.Rejected != large {
+		t.Errorf("%v: %d rejected of %d", err, report.Rejected, large)
+	}
+}
+
+// One stream is stuck, and lines for another come one by one: memory does not grow with each.
+func TestFewBlocksBehindAStuckStream(t *testing.T) {
+	const lines = 3 * manyBlocks
+	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+		if c.Stream == "stuck" {
+			return cwlocal.Unavailable()
+		}
+		return cwlocal.Fault{}
+	})
+	in, j := w.written("aaaaaaaa")
+	s := New(w.options())
+	i, err := newInput(in, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.inputs, s.byID["aaaaaaaa"] = []*input{i}, i
+	write(t, j, []byte("{\"jobId\":\"stuck\"}\n"))
+	for n := range lines {
+		write(t, j, fmt.Appendf(nil, `{"jobId":"j","i":%d}`+"\n", n))
+		for s.shapeInput(i, time.Now()) {
+		}
+		if n%10 == 0 {
+			st := s.streams["j"]
+			st.closeOpen()
+			s.ack(st.shift())
+		}
+	}
+	if n := len(i.blocks); n > manyBlocks+10 {
+		t.Errorf("%d blocks", n)
+	}
+	for _, name := range []string{"stuck", "j"} {
+		st := s.streams[name]
+		st.closeOpen()
+		s.ack(st.shift())
+	}
+	if size := j.Size(); i.acked != size || len(i.blocks) != 0 {
+		t.Errorf("%d blocks are left, %d of %d bytes are acknowledged", len(i.blocks), i.acked, size)
+	}
+	if err := j.End(); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -54,6 +54,7 @@ type input struct {
 	blocks []*batch.Block // shaped, not acknowledged, in order
 	// shaping is the block whose events are being made; memory may run out in the middle of it.
 	shaping *batch.Block
+	longer  bool // that block was there before, and becomes longer
 
 	waiting bool    // the next line waits for a job
 	ahead   *window // how far was looked for one

@@ -32,7 +32,7 @@ func (s *Shipper) shape(now time.Time) (busy bool) {
 // takes: so many streams cost fuller memory, not standstill.
 func (s *Shipper) full() bool {
 	held := s.pool.Held()
-	if held == 0 {
+	if s.short = false; held == 0 {
 		return false // there is nothing to wait for
 	}
 	waiting, able := 0, s.underway
@@ -50,7 +50,7 @@ func (s *Shipper) full() bool {
 			break
 		}
 	}
-	if held >= s.o.MemoryMax {
+	if s.short = held >= s.o.MemoryMax; s.short {
 		return true
 	}
 	_, _, failing := s.deliv.trouble.now()
@@ -104,6 +104,9 @@ func (s *Shipper) findJob(in *input, now time.Time) bool {
 	return found
 }
 
+// manyBlocks is how many blocks of an input wait until new lines, which may come one by one, make the last one longer instead of another.
+const manyBlocks = 1024
+
 // begin starts on the next block of in.
 func (s *Shipper) begin(in *input, now time.Time) bool {
 	if !in.truncated {
@@ -130,8 +133,13 @@ func (s *Shipper) begin(in *input, now time.Time) bool {
 		return false
 	}
 	in.again, in.grew, in.seen = false, in.window.next() > in.seen, max(in.seen, in.window.next())
-	in.shaping, in.placed = &batch.Block{Input: in.index, Start: in.window.offset}, false
-	in.blocks = append(in.blocks, in.shaping)
+	in.placed = false
+	if n := len(in.blocks) - 1; n >= manyBlocks && in.blocks[n] != in.seal && in.window.offset-in.blocks[n].Start < windowBytes {
+		in.shaping, in.longer = in.blocks[n], true
+	} else {
+		in.shaping, in.longer = &batch.Block{Input: in.index, Start: in.window.offset}, false
+		in.blocks = append(in.blocks, in.shaping)
+	}
 	in.shaper.Begin(in.window.bytes(), in.window.offset, now.UnixMilli(), in.Journal.ArrivalAt, final)
 	return true
 }
@@ -142,7 +150,9 @@ func (s *Shipper) end(in *input) bool {
 	in.shaping = nil
 	in.window.take(n)
 	if n == 0 && !in.placed {
-		in.blocks = in.blocks[:len(in.blocks)-1]
+		if !in.longer {
+			in.blocks = in.blocks[:len(in.blocks)-1]
+		}
 		return in.grew // no whole line yet: there may be more of it to read
 	}
 	b.End, b.State = in.window.offset, in.shaper.State()
@@ -243,6 +253,9 @@ func (s *Shipper) start(ctx context.Context, now time.Time) {
 		}
 	}
 	for _, st := range s.streams {
+		if st.forlorn() && (s.short || now.Sub(st.lonely) >= loneWait) {
+			s.judge(st, now)
+		}
 		if !st.due(now, s.interval) {
 			continue
 		}
@@ -254,6 +267,26 @@ func (s *Shipper) start(ctx context.Context, now time.Time) {
 		s.underway++
 		go func() { s.results <- s.deliv.deliver(ctx, st, b, lones) }()
 	}
+}
+
+// loneWait is how long an event that was refused alone waits for a neighbour, unless memory runs out. The journal keeps all that is behind it meanwhile.
+const loneWait = time.Minute
+
+// judge gives a lone event a neighbour: the open record once more. Whether that is accepted tells which is at fault, the event or the target.
+func (s *Shipper) judge(st *stream, now time.Time) {
+	spans := st.lones[0].batch.Spans
+	if len(spans) == 0 {
+		return // a record of our own, which nothing waits for
+	}
+	message, err := s.inputs[spans[0].Block.Input].openMessage(&s.o.Origin, st.name, now.UnixMilli())
+	if err != nil {
+		s.log.Error(err.Error())
+		return
+	}
+	var ev batch.Event
+	batch.Record(&ev, message, now.UnixMilli(), 0)
+	s.put(st, &ev, nil, now)
+	st.closeOpen()
 }
 
 // seal puts the seal of an input that is read to its end into each of its streams, when all before it is acknowledged. Where all that is not lies in
@@ -312,7 +345,7 @@ func (s *Shipper) settle(r outcome) {
 	case r.err != nil: // stopped: what is not acknowledged is shipped again by the next start
 		return
 	case r.lone:
-		st.lones = append(st.lones, lone{r.batch, r.reason})
+		st.lones, st.lonely = append(st.lones, lone{r.batch, r.reason}), time.Now()
 		s.countLone(r.batch, 1)
 		return
 	}

@@ -58,6 +58,7 @@ type Shipper struct {
 	underway int           // deliveries
 	ev       batch.Event
 	turn     int       // whose block is next
+	short    bool      // memory has run out
 	progress time.Time // of the last acknowledgement, or of the end of input
 	quiet    bool      // every input that the process lives for has ended
 	ownDone  time.Time // when the last own input was done
@@ -289,6 +290,9 @@ func (s *Shipper) until(now time.Time) time.Duration {
 	for _, st := range s.streams {
 		if st.open != nil && !st.busy {
 			d = min(d, st.dueAt(s.interval).Sub(now))
+		}
+		if st.forlorn() {
+			d = min(d, max(st.lonely.Add(loneWait).Sub(now), time.Second))
 		}
 	}
 	for _, in := range s.inputs {

@@ -14,7 +14,8 @@ type stream struct {
 	open   *batch.Batch // being filled; nil: none
 	since  time.Time    // when the first event came into open
 	closed []*batch.Batch
-	lones  []lone // refused without a neighbour: judged by the next put
+	lones  []lone    // refused without a neighbour: judged by the next put
+	lonely time.Time // when that came
 
 	busy    bool // a delivery is under way: one put in flight per stream
 	hurry   bool // do not wait for the flush interval: an input that writes here has ended
@@ -27,6 +28,11 @@ func (st *stream) due(now time.Time, interval time.Duration) bool {
 		return false
 	}
 	return len(st.closed) > 0 || st.open != nil && (st.hurry || now.Sub(st.since) >= interval)
+}
+
+// forlorn reports whether nothing is there that would judge a lone event.
+func (st *stream) forlorn() bool {
+	return len(st.lones) > 0 && !st.busy && st.open == nil && len(st.closed) == 0
 }
 
 // dueAt is when the open batch is due.
