@@ -167,7 +167,7 @@ func TestRecordings(t *testing.T) {
 	for name, data := range recordings(t) {
 		t.Run(name, func(t *testing.T) {
 			whole := ship(t, plainShape(), data, regime{})
-			for _, size := range []int{4 << 10, 256 << 10} {
+			for _, size := range []int{40 << 10, 256 << 10} {
 				pieces := ship(t, plainShape(), data, regime{read: func(int) int { return size }, restart: func() bool { return true }})
 				compare(t, pieces, whole)
 			}

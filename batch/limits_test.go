@@ -1,0 +1,256 @@
+package batch_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+
+	"perstack-shipper/batch"
+)
+
+// Tables at the limits: an event of 1,048,550 bytes, a line of 8 MiB.
+
+const (
+	maxEvent = 1048550
+	maxLine  = 8 << 20
+)
+
+// one ships a line of its own, and the job it belongs to.
+func one(t testing.TB, line string, at int64) []message {
+	t.Helper()
+	shape := plainShape()
+	shape.JobID = "j"
+	return ship(t, shape, []byte(line+"\n"), regime{now: func() int64 { return at }}).messages
+}
+
+// pad is a line whose event has exactly size bytes: form with its %s filled up.
+func pad(t testing.TB, form string, size int, at int64) string {
+	t.Helper()
+	small := one(t, fmt.Sprintf(form, ""), at)
+	if len(small) != 1 {
+		t.Fatalf("%q makes %d events", form, len(small))
+	}
+	return fmt.Sprintf(form, strings.Repeat("x", size-len(small[0].text)))
+}
+
+func TestEventAtTheLimit(t *testing.T) {
+	const late = now + 30*24*hour // for a time of now
+	for _, c := range []struct {
+		name, form string
+		at         int64
+	}{
+		{"object", `{"timestamp":1795348800000,"jobId":"j","a":"%s"}`, now},
+		{"object that is given a job", `{"timestamp":1795348800000,"a":"%s"}`, now},
+		{"object in white space", " { \"timestamp\" : 1795348800000, \"a\" : \"%s\"\t}\r", now},
+		{"object full of escapes", `{"timestamp":1795348800000,"q":"` + strings.Repeat(`\"\\\n\u0000`, 50000) + `","a":"%s"}`, now},
+		{"text", "npm warn %s", now},
+		{"text that is late", "npm warn %s", late},
+		{"text full of escapes", strings.Repeat("\"\\\t\x00", 60000) + "%s", now},
+		{"text of characters of three bytes", strings.Repeat("日", 300000) + "%s", now},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, size := range []int{maxEvent - 1, maxEvent, maxEvent + 1} {
+				line := pad(t, c.form, size, c.at)
+				got := one(t, line, c.at)
+				switch {
+				case size <= maxEvent && (len(got) != 1 || len(got[0].text) != size || got[0].Part != 0):
+					t.Errorf("for %d bytes: %d events, the first of %d bytes, part %d", size, len(got), len(got[0].text), got[0].Part)
+				case size > maxEvent && c.at == now && (len(got) != 2 || got[0].Part != 1):
+					t.Errorf("for %d bytes: %d events, the first is part %d", size, len(got), got[0].Part)
+				}
+			}
+		})
+	}
+}
+
+// An event that is full has no room for "at". It goes without, rather than in parts that it would not have had in time.
+func TestFullEventThatIsLate(t *testing.T) {
+	const late = now + 30*24*hour
+	for _, form := range []string{`{"timestamp":1795348800000,"a":"%s"}`, "text %s"} {
+		onTime := len(`,"at":1795348800000`)
+		for _, room := range []int{0, 1, onTime - 1, onTime, onTime + 1} {
+			line := pad(t, form, maxEvent-room, now)
+			got := one(t, line, late)
+			if len(got) != 1 || got[0].time != late {
+				t.Fatalf("%d bytes below the limit and late: %d events, at %d", room, len(got), got[0].time)
+			}
+			if said := got[0].At != 0; said != (room >= onTime) {
+				t.Errorf("%d bytes below the limit: own time %d", room, got[0].At)
+			}
+		}
+	}
+}
+
+// A cut falls neither inside a character nor inside an escape, and no part is shorter than it must be.
+func TestCuts(t *testing.T) {
+	for _, c := range []struct {
+		name, unit string
+		takes      int // bytes of a part, on the average
+		waste      int // bytes that a part may leave free: one less than what must stay together
+	}{
+		{"ASCII", "x", 1, 0},
+		{"two bytes", "é", 2, 1},
+		{"three bytes", "日", 3, 2},
+		{"four bytes", "😀", 4, 3},
+		{"quotes", `"`, 2, 1},
+		{"backslashes", `\`, 2, 1},
+		{"tabs", "\t", 2, 1},
+		{"control characters", "\x01", 6, 5},
+		{"bytes that are no UTF-8", "\xff", 3, 2},
+		{"U+2028", "\u2028", 3, 2},
+		{"mixed", "a\"é\\日\x00😀", 20, 5},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			shifts := c.waste + 2
+			if underRace {
+				shifts = 1
+			}
+			for shift := range shifts {
+				line := strings.Repeat("y", shift) + strings.Repeat(c.unit, 1100000/c.takes)
+				got := one(t, line, now)
+				if len(got) < 2 {
+					t.Fatalf("%d events", len(got))
+				}
+				for _, part := range got[:len(got)-1] {
+					// What is kept free for a part that is late: its own time.
+					if free := maxEvent - len(`,"at":1795345200000`) - len(part.text); free < 0 || free > c.waste {
+						t.Errorf("shift %d: part %d leaves %d bytes free", shift, part.Part, free)
+					}
+				}
+			}
+		})
+	}
+}
+
+// The last part says "last" and may say "newline": what just fits without does not with it.
+func TestLastPartAtTheLimit(t *testing.T) {
+	shape := plainShape()
+	shape.JobID = "j"
+	for _, end := range []string{"\n", ""} {
+		seen := map[int]bool{}
+		limit := 2096000 + sort.Search(1000, func(more int) bool {
+			d := &driver{t: t, shape: shape, input: []byte(strings.Repeat("x", 2096000+more) + end), closed: func(*batch.Batch) {}}
+			d.run()
+			return d.out.state.Counts.Parts > 2
+		})
+		around := []int{-1, 0, 11, 12, 13, 27, 28, 29} // ,"last":true takes 12 bytes, ,"newline":false 16
+		if underRace {
+			around = around[:2]
+		}
+		for _, more := range around {
+			size := limit + more
+			got := ship(t, shape, []byte(strings.Repeat("x", size)+end), regime{}).messages
+			last := got[len(got)-1]
+			if !last.Last || last.NoNewline != (end == "") {
+				t.Fatalf("%d bytes: part %d of %d: last %v, without newline %v", size, last.Part, len(got), last.Last, last.NoNewline)
+			}
+			seen[len(got)] = true
+		}
+		if !seen[2] || !seen[3] {
+			t.Errorf("the sizes made %v parts: the limit is not among them", seen)
+		}
+	}
+}
+
+// longLines are inputs around the size from which on a line is shipped as it is read.
+func longLines() map[string][]byte {
+	object := func(size int) string {
+		const before, after = `{"type":"big","id":"i","timestamp":1795348700000,"jobId":"j","runId":"r","usage":{"inputTokens":1},"a":"`, `"}`
+		return before + strings.Repeat("0123456789abcde\\n", size/17+1)[:size-len(before)-len(after)-1] + "x" + after
+	}
+	all := map[string][]byte{}
+	for _, size := range []int{maxLine - 1, maxLine, maxLine + 1, 20 << 20} {
+		all[fmt.Sprintf("object of %d", size)] = []byte("{\"jobId\":\"j\"}\n\n\n" + object(size) + "\nafter\n")
+	}
+	all["text of 20 MiB, without a newline"] = bytes.Repeat([]byte("日本語\x00\\"), 20<<20/11)
+	all["no UTF-8 at the end of 9 MiB"] = append(bytes.Repeat([]byte("é"), 9<<19), "\xff\nafter"...)
+	all["10 MiB of garbage"] = bytes.ReplaceAll(bytes.Repeat([]byte("\xe6\x97\xff\x00\xf0\x9f\x98\x80\xf0\x9f"), 1<<20), []byte("\n"), nil)
+	all["ends where a piece ends"] = bytes.Repeat([]byte("z"), 17<<19)
+	return all
+}
+
+// windows reads so many bytes at a time.
+func windows(size int) regime { return regime{read: func(int) int { return size }} }
+
+func TestLongLines(t *testing.T) {
+	for name, input := range longLines() {
+		t.Run(name, func(t *testing.T) {
+			if underRace && name != fmt.Sprintf("object of %d", maxLine) {
+				t.Skip("it is too large for the race detector")
+			}
+			whole := ship(t, plainShape(), input, regime{})
+			for i, m := range whole.messages {
+				if m.Part > 0 && !m.Last && i+1 < len(whole.messages) && whole.messages[i+1].time != m.time {
+					t.Errorf("the parts of seq %d have the times %d and %d", m.Seq, m.time, whole.messages[i+1].time)
+				}
+			}
+			// The batches are full of the same events whatever the blocks are, so their bodies are the same, and need not be understood again.
+			want := bodies(t, input, regime{})
+			restart := func() bool { return true }
+			turn := 0
+			for how, r := range map[string]regime{
+				"256 KiB":                   windows(256 << 10),
+				"256 KiB and restarts":      {read: windows(256 << 10).read, restart: restart},
+				"1 MiB + 1":                 windows(1<<20 + 1),
+				"8.25 MiB and restarts":     {read: windows(maxLine + 256<<10).read, restart: restart},
+				"uneven, now and then anew": {read: func(int) int { turn++; return turn * 77777 % (600 << 10) }, restart: func() bool { return turn%3 == 0 }},
+			} {
+				if underRace && r.restart == nil {
+					continue
+				}
+				if got := bodies(t, input, r); !slices.Equal(got, want) {
+					t.Errorf("read by %s, the %d bodies differ", how, len(got))
+				}
+			}
+		})
+	}
+}
+
+// bodies ships input and returns the SHA-256 of each request body.
+func bodies(t testing.TB, input []byte, r regime) (sums [][32]byte) {
+	t.Helper()
+	d := &driver{t: t, shape: plainShape(), input: input, regime: r}
+	d.closed = func(b *batch.Batch) {
+		h := sha256.New()
+		if _, err := b.Body(head, 0, b.Len()).WriteTo(h); err != nil {
+			t.Fatal(err)
+		}
+		sums = append(sums, [32]byte(h.Sum(nil)))
+	}
+	d.run()
+	return sums
+}
+
+// A line of 8 MiB is not claimed to be JSON, but what its beginning says attributes it.
+func TestLongLineIsAttributed(t *testing.T) {
+	input := longLines()[fmt.Sprintf("object of %d", maxLine+1)]
+	got := ship(t, plainShape(), input, regime{})
+	if !slices.Equal(got.streams, []string{"j"}) {
+		t.Errorf("streams %q", got.streams)
+	}
+	for _, m := range got.messages[1 : len(got.messages)-1] {
+		if m.Seq != 2 || m.Type != "big" || m.JobID != "j" || m.RunID != "r" || m.time != 1795348700000 || m.Text || !strings.Contains(m.text, `"id":"i","timestamp":1795348700000,`) {
+			t.Fatalf("part %d of seq %d at %d: type %q, job %q, run %q: %.300q", m.Part, m.Seq, m.time, m.Type, m.JobID, m.RunID, m.text)
+		}
+		if m.Part == 1 != strings.Contains(m.text, `"r","usage":{"inputTokens":1},"data":`) || m.Part == 1 != (m.Empty == 2) {
+			t.Fatalf("part %d: %.300q", m.Part, m.text)
+		}
+	}
+}
+
+// What stands at the very end of the piece that is looked at may go on behind it.
+func TestLongLineWithATimeAcrossThePiece(t *testing.T) {
+	const member = `"timestamp":1795348700000`
+	for _, cut := range []int{1, 12} {
+		before := 512<<10 - len(`{"jobId":"j","a":"",`) - len(member) + cut
+		line := `{"jobId":"j","a":"` + strings.Repeat("x", before) + `",` + member + `,"b":"` + strings.Repeat("y", maxLine) + `"}`
+		got := one(t, line, now)
+		if got[0].time != arrival(0) && got[0].time != 1795348700000 {
+			t.Fatalf("%d digits missing: the time %d", cut, got[0].time)
+		}
+	}
+}
