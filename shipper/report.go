@@ -56,7 +56,12 @@ func (r *Report) take(in *input) {
 	r.Bytes += now.Counts.Bytes - then.State.Counts.Bytes
 	r.Repeated += in.account.Repeated - then.Account.Repeated
 	r.Rejected += in.account.Rejected.count() - then.Account.Rejected.count()
-	r.Streams += len(in.streams)
+	for _, st := range in.streams {
+		if !st.counted { // inputs share streams
+			st.counted = true
+			r.Streams++
+		}
+	}
 	if out := in.shaper.Outcome(); !in.succeeded { // else its successor tells
 		r.Outcome.Error = r.Outcome.Error || out.Error
 		r.Outcome.MaxSteps = r.Outcome.MaxSteps || out.MaxSteps

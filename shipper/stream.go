@@ -17,6 +17,7 @@ type stream struct {
 	lones  []lone    // refused without a neighbour: judged by the next put
 	lonely time.Time // when that came
 
+	counted bool // the report knows of it
 	busy    bool // a delivery is under way: one put in flight per stream
 	hurry   bool // do not wait for the flush interval: an input that writes here has ended
 	created bool // it is there, as far as we know; owned by the delivery under way, else by the loop
