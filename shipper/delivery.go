@@ -3,6 +3,7 @@ package shipper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -15,12 +16,6 @@ import (
 // that is refused, and sends again what came too late. It returns when every event of the batch is accepted or rejected, or its context ends.
 
 const (
-	// Waiting between attempts: exponential with full jitter.
-	retryFirst, retryMost = 200 * time.Millisecond, 20 * time.Second
-	// Changes of permissions take time to arrive, and asking does not hasten them.
-	deniedFirst, deniedMost = 5 * time.Second, 30 * time.Second
-	// A target that refuses everything is somebody's to mend.
-	refusedFirst, refusedMost = 15 * time.Second, 5 * time.Minute
 	// refusedPuts is how many refused puts without an accepted one call the target wrong; it doubles each round, so that in the end every event was asked
 	// about.
 	refusedPuts = 64
@@ -28,12 +23,29 @@ const (
 	putMargin = time.Minute
 )
 
+// pace is how long to wait between attempts: exponentially longer with full jitter, from nothing to first and then to most.
+type pace struct{ first, most time.Duration }
+
+// paces are those of the kinds of trouble.
+type paces struct {
+	retry   pace
+	denied  pace // changes of permissions take time to arrive, and asking does not hasten them
+	refused pace // a target that refuses everything is somebody's to mend
+}
+
+var usual = paces{
+	retry:   pace{200 * time.Millisecond, 20 * time.Second},
+	denied:  pace{5 * time.Second, 30 * time.Second},
+	refused: pace{15 * time.Second, 5 * time.Minute},
+}
+
 // delivery is what all deliveries share.
 type delivery struct {
 	api     *cloudwatch.Client
 	create  bool          // create group and stream where they are missing
 	slots   chan struct{} // an attempt holds one: bounds the puts under way, over all streams
 	trouble *trouble
+	paces   paces
 }
 
 // outcome is what became of a batch.
@@ -41,28 +53,25 @@ type outcome struct {
 	stream *stream
 	batch  *batch.Batch
 	err    error // the context's, where not every event is accepted or rejected
-	lone   bool  // the batch's only event was refused, and nothing tells whether it or the target is at fault: the next put will
-	reason error // why, where lone
+	lone   bool  // every event of the batch was refused, and nothing tells whether they or the target are at fault; the next put will
 
-	rejected  []rejection // of the batch and of lone ones before it
-	puts      int         // accepted
-	retries   int         // attempts that came to nothing
-	ambiguous bool        // one of them may have been stored all the same
+	rejected  []refusal // of the batch and of lone ones before it
+	puts      int       // accepted
+	retries   int       // attempts that came to nothing
+	ambiguous bool      // one of them may have been stored all the same
 	throttled bool
 	restamped map[string]int64 // events sent with another time than their own, by input
 }
 
-// rejection is an event that CloudWatch refuses while it takes its neighbours.
-type rejection struct {
-	message []byte
-	reason  error
-}
-
-// lone is a batch of one event that was refused, waiting for a neighbour's fate.
-type lone struct {
+// refusal is an event that CloudWatch has refused when it was put alone.
+type refusal struct {
 	batch  *batch.Batch
+	index  int
+	again  int // how often it was sent for its time by then
 	reason error
 }
+
+func (r refusal) message() []byte { return r.batch.Message(r.index) }
 
 // attempt is the delivery of one batch.
 type attempt struct {
@@ -70,61 +79,72 @@ type attempt struct {
 	stream *stream
 	out    outcome
 
-	refused  []rejection // so far in this round
-	accepted int         // puts in this round
-	limit    int         // refused puts without an accepted one
+	refused  []refusal // so far in this round
+	accepted int       // puts in this round
+	limit    int       // refused puts without an accepted one
 }
 
 var errAllRefused = errors.New("every event is refused")
 
-// deliver delivers b, a closed batch of st, after the lone ones of that stream. It owns st's created flag meanwhile.
-func (d *delivery) deliver(ctx context.Context, st *stream, b *batch.Batch, lones []lone) outcome {
+// deliver delivers b, a closed batch of st, after the lone ones of that stream. last: no put need follow it, so that it cannot be lone. It owns st's
+// created flag meanwhile.
+func (d *delivery) deliver(ctx context.Context, st *stream, b *batch.Batch, lones []*batch.Batch, last bool) outcome {
 	a := &attempt{delivery: d, stream: st, out: outcome{stream: st, batch: b}}
-	slow := newBackoff(refusedFirst, refusedMost)
+	a.out.err = a.deliver(ctx, b, lones, last)
+	return a.out
+}
+
+func (a *attempt) deliver(ctx context.Context, b *batch.Batch, lones []*batch.Batch, last bool) error {
+	var suspects []refusal
+	for _, l := range lones {
+		for i := range l.Len() {
+			suspects = append(suspects, refusal{batch: l, index: i})
+		}
+	}
+	slow := newBackoff(a.paces.refused)
 	for a.limit = refusedPuts; ; a.limit *= 2 {
 		a.refused, a.accepted = nil, 0
 		err := a.settle(ctx, b, 0, b.Len(), 0)
 		switch {
 		case err != nil && !errors.Is(err, errAllRefused):
-			a.out.err = err
-			return a.out
+			return err
 		case a.accepted > 0:
-			// The target takes events: those refused are themselves at fault.
-			for _, l := range lones {
-				a.out.rejected = append(a.out.rejected, rejection{l.batch.Message(0), l.reason})
-			}
-			a.out.rejected = append(a.out.rejected, a.refused...)
-			return a.out
-		case b.Len() == 1 && len(lones) == 0:
-			a.out.lone, a.out.reason = true, a.refused[0].reason
-			return a.out
+			return a.judge(ctx, append(suspects, a.refused...))
 		}
 		reason := a.refused[0].reason
-		d.trouble.failed(reason, "PutLogEvents", st.name, "CloudWatch refuses every event for this stream; none is rejected, all are tried again. ")
+		if err == nil && len(suspects) == 0 && !last {
+			a.out.lone = true
+			a.trouble.failed(reason, "PutLogEvents", a.stream.name, fmt.Sprintf("CloudWatch refuses all of %d events; the next put to their stream will tell whether it is they or the target. ", b.Len()))
+			return nil
+		}
+		a.trouble.failed(reason, "PutLogEvents", a.stream.name, "CloudWatch refuses every event for this stream; none is rejected, all are tried again. ")
 		a.out.retries++
 		if err := wait(ctx, slow.NextBackOff()); err != nil {
-			a.out.err = err
-			return a.out
+			return err
 		}
-		if lones, err = a.again(ctx, lones); err != nil {
-			a.out.err = err
-			return a.out
+		if suspects, err = a.ask(ctx, suspects); err != nil {
+			return err
 		}
 	}
 }
 
-// again tries the lone events anew, in order, and returns those still refused.
-func (a *attempt) again(ctx context.Context, lones []lone) (still []lone, err error) {
-	for i, l := range lones {
-		a.refused, a.accepted = nil, 0
-		if err := a.settle(ctx, l.batch, 0, 1, 0); err != nil && !errors.Is(err, errAllRefused) {
-			return append(still, lones[i:]...), err
+// judge rejects those of the suspects that are refused once more, now that the target takes other events: when they were refused before, it may have
+// been the target that refused everything.
+func (a *attempt) judge(ctx context.Context, suspects []refusal) (err error) {
+	a.out.rejected, err = a.ask(ctx, suspects)
+	return err
+}
+
+// ask puts suspects alone, in order, and returns those that are refused.
+func (a *attempt) ask(ctx context.Context, suspects []refusal) (refused []refusal, err error) {
+	for _, r := range suspects {
+		a.refused = nil
+		if err := a.settle(ctx, r.batch, r.index, r.index+1, r.again); err != nil && !errors.Is(err, errAllRefused) {
+			return nil, err
 		}
-		if a.accepted == 0 {
-			still = append(still, l)
-		}
+		refused = append(refused, a.refused...)
 	}
-	return still, nil
+	return refused, nil
 }
 
 // settle puts the events of b from index from up to, without, to. What is refused is halved, in order, until each refused event is alone, and
@@ -137,7 +157,7 @@ func (a *attempt) settle(ctx context.Context, b *batch.Batch, from, to, again in
 	verdict, err := a.put(ctx, b.Body(a.stream.head, from, to), to-from)
 	if cloudwatch.Classify(err) == cloudwatch.Refused && err != nil {
 		if to-from == 1 {
-			a.refused = append(a.refused, rejection{b.Message(from), err})
+			a.refused = append(a.refused, refusal{b, from, again, err})
 			if a.accepted == 0 && len(a.refused) >= a.limit {
 				return errAllRefused
 			}
@@ -176,7 +196,7 @@ func (a *attempt) restamp(ctx context.Context, b *batch.Batch, from, to, again i
 	if again > 1 {
 		// CloudWatch refused the time now: its clock or ours is off. Nothing is lost by waiting.
 		a.trouble.failed(errClock, "PutLogEvents", a.stream.name, "")
-		if err := wait(ctx, newBackoff(refusedFirst, refusedMost).NextBackOff()); err != nil {
+		if err := wait(ctx, newBackoff(a.paces.refused).NextBackOff()); err != nil {
 			return err
 		}
 	}
@@ -206,7 +226,7 @@ var errClock = errors.New("CloudWatch refuses events of this very minute for the
 
 // put puts one body of so many events until CloudWatch accepts or refuses it.
 func (a *attempt) put(ctx context.Context, body *batch.Body, events int) (cloudwatch.Verdict, error) {
-	quick, denied := newBackoff(retryFirst, retryMost), newBackoff(deniedFirst, deniedMost)
+	quick, denied := newBackoff(a.paces.retry), newBackoff(a.paces.denied)
 	for created := 0; ; {
 		action := "PutLogEvents"
 		var verdict cloudwatch.Verdict
@@ -307,11 +327,10 @@ func (a *attempt) slot(ctx context.Context) error {
 
 func (a *attempt) free() { <-a.slots }
 
-// newBackoff waits exponentially longer with full jitter: anything from nothing to most.
-func newBackoff(first, most time.Duration) *backoff.ExponentialBackOff {
+func newBackoff(p pace) *backoff.ExponentialBackOff {
 	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(first/2), // the jitter is around this, up to its double
-		backoff.WithMaxInterval(most/2),
+		backoff.WithInitialInterval(p.first/2), // the jitter is around this, up to its double
+		backoff.WithMaxInterval(p.most/2),
 		backoff.WithRandomizationFactor(1),
 		backoff.WithMultiplier(2),
 		backoff.WithMaxElapsedTime(0), // no end while the process lives

@@ -108,7 +108,7 @@ func newInput(in Input, index int) (*input, error) {
 	var cs cursorState
 	if len(cursor.State) > 0 {
 		if err := json.Unmarshal(cursor.State, &cs); err != nil {
-			return nil, fmt.Errorf("the cursor of input %s in %s: %w", in.Journal.ID(), in.Journal.Path(), err)
+			return nil, fmt.Errorf("input %s in %s cannot be shipped, its cursor is none of this program's; start the program that wrote it on that folder: %w", in.Journal.ID(), in.Journal.Path(), err)
 		}
 	}
 	switch {
@@ -121,7 +121,7 @@ func newInput(in Input, index int) (*input, error) {
 	}
 	shaper, err := batch.NewShaper(in.Shape, cs.State, cs.Streams)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("input %s in %s cannot be shipped as its options say; start the program that wrote it on that folder: %w", in.Journal.ID(), in.Journal.Path(), err)
 	}
 	i := &input{Input: in, index: index, shaper: shaper, account: cs.Account, began: cs, sealed: cs.Sealed, final: cs.Final, opened: len(cs.Streams), acked: cursor.Offset}
 	i.window.offset, i.seen = cursor.Offset, cursor.Offset

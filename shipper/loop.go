@@ -263,18 +263,19 @@ func (s *Shipper) start(ctx context.Context, now time.Time) {
 			st.closeOpen()
 		}
 		b, lones := st.shift(), st.lones
+		last := s.holdsSeal(b)
 		st.busy = true
 		s.underway++
-		go func() { s.results <- s.deliv.deliver(ctx, st, b, lones) }()
+		go func() { s.results <- s.deliv.deliver(ctx, st, b, lones, last) }()
 	}
 }
 
-// loneWait is how long an event that was refused alone waits for a neighbour, unless memory runs out. The journal keeps all that is behind it meanwhile.
+// loneWait is how long events that were all refused wait for a neighbour, unless memory runs out. The journal keeps all that is behind it meanwhile.
 const loneWait = time.Minute
 
-// judge gives a lone event a neighbour: the open record once more. Whether that is accepted tells which is at fault, the event or the target.
+// judge gives lone events a neighbour: the open record once more. Whether that is accepted tells which is at fault, they or the target.
 func (s *Shipper) judge(st *stream, now time.Time) {
-	spans := st.lones[0].batch.Spans
+	spans := st.lones[0].Spans
 	if len(spans) == 0 {
 		return // a record of our own, which nothing waits for
 	}
@@ -287,6 +288,16 @@ func (s *Shipper) judge(st *stream, now time.Time) {
 	batch.Record(&ev, message, now.UnixMilli(), 0)
 	s.put(st, &ev, nil, now)
 	st.closeOpen()
+}
+
+// holdsSeal reports whether b has the seal of an input.
+func (s *Shipper) holdsSeal(b *batch.Batch) bool {
+	for _, span := range b.Spans {
+		if span.Block == s.inputs[span.Block.Input].seal {
+			return true
+		}
+	}
+	return false
 }
 
 // seal puts the seal of an input that is read to its end into each of its streams, when all before it is acknowledged. Where all that is not lies in
@@ -345,7 +356,7 @@ func (s *Shipper) settle(r outcome) {
 	case r.err != nil: // stopped: what is not acknowledged is shipped again by the next start
 		return
 	case r.lone:
-		st.lones, st.lonely = append(st.lones, lone{r.batch, r.reason}), time.Now()
+		st.lones, st.lonely = append(st.lones, r.batch), time.Now()
 		s.countLone(r.batch, 1)
 		return
 	}
@@ -354,8 +365,8 @@ func (s *Shipper) settle(r outcome) {
 		s.reject(st, rejected)
 	}
 	for _, l := range st.lones {
-		s.countLone(l.batch, -1)
-		s.ack(l.batch)
+		s.countLone(l, -1)
+		s.ack(l)
 	}
 	st.lones = nil
 	s.ack(r.batch)
@@ -363,7 +374,7 @@ func (s *Shipper) settle(r outcome) {
 
 func (s *Shipper) countLone(b *batch.Batch, n int) {
 	for _, span := range b.Spans {
-		s.inputs[span.Block.Input].lones += n
+		s.inputs[span.Block.Input].lones += n * span.Events
 	}
 }
 
@@ -399,8 +410,9 @@ func (s *Shipper) advance(in *input) {
 }
 
 // reject sets an event aside that CloudWatch refuses while it takes others.
-func (s *Shipper) reject(st *stream, r rejection) {
-	restored, err := batch.Restore(r.message)
+func (s *Shipper) reject(st *stream, r refusal) {
+	message := r.message()
+	restored, err := batch.Restore(message)
 	in := s.byID[restored.Input]
 	if err != nil || in == nil || restored.Record != "" {
 		s.log.Error(fmt.Sprintf("log stream %q refuses a record of our own: %v", st.name, r.reason))
@@ -415,7 +427,7 @@ func (s *Shipper) reject(st *stream, r rejection) {
 		Part    int       `json:"part,omitempty"`
 		Reason  string    `json:"reason"`
 		Message string    `json:"message"`
-	}{time.Now().UTC(), st.name, restored.Seq, restored.Part, r.reason.Error(), string(r.message)})
+	}{time.Now().UTC(), st.name, restored.Seq, restored.Part, r.reason.Error(), string(message)})
 	if err == nil {
 		err = in.Journal.Reject(entry)
 	}

@@ -67,7 +67,7 @@ func (r *Report) take(in *input) {
 		r.Outcome.MaxSteps = r.Outcome.MaxSteps || out.MaxSteps
 		r.Outcome.DelegateError = r.Outcome.DelegateError || out.DelegateError
 	}
-	if len(in.account.Rejected) > len(then.Account.Rejected) {
+	if in.account.Rejected.count() > then.Account.Rejected.count() {
 		r.Rejects = append(r.Rejects, in.Journal.Path())
 	}
 }

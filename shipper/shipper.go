@@ -79,7 +79,7 @@ func New(o Options) *Shipper {
 	return &Shipper{
 		o: o, log: o.Log,
 		deliv: &delivery{
-			api: o.Client, create: o.Create, slots: make(chan struct{}, parallel), trouble: newTrouble(o.Client, o.Log),
+			api: o.Client, create: o.Create, slots: make(chan struct{}, parallel), trouble: newTrouble(o.Client, o.Log), paces: usual,
 		},
 		byID: map[string]*input{}, streams: map[string]*stream{},
 		interval: o.FlushInterval,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,9 +28,16 @@ type world struct {
 	folder *journal.Folder
 	log    *zap.Logger
 	group  string
+	url    string
 }
 
 func newWorld(t *testing.T, intercept func(*cwlocal.Call) cwlocal.Fault) *world {
+	t.Helper()
+	return newWorldOf(t, cwlocal.Options{Intercept: intercept}, nil)
+}
+
+// newWorldOf is newWorld with other options. front, where there is one, stands before the endpoint.
+func newWorldOf(t *testing.T, o cwlocal.Options, front func(http.Handler) http.Handler) *world {
 	t.Helper()
 	for _, v := range os.Environ() {
 		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
@@ -41,27 +49,31 @@ func newWorld(t *testing.T, intercept func(*cwlocal.Call) cwlocal.Fault) *world 
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-	server, err := cwlocal.New(cwlocal.Options{Intercept: intercept})
+	server, err := cwlocal.New(o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	handler := http.Handler(server)
+	if front != nil {
+		handler = front(server)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
+	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", handler)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, server: server, log: zaptest.NewLogger(t), group: "/perstack/test"}
+	w := &world{t: t, server: server, log: zaptest.NewLogger(t), group: "/perstack/test", url: url}
 	w.client, err = cloudwatch.New(ctx, cloudwatch.Options{Group: w.group, Region: "eu-west-1", Endpoint: url, AttemptTimeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		w.client.Close()
+		server.Close() // it ends what hangs
 		cancel()
 		if err := wait(); err != nil {
 			t.Error(err)
 		}
-		server.Close()
 	})
 	if w.folder, err = journal.Open(filepath.Join(t.TempDir(), "journal")); err != nil {
 		t.Fatal(err)

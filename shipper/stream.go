@@ -14,8 +14,8 @@ type stream struct {
 	open   *batch.Batch // being filled; nil: none
 	since  time.Time    // when the first event came into open
 	closed []*batch.Batch
-	lones  []lone    // refused without a neighbour: judged by the next put
-	lonely time.Time // when that came
+	lones  []*batch.Batch // refused as a whole, with no neighbour that was taken: the next put tells whose fault that is
+	lonely time.Time      // when that came
 
 	counted bool // the report knows of it
 	busy    bool // a delivery is under way: one put in flight per stream
@@ -31,7 +31,7 @@ func (st *stream) due(now time.Time, interval time.Duration) bool {
 	return len(st.closed) > 0 || st.open != nil && (st.hurry || now.Sub(st.since) >= interval)
 }
 
-// forlorn reports whether nothing is there that would judge a lone event.
+// forlorn reports whether nothing is there that would judge lone events.
 func (st *stream) forlorn() bool {
 	return len(st.lones) > 0 && !st.busy && st.open == nil && len(st.closed) == 0
 }

@@ -54,10 +54,10 @@ func (t *trouble) accepted() {
 	if t.since.IsZero() {
 		return
 	}
-	if t.told {
+	if t.told && t.said.may("over", time.Now()) {
 		t.log.Info(fmt.Sprintf("CloudWatch takes events again, after %s and %d failed attempts", time.Since(t.since).Round(time.Millisecond), t.failures))
 	}
-	clear(t.said)
+	// What was said stays said: where every other call fails, the same two sentences would come with each of them.
 	t.since, t.failures, t.told = time.Time{}, 0, false
 }
 

@@ -1,0 +1,421 @@
+package shipper
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/journal"
+)
+
+// What goes wrong between here and CloudWatch, through the front door: bytes in, what CloudWatch holds out.
+
+// hasty makes nobody wait.
+var hasty = paces{
+	retry:   pace{4 * time.Millisecond, 40 * time.Millisecond},
+	denied:  pace{4 * time.Millisecond, 40 * time.Millisecond},
+	refused: pace{4 * time.Millisecond, 40 * time.Millisecond},
+}
+
+// ship ships inputs until all is delivered, hastily.
+func (w *world) ship(ins ...Input) Report {
+	w.t.Helper()
+	report, err := w.shipper(nil).Run(context.Background(), ins, nil)
+	if err != nil {
+		w.t.Fatalf("%v; %s", err, report.String())
+	}
+	return report
+}
+
+func (w *world) shipper(change func(*Options)) *Shipper {
+	o := w.options()
+	if change != nil {
+		change(&o)
+	}
+	s := New(o)
+	s.deliv.paces = hasty
+	return s
+}
+
+// said has the world's log kept, and returns where.
+func (w *world) said() *observer.ObservedLogs {
+	core, logs := observer.New(zap.InfoLevel)
+	w.log = zap.New(core)
+	return logs
+}
+
+// numbered is n events of one job, numbered from 1.
+func numbered(job string, n int) []byte {
+	var b bytes.Buffer
+	now := time.Now().UnixMilli()
+	for i := range n {
+		fmt.Fprintf(&b, `{"type":"note","timestamp":%d,"jobId":"%s","n":%d}`+"\n", now+int64(i), job, i+1)
+	}
+	return b.Bytes()
+}
+
+// stored counts the events of an input that the endpoint holds, and how many of them it holds more than once.
+func (w *world) stored(id string) (events, repeated int) {
+	w.t.Helper()
+	seen := map[[2]int64]int{}
+	for _, name := range w.server.Streams(w.group) {
+		for _, e := range w.server.Events(w.group, name) {
+			if r, err := batch.Restore([]byte(e.Message)); err == nil && r.Record == "" && r.Input == id {
+				seen[[2]int64{r.Seq, int64(r.Part)}]++
+			}
+		}
+	}
+	for _, n := range seen {
+		if n > 1 {
+			repeated++
+		}
+	}
+	return len(seen), repeated
+}
+
+// seal is the seal that counts of an input in a stream.
+func (w *world) seal(id, stream string) (found sealRecord) {
+	w.t.Helper()
+	for _, e := range w.server.Events(w.group, stream) {
+		var s sealRecord
+		if err := json.Unmarshal([]byte(e.Message), &s); err != nil {
+			w.t.Fatal(err)
+		}
+		if s.Shipper == (recordHead{"seal", id}) && s.LastSeq >= found.LastSeq {
+			found = s
+		}
+	}
+	if found.Type != "shipper.seal" {
+		w.t.Fatalf("stream %q has no seal of input %s", stream, id)
+	}
+	return found
+}
+
+// setAside is one line of a reject file.
+type setAside struct {
+	Seq                     int64
+	Stream, Reason, Message string
+}
+
+// rejects is what stands in the reject files of the journal folder.
+func (w *world) rejects() (all []setAside) {
+	w.t.Helper()
+	files, err := filepath.Glob(filepath.Join(w.folder.Path(), "*", "rejects.jsonl"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for d := json.NewDecoder(bytes.NewReader(data)); d.More(); {
+			var r setAside
+			if err := d.Decode(&r); err != nil {
+				w.t.Fatal(err)
+			}
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// abandoned is an input that an earlier process left: its bytes, and the state in its cursor.
+func (w *world) abandoned(id, bytes string, state []byte) *journal.Journal {
+	w.t.Helper()
+	j, err := w.folder.NewPipe(id, nil, journal.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := j.Write([]byte(bytes)); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := errors.Join(j.Ack(journal.Cursor{State: state}), j.Close()); err != nil {
+		w.t.Fatal(err)
+	}
+	if j, err = w.folder.Recover(id); err != nil {
+		w.t.Fatal(err)
+	}
+	return j
+}
+
+// puts strikes the calls of PutLogEvents whose numbers strike chooses.
+func puts(strike func(n int64) bool, f cwlocal.Fault) func(*cwlocal.Call) cwlocal.Fault {
+	return func(c *cwlocal.Call) cwlocal.Fault {
+		if c.Action == "PutLogEvents" && strike(c.N) {
+			return f
+		}
+		return cwlocal.Fault{}
+	}
+}
+
+func TestEachErrorIsOutlived(t *testing.T) {
+	some := func(n int64) bool { return n <= 5 || n%3 == 0 }
+	for _, c := range []struct {
+		name    string
+		fault   cwlocal.Fault
+		repeats bool // the call was carried out all the same
+		said    string
+	}{
+		{"throttling", cwlocal.Throttle(), false, "Throttling on logs:PutLogEvents"},
+		{"503", cwlocal.Unavailable(), false, "ServiceUnavailable on logs:PutLogEvents"},
+		{"500", cwlocal.Fault{Status: 500, Code: "InternalFailure"}, false, "InternalFailure on logs:PutLogEvents"},
+		{"500 after acceptance", cwlocal.Fault{Status: 500, Code: "InternalFailure", After: true}, true, "InternalFailure on logs:PutLogEvents"},
+		{"reset before acceptance", cwlocal.Fault{ResetBefore: true}, false, "connection reset by peer"},
+		{"reset after acceptance", cwlocal.Fault{ResetAfter: true}, true, "connection reset by peer"},
+		{"half an answer", cwlocal.Fault{CutAnswer: true}, true, "unexpected EOF"},
+		{"no answer", cwlocal.Fault{Hang: true}, false, "no answer from"},
+		{"no answer after acceptance", cwlocal.Fault{Hang: true, After: true}, true, "no answer from"},
+		{"expired token", cwlocal.Fault{Code: "ExpiredTokenException", Message: "expired"}, false, "ExpiredToken on logs:PutLogEvents"},
+		{"access denied", cwlocal.Fault{Code: "AccessDeniedException", Message: "denied"}, false, "AccessDenied on logs:PutLogEvents"},
+		{"an error not known", cwlocal.Fault{Status: 418, Code: "TeapotException"}, false, "Teapot on logs:PutLogEvents"},
+		{"a proxy's page", cwlocal.Fault{Status: 502, Code: "x", Body: []byte("<html>Bad Gateway</html>"), Header: http.Header{"X-Amzn-Errortype": nil}}, false, "502"},
+		{"already accepted", cwlocal.Fault{Code: "DataAlreadyAcceptedException", After: true}, false, ""},
+		{"sequence token", cwlocal.Fault{Code: "InvalidSequenceTokenException"}, false, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, puts(some, c.fault))
+			w.attempts(150 * time.Millisecond)
+			logs := w.said()
+			data := numbered("job", 500)
+			report := w.ship(w.pipe("aaaaaaaa", slowly(data), nil))
+			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
+				t.Errorf("%d bytes came back of %d", len(got), len(data))
+			}
+			if _, repeated := w.stored("aaaaaaaa"); repeated > int(report.Repeated) || repeated > 0 != c.repeats {
+				t.Errorf("%d events are repeated, and %d said to be, possibly", repeated, report.Repeated)
+			}
+			if report.Retries == 0 && c.said != "" {
+				t.Error("nothing was tried again")
+			}
+			if seal := w.seal("aaaaaaaa", "job"); seal.Lines != 500 || seal.Repeated != report.Repeated {
+				t.Errorf("the seal says %+v", seal)
+			}
+			if len(w.rejects()) > 0 || len(report.Left) > 0 || len(report.Failed) > 0 {
+				t.Errorf("%v, %+v", w.rejects(), report)
+			}
+			if c.said == "" {
+				return
+			}
+			found := false
+			for _, l := range logs.All() {
+				found = found || strings.Contains(l.Message, c.said)
+			}
+			if !found {
+				t.Errorf("nothing was said of %q: %v", c.said, logs.All())
+			}
+			if logs.Len() > 4 {
+				t.Errorf("%d things were said: %v", logs.Len(), logs.All())
+			}
+		})
+	}
+}
+
+// attempts gives attempts another deadline.
+func (w *world) attempts(timeout time.Duration) {
+	w.t.Helper()
+	w.client.Close()
+	var err error
+	w.client, err = cloudwatch.New(context.Background(), cloudwatch.Options{Group: w.group, Region: "eu-west-1", Endpoint: w.url, AttemptTimeout: timeout})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// slowly reads data in ten pieces, so that there are several puts.
+func slowly(data []byte) io.Reader {
+	r, w := io.Pipe()
+	go func() {
+		for piece := range slices.Chunk(data, len(data)/10+1) {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+			time.Sleep(3 * time.Millisecond)
+		}
+		w.Close()
+	}()
+	return r
+}
+
+func TestRefusedConnectionIsOutlived(t *testing.T) {
+	w := newWorld(t, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close() // nobody listens there now
+	w.url = "http://" + addr
+	w.attempts(time.Second)
+	data := numbered("job", 100)
+	in := w.pipe("aaaaaaaa", bytes.NewReader(data), nil)
+	s := w.shipper(nil)
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Run(context.Background(), []Input{in}, nil)
+		done <- err
+	}()
+	for _, unreachable, failing := s.deliv.trouble.now(); !failing || !unreachable; _, unreachable, failing = s.deliv.trouble.now() {
+		time.Sleep(time.Millisecond)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	_, wait, err := cwlocal.Listen(ctx, addr, w.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = <-done
+	cancel()
+	if err := wait(); err != nil {
+		t.Error(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
+		t.Errorf("%d bytes came back of %d", len(got), len(data))
+	}
+}
+
+func TestThrottlingStretchesTheInterval(t *testing.T) {
+	s := New(Options{FlushInterval: time.Second})
+	for _, step := range []struct {
+		out  outcome
+		want time.Duration
+	}{
+		{outcome{puts: 1}, time.Second},
+		{outcome{throttled: true, puts: 1}, 2 * time.Second},
+		{outcome{throttled: true, puts: 1}, 4 * time.Second},
+		{outcome{}, 4 * time.Second}, // stopped: says nothing
+		{outcome{throttled: true}, 8 * time.Second},
+		{outcome{throttled: true}, 16 * time.Second},
+		{outcome{throttled: true}, 30 * time.Second},
+		{outcome{throttled: true}, 30 * time.Second},
+		{outcome{puts: 1}, 15 * time.Second},
+		{outcome{puts: 3}, 7500 * time.Millisecond},
+	} {
+		if s.stretch(step.out); s.interval != step.want {
+			t.Fatalf("after %+v: %s, want %s", step.out, s.interval, step.want)
+		}
+	}
+}
+
+func TestGroupAndStreamAreMade(t *testing.T) {
+	w := newWorld(t, nil)
+	data := slices.Concat(numbered("a", 100), numbered("b", 100))
+	w.ship(w.pipe("aaaaaaaa", bytes.NewReader(data), nil))
+	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
+		t.Errorf("%d bytes came back of %d", len(got), len(data))
+	}
+	calls := w.server.Stats().Calls
+	if calls["CreateLogGroup"] > 2 || calls["CreateLogStream"] > 4 { // two streams may find the group missing at once
+		t.Errorf("calls: %v", calls)
+	}
+}
+
+// TestDeletedUnderWay deletes the stream, and the group, between two puts: what comes after the deletion is all there.
+func TestDeletedUnderWay(t *testing.T) {
+	for _, what := range []string{"stream", "group"} {
+		t.Run(what, func(t *testing.T) {
+			var w *world
+			kept := 0
+			w = newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+				if c.Action == "PutLogEvents" && c.N == 3 {
+					kept, _ = w.stored("aaaaaaaa")
+					if what == "stream" {
+						w.server.DeleteStream(w.group, "job")
+					} else {
+						w.server.DeleteGroup(w.group)
+					}
+				}
+				return cwlocal.Fault{}
+			})
+			data := numbered("job", 500)
+			in := w.pipe("aaaaaaaa", slowly(data), nil)
+			report, err := w.shipper(func(o *Options) { o.FlushInterval = 10 * time.Millisecond }).Run(context.Background(), []Input{in}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			after, _ := w.stored("aaaaaaaa")
+			if kept == 0 || kept == 500 || kept+after != 500 {
+				t.Errorf("%d events before the deletion, %d after it", kept, after)
+			}
+			if report.Repeated > 0 || report.Rejected > 0 {
+				t.Errorf("%+v", report)
+			}
+		})
+	}
+}
+
+// TestTroubleIsSaidOnce has every other call fail: the log must not have a line for each.
+func TestTroubleIsSaidOnce(t *testing.T) {
+	w := newWorld(t, puts(func(n int64) bool { return n%2 == 0 }, cwlocal.Throttle()))
+	logs := w.said()
+	r, feed := io.Pipe()
+	go func() {
+		for i := range 50 {
+			if _, err := feed.Write(numbered(fmt.Sprint("job", i%5), 1)); err != nil {
+				return
+			}
+			time.Sleep(4 * time.Millisecond)
+		}
+		feed.Close()
+	}()
+	in := w.pipe("aaaaaaaa", r, nil)
+	report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Millisecond }).Run(context.Background(), []Input{in}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Retries < 10 || logs.Len() > 2 {
+		t.Errorf("%d retries, %d lines in the log: %v", report.Retries, logs.Len(), logs.All())
+	}
+}
+
+// TestBrokenLeftoverIsNoHindrance: what another version left, or somebody spoilt, stays, and the process's own input is shipped.
+func TestBrokenLeftoverIsNoHindrance(t *testing.T) {
+	for name, shape := range map[string]batch.Shape{
+		"cursor":  {Input: "bbbbbbbb", Template: "{jobId}", Hostname: "h"},
+		"options": {Input: "bbbbbbbb", Template: "{nonsense}", Hostname: "h"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			logs := w.said()
+			left := w.abandoned("bbbbbbbb", "left\n", []byte(`"of another program"`))
+			data := numbered("job", 10)
+			report := w.ship(Input{Journal: left, Shape: shape}, w.pipe("aaaaaaaa", bytes.NewReader(data), nil))
+			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
+				t.Errorf("%d bytes came back of %d", len(got), len(data))
+			}
+			if len(report.Failed) > 0 || len(report.Left) > 0 {
+				t.Errorf("%+v", report)
+			}
+			if logs.Len() != 1 || !strings.Contains(logs.All()[0].Message, "input bbbbbbbb") {
+				t.Errorf("%v", logs.All())
+			}
+			again, err := w.folder.Recover("bbbbbbbb")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again.Size() != 5 {
+				t.Errorf("%d bytes are left of 5", again.Size())
+			}
+			again.Close()
+		})
+	}
+}

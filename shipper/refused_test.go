@@ -1,0 +1,194 @@
+package shipper
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// What CloudWatch refuses: an event for what it holds, every event, or events for their time.
+
+// refusing refuses puts that hold one of the words.
+func refusing(words ...string) func(*cwlocal.Call) cwlocal.Fault {
+	return func(c *cwlocal.Call) cwlocal.Fault {
+		for _, word := range words {
+			if c.Action == "PutLogEvents" && bytes.Contains(c.Body, []byte(word)) {
+				return cwlocal.Fault{Code: "InvalidParameterException", Message: "Log event has " + word}
+			}
+		}
+		return cwlocal.Fault{}
+	}
+}
+
+func TestBadEventIsFoundAndSetAside(t *testing.T) {
+	w := newWorld(t, refusing("poison"))
+	data := numbered("job", 1000)
+	data = bytes.Replace(data, []byte(`"n":437}`), []byte(`"n":"poison"}`), 1)
+	report := w.ship(w.pipe("aaaaaaaa", bytes.NewReader(data), nil))
+
+	if events, repeated := w.stored("aaaaaaaa"); events != 999 || repeated != 0 {
+		t.Errorf("%d events are there, %d of them repeated", events, repeated)
+	}
+	rejects := w.rejects()
+	if len(rejects) != 1 || rejects[0].Seq != 437 || rejects[0].Stream != "job" || !strings.Contains(rejects[0].Reason, "Log event has poison") {
+		t.Fatalf("%+v", rejects)
+	}
+	r, err := batch.Restore([]byte(rejects[0].Message))
+	if line := bytes.Split(data, []byte("\n"))[436]; err != nil || !bytes.Equal(r.Line, line) {
+		t.Errorf("%s in the reject file, want %s", r.Line, line)
+	}
+	if report.Rejected != 1 || !slices.Equal(report.Rejects, []string{filepath.Join(w.folder.Path(), "aaaaaaaa")}) || len(report.Left) > 0 {
+		t.Errorf("%+v", report)
+	}
+	if seal := w.seal("aaaaaaaa", "job"); !slices.Equal(seal.Rejected, ranges{{437, 437}}) || seal.Lines != 1000 {
+		t.Errorf("the seal says %+v", seal)
+	}
+	// Halving 1000 events takes 10 refusals to find one, and as many puts for the other halves.
+	if n := w.server.Stats().Calls["PutLogEvents"]; n > 30 {
+		t.Errorf("%d puts", n)
+	}
+}
+
+// TestTargetThatRefusesEverything refuses every put for a while, of whatever length: no event is at fault, so none is set aside.
+func TestTargetThatRefusesEverything(t *testing.T) {
+	for _, events := range []int{1, 2, 7, 200} {
+		for _, n := range []int64{1, 2, 3, 4, 5, 8, 9, 10, 12, 20, 63, 64, 65, 80} {
+			t.Run(fmt.Sprintf("%d events, %d puts", events, n), func(t *testing.T) {
+				w := newWorld(t, puts(func(i int64) bool { return i <= n }, cwlocal.Fault{Code: "InvalidParameterException", Message: "no"}))
+				w.log = zap.NewNop()
+				data := numbered("job", events)
+				report := w.ship(w.pipe("aaaaaaaa", bytes.NewReader(data), nil))
+				if rejects := w.rejects(); len(rejects) > 0 || report.Rejected > 0 {
+					t.Errorf("%d events were set aside: %+v", len(rejects), rejects)
+				}
+				if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
+					t.Errorf("%d bytes came back of %d", len(got), len(data))
+				}
+			})
+		}
+	}
+}
+
+// TestBadEventsAlone: bad events that have no neighbours in their batch are judged by what comes after them, and hold it up no longer than that.
+func TestBadEventsAlone(t *testing.T) {
+	for _, n := range []int{1, 2, 3} {
+		for _, then := range []string{"an event", "the seal"} {
+			t.Run(fmt.Sprintf("%d before %s", n, then), func(t *testing.T) {
+				judged := make(chan struct{})
+				var asked atomic.Int64
+				refuse := refusing("poison")
+				w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+					f := refuse(c)
+					if f.Code != "" && c.Events == 1 && asked.Add(1) == int64(n) {
+						close(judged) // each of them was asked about
+					}
+					return f
+				})
+				good, bad := numbered("job", 3), bytes.ReplaceAll(numbered("job", n), []byte(`"n"`), []byte(`"poison"`))
+				r, feed := io.Pipe()
+				go func() {
+					write := func(b []byte) {
+						if _, err := feed.Write(b); err != nil {
+							t.Error(err)
+						}
+					}
+					write(good)
+					for n := 0; n < 3; n, _ = w.stored("aaaaaaaa") {
+						time.Sleep(time.Millisecond)
+					}
+					write(bad)
+					<-judged
+					if then == "an event" {
+						write(good)
+						for n := 0; n < 6; n, _ = w.stored("aaaaaaaa") {
+							time.Sleep(time.Millisecond)
+						}
+					}
+					feed.Close()
+				}()
+				in := w.pipe("aaaaaaaa", r, nil)
+				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				defer cancel()
+				report, err := w.shipper(func(o *Options) { o.FlushInterval = 10 * time.Millisecond }).Run(ctx, []Input{in}, nil)
+				if err != nil || report.Rejected != int64(n) || len(report.Left) > 0 {
+					t.Errorf("%v, %+v", err, report)
+				}
+				want := ranges{{4, 3 + int64(n)}}
+				if seal := w.seal("aaaaaaaa", "job"); !slices.Equal(seal.Rejected, want) || !seal.Ended {
+					t.Errorf("the seal says %+v", seal)
+				}
+				if rejects := w.rejects(); len(rejects) != n {
+					t.Errorf("%+v", rejects)
+				}
+			})
+		}
+	}
+}
+
+func TestEventsRefusedForTheirTimeAreSentAgain(t *testing.T) {
+	at := func(i int) *int { return &i }
+	for _, c := range []struct {
+		name     string
+		rejected cwlocal.Rejected
+		want     int // events sent again
+	}{
+		{"too old", cwlocal.Rejected{TooOldEnd: at(3)}, 3},
+		{"expired", cwlocal.Rejected{ExpiredEnd: at(4)}, 4},
+		{"too old and expired", cwlocal.Rejected{TooOldEnd: at(2), ExpiredEnd: at(5)}, 5},
+		{"too new", cwlocal.Rejected{TooNewStart: at(95)}, 7}, // of 102: the open record and the seal are in the put
+		{"all ways", cwlocal.Rejected{TooOldEnd: at(1), ExpiredEnd: at(2), TooNewStart: at(101)}, 3},
+		{"all too old", cwlocal.Rejected{TooOldEnd: at(102)}, 102},
+		{"all too new", cwlocal.Rejected{TooNewStart: at(0)}, 102},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, puts(func(n int64) bool { return n == 1 }, cwlocal.Fault{Rejected: &c.rejected}))
+			data := numbered("job", 100)
+			in := w.pipe("aaaaaaaa", bytes.NewReader(data), nil)
+			for !in.Journal.Ended() {
+				<-in.Journal.Changed()
+			}
+			before := time.Now().UnixMilli()
+			report := w.ship(in)
+			if events, repeated := w.stored("aaaaaaaa"); events != 100 || repeated > 0 || report.Repeated > 0 {
+				t.Errorf("%d events, %d of them repeated, %d said to be", events, repeated, report.Repeated)
+			}
+			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
+				t.Errorf("%d bytes came back of %d", len(got), len(data))
+			}
+			sentAgain := 0
+			for _, e := range w.server.Events(w.group, "job") {
+				var m struct {
+					Shipper   struct{ At int64 }
+					Timestamp int64
+				}
+				if err := json.Unmarshal([]byte(e.Message), &m); err != nil {
+					t.Fatal(err)
+				}
+				if m.Shipper.At == 0 {
+					continue
+				}
+				sentAgain++
+				if m.Shipper.At != m.Timestamp || e.Timestamp < before {
+					t.Errorf("at %d: %s", e.Timestamp, e.Message)
+				}
+			}
+			seal := w.seal("aaaaaaaa", "job")
+			if sentAgain != c.want || int(seal.Clamped) < sentAgain-2 {
+				t.Errorf("%d were sent again, the seal says %d", sentAgain, seal.Clamped)
+			}
+		})
+	}
+}
