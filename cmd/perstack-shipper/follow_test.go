@@ -1,0 +1,306 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// line is an event as an agent writes it.
+func line(job string, n int) string {
+	return fmt.Sprintf(`{"type":"callTools","timestamp":1795347082176,"jobId":%q,"runId":"r","n":%d}`+"\n", job, n)
+}
+
+func lines(job string, from, to int) string {
+	var b strings.Builder
+	for n := from; n < to; n++ {
+		b.WriteString(line(job, n))
+	}
+	return b.String()
+}
+
+func TestFollowedFileGrows(t *testing.T) {
+	w := newSidecar(t)
+	w.write("run.jsonl", lines("a", 0, 10))
+	p := w.follow("--input", w.path("run.jsonl"))
+	text := lines("a", 0, 10)
+	eventually(t, "what was there is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+
+	// Half a line waits for its rest, while whole lines of another file are shipped.
+	next := line("a", 10)
+	w.write("run.jsonl", next[:20])
+	for n := 11; n < 15; n++ {
+		w.write("run.jsonl", next[20:], line("a", n)[:20])
+		text += next
+		next = line("a", n)
+		eventually(t, "what came is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+	}
+	w.write("run.jsonl", next[20:])
+	p.stop(0)
+	in := w.input(text + next)
+	if in.repeats > 0 || in.ended(t) || !slices.Equal(w.kept(), []string{in.id}) {
+		t.Errorf("%d repeats, ended %v, the journal keeps %q", in.repeats, in.ended(t), w.kept())
+	}
+	if data, err := os.ReadFile(w.path("run.jsonl")); err != nil || string(data) != text+next {
+		t.Errorf("the followed file was changed: %v", err)
+	}
+}
+
+func TestFollowedFileGoesOnAfterARestart(t *testing.T) {
+	w := newSidecar(t)
+	text := ""
+	for start := range 3 {
+		more := lines("a", start*10, start*10+10)
+		w.write("run.jsonl", more)
+		text += more
+		w.follow("--input", w.path("run.jsonl"), "--until-idle", "300ms").wait(0)
+		in := w.input(text)
+		if in.repeats > 0 || in.ended(t) {
+			t.Fatalf("start %d: %d repeats, ended %v", start, in.repeats, in.ended(t))
+		}
+	}
+	if kept := w.kept(); len(w.shipped()) != 1 || len(kept) != 1 {
+		t.Errorf("%d inputs; the journal keeps %q", len(w.shipped()), kept)
+	}
+	// A start with nothing to do says nothing to CloudWatch.
+	before := w.server.Stats().Events
+	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
+	if after := w.server.Stats().Events; after != before {
+		t.Errorf("%d events more", after-before)
+	}
+}
+
+func TestRenamedFileIsReadToItsEnd(t *testing.T) {
+	w := newSidecar(t)
+	w.write("run.jsonl", lines("a", 0, 5))
+	writer, err := os.OpenFile(w.path("run.jsonl"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	p := w.follow("--input", w.path("run.jsonl"))
+	eventually(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
+
+	// Its writer still has it open, and a successor takes its name.
+	w.rename("run.jsonl", "run.jsonl.1")
+	w.write("run.jsonl", lines("b", 0, 5))
+	eventually(t, "the successor is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("b", 0, 5)) })
+	if _, err := writer.WriteString(lines("a", 5, 10)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what came after the rename is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })
+	if len(w.kept()) != 2 {
+		t.Errorf("the journal keeps %q", w.kept())
+	}
+
+	// Without a writer it has ended.
+	writer.Close()
+	eventually(t, "the renamed file's input is removed", func() bool { return len(w.kept()) == 1 })
+	w.write("run.jsonl", lines("b", 5, 10))
+	p.stop(0)
+	old, next := w.input(lines("a", 0, 10)), w.input(lines("b", 0, 10))
+	if !old.ended(t) || next.ended(t) || old.repeats+next.repeats > 0 || !slices.Equal(w.kept(), []string{next.id}) {
+		t.Errorf("ended %v and %v, %d repeats, the journal keeps %q", old.ended(t), next.ended(t), old.repeats+next.repeats, w.kept())
+	}
+}
+
+func TestDeletedFileIsReadToItsEnd(t *testing.T) {
+	w := newSidecar(t)
+	w.write("run.jsonl", lines("a", 0, 5))
+	w.puts(cwlocal.Throttle())
+	p := w.follow("--input", w.path("run.jsonl"))
+	eventually(t, "the file is followed", func() bool { return len(w.kept()) == 1 })
+	if err := os.Remove(w.path("run.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	w.puts(cwlocal.Fault{})
+	eventually(t, "its input is removed", func() bool { return len(w.kept()) == 0 })
+	p.stop(0)
+	if !w.input(lines("a", 0, 5)).ended(t) {
+		t.Error("the seal does not say that it ended")
+	}
+}
+
+// In a folder, files that are renamed are neither shipped twice nor lost: to a name that is followed too, or to one that is not.
+func TestRotationInAFolder(t *testing.T) {
+	w := newSidecar(t)
+	w.write("app.log", lines("a", 0, 5))
+	w.write("notes.txt", "not asked for\n")
+	p := w.follow("--input", w.events)
+	eventually(t, "the first is shipped", func() bool { return w.has(w.path("app.log"), lines("a", 0, 5)) })
+
+	texts := []string{lines("a", 0, 5)}
+	for n := range 3 {
+		w.write("app.log", "the last line of it\n")
+		texts[n] += "the last line of it\n"
+		if n == 1 {
+			w.rename("app.log", "app.log.1")
+		} else {
+			w.rename("app.log", fmt.Sprintf("app-%d.log", n))
+		}
+		text := lines(fmt.Sprint("next", n), 0, 5)
+		w.write("app.log", text)
+		texts = append(texts, text)
+		eventually(t, "the next is followed", func() bool { return len(w.shipped()) == n+2 })
+	}
+	// The one without a name that is asked for ends.
+	eventually(t, "all is shipped, and one has ended", func() bool { return len(w.shipped()) == 4 && len(w.kept()) == 3 })
+	w.write("app-0.log", "and one line more\n")
+	texts[0] += "and one line more\n"
+	w.write("app.log", "its last\n")
+	texts[3] += "its last\n"
+	p.stop(0)
+	for n, text := range texts {
+		if in := w.input(text); in.repeats > 0 || in.ended(t) != (n == 1) {
+			t.Errorf("file %d: %d repeats, ended %v", n, in.repeats, in.ended(t))
+		}
+	}
+
+	// A restart knows them by their new names; what was rotated meanwhile, too.
+	w.write("app.log", "written while nobody looked\n")
+	texts[3] += "written while nobody looked\n"
+	w.rename("app.log", "app-9.log")
+	w.write("app.log", lines("last", 0, 5))
+	w.write("app-0.log", "and another\n")
+	texts[0] += "and another\n"
+	w.follow("--input", w.events, "--until-idle", "300ms").wait(0)
+	if len(w.shipped()) != 5 {
+		t.Errorf("%d inputs", len(w.shipped()))
+	}
+	for _, text := range append(texts, lines("last", 0, 5)) {
+		if in := w.input(text); in.repeats > 0 {
+			t.Errorf("%d repeats of %.40q", in.repeats, text)
+		}
+	}
+}
+
+func TestFileTurnsUpLater(t *testing.T) {
+	w := newSidecar(t)
+	if err := os.Mkdir(w.path("old"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := w.follow("--input", w.path("late.jsonl"), "--input", w.path("old"), "--input", w.path("new"), "--input-wait")
+	w.write("late.jsonl", line("a", 0)[:10])
+	w.write("old/later.log", "no event\n", line("b", 0))
+	if err := os.Mkdir(w.path("new"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.write("new/last.jsonl", lines("c", 0, 5))
+	w.write("late.jsonl", line("a", 0)[10:])
+	for name, text := range map[string]string{"late.jsonl": line("a", 0), "old/later.log": "no event\n" + line("b", 0), "new/last.jsonl": lines("c", 0, 5)} {
+		eventually(t, name+" is shipped", func() bool { return w.has(w.path(name), text) })
+	}
+	p.stop(0)
+}
+
+func TestInputThatCannotBe(t *testing.T) {
+	w := newSidecar(t)
+	w.write("run.jsonl", lines("a", 0, 1))
+	for _, c := range []struct {
+		args []string
+		said string
+	}{
+		{[]string{"--input", w.path("none.jsonl")}, w.path("none.jsonl") + " does not exist"},
+		{[]string{"--input", w.path("run.jsonl"), "--input", w.path("none")}, w.path("none") + " does not exist"},
+		{[]string{"--input", "/dev/null"}, "/dev/null is no file, FIFO or folder"},
+	} {
+		p := w.follow(c.args...)
+		p.wait(2)
+		if said := p.said(); !strings.Contains(said, "--input "+c.said) || strings.Count(said, "\n") != 1 {
+			t.Errorf("%q: it said %q", c.args, said)
+		}
+	}
+	if len(w.kept()) > 0 || len(w.shipped()) > 0 {
+		t.Errorf("the journal keeps %q; shipped are %d inputs", w.kept(), len(w.shipped()))
+	}
+}
+
+// A second process on an input says who holds it; on other files of that journal it works.
+func TestInputHeldByAnother(t *testing.T) {
+	w := newSidecar(t)
+	w.write("run.jsonl", lines("a", 0, 5))
+	w.write("other.jsonl", lines("b", 0, 5))
+	first := w.follow("--input", w.path("run.jsonl"))
+	eventually(t, "the first has it", func() bool { return len(w.kept()) == 1 })
+	pid := fmt.Sprintf("held by process %d", first.cmd.Process.Pid)
+	for _, input := range []string{w.path("run.jsonl"), w.events} {
+		second := w.follow("--input", input)
+		second.wait(2)
+		second.mustSay("--input "+w.path("run.jsonl"), pid)
+	}
+	w.follow("--input", w.path("other.jsonl"), "--until-idle", "100ms").wait(0)
+	third := w.run(nil, "resume", "--journal-dir", w.journal)
+	third.wait(0)
+	third.mustSay(fmt.Sprintf("process %d", first.cmd.Process.Pid))
+	first.stop(0)
+	w.input(lines("a", 0, 5))
+	w.input(lines("b", 0, 5))
+}
+
+// Files with the same first line are inputs of their own, and one that takes the name of another is not taken for it.
+func TestSameFirstLine(t *testing.T) {
+	w := newSidecar(t)
+	const first = "npm warn Unknown user config\n"
+	w.write("run.log", first, line("a", 1))
+	p := w.follow("--input", w.path("run.log"))
+	eventually(t, "the first is shipped", func() bool { return w.has(w.path("run.log"), first+line("a", 1)) })
+	w.rename("run.log", "run.log.1")
+	w.write("run.log", first, line("b", 2))
+	eventually(t, "the second is shipped", func() bool { return w.has(w.path("run.log"), first+line("b", 2)) })
+	p.stop(0)
+	w.rename("run.log", "run.log.2")
+	w.write("run.log", first, line("c", 3))
+	w.follow("--input", w.path("run.log"), "--until-idle", "300ms").wait(0)
+	ids := map[string]bool{}
+	for n, job := range []string{"a", "b", "c"} {
+		in := w.input(first + line(job, n+1))
+		if ids[in.id] = true; in.repeats > 0 {
+			t.Errorf("%d repeats", in.repeats)
+		}
+	}
+	if len(ids) != 3 {
+		t.Errorf("ids %v", ids)
+	}
+}
+
+func TestFileBehindALink(t *testing.T) {
+	w := newSidecar(t)
+	w.write("2026-11-22", lines("a", 0, 5))
+	if err := os.Symlink("2026-11-22", w.path("current.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	p := w.follow("--input", w.path("current.jsonl"), "--input", w.events)
+	eventually(t, "the file is shipped", func() bool { return w.has(w.path("current.jsonl"), lines("a", 0, 5)) })
+	w.write("2026-11-23", lines("b", 0, 5))
+	if err := os.Symlink("2026-11-23", w.path("next")); err != nil {
+		t.Fatal(err)
+	}
+	w.rename("next", "current.jsonl")
+	eventually(t, "what the link names now is shipped", func() bool { return w.has(w.path("current.jsonl"), lines("b", 0, 5)) })
+	p.stop(0)
+	if in := w.input(lines("a", 0, 5)); in.repeats > 0 || len(w.shipped()) != 2 {
+		t.Errorf("%d repeats, %d inputs", in.repeats, len(w.shipped()))
+	}
+}
+
+// Several inputs that write to one stream have one put in flight.
+func TestSeveralInputsShareAStream(t *testing.T) {
+	w := newSidecar(t)
+	args := []string{"--until-idle", "1s"}
+	for n := range 5 {
+		name := fmt.Sprintf("%d.jsonl", n)
+		w.write(name, strings.Repeat(line("a", n), 3000))
+		args = append(args, "--input", w.path(name))
+	}
+	w.follow(args...).wait(0)
+	for n := range 5 {
+		w.input(strings.Repeat(line("a", n), 3000))
+	}
+	if stats := w.server.Stats(); stats.MostPutsInFlightPerStream != 1 || len(w.server.Streams(sidecarGroup)) != 1 {
+		t.Errorf("%d puts in flight at once, streams %q", stats.MostPutsInFlightPerStream, w.server.Streams(sidecarGroup))
+	}
+}
