@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"sort"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,8 +17,8 @@ import (
 )
 
 // This file is what one writes on an afternoon instead of a shipper, and what perstack-shipper is compared with: lines by bufio.Scanner, events with the time
-// now, a put at 1 MiB, at 10,000 events or after a second, by the SDK with its own retries. It keeps nothing on disk, numbers nothing and
-// proves nothing; while a put is under way its reader waits.
+// now (or, with "own", each line's own), a put at 1 MiB, at 10,000 events or after a second, by the SDK with its own retries. It keeps nothing on
+// disk, numbers nothing and proves nothing; while a put is under way its reader soon waits.
 
 const (
 	loopBatchBytes  = 1 << 20
@@ -34,10 +36,14 @@ type loop struct {
 	bytes         int
 }
 
-// runLoop ships stdin to one log stream, group and stream given as arguments.
+// runLoop ships stdin to one log stream. Its arguments are the group, the stream and, where it is to take each line's own time, "own".
 func runLoop(args []string) error {
-	if len(args) != 2 {
-		return errors.New("give a log group and a log stream")
+	if len(args) != 2 && (len(args) != 3 || args[2] != "own") {
+		return errors.New("give a log group, a log stream and perhaps own")
+	}
+	timeOf := func(string) int64 { return time.Now().UnixMilli() }
+	if len(args) == 3 {
+		timeOf = ownTime
 	}
 	ctx := context.Background()
 	cfg, err := config.LoadDefaultConfig(ctx)
@@ -86,7 +92,7 @@ func runLoop(args []string) error {
 				}
 			}
 			l.events = append(l.events, types.InputLogEvent{
-				Message: aws.String(line), Timestamp: aws.Int64(time.Now().UnixMilli()),
+				Message: aws.String(line), Timestamp: aws.Int64(timeOf(line)),
 			})
 			l.bytes += len(line) + loopEventExtra
 		case <-ticker.C:
@@ -102,6 +108,7 @@ func (l *loop) put(ctx context.Context) error {
 	if len(l.events) == 0 {
 		return nil
 	}
+	sort.SliceStable(l.events, func(i, j int) bool { return *l.events[i].Timestamp < *l.events[j].Timestamp })
 	out, err := l.client.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{
 		LogGroupName: aws.String(l.group), LogStreamName: aws.String(l.stream), LogEvents: l.events,
 	})
@@ -113,4 +120,15 @@ func (l *loop) put(ctx context.Context) error {
 	}
 	l.events, l.bytes = l.events[:0], 0
 	return nil
+}
+
+// ownTime is the time that a line says it has, else now.
+func ownTime(line string) int64 {
+	var event struct {
+		Timestamp int64 `json:"timestamp"`
+	}
+	if err := json.Unmarshal([]byte(line), &event); err != nil || event.Timestamp <= 0 {
+		return time.Now().UnixMilli()
+	}
+	return event.Timestamp
 }

@@ -64,7 +64,7 @@ func (p *program) start() (*process, error) {
 func cleanEnviron() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "AWS_") || strings.HasPrefix(v, "PERSTACK_SHIPPER_") || strings.HasPrefix(v, "GOMAXPROCS=") ||
-			strings.HasPrefix(v, "GOGC=") || strings.HasPrefix(v, "GOMEMLIMIT=") || strings.HasPrefix(v, "GODEBUG=") || strings.HasPrefix(v, "HTTP")
+			strings.HasPrefix(v, "GOGC=") || strings.HasPrefix(v, "GOMEMLIMIT=") || strings.HasPrefix(v, "GODEBUG=") || strings.HasPrefix(v, "HTTP_PROXY") || strings.HasPrefix(v, "http_proxy")
 	})
 }
 

@@ -24,7 +24,8 @@ func (b *bench) render() string {
 	p("| the machine's other work | %s |", b.saysNoise())
 	p("\nMB and GB are 10^6 and 10^9 bytes. GB are of the input's lines. CPU is user and system time of the process, as the kernel gives it at the end;")
 	p("peak RSS too (it cannot show less than %.0f MB, which the parent has). After each run every body was decoded: each line arrived once, byte for byte,", float64(ownPeak())/1e6)
-	p("with `seq` without a gap, in batches that CloudWatch takes.\n")
+	p("with `seq` without a gap, in batches that CloudWatch takes. A process's time and CPU are its whole life, start and end included; those of the two rows")
+	p("that have everything ready begin when they have.\n")
 	b.renderVerdicts(p)
 	for _, t := range b.report.throughput {
 		b.renderThroughput(p, t)

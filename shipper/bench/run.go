@@ -41,10 +41,8 @@ type step struct {
 }
 
 var steps = []step{
-	{"deltas", func(b *bench) error { return b.throughput("deltas", false) }},
-	{"long", func(b *bench) error { return b.throughput("long", false) }},
-	{"deltas-tls", func(b *bench) error { return b.throughput("deltas", true) }},
-	{"long-tls", func(b *bench) error { return b.throughput("long", true) }},
+	{"deltas", func(b *bench) error { return b.throughput("deltas") }},
+	{"long", func(b *bench) error { return b.throughput("long") }},
 	{"linear", (*bench).linear},
 	{"latency", (*bench).roundTrips},
 	{"reader", (*bench).reader},

@@ -38,8 +38,8 @@ func (b *bench) ours(tls bool, args ...string) *program {
 func (b *bench) journal() string { return filepath.Join(b.dir, "journal") }
 
 // looped is the Go loop.
-func (b *bench) looped(tls bool) *program {
-	return &program{name: "Go loop", env: b.env(tls), argv: []string{b.self, "loop", limitGroup, "loop"}}
+func (b *bench) looped(tls bool, args ...string) *program {
+	return &program{name: "Go loop", env: b.env(tls), argv: append([]string{b.self, "loop", limitGroup, "loop"}, args...)}
 }
 
 // ship runs p on a workload and has the endpoint check what came of it.

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestSitting is a sitting that takes a few seconds, with every process there is.
+func TestSitting(t *testing.T) {
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "perstack-shipper")
+	if out, err := exec.Command("go", "build", "-o", binary, "perstack-shipper/cmd/perstack-shipper").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	t.Setenv(roleVariable, "1")
+	b := &bench{began: time.Now(), files: map[string]*file{}}
+	b.options = options{
+		program: binary, dir: filepath.Join(dir, "bench"), out: filepath.Join(dir, "out.md"), scale: 0.0005, runs: 1, quiet: 100 * time.Millisecond,
+		only: []string{"deltas", "long", "latency", "quiet"},
+		also: []*program{{name: "nothing", argv: []string{"sh", "-c", "cat >/dev/null"}}},
+	}
+	if err := b.run(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(b.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	for _, want := range []string{
+		rowHTTP, rowSDK, rowLoop, rowOwn, "| nothing |", "0 lines arrived of 1000", "## 1,000 deltas of 350 bytes (0.00 GB), over TLS", "| 4 | idle RSS |", "| 7 | puts in flight | 1 | 1 | reached |",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report has no %q:\n%s", want, text)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "bench")); err != nil || len(left) > 0 {
+		t.Errorf("it leaves %v, %v", left, err)
+	}
+}
+
+func TestSittingRefuses(t *testing.T) {
+	if err := runBench([]string{"-only", "dance"}); err == nil || !strings.Contains(err.Error(), "deltas, long") {
+		t.Errorf("a step that there is not: %v", err)
+	}
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"unicode/utf8"
+)
+
+// TestLines: every line has its size, is JSON, says its number, and is the same each time.
+func TestLines(t *testing.T) {
+	const base = 1_795_348_000_000
+	for _, w := range []workload{{Jobs: 1, Base: base}, {Jobs: 1000, Base: base}, {Long: true, Jobs: 1, Base: base}} {
+		size, escaped, foreign, back := deltaBytes, 0, 0, 0
+		if w.Long {
+			size = longBytes
+		}
+		last := int64(0)
+		for i := range 2000 {
+			line := w.appendLine(nil, i)
+			if len(line) != size || line[size-1] != '\n' || bytes.Count(line, []byte("\n")) != 1 {
+				t.Fatalf("line %d has %d bytes, not %d with a newline at its end: %s", i, len(line), size, line)
+			}
+			var event struct {
+				ID, Type, JobID, RunID string
+				Timestamp              int64
+			}
+			if err := json.Unmarshal(line, &event); err != nil || !utf8.Valid(line) {
+				t.Fatalf("line %d: %v: %s", i, err, line)
+			}
+			if n := lineNumber(line); n != i || len(event.ID) != 24 || len(event.JobID) != 24 || len(event.RunID) != 24 {
+				t.Fatalf("line %d says %d and %+v", i, n, event)
+			}
+			if again := w.appendLine([]byte("x"), i); !bytes.Equal(again[1:], line) {
+				t.Fatalf("line %d is another the next time:\n%s%s", i, line, again[1:])
+			}
+			if event.Timestamp < last {
+				back++
+			}
+			last = event.Timestamp
+			if bytes.IndexByte(line, '\\') >= 0 {
+				escaped++
+			}
+			if bytes.ContainsFunc(line, func(r rune) bool { return r >= utf8.RuneSelf }) {
+				foreign++
+			}
+		}
+		if escaped < 200 || foreign < 100 || back < 40 {
+			t.Errorf("%+v: of 2,000 lines %d have an escape, %d a character that is no ASCII, %d an earlier time than the one before", w, escaped, foreign, back)
+		}
+	}
+}
+
+func TestJobsInTurn(t *testing.T) {
+	w := workload{Jobs: 3}
+	jobs := map[string]int{}
+	for i := range 9 {
+		var event struct{ JobID string }
+		if err := json.Unmarshal(w.appendLine(nil, i), &event); err != nil {
+			t.Fatal(err)
+		}
+		jobs[event.JobID]++
+	}
+	if len(jobs) != 3 {
+		t.Errorf("nine lines of three jobs in turn are of %v", jobs)
+	}
+}
