@@ -44,6 +44,11 @@ func eventTime(raw []byte) (ms int64, ok bool) {
 
 // fractionalTime reads a number that is no plain integer, 1795347082.176 or 1.795347082176e12.
 func fractionalTime(raw []byte) (int64, bool) {
+	for _, c := range raw {
+		if (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c|0x20 != 'e' {
+			return 0, false // ParseFloat reads 1_000, 0x1p40 and NaN too
+		}
+	}
 	f, err := strconv.ParseFloat(string(raw), 64)
 	switch {
 	case err != nil, !(f >= 0), f >= 1e19:
