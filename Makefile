@@ -20,6 +20,17 @@ MOTO_VERSION := 5.2.1
 MOTO := .cache/moto-$(MOTO_VERSION)
 export MOTO_SERVER := $(CURDIR)/$(MOTO)/bin/moto_server
 
+# What `make bench` does: all of it, or a quick look. A scale of 1 takes half an hour; BENCH_ALSO is another command that reads stdin, as name=command.
+BENCH ?= full
+BENCH_SCALE ?= 0.25
+BENCH_RUNS ?= 5
+BENCH_ALSO ?=
+BENCH_full := -scale $(BENCH_SCALE) -runs $(BENCH_RUNS) -out BENCHMARKS.md
+BENCH_quick := -scale 0.05 -runs 3 -quiet 3s
+
+# How often `make bench-micro` runs each benchmark.
+MICRO_COUNT ?= 6
+
 # How long `make fuzz` runs each fuzz target.
 FUZZTIME ?= 60s
 
@@ -71,6 +82,16 @@ fuzz: ## Run every fuzz target for FUZZTIME (60s)
 	        $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"
 	    done
 	done
+
+.PHONY: bench
+bench: build ## Compare with what else could ship the same lines, into BENCHMARKS.md (BENCH=quick: a look)
+	CGO_ENABLED=0 $(GO) build -trimpath -o .cache/bench/bench ./shipper/bench
+	.cache/bench/bench $(BENCH_$(BENCH)) -program bin/perstack-shipper -dir .cache/bench $(if $(BENCH_ALSO),-also '$(BENCH_ALSO)')
+
+.PHONY: bench-micro
+bench-micro: ## Measure each stage by itself, MICRO_COUNT (6) times, for benchstat
+	@$(GO) test -run '^$$' -bench '^Benchmark(Scan|ScanLine|Shape|ShapeAdd|Escape|Add|Body|Digest|Write64KiB|ReadAt128KiB|Ack|Put|Floor)$$' -benchmem \
+	    -count $(MICRO_COUNT) ./batch ./shipper/journal ./shipper/cloudwatch
 
 .PHONY: demo
 demo: build ## Ship a recorded run to a local endpoint through a pipe and read it back

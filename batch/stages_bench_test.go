@@ -1,0 +1,169 @@
+package batch
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"testing"
+)
+
+// What each stage costs by itself, for the two kinds of lines that the comparison ships. See bench_test.go for the other stages.
+
+// longLines is about size bytes of lines of tool results, 41 KB each, mostly one long string.
+func longLines(size int) []byte {
+	text := bytes.Repeat([]byte(`const value = await read(path);\n if (value !== undefined) {\n return { name: \"shipper\", size: 42 };\n }\n 日本 `), 1000)
+	var b bytes.Buffer
+	for i := 0; b.Len() < size; i++ {
+		fmt.Fprintf(&b, `{"type":"resolveToolResults","id":"hczkbqe5u4i5h8l3lgqp%04d","expertKey":"worker","timestamp":%d,"jobId":"ooffrb0cufrw05y9jd8az922","runId":"vkmogt99yu2k4gmbitii6yw5","stepNumber":1,"toolResults":[{"id":"t","result":[{"type":"textPart","text":"%s"}]}]}`+"\n",
+			i%10000, 1795348823095+int64(i), text[:bytes.LastIndexByte(text[:41000], ' ')])
+	}
+	return b.Bytes()
+}
+
+// kinds are the two kinds of lines.
+var kinds = []struct {
+	name  string
+	lines func(size int) []byte
+	block int
+}{{"delta", deltas, block}, {"41KB", longLines, 4 * block}}
+
+func newBenchShaper(tb testing.TB) *Shaper {
+	tb.Helper()
+	s, err := NewShaper(Shape{Input: "k3v9x2ab", Template: "{jobId}", Hostname: "h"}, State{}, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// shapeBlock makes events of a block and adds them to a batch, which is given back whenever it is full.
+func shapeBlock(s *Shaper, data []byte, batch *Batch, ev *Event, block *Block) {
+	s.Begin(data, 0, 1795348823095, func(int64) int64 { return 1795348823095 }, false)
+	for s.Next(ev) == Made {
+		if !batch.Add(ev, block) {
+			batch.Release()
+			batch.Add(ev, block)
+		}
+	}
+	s.End()
+}
+
+// BenchmarkShapeAdd is everything that happens to a line's bytes between the journal and the body.
+func BenchmarkShapeAdd(b *testing.B) {
+	for _, k := range kinds {
+		b.Run(k.name, func(b *testing.B) {
+			data, s := k.lines(k.block), newBenchShaper(b)
+			var pool Pool
+			var ev Event
+			batch, from := New(&pool), new(Block)
+			shapeBlock(s, data, batch, &ev, from)
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				shapeBlock(s, data, batch, &ev, from)
+			}
+		})
+	}
+}
+
+// BenchmarkScanLine is the one scan of a line: its validity, its head, and the escape of what is not long.
+func BenchmarkScanLine(b *testing.B) {
+	for _, k := range kinds {
+		b.Run(k.name, func(b *testing.B) {
+			line, _, _ := bytes.Cut(k.lines(1), []byte("\n"))
+			var s scanner
+			var h head
+			b.SetBytes(int64(len(line)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if !s.object(line, &h) {
+					b.Fatal("no object")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkAdd is a finished event into the batch.
+func BenchmarkAdd(b *testing.B) {
+	for _, k := range kinds {
+		b.Run(k.name, func(b *testing.B) {
+			s := newBenchShaper(b)
+			var pool Pool
+			var ev Event
+			batch, from := New(&pool), new(Block)
+			s.Begin(k.lines(1), 0, 1795348823095, func(int64) int64 { return 1795348823095 }, false)
+			if s.Next(&ev) != Made {
+				b.Fatal("no event")
+			}
+			b.SetBytes(int64(ev.Size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if !batch.Add(&ev, from) {
+					batch.Release()
+					batch.Add(&ev, from)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkBody is the body of a full batch: made, hashed by whoever takes it whole, read by whoever asks for it. The bytes are the body's.
+func BenchmarkBody(b *testing.B) {
+	for _, k := range kinds {
+		s := newBenchShaper(b)
+		var pool Pool
+		var ev Event
+		batch := New(&pool)
+		s.Begin(k.lines(2<<20), 0, 1795348823095, func(int64) int64 { return 1795348823095 }, false)
+		for s.Next(&ev) == Made && batch.Add(&ev, nil) {
+		}
+		batch.Close()
+		head := BodyHead("/bench", "stream")
+		size := batch.Body(head, 0, batch.Len()).Len()
+		b.Run(k.name+"/WriteTo", func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				if n, err := batch.Body(head, 0, batch.Len()).WriteTo(io.Discard); n != size || err != nil {
+					b.Fatal(n, err)
+				}
+			}
+		})
+		b.Run(k.name+"/Read", func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			buf := make([]byte, 64<<10)
+			for b.Loop() {
+				body, n := batch.Body(head, 0, batch.Len()), 0
+				for {
+					m, err := body.Read(buf)
+					if n += m; err == io.EOF {
+						break
+					}
+				}
+				if int64(n) != size {
+					b.Fatal(n)
+				}
+			}
+		})
+	}
+}
+
+// TestHotPathAllocatesNothing: when the scratch memory is there, a line costs none, whatever there is of lines.
+func TestHotPathAllocatesNothing(t *testing.T) {
+	for _, k := range kinds {
+		data, s := k.lines(k.block), newBenchShaper(t)
+		var pool Pool
+		var ev Event
+		batch, from := New(&pool), new(Block)
+		one := func() { shapeBlock(s, data, batch, &ev, from) }
+		for range 20 { // until a batch was full, and the index has its size
+			one()
+		}
+		lines := bytes.Count(data, []byte("\n"))
+		if n := testing.AllocsPerRun(50, one); n > 1 {
+			t.Errorf("%s: %.0f allocations for %d lines; at most one a block is meant", k.name, n, lines)
+		}
+	}
+}
