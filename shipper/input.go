@@ -148,7 +148,7 @@ func (in *input) leavesLine() bool {
 
 // caughtUp reports whether all that has come was shipped; the input may go on.
 func (in *input) caughtUp() bool {
-	return in.shaping == nil && !in.waiting && len(in.blocks) == 0 && in.shapedAll() && bytes.IndexByte(in.window.bytes(), '\n') < 0
+	return in.shaping == nil && !in.waiting && len(in.blocks) == 0 && (in.shapedAll() || in.seen >= in.Journal.Size()) && bytes.IndexByte(in.window.bytes(), '\n') < 0
 }
 
 func (in *input) ended() bool { return in.truncated || in.Journal.Ended() }

@@ -129,7 +129,9 @@ func (s *Shipper) begin(in *input, now time.Time) bool {
 		in.gap = 0
 		return s.begin(in, now)
 	default:
-		in.window.drop()
+		if !in.ended() { // else it may be the beginning of a line that is to stay, and must be known to be all there is
+			in.window.drop()
+		}
 		return false
 	}
 	in.again, in.grew, in.seen = false, in.window.next() > in.seen, max(in.seen, in.window.next())
