@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"regexp"
+	"syscall"
+	"testing"
+)
+
+// This file makes the same round trips to moto, an implementation of the CloudWatch API by others, so that our own
+// endpoint does not only confirm what we believe. Where moto 5.2.1 differs from the service:
+//
+//   - it takes events and batches of any size, so the limits are shown against our own endpoint and not here;
+//   - of events that are too old or too new it reports other indexes (that of the last one of them);
+//   - a new event is readable at once, and a page has 10,000 events however many bytes.
+//
+// `make test` prepares moto_server and names it in $MOTO_SERVER.
+
+// motoLine is what moto_server prints once it listens.
+var motoLine = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
+
+func TestRoundTripToMoto(t *testing.T) {
+	server := os.Getenv("MOTO_SERVER")
+	if _, err := os.Stat(server); server == "" || errors.Is(err, fs.ErrNotExist) {
+		const why = "there is no moto_server at $MOTO_SERVER (%q): run `make moto`, which needs Python 3 with venv; the round trip to an endpoint by others is not tried"
+		if os.Getenv("CI") == "true" {
+			t.Fatalf(why, server)
+		}
+		t.Skipf(why, server)
+	}
+	newUser(t, buildProgram(t), startMoto(t, server)).roundTrips(t)
+}
+
+// startMoto starts moto_server, which ends with the test, and returns its URL.
+func startMoto(t *testing.T, server string) string {
+	t.Helper()
+	moto := exec.CommandContext(deadline(t), server, "-H", "127.0.0.1", "-p", "0")
+	said, saying, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	moto.Stdout, moto.Stderr = saying, saying
+	err = moto.Start()
+	saying.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan struct{})
+	t.Cleanup(func() {
+		if err := moto.Process.Signal(syscall.SIGKILL); err != nil { // it has no other end that is quick
+			t.Error(err)
+		}
+		_ = moto.Wait() // says that it was killed
+		<-read
+		said.Close()
+	})
+	lines := bufio.NewReader(said)
+	for {
+		line, err := lines.ReadString('\n')
+		if match := motoLine.FindStringSubmatch(line); match != nil {
+			// It tells each call; that must not fill the pipe.
+			go func() {
+				defer close(read)
+				_, _ = io.Copy(io.Discard, lines) // until it is killed
+			}()
+			return match[1]
+		}
+		if err != nil {
+			close(read)
+			t.Fatalf("moto_server did not start: %v", err)
+		}
+	}
+}
