@@ -26,7 +26,7 @@ BENCH_SCALE ?= 0.25
 BENCH_RUNS ?= 5
 BENCH_ALSO ?=
 BENCH_full := -scale $(BENCH_SCALE) -runs $(BENCH_RUNS) -out BENCHMARKS.md
-BENCH_quick := -scale 0.05 -runs 3 -quiet 3s
+BENCH_quick := -scale 0.04 -runs 3 -quiet 2s
 
 # How often `make bench-micro` runs each benchmark.
 MICRO_COUNT ?= 6

@@ -158,11 +158,11 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 		var ev Event
 		batch, from := New(&pool), new(Block)
 		one := func() { shapeBlock(s, data, batch, &ev, from) }
-		for range 20 { // until a batch was full, and the index has its size
+		for range 12 { // until a batch was full, and the index has its size
 			one()
 		}
 		lines := bytes.Count(data, []byte("\n"))
-		if n := testing.AllocsPerRun(50, one); n > 1 {
+		if n := testing.AllocsPerRun(10, one); n > 1 {
 			t.Errorf("%s: %.0f allocations for %d lines; at most one a block is meant", k.name, n, lines)
 		}
 	}

@@ -82,7 +82,7 @@ func (b *bench) longEnds() error {
 	for _, latency := range []time.Duration{0, farLatency} {
 		life := lifeResult{name: "perstack-shipper, from the last line of a long run", latency: latency}
 		for n := range b.runs {
-			s, err := b.longEnd(latency, 2500*time.Millisecond+time.Duration(n)*137*time.Millisecond)
+			s, err := b.longEnd(latency, 1300*time.Millisecond+time.Duration(n)*137*time.Millisecond)
 			if err != nil {
 				return err
 			}
