@@ -1,0 +1,278 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// This file shows what becomes of an agent's output when the agent or the shipper does not behave.
+
+// sixMB is a script that writes so much, as an agent does that reads files.
+const sixMB = `seq -f '{"type":"continueToNextStep","jobId":"j","runId":"r","timestamp":1795347082176,"n":%.0f,"text":"a few words to make it longer"}' 1 55000`
+
+func outputOf(t *testing.T, script string) string {
+	t.Helper()
+	out, err := exec.Command("sh", "-c", script).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// What an agent wrote before it died is all there, whatever killed it.
+func TestExecOfAnAgentThatWritesAndDies(t *testing.T) {
+	s := newStage(t)
+	want := outputOf(t, sixMB)
+	if len(want) < 6e6 {
+		t.Fatalf("the script writes %d bytes only", len(want))
+	}
+	s.exec(sixMB + `; echo '{"type":"x","jobId":"j"}' >&2; kill -9 $$`).wait(128 + 9)
+	if got := s.text(""); got != want {
+		t.Errorf("%d bytes came of %d", len(got), len(want))
+	}
+	if got := s.text("stderr"); got != `{"type":"x","jobId":"j"}`+"\n" {
+		t.Errorf("of stderr came %q", got)
+	}
+	for name, in := range s.inputs() {
+		if !in.ended {
+			t.Errorf("no seal says that input %s ended", name)
+		}
+	}
+	s.nothingLeft()
+}
+
+// A command that goes on in spite of SIGTERM is not killed: the shipper leaves in time, and the next start ships the rest.
+func TestExecOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
+	s := newStage(t)
+	open := s.gate()
+	r := s.exec(`trap "" TERM; echo "{\"jobId\":\"j\"}"; printf half; `+atGate+`echo " a line"; echo last`, "--drain-timeout=4s")
+	s.until("the first line is shipped", func() bool { return s.has("jobId") })
+	began := time.Now()
+	r.signal(syscall.SIGTERM)
+	r.wait(exitLeft)
+	if took := time.Since(began); took > 3500*time.Millisecond {
+		t.Errorf("it left %s after the signal", took)
+	}
+	if log := r.stderr.String(); !strings.Contains(log, "goes on; what it writes to stdout from here on is kept in "+s.journal) {
+		t.Errorf("it said\n%s", log)
+	}
+	if got := s.all("", 1)[0]; string(got.bytes) != "{\"jobId\":\"j\"}\n" || got.ended {
+		t.Errorf("at its end %q was there, ended: %v", got.bytes, got.ended)
+	}
+	// The agent writes on, and ends while the next one looks.
+	resume := s.start(s.command("resume"))
+	s.until("resume has the input", func() bool { return s.held() == 2 })
+	open()
+	resume.wait(exitOK)
+	if got := s.all("", 1)[0]; string(got.bytes) != "{\"jobId\":\"j\"}\nhalf a line\nlast\n" || !got.ended {
+		t.Errorf("in the end %q was there, ended: %v", got.bytes, got.ended)
+	}
+	s.nothingLeft()
+}
+
+// held is how many inputs of the folder a process has.
+func (s *stage) held() (n int) {
+	for _, name := range s.left() {
+		f, err := os.Open(filepath.Join(s.journal, name, "lock"))
+		if err != nil {
+			continue
+		}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil {
+			n++
+		}
+		f.Close()
+	}
+	return n
+}
+
+// kill -9 of the shipper leaves the agent running, and what it writes is shipped by the next start, until nobody writes any more.
+func TestExecKilled(t *testing.T) {
+	s := newStage(t)
+	open := s.gate()
+	r := s.exec(`echo '{"jobId":"j","n":1}'; ` + atGate + `echo '{"jobId":"j","n":2}'; echo end >&2`)
+	s.until("the first line is shipped", func() bool { return s.has(`"n":1`) })
+	r.signal(syscall.SIGKILL)
+	if err := r.cmd.Wait(); err == nil {
+		t.Fatal("it ended well")
+	}
+	resume := s.start(s.command("resume"))
+	s.until("resume has both inputs", func() bool { return s.held() == 2 })
+	open()
+	resume.wait(exitOK)
+	if got := s.all("", 1)[0]; string(got.bytes) != "{\"jobId\":\"j\",\"n\":1}\n{\"jobId\":\"j\",\"n\":2}\n" || !got.ended {
+		t.Errorf("%q came, ended: %v", got.bytes, got.ended)
+	}
+	if got := s.text("stderr"); got != "end\n" {
+		t.Errorf("of stderr came %q", got)
+	}
+	s.nothingLeft()
+}
+
+// An orphan that holds stdout is not waited for; what it writes later is kept.
+func TestExecOfAnAgentThatLeavesAnOrphan(t *testing.T) {
+	s := newStage(t)
+	open := s.gate()
+	began := time.Now()
+	r := s.exec(`( ` + atGate + `echo late ) & echo '{"jobId":"j"}'`)
+	r.wait(exitOK)
+	if took := time.Since(began); took > orphanPatience+5*time.Second {
+		t.Errorf("it waited %s", took)
+	}
+	if log := r.stderr.String(); !strings.Contains(log, "what the command left behind goes on") {
+		t.Errorf("it said\n%s", log)
+	}
+	if got := s.text(""); got != "{\"jobId\":\"j\"}\n" {
+		t.Errorf("%q came", got)
+	}
+	open()
+	s.start(s.command("resume")).wait(exitOK)
+	if got := s.text(""); got != "{\"jobId\":\"j\"}\nlate\n" {
+		t.Errorf("in the end %q was there", got)
+	}
+	s.nothingLeft()
+}
+
+// npx dies before the agent that it started, whose last lines come a moment later.
+func TestExecTakesTheLastLinesOfAnOrphan(t *testing.T) {
+	s := newStage(t)
+	s.exec(`( sleep 0.2; echo last ) & echo first`).wait(exitOK)
+	if got := s.text(""); got != "first\nlast\n" {
+		t.Errorf("%q came", got)
+	}
+	s.nothingLeft()
+}
+
+// A closed stdout is no end.
+func TestExecOfAnAgentThatClosesItsStdout(t *testing.T) {
+	s := newStage(t)
+	open := s.gate()
+	r := s.exec(`echo first; exec >&-; ` + atGate + `echo second >&2; exit 3`)
+	s.until("the first line is there", func() bool {
+		found, _ := filepath.Glob(filepath.Join(s.journal, "*", "*.output"))
+		for _, f := range found {
+			if data, err := os.ReadFile(f); err == nil && bytes.Contains(data, []byte("first")) {
+				return true
+			}
+		}
+		return false
+	})
+	open()
+	r.wait(3)
+	if out, err := s.text(""), s.text("stderr"); out != "first\n" || err != "second\n" {
+		t.Errorf("%q and %q came", out, err)
+	}
+	s.nothingLeft()
+}
+
+// `echo x >/dev/stderr` opens the file anew and truncates it: what was shipped stays, what comes is another input, and nothing of that is missed.
+func TestExecOfAnAgentThatTruncatesItsStderr(t *testing.T) {
+	s := newStage(t)
+	open := s.gate()
+	r := s.exec(`echo '{"jobId":"j"}'; echo one >&2; `+atGate+`echo a line that is longer than what stood there >/dev/stderr; echo three >&2`, "--tee")
+	s.until("the first line is shipped", func() bool { return s.has("one") })
+	open()
+	r.wait(exitOK)
+	want := map[string]bool{"one\n": true, "a line that is longer than what stood there\nthree\n": true}
+	for _, in := range s.all("stderr", 2) {
+		if !want[string(in.bytes)] || !in.ended {
+			t.Errorf("an input is %q, ended: %v", in.bytes, in.ended)
+		}
+		for _, part := range in.parts {
+			if part.JobID != "j" {
+				t.Errorf("a line of it has job %q", part.JobID)
+			}
+		}
+	}
+	log := r.stderr.String()
+	if !strings.Contains(log, "was truncated or rewritten: at least 0 bytes after offset 4 are lost") {
+		t.Errorf("it said\n%s", log)
+	}
+	for _, line := range []string{"one\n", "a line that is longer than what stood there\n", "three\n"} {
+		if strings.Count(log, line) != 1 {
+			t.Errorf("--tee showed %q %d times", line, strings.Count(log, line))
+		}
+	}
+	s.nothingLeft()
+}
+
+// Signals go to the whole process group.
+func TestExecPassesSignalsOn(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2} {
+		t.Run(sig.String(), func(t *testing.T) {
+			s := newStage(t)
+			name := map[syscall.Signal]string{
+				syscall.SIGTERM: "TERM", syscall.SIGINT: "INT", syscall.SIGHUP: "HUP", syscall.SIGQUIT: "QUIT", syscall.SIGUSR1: "USR1", syscall.SIGUSR2: "USR2",
+			}[sig]
+			// A child of the child hears it, too: as npx's agent must.
+			r := s.exec(`trap 'echo parent; exit 9' ` + name + `
+				sh -c 'trap "echo child; exit" ` + name + `; echo ready; while :; do sleep 0.01; done'; exit 1`)
+			s.until("both are ready", func() bool { return s.has("ready") || s.wrote("ready") })
+			r.signal(sig)
+			r.wait(9)
+			if got := s.text(""); got != "ready\nchild\nparent\n" {
+				t.Errorf("%q came", got)
+			}
+		})
+	}
+}
+
+// wrote reports whether the journal holds the text.
+func (s *stage) wrote(text string) bool {
+	found, _ := filepath.Glob(filepath.Join(s.journal, "*", "*.output"))
+	for _, f := range found {
+		if data, err := os.ReadFile(f); err == nil && bytes.Contains(data, []byte(text)) {
+			return true
+		}
+	}
+	return false
+}
+
+// A second signal is passed on and ends the shipper at once.
+func TestExecSecondSignal(t *testing.T) {
+	s := newStage(t)
+	s.stuck.Store(true)
+	r := s.exec(`trap 'echo heard' INT; echo ready; while :; do sleep 0.01; done`)
+	s.until("it is ready", func() bool { return s.wrote("ready") })
+	r.signal(syscall.SIGINT)
+	s.until("it heard", func() bool { return s.wrote("heard") })
+	began := time.Now()
+	r.signal(syscall.SIGINT)
+	r.wait(exitLeft)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	s.until("it heard twice", func() bool { return s.wrote("heard\nheard") })
+	log := r.stderr.String()
+	if !strings.Contains(log, "bytes of the input are not delivered") {
+		t.Errorf("it said\n%s", log)
+	}
+	pid, _, _ := strings.Cut(log[strings.Index(log, "process ")+len("process "):], ")")
+	if n, err := strconv.Atoi(pid); err != nil || syscall.Kill(-n, syscall.SIGKILL) != nil {
+		t.Errorf("the command is not alive as it said: %q", pid)
+	}
+}
+
+// An agent that ends while CloudWatch is away: what is left stays, and its own code counts.
+func TestExecWithoutCloudWatch(t *testing.T) {
+	for _, c := range []struct{ own, want int }{{0, exitLeft}, {7, 7}} {
+		t.Run(fmt.Sprint(c.own), func(t *testing.T) {
+			s := newStage(t)
+			s.stuck.Store(true)
+			s.exec(fmt.Sprintf(`echo kept; exit %d`, c.own), "--give-up-after=1s").wait(c.want)
+			s.stuck.Store(false)
+			s.start(s.command("resume")).wait(exitOK)
+			if got := s.text(""); got != "kept\n" {
+				t.Errorf("%q came", got)
+			}
+			s.nothingLeft()
+		})
+	}
+}
