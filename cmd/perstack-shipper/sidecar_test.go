@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -290,6 +291,15 @@ func (w *sidecar) shippedTo(group string) []*shipped {
 // bytes is the input as it was, as far as it is there.
 func (in *shipped) bytes(t *testing.T) string {
 	t.Helper()
+	text, missing := in.restore()
+	if missing != "" {
+		t.Fatalf("input %s: %s is missing of %d lines", in.id, missing, in.last)
+	}
+	return text
+}
+
+// restore is bytes, or what is missing: streams are read one after the other while more comes.
+func (in *shipped) restore() (text, missing string) {
 	var out strings.Builder
 	for seq := int64(1); seq <= in.last; seq++ {
 		r, whole := in.pieces[[2]int64{seq, 0}]
@@ -298,7 +308,7 @@ func (in *shipped) bytes(t *testing.T) string {
 		for part := int64(1); !whole && !r.Last; part++ {
 			var ok bool
 			if r, ok = in.pieces[[2]int64{seq, part}]; !ok {
-				t.Fatalf("input %s: line %d, part %d is missing of %d lines", in.id, seq, part, in.last)
+				return "", fmt.Sprintf("line %d, part %d", seq, part)
 			}
 			out.Write(r.Line)
 		}
@@ -306,13 +316,16 @@ func (in *shipped) bytes(t *testing.T) string {
 			out.WriteByte('\n')
 		}
 	}
-	return out.String()
+	return out.String(), ""
 }
 
 // has reports whether one input of that path has exactly these bytes.
 func (w *sidecar) has(path, text string) bool {
 	w.t.Helper()
-	return slices.ContainsFunc(w.shipped(), func(in *shipped) bool { return in.path == path && in.bytes(w.t) == text })
+	return slices.ContainsFunc(w.shipped(), func(in *shipped) bool {
+		got, missing := in.restore()
+		return missing == "" && in.path == path && got == text
+	})
 }
 
 // input is the one input with these bytes.

@@ -1,0 +1,311 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// This file has the ends: signals, kills, cuts; and FIFOs, which have an end only then.
+
+// agent writes events to a file until it is stopped, one write each, now and then a long one.
+type agent struct {
+	written atomic.Int64 // bytes that a write has returned for
+	stop    chan struct{}
+	done    chan struct{}
+	text    strings.Builder // after done
+	once    sync.Once
+}
+
+func startAgent(t *testing.T, w io.Writer, pause time.Duration) *agent {
+	t.Helper()
+	a := &agent{stop: make(chan struct{}), done: make(chan struct{})}
+	t.Cleanup(func() { a.end() })
+	go func() {
+		defer close(a.done)
+		ticks := time.NewTicker(pause)
+		defer ticks.Stop()
+		for n := 0; ; n++ {
+			text := line("job", n)
+			if n%50 == 49 {
+				text = fmt.Sprintf(`{"type":"x","jobId":"job","n":%d,"text":%q}`+"\n", n, strings.Repeat("long ", 50_000))
+			}
+			a.text.WriteString(text)
+			if _, err := io.WriteString(w, text); err != nil {
+				t.Error(err)
+				return
+			}
+			a.written.Add(int64(len(text)))
+			select {
+			case <-a.stop:
+				return
+			case <-ticks.C:
+			}
+		}
+	}()
+	return a
+}
+
+// end stops it and returns all that it wrote.
+func (a *agent) end() string {
+	a.once.Do(func() { close(a.stop) })
+	<-a.done
+	return a.text.String()
+}
+
+func (w *sidecar) open(name string, flags int) *os.File {
+	w.t.Helper()
+	f, err := os.OpenFile(w.path(name), flags, 0o644)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// Everything written before the signal is in CloudWatch, though the writer goes on; the next start goes on in the middle of whatever it was writing.
+func TestSigtermWhileTheWriterGoesOn(t *testing.T) {
+	w := newSidecar(t)
+	writer := startAgent(t, w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE), time.Millisecond)
+	for n := range 4 {
+		puts, goal := w.server.Stats().Batches, writer.written.Load()+300_000
+		p := w.follow("--input", w.path("run.jsonl"))
+		eventually(t, "it is at work, and some of it is written", func() bool {
+			return w.server.Stats().Batches > puts && writer.written.Load() > goal
+		})
+		before := writer.written.Load()
+		p.stop(0)
+		after := writer.written.Load()
+		all := w.shipped()
+		if len(all) != 1 {
+			t.Fatalf("%d inputs", len(all))
+		}
+		if got := int64(len(all[0].bytes(t))); got < before || got > after+1<<20 {
+			t.Fatalf("stop %d: %d bytes are shipped; %d were written before the signal, %d when it ended", n, got, before, after)
+		}
+		if all[0].ended(t) || all[0].repeats > 0 {
+			t.Fatalf("stop %d: ended %v, %d repeats", n, all[0].ended(t), all[0].repeats)
+		}
+	}
+	text := writer.end()
+	w.follow("--input", w.path("run.jsonl"), "--until-idle", "300ms").wait(0)
+	in := w.input(text)
+	if in.last != int64(strings.Count(text, "\n")) { // no line was cut by a stop
+		t.Errorf("%d lines, want %d", in.last, strings.Count(text, "\n"))
+	}
+}
+
+// A kill costs repeats of what was not acknowledged, and nothing else.
+func TestKilledAgainAndAgain(t *testing.T) {
+	w := newSidecar(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	writer := startAgent(t, w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE), time.Millisecond)
+	kills := 12
+	if testing.Short() {
+		kills = 4
+	}
+	for range kills {
+		p := w.follow("--input", w.events)
+		goal := w.server.Stats().Batches + random.Int64N(6)
+		eventually(t, "some of it is shipped", func() bool { return w.server.Stats().Batches >= goal })
+		p.kill()
+	}
+	text := writer.end()
+	w.follow("--input", w.events, "--until-idle", "300ms").wait(0)
+	in := w.input(text)
+	t.Logf("%d kills: %d lines, %d repeats", kills, in.last, in.repeats)
+	if in.last != int64(strings.Count(text, "\n")) {
+		t.Errorf("%d lines, want %d", in.last, strings.Count(text, "\n"))
+	}
+	if in.repeats >= int(in.last) {
+		t.Errorf("%d repeats of %d lines", in.repeats, in.last)
+	}
+}
+
+// Half a line at the stop is what there is: it is shipped as it is, and what comes of it later follows it.
+func TestSigtermInTheMiddleOfALine(t *testing.T) {
+	w := newSidecar(t)
+	w.write("run.jsonl", lines("a", 0, 3), line("a", 3)[:30])
+	w.write("first.jsonl", line("b", 0)[:30])
+	p := w.follow("--input", w.events)
+	eventually(t, "whole lines are shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 3)) })
+	p.stop(0)
+	w.input(lines("a", 0, 3) + line("a", 3)[:30])
+	w.input(line("b", 0)[:30])
+	w.write("run.jsonl", line("a", 3)[30:])
+	w.write("first.jsonl", line("b", 0)[30:])
+	w.follow("--input", w.events, "--until-idle", "200ms").wait(0)
+	if in := w.input(lines("a", 0, 4)); in.repeats > 0 {
+		t.Errorf("%d repeats", in.repeats)
+	}
+	w.input(line("b", 0))
+}
+
+// What cannot be delivered in time stays: exit code 75, where it is, and the next start goes on.
+func TestSigtermWhileCloudWatchIsAway(t *testing.T) {
+	w := newSidecar(t)
+	w.write("run.jsonl", lines("a", 0, 100))
+	w.puts(cwlocal.Unavailable())
+	p := w.follow("--input", w.path("run.jsonl"), "--drain-timeout", "1s")
+	eventually(t, "a put has failed", func() bool { return w.server.Stats().Calls["PutLogEvents"] > 0 })
+	p.stop(75)
+	p.mustSay(w.path("run.jsonl"), fmt.Sprintf("%d bytes", len(lines("a", 0, 100))), "resume")
+	w.puts(cwlocal.Fault{})
+	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
+	w.input(lines("a", 0, 100))
+}
+
+func TestUntilIdle(t *testing.T) {
+	w := newSidecar(t)
+	began := time.Now()
+	w.follow("--input", w.events, "--until-idle", "300ms").wait(0)
+	if took := time.Since(began); took < 300*time.Millisecond {
+		t.Errorf("idle after %s", took)
+	}
+	writer := startAgent(t, w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE), 50*time.Millisecond)
+	p := w.follow("--input", w.events, "--until-idle", "1s")
+	eventually(t, "it has gone on for longer than that", func() bool { return writer.written.Load() > int64(len(lines("job", 0, 30))) })
+	text := writer.end()
+	p.wait(0)
+	w.input(text)
+}
+
+// A rotation by copying: the file is cut, and what comes then is another input, also with the same first line.
+func TestFileCutWhileItIsFollowed(t *testing.T) {
+	w := newSidecar(t)
+	const first = "the same first line\n"
+	texts := []string{first + lines("a", 0, 5), first + lines("b", 0, 4), first + lines("c", 0, 8), ""}
+	w.write("run.log", texts[0])
+	p := w.follow("--input", w.path("run.log"))
+	for n, text := range texts[:3] {
+		eventually(t, "it is shipped", func() bool { return w.has(w.path("run.log"), text) })
+		if err := os.Truncate(w.path("run.log"), 0); err != nil {
+			t.Fatal(err)
+		}
+		w.write("run.log", texts[n+1])
+	}
+	eventually(t, "the last is removed", func() bool { return len(w.kept()) == 0 })
+	p.stop(0)
+	p.mustSay("truncated", "at least 0 bytes")
+	for _, text := range texts[:3] {
+		if !w.input(text).ended(t) {
+			t.Errorf("the seal of %.40q does not say that it ended", text)
+		}
+	}
+}
+
+// What was seen and never read is a loss: said with its bytes, and the exit code says it, too.
+func TestFileCutBetweenTwoStarts(t *testing.T) {
+	w := newSidecar(t)
+	w.write("run.jsonl", lines("a", 0, 5))
+	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
+	w.puts(cwlocal.Unavailable())
+	lost := lines("a", 5, 20)
+	w.write("run.jsonl", lost)
+	p := w.follow("--input", w.path("run.jsonl"), "--drain-timeout", "1s")
+	eventually(t, "a put has failed", func() bool { return w.server.Stats().Errors["ServiceUnavailableException"] > 0 })
+	p.stop(75)
+	if err := os.WriteFile(w.path("run.jsonl"), []byte(lines("b", 0, 3)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.puts(cwlocal.Fault{})
+	p = w.follow("--input", w.path("run.jsonl"), "--until-idle", "300ms")
+	p.wait(65)
+	p.mustSay(w.path("run.jsonl"), fmt.Sprintf("at least %d bytes", len(lost)))
+	if !w.input(lines("a", 0, 5)).ended(t) {
+		t.Error("the seal of what was cut does not say that it ended")
+	}
+	if in := w.input(lines("b", 0, 3)); in.ended(t) || !slices.Equal(w.kept(), []string{in.id}) {
+		t.Errorf("the rest: ended %v; the journal keeps %q", in.ended(t), w.kept())
+	}
+}
+
+// Writers of a FIFO come and go, and never meet a closed end; a signal is its end.
+func TestFIFO(t *testing.T) {
+	w := newSidecar(t)
+	if err := syscall.Mkfifo(w.path("agent"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := w.follow("--input", w.path("agent"))
+	text := ""
+	for n := range 4 {
+		writer := w.open("agent", os.O_WRONLY) // waits until somebody reads
+		part := lines(fmt.Sprint("job", n), 0, 2000)
+		for rest := part; rest != ""; rest = rest[min(len(rest), 1000):] {
+			if _, err := io.WriteString(writer, rest[:min(len(rest), 1000)]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		writer.Close()
+		text += part
+		if n == 1 {
+			eventually(t, "what came is shipped", func() bool { return w.has(w.path("agent"), text) })
+		}
+	}
+	second := w.follow("--input", w.path("agent"))
+	second.wait(2)
+	second.mustSay("--input "+w.path("agent"), fmt.Sprintf("process %d", p.cmd.Process.Pid))
+
+	// The last writer still has it open at the signal, and ends after it.
+	writer := w.open("agent", os.O_WRONLY)
+	if _, err := io.WriteString(writer, lines("late", 0, 3)); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGTERM)
+	eventually(t, "the signal came", func() bool { return strings.Contains(p.said(), "another signal") })
+	if _, err := io.WriteString(writer, lines("late", 3, 6)); err != nil {
+		t.Fatal(err)
+	}
+	writer.Close()
+	p.wait(0)
+	if in := w.input(text + lines("late", 0, 6)); !in.ended(t) || len(w.kept()) > 0 {
+		t.Errorf("ended %v; the journal keeps %q", in.ended(t), w.kept())
+	}
+}
+
+// A writer that holds a FIFO open and goes on is read until 3 s before the deadline, or half of it where that is short.
+func TestFIFOWhoseWriterGoesOn(t *testing.T) {
+	w := newSidecar(t)
+	p := w.follow("--input", w.path("agent"), "--input-wait", "--drain-timeout", "2s")
+	if err := syscall.Mkfifo(w.path("agent"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	writer := w.open("agent", os.O_WRONLY)
+	if _, err := io.WriteString(writer, lines("a", 0, 10)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what came is shipped", func() bool { return w.has(w.path("agent"), lines("a", 0, 10)) })
+	began := time.Now()
+	p.stop(0)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %s to end", took)
+	}
+	w.input(lines("a", 0, 10))
+}
+
+// Idle, a FIFO is let go though a writer has it open.
+func TestFIFOUntilIdle(t *testing.T) {
+	w := newSidecar(t)
+	if err := syscall.Mkfifo(w.path("agent"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := w.follow("--input", w.path("agent"), "--until-idle", "1s")
+	writer := w.open("agent", os.O_WRONLY)
+	if _, err := io.WriteString(writer, lines("a", 0, 10)); err != nil {
+		t.Fatal(err)
+	}
+	p.wait(0)
+	w.input(lines("a", 0, 10))
+}
