@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,9 +29,20 @@ func Move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 	return err
 }
 
+// mover is a reader that can do without having bytes in hand, which a kill would lose, and which a full journal would have it hold for long.
+type mover interface {
+	// moveTo waits for bytes and moves them to the journal: see journal.Journal.Take.
+	moveTo(*journal.Journal) (int, error)
+}
+
 func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
-	buf := make([]byte, moveBytes)
 	room := waiter{j: j, tee: tee, log: log}
+	if m, ok := r.(mover); ok {
+		if err := moveWhole(ctx, m, j, &room); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	buf := make([]byte, moveBytes)
 	for {
 		n, err := r.Read(buf)
 		for data := buf[:n]; len(data) > 0; {
@@ -54,6 +66,29 @@ func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 			return nil
 		case err != nil:
 			return fmt.Errorf("reading the input: %w", err)
+		}
+	}
+}
+
+// moveWhole is move for a mover. When ctx ends while the journal is full, the bytes are in the pipe still.
+func moveWhole(ctx context.Context, m mover, j *journal.Journal, room *waiter) error {
+	for {
+		n, err := m.moveTo(j)
+		if n > 0 {
+			room.found()
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, journal.ErrFull):
+			if room.wait(ctx, err) != nil {
+				return nil
+			}
+		case errors.Is(err, os.ErrClosed) && ctx.Err() != nil:
+			return nil // stopped
+		default:
+			return fmt.Errorf("moving the input to the journal: %w", err)
 		}
 	}
 }

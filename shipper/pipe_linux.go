@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/journal"
 )
 
 // stoppable reads a file whose reads may block for ever, until a context ends: it polls, so that nothing has to be closed under a reader.
@@ -40,15 +42,9 @@ func Stoppable(ctx context.Context, f *os.File) (io.Reader, func(), error) {
 
 // Read implements io.Reader.
 func (s *stoppable) Read(p []byte) (int, error) {
-	fds := []unix.PollFd{{Fd: int32(s.f.Fd()), Events: unix.POLLIN}, {Fd: int32(s.stop.Fd()), Events: unix.POLLIN}}
 	for {
-		if _, err := unix.Poll(fds, -1); errors.Is(err, unix.EINTR) {
-			continue
-		} else if err != nil {
-			return 0, os.NewSyscallError("poll", err)
-		}
-		if s.ctx.Err() != nil {
-			return 0, io.EOF
+		if err := s.wait(); err != nil {
+			return 0, err
 		}
 		n, err := unix.Read(int(s.f.Fd()), p)
 		switch {
@@ -60,5 +56,33 @@ func (s *stoppable) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		return n, nil
+	}
+}
+
+// moveTo implements mover.
+func (s *stoppable) moveTo(j *journal.Journal) (int, error) {
+	for {
+		if err := s.wait(); err != nil {
+			return 0, err
+		}
+		if n, err := j.Take(int(s.f.Fd()), moveBytes); !errors.Is(err, journal.ErrNothing) {
+			return n, err
+		}
+	}
+}
+
+// wait waits until there is something to read; io.EOF says that the context has ended.
+func (s *stoppable) wait() error {
+	fds := []unix.PollFd{{Fd: int32(s.f.Fd()), Events: unix.POLLIN}, {Fd: int32(s.stop.Fd()), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds, -1); errors.Is(err, unix.EINTR) {
+			continue
+		} else if err != nil {
+			return os.NewSyscallError("poll", err)
+		}
+		if s.ctx.Err() != nil {
+			return io.EOF
+		}
+		return nil
 	}
 }

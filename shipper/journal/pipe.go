@@ -120,7 +120,7 @@ func (p *pipe) write(b []byte) (n int, err error) {
 	p.arr.note(p.bytes.Load(), time.Now().UnixMilli())
 	for n < len(b) && err == nil {
 		var took int
-		took, err = p.writeSome(b[n:])
+		took, err = p.writeSome(int64(len(b)-n), func(fd int, off, most int64) (int, error) { return pwrite(fd, b[n:][:most], off) })
 		n += took
 	}
 	if n > 0 {
@@ -129,27 +129,27 @@ func (p *pipe) write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// writeSome writes what fits into the active segment, which may run over its size by one write: that way a write is one write(2).
-// Writes larger than a whole segment are cut.
-func (p *pipe) writeSome(b []byte) (int, error) {
+// writeSome has put write what fits into the active segment, of want bytes: most of them to the file fd from off on. The segment may run over its size by
+// one write: that way a write is one write(2). Writes larger than a whole segment are cut.
+func (p *pipe) writeSome(want int64, put func(fd int, off, most int64) (int, error)) (int, error) {
 	size := p.bytes.Load()
 	if size-p.active.first >= p.segmentBytes {
 		if err := p.roll(size); err != nil {
 			return 0, p.noRoom(err)
 		}
 	}
-	b = b[:min(int64(len(b)), p.segmentBytes)]
+	most := min(want, p.segmentBytes)
 	if p.maxBytes > 0 {
 		room := p.maxBytes - p.held.Load()
-		if room < int64(len(b)) && p.wholly(size) && p.release(size) == nil {
+		if room < most && p.wholly(size) && p.release(size) == nil {
 			room = p.maxBytes - p.held.Load()
 		}
 		if room <= 0 {
 			return 0, fmt.Errorf("journal input %s: %w: it holds its limit of %d bytes; acks make room, or a higher limit does", p.id, ErrFull, p.maxBytes)
 		}
-		b = b[:min(int64(len(b)), room)]
+		most = min(most, room)
 	}
-	n, err := pwrite(p.active.fd, b, size-p.active.first)
+	n, err := put(p.active.fd, size-p.active.first, most)
 	if n > 0 {
 		p.held.Add(int64(n))
 		p.bytes.Store(size + int64(n))

@@ -1,0 +1,57 @@
+package journal
+
+// Taking a pipe's bytes straight into the journal, so that a kill finds none of them in between.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// ErrNothing: the pipe has no bytes now. Wait for some.
+var ErrNothing = errors.New("the pipe is empty")
+
+// Take moves what is in the pipe with the descriptor from, at most most bytes, to the journal, without a moment at which they are in neither: what a Write
+// would be given is lost to a kill that comes before it, and while the journal is full. It does not wait. io.EOF says that no writer is left,
+// ErrNothing that nothing is there now, ErrFull what it says of Write, errors.ErrUnsupported (at the first call) that from is no pipe or that the file
+// system cannot do this: then read, and Write. Only for a Pipe, by the goroutine that writes, before End.
+func (j *Journal) Take(from int, most int) (int, error) {
+	if j.pipe == nil {
+		return 0, fmt.Errorf("journal input %s: take: %w", j.id, ErrKind)
+	}
+	return j.pipe.take(from, int64(most))
+}
+
+func (p *pipe) take(from int, most int64) (int, error) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	if p.over.Load() || p.active == nil {
+		return 0, fmt.Errorf("journal input %s: write after its end: %w", p.id, os.ErrClosed)
+	}
+	p.arr.note(p.bytes.Load(), time.Now().UnixMilli())
+	for {
+		tried := false
+		var why error // of put, which says more about the pipe than about the disk
+		n, err := p.writeSome(most, func(fd int, off, most int64) (int, error) {
+			tried = true
+			n, err := splice(from, fd, off, most)
+			if n == 0 && err == nil {
+				err = io.EOF
+			}
+			why = err
+			return n, err
+		})
+		switch {
+		case n > 0:
+			p.bell.ring()
+			return n, nil
+		case errors.Is(why, io.EOF), errors.Is(why, ErrNothing), errors.Is(why, errors.ErrUnsupported):
+			return 0, why
+		case err != nil || !tried:
+			return 0, err
+		}
+		// It has made room: once more.
+	}
+}
