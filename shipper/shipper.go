@@ -113,6 +113,7 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	stopped := s.o.Stop
 	var why error
 	for why == nil {
 		now := time.Now()
@@ -146,6 +147,8 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 				s.report.Failed = append(s.report.Failed, err)
 			}
 		case <-timer.C:
+		case <-stopped:
+			stopped = nil // it is seen by over
 		case <-ctx.Done():
 			why = context.Cause(ctx)
 		}

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// leave ships text from stdin to a group while CloudWatch is away, and returns the id of the input that stays in the journal.
+func (w *sidecar) leave(group, text string, args ...string) string {
+	w.t.Helper()
+	before := w.kept()
+	w.puts(cwlocal.Unavailable())
+	p := w.run([]byte(text), append([]string{"--log-group", group, "--journal-dir", w.journal, "--give-up-after", "1s"}, args...)...)
+	p.wait(75)
+	p.mustSay(fmt.Sprintf("%d bytes", len(text)), "resume --journal-dir "+w.journal)
+	w.puts(cwlocal.Fault{})
+	for _, id := range w.kept() {
+		if !slices.Contains(before, id) {
+			return id
+		}
+	}
+	w.t.Fatal("nothing stays in the journal")
+	return ""
+}
+
+func (w *sidecar) resume(args ...string) *process {
+	w.t.Helper()
+	return w.run(nil, append([]string{"resume", "--journal-dir", w.journal}, args...)...)
+}
+
+// wasShipped fails the test unless a group has exactly that input.
+func (w *sidecar) wasShipped(group, id, text string) *shipped {
+	w.t.Helper()
+	for _, in := range w.shippedTo(group) {
+		if in.id != id {
+			continue
+		}
+		if got := in.bytes(w.t); got != text {
+			w.t.Errorf("input %s in %s is %.200q, want %.200q", id, group, got, text)
+		}
+		return in
+	}
+	w.t.Fatalf("input %s is not in %s", id, group)
+	return nil
+}
+
+func TestResumeShipsToEveryTarget(t *testing.T) {
+	w := newSidecar(t)
+	groups := []string{"/perstack/one", "/perstack/two", "/perstack/three"}
+	var ids []string
+	for n, group := range groups {
+		ids = append(ids, w.leave(group, lines(fmt.Sprint("job", n), 0, 10), "--retention-days", fmt.Sprint([]int{1, 3, 5}[n]), "--field", fmt.Sprintf("n=%d", n)))
+	}
+	p := w.resume()
+	p.wait(0)
+	if strings.Count(p.said(), "shipped 30 lines") != 1 || strings.Count(p.said(), "30 events") != 1 {
+		t.Error("no summary of all")
+	}
+	for n, group := range groups {
+		in := w.wasShipped(group, ids[n], lines(fmt.Sprint("job", n), 0, 10))
+		if !in.ended(t) {
+			t.Errorf("the seal in %s does not say that it ended", group)
+		}
+		if r := in.pieces[[2]int64{1, 0}]; !bytes.Contains(r.ShipperMember, fmt.Appendf(nil, `"n":"%d"`, n)) {
+			t.Errorf("shipped without its field: %s", r.ShipperMember)
+		}
+	}
+	if kept := w.kept(); len(kept) > 0 {
+		t.Errorf("the journal keeps %q", kept)
+	}
+	p = w.resume()
+	p.wait(0)
+	p.mustSay("nothing is left in " + w.journal)
+}
+
+// What one target refuses does not keep the others waiting, and stays.
+func TestResumeWithOneTargetAway(t *testing.T) {
+	w := newSidecar(t)
+	good, bad := w.leave("/perstack/good", lines("a", 0, 10)), w.leave("/perstack/bad", lines("b", 0, 10))
+	decide := mood(func(call *cwlocal.Call) cwlocal.Fault {
+		if call.Group == "/perstack/bad" {
+			return cwlocal.Unavailable()
+		}
+		return cwlocal.Fault{}
+	})
+	w.fault.Store(&decide)
+	p := w.resume("--give-up-after", "1s")
+	p.wait(75)
+	p.mustSay(filepath.Join(w.journal, bad))
+	w.wasShipped("/perstack/good", good, lines("a", 0, 10))
+	if kept := w.kept(); !slices.Equal(kept, []string{bad}) {
+		t.Errorf("the journal keeps %q", kept)
+	}
+	w.puts(cwlocal.Fault{})
+	w.resume().wait(0)
+	w.wasShipped("/perstack/bad", bad, lines("b", 0, 10))
+}
+
+func TestResumeSaysWhatWasRejected(t *testing.T) {
+	w := newSidecar(t)
+	id := w.leave(sidecarGroup, lines("a", 0, 3)+`{"jobId":"a","poison":1}`+"\n"+lines("a", 3, 6))
+	decide := mood(func(call *cwlocal.Call) cwlocal.Fault {
+		if call.Action == "PutLogEvents" && bytes.Contains(call.Body, []byte("poison")) {
+			return cwlocal.Fault{Code: "InvalidParameterException", Message: "Log event is invalid"}
+		}
+		return cwlocal.Fault{}
+	})
+	w.fault.Store(&decide)
+	p := w.resume()
+	p.wait(65)
+	rejects := filepath.Join(w.journal, id, "rejects.jsonl")
+	p.mustSay(rejects)
+	if data, err := os.ReadFile(rejects); err != nil || bytes.Count(data, []byte("\n")) != 1 || !bytes.Contains(data, []byte("poison")) {
+		t.Errorf("%s, %v", data, err)
+	}
+	p = w.resume()
+	p.wait(0)
+	p.mustSay("nothing is left")
+}
+
+// A journal that was damaged is shipped as far as it is there, and what is missing is said; that is no business of a process with an input of its own.
+func TestDamagedLeftover(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		damage func(dir string) error
+		text   string // what comes of it
+		said   string
+		code   int // of resume
+	}{
+		{"segment cut", func(dir string) error { return cutSegment(dir, 30) }, lines("a", 0, 9), "missing", 65},
+		{"cursors spoilt", spoilCursors, lines("a", 0, 10), "cursor", 0},
+		{"options gone", func(dir string) error { return os.Remove(filepath.Join(dir, "about")) }, "", "does not say what it is for", 75},
+	} {
+		for _, by := range []string{"resume", "another"} {
+			t.Run(c.name+" "+by, func(t *testing.T) {
+				w := newSidecar(t)
+				id := w.leave(sidecarGroup, lines("a", 0, 10))
+				if err := c.damage(filepath.Join(w.journal, id)); err != nil {
+					t.Fatal(err)
+				}
+				var p *process
+				if by == "resume" {
+					p = w.resume()
+					p.wait(c.code)
+				} else {
+					p = w.run([]byte(lines("own", 0, 3)), "--log-group", sidecarGroup, "--journal-dir", w.journal)
+					p.wait(0)
+					w.input(lines("own", 0, 3))
+				}
+				p.mustSay(c.said, id)
+				if c.text == "" {
+					if kept := w.kept(); !slices.Equal(kept, []string{id}) {
+						t.Errorf("the journal keeps %q", kept)
+					}
+					return
+				}
+				got := ""
+				for _, in := range w.shipped() {
+					if in.id == id {
+						got = in.bytes(t)
+					}
+				}
+				if !strings.HasPrefix(got, c.text) {
+					t.Errorf("shipped is %q", got)
+				}
+				if kept := w.kept(); len(kept) > 0 {
+					t.Errorf("the journal keeps %q", kept)
+				}
+			})
+		}
+	}
+}
+
+func cutSegment(dir string, bytes int64) error {
+	segments, err := filepath.Glob(filepath.Join(dir, "*.segment"))
+	if err != nil {
+		return err
+	}
+	last := segments[len(segments)-1]
+	info, err := os.Stat(last)
+	if err != nil {
+		return err
+	}
+	return os.Truncate(last, info.Size()-bytes)
+}
+
+func spoilCursors(dir string) error {
+	for _, name := range []string{"cursor.a", "cursor.b"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("no cursor"), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// What earlier processes left goes beside the own input; for another target it waits, and is named once.
+func TestLeftoversBesideTheOwnInput(t *testing.T) {
+	w := newSidecar(t)
+	mine, other := w.leave(sidecarGroup, lines("a", 0, 10), "--field", "run=first"), w.leave("/perstack/other", lines("b", 0, 10))
+	p := w.run([]byte(lines("own", 0, 3)), "--log-group", sidecarGroup, "--journal-dir", w.journal)
+	p.wait(0)
+	if n := strings.Count(p.said(), other); n != 2 || !strings.Contains(p.said(), "/perstack/other") { // its id and its folder, in one line
+		t.Errorf("%d times said", n)
+	}
+	p.mustSay("shipped 3 lines") // its own
+	w.input(lines("own", 0, 3))
+	in := w.wasShipped(sidecarGroup, mine, lines("a", 0, 10))
+	if r := in.pieces[[2]int64{1, 0}]; !bytes.Contains(r.ShipperMember, []byte(`"run":"first"`)) || !in.ended(t) {
+		t.Errorf("ended %v, shipped as %s", in.ended(t), r.ShipperMember)
+	}
+	if kept := w.kept(); !slices.Equal(kept, []string{other}) || len(w.shippedTo("/perstack/other")) > 0 {
+		t.Errorf("the journal keeps %q", kept)
+	}
+}
+
+// Leftovers that cannot be delivered keep no process for longer than the drain, and are not its fault.
+func TestLeftoverThatCannotBeDelivered(t *testing.T) {
+	w := newSidecar(t)
+	left := w.leave(sidecarGroup, lines("a", 0, 10))
+	decide := mood(func(call *cwlocal.Call) cwlocal.Fault {
+		if call.Stream == "a" {
+			return cwlocal.Throttle()
+		}
+		return cwlocal.Fault{}
+	})
+	w.fault.Store(&decide)
+	began := time.Now()
+	p := w.run([]byte(lines("own", 0, 3)), "--log-group", sidecarGroup, "--journal-dir", w.journal, "--drain-timeout", "1s")
+	p.wait(0)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	p.mustSay(filepath.Join(w.journal, left))
+	w.input(lines("own", 0, 3))
+}
+
+// resume ships what a followed file holds beyond the cursor, and leaves the cursor for who follows it again.
+func TestResumeOfAFollowedFile(t *testing.T) {
+	w := newSidecar(t)
+	w.write("run.jsonl", lines("a", 0, 5))
+	p := w.follow("--input", w.path("run.jsonl"))
+	eventually(t, "it is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
+	p.kill()
+	w.write("run.jsonl", lines("a", 5, 10))
+	w.resume().wait(0)
+	if w.input(lines("a", 0, 10)).ended(t) {
+		t.Error("the seal says that it ended")
+	}
+	p = w.resume()
+	p.wait(0)
+	p.mustSay("nothing is left")
+	// Another process on that journal has no part in it.
+	w.write("run.jsonl", lines("a", 10, 15))
+	w.run([]byte(lines("own", 0, 3)), "--log-group", sidecarGroup, "--journal-dir", w.journal).wait(0)
+	w.write("run.jsonl", lines("a", 15, 20))
+	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
+	if in := w.input(lines("a", 0, 20)); in.repeats > 5 {
+		t.Errorf("%d repeats", in.repeats)
+	}
+	w.input(lines("own", 0, 3))
+
+	// Renamed, it is found; deleted, it is said to be gone.
+	w.write("run.jsonl", lines("a", 20, 25))
+	w.rename("run.jsonl", "run.jsonl.1")
+	w.resume().wait(0)
+	if !w.input(lines("a", 0, 25)).ended(t) || len(w.kept()) > 0 {
+		t.Errorf("the seal does not say that it ended; the journal keeps %q", w.kept())
+	}
+	w.write("run.jsonl", lines("b", 0, 5))
+	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
+	if err := os.Remove(w.path("run.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	p = w.resume()
+	p.wait(75)
+	p.mustSay(w.path("run.jsonl") + " is gone")
+}
+
+// A child that outlived its shipper goes on writing: resume ships it to its end, and nobody else waits for it.
+func TestResumeOfALivingChild(t *testing.T) {
+	w := newSidecar(t)
+	script := fmt.Sprintf(`echo '{"jobId":"child","n":1}'; while [ ! -e %[1]s ]; do sleep 0.05; done; echo '{"jobId":"child","n":2}'`, w.path("go"))
+	t.Cleanup(func() { w.write("go") })
+	p := w.run(nil, "exec", "--log-group", sidecarGroup, "--journal-dir", w.journal, "--flush-interval", "50ms", "--", "sh", "-c", script)
+	const first, second = `{"jobId":"child","n":1}` + "\n", `{"jobId":"child","n":2}` + "\n"
+	shipped := func(text string) bool {
+		return slices.ContainsFunc(w.shipped(), func(in *shipped) bool { got, _ := in.restore(); return got == text })
+	}
+	eventually(t, "its first line is shipped", func() bool { return shipped(first) })
+	p.kill()
+
+	began := time.Now()
+	w.run([]byte(lines("own", 0, 3)), "--log-group", sidecarGroup, "--journal-dir", w.journal).wait(0)
+	p = w.resume()
+	eventually(t, "resume is at work", func() bool { return strings.Contains(p.said(), "from where it stopped") })
+	p.signal(syscall.SIGTERM)
+	p.wait(75)
+	p.mustSay("has not ended")
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("it took %s", took)
+	}
+
+	p = w.resume()
+	eventually(t, "resume is at work", func() bool { return strings.Contains(p.said(), "from where it stopped") })
+	w.write("go")
+	p.wait(0)
+	if !w.input(first+second).ended(t) || len(w.kept()) > 0 {
+		t.Errorf("the seal does not say that it ended; the journal keeps %q", w.kept())
+	}
+}
