@@ -18,18 +18,22 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 )
+
+// roles are what this command can be, by the first argument. They are filled in by main, and by profile.go where that is built.
+var roles = map[string]func([]string) error{}
 
 func main() {
 	role, args := "run", os.Args[1:]
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
 		role, args = args[0], args[1:]
 	}
-	roles := map[string]func([]string) error{
+	maps.Copy(roles, map[string]func([]string) error{
 		"run": runBench, "generate": runGenerate, "endpoint": runEndpoint,
 		"loop": runLoop, "sdk": runSDK, "http": runHTTP, "floor": runFloor,
-	}
+	})
 	run, ok := roles[role]
 	if !ok {
 		fmt.Fprintf(os.Stderr, "bench: %q is none of run, generate, endpoint, loop, sdk, http, floor\n", role)

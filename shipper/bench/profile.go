@@ -1,0 +1,145 @@
+//go:build profile
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"time"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/journal"
+)
+
+// This file is in no build but that with the tag profile. It ships as the program does, with a profiler beside it, because the program has none:
+//
+//	go build -tags profile -o .cache/bench/profile ./shipper/bench && .cache/bench/profile profile [scale]
+//
+// prints where the CPU seconds and the bytes of the heap go, for deltas and for lines of 41 KB. The profiles stay in .cache/bench.
+
+func init() {
+	roles["profile"] = runProfile
+	roles["profiled"] = runProfiled
+}
+
+// runProfile ships both workloads and prints the top ten lines of each profile.
+func runProfile(args []string) error {
+	b := &bench{began: time.Now(), files: map[string]*file{}}
+	b.options = options{dir: ".cache/bench", scale: 0.5}
+	if len(args) == 1 {
+		if _, err := fmt.Sscan(args[0], &b.scale); err != nil {
+			return err
+		}
+	}
+	var err error
+	if b.self, err = os.Executable(); err != nil {
+		return err
+	}
+	out, err := filepath.Abs(b.dir)
+	if err != nil {
+		return err
+	}
+	if b.dir, err = makeDir(out, fmt.Sprintf("run-%d", os.Getpid())); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	if b.endpoint, err = b.startEndpoint(); err != nil {
+		return err
+	}
+	defer b.endpoint.stop()
+	for _, w := range []struct {
+		name string
+		workload
+	}{{"deltas", workload{Lines: b.count(2_000_000), Jobs: 1}}, {"long", workload{Lines: b.count(10_000), Jobs: 1, Long: true}}} {
+		f, err := b.generate(w.name, w.workload)
+		if err != nil {
+			return err
+		}
+		prefix := filepath.Join(out, w.name)
+		s, err := b.ship(&program{name: "profiled", env: b.env(false), argv: []string{b.self, "profiled", prefix, b.journal()}}, f, formShipper, 0)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("== %s: %.0f events/s, %.2f CPU s per GB, peak RSS %.1f MB\n", w.name, s.eventsPerSecond(), s.cpuPerGB(), s.megabytesRSS())
+		for _, p := range [][]string{{"CPU", "cpu"}, {"heap, all that was allocated", "heap", "-sample_index=alloc_space"}, {"heap, in use a second after the start", "inuse", "-sample_index=inuse_space"}} {
+			cmd := exec.Command("go", append(append([]string{"tool", "pprof", "-top", "-nodecount=10"}, p[2:]...), prefix+"."+p[1])...)
+			fmt.Println("--", p[0])
+			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+			if err := cmd.Run(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// runProfiled ships stdin. Its arguments are what the profiles' names begin with, and the journal folder.
+func runProfiled(args []string) error {
+	if len(args) != 2 {
+		return errors.New("give a prefix for the profiles and a journal folder")
+	}
+	runtime.MemProfileRate = 64 << 10
+	cpu, err := os.Create(args[0] + ".cpu")
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(cpu); err != nil {
+		return err
+	}
+	early := time.AfterFunc(time.Second, func() {
+		if err := writeHeap(args[0] + ".inuse"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	})
+	err = shipStdin(args[1])
+	pprof.StopCPUProfile()
+	if early.Stop() {
+		err = errors.Join(err, writeHeap(args[0]+".inuse"))
+	}
+	return errors.Join(err, cpu.Close(), writeHeap(args[0]+".heap"))
+}
+
+func writeHeap(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("heap").WriteTo(f, 0), f.Close())
+}
+
+// shipStdin is what the program's main function comes to.
+func shipStdin(dir string) error {
+	ctx := context.Background()
+	client, err := cloudwatch.New(ctx, cloudwatch.Options{Group: limitGroup})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	folder, err := journal.Open(dir)
+	if err != nil {
+		return err
+	}
+	id := journal.NewID()
+	j, err := folder.NewPipe(id, nil, journal.Options{})
+	if err != nil {
+		return err
+	}
+	in, release, err := shipper.Stoppable(ctx, os.Stdin)
+	if err != nil {
+		return err
+	}
+	defer release()
+	moved := make(chan error, 1)
+	go func() { moved <- shipper.Move(ctx, in, j, nil, nil) }()
+	_, err = shipper.New(shipper.Options{Client: client, Create: true, FlushInterval: time.Second, GiveUpAfter: time.Minute, MemoryMax: 32 << 20}).
+		Run(ctx, []shipper.Input{{Journal: j, Own: true, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "bench"}}}, nil)
+	return errors.Join(err, <-moved)
+}
