@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"perstack-shipper/batch"
 )
 
@@ -150,7 +152,7 @@ func TestWait(t *testing.T) {
 	}
 }
 
-func restore(t testing.TB, message []byte) batch.Restored {
+func restore(t rapid.TB, message []byte) batch.Restored {
 	t.Helper()
 	r, err := batch.Restore(message)
 	if err != nil {
