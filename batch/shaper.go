@@ -346,10 +346,12 @@ func (s *Shaper) took(raw, line []byte, terminated, lossy bool) {
 	if lossy || !terminated {
 		s.parted(next)
 		s.digest.lines.Write(line)
-		s.digest.lines.Write([]byte{'\n'})
+		s.digest.lines.Write(newline)
 	}
 	s.pos = next
 }
+
+var newline = []byte{'\n'}
 
 // tookPiece is took for a piece of a line.
 func (s *Shaper) tookPiece(raw, line []byte, lossy bool) {
