@@ -1,0 +1,185 @@
+package batch
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// What the hot path takes of memory: nothing a line, and of the pool what it says.
+
+func TestNoAllocationPerLine(t *testing.T) {
+	const id = `"ooffrb0cufrw05y9jd8az922aaaaaaaaaaaaaaaa"`
+	first := `{"jobId":` + id + `,"runId":` + id + "}\n"
+	for _, c := range []struct {
+		name, template string
+		data           []byte
+	}{
+		{"deltas", "{jobId}", deltas(block)},
+		{"deltas, a stream a run", "{jobId}/{runId}-{expertKey}", deltas(block)},
+		{"text", "{jobId}", []byte(first + strings.Repeat("npm warn deprecated \"x\"\n", 500))},
+		{"lines that are given ids", "{jobId}/{runId}", []byte(first + strings.Repeat("{\"type\":\"x\"}\n", 500))},
+		{"no UTF-8", "{jobId}", []byte(first + strings.Repeat("{\"type\":\"\xff\"}\n\xfe\n", 500))},
+		{"late", "{jobId}", []byte(first + strings.Repeat("{\"timestamp\":5,\"jobId\":"+id+"}\n", 500))},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := NewShaper(Shape{Input: "k3v9x2ab", Template: c.template, Hostname: "h", Fields: []Member{{"env", "prod"}}}, State{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var pool Pool
+			b := New(&pool)
+			var ev Event
+			arrivals := func(int64) int64 { return 1795348823095 }
+			offset, lines := int64(0), 0
+			ship := func() {
+				lines = 0
+				s.Begin(c.data, offset, 1795348823095, arrivals, false)
+				for s.Next(&ev) == Made {
+					lines++
+					if !b.Add(&ev, nil) {
+						b.Release()
+						b.Add(&ev, nil)
+					}
+				}
+				offset += int64(s.End())
+			}
+			for range 10 {
+				ship() // until all scratch has its size
+			}
+			if n := testing.AllocsPerRun(20, ship); n > 0 {
+				t.Errorf("%v allocations for %d lines", n, lines)
+			}
+			if lines != bytes.Count(c.data, []byte("\n")) {
+				t.Errorf("%d lines made %d events", bytes.Count(c.data, []byte("\n")), lines)
+			}
+		})
+	}
+}
+
+func TestPoolAndHeld(t *testing.T) {
+	var pool Pool
+	s, err := NewShaper(Shape{Input: "k3v9x2ab", Template: "{jobId}", Hostname: "h"}, State{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batches := []*Batch{New(&pool), New(&pool), New(&pool)}
+	for _, b := range batches {
+		if b.Held() != 0 {
+			t.Errorf("an empty batch holds %d bytes", b.Held())
+		}
+	}
+	var ev Event
+	data := deltas(3 << 20)
+	s.Begin(data, 0, 1795348823095, func(int64) int64 { return 1795348823095 }, false)
+	for i := 0; s.Next(&ev) == Made; i++ {
+		b := batches[i%3]
+		if !b.Add(&ev, nil) {
+			b.Release()
+			b.Add(&ev, nil)
+		}
+		held := 0
+		for _, b := range batches {
+			if want := len(b.text.chunks)*ChunkBytes + cap(b.index)*16; b.Held() != want {
+				t.Fatalf("a batch holds %d bytes and says %d", want, b.Held())
+			}
+			if b.Len() > 0 {
+				held += b.Held()
+			}
+		}
+		if pool.Held() != held {
+			t.Fatalf("%d bytes are in use, the pool says %d", held, pool.Held())
+		}
+	}
+	// A batch takes little more than what is in it.
+	if b := batches[0]; b.Bytes() < 100000 || b.Held() > 2*b.Bytes()+ChunkBytes {
+		t.Errorf("a batch of %d bytes holds %d", b.Bytes(), b.Held())
+	}
+	for _, b := range batches {
+		b.Release()
+	}
+	if pool.Held() != 0 {
+		t.Errorf("%d bytes are in use after all was released", pool.Held())
+	}
+	if free := len(pool.free); free == 0 {
+		t.Error("no chunk is kept to be used again")
+	}
+	pool.Trim(3 * ChunkBytes)
+	if len(pool.free) != 3 {
+		t.Errorf("%d chunks are kept where 3 may be", len(pool.free))
+	}
+	pool.Trim(0)
+	if len(pool.free) != 0 || pool.Held() != 0 {
+		t.Errorf("%d chunks are kept where none may be, %d bytes in use", len(pool.free), pool.Held())
+	}
+}
+
+// One line of the size of an attack leaves no memory of that size behind.
+func TestScratchAfterTheLargestLine(t *testing.T) {
+	for name, line := range map[string]string{
+		"no UTF-8":                       strings.Repeat("\xff", MaxLineBytes-1),
+		"white space before the brace":   strings.Repeat("\t", MaxLineBytes-10) + "{}",
+		"control characters":             strings.Repeat("\x01", MaxLineBytes-1),
+		"a key spelled with an escape":   `{"` + strings.Repeat(`\n`, 4<<20-10) + `":1}`,
+		"an id":                          `{"jobId":"` + strings.Repeat("j", MaxLineBytes-20) + `"}`,
+		"a time":                         `{"timestamp":"` + strings.Repeat("1", MaxLineBytes-20) + `"}`,
+		"a time of a great many digits":  `{"timestamp":` + strings.Repeat("1", MaxLineBytes-20) + `}`,
+		"longer, with bad bytes, in all": strings.Repeat("\xff", 2*MaxLineBytes),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := NewShaper(Shape{Input: "k3v9x2ab", JobID: "j", Template: "{jobId}/{runId}", Hostname: "h"}, State{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ev Event
+			s.Begin([]byte(line+"\n"), 0, 1795348823095, func(int64) int64 { return 1795348823095 }, true)
+			for s.Next(&ev) == Made {
+				if ev.Size > MaxEventBytes {
+					t.Fatalf("an event of %d bytes", ev.Size)
+				}
+			}
+			s.End()
+			kept := cap(s.repaired) + cap(s.quoted) + cap(s.lead.esc) + cap(s.routes.key) + cap(s.routes.lastKey) + len(s.state.Job) + len(s.state.Run)
+			if kept > 3<<20 {
+				t.Errorf("%d bytes of scratch are kept", kept)
+			}
+		})
+	}
+}
+
+// A line of megabytes that comes in small pieces is looked through once.
+func TestLongLineInSmallPieces(t *testing.T) {
+	s, err := NewShaper(Shape{Input: "k3v9x2ab", JobID: "j", Template: "{jobId}", Hostname: "h"}, State{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := bytes.Repeat([]byte("x"), MaxLineBytes-2)
+	var ev Event
+	for n := 1; n < len(line); n += 1000 {
+		s.Begin(line[:n], 0, 0, nil, false)
+		if step := s.Next(&ev); step != Done {
+			t.Fatalf("step %d of a line without end", step)
+		}
+		if s.End() != 0 || s.sought != int64(n) {
+			t.Fatalf("of %d bytes, the first %d are known to hold no newline", n, s.sought)
+		}
+		// What is known is not looked at: a newline there would be a lie, and is not seen.
+		if n > 1000 {
+			line[n-1000] = '\n'
+			s.Begin(line[:n], 0, 0, nil, false)
+			if step := s.Next(&ev); step != Done {
+				t.Fatalf("%d bytes are looked at again", n)
+			}
+			s.End()
+			line[n-1000] = 'x'
+		}
+	}
+	s.Begin(append(line, '\n'), 0, 1795348823095, func(int64) int64 { return 1795348823095 }, false)
+	events := 0
+	for s.Next(&ev) == Made {
+		events++
+	}
+	if n := s.End(); n != len(line)+1 || events < 8 {
+		t.Errorf("%d of %d bytes made %d events", n, len(line)+1, events)
+	}
+}
