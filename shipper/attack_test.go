@@ -316,3 +316,15 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Run ends while bytes still come: who writes them is done before the journal is closed, and what it wrote last is counted.
+func TestWriterQuitsBeforeItsJournalIsClosed(t *testing.T) {
+	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return cwlocal.Unavailable() })
+	in, j := w.written("aaaaaaaa")
+	write(t, j, lineOf)
+	in.Quit = func() { write(t, j, lineOf) }
+	report, err := New(w.options()).Run(within(t, 100*time.Millisecond), []Input{in}, nil)
+	if !errors.Is(err, context.DeadlineExceeded) || len(report.Left) != 1 || report.Left[0].Bytes != int64(2*len(lineOf)) {
+		t.Error(err, report.Left)
+	}
+}

@@ -28,6 +28,9 @@ type Input struct {
 	Path string
 	// Tee, where there is one, reads the journal too; it keeps the journal until it is done.
 	Tee *Tee
+	// Quit, where there is one, stops who writes the journal, and returns when that is done: a journal is not closed under its writer. Run calls it when
+	// it ends before the input is delivered.
+	Quit func()
 	// Ending, where there is one, is asked when the journal has ended what that means; nil: Finished. The goroutine of Run asks, maybe often, and gets
 	// the same answer each time.
 	Ending func() Ending

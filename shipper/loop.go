@@ -471,6 +471,9 @@ func (s *Shipper) closeAll() {
 		if in.done {
 			continue
 		}
+		if in.Quit != nil {
+			in.Quit()
+		}
 		s.report.take(in)
 		s.report.leave(in)
 		if err := in.Journal.Close(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -53,17 +54,20 @@ func (s *session) shipStdin(options *config.Ship) int {
 	moving, stopMoving := context.WithCancel(end.running)
 	moved := make(chan error, 1)
 	go func() { moved <- shipper.Move(moving, stdin, j, in.Tee, s.log) }()
-	code := s.run(end.running, []shipper.Input{in}, nil)
-	stopMoving()
-	// The mover is done, unless Run ended before the input did; then its read is cut short.
-	end.stopReading()
-	select {
-	case err := <-moved:
-		if err != nil && !errors.Is(err, context.Canceled) {
-			s.log.Error(err.Error())
-			code = max(code, exitRejected)
+	var lost error
+	in.Quit = sync.OnceFunc(func() {
+		stopMoving()
+		end.stopReading()
+		select {
+		case lost = <-moved:
+		case <-time.After(time.Second): // a read that cannot be cut short ends with the process
 		}
-	case <-time.After(time.Second): // a read that cannot be cut short ends with the process
+	})
+	code := s.run(end.running, []shipper.Input{in}, nil)
+	in.Quit() // the mover is done, or Run has done this
+	if lost != nil && !errors.Is(lost, context.Canceled) {
+		s.log.Error(lost.Error())
+		code = max(code, exitRejected)
 	}
 	return code
 }
