@@ -40,6 +40,9 @@ func (s *Set) measure(f *file, now time.Time) {
 	} else if info, err := f.pin.Stat(); err == nil {
 		size = info.Size()
 	}
+	if size < f.size && f.in == nil {
+		s.lose(fmt.Errorf("%s was truncated before its first line was complete: at least %d bytes are lost", f.path, f.size-size))
+	}
 	if size != f.size {
 		f.size, f.grew, s.came = size, now, now
 	}

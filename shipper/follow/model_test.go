@@ -1,0 +1,269 @@
+package follow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"perstack-shipper/shipper/journal"
+)
+
+// model is a folder that is followed, with what was written to its files, and what was read of it.
+type model struct {
+	t       *rapid.T
+	events  string
+	journal *journal.Folder
+	now     time.Time
+
+	set    *Set
+	inputs []*reading
+	files  map[string]int // those that are there: their numbers by name
+	wrote  []string       // by number
+	read   []string       // by number
+	names  int
+}
+
+// reading is an input as the shipper reads it.
+type reading struct {
+	*Input
+	number int // of its file; -1: not known yet
+	off    int64
+}
+
+func about(id string, note Note, _ []byte) []byte {
+	data, err := json.Marshal(note)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+func (m *model) start() {
+	left, err := m.journal.Leftover()
+	m.check(err)
+	var known []Known
+	for _, l := range left {
+		k := Known{Left: l, Mine: true}
+		m.check(json.Unmarshal(l.About, &k.Note))
+		known = append(known, k)
+	}
+	m.set, err = New(Options{
+		Paths: []string{m.events}, Reading: context.Background(), Folder: m.journal, About: about, Known: known, quiet: time.Second, unsure: time.Second,
+	})
+	m.check(err)
+	m.take()
+}
+
+func (m *model) check(err error) {
+	m.t.Helper()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// take takes what was found.
+func (m *model) take() {
+	for _, in := range m.set.Found() {
+		m.inputs = append(m.inputs, &reading{Input: in, number: -1, off: in.Journal.Cursor().Offset})
+	}
+}
+
+// ship reads what there is, and lets go of what has ended.
+func (m *model) ship() {
+	buf := make([]byte, 64)
+	kept := m.inputs[:0]
+	for _, in := range m.inputs {
+		ended := in.Journal.Ended()
+		for {
+			n, err := in.Journal.ReadAt(buf, in.off)
+			if cut, ok := err.(*journal.TruncatedError); ok && cut.Lost == 0 {
+				break
+			}
+			m.check(err)
+			if n == 0 {
+				break
+			}
+			m.got(in, string(buf[:n]))
+			in.off += int64(n)
+		}
+		m.check(in.Journal.Ack(journal.Cursor{Offset: in.off}))
+		switch paused, _ := in.Paused(); {
+		case !ended:
+			kept = append(kept, in)
+		case paused:
+			m.check(in.Journal.Close())
+		default:
+			m.check(in.Journal.Remove())
+		}
+	}
+	m.inputs = kept
+}
+
+// got notes what was read. Every piece of every file begins with its number, so that two cannot be taken for each other.
+func (m *model) got(in *reading, data string) {
+	if in.number < 0 {
+		for n := range m.wrote {
+			if rest := m.wrote[n][min(len(m.read[n]), len(m.wrote[n])):]; rest != "" && strings.HasPrefix(rest, data[:min(len(data), 6)]) {
+				in.number = n
+			}
+		}
+		if in.number < 0 {
+			m.t.Fatalf("input %s of %s: %q is what no file lacks", in.Journal.ID(), in.Path, data)
+		}
+	}
+	m.read[in.number] += data
+	if !strings.HasPrefix(m.wrote[in.number], m.read[in.number]) {
+		m.t.Fatalf("input %s of %s: file %d has %q, read were %q", in.Journal.ID(), in.Path, in.number, m.wrote[in.number], m.read[in.number])
+	}
+}
+
+// look looks, a moment later.
+func (m *model) look() {
+	m.now = m.now.Add(600 * time.Millisecond)
+	m.check(m.set.look(m.now, false))
+	m.take()
+	m.ship()
+}
+
+// some is one of the files, or "".
+func (m *model) some() string {
+	names := slices.Sorted(maps.Keys(m.files))
+	if len(names) == 0 {
+		return ""
+	}
+	return rapid.SampledFrom(names).Draw(m.t, "file")
+}
+
+func (m *model) create() {
+	name := rapid.SampledFrom([]string{"app.log", "b.jsonl", "c.log"}).Draw(m.t, "name")
+	if _, there := m.files[name]; there {
+		return
+	}
+	m.files[name] = len(m.wrote)
+	m.wrote, m.read = append(m.wrote, ""), append(m.read, "")
+	m.append(name, "\n")
+	m.look()
+}
+
+func (m *model) append(name, end string) {
+	n := m.files[name]
+	text := fmt.Sprintf("%04d %d%s", n, len(m.wrote[n]), end)
+	f, err := os.OpenFile(filepath.Join(m.events, name), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	m.check(err)
+	_, err = f.WriteString(text)
+	m.check(err)
+	m.check(f.Close())
+	m.wrote[n] += text
+}
+
+func (m *model) rename(from, to string) {
+	m.check(os.Rename(filepath.Join(m.events, from), filepath.Join(m.events, to)))
+	n := m.files[from]
+	delete(m.files, from)
+	if matches(to) {
+		m.files[to] = n
+	}
+}
+
+// pause stops as a signal does.
+func (m *model) pause() {
+	m.now = m.now.Add(600 * time.Millisecond)
+	m.check(m.set.look(m.now, true))
+	for left := true; left; {
+		left = false
+		m.now = m.now.Add(lineQuiet)
+		for _, f := range slices.Clone(m.set.files) {
+			left = !m.set.pause(f, m.now) || left
+		}
+		m.take()
+		m.ship()
+	}
+	m.set.close()
+	if len(m.inputs) > 0 {
+		m.t.Fatalf("%d inputs have not ended", len(m.inputs))
+	}
+}
+
+// Whatever happens to the files of a folder, each byte of each is read once, in order: renamed to a name that is followed or not, cut, deleted, made again under
+// a name that another had, while somebody looks or between two starts.
+func TestEveryByteOfAFolderIsReadOnce(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		dir := t.TempDir()
+		folder, err := journal.Open(filepath.Join(dir, "journal"))
+		m := &model{t: rt, events: filepath.Join(dir, "events"), journal: folder, now: time.Now(), files: map[string]int{}}
+		m.check(err)
+		m.check(os.Mkdir(m.events, 0o700))
+		m.start()
+		rt.Repeat(map[string]func(*rapid.T){
+			"": func(*rapid.T) {},
+			"create": func(*rapid.T) {
+				m.create()
+			},
+			"append": func(*rapid.T) {
+				if name := m.some(); name != "" {
+					m.append(name, rapid.SampledFrom([]string{"\n", "\n", "\n", ""}).Draw(rt, "end"))
+				}
+			},
+			"look": func(*rapid.T) { m.look() },
+			"rename": func(*rapid.T) {
+				if name := m.some(); name != "" {
+					m.names++
+					m.rename(name, fmt.Sprintf("old-%d.log", m.names))
+				}
+			},
+			"rotate": func(*rapid.T) {
+				if name := m.some(); name != "" {
+					m.names++
+					m.rename(name, fmt.Sprintf("%s.%d", name, m.names))
+					m.create()
+				}
+			},
+			"delete": func(*rapid.T) {
+				if name := m.some(); name != "" {
+					m.append(name, "\n")
+					m.look() // a deleted file is read to its end while somebody has it open
+					m.check(os.Remove(filepath.Join(m.events, name)))
+					delete(m.files, name)
+				}
+			},
+			"cut": func(*rapid.T) {
+				if name := m.some(); name != "" {
+					m.append(name, "\n")
+					m.look() // what nobody read would be lost
+					m.check(os.Truncate(filepath.Join(m.events, name), 0))
+					m.look()
+					m.files[name] = len(m.wrote)
+					m.wrote, m.read = append(m.wrote, ""), append(m.read, "")
+				}
+			},
+			"restart": func(*rapid.T) {
+				m.pause()
+				m.start()
+			},
+			"crash": func(*rapid.T) {
+				m.look()
+				m.set.close()
+				for _, in := range m.inputs {
+					m.check(in.Journal.Close())
+				}
+				m.inputs = nil
+				m.start()
+			},
+		})
+		m.pause()
+		for n, text := range m.wrote {
+			if m.read[n] != text {
+				rt.Errorf("of file %d %q was read, %q was written", n, m.read[n], text)
+			}
+		}
+	})
+}
