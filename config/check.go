@@ -18,8 +18,9 @@ import (
 const (
 	// MinMemory is the least that MemoryMax may be: a few bodies of 1 MiB and the blocks that they are made of.
 	MinMemory Size = 8 << 20
-	// MinJournal is the least that JournalMax may be.
-	MinJournal Size = 1 << 20
+	// MinJournal is the least that JournalMax may be: a line of 8 MiB must be there as a whole before any of it is shipped, and what is shipped already
+	// of its first segment (an eighth, and what one read of a pipe writes over that) goes only with that.
+	MinJournal Size = 16 << 20
 	// MaxFieldBytes bounds Events.Fields as they stand in each event, in JSON.
 	MaxFieldBytes = 8 << 10
 	// maxIDBytes bounds JobID and RunID, which are added to events.

@@ -181,7 +181,7 @@ func TestUsageErrors(t *testing.T) {
 		{group + " --give-up-after=721h", "", `--give-up-after 721h0m0s is out of bounds: use 1s to 720h`},
 		{group + " --memory-max=lots", "", `--memory-max "lots" is no size: write it like 32MiB, 500MB or 65536`},
 		{group + " --memory-max=8191KiB", "", `--memory-max 8191KiB is too small to work with: use at least 8MiB`},
-		{group + " --journal-max=1000", "", `--journal-max 1000B is too small to work with: use at least 1MiB`},
+		{group + " --journal-max=1000", "", `--journal-max 1000B is too small to work with: use at least 16MiB`},
 		{group + " --journal-sync=2h", "", `--journal-sync 2h0m0s is out of bounds: use 1ms to 1h`},
 		{group + " --retention-days=8", "", `--retention-days 8 is none that CloudWatch knows: use one of 1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653`},
 		{group + " --retention-days=week", "", `--retention-days "week" is no whole number: write it like 30`},
@@ -247,7 +247,7 @@ func TestBounds(t *testing.T) {
 		"--log-group=" + strings.Repeat("g", 512), "--log-group=/aws/lambda/x", "--log-stream=" + strings.Repeat("s", 512), "--log-stream=fixed",
 		"--log-stream={jobId}-{runId}-{expertKey}-{hostname}", "--field=a=" + strings.Repeat("x", 8185), "--field=a=", "--field=_a.b-c=\u2028",
 		"--job-id=" + strings.Repeat("j", 1024), "--flush-interval=10ms", "--flush-interval=1h", "--drain-timeout=1s", "--memory-max=8MiB",
-		"--journal-max=1MiB", "--journal-sync=0", "--endpoint-url=http://[::1]:4586/base",
+		"--journal-max=16MiB", "--journal-sync=0", "--endpoint-url=http://[::1]:4586/base",
 	} {
 		parse[*Ship](t, nil, group, arg)
 	}
