@@ -26,7 +26,7 @@ import (
 // an endpoint of their own. A script has
 //
 //	$AWS_ENDPOINT_URL and credentials   of its endpoint; `env AWS_ENDPOINT_URL=` takes it away
-//	$RECORDINGS                         the folder of recorded runs
+//	$RECORDINGS, $DEPLOY                the folder of recorded runs, and deploy/
 //	$HOME, $XDG_STATE_HOME              folders below $WORK, so that the journal is $WORK/state/perstack-shipper
 //	code N command…                     runs command, which must exit with code N
 //	put GROUP STREAM FILE               puts each line of FILE as an event, as somebody else would
@@ -63,6 +63,10 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	deploy, err := filepath.Abs("../../deploy")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -84,6 +88,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			env.Setenv("RECORDINGS", recordings)
+			env.Setenv("DEPLOY", deploy)
 			env.Setenv("GORACE", fastExit)
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// This file holds deploy/ to what the program does.
+
+// readStrictly reads a JSON file of deploy/ into v; a member that v does not have is an error.
+func readStrictly(t *testing.T, path string, v any) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("../../deploy", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(v); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// oneOrMore is a string, or a list of them.
+type oneOrMore []string
+
+func (o *oneOrMore) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*o = oneOrMore{one}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(o))
+}
+
+// allowed are the ARNs on which a policy of deploy/ allows each action.
+func allowed(t *testing.T, path string) map[string][]string {
+	t.Helper()
+	var policy struct {
+		Version   string
+		Statement []struct {
+			Sid, Effect      string
+			Action, Resource oneOrMore
+		}
+	}
+	readStrictly(t, path, &policy)
+	if policy.Version != "2012-10-17" {
+		t.Errorf("%s: version %q", path, policy.Version)
+	}
+	arns := map[string][]string{}
+	for _, s := range policy.Statement {
+		if s.Effect != "Allow" || s.Sid == "" {
+			t.Errorf("%s: a statement %q that says %q", path, s.Sid, s.Effect)
+		}
+		for _, action := range s.Action {
+			name, found := strings.CutPrefix(action, "logs:")
+			if !found || strings.Contains(name, "*") {
+				t.Errorf("%s: allows %s", path, action)
+			}
+			arns[name] = append(arns[name], s.Resource...)
+		}
+	}
+	return arns
+}
+
+// The policies allow what the program calls, and no more.
+func TestPolicies(t *testing.T) {
+	const group = "arn:aws:logs:eu-west-1:111122223333:log-group:/perstack/prod"
+	writes, reads := allowed(t, "iam-policy.json"), allowed(t, "iam-policy-read.json")
+	for action, arns := range map[string][]string{
+		"PutLogEvents":       {group + ":log-stream:*"},
+		"CreateLogStream":    {group + ":*", group + ":log-stream:*"},
+		"CreateLogGroup":     {group, group + ":*"},
+		"PutRetentionPolicy": {group, group + ":*"},
+		"TagResource":        {group}, // asked for when a group is created with tags; no call of its own
+		"GetLogEvents":       {group + ":log-stream:*"},
+		"DescribeLogStreams": {group + ":*", group + ":log-stream:*"},
+		"FilterLogEvents":    {group + ":*", group + ":log-stream:*"},
+	} {
+		if got := slices.Concat(writes[action], reads[action]); !slices.Equal(got, arns) {
+			t.Errorf("logs:%s is allowed on %q, want %q", action, got, arns)
+		}
+	}
+
+	u, server := newObservedUser(t)
+	calls := func(run func()) []string {
+		before := server.Stats().Calls
+		run()
+		var names []string
+		for name, n := range server.Stats().Calls {
+			if n > before[name] {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
+	shipped := calls(func() {
+		u.ship([]byte(`{"jobId":"j","runId":"r"}`+"\n"), "--log-group", "g", "--log-stream", "{jobId}/{runId}", "--retention-days", "7", "--tag", "a=b")
+	})
+	delete(writes, "TagResource")
+	if want := slices.Sorted(maps.Keys(writes)); !slices.Equal(shipped, want) {
+		t.Errorf("shipping calls %q, and the policy allows %q", shipped, want)
+	}
+	read := calls(func() {
+		u.logs("--log-group", "g", "--log-stream", "{jobId}/{runId}", "--job", "j")
+		u.logs("--log-group", "g", "--search", "--job", "j")
+	})
+	if want := slices.Sorted(maps.Keys(reads)); !slices.Equal(read, want) {
+		t.Errorf("reading back calls %q, and the policy allows %q", read, want)
+	}
+}
+
+// newObservedUser is a user of an endpoint in this process, which counts calls.
+func newObservedUser(t *testing.T) (*user, *cwlocal.Server) {
+	t.Helper()
+	server, err := cwlocal.New(cwlocal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
+	if err != nil {
+		stop()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		if err := errors.Join(wait(), server.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	program, err := exec.LookPath("perstack-shipper")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := newUser(t, program, url)
+	u.env = append(u.env, "GORACE="+fastExit)
+	return u, server
+}
+
+// taskDefinition is what deploy/ecs uses of RegisterTaskDefinition.
+type taskDefinition struct {
+	Family                        string
+	RequiresCompatibilities       []string
+	NetworkMode, CPU, Memory      string
+	RuntimePlatform               struct{ OperatingSystemFamily, CPUArchitecture string }
+	TaskRoleARN, ExecutionRoleARN string
+	Volumes                       []struct{ Name string }
+	ContainerDefinitions          []containerDefinition
+}
+
+type mountPoint struct {
+	SourceVolume, ContainerPath string
+	ReadOnly                    bool
+}
+
+type containerDefinition struct {
+	Name, Image         string
+	Essential           bool
+	EntryPoint, Command []string
+	Environment         []struct{ Name, Value string }
+	DependsOn           []struct{ ContainerName, Condition string }
+	MountPoints         []mountPoint
+	StopTimeout         int
+	RestartPolicy       struct {
+		Enabled              bool
+		IgnoredExitCodes     []int
+		RestartAttemptPeriod int
+	}
+	LogConfiguration struct {
+		LogDriver string
+		Options   map[string]string
+	}
+}
+
+func (c *containerDefinition) env(name string) string {
+	for _, variable := range c.Environment {
+		if variable.Name == name {
+			return variable.Value
+		}
+	}
+	return ""
+}
+
+func (c *containerDefinition) mounted(path string) bool {
+	return slices.ContainsFunc(c.MountPoints, func(m mountPoint) bool { return m.ContainerPath == path })
+}
+
+// checkShipping looks at a container that ships: it has the time to drain, and its journal outlives it.
+func (c *containerDefinition) checkShipping(t *testing.T, journal string) {
+	t.Helper()
+	if c.env("PERSTACK_SHIPPER_LOG_GROUP") == "" || !c.mounted(journal) {
+		t.Errorf("container %s has no log group, or no volume at %s", c.Name, journal)
+	}
+	drain, err := time.ParseDuration(c.env("PERSTACK_SHIPPER_DRAIN_TIMEOUT"))
+	if err != nil || c.StopTimeout != 120 || drain >= 120*time.Second {
+		t.Errorf("container %s drains for %s (%v) and is killed after %d s, of which Fargate gives 120 at most", c.Name, drain, err, c.StopTimeout)
+	}
+	restart := c.RestartPolicy
+	if !restart.Enabled || restart.RestartAttemptPeriod != 60 || slices.Contains(restart.IgnoredExitCodes, exitLeft) || slices.Contains(restart.IgnoredExitCodes, 137) {
+		t.Errorf("container %s is not restarted when it was killed, or leaves something: %+v", c.Name, restart)
+	}
+}
+
+func TestTaskDefinitions(t *testing.T) {
+	var wrap, beside taskDefinition
+	readStrictly(t, "ecs/wrap.json", &wrap)
+	readStrictly(t, "ecs/sidecar.json", &beside)
+	for _, task := range []taskDefinition{wrap, beside} {
+		var volumes []string
+		for _, volume := range task.Volumes {
+			volumes = append(volumes, volume.Name)
+		}
+		for _, container := range task.ContainerDefinitions {
+			for _, mount := range container.MountPoints {
+				if !slices.Contains(volumes, mount.SourceVolume) {
+					t.Errorf("%s: container %s mounts %q, which is no volume", task.Family, container.Name, mount.SourceVolume)
+				}
+			}
+		}
+	}
+
+	expert := wrap.ContainerDefinitions[0]
+	expert.checkShipping(t, "/journal")
+	if !expert.Essential || expert.EntryPoint[0] != "/usr/local/bin/wrap.sh" || !strings.HasPrefix(expert.env("PERSTACK_SHIPPER_JOURNAL_DIR"), "/journal/") {
+		t.Errorf("wrap: %+v", expert)
+	}
+	if codes := expert.RestartPolicy.IgnoredExitCodes; !slices.Contains(codes, exitOK) || !slices.Contains(codes, exitUsage) || !slices.Contains(codes, exitRejected) {
+		t.Errorf("wrap: a container that has nothing left to do is restarted: only %v are ignored", codes)
+	}
+
+	shipper, agent := beside.ContainerDefinitions[0], beside.ContainerDefinitions[1]
+	shipper.checkShipping(t, "/var/lib/perstack-shipper")
+	if shipper.Essential || !agent.Essential || shipper.Command[0] != "--input" || !shipper.mounted(shipper.Command[1]) || !agent.mounted(shipper.Command[1]) {
+		t.Errorf("sidecar: %+v\n%+v", shipper, agent)
+	}
+	if len(agent.DependsOn) != 1 || agent.DependsOn[0].ContainerName != shipper.Name || agent.DependsOn[0].Condition != "START" {
+		t.Errorf("the agent is not started after the sidecar: %+v", agent.DependsOn)
+	}
+}
