@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"perstack-shipper/config"
+)
+
+// This file holds the README to what the program is: its options, and the commands that it shows.
+
+func readme(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// section is what the README has below a heading, up to the next.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	_, text, found := strings.Cut(readme(t), "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("the README has no section %q", heading)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	return text
+}
+
+var (
+	// helpLine is an option in the help of a command: its name, its default or a word for its value, what it is for.
+	helpLine = regexp.MustCompile(`(?m)^  --(\[no-\])?([a-z-]+)(?:=(\S+))?  +(.+)$`)
+	// placeholder is a word for a value, or for a pair or list of values.
+	placeholder = regexp.MustCompile(`^[A-Z]+(=[A-Z]+|,…)?$`)
+	// optionRow is an option in the README: its name, its default, what it is for.
+	optionRow = regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| ([^|]+) \\| ([^|]+) \\|$")
+)
+
+func TestReadmeHasTheOptions(t *testing.T) {
+	type option struct {
+		command, value, help string
+	}
+	declared := map[string][]option{}
+	for _, command := range []string{"ship", "exec", "resume", "logs", "local", "version"} {
+		parsed, err := config.Parse([]string{command, "--help"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range helpLine.FindAllStringSubmatch(parsed.(*config.Help).Text, -1) {
+			value := line[3]
+			if placeholder.MatchString(value) {
+				value = ""
+			}
+			declared[line[2]] = append(declared[line[2]], option{command, value, line[4]})
+		}
+	}
+	if len(declared) < 30 {
+		t.Fatalf("only %d options are found in the help", len(declared))
+	}
+
+	written := map[string]bool{}
+	for _, row := range optionRow.FindAllStringSubmatch(section(t, "Options"), -1) {
+		name, def, text := row[1], strings.Trim(row[2], "`"), row[3]
+		written[name] = true
+		options := declared[name]
+		if len(options) == 0 {
+			t.Errorf("the README has --%s, which is no option", name)
+			continue
+		}
+		fits := func(o option) bool { return o.value == "" || o.value == def }
+		if !slices.ContainsFunc(options, fits) {
+			t.Errorf("the README says the default of --%s is %q; the help says %q", name, def, options[0].value)
+		}
+		repeats := func(o option) bool {
+			return strings.Contains(o.help, "May be repeated") == strings.Contains(text, "May be repeated")
+		}
+		if name != "stream" && !slices.ContainsFunc(options, repeats) {
+			t.Errorf("README and help do not agree on whether --%s may be repeated", name)
+		}
+	}
+	for name, options := range declared {
+		if !written[name] {
+			t.Errorf("the README does not have --%s of %s", name, options[0].command)
+		}
+	}
+}
+
+// shellBlocks are the blocks of shell commands in a section.
+func shellBlocks(t *testing.T, heading string) []string {
+	t.Helper()
+	var blocks []string
+	for _, block := range strings.Split(section(t, heading), "```sh\n")[1:] {
+		text, _, _ := strings.Cut(block, "```")
+		blocks = append(blocks, text)
+	}
+	return blocks
+}
+
+// shell runs commands of the README in the repository's folder, and returns their stdout. What they write to stderr but the
+// summary is a failure.
+func (u *user) shell(script string, env ...string) string {
+	u.t.Helper()
+	command := exec.CommandContext(u.t.Context(), "sh", "-e", "-c", script)
+	command.Dir = "../.."
+	command.Env = append(u.env, env...)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil || stderr.Len() > 0 && summary.FindString(stderr.String()) == "" {
+		u.t.Fatalf("%v\n%s\n%s", err, script, &stderr)
+	}
+	return stdout.String()
+}
+
+func TestReadmeQuickStart(t *testing.T) {
+	u := newLocalUser(t)
+	blocks := shellBlocks(t, "Quick start")
+	if len(blocks) != 2 {
+		t.Fatalf("%d blocks of commands, want one for each shell", len(blocks))
+	}
+	// The endpoint and the program are the test's own.
+	exported, commands, _ := strings.Cut(blocks[1], "\n")
+	if !strings.HasPrefix(exported, "export AWS_ENDPOINT_URL=http://127.0.0.1:4586 ") {
+		t.Errorf("the second shell begins with %q", exported)
+	}
+	got := u.shell(strings.ReplaceAll(commands, "bin/perstack-shipper", "perstack-shipper"), "PATH="+os.Getenv("PATH"))
+	if want := string(u.recording("tools.jsonl")); got != want {
+		t.Error(difference([]byte(got), []byte(want)))
+	}
+}
+
+func TestReadmeRecipes(t *testing.T) {
+	if _, err := exec.LookPath("jq"); err != nil {
+		t.Skip("there is no jq: the README's recipes are not tried")
+	}
+	u := newLocalUser(t)
+	blocks := shellBlocks(t, "Reading back")
+	if len(blocks) != 1 {
+		t.Fatalf("%d blocks of commands, want one", len(blocks))
+	}
+	for _, test := range []struct {
+		recording, job string
+		want           []string
+	}{
+		{"delegate-parallel.jsonl", "rg5xjsjyitoxtwsf2dwjccga", []string{
+			" callTools\n",
+			"parallel-coordinator\t6\t400\t10\n",
+			`{"expert":"math-expert","tokens":831}` + "\n",
+			"parallel-coordinator: All three delegates answered; the combined report is ready.\n",
+		}},
+		{"error.jsonl", "q9o1t5bt2ccir3316uu43jvy", []string{`"name": "AI_NoOutputGeneratedError"`}},
+	} {
+		u.ship(u.recording(test.recording), "--log-group", "/perstack/recipes")
+		got := u.shell(blocks[0], "PATH="+os.Getenv("PATH"), "GROUP=/perstack/recipes", "JOB="+test.job)
+		for _, want := range test.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("the recipes print of %s, without %q:\n%s", test.recording, want, got)
+			}
+		}
+	}
+}
