@@ -42,7 +42,11 @@ func (s *session) shipStdin(options *config.Ship) int {
 	defer release()
 	id := journal.NewID()
 	shape := s.shape(id, options.Events)
-	j, err := s.folder.NewPipe(id, s.aboutInput(shape, "", ""), s.keep)
+	var j *journal.Journal
+	err = s.withRoom(end.running, func() (err error) {
+		j, err = s.folder.NewPipe(id, s.aboutInput(shape, "", ""), s.keep)
+		return err
+	})
 	if err != nil {
 		return fail(err)
 	}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"perstack-shipper/config"
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/journal"
+)
+
+// lookForRoom is how often a full disk is looked at while what fills it is shipped.
+const lookForRoom = 100 * time.Millisecond
+
+// withRoom calls begin, which makes an input in the journal. Where the disk has no room for it and earlier processes left some of what fills it, that is
+// shipped until there is room: the disk must not stay full because it is full.
+func (s *session) withRoom(ctx context.Context, begin func() error) error {
+	err := begin()
+	if !errors.Is(err, journal.ErrFull) {
+		return err
+	}
+	left := s.leftovers()
+	if len(left) == 0 {
+		return config.Usage("--journal-dir", "%v", err)
+	}
+	s.log.Warn(fmt.Sprintf("%v; what earlier processes left there is shipped first, the input waits meanwhile", err))
+
+	shipping, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan error, 1)
+	go func() {
+		_, err := shipper.New(s.options()).Run(shipping, left, nil)
+		done <- err
+	}()
+	look := time.NewTicker(lookForRoom)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			if err = begin(); errors.Is(err, journal.ErrFull) {
+				continue
+			}
+			// What is not shipped yet goes beside the input.
+			stop()
+			<-done
+			return err
+		case <-done:
+			if err = begin(); errors.Is(err, journal.ErrFull) {
+				return config.Usage("--journal-dir", "%v", err)
+			}
+			return err
+		}
+	}
+}
