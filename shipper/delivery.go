@@ -67,7 +67,6 @@ type outcome struct {
 type refusal struct {
 	batch  *batch.Batch
 	index  int
-	again  int // how often it was sent for its time by then
 	reason error
 }
 
@@ -82,6 +81,7 @@ type attempt struct {
 	refused  []refusal // so far in this round
 	accepted int       // puts in this round
 	limit    int       // refused puts without an accepted one
+	late     []late    // refused for their time though they were sent again
 }
 
 var errAllRefused = errors.New("every event is refused")
@@ -104,7 +104,7 @@ func (a *attempt) deliver(ctx context.Context, b *batch.Batch, lones []*batch.Ba
 	slow := newBackoff(a.paces.refused)
 	for a.limit = refusedPuts; ; a.limit *= 2 {
 		a.refused, a.accepted = nil, 0
-		err := a.settle(ctx, b, 0, b.Len(), 0)
+		err := a.settle(ctx, b, 0, b.Len(), false)
 		switch {
 		case err != nil && !errors.Is(err, errAllRefused):
 			return err
@@ -139,7 +139,7 @@ func (a *attempt) judge(ctx context.Context, suspects []refusal) (err error) {
 func (a *attempt) ask(ctx context.Context, suspects []refusal) (refused []refusal, err error) {
 	for _, r := range suspects {
 		a.refused = nil
-		if err := a.settle(ctx, r.batch, r.index, r.index+1, r.again); err != nil && !errors.Is(err, errAllRefused) {
+		if err := a.settle(ctx, r.batch, r.index, r.index+1, false); err != nil && !errors.Is(err, errAllRefused) {
 			return nil, err
 		}
 		refused = append(refused, a.refused...)
@@ -148,16 +148,16 @@ func (a *attempt) ask(ctx context.Context, suspects []refusal) (refused []refusa
 }
 
 // settle puts the events of b from index from up to, without, to. What is refused is halved, in order, until each refused event is alone, and
-// kept in a.refused. again counts how often these events were sent for their time already.
-func (a *attempt) settle(ctx context.Context, b *batch.Batch, from, to, again int) error {
+// kept in a.refused. What is refused for its time is sent again or, where that was done already (again), kept in a.late.
+func (a *attempt) settle(ctx context.Context, b *batch.Batch, from, to int, again bool) error {
 	now := time.Now()
-	if again == 0 && b.RefusedAt(now.UnixMilli(), putMargin) {
-		return a.restamp(ctx, b, from, to, again, func(_ int, t int64) bool { return batch.Refused(t, now.UnixMilli(), putMargin) })
+	if !again && b.RefusedAt(now.UnixMilli(), putMargin) {
+		return a.restamp(ctx, b, from, to, func(_ int, t int64) bool { return batch.Refused(t, now.UnixMilli(), putMargin) })
 	}
 	verdict, err := a.put(ctx, b.Body(a.stream.head, from, to), to-from)
 	if cloudwatch.Classify(err) == cloudwatch.Refused && err != nil {
 		if to-from == 1 {
-			a.refused = append(a.refused, refusal{b, from, again, err})
+			a.refused = append(a.refused, refusal{b, from, err})
 			if a.accepted == 0 && len(a.refused) >= a.limit {
 				return errAllRefused
 			}
@@ -181,43 +181,63 @@ func (a *attempt) settle(ctx context.Context, b *batch.Batch, from, to, again in
 	if verdict.NewStart >= 0 {
 		ahead = from + verdict.NewStart
 	}
-	all := func(int, int64) bool { return true }
-	if err := a.restamp(ctx, b, from, min(old, to), again+1, all); err != nil {
-		return err
-	}
-	return a.restamp(ctx, b, max(ahead, old), to, again+1, all)
-}
-
-// restamp puts the events of b from index from up to, without, to, those that refused names with the time now.
-func (a *attempt) restamp(ctx context.Context, b *batch.Batch, from, to, again int, refused func(int, int64) bool) error {
-	if from >= to {
-		return nil
-	}
-	if again > 1 {
-		// CloudWatch refused the time now: its clock or ours is off. Nothing is lost by waiting.
-		a.trouble.failed(errClock, "PutLogEvents", a.stream.name, "")
-		if err := wait(ctx, newBackoff(a.paces.refused).NextBackOff()); err != nil {
-			return err
+	for _, l := range []late{{b, from, min(old, to)}, {b, max(ahead, old), to}} {
+		switch {
+		case l.from >= l.to:
+		case again:
+			a.late = append(a.late, l)
+		default:
+			if err := a.restamp(ctx, b, l.from, l.to, all); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
+}
+
+// late is the events of a batch from an index up to, without, another, which CloudWatch refused for their time.
+type late struct {
+	b        *batch.Batch
+	from, to int
+}
+
+func all(int, int64) bool { return true }
+
+// restamp puts the events of b from index from up to, without, to, those that refused names with the time now, until none is refused for its time.
+func (a *attempt) restamp(ctx context.Context, b *batch.Batch, from, to int, refused func(int, int64) bool) error {
 	if a.out.restamped == nil {
 		a.out.restamped = map[string]int64{}
 	}
-	now := time.Now().UnixMilli()
-	count := func(i int, t int64) bool {
-		if !refused(i, t) {
-			return false
-		}
-		if r, err := batch.Restore(b.Message(i)); err == nil && again <= 1 {
-			a.out.restamped[r.Input]++
-		}
-		return true
-	}
 	var pool batch.Pool // rare, and not the loop's pool, which is not ours
-	for _, part := range b.Restamp(from, to, now, count, &pool) {
-		if err := a.settle(ctx, part, 0, part.Len(), max(again, 1)); err != nil {
-			return err
+	slow := newBackoff(a.paces.refused)
+	last := int64(-1) // the time now of the round before: whose time that is was counted
+	for round, work := 1, []late{{b, from, to}}; len(work) > 0; round++ {
+		if round > 2 {
+			// CloudWatch refused the time now: its clock or ours is off. Nothing is lost by waiting.
+			a.trouble.failed(errClock, "PutLogEvents", a.stream.name, "")
+			if err := wait(ctx, slow.NextBackOff()); err != nil {
+				return err
+			}
 		}
+		now := time.Now().UnixMilli()
+		a.late = nil
+		for _, l := range work {
+			parts := l.b.Restamp(l.from, l.to, now, func(i int, t int64) bool {
+				if !refused(i, t) {
+					return false
+				}
+				if r, err := batch.Restore(l.b.Message(i)); err == nil && t != last {
+					a.out.restamped[r.Input]++
+				}
+				return true
+			}, &pool)
+			for _, part := range parts {
+				if err := a.settle(ctx, part, 0, part.Len(), true); err != nil {
+					return err
+				}
+			}
+		}
+		work, refused, last = a.late, all, now
 	}
 	return nil
 }
@@ -242,9 +262,11 @@ func (a *attempt) put(ctx context.Context, body *batch.Body, events int) (cloudw
 		switch {
 		case err == nil, class == cloudwatch.Accepted:
 			a.stream.created = true
-			a.trouble.accepted()
 			if err != nil {
 				verdict = cloudwatch.Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}
+			}
+			if verdict.Clean() { // else events of it are sent again, and may be refused again
+				a.trouble.accepted()
 			}
 			return verdict, nil
 		case class == cloudwatch.Stopped || ctx.Err() != nil:
