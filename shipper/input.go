@@ -68,10 +68,11 @@ type input struct {
 	streams []*stream // by route
 	opened  int       // routes that have their open record
 	seal    *batch.Block
-	sealed  bool // a seal was accepted that says what is so
-	final   bool // the seal, accepted or under way, says that the input ended
-	stale   bool // what the seal under way says is not so any more
-	done    bool // nothing is left: the journal is gone, or closed
+	sealed  bool          // a seal was accepted that says what is so
+	final   bool          // the seal, accepted or under way, says that the input ended
+	stale   bool          // what the seal under way says is not so any more
+	done    bool          // nothing is left: the journal is gone, or closed
+	let     chan struct{} // closed then
 
 	gap        int64 // bytes are missing up to this offset; 0: none
 	unread     bool  // the journal could not be read, and is tried again
@@ -126,7 +127,7 @@ func newInput(in Input, index int) (*input, error) {
 	if err != nil {
 		return nil, fmt.Errorf("input %s in %s cannot be shipped as its options say; start the program that wrote it on that folder: %w", in.Journal.ID(), in.Journal.Path(), err)
 	}
-	i := &input{Input: in, index: index, shaper: shaper, account: cs.Account, began: cs, sealed: cs.Sealed, final: cs.Final, opened: len(cs.Streams), acked: cursor.Offset}
+	i := &input{Input: in, index: index, shaper: shaper, account: cs.Account, began: cs, sealed: cs.Sealed, final: cs.Final, opened: len(cs.Streams), acked: cursor.Offset, let: make(chan struct{})}
 	i.window.offset, i.seen = cursor.Offset, cursor.Offset
 	return i, nil
 }

@@ -462,7 +462,38 @@ func (s *Shipper) finish() {
 		if err := end(); err != nil {
 			s.complain("end "+in.Shape.Input, err)
 		}
+		s.letGo(in)
 	}
+}
+
+// letGo forgets an input that is done, and the streams that only it wrote to, if it is a followed file: there is no end to those. Of others the job is asked for
+// still, by their siblings.
+func (s *Shipper) letGo(in *input) {
+	close(in.let)
+	in.window, in.ahead = window{}, nil
+	if in.Journal.Kind() != journal.File {
+		return
+	}
+	s.free = append(s.free, in.index)
+	for id, i := range s.byID {
+		if i == in {
+			delete(s.byID, id)
+		}
+	}
+	used := map[*stream]bool{}
+	for _, i := range s.inputs {
+		if !i.done {
+			for _, st := range i.streams {
+				used[st] = true
+			}
+		}
+	}
+	for _, st := range in.streams {
+		if !used[st] && st.idle() {
+			delete(s.streams, st.name)
+		}
+	}
+	in.streams = nil
 }
 
 // closeAll closes the journals of the inputs that are not done, with what is left in them.

@@ -52,6 +52,7 @@ type Shipper struct {
 	pool     batch.Pool
 	spare    []*batch.Batch
 	inputs   []*input
+	free     []int // places in inputs of followed files that are done: who follows a folder for months sees many
 	byID     map[string]*input
 	streams  map[string]*stream
 	interval time.Duration // the flush interval, stretched
@@ -167,7 +168,11 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 
 // add takes an input in.
 func (s *Shipper) add(in Input, watch <-chan struct{}) error {
-	i, err := newInput(in, len(s.inputs))
+	place := len(s.inputs)
+	if len(s.free) > 0 {
+		place = s.free[0]
+	}
+	i, err := newInput(in, place)
 	if err != nil {
 		return err
 	}
@@ -180,7 +185,11 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 	if err := in.Journal.Damage(); err != nil {
 		s.lost(i, err)
 	}
-	s.inputs = append(s.inputs, i)
+	if place < len(s.inputs) {
+		s.inputs[place], s.free = i, s.free[1:]
+	} else {
+		s.inputs = append(s.inputs, i)
+	}
 	s.byID[in.Shape.Input], s.byID[i.Shape.Input] = i, i
 	for _, name := range i.shaper.Streams() {
 		st := s.stream(name)
@@ -193,17 +202,19 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 	if in.Tee != nil {
 		copied = in.Tee.ended
 	}
-	go s.watch(in.Journal.Changed(), copied, watch)
+	go s.watch(in.Journal.Changed(), copied, i.let, watch)
 	return nil
 }
 
-// watch wakes the loop when an input grows or its copy is done, until end.
-func (s *Shipper) watch(changed, copied, end <-chan struct{}) {
+// watch wakes the loop when an input grows or its copy is done, until it is let go or end.
+func (s *Shipper) watch(changed, copied, let, end <-chan struct{}) {
 	for {
 		select {
 		case <-changed:
 		case <-copied:
 			copied = nil
+		case <-let:
+			return
 		case <-end:
 			return
 		}

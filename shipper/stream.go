@@ -58,3 +58,8 @@ func (st *stream) shift() *batch.Batch {
 
 // batches is how many closed batches wait.
 func (st *stream) waiting() int { return len(st.closed) }
+
+// idle reports whether nothing of it is under way or waits.
+func (st *stream) idle() bool {
+	return !st.busy && st.open == nil && len(st.closed) == 0 && len(st.lones) == 0
+}

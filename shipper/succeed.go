@@ -22,7 +22,7 @@ func (s *Shipper) succeed(in *input) {
 		s.lost(in, fmt.Errorf("what the truncated input %s holds now is not shipped: %w", in.Shape.Input, err))
 		return
 	}
-	rest := s.inputs[len(s.inputs)-1]
+	rest := s.byID[next.Shape.Input]
 	rest.shaper.Succeed(in.shaper)
 	in.succeeded = true
 	// A start after a crash must give its first lines the same job.

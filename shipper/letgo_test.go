@@ -1,0 +1,67 @@
+package shipper
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/journal"
+)
+
+// Who follows a folder for months sees any number of files: those that are done are forgotten, with their streams.
+func TestFilesThatAreDoneAreForgotten(t *testing.T) {
+	w := newWorld(t, nil)
+	s := New(w.options())
+	more := make(chan Input)
+	type result struct {
+		report Report
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		report, err := s.Run(context.Background(), nil, more)
+		done <- result{report, err}
+	}()
+	const files = 30
+	for n := range files {
+		path := filepath.Join(t.TempDir(), "run.jsonl")
+		if err := os.WriteFile(path, fmt.Appendf(nil, "{\"jobId\":\"job%d\"}\n", n), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		id := fmt.Sprintf("file%04d", n)
+		j, err := w.folder.Follow(id, path, nil, journal.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		more <- Input{Journal: j, Own: true, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}}
+		if err := j.StopFollowing(); err != nil {
+			t.Fatal(err)
+		}
+		deadline := time.Now().Add(20 * time.Second)
+		for folder := j.Path(); ; time.Sleep(time.Millisecond) {
+			if _, err := os.Stat(folder); os.IsNotExist(err) {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("it is not done")
+			}
+		}
+	}
+	close(more)
+	r := <-done
+	if r.err != nil || r.report.Lines != files {
+		t.Fatal(r.report.String(), r.err)
+	}
+	if len(s.inputs) > 3 || len(s.streams) > 3 || len(s.byID) > 3 {
+		t.Errorf("%d inputs, %d streams, %d ids are remembered", len(s.inputs), len(s.streams), len(s.byID))
+	}
+	for n := range files {
+		if events := w.server.Events(w.group, fmt.Sprintf("job%d", n)); len(events) != 3 {
+			t.Errorf("job%d has %d events", n, len(events))
+		}
+	}
+}
