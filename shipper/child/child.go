@@ -51,9 +51,10 @@ const lookAgain = 10 * time.Millisecond
 // where nobody could continue it: in an orphaned process group, or for PID 1.
 const stopPatience = 200 * time.Millisecond
 
-// passedOn are the signals that the command gets when this process does. One that is ignored here is ignored there, too.
+// passedOn are the signals that the command gets when this process does. One that is ignored here is ignored there, too. SIGTSTP is none of them: once
+// Go has caught it, nothing makes it stop the process again, and the kernel knows better than we whether it should.
 var passedOn = []syscall.Signal{
-	syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTSTP,
+	syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
 }
 
 // New returns a command that is not started yet. From now on signals are passed on to it; those that come before it is started wait till then.
@@ -191,12 +192,12 @@ func (c *Child) run() {
 		case r := <-c.asked:
 			c.do(r)
 		case s := <-c.passed:
-			c.pass(s)
+			c.do(request{signal: s.(syscall.Signal)})
 		case <-c.resumed:
 			c.terminal.give(c.pid)
 		case <-c.close:
 			for len(c.passed) > 0 { // the last may be why we close
-				c.pass(<-c.passed)
+				c.do(request{signal: (<-c.passed).(syscall.Signal)})
 			}
 			if c.held.Load() {
 				c.do(request{syscall.SIGCONT, true})
@@ -205,16 +206,6 @@ func (c *Child) run() {
 			return
 		}
 	}
-}
-
-// pass passes on a signal that this process got.
-func (c *Child) pass(s os.Signal) {
-	if s == syscall.SIGTSTP {
-		c.kill(syscall.SIGTSTP)
-		c.suspend(os.Getpid())
-		return
-	}
-	c.do(request{signal: s.(syscall.Signal)})
 }
 
 // do carries out a request.
@@ -267,30 +258,25 @@ func (c *Child) take(status syscall.WaitStatus) {
 	case status.Stopped() && c.terminal != nil:
 		switch status.StopSignal() {
 		case syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU:
-			c.suspend(0) // the whole job stops, as if all of it had been in the foreground
+			c.suspend()
 		}
 	}
 }
 
-// suspend stops this process, with 0 its whole process group, until a shell continues it; then the command goes on, too. Where the kernel does not
-// let it stop, the command goes on at once: nobody else would continue it.
-func (c *Child) suspend(whom int) {
-	if signal.Ignored(syscall.SIGTSTP) {
-		return
-	}
-	signal.Reset(syscall.SIGTSTP)
+// suspend stops this process and what else is of its job, as if all of it had been in the foreground, until a shell continues it; then the command
+// goes on, too. Where the kernel does not let it stop, the command goes on at once: nobody else would continue it.
+func (c *Child) suspend() {
 	select {
 	case <-c.resumed:
 	default:
 	}
-	_ = syscall.Kill(whom, syscall.SIGTSTP)
+	_ = syscall.Kill(0, syscall.SIGTSTP)
 	timer := time.NewTimer(stopPatience)
 	select {
 	case <-c.resumed:
 	case <-timer.C:
 	}
 	timer.Stop()
-	signal.Notify(c.passed, syscall.SIGTSTP)
 	c.terminal.give(c.pid)
 	if !c.held.Load() {
 		c.kill(syscall.SIGCONT)

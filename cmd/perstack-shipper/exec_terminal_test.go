@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/creack/pty"
+)
+
+// This file shows exec at a terminal: what a person sees, types, and does with Ctrl-C and Ctrl-Z.
+
+// terminal is a terminal with a program at it.
+type terminal struct {
+	s    *stage
+	cmd  *exec.Cmd
+	keys *os.File
+	done chan struct{}
+
+	mu    sync.Mutex // the screen is filled while the test looks at it
+	shown bytes.Buffer
+}
+
+// at starts the program at a terminal of its own.
+func (s *stage) at(c *exec.Cmd) *terminal {
+	s.t.Helper()
+	keys, err := pty.Start(c)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	term := &terminal{s: s, cmd: c, keys: keys, done: make(chan struct{})}
+	go func() {
+		defer close(term.done)
+		buf := make([]byte, 4096)
+		for {
+			n, err := keys.Read(buf)
+			term.mu.Lock()
+			term.shown.Write(buf[:n])
+			term.mu.Unlock()
+			if err != nil { // EIO: nobody is at it any more
+				return
+			}
+		}
+	}()
+	s.t.Cleanup(func() {
+		s.killRest() // a read from a terminal that somebody is at goes on for ever
+		<-term.done
+		keys.Close()
+	})
+	return term
+}
+
+func (term *terminal) screen() string {
+	term.mu.Lock()
+	defer term.mu.Unlock()
+	return term.shown.String()
+}
+
+// shows waits until the screen shows the text.
+func (term *terminal) shows(text string) {
+	term.s.t.Helper()
+	defer func() {
+		if term.s.t.Failed() {
+			term.s.t.Logf("the screen:\n%s", term.screen())
+		}
+	}()
+	term.s.until("the screen shows "+text, func() bool { return strings.Contains(term.screen(), text) })
+}
+
+func (term *terminal) types(text string) {
+	term.s.t.Helper()
+	if _, err := io.WriteString(term.keys, text); err != nil {
+		term.s.t.Fatal(err)
+	}
+}
+
+// ends waits for the program's end, and checks its exit code.
+func (term *terminal) ends(code int) {
+	term.s.t.Helper()
+	if err := term.cmd.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		term.s.t.Fatal(err)
+	}
+	if got := term.cmd.ProcessState.ExitCode(); got != code {
+		term.s.t.Fatalf("%v, want exit code %d\n%s", term.cmd.ProcessState, code, term.screen())
+	}
+}
+
+const (
+	ctrlC = "\x03"
+	ctrlZ = "\x1a"
+)
+
+// shell is the program that runs a shell script at a terminal.
+func (s *stage) shell(script string) *exec.Cmd {
+	s.t.Helper()
+	return s.command("exec", "--", "sh", "-c", script)
+}
+
+// A prompt is shown though it has no newline, what is typed reaches the command, and both are shipped.
+func TestExecPromptOnATerminal(t *testing.T) {
+	s := newStage(t)
+	term := s.at(s.shell(`printf 'your name? '; read name; echo "hello $name"; echo careful >&2; read x </dev/tty; echo "got $x"`))
+	term.shows("your name? ")
+	term.types("Ada\n")
+	term.shows("hello Ada")
+	term.shows("careful")
+	term.types("more\n") // by way of /dev/tty, which only the foreground may read
+	term.ends(exitOK)
+	term.shows("got more")
+	if out, err := s.text(""), s.text("stderr"); out != "your name? hello Ada\ngot more\n" || err != "careful\n" {
+		t.Errorf("%q and %q came", out, err)
+	}
+	s.nothingLeft()
+}
+
+// Ctrl-C reaches the command, as it would without us, and what it wrote is shipped.
+func TestExecCtrlC(t *testing.T) {
+	s := newStage(t)
+	term := s.at(s.shell(`echo ready; cat`))
+	term.shows("ready")
+	term.types("typed\n")
+	term.shows("typed\r\ntyped")
+	term.types(ctrlC)
+	term.ends(128 + int(syscall.SIGINT))
+	if got := s.text(""); got != "ready\ntyped\n" {
+		t.Errorf("%q came", got)
+	}
+	s.nothingLeft()
+}
+
+// A command may take Ctrl-C for something else: that is no signal for us.
+func TestExecCtrlCThatIsTheCommands(t *testing.T) {
+	s := newStage(t)
+	term := s.at(s.shell(`trap 'echo menu' INT; echo ready; read x || read x; echo "chose $x"`))
+	term.shows("ready")
+	term.types(ctrlC)
+	term.shows("menu")
+	term.types("3\n")
+	term.shows("chose 3")
+	term.ends(exitOK)
+	if strings.Contains(term.screen(), "another signal") {
+		t.Errorf("it took the signal for its own:\n%s", term.screen())
+	}
+	if got := s.text(""); got != "ready\nmenu\nchose 3\n" {
+		t.Errorf("%q came", got)
+	}
+}
+
+// The second Ctrl-C ends a drain that comes to nothing.
+func TestExecSecondCtrlC(t *testing.T) {
+	s := newStage(t)
+	s.stuck.Store(true)
+	term := s.at(s.shell(`echo ready; cat`))
+	term.shows("ready")
+	term.types(ctrlC)
+	term.shows("another signal stops at once")
+	term.types(ctrlC)
+	term.ends(128 + int(syscall.SIGINT))
+	term.shows("bytes of the input are not delivered (stopped by a second signal)")
+}
+
+// Where no shell could continue it, Ctrl-Z stops nothing: a container's terminal would be stuck.
+func TestExecCtrlZWithoutAShell(t *testing.T) {
+	s := newStage(t)
+	term := s.at(s.shell(`echo ready; read x; echo "got $x"`))
+	term.shows("ready")
+	term.types(ctrlZ)
+	term.types("on\n")
+	term.shows("got on")
+	term.ends(exitOK)
+}
+
+// At a shell, Ctrl-Z stops all of the job and fg continues it.
+func TestExecCtrlZAtAShell(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("NOT TESTED: there is no bash")
+	}
+	s := newStage(t)
+	c := exec.Command(bash, "--norc", "--noprofile", "-i")
+	c.Env = append(s.env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.journal, "PS1=$ ", "HISTFILE=", "TERM=dumb")
+	term := s.at(c)
+	term.types(`perstack-shipper exec -- sh -c 'echo ready; read x; echo "got $x"; read y; echo "and $y"'` + "\n")
+	term.shows("ready\r\n")
+	term.types(ctrlZ)
+	term.shows("Stopped")
+	term.types("echo at the $((1+1))nd prompt\n")
+	term.shows("at the 2nd prompt\r\n")
+	term.types("fg\n")
+	term.types("on\n")
+	term.shows("got on")
+	term.types(ctrlZ)
+	s.until("it is stopped again", func() bool { return strings.Count(term.screen(), "Stopped") == 2 })
+	term.types("fg\n")
+	term.types("so forth\n")
+	term.shows("and so forth")
+	// The shell has the terminal again, and with it the keys.
+	term.types("echo code $?; exit 3\n")
+	term.shows("code 0")
+	term.ends(3)
+	if got := s.text(""); got != "ready\ngot on\nand so forth\n" {
+		t.Errorf("%q came", got)
+	}
+	s.nothingLeft()
+}
