@@ -363,8 +363,13 @@ func (s *Shipper) settle(r outcome) {
 		return
 	}
 	s.progress = time.Now()
+	var spans []batch.Span // the oldest first
+	for _, l := range st.lones {
+		spans = append(spans, l.Spans...)
+	}
+	spans = append(spans, r.batch.Spans...)
 	for _, rejected := range r.rejected {
-		s.reject(st, rejected)
+		s.reject(st, rejected, spans)
 	}
 	for _, l := range st.lones {
 		s.countLone(l, -1)
@@ -411,8 +416,21 @@ func (s *Shipper) advance(in *input) {
 	}
 }
 
-// reject sets an event aside that CloudWatch refuses while it takes others.
-func (s *Shipper) reject(st *stream, r refusal) {
+// aside is a rejected event that is to be kept in its input's folder. Until it is, a block of that input waits for it: the journal forgets nothing that is
+// neither in CloudWatch nor set aside.
+type aside struct {
+	in    *input
+	block *batch.Block // its events' count has one more for this
+	seq   int64
+	entry []byte
+	why   error
+}
+
+// asideAgain is how often a rejected event that could not be set aside is tried again.
+const asideAgain = 200 * time.Millisecond
+
+// reject sets an event aside that CloudWatch refuses while it takes others. spans are those that it came with.
+func (s *Shipper) reject(st *stream, r refusal, spans []batch.Span) {
 	message := r.message()
 	restored, err := batch.Restore(message)
 	in := s.byID[restored.Input]
@@ -430,14 +448,41 @@ func (s *Shipper) reject(st *stream, r refusal) {
 		Reason  string    `json:"reason"`
 		Message string    `json:"message"`
 	}{time.Now().UTC(), st.name, restored.Seq, restored.Part, r.reason.Error(), string(message)})
-	if err == nil {
-		err = in.Journal.Reject(entry)
+	if err != nil { // strings and numbers
+		panic(err)
 	}
-	where := "kept in rejects.jsonl of " + in.Journal.Path()
-	if err != nil {
-		where = "and could not be set aside: " + err.Error()
+	a := aside{in: in, seq: restored.Seq, entry: entry, why: r.reason}
+	for _, span := range spans {
+		if span.Block.Input == in.index {
+			a.block = span.Block
+			a.block.Pending++
+			break
+		}
 	}
-	s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s while it takes others; it is not shipped, %s: %v", restored.Seq, restored.Input, where, r.reason))
+	s.asides = append(s.asides, a)
+	s.setAside(time.Time{})
+}
+
+// setAside writes the rejected events that are not kept yet, when that was not tried just before now.
+func (s *Shipper) setAside(now time.Time) {
+	if len(s.asides) == 0 || !now.IsZero() && now.Sub(s.asided) < asideAgain {
+		return
+	}
+	s.asided = time.Now()
+	waiting := s.asides
+	s.asides = nil
+	for _, a := range waiting {
+		if err := a.in.Journal.Reject(a.entry); err != nil {
+			s.complain("reject "+a.in.Shape.Input, fmt.Errorf("line %d of input %s, which CloudWatch refuses, cannot be set aside yet: %w", a.seq, a.in.Shape.Input, err))
+			s.asides = append(s.asides, a)
+			continue
+		}
+		s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s while it takes others; it is not shipped, kept in rejects.jsonl of %s: %v", a.seq, a.in.Shape.Input, a.in.Journal.Path(), a.why))
+		if a.block != nil {
+			a.block.Pending--
+			s.advance(a.in)
+		}
+	}
 }
 
 // finish lets go of inputs of which nothing is left.

@@ -65,6 +65,8 @@ type Shipper struct {
 	ownDone  time.Time // when the last own input was done
 	fed      bool      // own inputs may come while Run runs
 	said     sayings
+	asides   []aside   // rejected events that could not be kept yet
+	asided   time.Time // when that was tried
 	report   Report
 
 	results  chan outcome
@@ -120,6 +122,7 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 		now := time.Now()
 		busy := s.shape(now)
 		s.start(deliveries, now)
+		s.setAside(now)
 		s.finish()
 		if why = s.over(now, more); why != nil {
 			break
@@ -319,6 +322,9 @@ func (s *Shipper) until(now time.Time) time.Duration {
 	}
 	if s.quiet {
 		d = min(d, time.Second)
+	}
+	if len(s.asides) > 0 {
+		d = min(d, asideAgain)
 	}
 	return max(d, 0)
 }
