@@ -93,6 +93,13 @@ bench-micro: ## Measure each stage by itself, MICRO_COUNT (6) times, for benchst
 	@$(GO) test -run '^$$' -bench '^Benchmark(Scan|ScanLine|Shape|ShapeAdd|Escape|Add|Body|Digest|Write64KiB|ReadAt128KiB|Ack|Put|Floor)$$' -benchmem \
 	    -count $(MICRO_COUNT) ./batch ./shipper/journal ./shipper/cloudwatch
 
+# How long `make chaos` goes on: 5 minutes are well over 1,000 kills.
+CHAOS_TIME ?= 5m
+
+.PHONY: chaos
+chaos: ## Kill, stop and starve the program at random for CHAOS_TIME (5m); CHAOS_SEED repeats a run
+	CHAOS_TIME=$(CHAOS_TIME) $(GO) test -count=1 -v -timeout 60m -run '^TestChaos$$' ./shipper/chaos
+
 .PHONY: demo
 demo: build ## Ship a recorded run to a local endpoint through a pipe and read it back
 	@deploy/demo.sh bin/perstack-shipper cmd/perstack-shipper/testdata/recordings/delegate-parallel.jsonl

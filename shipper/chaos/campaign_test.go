@@ -1,0 +1,255 @@
+package chaos
+
+// A campaign: one journal folder and one endpoint, and round after round a process that is killed, stopped or told to end while calls go wrong. In
+// the end the weather is calm, a last process ships what is left, and all is compared.
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+type campaign struct {
+	t     testing.TB
+	name  string
+	rng   *rand.Rand
+	tally *tally
+	end   *endpoint
+	opt   options
+	disk  *disk // nil: the disk is no matter
+
+	inputs []*taken
+	procs  int
+	broken []string // what processes did that they may not
+}
+
+func newCampaign(t testing.TB, seed, n uint64, tally *tally) *campaign {
+	c := &campaign{t: t, name: fmt.Sprintf("CHAOS_SEED=%d, campaign %d", seed, n), rng: rand.New(rand.NewPCG(seed, n)), tally: tally}
+	c.end = newEndpoint(t, seed, n, tally)
+	c.end.poison = c.rng.IntN(3) == 0
+	dir := t.TempDir()
+	c.opt = options{
+		folder: journalIn(dir), url: c.end.url, stderrs: filepath.Join(dir, "stderr"),
+		max: "4GiB", stream: "{jobId}", sync: "0", memory: "8MiB",
+	}
+	if err := os.Mkdir(c.opt.stderrs, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if c.rng.IntN(3) == 0 {
+		c.opt.stream = "{jobId}/{runId}"
+	}
+	switch c.rng.IntN(6) {
+	case 0:
+		c.opt.max = "16MiB"
+	case 1:
+		c.opt.sync = "1ms" // a disk that is asked for its word all the time
+	case 2, 3:
+		if c.disk = newDisk(t, filepath.Join(dir, "disk"), 1+c.rng.IntN(3), c.rng); c.disk != nil {
+			c.opt.folder = journalIn(c.disk.path)
+		}
+	}
+	return c
+}
+
+// run carries the campaign out.
+func (c *campaign) run(rounds int, until time.Time) {
+	for range rounds {
+		if time.Now().After(until) {
+			break
+		}
+		c.round()
+		c.tally.add(func(y *tally) { y.rounds++ })
+	}
+	c.finish()
+	v := compare(c.inputs, c.end, c.opt.folder)
+	c.tally.add(func(y *tally) {
+		y.campaigns++
+		y.lines += v.lines
+		y.bytes += v.bytes
+		y.repeats += v.repeats
+		y.rejects += v.rejects
+		y.lost += v.lost
+		y.altered += v.altered
+	})
+	for i, f := range append(c.broken, v.faults...) {
+		if i == 20 {
+			c.t.Errorf("%s: and %d more", c.name, len(c.broken)+len(v.faults)-i)
+			break
+		}
+		c.t.Errorf("%s: %s", c.name, f)
+	}
+}
+
+// round is one process, or two at once, and what befalls them.
+func (c *campaign) round() {
+	c.end.set(weathers[c.rng.IntN(len(weathers))])
+	if c.disk != nil {
+		c.disk.squeeze(c.rng)
+	}
+	ps := []*process{c.start()}
+	if c.rng.IntN(8) == 0 {
+		ps = append(ps, c.start())
+	}
+	for _, p := range ps {
+		c.befall(p)
+	}
+	for _, p := range ps {
+		c.settle(p)
+	}
+}
+
+func (c *campaign) start() *process {
+	c.procs++
+	var data []byte
+	s := newSpeaker(c.rng, c.end.poison)
+	switch roll := c.rng.IntN(100); {
+	case roll < 10: // nothing to say
+	case roll < 60:
+		data = s.say(c.rng.IntN(30_000))
+	case roll < 97:
+		data = s.say(c.rng.IntN(400_000))
+	case roll < 99:
+		data = s.say(3_000_000)
+	default:
+		data = append(s.say(10_000), s.veryLong()...)
+	}
+	return c.opt.start(c.t, c.rng, fmt.Sprintf("p%d", c.procs), data)
+}
+
+func (c *campaign) pause(most time.Duration) {
+	time.Sleep(time.Duration(c.rng.Int64N(int64(most))))
+}
+
+// befall does to a process what ends it, mostly.
+func (c *campaign) befall(p *process) {
+	span := []time.Duration{10, 10, 30, 30, 60, 60, 120, 300}[c.rng.IntN(8)] * time.Millisecond
+	c.pause(span)
+	roll := c.rng.IntN(100)
+	if roll < 8 && c.end.delete(roll < 4, c.rng.IntN(100)) {
+		c.pause(span)
+	}
+	if roll >= 8 && roll < 14 {
+		c.signal(p, syscall.SIGSTOP, "STOP")
+		c.pause(30 * time.Millisecond)
+		c.signal(p, syscall.SIGCONT, "")
+		c.pause(span)
+	}
+	switch roll := c.rng.IntN(100); {
+	case roll < 10: // at the moment of a put
+		dead := make(chan struct{})
+		c.end.atNextPut(func() {
+			c.signal(p, syscall.SIGKILL, "KILL")
+			close(dead)
+		})
+		select {
+		case <-dead:
+		case <-p.exited:
+		case <-time.After(100 * time.Millisecond):
+		}
+		c.end.atNextPut(nil)
+	case roll < 20:
+		c.signal(p, syscall.SIGTERM, "TERM")
+		if c.rng.IntN(3) == 0 {
+			c.pause(60 * time.Millisecond)
+			c.signal(p, syscall.SIGTERM, "second TERM")
+			p.wait(5 * time.Second)
+		} else if c.rng.IntN(3) == 0 {
+			p.wait(5 * time.Second)
+		} else {
+			c.pause(100 * time.Millisecond)
+		}
+	case roll < 23: // weather changes, and it has some time
+		c.end.set(breezy)
+		p.wait(500 * time.Millisecond)
+	}
+	if !p.wait(0) {
+		c.signal(p, syscall.SIGKILL, "KILL")
+	}
+}
+
+func (c *campaign) signal(p *process, sig syscall.Signal, name string) {
+	if p.signal(sig) == nil && name != "" {
+		c.tally.add(func(y *tally) { y.signals[name]++ })
+	}
+}
+
+// settle waits for a process to be dead and takes down what it has taken in, and how far each input is acknowledged.
+func (c *campaign) settle(p *process) {
+	if !p.wait(patience) {
+		c.broken = append(c.broken, fmt.Sprintf("process %s did not end; it said:\n%s", p.name, p.says()))
+		_ = p.signal(syscall.SIGQUIT) // it says where it is
+		p.wait(patience)
+		_ = p.signal(syscall.SIGKILL)
+		<-p.exited
+	}
+	consumed, err := p.consumed()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	left, err := whatIsKept(c.opt.folder)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	in := &taken{proc: p.name, data: p.data[:consumed]}
+	if k, ok := left[p.name]; ok {
+		in.data = p.data[:min(k.size, consumed)]
+		if inHand := consumed - k.size; inHand != 0 {
+			if p.killed && inHand > 0 {
+				c.tally.add(func(y *tally) { y.inHand, y.inHandMax = y.inHand+1, max(y.inHandMax, inHand) })
+			} else {
+				c.broken = append(c.broken, fmt.Sprintf("process %s (%s) has read %d bytes and kept %d; it said:\n%s", p.name, p.state, consumed, k.size, p.says()))
+			}
+		}
+	}
+	c.inputs = append(c.inputs, in)
+	c.see(left)
+	if what := p.misbehaved(consumed); what != "" {
+		c.broken = append(c.broken, fmt.Sprintf("process %s (%s): %s:\n%s", p.name, p.state, what, p.says()))
+	}
+	if bytes.Contains(p.says(), []byte("the input waits until")) {
+		c.tally.add(func(y *tally) { y.fullDisks++ })
+	}
+}
+
+// see notes the cursors.
+func (c *campaign) see(left map[string]kept) {
+	puts := c.end.now()
+	for _, in := range c.inputs {
+		if k, ok := left[in.proc]; ok {
+			in.sights = append(in.sights, sight{puts, k.cursor})
+		} else {
+			in.sights = append(in.sights, sight{puts, int64(len(in.data))})
+		}
+	}
+}
+
+// finish ships what is left: one process must do, without input of its own.
+func (c *campaign) finish() {
+	c.end.set(calm)
+	if c.disk != nil {
+		c.disk.relax()
+	}
+	p := c.opt.start(c.t, c.rng, "last", nil)
+	p.w.Close()
+	if !p.wait(patience) {
+		c.broken = append(c.broken, fmt.Sprintf("the last process did not end; it said:\n%s", p.says()))
+		_ = p.signal(syscall.SIGQUIT)
+		p.wait(patience)
+	}
+	if p.wait(0) && p.code() != 0 && (p.code() != 65 || !c.end.poison) {
+		c.broken = append(c.broken, fmt.Sprintf("the last process ended with %s; it said:\n%s", p.state, p.says()))
+	}
+	c.settle(p)
+	left, err := whatIsKept(c.opt.folder)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, k := range left {
+		c.broken = append(c.broken, fmt.Sprintf("%s is left: cursor %d of %d; the last process said:\n%s", k.dir, k.cursor, k.size, p.says()))
+	}
+}

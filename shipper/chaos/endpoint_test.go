@@ -1,0 +1,297 @@
+package chaos
+
+// The CloudWatch of a campaign: an embedded endpoint whose calls go wrong as a weather says, which remembers what was
+// asked of it, and from which groups and streams are deleted under the shipper's feet.
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// group is the log group of every campaign.
+const group = "/perstack/chaos"
+
+// poison is what this CloudWatch refuses in an event, whoever its neighbours are.
+const poison = "!!poison!!"
+
+// kind is one way for a call to go wrong.
+type kind string
+
+const (
+	throttle     kind = "throttled"
+	fail500      kind = "500"
+	fail503      kind = "503"
+	fail500After kind = "500 after acceptance"
+	resetBefore  kind = "reset before"
+	resetAfter   kind = "reset after acceptance"
+	late         kind = "late answer"
+	hang         kind = "hang"
+	cut          kind = "cut answer"
+	expired      kind = "expired token"
+	denied       kind = "denied"
+	dropped      kind = "rejectedLogEventsInfo"
+	refusedAll   kind = "refused whole"
+	poisoned     kind = "refused by content"
+	deletion     kind = "deleted"
+)
+
+// weather says how often which fault strikes a call: the chances in percent; what is left of 100 goes well.
+type weather []struct {
+	kind   kind
+	chance int
+}
+
+var (
+	calm   = weather{}
+	breezy = weather{{throttle, 4}, {fail500, 2}, {fail503, 2}, {fail500After, 2}, {resetBefore, 3}, {resetAfter, 3}, {late, 5}, {cut, 2}, {expired, 2}, {dropped, 5}}
+	stormy = weather{{throttle, 15}, {fail500, 8}, {fail503, 5}, {fail500After, 8}, {resetBefore, 10}, {resetAfter, 15}, {late, 10}, {hang, 3}, {cut, 6}, {expired, 5}, {denied, 2}, {refusedAll, 1}, {dropped, 5}}
+	outage = weather{{resetBefore, 60}, {fail503, 40}}
+	silent = weather{{hang, 100}}
+	twice  = weather{{resetAfter, 50}, {fail500After, 20}, {cut, 20}}
+)
+
+var weathers = []weather{calm, calm, breezy, breezy, stormy, outage, silent, twice}
+
+// attempt is one PutLogEvents as it came in, whatever became of it.
+type attempt struct {
+	stream string
+	body   []byte
+}
+
+// endpoint is the CloudWatch of one campaign.
+type endpoint struct {
+	server *cwlocal.Server
+	url    string
+	tally  *tally
+	poison bool // it refuses events by content
+
+	// gate is held for reading by every request and for writing by a deletion, so that what is deleted is known exactly.
+	gate sync.RWMutex
+
+	mu       sync.Mutex // guards what follows: requests come on goroutines of their own
+	rng      *rand.Rand
+	weather  weather
+	attempts []attempt
+	deleted  map[string][][]cwlocal.Event // by stream, what it held each time it was deleted
+	onPut    func()                       // called once, by the next put: the moment to kill somebody
+	fickle   bool                         // it has refused what it would take at another time: that then comes behind its neighbours
+}
+
+func newEndpoint(t testing.TB, seed, n uint64, tally *tally) *endpoint {
+	e := &endpoint{tally: tally, rng: rand.New(rand.NewPCG(seed, n)), deleted: map[string][][]cwlocal.Event{}}
+	var err error
+	if e.server, err = cwlocal.New(cwlocal.Options{Intercept: e.intercept}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wait func() error
+	if e.url, wait, err = cwlocal.Listen(ctx, "127.0.0.1:0", e); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		e.server.Close()
+		cancel()
+		if err := wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.gate.RLock()
+	defer e.gate.RUnlock()
+	e.server.ServeHTTP(w, r)
+}
+
+// set changes the weather.
+func (e *endpoint) set(w weather) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.weather = w
+}
+
+// atNextPut has f called by the next put, before it is carried out. nil takes that back.
+func (e *endpoint) atNextPut(f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.onPut = f
+}
+
+// now is how many puts have come in.
+func (e *endpoint) now() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.attempts)
+}
+
+func (e *endpoint) intercept(c *cwlocal.Call) cwlocal.Fault {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c.Action == "PutLogEvents" {
+		e.attempts = append(e.attempts, attempt{c.Stream, c.Body})
+		if f := e.onPut; f != nil {
+			e.onPut = nil
+			f()
+		}
+	}
+	roll := e.rng.IntN(100)
+	for _, w := range e.weather {
+		if roll -= w.chance; roll < 0 {
+			if w.kind == dropped && (c.Action != "PutLogEvents" || c.Events == 0) {
+				break
+			}
+			e.tally.fault(w.kind)
+			return e.fault(w.kind, c)
+		}
+	}
+	if e.poison && bytes.Contains(c.Body, []byte(poison)) {
+		e.tally.fault(poisoned)
+		return cwlocal.Fault{Code: "InvalidParameterException", Message: "Log event cannot be taken"}
+	}
+	return cwlocal.Fault{}
+}
+
+// fault is what a kind does to a call. e.mu is held.
+func (e *endpoint) fault(k kind, c *cwlocal.Call) cwlocal.Fault {
+	some := time.Duration(e.rng.IntN(100)) * time.Millisecond
+	refused := e.poison && bytes.Contains(c.Body, []byte(poison))
+	after := func(f cwlocal.Fault) cwlocal.Fault {
+		if refused { // what is refused by content is never carried out
+			return cwlocal.Fault{Code: "InvalidParameterException", Message: "Log event cannot be taken"}
+		}
+		return f
+	}
+	switch k {
+	case throttle:
+		return cwlocal.Throttle()
+	case fail500:
+		return cwlocal.Fault{Status: 500, Code: "InternalFailure"}
+	case fail503:
+		return cwlocal.Unavailable()
+	case fail500After:
+		return after(cwlocal.Fault{Status: 500, Code: "InternalFailure", After: true})
+	case resetBefore:
+		return cwlocal.Fault{ResetBefore: true}
+	case resetAfter:
+		return after(cwlocal.Fault{ResetAfter: true, DelayAfter: some / 4})
+	case late:
+		return after(cwlocal.Fault{Delay: some / 2, DelayAfter: some / 2})
+	case hang:
+		return after(cwlocal.Fault{Hang: true, After: e.rng.IntN(2) == 0})
+	case cut:
+		return after(cwlocal.Fault{CutAnswer: true})
+	case expired:
+		return cwlocal.Fault{Code: "ExpiredTokenException", Message: "The security token included in the request is expired"}
+	case denied:
+		return cwlocal.Fault{Code: "AccessDeniedException", Message: "User is not authorized to perform: logs:" + c.Action}
+	case refusedAll:
+		e.fickle = true
+		return cwlocal.Fault{Code: "InvalidParameterException", Message: "Not today"}
+	case dropped:
+		n := 1 + e.rng.IntN(c.Events)
+		if e.rng.IntN(2) == 0 {
+			n = c.Events - n
+			return after(cwlocal.Fault{Rejected: &cwlocal.Rejected{TooNewStart: &n}})
+		}
+		return after(cwlocal.Fault{Rejected: &cwlocal.Rejected{TooOldEnd: &n}})
+	}
+	panic(fmt.Sprintf("no fault %q", k))
+}
+
+// delete deletes the group or one of its streams, and keeps what was in it. It reports false when a request is under way: then it does nothing.
+func (e *endpoint) delete(whole bool, pick int) bool {
+	if !e.gate.TryLock() {
+		return false
+	}
+	defer e.gate.Unlock()
+	names := e.server.Streams(group)
+	if len(names) == 0 {
+		return false
+	}
+	if !whole {
+		names = names[pick%len(names):][:1]
+	}
+	for _, name := range names {
+		e.deleted[name] = append(e.deleted[name], e.server.Events(group, name))
+	}
+	if whole {
+		e.server.DeleteGroup(group)
+	} else {
+		e.server.DeleteStream(group, names[0])
+	}
+	e.tally.fault(deletion)
+	return true
+}
+
+// held is all that was ever accepted: for each stream the events in reading order, once for each time it was made.
+func (e *endpoint) held() map[string][][]cwlocal.Event {
+	all := map[string][][]cwlocal.Event{}
+	for name, times := range e.deleted {
+		all[name] = append(all[name], times...)
+	}
+	for _, name := range e.server.Streams(group) {
+		all[name] = append(all[name], e.server.Events(group, name))
+	}
+	return all
+}
+
+// tally is the figures of a whole run, over all campaigns.
+type tally struct {
+	mu        sync.Mutex // campaigns run side by side
+	campaigns int
+	rounds    int
+	signals   map[string]int
+	faults    map[kind]int
+	lines     int
+	bytes     int64
+	repeats   int
+	rejects   int
+	lost      int
+	altered   int
+	fullDisks int   // processes that met a full journal or disk
+	inHand    int   // kills between a read and its write
+	inHandMax int64 // bytes lost to the most unlucky of them
+}
+
+func (y *tally) fault(k kind) { y.add(func(y *tally) { y.faults[k]++ }) }
+
+func (y *tally) add(f func(*tally)) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	f(y)
+}
+
+// String is the report, one line.
+func (y *tally) String() string {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d campaigns, %d rounds, %d kills -9", y.campaigns, y.rounds, y.signals["KILL"])
+	for _, name := range []string{"TERM", "second TERM", "STOP"} {
+		fmt.Fprintf(&b, ", %d %s", y.signals[name], name)
+	}
+	total := 0
+	var each []string
+	for _, k := range []kind{throttle, fail500, fail503, fail500After, resetBefore, resetAfter, late, hang, cut, expired, denied, dropped, refusedAll, poisoned, deletion} {
+		total += y.faults[k]
+		each = append(each, fmt.Sprintf("%d %s", y.faults[k], k))
+	}
+	fmt.Fprintf(&b, "; %d faults (%s), %d full journals", total, strings.Join(each, ", "), y.fullDisks)
+	fmt.Fprintf(&b, "; %d lines, %d bytes, %d repeats, %d rejected as they should be, %d kills with bytes in hand (at most %d)", y.lines, y.bytes, y.repeats, y.rejects, y.inHand, y.inHandMax)
+	fmt.Fprintf(&b, "; lost %d, altered %d", y.lost, y.altered)
+	return b.String()
+}
+
+// journalIn is the journal folder of a campaign in dir.
+func journalIn(dir string) string { return filepath.Join(dir, "journal") }

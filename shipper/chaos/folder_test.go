@@ -1,0 +1,142 @@
+package chaos
+
+// What lies in a journal folder when a process is dead, read from the files as the README describes them.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// kept is one input in the journal folder.
+type kept struct {
+	dir    string
+	proc   string // the name of the process that made it
+	id     string
+	cursor int64 // offset up to which it is acked
+	size   int64 // offset behind the last byte
+}
+
+// whatIsKept lists the inputs of a journal folder by the names of the processes that made them. Those that a kill left half made or
+// half removed are not listed.
+func whatIsKept(folder string) (map[string]kept, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	all := map[string]kept{}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		k := kept{dir: filepath.Join(folder, e.Name()), id: e.Name()}
+		whole, err := k.read()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", k.dir, err)
+		}
+		if whole {
+			all[k.proc] = k
+		}
+	}
+	return all, nil
+}
+
+// read fills k from its files. It reports false when it is no whole input, also when another process removes it meanwhile.
+func (k *kept) read() (whole bool, err error) {
+	if _, err := os.Stat(filepath.Join(k.dir, "input")); err != nil {
+		return false, nil
+	}
+	data, err := os.ReadFile(filepath.Join(k.dir, "about"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	var about struct {
+		Shape struct {
+			Fields []struct{ Name, Value string }
+		}
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &about)
+	}
+	if err != nil {
+		return false, err
+	}
+	if len(about.Shape.Fields) == 0 {
+		return false, fmt.Errorf("no fields in %s", data)
+	}
+	k.proc = about.Shape.Fields[0].Value
+	files, err := os.ReadDir(k.dir)
+	if err != nil {
+		return false, nil
+	}
+	var generation uint64
+	for _, f := range files {
+		path := filepath.Join(k.dir, f.Name())
+		switch digits, segment := strings.CutSuffix(f.Name(), ".segment"); {
+		case segment:
+			first, err := strconv.ParseInt(digits, 10, 64)
+			info, ierr := f.Info()
+			if err == nil && ierr == nil {
+				k.size = max(k.size, first+info.Size())
+			}
+		case strings.HasPrefix(f.Name(), "cursor."):
+			offset, gen, ok := cursorIn(path)
+			if ok && gen >= generation {
+				k.cursor, generation = offset, gen
+			}
+		}
+	}
+	return true, nil
+}
+
+// cursorIn reads the head of a cursor file. Its checksum is not looked at: it is the other file's turn when a kill tore this one.
+func cursorIn(path string) (offset int64, generation uint64, ok bool) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, 0, false
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	words := strings.Fields(line)
+	if len(words) != 7 || words[0] != "cursor" {
+		return 0, 0, false
+	}
+	generation, err = strconv.ParseUint(words[2], 16, 64)
+	if err != nil {
+		return 0, 0, false
+	}
+	offset, err = strconv.ParseInt(words[3], 10, 64)
+	return offset, generation, err == nil
+}
+
+// rejected is what stands in the rejects.jsonl files of a journal folder.
+type rejected struct {
+	Seq             int64
+	Reason, Message string
+}
+
+func whatIsRejected(folder string) ([]rejected, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*", "rejects.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	var all []rejected
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(data)) {
+			var r rejected
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				return nil, fmt.Errorf("%s: %w: %s", file, err, line)
+			}
+			all = append(all, r)
+		}
+	}
+	return all, nil
+}

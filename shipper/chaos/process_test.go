@@ -1,0 +1,185 @@
+package chaos
+
+// One process of the built binary with a pipe of its own, and the account of which bytes it has taken from it.
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// binary is the program under test, built by TestMain.
+var binary string
+
+// patience is how long a process may take for anything before it counts as hanging.
+const patience = 30 * time.Second
+
+// process is one run of `perstack-shipper ship`. Its fields are for one goroutine, but for written.
+type process struct {
+	name    string // its --field proc, by which its events are known
+	cmd     *exec.Cmd
+	log     string // the file of its stderr
+	started time.Time
+	asked   time.Time     // when it was first told to end; zero: never
+	drain   time.Duration // its --drain-timeout
+	killed  bool
+
+	exited chan struct{} // closed when it is dead
+	state  *os.ProcessState
+
+	// The pipe. Both ends stay open here as long as it lives, so that what it has not read can be counted.
+	data    []byte // what its agent would say
+	r, w    *os.File
+	written atomic.Int64
+	wrote   sync.WaitGroup
+}
+
+type options struct {
+	folder  string
+	url     string
+	max     string // --journal-max
+	stream  string // --log-stream
+	sync    string // --journal-sync
+	memory  string // --memory-max
+	stderrs string // folder for what processes say
+}
+
+// start starts a process whose stdin is data, written in pieces as rng says. quiet: its stdin is empty.
+func (o *options) start(t testing.TB, rng *rand.Rand, name string, data []byte) *process {
+	p := &process{name: name, data: data, exited: make(chan struct{}), log: filepath.Join(o.stderrs, name), drain: time.Duration(1000+rng.IntN(1000)) * time.Millisecond}
+	if name == "last" {
+		p.drain = patience // without an input of its own it has this long for what others left
+	}
+	p.cmd = exec.Command(binary, "ship", "--log-group", group, "--endpoint-url", o.url, "--region", "eu-west-1", "--journal-dir", o.folder,
+		"--journal-max", o.max, "--journal-sync", o.sync, "--memory-max", o.memory, "--log-stream", o.stream,
+		"--flush-interval", fmt.Sprintf("%dms", 10+rng.IntN(40)), "--drain-timeout", p.drain.String(), "--give-up-after", "5s", "--field", "proc="+name)
+	p.cmd.Env = []string{"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "HOME=/nonexistent"}
+	stderr, err := os.Create(p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	p.cmd.Stderr = stderr
+	if p.r, p.w, err = os.Pipe(); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Stdin = p.r
+	p.started = time.Now()
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // the state says all there is to say
+		p.state = p.cmd.ProcessState
+		close(p.exited)
+	}()
+	paced := rand.New(rand.NewPCG(rng.Uint64(), 0))
+	ends := rng.IntN(4) > 0
+	p.wrote.Go(func() { p.feed(paced, ends) })
+	return p
+}
+
+// feed is the agent. It stops writing when the process is dead.
+func (p *process) feed(rng *rand.Rand, ends bool) {
+	burst := rng.IntN(2) == 0
+	for at := 0; at < len(p.data); {
+		n := min(len(p.data)-at, 1+rng.IntN(64<<10))
+		wrote, err := p.w.Write(p.data[at : at+n])
+		at += wrote
+		p.written.Add(int64(wrote))
+		if err != nil {
+			return // the deadline: it is dead
+		}
+		if !burst {
+			select {
+			case <-p.exited:
+				return
+			case <-time.After(time.Duration(rng.IntN(5000)) * time.Microsecond):
+			}
+		}
+	}
+	if ends {
+		p.w.Close()
+	}
+}
+
+// signal sends sig. An error says that it is dead already.
+func (p *process) signal(sig syscall.Signal) error {
+	switch sig {
+	case syscall.SIGKILL:
+		p.killed = true
+	case syscall.SIGTERM:
+		if p.asked.IsZero() {
+			p.asked = time.Now()
+		}
+	}
+	return p.cmd.Process.Signal(sig)
+}
+
+// wait waits until it is dead; it reports false when that takes longer than d.
+func (p *process) wait(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// consumed ends the agent and is how many bytes the dead process has read from the pipe.
+func (p *process) consumed() (int64, error) {
+	_ = p.w.SetWriteDeadline(time.Now()) // an error says that it is closed
+	p.wrote.Wait()
+	left, err := unix.IoctlGetInt(int(p.r.Fd()), unix.TIOCINQ)
+	p.w.Close()
+	p.r.Close()
+	if err != nil {
+		return 0, fmt.Errorf("bytes left in the pipe: %w", err)
+	}
+	return p.written.Load() - int64(left), nil
+}
+
+// says is what it said on stderr.
+func (p *process) says() []byte {
+	said, err := os.ReadFile(p.log)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return []byte(err.Error())
+	}
+	return said
+}
+
+// code is the exit code, or -1 for a signal.
+func (p *process) code() int { return p.state.ExitCode() }
+
+// misbehaved is what no process may do, however it ends: "" if it did not.
+func (p *process) misbehaved(consumed int64) string {
+	said := p.says()
+	for _, never := range []string{"panic:", "fatal error:", "DATA RACE", "goroutine ", "is damaged", "could not be set aside", "is lost", "are lost", "could not be kept"} {
+		if bytes.Contains(said, []byte(never)) {
+			return fmt.Sprintf("it said %q", never)
+		}
+	}
+	if late := time.Since(p.asked) - p.drain; !p.killed && !p.asked.IsZero() && late > 5*time.Second {
+		return fmt.Sprintf("it ended %s after its deadline", late)
+	}
+	if consumed == 0 && !p.asked.IsZero() && p.code() == -1 {
+		return "" // the signal came before it was ready for one
+	}
+	if code := p.code(); !p.killed && code != 0 && code != 65 && code != 75 && !(bytes.Contains(said, []byte("no space left")) && code <= 2) {
+		return fmt.Sprintf("it ended with %s", p.state)
+	}
+	return ""
+}
