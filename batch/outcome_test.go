@@ -28,7 +28,9 @@ func outcomeOf(t *testing.T, data []byte) batch.Outcome {
 }
 
 func TestOutcome(t *testing.T) {
-	end := func(typ, expert string) string { return `{"type":"` + typ + `","expertKey":"` + expert + `","jobId":"j"}` }
+	end := func(typ, expert string) string {
+		return `{"type":"` + typ + `","expertKey":"` + expert + `","jobId":"j"}`
+	}
 	start, done := end("startRun", "parent"), end("completeRun", "parent")
 	self := `{"type":"stopRunByError","expertKey":"parent","jobId":"j","checkpoint":{"delegatedBy":{"expert":{"key":"parent"}}}}`
 	for _, c := range []struct {
