@@ -42,6 +42,10 @@ func (s *session) leftovers() []shipper.Input {
 		if _, held := errors.AsType[*journal.HeldError](err); held {
 			continue // another process was faster
 		}
+		if gone, ok := errors.AsType[*goneError](err); ok && !gone.lost {
+			s.log.Info(gone.said)
+			continue
+		}
 		if err != nil {
 			s.log.Warn(err.Error())
 			continue
@@ -61,7 +65,11 @@ func nothingLeft(l journal.Left) bool {
 func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about) (shipper.Input, error) {
 	j, err := folder.Recover(l.ID)
 	if errors.Is(err, fs.ErrNotExist) && l.Kind == journal.File {
-		return shipper.Input{}, fmt.Errorf("%s is gone; if it held more than was shipped as input %s, that is lost (%w)", l.File, l.ID, err)
+		said, lost, err := follow.Forget(folder, l.ID, l.File)
+		if err != nil {
+			return shipper.Input{}, err
+		}
+		return shipper.Input{}, &goneError{said, lost}
 	}
 	if err != nil {
 		return shipper.Input{}, err
@@ -75,6 +83,14 @@ func recoverInput(patience context.Context, folder *journal.Folder, l journal.Le
 	}
 	return in, nil
 }
+
+// goneError says that a followed file is gone, and its input with it.
+type goneError struct {
+	said string
+	lost bool // bytes of it are known to be lost
+}
+
+func (e *goneError) Error() string { return e.said }
 
 func readAbout(l journal.Left) (about, error) {
 	var a about

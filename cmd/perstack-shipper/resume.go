@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -87,7 +88,14 @@ func (r *resumption) take(end *ending) error {
 		case nothingLeft(l):
 			continue
 		}
-		if err := r.takeOne(end, l); err != nil {
+		err := r.takeOne(end, l)
+		switch gone, ok := errors.AsType[*goneError](err); {
+		case ok && !gone.lost:
+			r.log.Info(gone.said)
+		case ok:
+			r.log.Error(gone.said)
+			r.code = max(r.code, exitRejected)
+		case err != nil:
 			r.log.Error(err.Error())
 			r.code = exitLeft
 		}

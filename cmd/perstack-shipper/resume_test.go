@@ -275,14 +275,34 @@ func TestResumeOfAFollowedFile(t *testing.T) {
 	if !w.input(lines("a", 0, 25)).ended(t) || len(w.kept()) > 0 {
 		t.Errorf("the seal does not say that it ended; the journal keeps %q", w.kept())
 	}
-	w.write("run.jsonl", lines("b", 0, 5))
-	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
-	if err := os.Remove(w.path("run.jsonl")); err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		more, said string
+		code       int
+	}{
+		{"", "is gone; all that was seen of it was shipped", 0},
+		{lines("b", 5, 9), fmt.Sprintf("is gone; at least %d bytes of it were not shipped", len(lines("b", 5, 9))), 65},
+	} {
+		w.write("run.jsonl", lines("b", 0, 5))
+		w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
+		if c.more != "" {
+			w.puts(cwlocal.Unavailable())
+			w.write("run.jsonl", c.more)
+			p = w.follow("--input", w.path("run.jsonl"), "--drain-timeout", "1s")
+			failed := w.server.Stats().Errors["ServiceUnavailableException"]
+			eventually(t, "a put has failed", func() bool { return w.server.Stats().Errors["ServiceUnavailableException"] > failed })
+			p.stop(75)
+			w.puts(cwlocal.Fault{})
+		}
+		if err := os.Remove(w.path("run.jsonl")); err != nil {
+			t.Fatal(err)
+		}
+		p = w.resume()
+		p.wait(c.code)
+		p.mustSay(w.path("run.jsonl") + " " + c.said)
+		if kept := w.kept(); len(kept) > 0 {
+			t.Errorf("the journal keeps %q", kept)
+		}
 	}
-	p = w.resume()
-	p.wait(75)
-	p.mustSay(w.path("run.jsonl") + " is gone")
 }
 
 // A child that outlived its shipper goes on writing: resume ships it to its end, and nobody else waits for it.

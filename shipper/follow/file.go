@@ -17,6 +17,7 @@ type file struct {
 	who  identity // of pin
 
 	in      *Input    // nil: it waits for its first line
+	note    Note      // of in
 	size    int64     // at the latest look
 	grew    time.Time // when a look found more
 	present bool      // it has a name that is asked for
@@ -103,6 +104,8 @@ func (s *Set) start(f *file, now time.Time, last bool) error {
 	case err != nil:
 		s.again(f, now, err)
 		return nil
+	case s.isKnown(id):
+		return nil // it may be that of this file: the next look goes on with it
 	case s.used[id]: // another file has the same path and first line
 		note.Base, id = id, journal.NewID()
 	}
@@ -131,12 +134,12 @@ func (s *Set) again(f *file, now time.Time, err error) error {
 	return nil
 }
 
-// give makes j the input of the file that it has open, mostly that at path: note says which it was meant to be.
-func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) {
+// give makes j the input of the file that it has open, mostly that at path: note says which it was meant to be. It returns the file, if there is one to follow.
+func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *file {
 	in := &Input{Journal: j, Path: path}
 	if j.Ended() { // it was cut while nobody looked: there is nothing to follow
 		s.fresh = append(s.fresh, in)
-		return
+		return nil
 	}
 	meant := identity{note.Dev, note.Ino}
 	pin, who := pinOf(j, path, meant)
@@ -160,15 +163,16 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) {
 		if err := j.Close(); err != nil {
 			s.complain(err)
 		}
-		return
+		return nil
 	}
 	if is := (Note{path, who.dev, who.ino, note.Base}); is != note {
 		if err := j.SetAbout(s.o.About(j.ID(), is, j.About())); err != nil {
 			s.complain(err)
 		}
 	}
-	f.in, f.size, f.grew, s.came = in, j.Size(), now, now
+	f.in, f.note, f.size, f.grew, s.came = in, Note{path, who.dev, who.ino, note.Base}, j.Size(), now, now
 	s.fresh = append(s.fresh, in)
+	return f
 }
 
 // pinOf opens the file that j has open once more: at path, or where the one that was meant is now. nil where that is not found.

@@ -3,6 +3,7 @@
 //	follow.go   what is asked for and what comes of it; Run, which looks until it is told to stop
 //	look.go     one look at all paths: what is there now
 //	file.go     a followed file: from its first line until it is gone, cut or left for another day
+//	park.go     any number of files, of which some are followed at a time
 //	known.go    what earlier processes followed, taken up again
 //	fifo.go     a FIFO
 //	watch.go    when to look again: what the kernel tells, and polling behind it
@@ -48,6 +49,7 @@ type Options struct {
 	// quiet and unsure are how long a file that is gone must stand still to be taken for finished: where it is known that nobody has it open for
 	// writing, and where that is not known.
 	quiet, unsure time.Duration
+	most          int // files followed at once
 }
 
 const (
@@ -115,6 +117,8 @@ type Set struct {
 
 	files      []*file
 	byIdentity map[identity]*file
+	parked     []*parked
+	parkedBy   map[identity]*parked
 	fifos      []*fifo
 	used       map[string]bool     // ids that are taken
 	dead       map[string][]string // inputs whose file was not there, by its path
@@ -135,6 +139,9 @@ func New(o Options) (*Set, error) {
 	if o.quiet == 0 {
 		o.quiet, o.unsure = defaultQuiet, defaultUnsure
 	}
+	if o.most == 0 {
+		o.most = filesAtOnce()
+	}
 	paths := make([]string, 0, len(o.Paths))
 	for _, path := range o.Paths {
 		abs, err := filepath.Abs(path)
@@ -147,7 +154,7 @@ func New(o Options) (*Set, error) {
 	}
 	o.Paths = paths
 	s := &Set{
-		o: o, log: o.Log, byIdentity: map[identity]*file{}, used: map[string]bool{}, dead: map[string][]string{}, said: map[string]time.Time{},
+		o: o, log: o.Log, byIdentity: map[identity]*file{}, parkedBy: map[identity]*parked{}, used: map[string]bool{}, dead: map[string][]string{}, said: map[string]time.Time{},
 		came: time.Now(),
 	}
 	if err := s.begin(); err != nil {
@@ -240,13 +247,8 @@ func (s *Set) stop(alive context.Context, take func(*Input) bool, idle bool) {
 	tick := time.NewTicker(lineQuiet / 10)
 	defer tick.Stop()
 	for {
-		left := 0
-		for _, f := range slices.Clone(s.files) {
-			if !s.pause(f, time.Now()) {
-				left++
-			}
-		}
-		if !s.handOver(take) || left == 0 {
+		more := s.pauseAll(time.Now())
+		if !s.handOver(take) || !more {
 			return
 		}
 		select {
@@ -255,6 +257,17 @@ func (s *Set) stop(alive context.Context, take func(*Input) bool, idle bool) {
 			return
 		}
 	}
+}
+
+// pauseAll leaves every file for another day that ends with a whole line or stands still. It reports whether some have to be waited for.
+func (s *Set) pauseAll(now time.Time) (more bool) {
+	if err := s.wakeAll(now, false, true); err != nil {
+		s.complain(err)
+	}
+	for _, f := range slices.Clone(s.files) {
+		more = !s.pause(f, now) || more
+	}
+	return more || slices.ContainsFunc(s.parked, func(p *parked) bool { return p.size < 0 || p.moved || !p.present })
 }
 
 // close lets go of what Set itself holds open.

@@ -1,9 +1,7 @@
 package follow
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -13,7 +11,7 @@ import (
 
 // This file goes on with what earlier processes followed.
 
-// takeUpKnown takes up the inputs of files that are asked for again, whatever those are called now.
+// takeUpKnown finds the inputs of files that are asked for again, whatever those are called now. The first look goes on with them.
 func (s *Set) takeUpKnown() error {
 	for _, k := range s.o.Known {
 		s.used[k.ID], s.used[k.Note.Base] = true, true
@@ -23,9 +21,10 @@ func (s *Set) takeUpKnown() error {
 		case k.Kind == journal.Pipe && k.Holder != 0 && slices.Contains(s.o.Paths, k.Note.Path):
 			return &InputError{k.Note.Path, fmt.Sprintf("is read by process %d already: stop that, or name another", k.Holder)}
 		case k.Kind == journal.File && k.Mine && s.wants(k.path()):
-			if err := s.takeUp(k); err != nil {
-				return err
+			if k.Holder != 0 && k.Holder != os.Getpid() {
+				return fmt.Errorf("%s: %w", k.path(), &journal.HeldError{ID: k.ID, Dir: k.Path, Pid: k.Holder})
 			}
+			s.putAside(&parked{id: k.ID, path: k.path(), note: k.Note, lone: k.File == "", size: -1})
 		}
 	}
 	return nil
@@ -39,35 +38,13 @@ func (k *Known) path() string {
 	return k.Note.Path
 }
 
-func (s *Set) takeUp(k Known) error {
-	path := k.path()
-	var j *journal.Journal
-	var err error
-	if k.File != "" {
-		j, err = s.o.Folder.Recover(k.ID)
-	} else {
-		j, err = s.o.Folder.Follow(k.ID, path, nil, s.o.Journal)
-	}
-	_, held := errors.AsType[*journal.HeldError](err)
-	switch {
-	case held:
-		return fmt.Errorf("%s: %w", path, err)
-	case errors.Is(err, fs.ErrNotExist):
-		s.dead[path] = append(s.dead[path], k.ID)
-		if _, there := os.Stat(path); errors.Is(there, fs.ErrNotExist) {
-			s.log.Warn(fmt.Sprintf("%s is gone; if it held more than was shipped as input %s, that is lost", path, k.ID))
-		}
-		return nil
-	case err != nil:
-		s.lose(fmt.Errorf("%s: %w", path, err))
-		return nil
-	}
-	s.give(j, path, k.Note, time.Now())
-	return nil
+// isKnown reports whether the input id is one of an earlier process that was not looked at yet.
+func (s *Set) isKnown(id string) bool {
+	return slices.ContainsFunc(s.parked, func(p *parked) bool { return p.size < 0 && p.id == id })
 }
 
-// revive goes on with an input whose file was not there when f, which has that file's name now, is the same after all; else it says what is lost and is
-// done with. It reports whether f is taken care of.
+// revive goes on with an input whose file was not there when f, which has that file's name now, is the same after all; else the shipper says what is lost, and
+// is done with it. It reports whether f is taken care of.
 func (s *Set) revive(f *file, path string, now time.Time) (taken bool, err error) {
 	for len(s.dead[path]) > 0 {
 		id := s.dead[path][0]

@@ -102,14 +102,21 @@ func (s *Set) look(now time.Time, last bool) error {
 	for _, f := range s.fifos {
 		f.present = false
 	}
-	var err error
-	for _, path := range s.o.Paths {
-		err = errors.Join(err, s.lookAt(path, now))
+	for _, p := range s.parked {
+		p.present = false
 	}
+	err := s.wakeAll(now, true, last)
+	for _, path := range s.o.Paths {
+		err = errors.Join(err, s.lookAt(path, now, last))
+	}
+	err = errors.Join(err, s.wakeAll(now, false, last))
 	for i := 0; i < len(s.files); i++ { // a step may append
 		err = errors.Join(err, s.step(s.files[i], now, last))
 	}
 	s.dropOver()
+	if !last {
+		s.park(now)
+	}
 	s.stepFIFOs(now)
 	if s.watch != nil {
 		s.watch.took = time.Since(began)
@@ -117,7 +124,7 @@ func (s *Set) look(now time.Time, last bool) error {
 	return err
 }
 
-func (s *Set) lookAt(path string, now time.Time) error {
+func (s *Set) lookAt(path string, now time.Time, last bool) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -130,11 +137,11 @@ func (s *Set) lookAt(path string, now time.Time) error {
 		}
 		for _, e := range entries {
 			if matches(e.Name()) {
-				s.candidate(filepath.Join(path, e.Name()), now)
+				s.candidate(filepath.Join(path, e.Name()), now, last)
 			}
 		}
 	case info.Mode().IsRegular():
-		s.candidate(path, now)
+		s.candidate(path, now, last)
 	case info.Mode()&fs.ModeNamedPipe != 0:
 		return s.candidateFIFO(path, info, now)
 	default:
@@ -149,13 +156,16 @@ func (s *Set) unseen(path string, err error) {
 	for _, f := range s.files {
 		f.present = f.present || f.path == path || filepath.Dir(f.path) == path
 	}
+	for _, p := range s.parked {
+		p.present = p.present || p.path == path || filepath.Dir(p.path) == path
+	}
 	for _, f := range s.fifos {
 		f.present = f.present || f.path == path
 	}
 }
 
 // candidate is a file that is to be followed, if it is not already.
-func (s *Set) candidate(path string, now time.Time) {
+func (s *Set) candidate(path string, now time.Time, last bool) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
 		return // gone since, or a folder of such a name
@@ -163,6 +173,9 @@ func (s *Set) candidate(path string, now time.Time) {
 	if f := s.byIdentity[identityOf(info)]; f != nil {
 		f.present, f.path = true, path
 		return
+	}
+	if s.isParked(identityOf(info), info) || s.crowded() && !last {
+		return // those that there is no room for are found by a later look
 	}
 	opened, err := openFile(path)
 	if err != nil {

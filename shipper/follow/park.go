@@ -1,0 +1,186 @@
+package follow
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/journal"
+)
+
+// This file keeps what a folder with any number of files takes in bounds. A file that is followed takes descriptors: of its own, of its journal, of the kernel's
+// watch. When there are many, those that have stood still for longest are parked: their inputs are paused, and go on when they change.
+
+const (
+	// perFile is how many descriptors a followed file takes, with some to spare: measured are 6.
+	perFile = 8
+	// mostFiles is how many files are followed at once where descriptors are plenty.
+	mostFiles = 512
+	// parkAfter is how long a file must have stood still to be parked.
+	parkAfter = 2 * time.Second
+)
+
+// filesAtOnce is how many files may be followed at once, by the limit on descriptors.
+func filesAtOnce() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return mostFiles / perFile
+	}
+	return int(min(mostFiles, max(perFile, limit.Cur/2/perFile)))
+}
+
+// parked is an input whose file stands still, or of which an earlier process left the cursor.
+type parked struct {
+	id   string
+	path string // of the file, by the journal's own record or by the snapshot
+	note Note
+	lone bool // the journal's own record has no path
+
+	who     identity
+	size    int64 // when it was parked; -1: not looked at yet
+	changed time.Time
+	present bool // it has a name that is asked for
+	moved   bool // it has changed
+}
+
+// crowded reports whether no more files are to be followed now.
+func (s *Set) crowded() bool { return len(s.files) >= s.o.most }
+
+// isParked reports whether the file of that identity is parked, and takes notice of its changes.
+func (s *Set) isParked(who identity, info os.FileInfo) bool {
+	p := s.parkedBy[who]
+	if p == nil {
+		return false
+	}
+	p.present = true
+	p.moved = p.moved || p.size != info.Size() || !p.changed.Equal(info.ModTime())
+	return true
+}
+
+// park parks files that stand still, when there are many.
+func (s *Set) park(now time.Time) {
+	if len(s.files) <= s.o.most*3/4 {
+		return
+	}
+	still := slices.Clone(s.files)
+	slices.SortFunc(still, func(a, b *file) int { return a.grew.Compare(b.grew) })
+	for _, f := range still {
+		if len(s.files) <= s.o.most/2 || now.Sub(f.grew) < parkAfter {
+			break
+		}
+		if f.over || f.in == nil || f.pin == nil || !f.present || !f.endsLine() {
+			continue
+		}
+		info, err := f.pin.Stat()
+		if err != nil {
+			continue
+		}
+		j := f.in.Journal
+		p := &parked{id: j.ID(), path: j.FilePath(), note: f.note, who: f.who, size: f.size, changed: info.ModTime(), present: true}
+		s.end(f, pausedInLine)
+		if j.Size() != f.size { // it grew at this moment
+			p.size = -1
+		}
+		s.putAside(p)
+		s.dropOver()
+	}
+}
+
+func (s *Set) putAside(p *parked) {
+	s.parked = append(s.parked, p)
+	if p.who != (identity{}) {
+		s.parkedBy[p.who] = p
+	}
+}
+
+// wakeAll goes on with what is parked and has changed or is gone, as far as there is room. unknown: only with what was not looked at yet.
+func (s *Set) wakeAll(now time.Time, unknown, last bool) (err error) {
+	for _, p := range slices.Clone(s.parked) {
+		if s.crowded() && !last {
+			return err
+		}
+		if p.size < 0 || !unknown && (p.moved || !p.present) {
+			err = errors.Join(err, s.wake(p, now))
+		}
+	}
+	return err
+}
+
+// wake goes on with one. The error is that another process has it.
+func (s *Set) wake(p *parked, now time.Time) error {
+	var j *journal.Journal
+	var err error
+	if p.lone {
+		j, err = s.o.Folder.Follow(p.id, p.path, nil, s.o.Journal)
+	} else {
+		j, err = s.o.Folder.Recover(p.id)
+	}
+	if held, ok := errors.AsType[*journal.HeldError](err); ok {
+		if held.Pid == os.Getpid() {
+			return nil // what was paused is not delivered yet
+		}
+		return fmt.Errorf("%s: %w", p.path, err)
+	}
+	s.parked = slices.DeleteFunc(s.parked, func(other *parked) bool { return other == p })
+	if s.parkedBy[p.who] == p {
+		delete(s.parkedBy, p.who)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s.missing(p)
+	case err != nil:
+		s.lose(fmt.Errorf("%s: %w", p.path, err))
+	default:
+		if f := s.give(j, p.path, p.note, now); f != nil {
+			f.present = f.present && p.present
+		}
+	}
+	return nil
+}
+
+// missing is for an input whose file is nowhere to be found. If another has its name, that may be the same after all: a copy, say.
+func (s *Set) missing(p *parked) {
+	info, err := os.Stat(p.path)
+	_, away := os.Stat(filepath.Dir(p.path))
+	if away != nil || err == nil && s.byIdentity[identityOf(info)] == nil {
+		s.dead[p.path] = append(s.dead[p.path], p.id)
+		return
+	}
+	said, lost, err := Forget(s.o.Folder, p.id, p.path)
+	switch {
+	case err != nil:
+		s.complain(err)
+	case lost:
+		s.lose(errors.New(said))
+	default:
+		s.log.Info(said)
+	}
+}
+
+// Forget gives up the input id, whose file at path is gone, unless the whole folder of that is: then it may come back. It says what became of it, and whether
+// bytes are known to be lost. The error is that the input cannot be given up.
+func Forget(folder *journal.Folder, id, path string) (said string, lost bool, err error) {
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return fmt.Sprintf("%s is not there (%v); input %s goes on when it is", path, err, id), false, nil
+	}
+	// A file that is not the one that was followed ends the input, and says how much of that was seen and not read.
+	j, err := folder.Follow(id, filepath.Join(folder.Path(), "version"), nil, journal.Options{})
+	if err != nil {
+		return "", false, fmt.Errorf("%s is gone, and its input cannot be given up: %w", path, err)
+	}
+	_, err = j.ReadAt(make([]byte, 1), j.Cursor().Offset)
+	said = fmt.Sprintf("%s is gone; all that was seen of it was shipped, as input %s", path, id)
+	if cut, ok := errors.AsType[*journal.TruncatedError](err); ok && cut.Lost > 0 {
+		said, lost = fmt.Sprintf("%s is gone; at least %d bytes of it were not shipped as input %s, and are lost", path, cut.Lost, id), true
+	}
+	if err := j.Remove(); err != nil {
+		return "", false, fmt.Errorf("%s is gone, and its input cannot be given up: %w", path, err)
+	}
+	return said, lost, nil
+}
