@@ -16,6 +16,9 @@ const jobWait = time.Minute
 // lookWindows is how many windows are looked through for a job before everything else has its turn.
 const lookWindows = 16
 
+// mostLook is how many bytes are looked through for one.
+const mostLook = 8 << 20
+
 // Input is an input to ship.
 type Input struct {
 	Journal *journal.Journal
@@ -221,7 +224,8 @@ func (in *input) findJob(now time.Time, sibling *input) (found bool, err error) 
 			return in.stopWaiting()
 		}
 		in.ahead.take(looked)
-		late := !now.Before(in.lookEnd)
+		// So much without a job could fill a small journal, and then the agent would wait for one that it has no room to name.
+		late := !now.Before(in.lookEnd) || in.ahead.next()-in.window.offset > mostLook
 		if n > 0 && err == nil && !late {
 			continue
 		}

@@ -477,7 +477,11 @@ func (s *Shipper) setAside(now time.Time) {
 			s.asides = append(s.asides, a)
 			continue
 		}
-		s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s while it takes others; it is not shipped, kept in rejects.jsonl of %s: %v", a.seq, a.in.Shape.Input, a.in.Journal.Path(), a.why))
+		kept := "kept in rejects.jsonl of " + a.in.Journal.Path()
+		if a.in.Journal.Path() == "" {
+			kept = "and lost, for the journal is in memory"
+		}
+		s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s while it takes others; it is not shipped, %s: %v", a.seq, a.in.Shape.Input, kept, a.why))
 		if a.block != nil {
 			a.block.Pending--
 			s.advance(a.in)

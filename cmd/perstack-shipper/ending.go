@@ -49,17 +49,19 @@ func newEnding(drain time.Duration, log *zap.Logger) *ending {
 }
 
 func (e *ending) wait(drain time.Duration, log *zap.Logger) {
+	var s os.Signal
 	select {
-	case s := <-e.signals:
-		log.Info(fmt.Sprintf("%v: what is written is read and shipped, for at most %s; another signal stops at once", s, drain))
+	case s = <-e.signals:
 	case <-e.done:
 		return
 	}
-	e.signal()
 	deadline := time.NewTimer(drain)
 	defer deadline.Stop()
 	reading := time.NewTimer(drain - min(stopReading, drain/2))
 	defer reading.Stop()
+	e.signal()
+	// Not before the clock runs, nor in its way: a stderr that nobody reads must not stop the end.
+	go log.Info(fmt.Sprintf("%v: what is written is read and shipped, for at most %s; another signal stops at once", s, drain))
 	for {
 		select {
 		case <-reading.C:
