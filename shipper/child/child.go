@@ -6,6 +6,7 @@ package child
 import (
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,6 +20,7 @@ type Child struct {
 	done  chan struct{}
 	close chan struct{}
 	gone  chan struct{} // the loop has ended
+	once  sync.Once     // for Close
 
 	held    atomic.Bool // stopped by Hold
 	warned  atomic.Bool // a signal that means to end it was passed on
@@ -162,8 +164,10 @@ func (c *Child) ask(r request) {
 }
 
 // Close takes the terminal back and waits for processes no more. The command goes on if it has not ended, and is continued if it was held: nobody
-// else would do that.
-func (c *Child) Close() {
+// else would do that. A second Close does nothing.
+func (c *Child) Close() { c.once.Do(c.letGo) }
+
+func (c *Child) letGo() {
 	if c.started {
 		close(c.close)
 		<-c.gone

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// This file shows exec as PID 1 of a container: of a PID namespace, that is.
+
+// asInit is the program as PID 1 that runs a shell script. Where that is refused the test is skipped.
+func (s *stage) asInit(script string, flags ...string) *running {
+	s.t.Helper()
+	if out, err := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "true").CombinedOutput(); err != nil {
+		s.t.Skipf("NOT TESTED: no PID namespace may be made here: %v: %s", err, out)
+	}
+	args := append(append([]string{"perstack-shipper", "exec"}, flags...), "--", "sh", "-c", script)
+	c := s.command()
+	c.Args = append([]string{"unshare", "--pid", "--fork", "--mount-proc", "--kill-child"}, args...)
+	unshare, err := exec.LookPath("unshare")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c.Path = unshare
+	return s.start(c)
+}
+
+// signalInit sends a signal to the process that is PID 1 below unshare.
+func (r *running) signalInit(sig syscall.Signal) {
+	r.s.t.Helper()
+	pid := r.cmd.Process.Pid
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		r.s.t.Fatal(err)
+	}
+	child, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		r.s.t.Fatalf("the children of unshare are %q", data)
+	}
+	if err := syscall.Kill(child, sig); err != nil {
+		r.s.t.Fatal(err)
+	}
+}
+
+// zombies is a script that prints the processes that have ended and that nobody has waited for.
+const zombies = `grep -l '^State:.Z' /proc/[0-9]*/status; `
+
+// Orphans that end are reaped, whatever group they are in, and none of that takes the command's own status.
+func TestExecAsInitReaps(t *testing.T) {
+	s := newStage(t)
+	r := s.asInit(`echo "I am child of $PPID"
+		for i in 1 2 3 4 5 6 7 8 9 10; do (sleep 0.0$i & ); (setsid sleep 0.0$i & ); done
+		until [ "$(ls -d /proc/[0-9]* | wc -l)" -lt 6 ]; do sleep 0.02; done; ` + zombies + `
+		ps=$(ls -d /proc/[0-9]* | wc -l); echo done; exit 6`)
+	r.wait(6)
+	if got := s.text(""); got != "I am child of 1\ndone\n" {
+		t.Errorf("%q came", got)
+	}
+	s.nothingLeft()
+}
+
+// While it drains, and its command is gone, it reaps what comes then.
+func TestExecAsInitReapsInTheDrain(t *testing.T) {
+	s := newStage(t)
+	s.stuck.Store(true)
+	look := filepath.Join(t.TempDir(), "look")
+	r := s.asInit(`(setsid sh -c '(sleep 0.3 &) ; sleep 1; ` + strings.ReplaceAll(zombies, `'`, `"`) + ` echo looked' >` + look + ` 2>&1 & ); echo gone`)
+	s.until("an orphan has looked", func() bool {
+		data, err := os.ReadFile(look)
+		return err == nil && strings.Contains(string(data), "looked")
+	})
+	s.stuck.Store(false)
+	r.wait(exitOK)
+	data, err := os.ReadFile(look)
+	if err != nil || string(data) != "looked\n" {
+		t.Errorf("there were zombies: %q, %v", data, err)
+	}
+}
+
+// The processes that others in the program start and wait for are not taken from them: credentials may come from one.
+func TestExecAsInitLeavesOthersTheirChildren(t *testing.T) {
+	s := newStage(t)
+	script := filepath.Join(t.TempDir(), "credentials")
+	const answer = `#!/bin/sh
+sleep 0.1
+echo '{"Version":1,"AccessKeyId":"test","SecretAccessKey":"test"}'
+`
+	if err := os.WriteFile(script, []byte(answer), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(config, []byte("[default]\ncredential_process = "+script+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var env []string
+	for _, v := range s.env {
+		if !strings.HasPrefix(v, "AWS_ACCESS") && !strings.HasPrefix(v, "AWS_SECRET") {
+			env = append(env, v)
+		}
+	}
+	s.env = append(env, "AWS_CONFIG_FILE="+config)
+	r := s.asInit(`for i in 1 2 3 4 5 6 7 8 9; do (sleep 0.0$i & ); (sleep 0.1$i & ); done; echo '{"jobId":"j"}'; sleep 0.4`)
+	r.wait(exitOK)
+	if got := s.text(""); got != "{\"jobId\":\"j\"}\n" {
+		t.Errorf("%q came; it said\n%s", got, r.stderr.String())
+	}
+}
+
+// A command that does not end by SIGTERM would be killed with our exit. It is killed in time to ship all that it wrote.
+func TestExecAsInitOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
+	s := newStage(t)
+	r := s.asInit(`trap "" TERM; n=0; while :; do echo "{\"jobId\":\"j\",\"n\":$n}"; n=$((n+1)); sleep 0.005; done`, "--drain-timeout=4s", "--flush-interval=30s")
+	s.until("it has written", func() bool { return s.wrote("jobId") })
+	began := time.Now()
+	r.signalInit(syscall.SIGTERM)
+	r.wait(128 + int(syscall.SIGKILL))
+	if took := time.Since(began); took > 3500*time.Millisecond {
+		t.Errorf("it took %s", took)
+	}
+	in := s.all("", 1)[0]
+	if !in.ended || len(in.parts) < 100 {
+		t.Errorf("%d lines came, ended: %v", len(in.parts), in.ended)
+	}
+	s.nothingLeft()
+}

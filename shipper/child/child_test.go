@@ -1,0 +1,147 @@
+package child
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// shell starts a shell script with its stdout in a file.
+func shell(t *testing.T, script string) (c *Child, said func() string) {
+	t.Helper()
+	c = New()
+	t.Cleanup(c.Close)
+	path := filepath.Join(t.TempDir(), "stdout")
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if err := c.Start("/bin/sh", []string{"sh", "-c", script}, null, out, out); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Signal(syscall.SIGKILL) })
+	return c, func() string {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+}
+
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it never came to this: ", what)
+		}
+	}
+}
+
+func wantCode(t *testing.T, c *Child, code int) {
+	t.Helper()
+	select {
+	case <-c.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatal("it does not end")
+	}
+	if got := c.Code(); got != code {
+		t.Errorf("code %d, want %d", got, code)
+	}
+}
+
+func TestCode(t *testing.T) {
+	for script, code := range map[string]int{"true": 0, "exit 7": 7, "kill -TERM $$": 143, "kill -KILL $$": 137} {
+		c, _ := shell(t, script)
+		wantCode(t, c, code)
+	}
+}
+
+// A signal that comes before the start is not lost.
+func TestSignalBeforeStart(t *testing.T) {
+	c := New()
+	defer c.Close()
+	c.Signal(syscall.SIGTERM)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if err := c.Start("/bin/sleep", []string{"sleep", "60"}, null, null, null); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, c, 128+int(syscall.SIGTERM))
+}
+
+func TestStartError(t *testing.T) {
+	c := New()
+	data := filepath.Join(t.TempDir(), "data")
+	if err := os.WriteFile(data, []byte("no program"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	err := c.Start(data, []string{"data"}, os.Stdin, os.Stdout, os.Stderr)
+	if start, ok := errors.AsType[*StartError](err); !ok || start.Code != CodeNotExecutable || !errors.Is(err, syscall.ENOEXEC) {
+		t.Errorf("%v", err)
+	}
+	c.Close()
+	c.Signal(syscall.SIGTERM) // comes to nothing, and does not block
+}
+
+// The group is stopped, all of it, and goes on.
+func TestHold(t *testing.T) {
+	c, said := shell(t, `sh -c 'while :; do echo x; sleep 0.002; done'; exit 1`)
+	until(t, "it writes", func() bool { return said() != "" })
+	for range 3 {
+		c.Hold()
+		until(t, "it is stopped", func() bool { return stopped(t, c) })
+		size := len(said())
+		for range 20 { // a running one would write ten lines
+			time.Sleep(time.Millisecond)
+			size = max(size, len(said()))
+		}
+		if got := len(said()); got != size || !c.Held() {
+			t.Fatalf("it wrote on: %d bytes, then %d", size, got)
+		}
+		c.Release()
+		until(t, "it goes on", func() bool { return len(said()) > size+20 })
+	}
+	c.Hold()
+	until(t, "it is stopped", func() bool { return stopped(t, c) })
+	c.Signal(syscall.SIGTERM) // which a stopped process does not hear
+	wantCode(t, c, 128+int(syscall.SIGTERM))
+	if !c.Warned() || c.Held() {
+		t.Error("warned", c.Warned(), "held", c.Held())
+	}
+}
+
+// Nobody else would continue what was held when the shipper goes.
+func TestCloseContinues(t *testing.T) {
+	c, said := shell(t, `trap 'echo on; exit' USR1; echo ready; while :; do sleep 0.01; done`)
+	until(t, "it is ready", func() bool { return said() != "" })
+	c.Hold()
+	until(t, "it is stopped", func() bool { return stopped(t, c) })
+	pid := c.Pid()
+	c.Close()
+	until(t, "it runs", func() bool { return state(t, pid) != 'T' })
+	if err := syscall.Kill(-pid, syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it heard", func() bool { return strings.Contains(said(), "on") })
+	var status syscall.WaitStatus
+	if got, err := wait(pid, &status, 0); got != pid || err != nil {
+		t.Error(got, err)
+	}
+}

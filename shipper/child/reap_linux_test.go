@@ -1,0 +1,68 @@
+package child
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// ended starts a process that ends at once, and returns when nobody has waited for it but it has ended.
+func ended(t *testing.T, ownGroup bool) (pid int) {
+	t.Helper()
+	pid, err := syscall.ForkExec("/bin/true", []string{"true"}, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Setpgid: ownGroup}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); state(t, pid) != 'Z'; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not end")
+		}
+	}
+	return pid
+}
+
+// state of a process as /proc says it; 0 where there is none.
+func state(t *testing.T, pid int) byte {
+	t.Helper()
+	data, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	for i := len(data) - 1; i > 0; i-- {
+		if data[i] == ')' {
+			return data[i+2]
+		}
+	}
+	t.Fatalf("/proc says %q", data)
+	return 0
+}
+
+func TestReapOrphans(t *testing.T) {
+	orphans := []int{ended(t, true), ended(t, true)}
+	if reapOrphans(0) {
+		t.Error("it says that a process of ours is in its way")
+	}
+	for _, pid := range orphans {
+		if state(t, pid) != 0 {
+			t.Errorf("orphan %d was left", pid)
+		}
+	}
+
+	command := ended(t, true)
+	if reapOrphans(command) || state(t, command) != 'Z' {
+		t.Error("it took the command's status")
+	}
+	var status syscall.WaitStatus
+	if pid, err := wait(command, &status, 0); pid != command || err != nil {
+		t.Fatal(pid, err)
+	}
+
+	other := ended(t, false) // in our own group: one that os/exec waits for
+	if !reapOrphans(0) {
+		t.Error("it does not say that it left one")
+	}
+	if pid, err := wait(other, &status, 0); pid != other || err != nil || status.ExitStatus() != 0 {
+		t.Errorf("it took the status of %d: %v", other, err)
+	}
+}
