@@ -232,7 +232,9 @@ func (c *campaign) see(left map[string]kept) {
 func (c *campaign) finish() {
 	c.end.set(calm)
 	if c.disk != nil {
-		c.disk.relax()
+		if err := c.disk.grow(); err != nil {
+			c.t.Fatal(err)
+		}
 	}
 	p := c.opt.start(c.t, c.rng, "last", nil)
 	p.w.Close()

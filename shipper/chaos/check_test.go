@@ -95,9 +95,9 @@ func compare(inputs []*taken, e *endpoint, folder string) (v verdict) {
 	return v
 }
 
-// gather takes apart what the endpoint holds, by process. ids are the inputs' processes. From a fickle endpoint, events of one time may come in any order:
-// what it has refused is sent again when it takes others.
-func gather(held map[string][][]cwlocal.Event, fickle bool, v *verdict) (byProc map[string]*arrived, ids map[string]string) {
+// gather takes apart what the endpoint holds, by process. ids are the inputs' processes. In fickle streams, events of one time may stand in any
+// order: what was refused, or dropped without the shipper's hearing of it, was sent again behind others.
+func gather(held map[string][][]cwlocal.Event, fickle map[string]bool, v *verdict) (byProc map[string]*arrived, ids map[string]string) {
 	byProc, ids = map[string]*arrived{}, map[string]string{}
 	for stream, lives := range held {
 		for _, events := range lives {
@@ -118,7 +118,7 @@ func gather(held map[string][][]cwlocal.Event, fickle bool, v *verdict) (byProc 
 				}
 				ev := event{r, stream, e.Timestamp}
 				if a.add(ev, v) {
-					if before, ok := last[r.Input]; ok && !fickle && before.time == ev.time && !before.moved() && !ev.moved() && before.place().compare(ev.place()) > 0 {
+					if before, ok := last[r.Input]; ok && !fickle[stream] && before.time == ev.time && !before.moved() && !ev.moved() && before.place().compare(ev.place()) > 0 {
 						v.alter("stream %q shows %v of %s before %v, both at %d", stream, before.place(), r.Input, ev.place(), ev.time)
 					}
 					last[r.Input] = ev

@@ -84,11 +84,11 @@ type endpoint struct {
 	attempts []attempt
 	deleted  map[string][][]cwlocal.Event // by stream, what it held each time it was deleted
 	onPut    func()                       // called once, by the next put: the moment to kill somebody
-	fickle   bool                         // it has refused what it would take at another time: that then comes behind its neighbours
+	fickle   map[string]bool              // streams of which it refused or dropped what it took later: that then stands behind its neighbours
 }
 
 func newEndpoint(t testing.TB, seed, n uint64, tally *tally) *endpoint {
-	e := &endpoint{tally: tally, rng: rand.New(rand.NewPCG(seed, n)), deleted: map[string][][]cwlocal.Event{}}
+	e := &endpoint{tally: tally, rng: rand.New(rand.NewPCG(seed, n)), deleted: map[string][][]cwlocal.Event{}, fickle: map[string]bool{}}
 	var err error
 	if e.server, err = cwlocal.New(cwlocal.Options{Intercept: e.intercept}); err != nil {
 		t.Fatal(err)
@@ -196,9 +196,10 @@ func (e *endpoint) fault(k kind, c *cwlocal.Call) cwlocal.Fault {
 	case denied:
 		return cwlocal.Fault{Code: "AccessDeniedException", Message: "User is not authorized to perform: logs:" + c.Action}
 	case refusedAll:
-		e.fickle = true
+		e.fickle[c.Stream] = true
 		return cwlocal.Fault{Code: "InvalidParameterException", Message: "Not today"}
 	case dropped:
+		e.fickle[c.Stream] = true
 		n := 1 + e.rng.IntN(c.Events)
 		if e.rng.IntN(2) == 0 {
 			n = c.Events - n
