@@ -211,7 +211,7 @@ func (c *campaign) settle(p *process) {
 	if what := p.misbehaved(consumed); what != "" {
 		c.broken = append(c.broken, fmt.Sprintf("process %s (%s): %s:\n%s", p.name, p.state, what, p.says()))
 	}
-	if bytes.Contains(p.says(), []byte("the input waits until")) {
+	if bytes.Contains(p.says(), []byte("the input waits")) {
 		c.tally.add(func(y *tally) { y.fullDisks++ })
 	}
 }
