@@ -175,8 +175,8 @@ func TestUntilIdle(t *testing.T) {
 		t.Errorf("idle after %s", took)
 	}
 	writer := startAgent(t, w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE), 50*time.Millisecond)
-	p := w.follow("--input", w.events, "--until-idle", "1s")
-	eventually(t, "it has gone on for longer than that", func() bool { return writer.written.Load() > int64(len(lines("job", 0, 30))) })
+	p := w.follow("--input", w.events, "--until-idle", "2s")
+	eventually(t, "it has gone on for longer than that", func() bool { return writer.written.Load() > int64(len(lines("job", 0, 48))) })
 	text := writer.end()
 	p.wait(0)
 	w.input(text)

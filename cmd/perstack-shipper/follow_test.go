@@ -287,6 +287,48 @@ func TestFileBehindALink(t *testing.T) {
 	}
 }
 
+// A folder may have more files than there are descriptors: those that stand still make room.
+func TestMoreFilesThanDescriptors(t *testing.T) {
+	w := newSidecar(t)
+	const files = 40
+	texts := make([]string, files)
+	name := func(n int) string { return fmt.Sprintf("run-%03d.jsonl", n) }
+	add := func(n int) {
+		more := line(fmt.Sprint("job", n%3), n*1000+strings.Count(texts[n], "\n"))
+		w.write(name(n), more)
+		texts[n] += more
+	}
+	all := func() bool {
+		got := map[string]int{}
+		for _, in := range w.shipped() {
+			text, _ := in.restore()
+			got[text]++
+		}
+		return !slices.ContainsFunc(texts, func(text string) bool { return got[text] != 1 })
+	}
+	for n := range files {
+		add(n)
+	}
+	p := w.limited(200, "--log-group", sidecarGroup, "--journal-dir", w.journal, "--flush-interval", "50ms", "--input", w.events)
+	eventually(t, "all is shipped", all)
+	for n := 0; n < files; n += 7 {
+		add(n)
+	}
+	eventually(t, "what came is shipped", all)
+	w.rename(name(0), "another.jsonl")
+	w.rename(name(1), "run.old")
+	eventually(t, "the one without a name that is asked for has ended", func() bool { return len(w.kept()) == files-1 })
+	for n := 0; n < files; n += 11 {
+		if n > 0 {
+			add(n)
+		}
+	}
+	p.stop(0)
+	if !all() || len(w.shipped()) != files {
+		t.Errorf("all is shipped: %v, as %d inputs", all(), len(w.shipped()))
+	}
+}
+
 // Several inputs that write to one stream have one put in flight.
 func TestSeveralInputsShareAStream(t *testing.T) {
 	w := newSidecar(t)

@@ -37,6 +37,7 @@ type sidecar struct {
 
 func newSidecar(t *testing.T) *sidecar {
 	t.Helper()
+	t.Parallel() // it mostly waits
 	w := &sidecar{t: t, events: t.TempDir(), journal: filepath.Join(t.TempDir(), "journal")}
 	server, err := cwlocal.New(cwlocal.Options{Intercept: func(call *cwlocal.Call) cwlocal.Fault {
 		if decide := w.fault.Load(); decide != nil {
@@ -129,7 +130,19 @@ func (w *sidecar) follow(args ...string) *process {
 // run starts the program.
 func (w *sidecar) run(stdin []byte, args ...string) *process {
 	w.t.Helper()
-	p := &process{t: w.t, cmd: exec.Command("perstack-shipper", args...), ended: make(chan struct{})}
+	return w.start(stdin, exec.Command("perstack-shipper", args...))
+}
+
+// limited starts the program where a process may have so many descriptors.
+func (w *sidecar) limited(descriptors int, args ...string) *process {
+	w.t.Helper()
+	limit := fmt.Sprintf(`ulimit -n %d && exec perstack-shipper "$@"`, descriptors)
+	return w.start(nil, exec.Command("sh", append([]string{"-c", limit, "sh"}, args...)...))
+}
+
+func (w *sidecar) start(stdin []byte, cmd *exec.Cmd) *process {
+	w.t.Helper()
+	p := &process{t: w.t, cmd: cmd, ended: make(chan struct{})}
 	p.cmd.Stderr = p
 	if stdin != nil {
 		p.cmd.Stdin = bytes.NewReader(stdin)
@@ -157,7 +170,7 @@ func (w *sidecar) run(stdin []byte, args ...string) *process {
 		p.cmd.Process.Kill()
 		<-p.ended
 		if w.t.Failed() {
-			w.t.Logf("perstack-shipper %s said:\n%s", strings.Join(args, " "), p.said())
+			w.t.Logf("%s said:\n%s", strings.Join(cmd.Args, " "), p.said())
 		}
 	})
 	return p

@@ -119,6 +119,7 @@ type Set struct {
 	byIdentity map[identity]*file
 	parked     []*parked
 	parkedBy   map[identity]*parked
+	refused    bool // a file waits for a place
 	fifos      []*fifo
 	used       map[string]bool     // ids that are taken
 	dead       map[string][]string // inputs whose file was not there, by its path

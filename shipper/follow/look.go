@@ -174,7 +174,7 @@ func (s *Set) candidate(path string, now time.Time, last bool) {
 		f.present, f.path = true, path
 		return
 	}
-	if s.isParked(identityOf(info), info) || s.crowded() && !last {
+	if s.isParked(identityOf(info), info) || !last && s.crowded() {
 		return // those that there is no room for are found by a later look
 	}
 	opened, err := openFile(path)

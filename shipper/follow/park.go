@@ -22,8 +22,8 @@ const (
 	perFile = 8
 	// mostFiles is how many files are followed at once where descriptors are plenty.
 	mostFiles = 512
-	// parkAfter is how long a file must have stood still to be parked.
-	parkAfter = 2 * time.Second
+	// parkAfter and parkSoon are how long a file must have stood still to be parked: where there are many, and where others wait for its place.
+	parkAfter, parkSoon = 10 * time.Second, 200 * time.Millisecond
 )
 
 // filesAtOnce is how many files may be followed at once, by the limit on descriptors.
@@ -49,8 +49,12 @@ type parked struct {
 	moved   bool // it has changed
 }
 
-// crowded reports whether no more files are to be followed now.
-func (s *Set) crowded() bool { return len(s.files) >= s.o.most }
+// crowded reports whether no more files are to be followed now, for one that is to be.
+func (s *Set) crowded() bool {
+	full := len(s.files) >= s.o.most
+	s.refused = s.refused || full
+	return full
+}
 
 // isParked reports whether the file of that identity is parked, and takes notice of its changes.
 func (s *Set) isParked(who identity, info os.FileInfo) bool {
@@ -65,13 +69,17 @@ func (s *Set) isParked(who identity, info os.FileInfo) bool {
 
 // park parks files that stand still, when there are many.
 func (s *Set) park(now time.Time) {
-	if len(s.files) <= s.o.most*3/4 {
+	after := parkAfter
+	switch {
+	case s.refused:
+		after, s.refused = parkSoon, false
+	case len(s.files) <= s.o.most*3/4:
 		return
 	}
 	still := slices.Clone(s.files)
 	slices.SortFunc(still, func(a, b *file) int { return a.grew.Compare(b.grew) })
 	for _, f := range still {
-		if len(s.files) <= s.o.most/2 || now.Sub(f.grew) < parkAfter {
+		if len(s.files) <= s.o.most/2 || now.Sub(f.grew) < after {
 			break
 		}
 		if f.over || f.in == nil || f.pin == nil || !f.present || !f.endsLine() {
@@ -102,12 +110,13 @@ func (s *Set) putAside(p *parked) {
 // wakeAll goes on with what is parked and has changed or is gone, as far as there is room. unknown: only with what was not looked at yet.
 func (s *Set) wakeAll(now time.Time, unknown, last bool) (err error) {
 	for _, p := range slices.Clone(s.parked) {
-		if s.crowded() && !last {
+		if p.size >= 0 && (unknown || !p.moved && p.present) {
+			continue
+		}
+		if !last && s.crowded() {
 			return err
 		}
-		if p.size < 0 || !unknown && (p.moved || !p.present) {
-			err = errors.Join(err, s.wake(p, now))
-		}
+		err = errors.Join(err, s.wake(p, now))
 	}
 	return err
 }

@@ -110,7 +110,7 @@ func (s *Set) sleep(stop, alive context.Context) bool {
 // wait is how long to wait for the kernel to tell of a change.
 func (s *Set) wait() time.Duration {
 	d := pollQuiet
-	if !s.watch.whole {
+	if !s.watch.whole || len(s.files) >= s.o.most {
 		d = pollBusy
 	}
 	for _, f := range s.files {
