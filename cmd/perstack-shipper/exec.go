@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -41,7 +40,11 @@ func (s *session) exec(options *config.Exec, file string) int {
 	defer command.Close()
 	end := newEnding(options.DrainTimeout, s.log)
 	defer end.close()
-	out, err := s.newOutput(options, command)
+	var out *output
+	err := s.withRoom(end.running, func() (err error) {
+		out, err = s.newOutput(options, command)
+		return err
+	})
 	if err != nil {
 		return fail(err)
 	}
@@ -125,12 +128,4 @@ func failStart(err error) int {
 		return start.Code
 	}
 	return code
-}
-
-// roomUsage makes a lack of room at the start an error of the folder.
-func roomUsage(err error) error {
-	if errors.Is(err, child.ErrNoRoom) {
-		return config.Usage("--journal-dir", "cannot take what the command writes: %v; free some, or name a folder on another disk", err)
-	}
-	return fmt.Errorf("the journal: %w", err)
 }

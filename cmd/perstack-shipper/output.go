@@ -62,7 +62,7 @@ func (s *session) newOutput(options *config.Exec, command *child.Child) (*output
 	o.guard, err = child.NewGuard(command, int64(options.JournalMax), o.letGo, s.log, out, errs)
 	if err != nil {
 		o.abandon()
-		return nil, roomUsage(err)
+		return nil, err
 	}
 	if !out.PunchesHoles() {
 		s.log.Warn(fmt.Sprintf("the file system of %s gives nothing back of a file that is being written: the journal grows to all that the command writes, whatever --journal-max says; name a folder on a local disk", s.folder.Path()))

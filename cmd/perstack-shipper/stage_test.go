@@ -90,7 +90,6 @@ func (s *stage) command(args ...string) *exec.Cmd {
 	s.t.Cleanup(stop)
 	c := exec.CommandContext(ctx, "perstack-shipper", args...)
 	c.Env = append(s.env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.journal)
-	c.WaitDelay = time.Second // an orphan may hold its stderr
 	return c
 }
 
@@ -103,31 +102,41 @@ func (s *stage) exec(script string, flags ...string) *running {
 
 // running is a program under way.
 type running struct {
-	s              *stage
-	cmd            *exec.Cmd
-	stdout, stderr bytes.Buffer // read them after wait
+	s      *stage
+	cmd    *exec.Cmd
+	stderr saying
+}
+
+// saying is the path of what a program says.
+type saying string
+
+func (s saying) String() string {
+	data, err := os.ReadFile(string(s))
+	if err != nil {
+		return err.Error()
+	}
+	return string(data)
 }
 
 func (s *stage) start(c *exec.Cmd) *running {
 	s.t.Helper()
-	r := &running{s: s, cmd: c}
-	if c.Stdout == nil {
-		c.Stdout = &r.stdout
+	stderr, err := os.CreateTemp(s.t.TempDir(), "stderr")
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	if c.Stderr == nil {
-		c.Stderr = &r.stderr
-	}
+	defer stderr.Close()
+	c.Stderr = stderr
 	if err := c.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	return r
+	return &running{s: s, cmd: c, stderr: saying(stderr.Name())}
 }
 
 // wait waits for the end, and checks the exit code.
 func (r *running) wait(code int) {
 	r.s.t.Helper()
 	err := r.cmd.Wait()
-	if err != nil && !errors.As(err, new(*exec.ExitError)) && !errors.Is(err, exec.ErrWaitDelay) {
+	if err != nil && !errors.As(err, new(*exec.ExitError)) {
 		r.s.t.Fatal(err)
 	}
 	if got := r.cmd.ProcessState.ExitCode(); got != code {

@@ -29,9 +29,6 @@ const (
 	sayAgain  = time.Minute
 )
 
-// ErrNoRoom says that there is too little room to start a command.
-var ErrNoRoom = errors.New("too little room")
-
 // Guard keeps a command from filling the disk: it does not ask before it writes, and dies of ENOSPC. It reserves space ahead of it, stops it before a
 // bound is reached, and lets it go on when acknowledgements have given room back. Make it with NewGuard, call Run once.
 type Guard struct {
@@ -65,8 +62,8 @@ type output struct {
 func (o *output) ahead() int64 { return max(0, o.reserved-o.Size()) }
 
 // NewGuard returns a guard over child, which writes to these journals and shall not take more than limit bytes with all of them; 0: no limit. stuck is
-// called now and then while the command is stopped: whatever else keeps the journals from giving room back should let go. ErrNoRoom says that there is
-// no room to begin with.
+// called now and then while the command is stopped: whatever else keeps the journals from giving room back should let go. journal.ErrFull says that
+// there is too little room to begin with.
 func NewGuard(child *Child, limit int64, stuck func(), log *zap.Logger, outputs ...*journal.Journal) (*Guard, error) {
 	g := &Guard{
 		child: child, limit: limit, log: log, stuck: stuck, bounded: limit > 0,
@@ -80,7 +77,7 @@ func NewGuard(child *Child, limit int64, stuck func(), log *zap.Logger, outputs 
 		return nil, err
 	}
 	if room < leastRoom {
-		return nil, fmt.Errorf("%w: %d bytes below %s, at least %d are needed to begin with", ErrNoRoom, room, which, leastRoom)
+		return nil, fmt.Errorf("%w for what the command writes: %d bytes are left below %s, and it takes %d to begin with; free some, or name another folder", journal.ErrFull, room, which, leastRoom)
 	}
 	g.margin, g.ahead = min(room/4, mostMargin), min(room/16, mostAhead)
 	return g, nil

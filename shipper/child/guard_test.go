@@ -48,12 +48,12 @@ func guarded(t *testing.T, limit int64, script string) (*Child, *journal.Journal
 	if err != nil {
 		t.Fatal(err)
 	}
-	null, err := os.Open(os.DevNull)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if err := c.Start("/bin/sh", []string{"sh", "-c", script}, null, out, os.Stderr); err != nil {
+	if err := c.Start("/bin/sh", []string{"sh", "-c", script}, null, out, null); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -165,7 +165,7 @@ func TestRoom(t *testing.T) {
 	if room, which, err := g.room(); err != nil || room == math.MaxInt64 || which != "the end of the disk at "+all[0].Path() && which != "the end of the disk at "+all[1].Path() {
 		t.Errorf("without a limit: room %d below %s, %v", room, which, err)
 	}
-	if _, err := NewGuard(New(), 2<<20+512<<10, nil, zap.NewNop(), all...); !errors.Is(err, ErrNoRoom) {
+	if _, err := NewGuard(New(), 2<<20+512<<10, nil, zap.NewNop(), all...); !errors.Is(err, journal.ErrFull) {
 		t.Errorf("a guard that has no room: %v", err)
 	}
 }

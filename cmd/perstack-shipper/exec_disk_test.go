@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// This file shows exec where there is little room: an agent that writes a file dies when that cannot grow.
+
+// smallDisk makes the journal's folder a file system of its own, of so many MiB.
+func (s *stage) smallDisk(mib int) {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mib)); err != nil {
+		s.t.Skipf("NOT TESTED: nothing may be mounted here: %v", err)
+	}
+	s.t.Cleanup(func() {
+		s.killRest()
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			s.t.Error(err)
+		}
+	})
+	s.journal = filepath.Join(dir, "journal")
+	s.env = append(s.env, "STAGE="+s.journal)
+}
+
+// bulk is a file of 64 KiB of lines, and the script that writes it so many times, at some 50 MB/s.
+func (s *stage) bulk(times int) (block, script string) {
+	s.t.Helper()
+	line := `{"type":"continueToNextStep","jobId":"j","runId":"r","text":"` + strings.Repeat("x", 1024-64) + `"}` + "\n"
+	block = strings.Repeat(line, (64<<10)/len(line))
+	path := filepath.Join(s.t.TempDir(), "block")
+	if err := os.WriteFile(path, []byte(block), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return block, fmt.Sprintf(`n=0; while [ $n -lt %d ]; do cat %s || exit 99; n=$((n+1)); done`, times, path)
+}
+
+// An agent that writes more than the disk holds, while CloudWatch is away, is stopped before the disk is full and continued when there is room.
+func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		flag  string
+		small bool
+	}{
+		{"the disk's end", "--journal-max=4GiB", true},
+		{"--journal-max", "--journal-max=32MiB", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t)
+			if c.small {
+				s.smallDisk(32)
+			}
+			s.stuck.Store(true)
+			block, script := s.bulk(1200) // 75 MiB
+			r := s.exec(script, c.flag, "--journal-dir="+s.journal)
+			s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), "the command is stopped (SIGSTOP)") })
+			var taken int64
+			for _, f := range s.outputs() {
+				var st syscall.Stat_t
+				if err := syscall.Stat(f, &st); err != nil {
+					t.Fatal(err)
+				}
+				taken += st.Blocks * 512
+			}
+			if taken > 32<<20 || taken < 8<<20 {
+				t.Errorf("it was stopped when %d bytes were taken", taken)
+			}
+			s.stuck.Store(false)
+			r.wait(exitOK)
+			if got, want := s.text(""), strings.Repeat(block, 1200); got != want {
+				t.Errorf("%d bytes came of %d", len(got), len(want))
+			}
+			log := r.stderr.String()
+			if n := strings.Count(log, "the command is stopped (SIGSTOP)"); n < 1 || n != strings.Count(log, "the command goes on") {
+				t.Errorf("it said\n%s", log)
+			}
+			t.Logf("stopped %d times, the first time with %d bytes taken", strings.Count(log, "the command is stopped (SIGSTOP)"), taken)
+			s.nothingLeft()
+		})
+	}
+}
+
+// A disk that is full at the very start: the command is not even started.
+func TestExecOnAFullDisk(t *testing.T) {
+	for _, free := range []int{64 << 10, 512 << 10} { // not even the journal's own files fit; or they do
+		t.Run(fmt.Sprint(free), func(t *testing.T) { execOnAFullDisk(t, free) })
+	}
+}
+
+func execOnAFullDisk(t *testing.T, free int) {
+	s := newStage(t)
+	s.smallDisk(4)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(s.journal), "full"), make([]byte, 4<<20-free), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ran := filepath.Join(t.TempDir(), "ran")
+	r := s.exec("touch " + ran)
+	r.wait(exitUsage)
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("the command was started")
+	}
+	if log := r.stderr.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "perstack-shipper: --journal-dir ") || !strings.Contains(log, "no room") {
+		t.Errorf("it said\n%s", log)
+	}
+}
+
+// SIGTERM while it is stopped: the command hears it, has room for its last words, and the shipper leaves in time.
+func TestExecStoppedAndSignalled(t *testing.T) {
+	s := newStage(t)
+	s.stuck.Store(true)
+	_, script := s.bulk(1200)
+	r := s.exec(`trap 'echo last words; exit 4' TERM; `+script, "--journal-max=16MiB", "--drain-timeout=4s", "--memory-max=8MiB")
+	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), "the command is stopped (SIGSTOP)") })
+	r.signal(syscall.SIGTERM)
+	s.until("it heard", func() bool { return s.wrote("last words\n") })
+	r.wait(4)
+	if log := r.stderr.String(); !strings.Contains(log, "bytes of the input are not delivered") {
+		t.Errorf("it said\n%s", log)
+	}
+	s.stuck.Store(false)
+	s.start(s.command("resume")).wait(exitOK)
+	if got := s.text(""); !strings.HasSuffix(got, "}\nlast words\n") {
+		t.Errorf("%d bytes came, at the end %q", len(got), got[max(0, len(got)-20):])
+	}
+	s.nothingLeft()
+}
+
+// outputs are the files that commands write.
+func (s *stage) outputs() []string {
+	found, err := filepath.Glob(filepath.Join(s.journal, "*", "*.output"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return found
+}
