@@ -101,8 +101,12 @@ func (a *attempt) deliver(ctx context.Context, b *batch.Batch, lones []*batch.Ba
 			suspects = append(suspects, refusal{batch: l, index: i})
 		}
 	}
-	slow := newBackoff(a.paces.refused)
-	for a.limit = refusedPuts; ; a.limit *= 2 {
+	a.limit = refusedPuts
+	suspects, err := a.ask(ctx, suspects) // before what came after them
+	if err != nil {
+		return err
+	}
+	for slow := newBackoff(a.paces.refused); ; a.limit *= 2 {
 		a.refused, a.accepted = nil, 0
 		err := a.settle(ctx, b, 0, b.Len(), false)
 		switch {
@@ -226,7 +230,7 @@ func (a *attempt) restamp(ctx context.Context, b *batch.Batch, from, to int, ref
 				if !refused(i, t) {
 					return false
 				}
-				if r, err := batch.Restore(l.b.Message(i)); err == nil && t != last {
+				if r, err := batch.Restore(l.b.Message(i)); err == nil && t != last && r.Record == "" {
 					a.out.restamped[r.Input]++
 				}
 				return true

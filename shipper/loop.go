@@ -343,9 +343,10 @@ func (s *Shipper) settle(r outcome) {
 	s.stretch(r)
 	if r.ambiguous {
 		for _, span := range r.batch.Spans {
-			in := s.inputs[span.Block.Input]
-			in.account.Repeated += int64(span.Events)
-			in.stale = true
+			if in := s.inputs[span.Block.Input]; span.Block != in.seal { // else where each first answer is lost one seal would follow the other
+				in.account.Repeated += int64(span.Events)
+				in.stale = true
+			}
 		}
 	}
 	for id, n := range r.restamped {

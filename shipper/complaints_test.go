@@ -1,0 +1,411 @@
+package shipper
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/journal"
+)
+
+// What people complain of, again and again, in the issue trackers of other programs that ship logs to CloudWatch. None of it can happen here.
+
+// osPipe is an input that is fed through a pipe of the operating system, as by a shell, and the pipe's writing end.
+func (w *world) osPipe(id string) (Input, *os.File) {
+	w.t.Helper()
+	r, feed, err := os.Pipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	in, release, err := Stoppable(ctx, r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	j, err := w.folder.NewPipe(id, nil, journal.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	moved := make(chan error, 1)
+	go func() { moved <- Move(ctx, in, j, nil, w.log) }()
+	w.t.Cleanup(func() {
+		feed.Close()
+		cancel()
+		if err := <-moved; err != nil {
+			w.t.Error(err)
+		}
+		release()
+		r.Close()
+	})
+	return Input{Journal: j, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}, Own: true}, feed
+}
+
+// write writes to a feed, or fails the test.
+func (w *world) write(feed io.Writer, data []byte) {
+	if _, err := feed.Write(data); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// TestLastLogsOnFastExit: an agent that writes and is gone at once has all of it shipped, without waiting for any interval (amazon-cloudwatch-agent #768, #170).
+func TestLastLogsOnFastExit(t *testing.T) {
+	w := newWorld(t, nil)
+	in, feed := w.osPipe("aaaaaaaa")
+	data := numbered("job", 5000)
+	data = data[:len(data)-1] // it did not even end its last line
+	go func() {
+		w.write(feed, data)
+		feed.Close()
+	}()
+	report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Hour }).Run(context.Background(), []Input{in}, nil)
+	if err != nil || report.Took > 5*time.Second {
+		t.Errorf("%v after %s", err, report.Took)
+	}
+	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
+		t.Errorf("%d bytes came back of %d", len(got), len(data))
+	}
+}
+
+// TestEndOfStdinEndsTheProgram: and nothing keeps running (vector #3031); goleak looks, too.
+func TestEndOfStdinEndsTheProgram(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, data := range []string{"", "\n", "one line\n", "no newline"} {
+		in, feed := w.osPipe("aaaaaaaa")
+		w.write(feed, []byte(data))
+		feed.Close()
+		report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Hour }).Run(context.Background(), []Input{in}, nil)
+		if err != nil || report.Took > 2*time.Second {
+			t.Errorf("%q: %v after %s", data, err, report.Took)
+		}
+	}
+}
+
+// TestOutageLosesNothing: what is written while CloudWatch is away for long waits, and comes in order (moby #41577, #41245).
+func TestOutageLosesNothing(t *testing.T) {
+	var away atomic.Bool
+	away.Store(true)
+	var calls atomic.Int64
+	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault {
+		if calls.Add(1); !away.Load() {
+			return cwlocal.Fault{}
+		}
+		return cwlocal.Fault{ResetBefore: true}
+	})
+	in, feed := w.osPipe("aaaaaaaa")
+	data := bytes.Repeat(numbered("job", 1000), 40)
+	go func() {
+		defer feed.Close()
+		for piece := range len(data) / 4096 {
+			w.write(feed, data[piece*4096:][:4096])
+		}
+		w.write(feed, data[len(data)/4096*4096:])
+		for calls.Load() < 20 { // the outage goes on for a while
+			time.Sleep(time.Millisecond)
+		}
+		away.Store(false)
+	}()
+	report, err := w.shipper(func(o *Options) { o.MemoryMax = 1 << 20 }).Run(context.Background(), []Input{in}, nil)
+	if err != nil || report.Rejected > 0 || report.Repeated > 0 || len(report.Left) > 0 {
+		t.Errorf("%v, %+v", err, report)
+	}
+	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
+		t.Errorf("%d bytes came back of %d", len(got), len(data))
+	}
+	if events, repeated := w.stored("aaaaaaaa"); events != 40_000 || repeated > 0 {
+		t.Errorf("%d events, %d of them repeated", events, repeated)
+	}
+}
+
+// TestBlockingSinkDoesNotBlockTheWriter: CloudWatch that never answers costs the agent nothing (moby #33803, #45999).
+func TestBlockingSinkDoesNotBlockTheWriter(t *testing.T) {
+	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return cwlocal.Fault{Hang: true} })
+	w.log = zap.NewNop()
+	in, feed := w.osPipe("aaaaaaaa")
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if _, err := w.shipper(nil).Run(ctx, []Input{in}, nil); err != context.Canceled {
+			t.Error(err)
+		}
+	}()
+	const size = 64 << 20 // 64 times what the pipe holds
+	began := time.Now()
+	data := numbered("job", 1000)
+	for written := 0; written < size; written += len(data) {
+		if err := feed.SetWriteDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		w.write(feed, data)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("%d bytes took the writer %s", size, took)
+	}
+	if n := w.server.Stats().Events; n > 0 {
+		t.Fatalf("%d events were accepted", n)
+	}
+	stop()
+	<-ended
+}
+
+// TestSlowSinkDoesNotGrowMemory: the backlog is on disk (aws-for-fluent-bit #274).
+func TestSlowSinkDoesNotGrowMemory(t *testing.T) {
+	w := newWorldOf(t, cwlocal.Options{Discard: true, Latency: 20 * time.Millisecond}, nil)
+	in, feed := w.osPipe("aaaaaaaa")
+	const size = 48 << 20
+	data := numbered("job", 1000)
+	go func() {
+		defer feed.Close()
+		for written := 0; written < size; written += len(data) {
+			w.write(feed, data)
+		}
+	}()
+	done := make(chan struct{})
+	var most uint64
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for tick := time.NewTicker(20 * time.Millisecond); ; {
+			select {
+			case <-done:
+				tick.Stop()
+				return
+			case <-tick.C:
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				most = max(most, m.HeapInuse)
+			}
+		}
+	})
+	report, err := w.shipper(func(o *Options) { o.MemoryMax = 8 << 20 }).Run(context.Background(), []Input{in}, nil)
+	close(done)
+	watch.Wait()
+	if err != nil || report.Bytes < size {
+		t.Errorf("%v, %+v", err, report)
+	}
+	// What the shipper holds, the endpoint's copies of a few bodies, and what the collector has not collected yet.
+	if most > 40<<20 {
+		t.Errorf("%d MiB were in use for a backlog of %d MiB", most>>20, size>>20)
+	}
+}
+
+// TestSameMillisecondKeepsOrder: lines of one millisecond are read in the order in which they were written, over any number of puts (moby #24775).
+func TestSameMillisecondKeepsOrder(t *testing.T) {
+	w := newWorld(t, puts(func(n int64) bool { return n%4 == 0 }, cwlocal.Fault{ResetBefore: true}))
+	var data bytes.Buffer
+	now := time.Now().UnixMilli()
+	const lines = 25_000 // over two batches' worth of events
+	for i := range lines {
+		fmt.Fprintf(&data, `{"timestamp":%d,"jobId":"job","n":%d}`+"\n", now, i)
+	}
+	w.ship(w.pipe("aaaaaaaa", slowly(data.Bytes()), nil))
+	seq := int64(0)
+	for _, e := range w.server.Events(w.group, "job") { // as readers show them
+		r, err := batch.Restore([]byte(e.Message))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Record != "" {
+			continue
+		}
+		if seq++; r.Seq != seq {
+			t.Fatalf("line %d is shown in the place of line %d", r.Seq, seq)
+		}
+	}
+	if seq != lines {
+		t.Errorf("%d lines", seq)
+	}
+}
+
+// TestExpiredTokenIsRefreshed: credentials that expire under way are fetched anew (moby #52823, amazon-cloudwatch-logs-for-fluent-bit #363).
+func TestExpiredTokenIsRefreshed(t *testing.T) {
+	var issued, accepted atomic.Int64
+	role := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		n := issued.Add(1)
+		fmt.Fprintf(rw, `{"AccessKeyId":"AKID","SecretAccessKey":"secret","Token":"token-%d","Expiration":"%s"}`, n, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	}))
+	defer role.Close()
+	// Each token is good for three puts, though it says that it is good for an hour.
+	uses := map[string]int{}
+	var mu sync.Mutex
+	w := newWorldOf(t, cwlocal.Options{}, func(endpoint http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			token := r.Header.Get("X-Amz-Security-Token")
+			mu.Lock()
+			uses[token]++
+			expired := !strings.HasPrefix(token, "token-") || uses[token] > 3
+			mu.Unlock()
+			if expired {
+				_, _ = io.Copy(io.Discard, r.Body)
+				rw.Header().Set("Content-Type", "application/x-amz-json-1.1")
+				rw.WriteHeader(http.StatusBadRequest)
+				io.WriteString(rw, `{"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}`)
+				return
+			}
+			accepted.Add(1)
+			endpoint.ServeHTTP(rw, r)
+		})
+	})
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", role.URL)
+	w.attempts(2 * time.Second)
+	data := numbered("job", 500)
+	in := w.pipe("aaaaaaaa", slowly(data), nil)
+	if _, err := w.shipper(func(o *Options) { o.FlushInterval = time.Millisecond }).Run(context.Background(), []Input{in}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
+		t.Errorf("%d bytes came back of %d", len(got), len(data))
+	}
+	if issued.Load() < 3 || accepted.Load() < 7 {
+		t.Errorf("%d tokens were issued, %d calls accepted: nothing expired", issued.Load(), accepted.Load())
+	}
+}
+
+// TestCutInsideCharacter: a long line is cut between characters, and no part is over the limit (aws-for-fluent-bit #252).
+func TestCutInsideCharacter(t *testing.T) {
+	for _, text := range []string{"é", "日", "🙂", "a日", "\"🙂", "\x01é"} {
+		w := newWorld(t, nil)
+		data := append(bytes.Repeat([]byte(text), 3_300_000/len(text)), '\n')
+		w.ship(w.pipe("aaaaaaaa", bytes.NewReader(data), nil))
+		if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
+			t.Errorf("%q: %d bytes came back of %d", text, len(got), len(data))
+		}
+		parts := 0
+		for _, name := range w.server.Streams(w.group) {
+			for _, e := range w.server.Events(w.group, name) {
+				parts++
+				if !utf8.ValidString(e.Message) || strings.ContainsRune(e.Message, utf8.RuneError) || len(e.Message) > batch.MaxEventBytes {
+					t.Errorf("%q: an event of %d bytes, UTF-8 %v", text, len(e.Message), utf8.ValidString(e.Message))
+				}
+			}
+		}
+		if parts < 6 { // 4 at least, and the two records
+			t.Errorf("%q: %d events", text, parts)
+		}
+	}
+}
+
+// TestBadUTF8DoesNotStop: bytes that are no UTF-8 become U+FFFD, and all that comes after them is shipped (fluent-bit #4143, #4297).
+func TestBadUTF8DoesNotStop(t *testing.T) {
+	w := newWorld(t, nil)
+	data := "before\n\xff\xfe\xfd\n{\"jobId\":\"job\",\"bad\":\"\xc3(\"}\n\xe6\x97\n\xed\xa0\x80\x00\nafter\n"
+	want := "before\n���\n{\"jobId\":\"job\",\"bad\":\"�(\"}\n��\n���\x00\nafter\n"
+	report := w.ship(w.pipe("aaaaaaaa", strings.NewReader(data), nil))
+	if got := w.lines("aaaaaaaa"); string(got) != want {
+		t.Errorf("%q came back, want %q", got, want)
+	}
+	if report.Lines != 6 || report.Rejected > 0 {
+		t.Errorf("%+v", report)
+	}
+	if seal := w.seal("aaaaaaaa", "job"); seal.Lossy != 4 || seal.RawSHA256 == "" {
+		t.Errorf("the seal says %+v", seal)
+	}
+}
+
+// TestNoDescribeOnShippingPath: nothing is asked but to put, and to create what is missing, once (vector #25788).
+func TestNoDescribeOnShippingPath(t *testing.T) {
+	w := newWorld(t, nil)
+	var data []byte
+	for i := range 20 {
+		data = append(data, numbered(fmt.Sprint("job", i%4), 20)...)
+	}
+	for range 2 { // the second time all is there
+		w.ship(w.pipe("aaaaaaaa", slowly(data), nil))
+	}
+	calls := w.server.Stats().Calls
+	for action, n := range calls {
+		switch {
+		case action == "PutLogEvents":
+		case action == "CreateLogStream" && n <= 2*4+4: // once each run, and again for those that find the group missing
+		case action == "CreateLogGroup" && n <= 4:
+		default:
+			t.Errorf("%d calls of %s", n, action)
+		}
+	}
+	if calls["PutLogEvents"] == 0 {
+		t.Error("nothing was put")
+	}
+}
+
+// TestRetryDoesNotDuplicateUnmarked: what is there twice after a lost answer has the same seq, so readers drop it, and is counted (aws-for-fluent-bit #213).
+func TestRetryDoesNotDuplicateUnmarked(t *testing.T) {
+	w := newWorld(t, puts(func(n int64) bool { return n%2 == 1 }, cwlocal.Fault{ResetAfter: true}))
+	data := numbered("job", 1000)
+	report := w.ship(w.pipe("aaaaaaaa", slowly(data), nil))
+	byLine := map[string]map[int64]int{} // copies by line and seq
+	copies := 0
+	for _, e := range w.server.Events(w.group, "job") {
+		r, err := batch.Restore([]byte(e.Message))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Record != "" {
+			continue
+		}
+		if byLine[string(r.Line)] == nil {
+			byLine[string(r.Line)] = map[int64]int{}
+		}
+		byLine[string(r.Line)][r.Seq]++
+		copies++
+	}
+	if len(byLine) != 1000 || copies <= 1000 {
+		t.Errorf("%d lines, %d copies", len(byLine), copies)
+	}
+	for line, seqs := range byLine {
+		if len(seqs) != 1 {
+			t.Errorf("%s has the seqs %v", line, seqs)
+		}
+	}
+	if _, repeated := w.stored("aaaaaaaa"); repeated == 0 || int64(repeated) > report.Repeated || report.Repeated != w.seal("aaaaaaaa", "job").Repeated {
+		t.Errorf("%d are there twice, %d are said to be", repeated, report.Repeated)
+	}
+}
+
+// TestThrottledCreateDoesNotStallOtherStreams: a stream that cannot be created waits alone (amazon-cloudwatch-agent #2190).
+func TestThrottledCreateDoesNotStallOtherStreams(t *testing.T) {
+	var open atomic.Bool
+	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+		if c.Action == "CreateLogStream" && c.Stream == "job0" && !open.Load() {
+			return cwlocal.Throttle()
+		}
+		return cwlocal.Fault{}
+	})
+	w.log = zap.NewNop()
+	var data []byte
+	for i := range 50 {
+		data = append(data, numbered(fmt.Sprint("job", i%10), 10)...)
+	}
+	in, feed := w.osPipe("aaaaaaaa")
+	go func() {
+		w.write(feed, data)
+		for n := 0; n < 450; n, _ = w.stored("aaaaaaaa") {
+			time.Sleep(time.Millisecond)
+		}
+		open.Store(true)
+		feed.Close()
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if _, err := w.shipper(func(o *Options) { o.FlushInterval = 10 * time.Millisecond }).Run(ctx, []Input{in}, nil); err != nil {
+		t.Fatalf("%v: the other streams wait for one", err)
+	}
+	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
+		t.Errorf("%d bytes came back of %d", len(got), len(data))
+	}
+}
