@@ -54,13 +54,14 @@ type weather []struct {
 var (
 	calm   = weather{}
 	breezy = weather{{throttle, 4}, {fail500, 2}, {fail503, 2}, {fail500After, 2}, {resetBefore, 3}, {resetAfter, 3}, {late, 5}, {cut, 2}, {expired, 2}, {dropped, 5}}
-	stormy = weather{{throttle, 15}, {fail500, 8}, {fail503, 5}, {fail500After, 8}, {resetBefore, 10}, {resetAfter, 15}, {late, 10}, {hang, 3}, {cut, 6}, {expired, 5}, {denied, 2}, {refusedAll, 1}, {dropped, 5}}
+	stormy = weather{{throttle, 15}, {fail500, 8}, {fail503, 5}, {fail500After, 8}, {resetBefore, 10}, {resetAfter, 15}, {late, 10}, {hang, 3}, {cut, 6}, {expired, 5}, {denied, 2}, {dropped, 5}}
 	outage = weather{{resetBefore, 60}, {fail503, 40}}
 	silent = weather{{hang, 100}}
+	wrong  = weather{{refusedAll, 100}}
 	twice  = weather{{resetAfter, 50}, {fail500After, 20}, {cut, 20}}
 )
 
-var weathers = []weather{calm, calm, breezy, breezy, stormy, outage, silent, twice}
+var weathers = []weather{calm, calm, breezy, breezy, stormy, stormy, outage, silent, wrong, twice}
 
 // attempt is one PutLogEvents as it came in, whatever became of it.
 type attempt struct {
@@ -260,9 +261,7 @@ type tally struct {
 	rejects   int
 	lost      int
 	altered   int
-	fullDisks int   // processes that met a full journal or disk
-	inHand    int   // kills between a read and its write
-	inHandMax int64 // bytes lost to the most unlucky of them
+	fullDisks int // processes that met a full journal or disk
 }
 
 func (y *tally) fault(k kind) { y.add(func(y *tally) { y.faults[k]++ }) }
@@ -289,7 +288,7 @@ func (y *tally) String() string {
 		each = append(each, fmt.Sprintf("%d %s", y.faults[k], k))
 	}
 	fmt.Fprintf(&b, "; %d faults (%s), %d full journals", total, strings.Join(each, ", "), y.fullDisks)
-	fmt.Fprintf(&b, "; %d lines, %d bytes, %d repeats, %d rejected as they should be, %d kills with bytes in hand (at most %d)", y.lines, y.bytes, y.repeats, y.rejects, y.inHand, y.inHandMax)
+	fmt.Fprintf(&b, "; %d lines, %d bytes, %d repeats, %d rejected as they should be", y.lines, y.bytes, y.repeats, y.rejects)
 	fmt.Fprintf(&b, "; lost %d, altered %d", y.lost, y.altered)
 	return b.String()
 }

@@ -55,15 +55,21 @@ type options struct {
 	stderrs string // folder for what processes say
 }
 
-// start starts a process whose stdin is data, written in pieces as rng says. quiet: its stdin is empty.
-func (o *options) start(t testing.TB, rng *rand.Rand, name string, data []byte) *process {
-	p := &process{name: name, data: data, exited: make(chan struct{}), log: filepath.Join(o.stderrs, name), drain: time.Duration(1000+rng.IntN(1000)) * time.Millisecond}
-	if name == "last" {
-		p.drain = patience // without an input of its own it has this long for what others left
-	}
-	p.cmd = exec.Command(binary, "ship", "--log-group", group, "--endpoint-url", o.url, "--region", "eu-west-1", "--journal-dir", o.folder,
-		"--journal-max", o.max, "--journal-sync", o.sync, "--memory-max", o.memory, "--log-stream", o.stream,
-		"--flush-interval", fmt.Sprintf("%dms", 10+rng.IntN(40)), "--drain-timeout", p.drain.String(), "--give-up-after", "5s", "--field", "proc="+name)
+// ship starts a process that ships data, written to its stdin in pieces as rng says.
+func (o *options) ship(t testing.TB, rng *rand.Rand, name string, data []byte, drain time.Duration) *process {
+	return o.start(t, rng, name, data, drain, "ship", "--log-group", group, "--endpoint-url", o.url, "--region", "eu-west-1",
+		"--journal-max", o.max, "--journal-sync", o.sync, "--log-stream", o.stream, "--field", "proc="+name)
+}
+
+// resume starts a process that ships what others left.
+func (o *options) resume(t testing.TB, rng *rand.Rand, name string, drain time.Duration) *process {
+	return o.start(t, rng, name, nil, drain, "resume")
+}
+
+func (o *options) start(t testing.TB, rng *rand.Rand, name string, data []byte, drain time.Duration, args ...string) *process {
+	p := &process{name: name, data: data, exited: make(chan struct{}), log: filepath.Join(o.stderrs, name), drain: drain}
+	p.cmd = exec.Command(binary, append(args, "--journal-dir", o.folder, "--memory-max", o.memory,
+		"--flush-interval", fmt.Sprintf("%dms", 10+rng.IntN(40)), "--drain-timeout", drain.String(), "--give-up-after", "5s")...)
 	p.cmd.Env = []string{"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "HOME=/nonexistent"}
 	stderr, err := os.Create(p.log)
 	if err != nil {
