@@ -195,7 +195,7 @@ func TestEachErrorIsOutlived(t *testing.T) {
 			w.attempts(150 * time.Millisecond)
 			logs := w.said()
 			data := numbered("job", 500)
-			report := w.ship(w.pipe("aaaaaaaa", slowly(data), nil))
+			report := w.ship(w.pipe("aaaaaaaa", w.stepwise(data), nil))
 			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
 				t.Errorf("%d bytes came back of %d", len(got), len(data))
 			}
@@ -239,17 +239,21 @@ func (w *world) attempts(timeout time.Duration) {
 	}
 }
 
-// slowly reads data in ten pieces, so that there are several puts.
-func slowly(data []byte) io.Reader {
-	r, w := io.Pipe()
+// stepwise reads data in ten pieces, each after a put of what came before it, so that there are several puts.
+func (w *world) stepwise(data []byte) io.Reader {
+	r, feed := io.Pipe()
 	go func() {
+		defer feed.Close()
+		var before int64
 		for piece := range slices.Chunk(data, len(data)/10+1) {
-			if _, err := w.Write(piece); err != nil {
+			if _, err := feed.Write(piece); err != nil {
 				return
 			}
-			time.Sleep(3 * time.Millisecond)
+			for before == w.server.Stats().Calls["PutLogEvents"] {
+				time.Sleep(time.Millisecond)
+			}
+			before = w.server.Stats().Calls["PutLogEvents"]
 		}
-		w.Close()
 	}()
 	return r
 }
@@ -347,7 +351,7 @@ func TestDeletedUnderWay(t *testing.T) {
 				return cwlocal.Fault{}
 			})
 			data := numbered("job", 500)
-			in := w.pipe("aaaaaaaa", slowly(data), nil)
+			in := w.pipe("aaaaaaaa", w.stepwise(data), nil)
 			report, err := w.shipper(func(o *Options) { o.FlushInterval = 10 * time.Millisecond }).Run(context.Background(), []Input{in}, nil)
 			if err != nil {
 				t.Fatal(err)
