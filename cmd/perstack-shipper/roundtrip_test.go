@@ -70,10 +70,10 @@ func (u *user) recording(name string) []byte {
 	return data
 }
 
-// largeRun has lines of up to 5 MB, as an agent's that read large files.
+// largeRun has lines of up to 2.5 MB, as an agent's that read large files.
 func largeRun() []byte {
 	var b bytes.Buffer
-	for i, size := range []int{100, batch.MaxEventBytes - 200, batch.MaxEventBytes, 1_678_209, 5_000_000} {
+	for i, size := range []int{100, batch.MaxEventBytes - 200, batch.MaxEventBytes, 1_678_209, 2_500_000} {
 		text := strings.Repeat(`日本 \"quoted\" é\n `, size/20+1)
 		fmt.Fprintf(&b, `{"type":"continueToNextStep","id":"%d","timestamp":1795347082176,"jobId":"large","runId":"r","text":"%s"}`+"\n", i, text)
 	}
