@@ -86,6 +86,7 @@ func (d *driver) run() {
 	if d.shaper, err = batch.NewShaper(d.shape, batch.State{}, nil); err != nil {
 		d.t.Fatal(err)
 	}
+	before := sha256.Sum256(input)
 	start, end := 0, 0 // the window
 	for {
 		n := len(input) - end
@@ -101,6 +102,9 @@ func (d *driver) run() {
 	}
 	for _, b := range d.open {
 		d.close(b)
+	}
+	if sha256.Sum256(input) != before {
+		d.t.Fatal("the input was changed")
 	}
 	if held := d.pool.Held(); held != 0 {
 		d.t.Fatalf("%d bytes of the pool are in use when every batch was released", held)
@@ -122,7 +126,6 @@ func (d *driver) block(data []byte, base int64, final bool) (done int) {
 	}
 	block := &batch.Block{Start: base}
 	d.blocks = append(d.blocks, block)
-	before := string(data)
 	again := false
 	for {
 		d.shaper.Begin(data[done:], base+int64(done), at, arrival, final)
@@ -140,9 +143,6 @@ func (d *driver) block(data []byte, base int64, final bool) (done int) {
 		}
 		again = true
 		d.findJob(base + int64(done))
-	}
-	if string(data) != before {
-		d.t.Fatal("the input was changed")
 	}
 	block.End, block.State = base+int64(done), d.shaper.State()
 	if final && done < len(data) {

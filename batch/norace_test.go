@@ -1,5 +1,5 @@
 //go:build !race
 
-package batch_test
+package batch
 
-const underRace = false
+const UnderRace = false

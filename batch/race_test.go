@@ -1,7 +1,7 @@
 //go:build race
 
-package batch_test
+package batch
 
-// underRace says that the race detector is at work. This package starts no goroutine, so it finds nothing here and makes a byte ten times as dear: the
+// UnderRace says that the race detector is at work. This package starts no goroutine, so it finds nothing here and makes a byte ten times as dear: the
 // largest inputs are left to a run without it.
-const underRace = true
+const UnderRace = true

@@ -74,7 +74,7 @@ func TestRestamp(t *testing.T) {
 func TestRestampAtTheLimit(t *testing.T) {
 	const before = `{"shipper":{"input":"i","seq":1},"a":"`
 	room := len(fmt.Sprintf(`,"at":%d`, now))
-	for free := range room + 3 {
+	for _, free := range []int{0, 1, room - 1, room, room + 1} {
 		message := before + strings.Repeat("x", maxEvent-free-len(before)-2) + `"}`
 		var pool batch.Pool
 		b := batch.New(&pool)
