@@ -33,6 +33,7 @@ type regime struct {
 	read    func(offset int) int // bytes of the next read, at least 1; nil: all
 	restart func() bool          // after a block: go on with a new Shaper, from what the cursor keeps
 	now     func() int64         // of a block
+	narrow  bool                 // cut lines at a fortieth of their bounds
 }
 
 // message is what CloudWatch holds of one event.
@@ -85,6 +86,9 @@ func (d *driver) run() {
 	var err error
 	if d.shaper, err = batch.NewShaper(d.shape, batch.State{}, nil); err != nil {
 		d.t.Fatal(err)
+	}
+	if d.regime.narrow {
+		d.shaper.Narrow()
 	}
 	before := sha256.Sum256(input)
 	start, end := 0, 0 // the window
@@ -177,6 +181,9 @@ func (d *driver) restart() {
 	}
 	if d.shaper, err = batch.NewShaper(d.shape, again, streams); err != nil {
 		d.t.Fatal(err)
+	}
+	if d.regime.narrow {
+		d.shaper.Narrow()
 	}
 }
 

@@ -125,7 +125,7 @@ func (s *Shaper) ids() (job, run string) {
 // objectEvent makes the event of a line that is a JSON object, untouched but for what is put in behind its first brace. It reports false when that
 // is too large.
 func (s *Shaper) objectEvent(ev *Event, line []byte, x *extras) bool {
-	if len(line) > MaxEventBytes {
+	if len(line) > s.bounds.event {
 		return false // at once: what stands before the brace may be megabytes of white space
 	}
 	job, run := s.ids()
@@ -145,18 +145,18 @@ func (s *Shaper) objectEvent(ev *Event, line []byte, x *extras) bool {
 	if ev.rest, ev.escaped = s.scan.escaped(); !ev.escaped {
 		ev.rest = rest
 	}
-	if ev.Size > MaxEventBytes && x.clamped {
+	if ev.Size > s.bounds.event && x.clamped {
 		// The line says its time itself. Whether it is cut into parts must not depend on when it is shipped.
 		y := *x
 		y.clamped = false
 		return s.objectEvent(ev, line, &y)
 	}
-	return ev.Size <= MaxEventBytes
+	return ev.Size <= s.bounds.event
 }
 
 // textEvent makes the event of a line that is no JSON object. It reports false when that is too large.
 func (s *Shaper) textEvent(ev *Event, line []byte, x *extras) bool {
-	if len(line) > MaxEventBytes {
+	if len(line) > s.bounds.event {
 		return false
 	}
 	job, run := s.lineIDs()
@@ -168,7 +168,7 @@ func (s *Shaper) textEvent(ev *Event, line []byte, x *extras) bool {
 		m.plain(`,`).key("runId").value([]byte(run))
 	}
 	m.plain(`,`).key("message").value([]byte{'"'})
-	fits := s.quotedRest(ev, m, line, MaxEventBytes) == len(line)
+	fits := s.quotedRest(ev, m, line, s.bounds.event) == len(line)
 	if !fits && x.clamped { // as in objectEvent
 		y := *x
 		y.clamped = false
@@ -284,7 +284,7 @@ func (s *Shaper) partEvent(ev *Event, x *extras) int {
 		}
 	}
 	m.key("data").value([]byte{'"'})
-	limit := MaxEventBytes
+	limit := s.bounds.event
 	if !x.clamped {
 		// Room for "at": where a line is cut must not depend on when it is shipped.
 		limit -= len(`,"at":`) + len(strconv.FormatInt(x.own, 10))

@@ -255,36 +255,3 @@ func TestLongLineWithATimeAcrossThePiece(t *testing.T) {
 		}
 	}
 }
-
-// FuzzParts is the splitter: a line of a megabyte and more made of any bytes comes back whole from its parts, cut at the same places however it came.
-func FuzzParts(f *testing.F) {
-	for i, unit := range []string{"日", `"\`, "\xf0\x9f\x98", "a\"é\\日\x00😀", `{"jobId":"j","timestamp":1795348700000,"a":[1,2,{"b":"c"}]},`} {
-		f.Add([]byte(unit), []byte(`{"type":"big","_aws":1,"a":"`), uint32(maxEvent+i), uint16(i*10000), i%2 == 0)
-	}
-	f.Add([]byte("é"), []byte("\xe6"), uint32(9<<20), uint16(60000), true)
-	if batch.UnderRace {
-		f.Skip("it is too large for the race detector")
-	}
-	f.Fuzz(func(t *testing.T, unit, before []byte, size uint32, step uint16, restart bool) {
-		unit = bytes.ReplaceAll(unit, []byte("\n"), nil)
-		if len(unit) == 0 {
-			return
-		}
-		n := int(size) % (10 << 20)
-		input := append(bytes.ReplaceAll(before, []byte("\n"), nil), bytes.Repeat(unit, n/len(unit)+1)[:n]...)
-		if restart {
-			input = append(input, "\nafter\n"...)
-		}
-		shape := plainShape()
-		shape.JobID = "j"
-		whole := ship(t, shape, input, regime{})
-		for i, m := range whole.messages {
-			// A line that is read to its end has full parts. Those of a longer one hold a piece of half a MiB each, or what of that did not fit the one before.
-			if m.Part > 0 && !m.Last && len(input) < maxLine && i+1 < len(whole.messages) && maxEvent-len(m.text) > len(`,"at":1795345200000`)+6+len(`,"last":true,"newline":false`) {
-				t.Fatalf("part %d has %d bytes", m.Part, len(m.text))
-			}
-		}
-		pieces := regime{read: func(int) int { return 4<<10 + int(step)*64 }, restart: func() bool { return restart }}
-		compare(t, ship(t, shape, input, pieces), whole)
-	})
-}

@@ -48,6 +48,7 @@ type Member struct {
 type Shaper struct {
 	shape    Shape
 	template Template
+	bounds   bounds
 	job, run string // of the options, raw JSON strings
 	open     member // `{"shipper":{"input":"…","seq":`
 	fields   member // `,"env":"prod"`
@@ -77,6 +78,13 @@ type Shaper struct {
 	rest     remainder
 }
 
+// bounds are what a line is cut by, in bytes: constants, but for tests that cut a great many.
+type bounds struct {
+	event int // MaxEventBytes
+	line  int // MaxLineBytes
+	step  int // longStep
+}
+
 // NewShaper returns a Shaper that goes on from state, which names streams that were opened before it. state is the zero State at
 // the start of an input.
 func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
@@ -84,7 +92,7 @@ func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Shaper{shape: shape, template: t, state: state}
+	s := &Shaper{shape: shape, template: t, bounds: bounds{MaxEventBytes, MaxLineBytes, longStep}, state: state}
 	if state.Split != nil {
 		split := *state.Split
 		s.state.Split = &split
@@ -196,8 +204,8 @@ func (s *Shaper) Next(ev *Event) Step {
 		}
 		// Where a line is cut must not depend on how much of it was there: after a crash it is cut again, and the parts must be the same.
 		switch {
-		case s.state.Split != nil && length >= longStep, s.state.Split == nil && length >= MaxLineBytes:
-			return s.longPiece(ev, rest[:longStep])
+		case s.state.Split != nil && length >= s.bounds.step, s.state.Split == nil && length >= s.bounds.line:
+			return s.longPiece(ev, rest[:s.bounds.step])
 		case end == 0 && s.state.Split == nil:
 			s.emptyLine()
 		case end >= 0:
