@@ -3,6 +3,7 @@ package journal
 // Disks that are full: a small tmpfs, which only root can mount.
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -191,6 +192,42 @@ func TestReadOnlyDisk(t *testing.T) {
 	}
 	if _, err := Open(filepath.Join(disk, "below")); !errors.As(err, &want) {
 		t.Fatal(err)
+	}
+}
+
+// The disk fills in the middle of a line, which is acked only when it is whole: what is acked before it makes room for its rest.
+func TestDiskFullInTheMiddleOfALine(t *testing.T) {
+	f, err := Open(filepath.Join(smallDisk(t, "4m"), "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := newPipe(t, f, "half", Options{SegmentBytes: 64 << 20})
+	data := random(13, 10<<20)
+	const line = 1 << 20
+	sent, acked := 0, 0
+	for sent < len(data) {
+		n, err := j.Write(data[sent:])
+		sent += n
+		if err != nil && !errors.Is(err, ErrFull) {
+			t.Fatal(err)
+		}
+		whole := sent / line * line
+		if n == 0 && whole == acked {
+			t.Fatalf("the disk is full with %d bytes, of which %d are acked: no more comes", sent, acked)
+		}
+		got := make([]byte, whole-acked)
+		for read := 0; read < len(got); {
+			n, err := j.ReadAt(got[read:], int64(acked+read))
+			if err != nil || n == 0 {
+				t.Fatal(n, err)
+			}
+			read += n
+		}
+		if !bytes.Equal(got, data[acked:whole]) {
+			t.Fatalf("other bytes between %d and %d", acked, whole)
+		}
+		acked = whole
+		ack(t, j, int64(acked), "")
 	}
 }
 

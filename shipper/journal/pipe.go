@@ -15,6 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// punchBlock is a multiple of the blocks that file systems give back: what is less of them is kept.
+const punchBlock = 4 << 10
+
 // roomRetry is how long WaitRoom waits at most: somebody else may have freed the disk.
 const roomRetry = time.Second
 
@@ -29,7 +32,8 @@ type segment struct {
 	fd   int    // of f, while this is the active segment: it is not closed then
 	used uint64 // when it was read last, in reads, to close the file unused longest
 
-	synced int64 // offset up to which it was forced to the medium; owned by the goroutine that syncs
+	synced  int64 // offset up to which it was forced to the medium; owned by the goroutine that syncs
+	punched int64 // offset up to which its blocks were given back while it was active; owned by the writer
 }
 
 // pipe is the source of a Pipe.
@@ -60,7 +64,7 @@ type pipe struct {
 	held  atomic.Int64 // sum of the segments' sizes
 	over  atomic.Bool  // no more bytes will come
 
-	room chan struct{} // cap 1: acks gave space back, or would let the active segment go
+	room chan struct{} // cap 1: acks gave space back, or let the writer give some back
 
 	freeMu sync.Mutex
 	mu     sync.Mutex
@@ -159,6 +163,8 @@ func (p *pipe) writeSome(want int64, put func(fd int, off, most int64) (int, err
 		return n, nil
 	case isFull(err) && p.another(err, size) && p.release(size) == nil:
 		return 0, nil
+	case isFull(err) && p.punch():
+		return 0, nil
 	default:
 		return 0, p.noRoom(err)
 	}
@@ -179,6 +185,19 @@ func (p *pipe) release(size int64) error {
 		return err
 	}
 	return p.free()
+}
+
+// punch gives back what is acked of the active segment, which cannot go because the line at its end is not whole yet: the rest of that line needs the
+// room. It reports whether it gave back anything; a file system without holes gives nothing.
+func (p *pipe) punch() bool {
+	s := p.active
+	from, to := max(s.punched, s.first), p.freeable()
+	to -= (to - s.first) % punchBlock
+	if to <= from || punch(s.f, from-s.first, to-from) != nil {
+		return false
+	}
+	s.punched = to
+	return true
 }
 
 func (p *pipe) noRoom(err error) error {
@@ -252,7 +271,7 @@ func (p *pipe) end() {
 func (p *pipe) free() error {
 	p.freeMu.Lock()
 	defer p.freeMu.Unlock()
-	off, freed := p.freeable(), false
+	off := p.freeable()
 	for {
 		p.mu.Lock()
 		var s *segment
@@ -280,13 +299,10 @@ func (p *pipe) free() error {
 				return err
 			}
 		}
-		freed = true
 	}
-	if freed || off >= p.bytes.Load() {
-		select {
-		case p.room <- struct{}{}:
-		default:
-		}
+	select {
+	case p.room <- struct{}{}:
+	default:
 	}
 	return nil
 }
