@@ -37,6 +37,8 @@ type Input struct {
 	// Ending, where there is one, is asked when the journal has ended what that means; nil: Finished. The goroutine of Run asks, maybe often, and gets
 	// the same answer each time.
 	Ending func() Ending
+	// Closed, where there is one, is called when the journal was closed or removed.
+	Closed func()
 }
 
 // Ending is what the end of an input means.
@@ -133,6 +135,13 @@ func newInput(in Input, index int) (*input, error) {
 	i := &input{Input: in, index: index, shaper: shaper, account: cs.Account, began: cs, sealed: cs.Sealed, final: cs.Final, opened: len(cs.Streams), acked: cursor.Offset, let: make(chan struct{})}
 	i.window.offset, i.seen = cursor.Offset, cursor.Offset
 	return i, nil
+}
+
+// closed says that the journal is closed.
+func (in *input) closed() {
+	if in.Closed != nil {
+		in.Closed()
+	}
 }
 
 // readAll reports whether every byte of the input was shaped, but for those that are to stay, and no more can come.

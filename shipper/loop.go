@@ -512,6 +512,7 @@ func (s *Shipper) finish() {
 		if err := end(); err != nil {
 			s.complain("end "+in.Shape.Input, err)
 		}
+		in.closed()
 		s.letGo(in)
 	}
 }
@@ -560,6 +561,7 @@ func (s *Shipper) closeAll() {
 		if err := in.Journal.Close(); err != nil {
 			s.complain("close "+in.Shape.Input, err)
 		}
+		in.closed()
 	}
 }
 

@@ -39,19 +39,19 @@ func (s *session) shipInputs(options *config.Ship) int {
 	fifos := movers{running: alive, log: s.log}
 	var first []shipper.Input
 	for _, in := range set.Found() {
-		first = append(first, s.followed(in, options.Events))
-		fifos.start(in)
+		first = append(first, s.followed(in, options.Events, fifos.start(in)))
 	}
 	searched := make(chan struct{})
 	go func() {
 		defer close(searched)
 		defer close(more)
 		set.Run(end.signalled, alive, func(in *follow.Input) bool {
+			quit := fifos.start(in)
 			select {
-			case more <- s.followed(in, options.Events):
-				fifos.start(in)
+			case more <- s.followed(in, options.Events, quit):
 				return true
 			case <-alive.Done():
+				quit()
 				return false
 			}
 		})
@@ -84,33 +84,43 @@ type movers struct {
 	failed  atomic.Bool
 }
 
-// start starts one for in, if that is a FIFO.
-func (m *movers) start(in *follow.Input) {
+// start starts one for in, if that is a FIFO, and returns what stops it.
+func (m *movers) start(in *follow.Input) (quit func()) {
 	if in.FIFO == nil {
-		return
+		return func() {}
 	}
+	reading, stopReading := context.WithCancel(in.Reading)
+	running, stopRunning := context.WithCancel(m.running)
+	done := make(chan struct{})
 	m.going.Go(func() {
+		defer close(done)
 		defer in.FIFO.Close()
-		if err := m.move(in); err != nil && !errors.Is(err, context.Canceled) {
+		err := move(reading, running, in, m.log)
+		if err != nil && !errors.Is(err, context.Canceled) {
 			m.failed.Store(true)
 			m.log.Error(fmt.Sprintf("%s: %v", in.Path, err))
 		}
 	})
+	return func() {
+		stopReading()
+		stopRunning()
+		<-done
+	}
 }
 
-func (m *movers) move(in *follow.Input) error {
-	r, release, err := shipper.Stoppable(in.Reading, in.FIFO)
+func move(reading, running context.Context, in *follow.Input, log *zap.Logger) error {
+	r, release, err := shipper.Stoppable(reading, in.FIFO)
 	if err != nil {
 		return errors.Join(err, in.Journal.End())
 	}
 	defer release()
-	return shipper.Move(m.running, r, in.Journal, nil, m.log)
+	return shipper.Move(running, r, in.Journal, nil, log)
 }
 
 func (m *movers) wait() { m.going.Wait() }
 
-// followed is what was found, as an input to ship: with the options that it was recorded with, if it was.
-func (s *session) followed(in *follow.Input, events config.Events) shipper.Input {
+// followed is what was found, as an input to ship: with the options that it was recorded with, if it was. quit stops its mover.
+func (s *session) followed(in *follow.Input, events config.Events, quit func()) shipper.Input {
 	shape := s.shape(in.Journal.ID(), events)
 	var a about
 	if err := json.Unmarshal(in.Journal.About(), &a); err == nil && a.Shape.Input == shape.Input {
@@ -119,7 +129,7 @@ func (s *session) followed(in *follow.Input, events config.Events) shipper.Input
 		}
 		shape = a.Shape
 	}
-	return shipper.Input{Journal: in.Journal, Shape: shape, Own: true, Path: in.Path, Ending: endingOf(in)}
+	return shipper.Input{Journal: in.Journal, Shape: shape, Own: true, Path: in.Path, Ending: endingOf(in), Quit: quit, Closed: in.Close}
 }
 
 // sameOptions reports whether two shapes of an input are by the same options; its host may have another name now.

@@ -309,8 +309,18 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 	for n := range files {
 		add(n)
 	}
-	p := w.limited(200, "--log-group", sidecarGroup, "--journal-dir", w.journal, "--flush-interval", "50ms", "--input", w.events)
-	eventually(t, "all is shipped", all)
+	// Nor are those that cannot be delivered forgotten, while CloudWatch is away.
+	w.puts(cwlocal.Unavailable())
+	args := []string{"--log-group", sidecarGroup, "--journal-dir", w.journal, "--flush-interval", "50ms", "--input", w.events}
+	p := w.limited(200, args...)
+	eventually(t, "some puts have failed", func() bool { return w.server.Stats().Errors["ServiceUnavailableException"] > 5 })
+	w.puts(cwlocal.Fault{})
+	eventually(t, "one is shipped", func() bool { return len(w.shipped()) > 0 })
+	p.stop(0) // what there was no room for yet was written before the signal
+	if !all() {
+		t.Errorf("%d of %d files are shipped", len(w.shipped()), files)
+	}
+	p = w.limited(200, args...)
 	for n := 0; n < files; n += 7 {
 		add(n)
 	}
@@ -324,6 +334,9 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 		}
 	}
 	p.stop(0)
+	if strings.Contains(p.said(), "too many open files") {
+		t.Error("it has run out of descriptors")
+	}
 	if !all() || len(w.shipped()) != files {
 		t.Errorf("all is shipped: %v, as %d inputs", all(), len(w.shipped()))
 	}

@@ -77,7 +77,8 @@ func (s *Set) openFIFO(path string) (*fifo, error) {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		reading, stop := context.WithCancel(s.o.Reading)
-		f.stop, f.in = stop, &Input{Journal: j, Path: path, FIFO: r, Reading: reading}
+		f.stop, f.in = stop, &Input{Journal: j, Path: path, FIFO: r, Reading: reading, live: s.live}
+		s.live.Add(1)
 		return nil
 	}()
 	if err != nil {

@@ -136,7 +136,8 @@ func (s *Set) again(f *file, now time.Time, err error) error {
 
 // give makes j the input of the file that it has open, mostly that at path: note says which it was meant to be. It returns the file, if there is one to follow.
 func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *file {
-	in := &Input{Journal: j, Path: path}
+	in := &Input{Journal: j, Path: path, live: s.live}
+	s.live.Add(1)
 	if j.Ended() { // it was cut while nobody looked: there is nothing to follow
 		s.fresh = append(s.fresh, in)
 		return nil
@@ -163,6 +164,7 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *f
 		if err := j.Close(); err != nil {
 			s.complain(err)
 		}
+		in.Close()
 		return nil
 	}
 	if is := (Note{path, who.dev, who.ino, note.Base}); is != note {
@@ -253,8 +255,10 @@ func (s *Set) pause(f *file, now time.Time) bool {
 		if err := s.start(f, now, true); err != nil {
 			s.complain(err)
 		}
-		if f.in == nil {
-			return true // it is empty, or another process has it
+		if f.in == nil { // it is empty, or another process has it
+			s.putAside(f.asParked())
+			f.over = true
+			return true
 		}
 	}
 	s.measure(f, now)
@@ -267,12 +271,23 @@ func (s *Set) pause(f *file, now time.Time) bool {
 		s.end(f, finished)
 	case f.endsLine(), s.o.Reading.Err() != nil:
 		s.end(f, pausedInLine) // what comes at this moment is of another day
+		s.putAside(f.asParked())
 	case now.Sub(f.grew) >= lineQuiet:
 		s.end(f, paused)
+		s.putAside(f.asParked())
 	default:
 		return false
 	}
 	return true
+}
+
+// asParked is f put aside for good.
+func (f *file) asParked() *parked {
+	p := &parked{who: f.who, present: true, done: true}
+	if f.in != nil {
+		p.id = f.in.Journal.ID()
+	}
+	return p
 }
 
 // lost reports whether no later start can go on with a file that is gone, or none needs to.

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -86,6 +87,13 @@ type Input struct {
 	Reading context.Context
 
 	paused atomic.Int32
+	once   sync.Once
+	live   *atomic.Int64
+}
+
+// Close says that the caller has closed or removed the journal: there is room for another.
+func (in *Input) Close() {
+	in.once.Do(func() { in.live.Add(-1) })
 }
 
 // What Journal's end means, for Paused.
@@ -119,7 +127,8 @@ type Set struct {
 	byIdentity map[identity]*file
 	parked     []*parked
 	parkedBy   map[identity]*parked
-	refused    bool // a file waits for a place
+	live       *atomic.Int64 // inputs whose journals are open
+	refused    bool          // a file waits for a place
 	fifos      []*fifo
 	used       map[string]bool     // ids that are taken
 	dead       map[string][]string // inputs whose file was not there, by its path
@@ -156,7 +165,7 @@ func New(o Options) (*Set, error) {
 	o.Paths = paths
 	s := &Set{
 		o: o, log: o.Log, byIdentity: map[identity]*file{}, parkedBy: map[identity]*parked{}, used: map[string]bool{}, dead: map[string][]string{}, said: map[string]time.Time{},
-		came: time.Now(),
+		came: time.Now(), live: new(atomic.Int64),
 	}
 	if err := s.begin(); err != nil {
 		s.close()
@@ -216,10 +225,10 @@ func (s *Set) Run(stop, alive context.Context, take func(*Input) bool) {
 		s.stop(alive, take, idle)
 	}
 	for _, in := range s.Found() { // nobody wants it: it waits for the next start
-		in.paused.Store(paused)
 		if err := in.Journal.Close(); err != nil {
 			s.complain(err)
 		}
+		in.Close()
 		if in.FIFO != nil {
 			in.FIFO.Close()
 		}
@@ -239,9 +248,6 @@ func (s *Set) handOver(take func(*Input) bool) bool {
 
 // stop takes all that is there and ends every input.
 func (s *Set) stop(alive context.Context, take func(*Input) bool, idle bool) {
-	if err := s.look(time.Now(), true); err != nil {
-		s.complain(err)
-	}
 	for _, f := range s.fifos {
 		f.letGo(idle)
 	}
@@ -260,15 +266,17 @@ func (s *Set) stop(alive context.Context, take func(*Input) bool, idle bool) {
 	}
 }
 
-// pauseAll leaves every file for another day that ends with a whole line or stands still. It reports whether some have to be waited for.
+// pauseAll takes what is there, as far as there is room, and leaves every file for another day that ends with a whole line or stands still. It reports whether
+// there is more to do.
 func (s *Set) pauseAll(now time.Time) (more bool) {
-	if err := s.wakeAll(now, false, true); err != nil {
+	if err := s.look(now, true); err != nil {
 		s.complain(err)
 	}
 	for _, f := range slices.Clone(s.files) {
 		more = !s.pause(f, now) || more
 	}
-	return more || slices.ContainsFunc(s.parked, func(p *parked) bool { return p.size < 0 || p.moved || !p.present })
+	s.dropOver()
+	return more || s.refused || slices.ContainsFunc(s.parked, (*parked).mustWake)
 }
 
 // close lets go of what Set itself holds open.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -105,11 +106,12 @@ func (s *Set) look(now time.Time, last bool) error {
 	for _, p := range s.parked {
 		p.present = false
 	}
-	err := s.wakeAll(now, true, last)
+	s.refused = false
+	err := s.wakeAll(now, true)
 	for _, path := range s.o.Paths {
-		err = errors.Join(err, s.lookAt(path, now, last))
+		err = errors.Join(err, s.lookAt(path, now))
 	}
-	err = errors.Join(err, s.wakeAll(now, false, last))
+	err = errors.Join(err, s.wakeAll(now, false))
 	for i := 0; i < len(s.files); i++ { // a step may append
 		err = errors.Join(err, s.step(s.files[i], now, last))
 	}
@@ -117,6 +119,7 @@ func (s *Set) look(now time.Time, last bool) error {
 	if !last {
 		s.park(now)
 	}
+	s.parked = slices.DeleteFunc(s.parked, func(p *parked) bool { return p.id == "" && !p.present && s.unpark(p) })
 	s.stepFIFOs(now)
 	if s.watch != nil {
 		s.watch.took = time.Since(began)
@@ -124,7 +127,7 @@ func (s *Set) look(now time.Time, last bool) error {
 	return err
 }
 
-func (s *Set) lookAt(path string, now time.Time, last bool) error {
+func (s *Set) lookAt(path string, now time.Time) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -137,11 +140,11 @@ func (s *Set) lookAt(path string, now time.Time, last bool) error {
 		}
 		for _, e := range entries {
 			if matches(e.Name()) {
-				s.candidate(filepath.Join(path, e.Name()), now, last)
+				s.candidate(filepath.Join(path, e.Name()), now)
 			}
 		}
 	case info.Mode().IsRegular():
-		s.candidate(path, now, last)
+		s.candidate(path, now)
 	case info.Mode()&fs.ModeNamedPipe != 0:
 		return s.candidateFIFO(path, info, now)
 	default:
@@ -165,7 +168,7 @@ func (s *Set) unseen(path string, err error) {
 }
 
 // candidate is a file that is to be followed, if it is not already.
-func (s *Set) candidate(path string, now time.Time, last bool) {
+func (s *Set) candidate(path string, now time.Time) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
 		return // gone since, or a folder of such a name
@@ -174,7 +177,7 @@ func (s *Set) candidate(path string, now time.Time, last bool) {
 		f.present, f.path = true, path
 		return
 	}
-	if s.isParked(identityOf(info), info) || !last && s.crowded() {
+	if s.isParked(identityOf(info), info) || s.crowded() {
 		return // those that there is no room for are found by a later look
 	}
 	opened, err := openFile(path)

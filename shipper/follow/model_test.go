@@ -101,11 +101,13 @@ func (m *model) ship() {
 		switch paused, _ := in.Paused(); {
 		case !ended:
 			kept = append(kept, in)
+			continue
 		case paused:
 			m.check(in.Journal.Close())
 		default:
 			m.check(in.Journal.Remove())
 		}
+		in.Close()
 	}
 	m.inputs = kept
 }
@@ -190,8 +192,6 @@ func (m *model) rename(from, to string) {
 
 // pause stops as a signal does.
 func (m *model) pause() {
-	m.now = m.now.Add(600 * time.Millisecond)
-	m.check(m.set.look(m.now, true))
 	for more := true; more; {
 		m.now = m.now.Add(lineQuiet)
 		more = m.set.pauseAll(m.now)

@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"perstack-shipper/shipper/journal"
@@ -10,7 +11,7 @@ import (
 // Once makes what its file holds now all that is wanted of j, an input of a file that nobody follows any more. A half line at the file's end is waited for a
 // moment, unless patience has ended; what of it stands still is part of it. note is that of j's snapshot, nil where there is none.
 func Once(patience context.Context, j *journal.Journal, note *Note) *Input {
-	f := &file{in: &Input{Journal: j, Path: j.FilePath()}, grew: time.Now()}
+	f := &file{in: &Input{Journal: j, Path: j.FilePath(), live: new(atomic.Int64)}, grew: time.Now()}
 	if j.Ended() { // it was cut while nobody looked
 		return f.in
 	}
@@ -20,7 +21,7 @@ func Once(patience context.Context, j *journal.Journal, note *Note) *Input {
 	f.pin, f.who = pinOf(j, j.FilePath(), identity{note.Dev, note.Ino})
 	f.present = !j.Replaced()
 	defer f.unpin()
-	s := &Set{o: Options{Reading: patience}, byIdentity: map[identity]*file{}}
+	s := &Set{o: Options{Reading: patience}, byIdentity: map[identity]*file{}, parkedBy: map[identity]*parked{}}
 	tick := time.NewTicker(lineQuiet / 10)
 	defer tick.Stop()
 	for !s.pause(f, time.Now()) {

@@ -35,9 +35,9 @@ func filesAtOnce() int {
 	return int(min(mostFiles, max(perFile, limit.Cur/2/perFile)))
 }
 
-// parked is an input whose file stands still, or of which an earlier process left the cursor.
+// parked is an input whose file stands still, or of which an earlier process left the cursor; or a file without a first line.
 type parked struct {
-	id   string
+	id   string // "": there is no input yet
 	path string // of the file, by the journal's own record or by the snapshot
 	note Note
 	lone bool // the journal's own record has no path
@@ -47,13 +47,24 @@ type parked struct {
 	changed time.Time
 	present bool // it has a name that is asked for
 	moved   bool // it has changed
+	done    bool // it is of another day now, whatever becomes of it
 }
 
-// crowded reports whether no more files are to be followed now, for one that is to be.
+// mustWake reports whether there is something to do: the file has changed, or is gone.
+func (p *parked) mustWake() bool {
+	return !p.done && p.id != "" && (p.size < 0 || p.moved || !p.present)
+}
+
+// crowded reports whether no more files are to be followed now, for one that is to be. Inputs that are paused but not delivered take their descriptors still.
 func (s *Set) crowded() bool {
-	full := len(s.files) >= s.o.most
-	s.refused = s.refused || full
-	return full
+	open := int(s.live.Load())
+	for _, f := range s.files {
+		if f.in == nil {
+			open++
+		}
+	}
+	s.refused = s.refused || open >= s.o.most
+	return open >= s.o.most
 }
 
 // isParked reports whether the file of that identity is parked, and takes notice of its changes.
@@ -63,37 +74,55 @@ func (s *Set) isParked(who identity, info os.FileInfo) bool {
 		return false
 	}
 	p.present = true
+	if p.done {
+		return true
+	}
 	p.moved = p.moved || p.size != info.Size() || !p.changed.Equal(info.ModTime())
+	if p.id == "" && p.moved { // there may be a first line now
+		s.parked = slices.DeleteFunc(s.parked, func(other *parked) bool { return other == p && s.unpark(p) })
+		return false
+	}
+	return true
+}
+
+// unpark forgets the identity of what is parked.
+func (s *Set) unpark(p *parked) bool {
+	if s.parkedBy[p.who] == p {
+		delete(s.parkedBy, p.who)
+	}
 	return true
 }
 
 // park parks files that stand still, when there are many.
 func (s *Set) park(now time.Time) {
-	after := parkAfter
+	after, least := parkAfter, s.o.most/2
 	switch {
 	case s.refused:
-		after, s.refused = parkSoon, false
+		after, least = parkSoon, 0
 	case len(s.files) <= s.o.most*3/4:
 		return
 	}
 	still := slices.Clone(s.files)
 	slices.SortFunc(still, func(a, b *file) int { return a.grew.Compare(b.grew) })
 	for _, f := range still {
-		if len(s.files) <= s.o.most/2 || now.Sub(f.grew) < after {
+		if len(s.files) <= least || now.Sub(f.grew) < after {
 			break
 		}
-		if f.over || f.in == nil || f.pin == nil || !f.present || !f.endsLine() {
+		if f.over || f.pin == nil || !f.present || f.in != nil && !f.endsLine() {
 			continue
 		}
 		info, err := f.pin.Stat()
 		if err != nil {
 			continue
 		}
-		j := f.in.Journal
-		p := &parked{id: j.ID(), path: j.FilePath(), note: f.note, who: f.who, size: f.size, changed: info.ModTime(), present: true}
-		s.end(f, pausedInLine)
-		if j.Size() != f.size { // it grew at this moment
-			p.size = -1
+		p := &parked{who: f.who, size: f.size, changed: info.ModTime(), present: true}
+		if f.over = true; f.in != nil {
+			j := f.in.Journal
+			p.id, p.path, p.note = j.ID(), j.FilePath(), f.note
+			s.end(f, pausedInLine)
+			if j.Size() != f.size { // it grew at this moment
+				p.size = -1
+			}
 		}
 		s.putAside(p)
 		s.dropOver()
@@ -108,12 +137,12 @@ func (s *Set) putAside(p *parked) {
 }
 
 // wakeAll goes on with what is parked and has changed or is gone, as far as there is room. unknown: only with what was not looked at yet.
-func (s *Set) wakeAll(now time.Time, unknown, last bool) (err error) {
+func (s *Set) wakeAll(now time.Time, unknown bool) (err error) {
 	for _, p := range slices.Clone(s.parked) {
-		if p.size >= 0 && (unknown || !p.moved && p.present) {
+		if !p.mustWake() || unknown && p.size >= 0 {
 			continue
 		}
-		if !last && s.crowded() {
+		if s.crowded() {
 			return err
 		}
 		err = errors.Join(err, s.wake(p, now))
@@ -136,10 +165,7 @@ func (s *Set) wake(p *parked, now time.Time) error {
 		}
 		return fmt.Errorf("%s: %w", p.path, err)
 	}
-	s.parked = slices.DeleteFunc(s.parked, func(other *parked) bool { return other == p })
-	if s.parkedBy[p.who] == p {
-		delete(s.parkedBy, p.who)
-	}
+	s.parked = slices.DeleteFunc(s.parked, func(other *parked) bool { return other == p && s.unpark(p) })
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		s.missing(p)

@@ -13,6 +13,8 @@ import (
 const (
 	// pollQuiet is how often to look where the kernel tells what changes, pollBusy where it does not, or something is to be seen soon that it does not tell.
 	pollQuiet, pollBusy = time.Second, 250 * time.Millisecond
+	// pollRoom is how often to look whether there is room for files that wait for it.
+	pollRoom = 50 * time.Millisecond
 	// gather is how long changes are left to gather before a look; looks that take long leave changes to gather for longer.
 	gather = 10 * time.Millisecond
 	// lookShare is how much longer than a look takes the pause before it is.
@@ -110,7 +112,10 @@ func (s *Set) sleep(stop, alive context.Context) bool {
 // wait is how long to wait for the kernel to tell of a change.
 func (s *Set) wait() time.Duration {
 	d := pollQuiet
-	if !s.watch.whole || len(s.files) >= s.o.most {
+	switch {
+	case s.refused:
+		d = pollRoom
+	case !s.watch.whole:
 		d = pollBusy
 	}
 	for _, f := range s.files {
