@@ -139,7 +139,10 @@ func TestSigtermInTheMiddleOfALine(t *testing.T) {
 	w := newSidecar(t)
 	w.write("run.jsonl", lines("a", 0, 3), line("a", 3)[:30])
 	w.write("first.jsonl", line("b", 0)[:30])
-	p := w.follow("--input", w.events)
+	if err := syscall.Mkfifo(w.path("fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := w.follow("--input", w.events, "--input", w.path("fifo")) // which ends before the files do
 	eventually(t, "whole lines are shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 3)) })
 	p.stop(0)
 	w.input(lines("a", 0, 3) + line("a", 3)[:30])

@@ -337,3 +337,23 @@ func TestResumeOfALivingChild(t *testing.T) {
 		t.Errorf("the seal does not say that it ended; the journal keeps %q", w.kept())
 	}
 }
+
+// A journal folder of another user is refused, untouched: what it holds may be anything.
+func TestJournalOfAnotherUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: only root can give a folder to another user")
+	}
+	w := newSidecar(t)
+	w.write("run.jsonl", lines("a", 0, 3))
+	id := w.leave(sidecarGroup, lines("b", 0, 3))
+	if err := os.Chown(w.journal, 12345, -1); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*process{w.follow("--input", w.path("run.jsonl")), w.resume(), w.run([]byte("{}\n"), "--log-group", "g", "--journal-dir", w.journal)} {
+		p.wait(2)
+		p.mustSay("--journal-dir", w.journal+" belongs to user 12345")
+	}
+	if kept := w.kept(); !slices.Equal(kept, []string{id}) || len(w.shipped()) > 0 {
+		t.Errorf("the journal keeps %q, %d inputs are shipped", kept, len(w.shipped()))
+	}
+}

@@ -49,9 +49,9 @@ func (s *Set) measure(f *file, now time.Time) {
 	}
 }
 
-// step lets f go on: it begins when its first line is there, is another input when it was cut, and ends when it is gone. last: what is there is all
-// there will be for a beginning. The error is that another process has it.
-func (s *Set) step(f *file, now time.Time, last bool) error {
+// step lets f go on: it begins when its first line is there, is another input when it was cut, and ends when it is gone. The error is that another process
+// has it.
+func (s *Set) step(f *file, now time.Time) error {
 	if f.over {
 		return nil
 	}
@@ -63,7 +63,7 @@ func (s *Set) step(f *file, now time.Time, last bool) error {
 	}
 	s.measure(f, now)
 	if f.in == nil {
-		return s.start(f, now, last)
+		return s.start(f, now)
 	}
 	if f.in.Journal.Ended() {
 		s.cut(f, now)
@@ -75,9 +75,9 @@ func (s *Set) step(f *file, now time.Time, last bool) error {
 	return nil
 }
 
-// start makes an input of f when its first line is complete, which gives the id.
-func (s *Set) start(f *file, now time.Time, last bool) error {
-	if now.Before(f.retry) && !last {
+// start makes an input of f when its first line is complete, which gives the id, or when no more of it will come.
+func (s *Set) start(f *file, now time.Time) error {
+	if now.Before(f.retry) && !s.stopping {
 		return nil
 	}
 	path := f.path
@@ -97,7 +97,7 @@ func (s *Set) start(f *file, now time.Time, last bool) error {
 	id, err := journal.FileID(path)
 	switch {
 	case errors.Is(err, journal.ErrNoLine):
-		if f.size == 0 || !last && (f.present || !s.finished(f, now)) {
+		if f.size == 0 || !s.stopping && (f.present || !s.finished(f, now)) {
 			return nil
 		}
 		id = journal.NewID() // what it is called by later is in the note
@@ -252,7 +252,7 @@ func (s *Set) pause(f *file, now time.Time) bool {
 		return true
 	}
 	if f.in == nil {
-		if err := s.start(f, now, true); err != nil {
+		if err := s.start(f, now); err != nil {
 			s.complain(err)
 		}
 		if f.in == nil { // it is empty, or another process has it

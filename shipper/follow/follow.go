@@ -129,6 +129,7 @@ type Set struct {
 	parkedBy   map[identity]*parked
 	live       *atomic.Int64 // inputs whose journals are open
 	refused    bool          // a file waits for a place
+	stopping   bool          // what is there is all that there will be
 	fifos      []*fifo
 	used       map[string]bool     // ids that are taken
 	dead       map[string][]string // inputs whose file was not there, by its path
@@ -189,7 +190,7 @@ func (s *Set) begin() error {
 	if err := s.takeUpKnown(); err != nil {
 		return err
 	}
-	if err := s.look(time.Now(), false); err != nil {
+	if err := s.look(time.Now()); err != nil {
 		return err
 	}
 	s.watch = newWatcher()
@@ -216,7 +217,7 @@ func (s *Set) Run(stop, alive context.Context, take func(*Input) bool) {
 			break
 		}
 		now := time.Now()
-		if err := s.look(now, false); err != nil {
+		if err := s.look(now); err != nil {
 			s.complain(err)
 		}
 		idle = s.o.UntilIdle > 0 && now.Sub(s.came) >= s.o.UntilIdle
@@ -248,6 +249,7 @@ func (s *Set) handOver(take func(*Input) bool) bool {
 
 // stop takes all that is there and ends every input.
 func (s *Set) stop(alive context.Context, take func(*Input) bool, idle bool) {
+	s.stopping = true
 	for _, f := range s.fifos {
 		f.letGo(idle)
 	}
@@ -269,7 +271,7 @@ func (s *Set) stop(alive context.Context, take func(*Input) bool, idle bool) {
 // pauseAll takes what is there, as far as there is room, and leaves every file for another day that ends with a whole line or stands still. It reports whether
 // there is more to do.
 func (s *Set) pauseAll(now time.Time) (more bool) {
-	if err := s.look(now, true); err != nil {
+	if err := s.look(now); err != nil {
 		s.complain(err)
 	}
 	for _, f := range slices.Clone(s.files) {

@@ -94,8 +94,8 @@ func openFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) // NONBLOCK: a FIFO in its place must not hang us
 }
 
-// look finds what is new and what is gone, and lets every file go on. last: there is no look after it. Its error is that another process has an input.
-func (s *Set) look(now time.Time, last bool) error {
+// look finds what is new and what is gone, and lets every file go on. Its error is that another process has an input.
+func (s *Set) look(now time.Time) error {
 	began := time.Now()
 	for _, f := range s.files {
 		f.present = false
@@ -113,14 +113,16 @@ func (s *Set) look(now time.Time, last bool) error {
 	}
 	err = errors.Join(err, s.wakeAll(now, false))
 	for i := 0; i < len(s.files); i++ { // a step may append
-		err = errors.Join(err, s.step(s.files[i], now, last))
+		err = errors.Join(err, s.step(s.files[i], now))
 	}
 	s.dropOver()
-	if !last {
+	if !s.stopping {
 		s.park(now)
 	}
 	s.parked = slices.DeleteFunc(s.parked, func(p *parked) bool { return p.id == "" && !p.present && s.unpark(p) })
-	s.stepFIFOs(now)
+	if !s.stopping {
+		s.stepFIFOs(now)
+	}
 	if s.watch != nil {
 		s.watch.took = time.Since(began)
 	}
@@ -145,6 +147,7 @@ func (s *Set) lookAt(path string, now time.Time) error {
 		}
 	case info.Mode().IsRegular():
 		s.candidate(path, now)
+	case info.Mode()&fs.ModeNamedPipe != 0 && s.stopping: // nobody can have written to it without a reader
 	case info.Mode()&fs.ModeNamedPipe != 0:
 		return s.candidateFIFO(path, info, now)
 	default:

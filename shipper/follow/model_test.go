@@ -133,7 +133,7 @@ func (m *model) got(in *reading, data string) {
 // look looks, a moment later.
 func (m *model) look() {
 	m.now = m.now.Add(600 * time.Millisecond)
-	m.check(m.set.look(m.now, false))
+	m.check(m.set.look(m.now))
 	m.take()
 	m.ship()
 }
@@ -192,6 +192,7 @@ func (m *model) rename(from, to string) {
 
 // pause stops as a signal does.
 func (m *model) pause() {
+	m.set.stopping = true
 	for more := true; more; {
 		m.now = m.now.Add(lineQuiet)
 		more = m.set.pauseAll(m.now)
