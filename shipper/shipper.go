@@ -277,7 +277,7 @@ func (s *Shipper) over(now time.Time, more <-chan Input) error {
 		s.quiet, s.progress = true, now
 	}
 	everOK, unreachable, _ := s.deliv.trouble.now()
-	idle := now.Sub(s.progress)
+	idle := min(now.Sub(s.progress), now.Sub(s.deliv.trouble.progress()))
 	switch {
 	case idle >= s.o.GiveUpAfter:
 		return ErrGaveUp

@@ -22,7 +22,8 @@ type trouble struct {
 	failures    int       // since then
 	told        bool      // one of them was said
 	everOK      bool
-	unreachable bool // all failures since then are credentials, permission or address
+	lastOK      time.Time // when a put was accepted
+	unreachable bool      // all failures since then are credentials, permission or address
 }
 
 func newTrouble(api *cloudwatch.Client, log *zap.Logger) *trouble {
@@ -50,7 +51,7 @@ func (t *trouble) failed(err error, action, stream, prefix string) {
 func (t *trouble) accepted() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.everOK = true
+	t.everOK, t.lastOK = true, time.Now()
 	if t.since.IsZero() {
 		return
 	}
@@ -59,6 +60,13 @@ func (t *trouble) accepted() {
 	}
 	// What was said stays said: where every other call fails, the same two sentences would come with each of them.
 	t.since, t.failures, t.told = time.Time{}, 0, false
+}
+
+// progress is when a put was accepted last, be it of a batch that is still being halved.
+func (t *trouble) progress() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lastOK
 }
 
 // now tells whether anything was ever accepted, and whether all that fails now is credentials, permission or address.
