@@ -5,6 +5,7 @@ package journal
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -197,12 +198,18 @@ func TestReadOnlyDisk(t *testing.T) {
 
 // The disk fills in the middle of a line, which is acked only when it is whole: what is acked before it makes room for its rest.
 func TestDiskFullInTheMiddleOfALine(t *testing.T) {
+	for _, segment := range []int64{64 << 20, 5 << 20, 1<<20 + 1} { // one, or a line that goes on in the next
+		t.Run(fmt.Sprint(segment), func(t *testing.T) { diskFullInTheMiddleOfALine(t, segment) })
+	}
+}
+
+func diskFullInTheMiddleOfALine(t *testing.T, segment int64) {
 	f, err := Open(filepath.Join(smallDisk(t, "4m"), "journal"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := newPipe(t, f, "half", Options{SegmentBytes: 64 << 20})
-	data := random(13, 10<<20)
+	j := newPipe(t, f, "half", Options{SegmentBytes: segment})
+	data := random(13, 20<<20)
 	const line = 1 << 20
 	sent, acked := 0, 0
 	for sent < len(data) {

@@ -33,7 +33,7 @@ type segment struct {
 	used uint64 // when it was read last, in reads, to close the file unused longest
 
 	synced  int64 // offset up to which it was forced to the medium; owned by the goroutine that syncs
-	punched int64 // offset up to which its blocks were given back while it was active; owned by the writer
+	punched int64 // offset up to which its blocks were given back; guarded by pipe.freeMu
 }
 
 // pipe is the source of a Pipe.
@@ -46,7 +46,7 @@ type segment struct {
 // guards it and is held for these few instructions, never while bytes are read or written. An atomic list would do for the look-up, but
 // not for two that change it.
 //
-// freeMu serialises the giving back of segments, which deletes files: mu would make the writer wait for that.
+// freeMu serialises the giving back of segments, which deletes files and makes holes: mu would make the writer wait for that.
 type pipe struct {
 	// immutable once set
 	id           string
@@ -187,13 +187,25 @@ func (p *pipe) release(size int64) error {
 	return p.free()
 }
 
-// punch gives back what is acked of the active segment, which cannot go because the line at its end is not whole yet: the rest of that line needs the
+// punch gives back what is acked of the first segment, which cannot go because the line at its end is not whole yet: the rest of that line needs the
 // room. It reports whether it gave back anything; a file system without holes gives nothing.
 func (p *pipe) punch() bool {
-	s := p.active
+	p.freeMu.Lock()
+	defer p.freeMu.Unlock()
+	p.mu.Lock()
+	s := p.segs[0]
+	p.mu.Unlock()
 	from, to := max(s.punched, s.first), p.freeable()
 	to -= (to - s.first) % punchBlock
-	if to <= from || punch(s.f, from-s.first, to-from) != nil {
+	if to <= from {
+		return false
+	}
+	f, err := p.st.open(s.name, true)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if err := punch(f, from-s.first, to-from); err != nil {
 		return false
 	}
 	s.punched = to
