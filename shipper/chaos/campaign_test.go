@@ -6,6 +6,7 @@ package chaos
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -21,9 +22,11 @@ type campaign struct {
 	tally *tally
 	end   *endpoint
 	opt   options
-	disk  *disk // nil: the disk is no matter
+	disk  *disk     // nil: the disk is no matter
+	file  *followed // nil: none is followed
 
 	inputs []*taken
+	agents []func() // wait until an agent is gone, and take down what it has written
 	procs  int
 	broken []string // what processes did that they may not
 }
@@ -42,6 +45,10 @@ func newCampaign(t testing.TB, seed, n uint64, tally *tally) *campaign {
 	}
 	if c.rng.IntN(3) == 0 {
 		c.opt.stream = "{jobId}/{runId}"
+	}
+	if c.rng.IntN(2) == 0 {
+		c.file = grow(t, filepath.Join(dir, "events.jsonl"), newSpeaker(c.rng, c.end.poison), rand.New(rand.NewPCG(seed, n)))
+		c.inputs = append(c.inputs, c.file.in)
 	}
 	switch c.rng.IntN(6) {
 	case 0:
@@ -113,17 +120,30 @@ func (c *campaign) start() *process {
 		data = s.say(c.rng.IntN(30_000))
 	case roll < 97:
 		data = s.say(c.rng.IntN(400_000))
+	case roll < 99 && c.opt.max != "4GiB":
+		data = s.say(20_000_000) // more than the journal may hold
 	case roll < 99:
 		data = s.say(3_000_000)
 	default:
 		data = append(s.say(10_000), s.veryLong()...)
 	}
 	name, drain := fmt.Sprintf("p%d", c.procs), time.Duration(1000+c.rng.IntN(1000))*time.Millisecond
-	if c.rng.IntN(20) == 0 {
+	switch roll := c.rng.IntN(20); {
+	case roll == 0:
+		c.count("resume")
 		return c.opt.resume(c.t, c.rng, name, drain)
+	case roll <= 5 && c.file != nil:
+		c.count("following")
+		return c.opt.follow(c.t, c.rng, name, c.file, drain)
+	case roll <= 10 && c.disk == nil: // on a small disk no command is started
+		c.count("exec")
+		return c.opt.exec(c.t, c.rng, name, data, s.say(c.rng.IntN(20_000)), drain)
 	}
+	c.count("of a pipe")
 	return c.opt.ship(c.t, c.rng, name, data, drain)
 }
+
+func (c *campaign) count(kind string) { c.tally.add(func(y *tally) { y.procs[kind]++ }) }
 
 func (c *campaign) pause(most time.Duration) {
 	time.Sleep(time.Duration(c.rng.Int64N(int64(most))))
@@ -183,7 +203,7 @@ func (c *campaign) signal(p *process, sig syscall.Signal, name string) {
 }
 
 // settle waits for a process to be dead and takes down what it has taken in, and how far each input is acknowledged. What it has taken from its pipe must be
-// in its journal, however it died.
+// in its journal, however it died; what its agent has written is known when that is gone.
 func (c *campaign) settle(p *process) {
 	if !p.wait(patience) {
 		c.broken = append(c.broken, fmt.Sprintf("process %s did not end; it said:\n%s", p.name, p.says()))
@@ -192,22 +212,35 @@ func (c *campaign) settle(p *process) {
 		_ = p.signal(syscall.SIGKILL)
 		<-p.exited
 	}
-	consumed, err := p.consumed()
-	if err != nil {
-		c.t.Fatal(err)
-	}
 	left, err := whatIsKept(c.opt.folder)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	in := &taken{proc: p.name, data: p.data[:consumed]}
-	if k, ok := left[p.name]; ok {
-		in.data = p.data[:min(k.size, consumed)]
-		if k.size != consumed {
-			c.broken = append(c.broken, fmt.Sprintf("process %s (%s) has taken %d bytes and kept %d; it said:\n%s", p.name, p.state, consumed, k.size, p.says()))
+	var consumed int64
+	switch {
+	case p.file != nil:
+		p.r.Close()
+	case p.agent != nil:
+		out, errs := &taken{proc: p.name}, &taken{proc: p.name + ".err"}
+		c.inputs = append(c.inputs, out, errs)
+		c.agents = append(c.agents, func() {
+			if !p.agent.wait(out, errs) {
+				c.broken = append(c.broken, fmt.Sprintf("the agent of process %s did not end or say what it has written; the process said:\n%s", p.name, p.says()))
+			}
+		})
+	default:
+		if consumed, err = p.consumed(); err != nil {
+			c.t.Fatal(err)
 		}
+		in := &taken{proc: p.name, data: p.data[:consumed]}
+		if k, ok := left[p.name]; ok {
+			in.data = p.data[:min(k.size, consumed)]
+			if k.size != consumed {
+				c.broken = append(c.broken, fmt.Sprintf("process %s (%s) has taken %d bytes and kept %d; it said:\n%s", p.name, p.state, consumed, k.size, p.says()))
+			}
+		}
+		c.inputs = append(c.inputs, in)
 	}
-	c.inputs = append(c.inputs, in)
 	c.see(left)
 	if what := p.misbehaved(consumed); what != "" {
 		c.broken = append(c.broken, fmt.Sprintf("process %s (%s): %s:\n%s", p.name, p.state, what, p.says()))
@@ -223,15 +256,23 @@ func (c *campaign) see(left map[string]kept) {
 	for _, in := range c.inputs {
 		if k, ok := left[in.proc]; ok {
 			in.sights = append(in.sights, sight{puts, k.cursor})
-		} else {
-			in.sights = append(in.sights, sight{puts, int64(len(in.data))})
+		} else if !in.paused {
+			in.sights = append(in.sights, sight{puts, math.MaxInt64}) // gone, with all that it had
 		}
 	}
 }
 
-// finish ships what is left: one process must do, without input of its own.
+// finish ships what is left: one process must do, without input of its own, or with the followed file's.
 func (c *campaign) finish() {
 	c.end.set(calm)
+	for _, wait := range c.agents {
+		wait()
+	}
+	if c.file != nil {
+		if err := c.file.end(); err != nil {
+			c.t.Fatal(err)
+		}
+	}
 	switch {
 	case c.disk == nil:
 	case c.end.poison: // rejected events may need more room than there is
@@ -242,9 +283,12 @@ func (c *campaign) finish() {
 		c.disk.relax()
 	}
 	var p *process
-	if c.rng.IntN(2) == 0 {
+	switch {
+	case c.file != nil:
+		p = c.opt.follow(c.t, c.rng, "last", c.file, patience, "--until-idle", "1s")
+	case c.rng.IntN(2) == 0:
 		p = c.opt.resume(c.t, c.rng, "last", patience)
-	} else {
+	default:
 		p = c.opt.ship(c.t, c.rng, "last", nil, patience)
 	}
 	p.w.Close()
@@ -262,6 +306,9 @@ func (c *campaign) finish() {
 		c.t.Fatal(err)
 	}
 	for _, k := range left {
+		if c.file != nil && k.proc == c.file.in.proc && k.cursor == int64(len(c.file.in.data)) {
+			continue // for whoever follows it another day
+		}
 		c.broken = append(c.broken, fmt.Sprintf("%s is left: cursor %d of %d; the last process said:\n%s", k.dir, k.cursor, k.size, p.says()))
 	}
 }

@@ -4,6 +4,8 @@
 //	chaos_test.go     the run: seed, time, report
 //	campaign_test.go  one journal folder: rounds of trouble, a last clean start, the comparison
 //	process_test.go   one process and the account of what it has read
+//	exec_test.go      one that runs a command; testdata/agent is that command
+//	follow_test.go    one that follows a file
 //	feed_test.go      what agents write, and what should come of it
 //	endpoint_test.go  CloudWatch, and how its calls go wrong
 //	disk_test.go      small disks
@@ -43,13 +45,15 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	binary = filepath.Join(dir, "perstack-shipper")
+	binary, agentBinary = filepath.Join(dir, "perstack-shipper"), filepath.Join(dir, "agent")
 	// Without the race detector, whatever the tests run with: its start takes longer than most of these processes live.
-	build := exec.Command("go", "build", "-o", binary, "perstack-shipper/cmd/perstack-shipper")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "building the program:", err)
-		os.Exit(1)
+	for to, from := range map[string]string{binary: "perstack-shipper/cmd/perstack-shipper", agentBinary: "perstack-shipper/shipper/chaos/testdata/agent"} {
+		build := exec.Command("go", "build", "-o", to, from)
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintf(os.Stderr, "building %s: %v\n", from, err)
+			os.Exit(1)
+		}
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(dir)
@@ -76,7 +80,7 @@ func TestChaos(t *testing.T) {
 
 	began := time.Now()
 	until := began.Add(length)
-	y := &tally{signals: map[string]int{}, faults: map[kind]int{}}
+	y := &tally{procs: map[string]int{}, signals: map[string]int{}, faults: map[kind]int{}}
 	var next atomic.Uint64
 	var all sync.WaitGroup
 	for range sideBySide {

@@ -24,6 +24,7 @@ type sight struct {
 type taken struct {
 	proc   string
 	data   []byte // what it has in its journal, or had
+	paused bool   // it has not ended: it may go on another day
 	sights []sight
 }
 
@@ -157,15 +158,21 @@ func (p place) compare(q place) int {
 	return p.part - q.part
 }
 
-// of finds the input of an event or open record by the name of its process, which stands in the fields of each.
+// of finds the input of an event or open record by the name of its process, which stands in the fields of each; the stderr of an agent has a name of its own.
 func of(byProc map[string]*arrived, ids map[string]string, r batch.Restored) *arrived {
 	var fields struct{ Proc string }
 	if r.Record == "open" {
-		var open struct{ Fields struct{ Proc string } }
+		var open struct {
+			Fields struct{ Proc string }
+			Source string
+		}
 		_ = json.Unmarshal(r.Line, &open) // one that is none has no name, which is noticed
-		fields.Proc = open.Fields.Proc
+		fields.Proc, r.Source = open.Fields.Proc, open.Source
 	} else {
 		_ = json.Unmarshal(r.ShipperMember, &fields)
+	}
+	if r.Source == "stderr" {
+		fields.Proc += ".err"
 	}
 	a := byProc[fields.Proc]
 	if a == nil {
@@ -315,7 +322,7 @@ func (in *taken) compareSeal(a *arrived, want seal, v *verdict) {
 	for name, differs := range map[string]bool{
 		"lines": got.Lines != want.Lines, "emptyLines": got.EmptyLines != want.EmptyLines, "bytes": got.Bytes != want.Bytes, "lastSeq": got.LastSeq != want.LastSeq,
 		"sha256": got.SHA256 != want.SHA256, "rawSha256": got.RawSHA256 != want.RawSHA256, "events": got.Events != want.Events, "parts": got.Parts != want.Parts,
-		"lossy": got.Lossy != want.Lossy, "rejected": !slices.Equal(got.Rejected, want.Rejected), "ended": !got.Ended,
+		"lossy": got.Lossy != want.Lossy, "rejected": !slices.Equal(got.Rejected, want.Rejected), "ended": got.Ended == in.paused,
 	} {
 		if differs {
 			v.alter("the seal of input %s of process %s is wrong in %s: %+v, want %+v", a.id, in.proc, name, got, want)

@@ -253,6 +253,7 @@ type tally struct {
 	mu        sync.Mutex // campaigns run side by side
 	campaigns int
 	rounds    int
+	procs     map[string]int // processes by kind
 	signals   map[string]int
 	faults    map[kind]int
 	lines     int
@@ -277,7 +278,8 @@ func (y *tally) String() string {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d campaigns, %d rounds, %d kills -9", y.campaigns, y.rounds, y.signals["KILL"])
+	fmt.Fprintf(&b, "%d campaigns, %d rounds, processes: %d of a pipe, %d exec, %d following, %d resume; %d kills -9",
+		y.campaigns, y.rounds, y.procs["of a pipe"], y.procs["exec"], y.procs["following"], y.procs["resume"], y.signals["KILL"])
 	for _, name := range []string{"TERM", "second TERM", "STOP"} {
 		fmt.Fprintf(&b, ", %d %s", y.signals[name], name)
 	}

@@ -58,6 +58,7 @@ func (k *kept) read() (whole bool, err error) {
 	var about struct {
 		Shape struct {
 			Fields []struct{ Name, Value string }
+			Source string
 		}
 	}
 	if err == nil {
@@ -69,7 +70,9 @@ func (k *kept) read() (whole bool, err error) {
 	if len(about.Shape.Fields) == 0 {
 		return false, fmt.Errorf("no fields in %s", data)
 	}
-	k.proc = about.Shape.Fields[0].Value
+	if k.proc = about.Shape.Fields[0].Value; about.Shape.Source == "stderr" {
+		k.proc += ".err"
+	}
 	files, err := os.ReadDir(k.dir)
 	if err != nil {
 		return false, nil
@@ -77,8 +80,9 @@ func (k *kept) read() (whole bool, err error) {
 	var generation uint64
 	for _, f := range files {
 		path := filepath.Join(k.dir, f.Name())
-		switch digits, segment := strings.CutSuffix(f.Name(), ".segment"); {
-		case segment:
+		digits, suffix, _ := strings.Cut(f.Name(), ".")
+		switch {
+		case suffix == "segment" || suffix == "output":
 			first, err := strconv.ParseInt(digits, 10, 64)
 			info, ierr := f.Info()
 			if err == nil && ierr == nil {

@@ -35,6 +35,9 @@ type process struct {
 	drain   time.Duration // its --drain-timeout
 	killed  bool
 
+	agent *agent    // of exec
+	file  *followed // of one that follows that
+
 	exited chan struct{} // closed when it is dead
 	state  *os.ProcessState
 
@@ -57,19 +60,29 @@ type options struct {
 
 // ship starts a process that ships data, written to its stdin in pieces as rng says.
 func (o *options) ship(t testing.TB, rng *rand.Rand, name string, data []byte, drain time.Duration) *process {
-	return o.start(t, rng, name, data, drain, "ship", "--log-group", group, "--endpoint-url", o.url, "--region", "eu-west-1",
-		"--journal-max", o.max, "--journal-sync", o.sync, "--log-stream", o.stream, "--field", "proc="+name)
+	p := o.start(t, rng, name, drain, append([]string{"ship"}, o.shipping(name)...))
+	p.data = data
+	paced := rand.New(rand.NewPCG(rng.Uint64(), 0))
+	ends := rng.IntN(4) > 0
+	p.wrote.Go(func() { p.feed(paced, ends) })
+	return p
 }
 
 // resume starts a process that ships what others left.
 func (o *options) resume(t testing.TB, rng *rand.Rand, name string, drain time.Duration) *process {
-	return o.start(t, rng, name, nil, drain, "resume")
+	return o.start(t, rng, name, drain, []string{"resume"})
 }
 
-func (o *options) start(t testing.TB, rng *rand.Rand, name string, data []byte, drain time.Duration, args ...string) *process {
-	p := &process{name: name, data: data, exited: make(chan struct{}), log: filepath.Join(o.stderrs, name), drain: drain}
-	p.cmd = exec.Command(binary, append(args, "--journal-dir", o.folder, "--memory-max", o.memory,
-		"--flush-interval", fmt.Sprintf("%dms", 10+rng.IntN(40)), "--drain-timeout", drain.String(), "--give-up-after", "5s")...)
+// shipping is the options of a process that has an input of its own.
+func (o *options) shipping(name string) []string {
+	return []string{"--log-group", group, "--endpoint-url", o.url, "--region", "eu-west-1", "--journal-max", o.max, "--journal-sync", o.sync, "--log-stream", o.stream, "--field", "proc=" + name}
+}
+
+func (o *options) start(t testing.TB, rng *rand.Rand, name string, drain time.Duration, args []string, rest ...string) *process {
+	p := &process{name: name, exited: make(chan struct{}), log: filepath.Join(o.stderrs, name), drain: drain}
+	args = append(args, "--journal-dir", o.folder, "--memory-max", o.memory,
+		"--flush-interval", fmt.Sprintf("%dms", 10+rng.IntN(40)), "--drain-timeout", drain.String(), "--give-up-after", "5s")
+	p.cmd = exec.Command(binary, append(args, rest...)...)
 	p.cmd.Env = []string{"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "HOME=/nonexistent"}
 	stderr, err := os.Create(p.log)
 	if err != nil {
@@ -90,9 +103,6 @@ func (o *options) start(t testing.TB, rng *rand.Rand, name string, data []byte, 
 		p.state = p.cmd.ProcessState
 		close(p.exited)
 	}()
-	paced := rand.New(rand.NewPCG(rng.Uint64(), 0))
-	ends := rng.IntN(4) > 0
-	p.wrote.Go(func() { p.feed(paced, ends) })
 	return p
 }
 
@@ -183,6 +193,9 @@ func (p *process) misbehaved(consumed int64) string {
 	}
 	if consumed == 0 && !p.asked.IsZero() && p.code() == -1 {
 		return "" // the signal came before it was ready for one
+	}
+	if code := p.code(); p.agent != nil && code > 128 || p.file != nil && bytes.Contains(said, []byte("is held by")) {
+		return "" // the signal came before its agent was ready for one; another process has the file
 	}
 	if code := p.code(); !p.killed && code != 0 && code != 65 && code != 75 && !(bytes.Contains(said, []byte("no space left")) && code <= 2) {
 		return fmt.Sprintf("it ended with %s", p.state)

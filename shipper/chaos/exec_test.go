@@ -1,0 +1,67 @@
+package chaos
+
+// Processes of `exec`: their agent writes the journal itself, and may outlive them.
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// agentBinary is testdata/agent, built by TestMain.
+var agentBinary string
+
+// agent is the command of an exec process.
+type agent struct {
+	out, errs []byte // what it would say
+	note      string // where it says how much of that it has written
+	// alive is the writing end of a pipe of which it and its shipper have the reading end: an error on it says that neither lives.
+	alive *os.File
+}
+
+// exec starts a process whose agent says out and errs.
+func (o *options) exec(t testing.TB, rng *rand.Rand, name string, out, errs []byte, drain time.Duration) *process {
+	a := &agent{out: out, errs: errs, note: filepath.Join(o.stderrs, name+".note")}
+	said, complained := filepath.Join(o.stderrs, name+".out"), filepath.Join(o.stderrs, name+".err")
+	for path, data := range map[string][]byte{said: out, complained: errs} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := append([]string{"exec"}, o.shipping(name)...)
+	args = append(args, "--no-tee")
+	p := o.start(t, rng, name, drain, args, "--", agentBinary, said, complained, a.note, fmt.Sprint(rng.Uint64()))
+	a.alive, p.agent = p.w, a
+	p.r.Close()
+	return p
+}
+
+// wait waits until the agent is gone and takes down what it has written; it reports false when that takes too long.
+func (a *agent) wait(out, errs *taken) bool {
+	defer a.alive.Close()
+	for until := time.Now().Add(patience); ; {
+		fds := []unix.PollFd{{Fd: int32(a.alive.Fd())}}
+		n, err := unix.Poll(fds, 100)
+		if err == nil && n > 0 && fds[0].Revents&unix.POLLERR != 0 {
+			break
+		}
+		if time.Now().After(until) {
+			return false
+		}
+	}
+	note, err := os.ReadFile(a.note)
+	if err != nil {
+		return os.IsNotExist(err) // it was never started
+	}
+	var n, m int
+	if _, err := fmt.Sscan(string(note), &n, &m); err != nil {
+		return false
+	}
+	out.data, errs.data = a.out[:n], a.errs[:m]
+	return true
+}
