@@ -141,8 +141,8 @@ func drawBatch(t *rapid.T, pool *batch.Pool) (*batch.Batch, []logEvent) {
 }
 
 func TestBodies(t *testing.T) {
-	var pool batch.Pool
 	rapid.Check(t, func(t *rapid.T) {
+		var pool batch.Pool
 		b, want := drawBatch(t, &pool)
 		if got := decode(t, b); !slices.Equal(got, want) {
 			t.Fatalf("%d events came out of %d: %s", len(got), len(want), difference(got, want))
