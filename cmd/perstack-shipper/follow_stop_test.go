@@ -261,6 +261,10 @@ func TestFIFO(t *testing.T) {
 	second.wait(2)
 	second.mustSay("--input "+w.path("agent"), fmt.Sprintf("process %d", p.cmd.Process.Pid))
 
+	elsewhere := w.run(nil, "--log-group", sidecarGroup, "--journal-dir", w.journal+"2", "--input", w.path("agent"))
+	elsewhere.wait(2)
+	elsewhere.mustSay("--input " + w.path("agent") + " is read by another process")
+
 	// The last writer still has it open at the signal, and ends after it.
 	writer := w.open("agent", os.O_WRONLY)
 	if _, err := io.WriteString(writer, lines("late", 0, 3)); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +72,32 @@ func TestFollowedFileGoesOnAfterARestart(t *testing.T) {
 	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
 	if after := w.server.Stats().Events; after != before {
 		t.Errorf("%d events more", after-before)
+	}
+}
+
+// Without its cursor a file is shipped again from its start, as the same input: readers drop the repeats.
+func TestFollowedFileWhoseCursorIsLost(t *testing.T) {
+	for name, lose := range map[string]func(*sidecar) error{
+		"cursor":  func(w *sidecar) error { return spoilCursors(filepath.Join(w.journal, w.kept()[0])) },
+		"journal": func(w *sidecar) error { return os.RemoveAll(w.journal) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newSidecar(t)
+			w.write("run.jsonl", lines("a", 0, 10))
+			w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
+			if err := lose(w); err != nil {
+				t.Fatal(err)
+			}
+			w.write("run.jsonl", lines("a", 10, 12))
+			p := w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms")
+			p.wait(0)
+			if in := w.input(lines("a", 0, 12)); in.repeats != 10 || len(w.shipped()) != 1 {
+				t.Errorf("%d repeats, %d inputs", in.repeats, len(w.shipped()))
+			}
+			if said := strings.Contains(p.said(), "cursor"); said != (name == "cursor") {
+				t.Errorf("it says so: %v", said)
+			}
+		})
 	}
 }
 

@@ -15,6 +15,7 @@ package follow
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -152,6 +153,9 @@ func New(o Options) (*Set, error) {
 	}
 	if o.most == 0 {
 		o.most = filesAtOnce()
+	}
+	if o.Folder.Path() == "" { // in memory nothing can be left for later
+		o.most = math.MaxInt
 	}
 	paths := make([]string, 0, len(o.Paths))
 	for _, path := range o.Paths {

@@ -1,0 +1,135 @@
+package follow
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"perstack-shipper/shipper/journal"
+)
+
+func newSet(t *testing.T, paths ...string) (*Set, *journal.Folder) {
+	t.Helper()
+	folder, err := journal.Open(filepath.Join(t.TempDir(), "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Options{Paths: paths, Wait: true, Reading: context.Background(), Folder: folder, About: about})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, folder
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A file system that does not tell what changes is looked at.
+func TestWithoutTheKernelsHelp(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := newSet(t, dir, filepath.Join(dir, "none", "late"))
+	s.watch.close()
+	s.watch = &watcher{}
+	stop, stopNow := context.WithCancel(context.Background())
+	defer stopNow()
+	found := make(chan *Input, 2)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.Run(stop, context.Background(), func(in *Input) bool {
+			found <- in
+			return true
+		})
+	}()
+	write(t, filepath.Join(dir, "run.log"), "a line\n")
+	select {
+	case in := <-found:
+		if in.Path != filepath.Join(dir, "run.log") {
+			t.Errorf("found %s", in.Path)
+		}
+		defer in.Journal.Close()
+	case <-time.After(20 * time.Second):
+		t.Fatal("the file is not found")
+	}
+	stopNow()
+	<-ended
+	if len(s.Failed()) > 0 {
+		t.Error(s.Failed())
+	}
+}
+
+// What is found when nobody receives any more waits for the next start.
+func TestNobodyReceives(t *testing.T) {
+	dir := t.TempDir()
+	s, folder := newSet(t, dir)
+	write(t, filepath.Join(dir, "run.log"), "a line\n")
+	alive, dead := context.WithCancel(context.Background())
+	s.Run(context.Background(), alive, func(*Input) bool {
+		dead()
+		return false
+	})
+	left, err := folder.Leftover()
+	if err != nil || len(left) != 1 || left[0].Holder != 0 || left[0].Unacked != 7 {
+		t.Errorf("%+v, %v", left, err)
+	}
+}
+
+// An input whose file is gone is given up, unless the folder is away with it.
+func TestForget(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		gone func(dir string) error
+		acks int64
+		said string
+		lost bool
+		kept int
+	}{
+		{"folder away", os.RemoveAll, 14, "is not there", false, 1},
+		{"file gone", func(dir string) error { return os.Remove(filepath.Join(dir, "run.log")) }, 14, "all that was seen of it was shipped", false, 0},
+		{"bytes lost", func(dir string) error { return os.Remove(filepath.Join(dir, "run.log")) }, 7, "at least 7 bytes", true, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "events")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "run.log")
+			write(t, path, "a line\nb line\n")
+			s, folder := newSet(t, path)
+			j := s.Found()[0].Journal
+			if _, err := j.ReadAt(make([]byte, 20), 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := j.Ack(journal.Cursor{Offset: c.acks}); err != nil {
+				t.Fatal(err)
+			}
+			j.Close()
+			s.close()
+			if err := c.gone(dir); err != nil {
+				t.Fatal(err)
+			}
+			said, lost, err := Forget(folder, j.ID(), path)
+			if err != nil || lost != c.lost || !strings.Contains(said, c.said) || !strings.Contains(said, path) {
+				t.Errorf("%q, %v, %v", said, lost, err)
+			}
+			if left, err := folder.Leftover(); err != nil || len(left) != c.kept {
+				t.Errorf("%+v, %v", left, err)
+			}
+		})
+	}
+}
+
+func TestMatches(t *testing.T) {
+	for name, want := range map[string]bool{"a.log": true, "a.jsonl": true, ".log": true, "a.log.1": false, "a.json": false, "log": false, "a.LOG": false} {
+		if matches(name) != want {
+			t.Errorf("%s: %v", name, !want)
+		}
+	}
+}
