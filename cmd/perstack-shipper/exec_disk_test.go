@@ -31,7 +31,7 @@ func (s *stage) smallDisk(mib int) {
 // bulk is a file of 64 KiB of lines, and the script that writes it so many times, at some 50 MB/s.
 func (s *stage) bulk(times int) (block, script string) {
 	s.t.Helper()
-	line := `{"type":"continueToNextStep","jobId":"j","runId":"r","text":"` + strings.Repeat("x", 1024-64) + `"}` + "\n"
+	line := `{"type":"continueToNextStep","jobId":"j","runId":"r","text":"` + strings.Repeat("x", 8<<10-64) + `"}` + "\n"
 	block = strings.Repeat(line, (64<<10)/len(line))
 	path := filepath.Join(s.t.TempDir(), "block")
 	if err := os.WriteFile(path, []byte(block), 0o600); err != nil {
@@ -48,15 +48,15 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 		small bool
 	}{
 		{"the disk's end", "--journal-max=4GiB", true},
-		{"--journal-max", "--journal-max=32MiB", false},
+		{"--journal-max", "--journal-max=24MiB", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t)
 			if c.small {
-				s.smallDisk(32)
+				s.smallDisk(24)
 			}
 			s.stuck.Store(true)
-			block, script := s.bulk(1200) // 75 MiB
+			block, script := s.bulk(640) // 40 MiB
 			r := s.exec(script, c.flag, "--journal-dir="+s.journal)
 			s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), "the command is stopped (SIGSTOP)") })
 			var taken int64
@@ -67,12 +67,12 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 				}
 				taken += st.Blocks * 512
 			}
-			if taken > 32<<20 || taken < 8<<20 {
+			if taken > 24<<20 || taken < 8<<20 {
 				t.Errorf("it was stopped when %d bytes were taken", taken)
 			}
 			s.stuck.Store(false)
 			r.wait(exitOK)
-			if got, want := s.text(""), strings.Repeat(block, 1200); got != want {
+			if got, want := s.text(""), strings.Repeat(block, 640); got != want {
 				t.Errorf("%d bytes came of %d", len(got), len(want))
 			}
 			log := r.stderr.String()

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,7 +18,7 @@ import (
 // This file shows what becomes of an agent's output when the agent or the shipper does not behave.
 
 // sixMB is a script that writes so much, as an agent does that reads files.
-const sixMB = `seq -f '{"type":"continueToNextStep","jobId":"j","runId":"r","timestamp":1795347082176,"n":%.0f,"text":"a few words to make it longer"}' 1 55000`
+var sixMB = `seq -f '{"type":"continueToNextStep","jobId":"j","runId":"r","timestamp":1795347082176,"n":%.0f,"text":"` + strings.Repeat("a few words to make it longer ", 32) + `"}' 1 6000`
 
 func outputOf(t *testing.T, script string) string {
 	t.Helper()
@@ -275,4 +277,71 @@ func TestExecWithoutCloudWatch(t *testing.T) {
 			s.nothingLeft()
 		})
 	}
+}
+
+// What an agent writes is put as soon as --flush-interval allows: its writes wake us, nobody polls.
+func TestExecIsPrompt(t *testing.T) {
+	s := newStage(t)
+	seen := make(chan time.Duration, 100)
+	stamp := regexp.MustCompile(`at (\d{19})`)
+	look := func(body []byte) {
+		for _, m := range stamp.FindAllSubmatch(body, -1) {
+			if ns, err := strconv.ParseInt(string(m[1]), 10, 64); err == nil {
+				seen <- time.Since(time.Unix(0, ns))
+			}
+		}
+	}
+	s.watch.Store(&look)
+	s.exec(`echo '{"jobId":"j"}'; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; echo "at $(date +%s%N)"; done`, "--flush-interval=10ms").wait(exitOK)
+	var took []time.Duration
+	for len(seen) > 0 {
+		took = append(took, <-seen)
+	}
+	if len(took) != 10 {
+		t.Fatalf("%d of 10 lines came", len(took))
+	}
+	slices.Sort(took)
+	t.Logf("from the write to the put: %s to %s, half of them within %s", took[0], took[9], took[4])
+	if took[4] > time.Second {
+		t.Errorf("half of the lines took longer than %s", took[4])
+	}
+}
+
+// An agent that outlived its shipper truncates its output while nobody looks: the next start says so, and ships what the file holds then.
+func TestExecKilledAndTruncated(t *testing.T) {
+	s := newStage(t)
+	open := s.gate()
+	r := s.exec(`echo '{"jobId":"j"}'; echo one >&2; ` + atGate + `echo two >/dev/stderr; touch $GATE.two; until [ -e $GATE.three ]; do sleep 0.01; done; echo three >&2`)
+	s.until("the first line is shipped, and that is known", func() bool {
+		cursors, _ := filepath.Glob(filepath.Join(s.journal, "*.err", "cursor.*"))
+		for _, f := range cursors {
+			if data, err := os.ReadFile(f); err == nil && bytes.Contains(data, []byte(" 00000000000000000004 ")) {
+				return true
+			}
+		}
+		return false
+	})
+	r.signal(syscall.SIGKILL)
+	if err := r.cmd.Wait(); err == nil {
+		t.Fatal("it ended well")
+	}
+	open()
+	gate := strings.TrimPrefix(s.env[len(s.env)-1], "GATE=")
+	s.until("it has truncated", func() bool { _, err := os.Stat(gate + ".two"); return err == nil })
+	resume := s.start(s.command("resume"))
+	s.until("the line behind the cut is shipped", func() bool { return s.has("two") })
+	if err := os.WriteFile(gate+".three", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	resume.wait(exitOK)
+	want := map[string]bool{"one\n": true, "two\nthree\n": true}
+	for _, in := range s.all("stderr", 2) {
+		if !want[string(in.bytes)] || !in.ended {
+			t.Errorf("an input is %q, ended: %v", in.bytes, in.ended)
+		}
+	}
+	if log := resume.stderr.String(); !strings.Contains(log, "truncated") {
+		t.Errorf("it said\n%s", log)
+	}
+	s.nothingLeft()
 }

@@ -42,7 +42,7 @@ const fastExit = "atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", fastExit)
-	testscript.Main(leakless{m}, map[string]func(){"perstack-shipper": main})
+	testscript.Main(leakless{m}, map[string]func(){"perstack-shipper": main, "throwing-agent": throwingAgent})
 }
 
 // leakless runs the tests and then looks for goroutines that they left. goleak.VerifyTestMain would do the same, but it

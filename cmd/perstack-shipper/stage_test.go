@@ -26,7 +26,8 @@ type stage struct {
 	server  *cwlocal.Server
 	env     []string
 	journal string
-	stuck   atomic.Bool // puts hang while it is set
+	stuck   atomic.Bool                       // puts get no answer while it is set
+	watch   atomic.Pointer[func(body []byte)] // gets the body of each put; nil: nobody looks
 }
 
 const stageGroup = "/perstack/stage"
@@ -36,8 +37,14 @@ func newStage(t *testing.T) *stage {
 	s := &stage{t: t, journal: filepath.Join(t.TempDir(), "journal")}
 	var err error
 	s.server, err = cwlocal.New(cwlocal.Options{Intercept: func(call *cwlocal.Call) cwlocal.Fault {
-		if call.Action == "PutLogEvents" && s.stuck.Load() {
-			return cwlocal.Fault{Code: "ServiceUnavailableException", Message: "stuck"}
+		if call.Action != "PutLogEvents" {
+			return cwlocal.Fault{}
+		}
+		for s.stuck.Load() {
+			time.Sleep(5 * time.Millisecond)
+		}
+		if look := s.watch.Load(); look != nil {
+			(*look)(call.Body)
 		}
 		return cwlocal.Fault{}
 	}})
@@ -50,6 +57,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		s.stuck.Store(false)
 		stop()
 		if err := errors.Join(wait(), s.server.Close()); err != nil {
 			t.Error(err)
