@@ -25,6 +25,12 @@ func checkQuote(t rapid.TB, raw []byte, limit int) {
 	}
 	checkPieces(t, text, limit)
 
+	out := make([]byte, 6*len(text)+escapeRoom+limit%64)
+	wrote, took := escape(out[limit%64:], text)
+	if err := json.Unmarshal([]byte(`"`+string(out[limit%64:][:wrote])+`"`), &whole); err != nil || took != len(text) || whole != string(text) {
+		t.Fatalf("%d bytes of %.300q are escaped as %.300q: %v", took, text, out[limit%64:][:wrote], err)
+	}
+
 	// What it reads: any string that encoding/json writes, in both of its ways.
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
