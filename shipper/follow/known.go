@@ -47,13 +47,13 @@ func (s *Set) isKnown(id string) bool {
 // is done with it. It reports whether f is taken care of.
 func (s *Set) revive(f *file, path string, now time.Time) (taken bool, err error) {
 	for len(s.dead[path]) > 0 {
-		id := s.dead[path][0]
-		j, err := s.o.Folder.Follow(id, path, nil, s.o.Journal)
+		id, note := s.dead[path][0], Note{path, f.who.dev, f.who.ino, ""}
+		j, err := s.o.Folder.Follow(id, path, s.o.About(id, note, nil), s.o.Journal)
 		if err != nil {
 			return true, s.again(f, now, err)
 		}
 		s.dead[path] = s.dead[path][1:]
-		s.give(j, path, Note{path, f.who.dev, f.who.ino, ""}, now)
+		s.give(j, path, note, now)
 		if f.in != nil {
 			return true, nil
 		}

@@ -155,7 +155,7 @@ func (s *Set) wake(p *parked, now time.Time) error {
 	var j *journal.Journal
 	var err error
 	if p.lone {
-		j, err = s.o.Folder.Follow(p.id, p.path, nil, s.o.Journal)
+		j, err = s.o.Folder.Follow(p.id, p.path, s.o.About(p.id, p.note, nil), s.o.Journal)
 	} else {
 		j, err = s.o.Folder.Recover(p.id)
 	}
