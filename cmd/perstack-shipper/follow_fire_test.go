@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// rotator writes events to app.log, and gives it another name now and then, as a logger that rotates does.
+type rotator struct {
+	w     *sidecar
+	every int // lines
+	f     *os.File
+	lines int
+	names int
+}
+
+func (r *rotator) Write(b []byte) (int, error) {
+	if r.f == nil || r.lines%r.every == 0 {
+		if r.f != nil {
+			r.names++
+			if err := os.Rename(r.w.path("app.log"), r.w.path(fmt.Sprintf("app-%d.log", r.names))); err != nil {
+				return 0, err
+			}
+			r.f.Close()
+		}
+		var err error
+		if r.f, err = os.OpenFile(r.w.path("app.log"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644); err != nil {
+			return 0, err
+		}
+	}
+	r.lines++
+	return r.f.Write(b)
+}
+
+// A sidecar is killed and stopped at any moment, its files are rotated at any moment, and CloudWatch does what it does: no line is lost or changed or cut, and
+// those that are there twice can be told apart.
+func TestSidecarUnderFire(t *testing.T) {
+	w := newSidecar(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	var mu sync.Mutex // calls come at once
+	chance := rand.New(rand.NewPCG(seed, 1))
+	decide := mood(func(*cwlocal.Call) cwlocal.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		switch n := chance.IntN(40); n {
+		case 0:
+			return cwlocal.Throttle()
+		case 1:
+			return cwlocal.Unavailable()
+		case 2:
+			return cwlocal.Fault{ResetBefore: true}
+		case 3:
+			return cwlocal.Fault{ResetAfter: true}
+		case 4:
+			return cwlocal.Fault{Code: "InternalFailure", After: true}
+		default:
+			return cwlocal.Fault{DelayAfter: time.Duration(n) * time.Millisecond}
+		}
+	})
+	w.fault.Store(&decide)
+	writer := startAgent(t, &rotator{w: w, every: 150}, 2*time.Millisecond)
+	rounds := 10
+	if testing.Short() {
+		rounds = 5
+	}
+	for range rounds {
+		before := w.server.Stats().Batches
+		p := w.follow("--input", w.events)
+		goal := before + 1 + random.Int64N(8)
+		eventually(t, "some of it is shipped", func() bool { return w.server.Stats().Batches >= goal })
+		if random.IntN(3) > 0 {
+			p.kill()
+		} else {
+			p.signal(syscall.SIGTERM)
+			p.wait(0)
+		}
+	}
+	writer.end()
+	w.fault.Store(nil)
+	w.follow("--input", w.events, "--until-idle", "1s").wait(0)
+
+	files, err := filepath.Glob(w.path("*.log"))
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	got := map[string]*shipped{}
+	repeats := 0
+	for _, in := range w.shipped() {
+		got[in.bytes(t)] = in
+		repeats += in.repeats
+	}
+	if len(got) != len(files) {
+		t.Errorf("%d inputs of %d files", len(got), len(files))
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := got[string(data)]
+		if in == nil {
+			t.Errorf("%s, %d bytes, is no input", file, len(data))
+		} else if lines := int64(strings.Count(string(data), "\n")); in.last != lines {
+			t.Errorf("%s: %d lines, want %d", file, in.last, lines)
+		}
+	}
+	t.Logf("%d rounds, %d files, %d repeats", rounds, len(files), repeats)
+}
