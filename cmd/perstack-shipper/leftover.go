@@ -78,9 +78,18 @@ func recoverInput(patience context.Context, folder *journal.Folder, l journal.Le
 	if l.Kind == journal.Child {
 		in.Shape.Input = l.ID // of one that was made when its output was truncated, a crash may have left the snapshot of the one before it
 	}
-	if l.Kind == journal.File {
-		in.Ending = endingOf(follow.Once(patience, j, a.File))
+	if l.Kind != journal.File {
+		return in, nil
 	}
+	// One who follows the file waits for this, and is not told that it is held.
+	if a.File == nil {
+		a.File = &follow.Note{Path: j.FilePath()}
+	}
+	a.File.Lent = true
+	if err := j.SetAbout(a.encode()); err != nil {
+		return shipper.Input{}, errors.Join(err, j.Close())
+	}
+	in.Ending = endingOf(follow.Once(patience, j, a.File))
 	return in, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -302,6 +303,39 @@ func TestResumeOfAFollowedFile(t *testing.T) {
 		if kept := w.kept(); len(kept) > 0 {
 			t.Errorf("the journal keeps %q", kept)
 		}
+	}
+}
+
+// Who follows a file waits for another process that ships what an earlier one left of it.
+func TestFollowedFileIsLent(t *testing.T) {
+	w := newSidecar(t)
+	w.write("run.jsonl", lines("a", 0, 5))
+	w.puts(cwlocal.Unavailable())
+	p := w.follow("--input", w.path("run.jsonl"))
+	eventually(t, "a put has failed", func() bool { return w.server.Stats().Errors["ServiceUnavailableException"] > 0 })
+	p.kill()
+	stdin, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	defer writer.Close()
+	cmd := exec.Command("perstack-shipper", "--log-group", sidecarGroup, "--journal-dir", w.journal)
+	cmd.Stdin = stdin
+	other := w.start(nil, cmd)
+	eventually(t, "another process has it", func() bool { return strings.Contains(other.said(), "from where that stopped") })
+	p = w.follow("--input", w.path("run.jsonl"))
+	eventually(t, "it waits", func() bool {
+		return strings.Contains(p.said(), fmt.Sprintf("waits until process %d", other.cmd.Process.Pid))
+	})
+	w.write("run.jsonl", lines("a", 5, 10))
+	w.puts(cwlocal.Fault{})
+	eventually(t, "all is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })
+	p.stop(0)
+	writer.Close()
+	other.wait(0)
+	if in := w.input(lines("a", 0, 10)); in.ended(t) || in.repeats > 0 {
+		t.Errorf("ended %v, %d repeats", in.ended(t), in.repeats)
 	}
 }
 

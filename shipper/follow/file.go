@@ -167,12 +167,13 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *f
 		in.Close()
 		return nil
 	}
-	if is := (Note{path, who.dev, who.ino, note.Base}); is != note {
+	is := Note{Path: path, Dev: who.dev, Ino: who.ino, Base: note.Base}
+	if is != note {
 		if err := j.SetAbout(s.o.About(j.ID(), is, j.About())); err != nil {
 			s.complain(err)
 		}
 	}
-	f.in, f.note, f.size, f.grew, s.came = in, Note{path, who.dev, who.ino, note.Base}, j.Size(), now, now
+	f.in, f.note, f.size, f.grew, s.came = in, is, j.Size(), now, now
 	s.fresh = append(s.fresh, in)
 	return f
 }

@@ -68,6 +68,8 @@ type Note struct {
 	Ino  uint64 `json:"ino,omitempty"`
 	// Base is the id that path and first line give, where another input had that.
 	Base string `json:"base,omitempty"`
+	// Lent: whoever holds the input only ships the rest of it, and lets go of it then for one who follows the file.
+	Lent bool `json:"lent,omitempty"`
 }
 
 // Known is an input that the folder has, of an earlier process or a living one.
@@ -309,6 +311,14 @@ func (s *Set) complain(err error) {
 	}
 	s.said[err.Error()] = now
 	s.log.Error(err.Error())
+}
+
+// once says something that is as it should be.
+func (s *Set) once(text string) {
+	if _, ok := s.said[text]; !ok {
+		s.said[text] = time.Now()
+		s.log.Info(text)
+	}
 }
 
 // lose says what is not shipped.

@@ -21,7 +21,7 @@ func (s *Set) takeUpKnown() error {
 		case k.Kind == journal.Pipe && k.Holder != 0 && slices.Contains(s.o.Paths, k.Note.Path):
 			return &InputError{k.Note.Path, fmt.Sprintf("is read by process %d already: stop that, or name another", k.Holder)}
 		case k.Kind == journal.File && k.Mine && s.wants(k.path()):
-			if k.Holder != 0 && k.Holder != os.Getpid() {
+			if k.Holder != 0 && k.Holder != os.Getpid() && !k.Note.Lent {
 				return fmt.Errorf("%s: %w", k.path(), &journal.HeldError{ID: k.ID, Dir: k.Path, Pid: k.Holder})
 			}
 			s.putAside(&parked{id: k.ID, path: k.path(), note: k.Note, lone: k.File == "", size: -1})
@@ -47,7 +47,7 @@ func (s *Set) isKnown(id string) bool {
 // is done with it. It reports whether f is taken care of.
 func (s *Set) revive(f *file, path string, now time.Time) (taken bool, err error) {
 	for len(s.dead[path]) > 0 {
-		id, note := s.dead[path][0], Note{path, f.who.dev, f.who.ino, ""}
+		id, note := s.dead[path][0], Note{Path: path, Dev: f.who.dev, Ino: f.who.ino}
 		j, err := s.o.Folder.Follow(id, path, s.o.About(id, note, nil), s.o.Journal)
 		if err != nil {
 			return true, s.again(f, now, err)

@@ -160,8 +160,13 @@ func (s *Set) wake(p *parked, now time.Time) error {
 		j, err = s.o.Folder.Recover(p.id)
 	}
 	if held, ok := errors.AsType[*journal.HeldError](err); ok {
-		if held.Pid == os.Getpid() {
+		switch {
+		case held.Pid == os.Getpid():
 			return nil // what was paused is not delivered yet
+		case p.note.Lent:
+			p.done = s.stopping
+			s.once(fmt.Sprintf("%s waits until process %d has shipped the rest of it, as input %s", p.path, held.Pid, p.id))
+			return nil
 		}
 		return fmt.Errorf("%s: %w", p.path, err)
 	}
