@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -76,13 +75,4 @@ func (k *keeper) reset() error {
 	k.used.Store(0)
 	k.spilt.Store(0)
 	return k.file.Truncate(0)
-}
-
-// makeDir makes an empty folder of this name in dir.
-func makeDir(dir, name string) (string, error) {
-	path := filepath.Join(dir, name)
-	if err := os.RemoveAll(path); err != nil {
-		return "", err
-	}
-	return path, os.MkdirAll(path, 0o700)
 }

@@ -47,7 +47,7 @@ func runProfile(args []string) error {
 	if err != nil {
 		return err
 	}
-	if b.dir, err = makeDir(out, fmt.Sprintf("run-%d", os.Getpid())); err != nil {
+	if b.dir, err = sittingDir(out); err != nil {
 		return err
 	}
 	defer os.RemoveAll(b.dir)

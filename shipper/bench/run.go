@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -100,10 +102,7 @@ func (b *bench) run() (err error) {
 	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
-	if b.dir, err = makeDir(b.dir, fmt.Sprintf("run-%d", os.Getpid())); err != nil {
-		return err
-	}
-	if b.dir, err = filepath.Abs(b.dir); err != nil {
+	if b.dir, err = sittingDir(b.dir); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
@@ -135,6 +134,29 @@ func (b *bench) run() (err error) {
 		fmt.Fprintln(os.Stderr, "written to", b.out)
 	}
 	return nil
+}
+
+// sittingDir makes a folder in dir for this sitting, and removes those of sittings that were broken off: they may hold gigabytes.
+func sittingDir(dir string) (string, error) {
+	const prefix = "run-"
+	old, err := filepath.Glob(filepath.Join(dir, prefix+"*"))
+	if err != nil {
+		return "", err
+	}
+	for _, path := range old {
+		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(path), prefix))
+		if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			continue // somebody else's, or still at work
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return "", err
+		}
+	}
+	path, err := filepath.Abs(filepath.Join(dir, prefix+strconv.Itoa(os.Getpid())))
+	if err != nil {
+		return "", err
+	}
+	return path, errors.Join(os.RemoveAll(path), os.MkdirAll(path, 0o700))
 }
 
 // count is n at the scale of this sitting.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,5 +47,30 @@ func TestSitting(t *testing.T) {
 func TestSittingRefuses(t *testing.T) {
 	if err := runBench([]string{"-only", "dance"}); err == nil || !strings.Contains(err.Error(), "deltas, long") {
 		t.Errorf("a step that there is not: %v", err)
+	}
+}
+
+// TestSittingClearsUp: what sittings that were broken off left is removed, and nothing else.
+func TestSittingClearsUp(t *testing.T) {
+	dir := t.TempDir()
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	of := func(pid int) string { return filepath.Join(dir, fmt.Sprintf("run-%d", pid)) }
+	stale, alive, other := of(ended.Process.Pid), of(os.Getppid()), filepath.Join(dir, "run-down")
+	for _, path := range []string{stale, alive, other} {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own, err := sittingDir(dir)
+	if err != nil || own != of(os.Getpid()) {
+		t.Fatal(own, err)
+	}
+	for path, want := range map[string]bool{stale: false, alive: true, other: true, own: true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v, should it be there: %v", path, err, want)
+		}
 	}
 }
