@@ -31,18 +31,27 @@ type campaign struct {
 	broken []string // what processes did that they may not
 }
 
-func newCampaign(t testing.TB, seed, n uint64, tally *tally) *campaign {
+// newPlainCampaign has a journal folder and an endpoint, and nothing odd.
+func newPlainCampaign(t testing.TB, seed, n uint64, tally *tally) *campaign {
 	c := &campaign{t: t, name: fmt.Sprintf("CHAOS_SEED=%d, campaign %d", seed, n), rng: rand.New(rand.NewPCG(seed, n)), tally: tally}
 	c.end = newEndpoint(t, seed, n, tally)
-	c.end.poison = c.rng.IntN(3) == 0
 	dir := t.TempDir()
 	c.opt = options{
-		folder: journalIn(dir), url: c.end.url, stderrs: filepath.Join(dir, "stderr"),
+		folder: journalIn(dir), url: c.end.url, stderrs: filepath.Join(dir, "stderr"), tally: tally,
 		max: "4GiB", stream: "{jobId}", sync: "0", memory: "8MiB",
 	}
 	if err := os.Mkdir(c.opt.stderrs, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// newCampaign has what the dice say.
+func newCampaign(t testing.TB, seed, n uint64, tally *tally) *campaign {
+	c := newPlainCampaign(t, seed, n, tally)
+	c.opt.perhaps = true
+	c.end.poison = c.rng.IntN(3) == 0
+	dir := filepath.Dir(c.opt.stderrs)
 	if c.rng.IntN(3) == 0 {
 		c.opt.stream = "{jobId}/{runId}"
 	}
@@ -56,7 +65,7 @@ func newCampaign(t testing.TB, seed, n uint64, tally *tally) *campaign {
 	case 1:
 		c.opt.sync = "1ms" // a disk that is asked for its word all the time
 	case 2, 3:
-		if c.disk = newDisk(t, filepath.Join(dir, "disk"), 1+c.rng.IntN(3), c.rng); c.disk != nil {
+		if c.disk = newDisk(t, filepath.Join(dir, "disk"), 1+c.rng.IntN(3), tally); c.disk != nil {
 			c.opt.folder = journalIn(c.disk.path)
 		}
 	}
@@ -72,6 +81,12 @@ func (c *campaign) run(rounds int, until time.Time) {
 		c.round()
 		c.tally.add(func(y *tally) { y.rounds++ })
 	}
+	c.conclude()
+}
+
+// conclude ships what is left, compares, and says what is wrong.
+func (c *campaign) conclude() {
+	c.opt.perhaps = false
 	c.finish()
 	v := compare(c.inputs, c.end, c.opt.folder)
 	c.tally.add(func(y *tally) {
@@ -152,6 +167,9 @@ func (c *campaign) pause(most time.Duration) {
 // befall does to a process what ends it, mostly.
 func (c *campaign) befall(p *process) {
 	span := []time.Duration{10, 10, 30, 30, 60, 60, 120, 300}[c.rng.IntN(8)] * time.Millisecond
+	if p.traced {
+		p.wait(500 * time.Millisecond) // strace takes its time
+	}
 	c.pause(span)
 	roll := c.rng.IntN(100)
 	if roll < 8 && c.end.delete(roll < 4, c.rng.IntN(100)) {
@@ -191,13 +209,13 @@ func (c *campaign) befall(p *process) {
 		c.end.set(breezy)
 		p.wait(500 * time.Millisecond)
 	}
-	if !p.wait(0) {
-		c.signal(p, syscall.SIGKILL, "KILL")
+	if !p.wait(0) && p.signal(syscall.SIGKILL) == nil {
+		p.traced = false // it was this kill
 	}
 }
 
 func (c *campaign) signal(p *process, sig syscall.Signal, name string) {
-	if p.signal(sig) == nil && name != "" {
+	if p.signal(sig) == nil && name != "KILL" && name != "" { // those are counted when they have struck
 		c.tally.add(func(y *tally) { y.signals[name]++ })
 	}
 }
@@ -211,6 +229,14 @@ func (c *campaign) settle(p *process) {
 		p.wait(patience)
 		_ = p.signal(syscall.SIGKILL)
 		<-p.exited
+	}
+	reap()
+	if p.killed {
+		c.tally.add(func(y *tally) {
+			if y.signals["KILL"]++; p.traced {
+				y.atCalls++
+			}
+		})
 	}
 	left, err := whatIsKept(c.opt.folder)
 	if err != nil {

@@ -6,11 +6,13 @@
 //	process_test.go   one process and the account of what it has read
 //	exec_test.go      one that runs a command; testdata/agent is that command
 //	follow_test.go    one that follows a file
+//	trace_test.go     kills in the middle of disk calls, and slow disks
 //	feed_test.go      what agents write, and what should come of it
 //	endpoint_test.go  CloudWatch, and how its calls go wrong
 //	disk_test.go      small disks
 //	folder_test.go    what lies in a journal folder
 //	check_test.go     the comparison
+//	tally_test.go     the figures
 //
 // CHAOS_TIME (a duration) says how long to go on, CHAOS_SEED repeats a run's plans. The moments at which things happen are the machine's, so a seed does
 // not repeat a failure for certain.
@@ -55,7 +57,9 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
+	adopt()
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		reap()
 		os.RemoveAll(dir)
 		os.Exit(code)
 	}))
@@ -80,7 +84,7 @@ func TestChaos(t *testing.T) {
 
 	began := time.Now()
 	until := began.Add(length)
-	y := &tally{procs: map[string]int{}, signals: map[string]int{}, faults: map[kind]int{}}
+	y := newTally()
 	var next atomic.Uint64
 	var all sync.WaitGroup
 	for range sideBySide {

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -20,18 +19,15 @@ type disk struct {
 	mib  int
 }
 
-var sayUnmountable sync.Once
-
 // newDisk mounts a disk of so many MiB at path, or returns nil.
-func newDisk(t testing.TB, path string, mib int, rng *rand.Rand) *disk {
+func newDisk(t testing.TB, path string, mib int, y *tally) *disk {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	err := unix.Mount("tmpfs", path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("size=%dm,mode=700", mib))
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-		sayUnmountable.Do(func() {
-			t.Logf("SKIPPED: no small disks, for mounting a tmpfs is refused here (%v): full disks are NOT part of this run", err)
-			fmt.Fprintln(os.Stderr, "chaos: full disks are NOT part of this run: mounting a tmpfs is refused here; run it as root")
+		y.once("mount", func() {
+			t.Logf("SKIPPED: no full disks, for mounting a tmpfs is refused here (%v); run it as root", err)
 		})
 		return nil
 	}

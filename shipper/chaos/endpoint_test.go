@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -246,53 +245,6 @@ func (e *endpoint) held() map[string][][]cwlocal.Event {
 		all[name] = append(all[name], e.server.Events(group, name))
 	}
 	return all
-}
-
-// tally is the figures of a whole run, over all campaigns.
-type tally struct {
-	mu        sync.Mutex // campaigns run side by side
-	campaigns int
-	rounds    int
-	procs     map[string]int // processes by kind
-	signals   map[string]int
-	faults    map[kind]int
-	lines     int
-	bytes     int64
-	repeats   int
-	rejects   int
-	lost      int
-	altered   int
-	fullDisks int // processes that met a full journal or disk
-}
-
-func (y *tally) fault(k kind) { y.add(func(y *tally) { y.faults[k]++ }) }
-
-func (y *tally) add(f func(*tally)) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	f(y)
-}
-
-// String is the report, one line.
-func (y *tally) String() string {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d campaigns, %d rounds, processes: %d of a pipe, %d exec, %d following, %d resume; %d kills -9",
-		y.campaigns, y.rounds, y.procs["of a pipe"], y.procs["exec"], y.procs["following"], y.procs["resume"], y.signals["KILL"])
-	for _, name := range []string{"TERM", "second TERM", "STOP"} {
-		fmt.Fprintf(&b, ", %d %s", y.signals[name], name)
-	}
-	total := 0
-	var each []string
-	for _, k := range []kind{throttle, fail500, fail503, fail500After, resetBefore, resetAfter, late, hang, cut, expired, denied, dropped, refusedAll, poisoned, deletion} {
-		total += y.faults[k]
-		each = append(each, fmt.Sprintf("%d %s", y.faults[k], k))
-	}
-	fmt.Fprintf(&b, "; %d faults (%s), %d full journals", total, strings.Join(each, ", "), y.fullDisks)
-	fmt.Fprintf(&b, "; %d lines, %d bytes, %d repeats, %d rejected as they should be", y.lines, y.bytes, y.repeats, y.rejects)
-	fmt.Fprintf(&b, "; lost %d, altered %d", y.lost, y.altered)
-	return b.String()
 }
 
 // journalIn is the journal folder of a campaign in dir.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -33,7 +34,8 @@ type process struct {
 	started time.Time
 	asked   time.Time     // when it was first told to end; zero: never
 	drain   time.Duration // its --drain-timeout
-	killed  bool
+	killed  bool          // set when it is dead
+	traced  bool          // strace will kill it at a disk call
 
 	agent *agent    // of exec
 	file  *followed // of one that follows that
@@ -56,6 +58,9 @@ type options struct {
 	sync    string // --journal-sync
 	memory  string // --memory-max
 	stderrs string // folder for what processes say
+	tally   *tally
+	with    []string // words before each command
+	perhaps bool     // strace instead of these, sometimes
 }
 
 // ship starts a process that ships data, written to its stdin in pieces as rng says.
@@ -82,8 +87,13 @@ func (o *options) start(t testing.TB, rng *rand.Rand, name string, drain time.Du
 	p := &process{name: name, exited: make(chan struct{}), log: filepath.Join(o.stderrs, name), drain: drain}
 	args = append(args, "--journal-dir", o.folder, "--memory-max", o.memory,
 		"--flush-interval", fmt.Sprintf("%dms", 10+rng.IntN(40)), "--drain-timeout", drain.String(), "--give-up-after", "5s")
-	p.cmd = exec.Command(binary, append(args, rest...)...)
-	p.cmd.Env = []string{"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "HOME=/nonexistent"}
+	with := o.with
+	if o.perhaps && len(rest) == 0 { // not with a command, which would be traced, too
+		with, p.traced = o.traced(t, rng)
+	}
+	command := slices.Concat(with, []string{binary}, args, rest)
+	p.cmd = exec.Command(command[0], command[1:]...)
+	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "HOME=/nonexistent"}
 	stderr, err := os.Create(p.log)
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +111,9 @@ func (o *options) start(t testing.TB, rng *rand.Rand, name string, drain time.Du
 	go func() {
 		_ = p.cmd.Wait() // the state says all there is to say
 		p.state = p.cmd.ProcessState
+		if status, ok := p.state.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
+			p.killed = true
+		}
 		close(p.exited)
 	}()
 	return p
@@ -132,13 +145,8 @@ func (p *process) feed(rng *rand.Rand, ends bool) {
 
 // signal sends sig. An error says that it is dead already.
 func (p *process) signal(sig syscall.Signal) error {
-	switch sig {
-	case syscall.SIGKILL:
-		p.killed = true
-	case syscall.SIGTERM:
-		if p.asked.IsZero() {
-			p.asked = time.Now()
-		}
+	if sig == syscall.SIGTERM && p.asked.IsZero() {
+		p.asked = time.Now()
 	}
 	return p.cmd.Process.Signal(sig)
 }
@@ -155,17 +163,45 @@ func (p *process) wait(d time.Duration) bool {
 	}
 }
 
+// adopt makes us the parent of what our processes leave behind, agents and tracers, so that reap can let go of them where PID 1 does not.
+func adopt() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+
+// reap lets go of those that are dead. It leaves alone the children that we started: exec.Cmd waits for these.
+func reap() {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return
+	}
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it is gone
+		}
+		var pid, parent int
+		var name, state string
+		if _, err := fmt.Sscanf(string(stat), "%d %s %s %d", &pid, &name, &state, &parent); err == nil && parent == os.Getpid() && state == "Z" && (name == "(strace)" || name == "(agent)") {
+			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
+		}
+	}
+}
+
 // consumed ends the agent and is how many bytes the dead process has read from the pipe.
 func (p *process) consumed() (int64, error) {
 	_ = p.w.SetWriteDeadline(time.Now()) // an error says that it is closed
 	p.wrote.Wait()
-	left, err := unix.IoctlGetInt(int(p.r.Fd()), unix.TIOCINQ)
+	left, err := p.leftInPipe()
 	p.w.Close()
 	p.r.Close()
+	return p.written.Load() - left, err
+}
+
+// leftInPipe is how many bytes wait in the pipe.
+func (p *process) leftInPipe() (int64, error) {
+	left, err := unix.IoctlGetInt(int(p.r.Fd()), unix.TIOCINQ)
 	if err != nil {
 		return 0, fmt.Errorf("bytes left in the pipe: %w", err)
 	}
-	return p.written.Load() - int64(left), nil
+	return int64(left), nil
 }
 
 // says is what it said on stderr.
