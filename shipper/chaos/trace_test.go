@@ -4,12 +4,14 @@ package chaos
 // there is no strace there are none, and that is said.
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -58,6 +60,21 @@ func (o *options) traced(t testing.TB, rng *rand.Rand) (with []string, kills boo
 // TestKillAtEveryDiskCall kills a process at its first call of a kind, at its second and so on until it survives, and then another process, which ships what
 // the first has left, in the same way. A last one must find all that was taken.
 func TestKillAtEveryDiskCall(t *testing.T) {
+	atEveryDiskCall(t, diskCalls, func(call string, n int) []string { return deadly(call, n) }, func(p *process) (more bool) { return p.killed })
+}
+
+// TestNoRoomAtEveryDiskCall has three calls in a row find no room, from the first of a kind on, from the second and so on until there are no more. The process
+// may refuse to begin; what it takes it keeps, and what it says at its end is true.
+func TestNoRoomAtEveryDiskCall(t *testing.T) {
+	calls := []string{"splice", "pwrite64", "renameat", "mkdirat"}
+	full := func(call string, n int) []string {
+		return strace(call, fmt.Sprintf("error=ENOSPC:when=%d..%d", n, n+2))
+	}
+	atEveryDiskCall(t, calls, full, func(p *process) (more bool) { return bytes.Contains(p.says(), []byte("no space left")) })
+}
+
+// atEveryDiskCall strikes processes at the n-th call of each kind for every n, for as long as there is more.
+func atEveryDiskCall(t *testing.T, calls []string, strike func(call string, n int) (with []string), more func(*process) bool) {
 	if err := traceable(); err != nil {
 		t.Skipf("strace does not work here: %v", err)
 	}
@@ -66,12 +83,12 @@ func TestKillAtEveryDiskCall(t *testing.T) {
 		step = 1
 	}
 	y := newTally()
-	for i, call := range diskCalls {
+	for i, call := range calls {
 		for what, resumes := range map[string]bool{"ship": false, "resume": true} {
-			killed := true
-			for n := 1 + i%step; killed; n += step {
+			struck := true
+			for n := 1 + i%step; struck; n += step {
 				t.Run(fmt.Sprintf("%s %s %d", what, call, n), func(t *testing.T) {
-					killed = newPlainCampaign(t, 1, uint64(n), y).killAt(deadly(call, n), resumes)
+					struck = more(newPlainCampaign(t, 1, uint64(n), y).struck(strike(call, n), resumes))
 				})
 			}
 		}
@@ -79,40 +96,38 @@ func TestKillAtEveryDiskCall(t *testing.T) {
 	t.Logf("%d processes, %d of them killed, %d lines: lost %d, altered %d", y.campaigns, y.signals["KILL"], y.lines, y.lost, y.altered)
 }
 
-// killAt has with kill a process, or one that resumes what another left, and finishes the campaign. It reports whether it was killed.
-func (c *campaign) killAt(with []string, resumes bool) (killed bool) {
+// struck runs a process, or one that resumes what another left, with words before it that strike it, and concludes the campaign.
+func (c *campaign) struck(with []string, resumes bool) *process {
+	var p *process
 	data := newSpeaker(c.rng, false).say(5000)
 	if resumes {
-		c.end.set(outage)
-		p := c.opt.ship(c.t, c.rng, "p1", data, time.Second)
-		for p.written.Load() < int64(len(data)) {
-			time.Sleep(time.Millisecond)
-		}
-		left, err := p.leftInPipe()
-		for ; err == nil && left > 0; left, err = p.leftInPipe() {
-			time.Sleep(time.Millisecond)
-		}
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		_ = p.signal(9)
-		c.settle(p)
-		c.end.set(calm)
-		c.opt.with, data = with, nil
-		p = c.opt.resume(c.t, c.rng, "p2", time.Second)
-		p.w.Close()
-		c.settle(p)
-		killed = p.killed
+		c.leave(data)
+		c.opt.with = with
+		p = c.opt.resume(c.t, c.rng, "p2", 5*time.Second)
 	} else {
 		c.opt.with = with
-		p := c.opt.ship(c.t, c.rng, "p1", data, time.Second)
+		p = c.opt.ship(c.t, c.rng, "p1", data, 5*time.Second)
 		for p.written.Load() < int64(len(data)) && !p.wait(time.Millisecond) {
 		}
-		p.w.Close()
-		c.settle(p)
-		killed = p.killed
 	}
+	p.w.Close()
+	c.settle(p)
 	c.opt.with = nil
 	c.conclude()
-	return killed
+	return p
+}
+
+// leave has a process take data, and killed before it ships any of it.
+func (c *campaign) leave(data []byte) {
+	c.end.set(outage)
+	p := c.opt.ship(c.t, c.rng, "p1", data, time.Second)
+	for left := int64(1); p.written.Load() < int64(len(data)) || left > 0; time.Sleep(time.Millisecond) {
+		var err error
+		if left, err = p.leftInPipe(); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	_ = p.signal(syscall.SIGKILL)
+	c.settle(p)
+	c.end.set(calm)
 }
