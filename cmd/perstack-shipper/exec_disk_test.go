@@ -130,6 +130,29 @@ func TestExecStoppedAndSignalled(t *testing.T) {
 	s.nothingLeft()
 }
 
+// Killed while its command is stopped: the next start ships what there is, and lets the command go on.
+func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
+	s := newStage(t)
+	s.stuck.Store(true)
+	block, script := s.bulk(400)
+	r := s.exec(script+`; echo last words`, "--journal-max=16MiB")
+	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), "the command is stopped (SIGSTOP)") })
+	r.signal(syscall.SIGKILL)
+	if err := r.cmd.Wait(); err == nil {
+		t.Fatal("it ended well")
+	}
+	s.stuck.Store(false)
+	resume := s.start(s.command("resume"))
+	resume.wait(exitOK)
+	if got, want := s.text(""), strings.Repeat(block, 400)+"last words\n"; got != want {
+		t.Errorf("%d bytes came of %d", len(got), len(want))
+	}
+	if log := resume.stderr.String(); !strings.Contains(log, "which was stopped for lack of room, goes on") {
+		t.Errorf("it said\n%s", log)
+	}
+	s.nothingLeft()
+}
+
 // outputs are the files that commands write.
 func (s *stage) outputs() []string {
 	found, err := filepath.Glob(filepath.Join(s.journal, "*", "*.output"))

@@ -63,7 +63,7 @@ func TestExecOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
 	if took := time.Since(began); took > 3500*time.Millisecond {
 		t.Errorf("it left %s after the signal", took)
 	}
-	if log := r.stderr.String(); !strings.Contains(log, "goes on; what it writes to stdout from here on is kept in "+s.journal) {
+	if log := r.stderr.String(); !strings.Contains(log, "goes on; what it writes to stdout and stderr from here on is kept in "+s.journal) {
 		t.Errorf("it said\n%s", log)
 	}
 	if got := s.all("", 1)[0]; string(got.bytes) != "{\"jobId\":\"j\"}\n" || got.ended {

@@ -59,7 +59,7 @@ func (s *session) newOutput(options *config.Exec, command *child.Child) (*output
 		return nil, err
 	}
 	out, errs := o.inputs[0].Journal, o.inputs[1].Journal
-	o.guard, err = child.NewGuard(command, int64(options.JournalMax), o.letGo, s.log, out, errs)
+	o.guard, err = child.NewGuard(command, child.GuardOptions{Limit: int64(options.JournalMax), Stuck: o.letGo, Stopped: o.noteStopped, Log: s.log}, out, errs)
 	if err != nil {
 		o.abandon()
 		return nil, err
@@ -123,6 +123,33 @@ func (o *output) abandon() int {
 		}
 	}
 	return exitOK
+}
+
+// noteStopped keeps for the next start that the command is stopped for lack of room. If this process were killed now, nobody else would continue it.
+func (o *output) noteStopped(stopped bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, w := range o.now {
+		err := changeAbout(w.Journal, func(a *about) {
+			a.Stopped = 0
+			if stopped {
+				a.Stopped = o.command.Pid()
+			}
+		})
+		if err != nil {
+			o.s.log.Error(err.Error())
+		}
+	}
+}
+
+// changeAbout changes the snapshot of an input.
+func changeAbout(j *journal.Journal, change func(*about)) error {
+	var a about
+	if err := json.Unmarshal(j.About(), &a); err != nil {
+		return fmt.Errorf("the options of input %s: %w", j.ID(), err)
+	}
+	change(&a)
+	return j.SetAbout(a.encode())
 }
 
 // letGo lets go of what keeps the journals from giving room back, but for CloudWatch.
@@ -190,24 +217,28 @@ func (o *output) endOne(w *written) {
 func (o *output) sayLeft() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	who := "what the command left behind goes on"
+	if !o.command.Ended() {
+		who = fmt.Sprintf("the command (process %d) goes on", o.command.Pid())
+	}
+	var which []string
 	for _, name := range slices.Sorted(maps.Keys(o.now)) {
-		w := o.now[name]
-		who := "what the command left behind goes on"
-		if !o.command.Ended() {
-			who = fmt.Sprintf("the command (process %d) goes on", o.command.Pid())
-		} else if !w.goes {
-			continue
+		switch {
+		case !o.now[name].goes && o.command.Ended():
+		case strings.HasSuffix(name, ".err"):
+			which = append(which, "stderr")
+		default:
+			which = append(which, "stdout")
 		}
-		which := "stdout"
-		if strings.HasSuffix(name, ".err") {
-			which = "stderr"
-		}
-		if w.Path() == "" {
-			o.s.log.Warn(fmt.Sprintf("%s; what it writes to %s from here on is lost: give --journal-dir a folder that can be written", who, which))
-			continue
-		}
+	}
+	folder := o.s.folder.Path()
+	switch {
+	case len(which) == 0:
+	case folder == "":
+		o.s.log.Warn(fmt.Sprintf("%s; what it writes to %s from here on is lost: give --journal-dir a folder that can be written", who, strings.Join(which, " and ")))
+	default:
 		o.s.log.Warn(fmt.Sprintf("%s; what it writes to %s from here on is kept in %s: the next start on that folder ships it, or `%s resume --journal-dir %s` does",
-			who, which, w.Path(), config.Program, o.s.folder.Path()))
+			who, strings.Join(which, " and "), folder, config.Program, folder))
 	}
 }
 
@@ -249,13 +280,7 @@ func (s *session) successor(of shipper.Input) (shipper.Input, error) {
 	if next.JobOf == "" {
 		next.JobOf = of.Shape.Input
 	}
-	var a about
-	err = json.Unmarshal(j.About(), &a)
-	a.Shape, a.JobOf = next.Shape, next.JobOf
-	data, encodeErr := json.Marshal(a)
-	if err = errors.Join(err, encodeErr); err == nil {
-		err = j.SetAbout(data)
-	}
+	err = changeAbout(j, func(a *about) { a.Shape, a.JobOf = next.Shape, next.JobOf })
 	if err != nil {
 		return shipper.Input{}, errors.Join(err, j.Close())
 	}

@@ -116,7 +116,7 @@ func (r *resumption) takeOne(end *ending, l journal.Left) error {
 		return fmt.Errorf("input %s in %s is for %s, and here it would go to %s: give the environment and the --profile that it was recorded with",
 			l.ID, l.Path, targetName(a.Target), targetName(run.client.Target()))
 	}
-	in, err := recoverInput(end.signalled, r.folder, l, a)
+	in, err := recoverInput(end.signalled, r.folder, l, a, r.log)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-// Package child runs one command as a shell would: in a process group of its own, in the foreground of the terminal if there is one, with the signals
+// Package child runs one command as a shell would: in a process group of its own, in the foreground of the terminal if stdin is one, with the signals
 // that this process gets. It is the only place that waits for processes: as PID 1 of a container it reaps the orphans, too. Guard stops the command
 // before it fills the disk.
 package child
@@ -84,7 +84,10 @@ func (c *Child) Start(file string, args []string, stdin, stdout, stderr *os.File
 	for _, f := range []*os.File{stdin, stdout, stderr} {
 		files = append(files, descriptor(f))
 	}
-	pid, err := syscall.ForkExec(file, args, &syscall.ProcAttr{Env: os.Environ(), Files: files, Sys: &syscall.SysProcAttr{Setpgid: true}})
+	// Without a terminal it gets a session of its own, too: if we are killed while our guard has stopped the group, the kernel would send it SIGHUP, as to
+	// the jobs of a shell that is gone. setpgid(2)
+	sys := &syscall.SysProcAttr{Setpgid: c.terminal != nil, Setsid: c.terminal == nil}
+	pid, err := syscall.ForkExec(file, args, &syscall.ProcAttr{Env: os.Environ(), Files: files, Sys: sys})
 	if err != nil {
 		return startError(args[0], err)
 	}

@@ -11,7 +11,21 @@ import (
 	"time"
 )
 
-func itoa(n int) string { return strconv.Itoa(n) }
+// state of a process as /proc says it; 0 where there is none.
+func state(t *testing.T, pid int) byte {
+	t.Helper()
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	for i := len(data) - 1; i > 0; i-- {
+		if data[i] == ')' {
+			return data[i+2]
+		}
+	}
+	t.Fatalf("/proc says %q", data)
+	return 0
+}
 
 // shell starts a shell script with its stdout in a file.
 func shell(t *testing.T, script string) (c *Child, said func() string) {

@@ -33,9 +33,8 @@ const (
 // bound is reached, and lets it go on when acknowledgements have given room back. Make it with NewGuard, call Run once.
 type Guard struct {
 	child *Child
-	limit int64
+	o     GuardOptions
 	log   *zap.Logger
-	stuck func()
 
 	more chan *journal.Journal
 	wake chan struct{}
@@ -52,6 +51,17 @@ type Guard struct {
 	failed  bool // an error was said
 }
 
+// GuardOptions are what a Guard works by.
+type GuardOptions struct {
+	// Limit is how many bytes the command's journals may take together; 0: as many as there are.
+	Limit int64
+	// Stuck is called now and then while the command is stopped for long: what else keeps the journals from giving room back should let go.
+	Stuck func()
+	// Stopped is called when the command is to be stopped or to go on, before that happens.
+	Stopped func(bool)
+	Log     *zap.Logger
+}
+
 // output is a journal that the command writes.
 type output struct {
 	*journal.Journal
@@ -61,12 +71,10 @@ type output struct {
 // ahead is how much the command may write there without needing new blocks.
 func (o *output) ahead() int64 { return max(0, o.reserved-o.Size()) }
 
-// NewGuard returns a guard over child, which writes to these journals and shall not take more than limit bytes with all of them; 0: no limit. stuck is
-// called now and then while the command is stopped: whatever else keeps the journals from giving room back should let go. journal.ErrFull says that
-// there is too little room to begin with.
-func NewGuard(child *Child, limit int64, stuck func(), log *zap.Logger, outputs ...*journal.Journal) (*Guard, error) {
+// NewGuard returns a guard over child, which writes to these journals. journal.ErrFull says that there is too little room to begin with.
+func NewGuard(child *Child, o GuardOptions, outputs ...*journal.Journal) (*Guard, error) {
 	g := &Guard{
-		child: child, limit: limit, log: log, stuck: stuck, bounded: limit > 0,
+		child: child, o: o, log: o.Log, bounded: o.Limit > 0,
 		more: make(chan *journal.Journal), wake: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
 	for _, j := range outputs {
@@ -156,18 +164,20 @@ func (g *Guard) look(now time.Time) time.Duration {
 	held := g.child.Held()
 	switch {
 	case !held && room < margin:
+		g.o.Stopped(true)
 		g.child.Hold()
 		g.say(now, room, which)
 		g.since = now
 		return heldLook
 	case held && (room >= 2*margin || room > margin && now.Sub(g.since) > patience):
+		g.o.Stopped(false)
 		g.child.Release()
 		g.log.Info(fmt.Sprintf("the command goes on after %s: there is room again", now.Sub(g.since).Round(time.Millisecond)))
 		g.said = time.Time{}
 	case held:
 		g.say(now, room, which)
 		if now.Sub(g.since) > patience {
-			g.stuck()
+			g.o.Stuck()
 		}
 		return heldLook
 	}
@@ -221,8 +231,8 @@ func (g *Guard) room() (room int64, which string, err error) {
 		}
 		taken += o.Allocated() - o.ahead()
 	}
-	if g.bounded && g.limit-taken < room {
-		room, which = max(0, g.limit-taken), "the limit of --journal-max"
+	if g.bounded && g.o.Limit-taken < room {
+		room, which = max(0, g.o.Limit-taken), "the limit of --journal-max"
 	}
 	return room, which, nil
 }

@@ -44,7 +44,7 @@ func guarded(t *testing.T, limit int64, script string) (*Child, *journal.Journal
 	}
 	c := New()
 	core, logs := observer.New(zap.InfoLevel)
-	g, err := NewGuard(c, limit, func() {}, zap.New(core), j)
+	g, err := NewGuard(c, GuardOptions{Limit: limit, Stuck: func() {}, Stopped: func(bool) {}, Log: zap.New(core)}, j)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestRoom(t *testing.T) {
 		}
 		all = append(all, j)
 	}
-	g, err := NewGuard(New(), 16<<20, nil, zap.NewNop(), all...)
+	g, err := NewGuard(New(), GuardOptions{Limit: 16 << 20, Log: zap.NewNop()}, all...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,11 +161,11 @@ func TestRoom(t *testing.T) {
 		t.Errorf("reserved %d bytes ahead", g.outputs[0].ahead())
 	}
 
-	g.limit, g.bounded = 0, false
+	g.o.Limit, g.bounded = 0, false
 	if room, which, err := g.room(); err != nil || room == math.MaxInt64 || which != "the end of the disk at "+all[0].Path() && which != "the end of the disk at "+all[1].Path() {
 		t.Errorf("without a limit: room %d below %s, %v", room, which, err)
 	}
-	if _, err := NewGuard(New(), 2<<20+512<<10, nil, zap.NewNop(), all...); !errors.Is(err, journal.ErrFull) {
+	if _, err := NewGuard(New(), GuardOptions{Limit: 2<<20 + 512<<10, Log: zap.NewNop()}, all...); !errors.Is(err, journal.ErrFull) {
 		t.Errorf("a guard that has no room: %v", err)
 	}
 }

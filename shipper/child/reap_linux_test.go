@@ -1,7 +1,6 @@
 package child
 
 import (
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -20,22 +19,6 @@ func ended(t *testing.T, ownGroup bool) (pid int) {
 		}
 	}
 	return pid
-}
-
-// state of a process as /proc says it; 0 where there is none.
-func state(t *testing.T, pid int) byte {
-	t.Helper()
-	data, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
-	if err != nil {
-		return 0
-	}
-	for i := len(data) - 1; i > 0; i-- {
-		if data[i] == ')' {
-			return data[i+2]
-		}
-	}
-	t.Fatalf("/proc says %q", data)
-	return 0
 }
 
 func TestReapOrphans(t *testing.T) {

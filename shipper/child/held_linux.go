@@ -1,0 +1,59 @@
+package child
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Continue continues a process group that another process, which is no more, has stopped for lack of room, and reports whether it did. It does so only
+// if one of the group has a file open below dir, the folder of what it writes: the id of the group may be another's by now.
+func Continue(group int, dir string) bool {
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real // as /proc names it
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil || group <= 1 {
+		return false
+	}
+	for _, stat := range stats {
+		if groupOf(stat) == group && writesBelow(filepath.Dir(stat), dir) {
+			return syscall.Kill(-group, syscall.SIGCONT) == nil
+		}
+	}
+	return false
+}
+
+// groupOf is the process group that a stat file of /proc names: the third field behind the name, which may hold anything. proc_pid_stat(5)
+func groupOf(stat string) int {
+	data, err := os.ReadFile(stat)
+	if err != nil {
+		return 0 // it has ended
+	}
+	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
+	if len(fields) < 3 {
+		return 0
+	}
+	group, err := strconv.Atoi(string(fields[2]))
+	if err != nil {
+		return 0
+	}
+	return group
+}
+
+// writesBelow reports whether a process has a file below dir open.
+func writesBelow(process, dir string) bool {
+	open, err := os.ReadDir(filepath.Join(process, "fd"))
+	if err != nil {
+		return false
+	}
+	for _, fd := range open {
+		if file, err := os.Readlink(filepath.Join(process, "fd", fd.Name())); err == nil && strings.HasPrefix(file, dir+"/") {
+			return true
+		}
+	}
+	return false
+}
