@@ -2,8 +2,10 @@ package batch
 
 import (
 	"bytes"
+	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // What the hot path takes of memory: nothing a line, and of the pool what it says.
@@ -135,13 +137,24 @@ func TestScratchAfterTheLargestLine(t *testing.T) {
 				t.Fatal(err)
 			}
 			var ev Event
-			s.Begin([]byte(line+"\n"), 0, 1795348823095, func(int64) int64 { return 1795348823095 }, true)
+			data := []byte(line + "\n")
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			s.Begin(data, 0, 1795348823095, func(int64) int64 { return 1795348823095 }, true)
 			for s.Next(&ev) == Made {
 				if ev.Size > MaxEventBytes {
 					t.Fatalf("an event of %d bytes", ev.Size)
 				}
 			}
 			s.End()
+			runtime.ReadMemStats(&after)
+			most := uint64(8 << 20)
+			if !utf8.ValidString(line) {
+				most += 3 * MaxLineBytes // the line repaired
+			}
+			if n := after.TotalAlloc - before.TotalAlloc; n > most {
+				t.Errorf("%d bytes were allocated", n)
+			}
 			kept := cap(s.repaired) + cap(s.quoted) + cap(s.lead.esc) + cap(s.routes.key) + cap(s.routes.lastKey) + len(s.state.Job) + len(s.state.Run)
 			if kept > 3<<20 {
 				t.Errorf("%d bytes of scratch are kept", kept)

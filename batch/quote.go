@@ -97,6 +97,19 @@ func appendRepaired(dst, src []byte) []byte {
 	return dst
 }
 
+// repairedLen is how much appendRepaired appends: a line of megabytes should not be copied again and again to grow.
+func repairedLen(src []byte) int {
+	n := len(src)
+	for len(src) > 0 {
+		r, size := utf8.DecodeRune(src)
+		if r == utf8.RuneError && size == 1 {
+			n += len("\uFFFD") - 1
+		}
+		src = src[size:]
+	}
+	return n
+}
+
 // quote returns s as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
 func quote(s string) []byte {
 	b, _ := appendQuoted([]byte{'"'}, appendRepaired(nil, []byte(s)), int(^uint(0)>>1))

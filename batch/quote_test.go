@@ -18,6 +18,9 @@ func checkQuote(t rapid.TB, raw []byte, limit int) {
 		t.Fatalf("%.300q is repaired to %.300q, want %.300q", raw, text, want)
 	}
 	text = text[len("kept"):]
+	if n := repairedLen(raw); n != len(text) {
+		t.Fatalf("%.300q is said to be %d bytes repaired, and is %d", raw, n, len(text))
+	}
 
 	var whole string
 	if err := json.Unmarshal(quote(string(raw)), &whole); err != nil || whole != string(text) {

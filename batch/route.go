@@ -18,7 +18,7 @@ type routes struct {
 const (
 	// maxKnown bounds the sets of ids that are remembered: more than one may lead to one stream.
 	maxKnown = 10 * MaxStreams
-	// maxKey bounds what is remembered of each: an id may be as long as a line.
+	// maxKey bounds what is remembered of each, and the ids that name streams: one may be as long as a line.
 	maxKey = 4 * maxID
 )
 
@@ -66,8 +66,8 @@ func (r *routes) find(s *Shaper) int {
 	return i
 }
 
-// isText reports whether a raw JSON value is a string that is not empty.
-func isText(raw []byte) bool { return len(raw) > 2 && raw[0] == '"' }
+// isText reports whether a raw JSON value can name a stream: a string that is not empty and not of the size of an attack.
+func isText(raw []byte) bool { return len(raw) > 2 && len(raw) <= maxKey && raw[0] == '"' }
 
 // open finds or opens the stream for a set of ids that is not remembered.
 func (r *routes) open(key []byte, jobEnd, runEnd int) int {

@@ -46,6 +46,8 @@ func TestStreams(t *testing.T) {
 		{name: "no job in the template", template: "{hostname}/{expertKey}", lines: []string{`text`, `{"expertKey":"w:1","jobId":"a"}`, `{"expertKey":"w:1","jobId":"b"}`, `{"expertKey":5}`, `{"expertKey":""}`}, want: []string{"host/-", "host/w-1", "host/w-1", "host/-", "host/-"}},
 		{name: "fixed", template: "all*", lines: []string{`text`, `{"jobId":"a"}`}, want: []string{"all-", "all-"}},
 		{name: "ids that would run together", template: "{jobId}{runId}", lines: []string{`{"jobId":"a","runId":"bc"}`, `{"jobId":"ab","runId":"c"}`, `{"jobId":"ab","runId":"d"}`}, want: []string{"abc", "abc", "abd"}},
+		{name: "of the size of an attack", template: "{jobId}/{runId}", lines: []string{`{"jobId":"` + strings.Repeat("a", 5000) + `"}`, `{"jobId":"j","runId":"` + strings.Repeat("a", 5000) + `"}`, `{"jobId":"` + strings.Repeat("a", 5000) + `"}`},
+			want: []string{"unattributed/host-k3v9x2ab", "j/-", "j/-"}},
 		{name: "parts", template: "{jobId}", lines: []string{`{"jobId":"a","_aws":1}`, `{"jobId":"b"}`, strings.Repeat("x", maxEvent)}, want: []string{"a", "b", "b", "b"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

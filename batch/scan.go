@@ -164,6 +164,9 @@ func (s *scanner) done(line []byte, i int) bool {
 	return true
 }
 
+// maxName is the longest that a name that counts can be spelled: each character as an escape.
+const maxName = len("expertKey") * len(`\u0000`)
+
 // note keeps the value of a top-level member that events are made from.
 func (h *head) note(key, value []byte) {
 	switch string(key) {
@@ -186,6 +189,9 @@ func (h *head) note(key, value []byte) {
 	case "_aws":
 		h.aws = true
 	default:
+		if len(key) > maxName {
+			return
+		}
 		for _, c := range key {
 			if c == '\\' { // spelled with escapes: rare enough to be decoded
 				if name, ok := unquote(key); ok {

@@ -3,6 +3,7 @@ package batch
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -341,7 +342,7 @@ func (s *Shaper) repair(raw []byte) ([]byte, bool) {
 	if utf8.Valid(raw) {
 		return raw, false
 	}
-	s.repaired = appendRepaired(s.repaired[:0], raw)
+	s.repaired = appendRepaired(slices.Grow(s.repaired[:0], repairedLen(raw)), raw)
 	return s.repaired, true
 }
 

@@ -9,12 +9,12 @@ import (
 // nanoseconds, told apart by size: the units are read as such for the years 1973 to 5138. A string may be RFC 3339 or such a number. ok is false for
 // anything else and for times before 1970, which CloudWatch cannot hold.
 func eventTime(raw []byte) (ms int64, ok bool) {
-	if len(raw) == 0 {
+	if len(raw) == 0 || len(raw) > 6*maxTime+2 { // all of it escaped, and the quotes
 		return 0, false
 	}
 	if raw[0] == '"' {
 		s, isString := stringValue(raw)
-		if !isString || len(s) == 0 || len(s) > 64 {
+		if !isString || len(s) == 0 || len(s) > maxTime {
 			return 0, false
 		}
 		if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
@@ -41,6 +41,9 @@ func eventTime(raw []byte) (ms int64, ok bool) {
 		return n / 1e6, true
 	}
 }
+
+// maxTime is the longest text that may say a time.
+const maxTime = 64
 
 // fractionalTime reads a number that is no plain integer, 1795347082.176 or 1.795347082176e12.
 func fractionalTime(raw []byte) (int64, bool) {

@@ -30,6 +30,7 @@ func TestEventTime(t *testing.T) {
 		{`"1969-12-31T23:59:59.999Z"`, none}, {`"9999-12-31T23:59:59.999Z"`, 253402300799999}, {`"2026-11-22 12:00:05"`, none}, {`"2026-11-22"`, none}, {`"2026-02-30T00:00:00Z"`, none},
 		{`""`, none}, {`" 1"`, none}, {`"now"`, none}, {`"NaN"`, none}, {`"nan"`, none}, {`"Inf"`, none}, {`"-Infinity"`, none}, {`"1_000"`, none}, {`"0x10"`, none}, {`"0x1p40"`, none}, {`"١٢٣"`, none}, {`"-5"`, none},
 		{`"` + strings.Repeat("1", 65) + `"`, none}, {`"` + strings.Repeat("0", 60) + `5"`, 5000}, {`"\ud800"`, none},
+		{`"` + strings.Repeat(`\u0030`, 63) + `\u0037"`, 7000}, {`"` + strings.Repeat(`\u0030`, 64) + `7"`, none},
 		// No time at all.
 		{`null`, none}, {`true`, none}, {`{}`, none}, {`[1795348705863]`, none}, {`{"$date":1795348705863}`, none},
 	} {
