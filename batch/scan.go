@@ -1,12 +1,10 @@
 package batch
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "strings"
 
 // This file understands a line of JSON without decoding it: one pass says whether the whole line is one valid JSON object and
-// where the few top-level members lie that an event is made from.
+// where the few top-level members lie that an event is made from. On the way it escapes the line for the request body: what a scan looks for in a
+// string are just the bytes that need an escape there, so each byte is loaded once (scan_text.go).
 
 // maxDepth is how deep a line may nest and still count as JSON; encoding/json draws the line at the same place, so whoever
 // reads the events with it agrees with us about what is an object.
@@ -22,63 +20,18 @@ type head struct {
 	aws     bool // it has a top-level member _aws, however that is spelled
 }
 
-// scanner scans lines, and on the way escapes those that are not long for the request body: what a scan looks for in a string are just the bytes
-// that need an escape there, so each eight bytes are loaded once. Its zero value is ready, and it is kept from line to line.
+// scanner scans lines. Its zero value is ready, and it is kept from line to line: see slot and escaper.
 type scanner struct {
 	isObject [maxDepth/64 + 1]uint64 // the stack of open containers, a bit each: object or array
-	high     uint64                  // all bytes of strings, or'ed together: is any of them no ASCII?
-
-	copying bool   // the line is short enough to be escaped on the way
-	out     []byte // the line as JSON string content, up to last
-	wrote   int    // so much of out
-	last    int    // so much of the line is in out
-	rest    int    // where in out the bytes behind the object's '{' begin
+	slots    [slots]slot
+	escaper
+	rest int // where in out the bytes behind the object's '{' begin
 }
 
-// scratchBytes is the longest line that is escaped on the way: what fits the processor's nearest cache twice.
-const scratchBytes = 16 << 10
-
-// escaped returns what stands behind the first '{' of a line that object took for an object, as JSON string content; ok is false where the line was too
-// long for that. It is valid until the next scan.
+// escaped returns what stands behind the first '{' of a line that object took for an object, as JSON string content; ok is false where the line is too
+// long for an event. It is valid until the next scan.
 func (s *scanner) escaped() (content []byte, ok bool) {
 	return s.out[s.rest:s.wrote], s.copying
-}
-
-// ascii reports whether the strings of the line that object took for an object hold nothing but ASCII for certain.
-func (s *scanner) ascii() bool { return s.high&highs == 0 }
-
-// catchUp copies the bytes between strings, up to the line's index i, to out. They hold nothing that needs an escape but white space.
-func (s *scanner) catchUp(b []byte, i int) {
-	if !s.copying {
-		return
-	}
-	from, n := s.last, i-s.last
-	s.last = i
-	if n <= 8 && from+8 <= len(b) {
-		binary.LittleEndian.PutUint64(s.out[s.wrote:], binary.LittleEndian.Uint64(b[from:]))
-		s.wrote += n
-		return
-	}
-	s.wrote += copy(s.out[s.wrote:], b[from:i])
-}
-
-// space is skipSpace for white space that is there: it escapes what must not stand in a JSON string.
-func (s *scanner) space(b []byte, i int) int {
-	for i < len(b) {
-		switch b[i] {
-		case ' ':
-		case '\t', '\r', '\n':
-			s.catchUp(b, i)
-			if s.copying {
-				s.wrote = len(appendEscape(s.out[:s.wrote], b[i]))
-				s.last = i + 1
-			}
-		default:
-			return i
-		}
-		i++
-	}
-	return i
 }
 
 // skip skips white space from i on, of which there mostly is none.
@@ -89,27 +42,11 @@ func (s *scanner) skip(b []byte, i int) int {
 	return s.space(b, i)
 }
 
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// special marks the bytes of w that mean something in a JSON string: '"', '\\' and control characters. The lowest marked byte is right; the
-// marks above it may be wrong (a borrow), so look at the lowest and load anew behind it.
-func special(w uint64) uint64 {
-	q := w ^ (ones * '"')
-	b := w ^ (ones * '\\')
-	return ((q-ones)&^q | (b-ones)&^b | (w-ones*0x20)&^w) & highs
-}
-
 // object reports whether line is one valid JSON object with nothing but white space around it, and fills h. Where it is not, h holds
 // what was found before the first fault: enough to attribute a line that is too long to be read whole. UTF-8 is not looked at.
 func (s *scanner) object(line []byte, h *head) bool {
 	*h = head{}
-	s.high, s.wrote, s.last = 0, 0, 0
-	if s.copying = len(line) <= scratchBytes; s.copying && s.out == nil {
-		s.out = make([]byte, 2*scratchBytes+2*escapeRoom) // valid JSON grows to its double at most
-	}
+	s.start(line)
 	i := s.skip(line, 0)
 	if i >= len(line) || line[i] != '{' {
 		return false
@@ -123,30 +60,59 @@ func (s *scanner) object(line []byte, h *head) bool {
 		return s.done(line, i+1)
 	}
 	h.members = true
-	for {
-		if i >= len(line) || line[i] != '"' {
-			return false
+	for k := 0; ; k++ {
+		var start int
+		var field headField
+		if k < slots && s.slots[k].standsAt(line, i) {
+			known := &s.slots[k]
+			if s.last != i {
+				s.catchUp(line, i)
+			}
+			s.known(known)
+			i += known.length
+			field, start = known.field, i
+			if known.text {
+				start = i - 1
+				i = s.text(line, i)
+			} else {
+				start = s.skip(line, i)
+				i = s.value(line, start)
+			}
+		} else {
+			from := i
+			if k > 0 {
+				i = s.skip(line, i+1) // behind the comma
+			}
+			if i >= len(line) || line[i] != '"' {
+				return false
+			}
+			keyStart := i + 1
+			if i = s.str(line, i); i < 0 {
+				return false
+			}
+			key := line[keyStart : i-1]
+			if i = s.skip(line, i); i >= len(line) || line[i] != ':' {
+				return false
+			}
+			start = s.skip(line, i+1)
+			field = headOf(key)
+			if k < slots {
+				s.slots[k].learn(line, from, start, field)
+			}
+			i = s.value(line, start)
 		}
-		keyStart := i + 1
-		if i = s.str(line, i); i < 0 {
-			return false
-		}
-		key := line[keyStart : i-1]
-		if i = s.skip(line, i); i >= len(line) || line[i] != ':' {
-			return false
-		}
-		start := s.skip(line, i+1)
-		if i = s.value(line, start); i < 0 {
+		if i < 0 {
 			return false
 		}
 		end := i
 		if i = s.skip(line, i); i >= len(line) {
 			return false // and the value may go on behind what is there: 17 of 1795347082176
 		}
-		h.note(key, line[start:end])
+		if field != headOther {
+			h.note(field, line[start:end])
+		}
 		switch line[i] {
 		case ',':
-			i = s.skip(line, i+1)
 		case '}':
 			return s.done(line, i+1)
 		default:
@@ -164,161 +130,85 @@ func (s *scanner) done(line []byte, i int) bool {
 	return true
 }
 
+// headField is a top-level member that events are made from.
+type headField uint8
+
+const (
+	headOther headField = iota
+	headType
+	headID
+	headExpertKey
+	headTimestamp
+	headJobID
+	headRunID
+	headUsage
+	headError
+	headAWS
+)
+
 // maxName is the longest that a name that counts can be spelled: each character as an escape.
 const maxName = len("expertKey") * len(`\u0000`)
 
-// note keeps the value of a top-level member that events are made from.
-func (h *head) note(key, value []byte) {
+// headOf is the field of a key as it stands in the line.
+func headOf(key []byte) headField {
 	switch string(key) {
 	case "type":
-		h.typ = value
+		return headType
 	case "id":
-		h.id = value
+		return headID
 	case "expertKey":
-		h.expertKey = value
+		return headExpertKey
 	case "timestamp":
-		h.timestamp = value
+		return headTimestamp
 	case "jobId":
-		h.jobID = value
+		return headJobID
 	case "runId":
-		h.runID = value
+		return headRunID
 	case "usage":
-		h.usage = value
+		return headUsage
 	case "error":
-		h.err = value
+		return headError
 	case "_aws":
+		return headAWS
+	}
+	if len(key) > maxName {
+		return headOther
+	}
+	for _, c := range key {
+		if c != '\\' {
+			continue
+		}
+		// Spelled with escapes: rare enough to be decoded. One that has a backslash even so is none of ours.
+		if name, ok := unquote(key); ok && strings.IndexByte(name, '\\') < 0 {
+			return headOf([]byte(name))
+		}
+		break
+	}
+	return headOther
+}
+
+// note keeps the value of a field.
+func (h *head) note(f headField, value []byte) {
+	switch f {
+	case headType:
+		h.typ = value
+	case headID:
+		h.id = value
+	case headExpertKey:
+		h.expertKey = value
+	case headTimestamp:
+		h.timestamp = value
+	case headJobID:
+		h.jobID = value
+	case headRunID:
+		h.runID = value
+	case headUsage:
+		h.usage = value
+	case headError:
+		h.err = value
+	case headAWS:
 		h.aws = true
-	default:
-		if len(key) > maxName {
-			return
-		}
-		for _, c := range key {
-			if c == '\\' { // spelled with escapes: rare enough to be decoded
-				if name, ok := unquote(key); ok {
-					h.noteDecoded(name, value)
-				}
-				return
-			}
-		}
 	}
-}
-
-func (h *head) noteDecoded(name string, value []byte) {
-	for _, c := range []byte(name) {
-		if c == '\\' {
-			return // a key with a backslash in it is none of ours
-		}
-	}
-	h.note([]byte(name), value)
-}
-
-// str returns the index behind the string whose opening quote is b[i], or -1.
-func (s *scanner) str(b []byte, i int) int {
-	if !s.copying {
-		return s.longStr(b, i+1)
-	}
-	s.catchUp(b, i)
-	out, d := s.out, s.wrote
-	out[d], out[d+1] = '\\', '"'
-	d += 2
-	i++
-	high := s.high
-	for {
-		for i+8 <= len(b) {
-			w := binary.LittleEndian.Uint64(b[i:])
-			binary.LittleEndian.PutUint64(out[d:], w)
-			high |= w
-			m := special(w)
-			if m == 0 {
-				i += 8
-				d += 8
-				continue
-			}
-			n := bits.TrailingZeros64(m) >> 3
-			i += n
-			d += n
-			goto found
-		}
-		for i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\' {
-			high |= uint64(b[i])
-			out[d] = b[i]
-			i++
-			d++
-		}
-		if i >= len(b) {
-			return -1
-		}
-	found:
-		out[d], out[d+1] = '\\', b[i]
-		d += 2
-		if b[i] == '"' {
-			s.high, s.wrote, s.last = high, d, i+1
-			return i + 1
-		}
-		n := escapeLength(b, i)
-		if n < 0 {
-			return -1
-		}
-		if c := b[i+1]; c == '"' || c == '\\' {
-			out[d] = '\\'
-			d++
-		}
-		d += copy(out[d:d+n-1], b[i+1:i+n])
-		i += n
-	}
-}
-
-// longStr is str for a line that is not escaped on the way; b[i] is the string's first byte.
-func (s *scanner) longStr(b []byte, i int) int {
-	for {
-		for i+8 <= len(b) {
-			w := binary.LittleEndian.Uint64(b[i:])
-			s.high |= w
-			m := special(w)
-			if m == 0 {
-				i += 8
-				continue
-			}
-			i += bits.TrailingZeros64(m) >> 3
-			goto found
-		}
-		for i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\' {
-			s.high |= uint64(b[i])
-			i++
-		}
-		if i >= len(b) {
-			return -1
-		}
-	found:
-		if b[i] == '"' {
-			return i + 1
-		}
-		n := escapeLength(b, i)
-		if n < 0 {
-			return -1
-		}
-		i += n
-	}
-}
-
-// escapeLength is the length of the escape that begins at b[i], or -1 where that is none.
-func escapeLength(b []byte, i int) int {
-	if b[i] != '\\' || i+1 >= len(b) {
-		return -1 // a control character, or the end
-	}
-	switch b[i+1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return 2
-	case 'u':
-		if i+6 <= len(b) && isHex(b[i+2]) && isHex(b[i+3]) && isHex(b[i+4]) && isHex(b[i+5]) {
-			return 6
-		}
-	}
-	return -1
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f'
 }
 
 // value returns the index behind the value that starts at b[i], or -1.

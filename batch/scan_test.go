@@ -57,7 +57,7 @@ func checkScan(t rapid.TB, s *scanner, line []byte) {
 		t.Fatalf("%.300q is called ASCII", line)
 	}
 	content, copied := s.escaped()
-	if copied != (len(line) <= scratchBytes) {
+	if copied != (len(line) <= MaxEventBytes) {
 		t.Fatalf("a line of %d bytes is escaped: %v", len(line), copied)
 	}
 	var rest string
@@ -123,8 +123,11 @@ func TestScanDepth(t *testing.T) {
 // A scanner keeps nothing of one line for the next.
 func TestScanLongAndShort(t *testing.T) {
 	var s scanner
-	for _, size := range []int{10, scratchBytes - 1, scratchBytes, scratchBytes + 1, 100, 3 * scratchBytes, 50} {
+	for _, size := range []int{10, leastOut/2 - outRoom, leastOut / 2, MaxEventBytes, 100, MaxEventBytes + 1, 3 * leastOut, 50} {
 		for _, unit := range []string{"x", `\\`, `\"`, `\n`, `\u0041`, "é", "日", `{`, "\t"} {
+			if size > 3*leastOut {
+				break // one line of a megabyte is enough
+			}
 			for _, form := range []string{`{"a":"%"}`, `{"%":1}`, `{"a":["%"]}%`, `{%}`, `{"type":"%"`, "%", `{"a":1,%"b":"\t"}`} {
 				fill := max(size-len(form)+1, 0) / len(unit)
 				line := []byte(strings.ReplaceAll(form, "%", strings.Repeat(unit, fill)))
@@ -189,7 +192,35 @@ func TestScanAgrees(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s scanner
 		for range 3 {
-			checkScan(t, &s, drawMembers(t))
+			line := drawMembers(t)
+			checkScan(t, &s, line)
+			checkScan(t, &s, line) // all that stands before its values is known now
+		}
+	})
+}
+
+// What a scan remembers of a line must not be taken for what stands in another that is nearly the same.
+func TestScanRemembers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var s scanner
+		name := rapid.SampledFrom([]string{"type", "id", "jobId", "expertKey", "_aws", "stepNumber", "a", "toolResultsOf", "a name of 18 bytes", "a name of 19 bytes!", "a name of 20 bytes!!", "a name of 24 bytes......", "é", ""})
+		value := rapid.SampledFrom([]string{`"x"`, `1`, `""`, `{"a":"b"}`, `[]`, `null`, `"` + strings.Repeat("long ", 20) + `"`, `-1.5e3`})
+		line := []byte("{")
+		for i := range rapid.IntRange(1, slots+2).Draw(t, "members") {
+			if i > 0 {
+				line = append(line, ',')
+			}
+			line = append(append(append(append(line, '"'), name.Draw(t, "name")...), `":`...), value.Draw(t, "value")...)
+		}
+		line = append(line, '}')
+		checkScan(t, &s, line)
+		checkScan(t, &s, line)
+		for range rapid.IntRange(1, 5).Draw(t, "changes") {
+			at := rapid.IntRange(0, len(line)-1).Draw(t, "at")
+			with := rapid.SampledFrom([]string{"", "x", `"`, `\`, ",", ":", " ", "}", "0", "\t", `","`, `":"`}).Draw(t, "with")
+			changed := append(append(append([]byte(nil), line[:at]...), with...), line[at+rapid.IntRange(0, 1).Draw(t, "over"):]...)
+			checkScan(t, &s, changed)
+			checkScan(t, &s, line)
 		}
 	})
 }
@@ -217,12 +248,17 @@ func FuzzScan(f *testing.F) {
 	for _, form := range []string{`{"\u005faws":{}}`, `{"a":[{"b":"\\\u00e9"}],"type":-1.5e3 }`, " \t{\r}\n", `{"jobId":"a","jobId":null}`, "{\"é\":\"日\u2028\"}"} {
 		f.Add([]byte(form))
 	}
-	var s scanner
 	f.Fuzz(func(t *testing.T, line []byte) {
+		var s scanner
 		checkScan(t, &s, line)
-		if len(line) > 0 && len(line) < 1000 { // the same behind a long string: not escaped on the way
-			long := append([]byte(`{"fill":"`+strings.Repeat("fill", scratchBytes/4)+`",`), bytes.TrimLeft(line, " {")...)
-			checkScan(t, &s, long)
+		checkScan(t, &s, line)
+		if len(line) > 1 { // the first half of it stood elsewhere before, and the other members are others
+			checkScan(t, &s, append(append([]byte(nil), line[:len(line)/2]...), `,"x":"y"}`...))
+			checkScan(t, &s, line)
+		}
+		if len(line) > 0 && len(line) < 1000 { // the same behind a long string
+			checkScan(t, &s, append([]byte(`{"fill":"`+strings.Repeat("fill", leastOut/4)+`",`), bytes.TrimLeft(line, " {")...))
+			checkScan(t, &s, line)
 		}
 	})
 }

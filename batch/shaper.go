@@ -173,6 +173,7 @@ func (s *Shaper) End() int {
 	if cap(s.repaired) > maxRepaired {
 		s.repaired = nil
 	}
+	s.scan.trim()
 	return s.pos
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -13,7 +15,12 @@ import (
 
 // longLines is about size bytes of lines of tool results, 41 KB each, mostly one long string.
 func longLines(size int) []byte {
-	text := bytes.Repeat([]byte(`const value = await read(path);\n if (value !== undefined) {\n return { name: \"shipper\", size: 42 };\n }\n 日本 `), 1000)
+	words := strings.Fields(`const value = await read(path);\n if (value !== undefined) {\n return { name: \"shipper\", size: 42 };\n }\n 日本 export function parse(text: string): Event[]`)
+	random := rand.New(rand.NewPCG(1, 1)) // else the processor learns the text by heart
+	var text []byte
+	for len(text) < 41000 {
+		text = append(append(text, words[random.IntN(len(words))]...), ' ')
+	}
 	var b bytes.Buffer
 	for i := 0; b.Len() < size; i++ {
 		fmt.Fprintf(&b, `{"type":"resolveToolResults","id":"hczkbqe5u4i5h8l3lgqp%04d","expertKey":"worker","timestamp":%d,"jobId":"ooffrb0cufrw05y9jd8az922","runId":"vkmogt99yu2k4gmbitii6yw5","stepNumber":1,"toolResults":[{"id":"t","result":[{"type":"textPart","text":"%s"}]}]}`+"\n",

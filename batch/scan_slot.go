@@ -1,0 +1,69 @@
+package batch
+
+import "encoding/binary"
+
+// Lines of one program mostly have the same members in the same order. So a scan remembers what stood before each value of the lines before,
+// `,"expertKey":"`, and where the same bytes stand again there is nothing to read: they are JSON, their escape is known, and so is whose name it is.
+
+const (
+	slots = 16 // so many members of a line, from its first one on
+	// slotBytes is the most that is remembered of each: three words, which are compared without a branch.
+	slotBytes = 24
+)
+
+// slot is what stood before the value of a line's k-th member, from the comma before its name on.
+type slot struct {
+	words [slotBytes / 8]uint64
+	masks [slotBytes / 8]uint64 // of words, what counts
+	// length is how many bytes they are; 0: nothing is known. With text the last one is the quote that opens the value.
+	length  int
+	text    bool
+	field   headField
+	escaped [slotBytes + 8]byte // the same as JSON string content
+	wrote   int                 // so much of it
+}
+
+// standsAt reports whether the slot's bytes stand at b[i].
+func (l *slot) standsAt(b []byte, i int) bool {
+	if l.length == 0 || len(b)-i < slotBytes {
+		return false
+	}
+	p := b[i : i+slotBytes]
+	return (binary.LittleEndian.Uint64(p)^l.words[0])&l.masks[0]|
+		(binary.LittleEndian.Uint64(p[8:])^l.words[1])&l.masks[1]|
+		(binary.LittleEndian.Uint64(p[16:])^l.words[2])&l.masks[2] == 0
+}
+
+// learn remembers the bytes of b from the comma at from up to the value at start, which a scan found to be a name and what belongs to it.
+func (l *slot) learn(b []byte, from, start int, f headField) {
+	l.length = 0
+	l.text = start < len(b) && b[start] == '"'
+	if l.text {
+		start++
+	}
+	n := start - from
+	if n > slotBytes {
+		return
+	}
+	var raw [slotBytes]byte
+	escaped := l.escaped[:0]
+	for i, c := range b[from:start] {
+		switch {
+		case c == '"':
+			if len(escaped)+2 > len(l.escaped) {
+				return
+			}
+			escaped = append(escaped, '\\', '"')
+		case c < 0x20, c == '\\', c >= 0x80, len(escaped) == len(l.escaped):
+			return // what is rare is read each time
+		default:
+			escaped = append(escaped, c)
+		}
+		raw[i] = c
+	}
+	for i := range l.words {
+		l.words[i] = binary.LittleEndian.Uint64(raw[8*i:])
+		l.masks[i] = ^uint64(0) >> (8 * uint(8-min(max(n-8*i, 0), 8)))
+	}
+	l.length, l.field, l.wrote = n, f, len(escaped)
+}
