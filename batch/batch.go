@@ -49,6 +49,9 @@ type Batch struct {
 	newest int64
 	mixed  bool // the times in order of Add decrease somewhere
 
+	stamp   []byte // how an event of the time stamped begins: many have the same
+	stamped int64
+
 	counted int // what the pool knows of the index's memory
 }
 
@@ -80,18 +83,20 @@ func (b *Batch) Add(ev *Event, block *Block) bool {
 	b.oldest, b.newest = oldest, newest
 	b.bytes += ev.Size + EventOverhead
 
-	c := b.text.room(len(`{"timestamp":,"message":"`) + 20)
+	if ev.Time != b.stamped || len(b.stamp) == 0 {
+		b.stamped = ev.Time
+		b.stamp = append(strconv.AppendInt(append(b.stamp[:0], `{"timestamp":`...), ev.Time, 10), `,"message":"`...)
+	}
+	b.text.room(len(b.stamp))
 	start := b.text.end()
-	*c = append(*c, `{"timestamp":`...)
-	*c = strconv.AppendInt(*c, ev.Time, 10)
-	*c = append(*c, `,"message":"`...)
+	b.text.write(b.stamp)
 	b.text.write(ev.lead)
 	if ev.escaped {
 		b.text.write(ev.rest)
 	} else {
 		b.text.writeEscaped(ev.rest)
 	}
-	c = b.text.room(len(ev.tail) + len(`"},`))
+	c := b.text.room(len(ev.tail) + len(`"},`))
 	*c = append(*c, ev.tail...)
 	*c = append(*c, `"}`...)
 	b.index = append(b.index, entry{ev.Time, start, b.text.end()})
@@ -151,7 +156,7 @@ func (b *Batch) Release() {
 	b.text.release()
 	b.text.pool.held -= b.counted
 	clear(b.Spans)
-	*b = Batch{Spans: b.Spans[:0], text: b.text, index: b.index[:0]}
+	*b = Batch{Spans: b.Spans[:0], text: b.text, index: b.index[:0], stamp: b.stamp[:0]}
 }
 
 // RefusedAt reports whether CloudWatch would refuse some event of the batch for its time, were it put at now (milliseconds since 1970).

@@ -49,8 +49,8 @@ func TestNoAllocationPerLine(t *testing.T) {
 			for range 10 {
 				ship() // until all scratch has its size
 			}
-			if n := testing.AllocsPerRun(20, ship); n > 0 {
-				t.Errorf("%v allocations for %d lines", n, lines)
+			if n := testing.AllocsPerRun(20, ship); n > 1 { // the goroutine that hashes a block
+				t.Errorf("%v allocations for a block of %d lines", n, lines)
 			}
 			if lines != bytes.Count(c.data, []byte("\n")) {
 				t.Errorf("%d lines made %d events", bytes.Count(c.data, []byte("\n")), lines)

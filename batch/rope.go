@@ -84,6 +84,10 @@ func (r *rope) room(n int) *[]byte {
 
 // write appends p as it is.
 func (r *rope) write(p []byte) {
+	if last := len(r.chunks) - 1; last >= 0 && ChunkBytes-len(r.chunks[last]) >= len(p) {
+		r.chunks[last] = append(r.chunks[last], p...)
+		return
+	}
 	for len(p) > 0 {
 		c := r.room(1)
 		n := copy((*c)[len(*c):ChunkBytes], p)

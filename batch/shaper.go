@@ -162,11 +162,12 @@ func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64)
 	}
 	s.data, s.base, s.now, s.arrivals, s.final = data, base, now, arrivals, final
 	s.pos, s.run0 = 0, 0
+	s.digest.begin(data)
 }
 
 // End finishes the block and returns how many bytes were shaped. The rest of data belongs to the next block.
 func (s *Shaper) End() int {
-	s.digest.same(s.data[s.run0:s.pos])
+	s.digest.end(s.data[s.run0:s.pos], s.run0 == 0)
 	s.state.Counts.Bytes += int64(s.pos)
 	s.base += int64(s.pos)
 	s.data = nil

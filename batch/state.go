@@ -1,11 +1,5 @@
 package batch
 
-import (
-	"crypto/sha256"
-	"encoding"
-	"hash"
-)
-
 // State is what the events of the lines to come depend on beyond those lines' bytes. It stands in the journal's cursor as JSON, so that a
 // start after a crash gives each line the same seq, the same ids and, in the end, the same seal.
 type State struct {
@@ -51,77 +45,4 @@ type Counts struct {
 type Digested struct {
 	Lines []byte `json:"lines,omitempty"` // SHA-256 over the shipped lines, each with its newline: the hash's own binary state
 	Raw   []byte `json:"raw,omitempty"`   // the same over the input as it was read; absent as long as that is the same
-}
-
-// digest hashes an input twice, and pays once as long as both are the same.
-type digest struct {
-	lines hash.Hash
-	raw   hash.Hash // nil: as lines
-}
-
-func restoreDigest(d Digested) (digest, error) {
-	var out digest
-	for _, h := range []struct {
-		state []byte
-		into  *hash.Hash
-	}{{d.Lines, &out.lines}, {d.Raw, &out.raw}} {
-		if len(h.state) == 0 {
-			continue
-		}
-		*h.into = sha256.New()
-		if err := (*h.into).(encoding.BinaryUnmarshaler).UnmarshalBinary(h.state); err != nil {
-			return digest{}, err
-		}
-	}
-	if out.lines == nil {
-		out.lines = sha256.New()
-	}
-	return out, nil
-}
-
-// same adds bytes that were shipped as they were read.
-func (d *digest) same(p []byte) {
-	d.lines.Write(p)
-	if d.raw != nil {
-		d.raw.Write(p)
-	}
-}
-
-// differ makes the two part ways.
-func (d *digest) differ() {
-	if d.raw == nil {
-		clone, err := d.lines.(hash.Cloner).Clone()
-		if err != nil { // SHA-256 clones without fail
-			panic(err)
-		}
-		d.raw = clone
-	}
-}
-
-func (d *digest) state() Digested {
-	out := Digested{Lines: marshalHash(d.lines)}
-	if d.raw != nil {
-		out.Raw = marshalHash(d.raw)
-	}
-	return out
-}
-
-func marshalHash(h hash.Hash) []byte {
-	state, err := h.(encoding.BinaryMarshaler).MarshalBinary()
-	if err != nil { // SHA-256 gives its state without fail
-		panic(err)
-	}
-	return state
-}
-
-// Sums returns the SHA-256 over the shipped lines and, where it differs (else nil), over the input as it was read.
-func (d Digested) Sums() (lines, raw []byte, err error) {
-	live, err := restoreDigest(d)
-	if err != nil {
-		return nil, nil, err
-	}
-	if live.raw != nil {
-		raw = live.raw.Sum(nil)
-	}
-	return live.lines.Sum(nil), raw, nil
 }
