@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"slices"
 	"strconv"
 )
 
@@ -194,8 +195,12 @@ const textTail = `\"}`
 
 // quotedRest makes as much of data as fits limit behind m, as JSON string content, the rest of ev, and returns how much that is.
 func (s *Shaper) quotedRest(ev *Event, m *member, data []byte, limit int) int {
+	limit -= m.size + len(`"}`)
+	if len(data) >= longStep { // all that it may come to at once, not copied again and again as it grows
+		s.quoted = slices.Grow(s.quoted[:0], limit)
+	}
 	var n int
-	s.quoted, n = appendQuoted(s.quoted[:0], data, limit-m.size-len(`"}`))
+	s.quoted, n = appendQuoted(s.quoted[:0], data, limit)
 	ev.lead, ev.rest, ev.escaped, ev.tail = m.esc, s.quoted, false, textTail
 	ev.Size = m.size + len(s.quoted) + len(`"}`)
 	return n
@@ -204,6 +209,7 @@ func (s *Shaper) quotedRest(ev *Event, m *member, data []byte, limit int) int {
 // remainder is what is to be made into parts yet.
 type remainder struct {
 	data    []byte
+	lossy   bool // data is as it was read, and no UTF-8: each part repairs its own
 	ends    bool // the line ends with data
 	newline bool
 }
@@ -250,10 +256,20 @@ func (s *Shaper) part(ev *Event) Step {
 	sp := s.state.Split
 	sp.Parts++
 	x := extras{part: sp.Parts, last: s.rest.ends, text: sp.Text, lossy: sp.Lossy, newline: s.rest.newline || !s.rest.ends, own: sp.Own, clamped: sp.Clamped}
-	n := s.partEvent(ev, &x)
-	if x.last && n < len(s.rest.data) {
+	text := s.rest.data
+	if s.rest.lossy {
+		var all bool
+		text, all = s.repairSome(text)
+		x.last = x.last && all
+		x.newline = x.newline || !x.last
+	}
+	n := s.partEvent(ev, &x, text)
+	if x.last && n < len(text) {
 		x.last, x.newline = false, true
-		n = s.partEvent(ev, &x)
+		n = s.partEvent(ev, &x, text)
+	}
+	if s.rest.lossy {
+		n = unrepairedLen(s.rest.data, n)
 	}
 	ev.Time, ev.Route = sp.Time, sp.Route
 	s.state.Counts.Parts++
@@ -270,8 +286,8 @@ func (s *Shaper) part(ev *Event) Step {
 	return Made
 }
 
-// partEvent makes a part of as much of s.rest as fits and returns how much that is.
-func (s *Shaper) partEvent(ev *Event, x *extras) int {
+// partEvent makes a part of as much of text as fits and returns how much that is.
+func (s *Shaper) partEvent(ev *Event, x *extras, text []byte) int {
 	sp := s.state.Split
 	m := s.shipper(nil, x).plain(`,`).value([]byte(sp.Head))
 	if x.part == 1 {
@@ -289,5 +305,5 @@ func (s *Shaper) partEvent(ev *Event, x *extras) int {
 		// Room for "at": where a line is cut must not depend on when it is shipped.
 		limit -= len(`,"at":`) + len(strconv.FormatInt(x.own, 10))
 	}
-	return s.quotedRest(ev, m, s.rest.data, limit)
+	return s.quotedRest(ev, m, text, limit)
 }

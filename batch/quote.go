@@ -110,6 +110,20 @@ func repairedLen(src []byte) int {
 	return n
 }
 
+// unrepairedLen is how much of src the first n bytes of what appendRepaired appends are made of.
+func unrepairedLen(src []byte, n int) int {
+	took := 0
+	for n > 0 {
+		r, size := utf8.DecodeRune(src[took:])
+		took += size
+		if r == utf8.RuneError && size == 1 {
+			size = len("\uFFFD")
+		}
+		n -= size
+	}
+	return took
+}
+
 // quote returns s as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
 func quote(s string) []byte {
 	b, _ := appendQuoted([]byte{'"'}, appendRepaired(nil, []byte(s)), int(^uint(0)>>1))

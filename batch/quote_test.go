@@ -21,6 +21,11 @@ func checkQuote(t rapid.TB, raw []byte, limit int) {
 	if n := repairedLen(raw); n != len(text) {
 		t.Fatalf("%.300q is said to be %d bytes repaired, and is %d", raw, n, len(text))
 	}
+	for i := 0; i <= len(raw); i++ {
+		if n := repairedLen(raw[:i]); utf8.RuneStart(append(raw, 'x')[i]) && unrepairedLen(raw, n) != i {
+			t.Fatalf("the first %d bytes of %.300q repaired are said to come from %d, and come from %d", n, raw, unrepairedLen(raw, n), i)
+		}
+	}
 
 	var whole string
 	if err := json.Unmarshal(quote(string(raw)), &whole); err != nil || whole != string(text) {

@@ -1,6 +1,9 @@
 package batch
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // This file understands a line of JSON without decoding it: one pass says whether the whole line is one valid JSON object and
 // where the few top-level members lie that an event is made from. On the way it escapes the line for the request body: what a scan looks for in a
@@ -351,4 +354,13 @@ func digits(b []byte, i int) int {
 		i++
 	}
 	return i
+}
+
+// repair makes the values that may be repeated valid UTF-8. Those that are too large for that stay as they are.
+func (h *head) repair() {
+	for _, value := range []*[]byte{&h.typ, &h.id, &h.expertKey, &h.timestamp, &h.jobID, &h.runID, &h.usage, &h.err} {
+		if len(*value) <= maxMember && !utf8.Valid(*value) {
+			*value = appendRepaired(nil, *value)
+		}
+	}
 }

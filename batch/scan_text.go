@@ -18,8 +18,6 @@ type escaper struct {
 const (
 	// leastOut is how much room for escaped lines there is from the start.
 	leastOut = 16 << 10
-	// maxOut is how much of it is kept from block to block: what the processor's second cache holds, and more than nearly every line of Perstack needs.
-	maxOut = 256 << 10
 	// outRoom is what may be written behind the last byte of a line: whole words, and the bytes of a slot.
 	outRoom = 64
 )
@@ -32,13 +30,6 @@ func (e *escaper) start(line []byte) {
 	}
 	if need := 2*len(line) + outRoom; need > len(e.out) { // valid JSON grows to its double at most
 		e.out = make([]byte, max(leastOut, need+need/8))
-	}
-}
-
-// trim gives memory for lines longer than most back.
-func (e *escaper) trim() {
-	if len(e.out) > maxOut {
-		e.out = nil
 	}
 }
 

@@ -21,8 +21,8 @@ const (
 	maxMember = 4096
 	// maxOptions bounds what input, source, ids and fields of the options take of an event, so that a part always has room for a piece of its line.
 	maxOptions = 64 << 10
-	// maxRepaired is how much scratch for lines that are not UTF-8 is kept from block to block; one such line may take 24 MiB.
-	maxRepaired = 1 << 20
+	// maxScratch is how much scratch of a kind is kept from block to block; one line may take three times that.
+	maxScratch = 1 << 20
 	// timeMargin is how far inside CloudWatch's bounds a time must be to be kept when the event is made; the put checks again.
 	timeMargin = 10 * time.Minute
 )
@@ -151,6 +151,9 @@ func (s *Shaper) State() State {
 	return st
 }
 
+// Held is the scratch memory in use, in bytes: it depends on the longest line of late, and is a few MiB at most.
+func (s *Shaper) Held() int { return cap(s.repaired) + cap(s.quoted) + cap(s.scan.out) }
+
 // InLine reports whether the input stands in the middle of a line that is being shipped in parts.
 func (s *Shaper) InLine() bool { return s.state.Split != nil }
 
@@ -171,10 +174,11 @@ func (s *Shaper) End() int {
 	s.state.Counts.Bytes += int64(s.pos)
 	s.base += int64(s.pos)
 	s.data = nil
-	if cap(s.repaired) > maxRepaired {
-		s.repaired = nil
+	for _, scratch := range []*[]byte{&s.repaired, &s.quoted, &s.scan.out} {
+		if cap(*scratch) > maxScratch {
+			*scratch = nil
+		}
 	}
-	s.scan.trim()
 	return s.pos
 }
 
@@ -245,15 +249,22 @@ func (s *Shaper) emptyLine() {
 // line makes the event, or the first part, of the line raw, or of the rest of one whose beginning is shipped.
 func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	if s.state.Split != nil {
-		line, lossy := s.repair(raw)
+		line, lossy := raw, !utf8.Valid(raw)
+		if lossy {
+			line = s.repair(raw)
+			s.lossyPiece()
+		}
 		s.took(raw, line, terminated, lossy)
-		s.lossyPiece(lossy)
 		s.rest = remainder{data: line, ends: true, newline: terminated}
 		return s.part(ev)
 	}
 	line, lossy, object := raw, false, s.scan.object(raw, &s.head)
-	if !object || !s.scan.ascii() {
-		if line, lossy = s.repair(raw); lossy {
+	if (!object || !s.scan.ascii()) && !utf8.Valid(raw) {
+		if lossy = true; len(raw) > s.bounds.event {
+			line = nil // it goes in parts, and repaired it could come to three times its size
+			s.head.repair()
+		} else {
+			line = s.repair(raw)
 			object = s.scan.object(line, &s.head)
 		}
 	}
@@ -263,7 +274,7 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	x := extras{text: !object, lossy: lossy, newline: terminated}
 	s.begin(ev, object, &x)
 	if object {
-		s.verdict.note(&s.head, line)
+		s.verdict.note(&s.head, raw)
 	}
 	s.took(raw, line, terminated, lossy)
 	if lossy {
@@ -271,6 +282,7 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	}
 	made := false
 	switch {
+	case line == nil:
 	case !object:
 		made = s.textEvent(ev, line, &x)
 	case !s.head.aws: // CloudWatch would take _aws for metrics, wherever it stands at the top level: as a part's data it is none
@@ -279,6 +291,9 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	if !made {
 		s.split(ev, &x)
 		s.rest = remainder{data: line, ends: true, newline: terminated}
+		if line == nil {
+			s.rest.data, s.rest.lossy = raw, true
+		}
 		return s.part(ev)
 	}
 	s.state.Empty = 0
@@ -288,10 +303,9 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 
 // longPiece makes a part of a line that is too long to wait for its end. What was found at its beginning counts.
 func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
-	raw = raw[:wholeRunes(raw)]
-	line, lossy := s.repair(raw)
 	if s.state.Split == nil {
-		s.scan.object(line, &s.head)
+		s.scan.object(raw, &s.head)
+		s.head.repair()
 		if s.mustWait() {
 			return Wait
 		}
@@ -300,15 +314,22 @@ func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
 		s.verdict.note(&s.head, nil)
 		s.split(ev, &x)
 	}
-	s.tookPiece(raw, line, lossy)
-	s.lossyPiece(lossy)
+	raw = raw[:wholeRunes(raw)]
+	line := raw
+	if !utf8.Valid(raw) {
+		s.parted(s.pos + len(raw))
+		line = s.repair(raw)
+		s.digest.lines.Write(line)
+		s.lossyPiece()
+	}
+	s.pos += len(raw)
 	s.rest = remainder{data: line}
 	return s.part(ev)
 }
 
-// lossyPiece marks and counts a line in parts, once, from its first piece on that is lossy.
-func (s *Shaper) lossyPiece(lossy bool) {
-	if sp := s.state.Split; lossy && !sp.Lossy {
+// lossyPiece marks and counts a line in parts, once.
+func (s *Shaper) lossyPiece() {
+	if sp := s.state.Split; !sp.Lossy {
 		sp.Lossy = true
 		s.state.Counts.Lossy++
 	}
@@ -339,16 +360,23 @@ func (s *Shaper) begin(ev *Event, object bool, x *extras) {
 	ev.Route = s.routes.find(s)
 }
 
-// repair returns raw as valid UTF-8, and whether that is something else than raw.
-func (s *Shaper) repair(raw []byte) ([]byte, bool) {
-	if utf8.Valid(raw) {
-		return raw, false
-	}
+// repair returns raw, which is no UTF-8, as valid UTF-8. It is scratch.
+func (s *Shaper) repair(raw []byte) []byte {
 	s.repaired = appendRepaired(slices.Grow(s.repaired[:0], repairedLen(raw)), raw)
-	return s.repaired, true
+	return s.repaired
 }
 
-// took moves past a line that was shipped as line, and keeps the digest. Bytes that were shipped as they were read wait in a run, to be hashed at once.
+// repairSome is repair for as much of raw as is more than a part takes; all says that it is all of it.
+func (s *Shaper) repairSome(raw []byte) (text []byte, all bool) {
+	if len(raw) <= s.bounds.event {
+		return s.repair(raw), true
+	}
+	raw = raw[:s.bounds.event]
+	return s.repair(raw[:wholeRunes(raw)]), false
+}
+
+// took moves past a line that was shipped as line, or, with nil, as raw repaired, and keeps the digest. Bytes that were shipped as they were read wait
+// in a run, to be hashed at once.
 func (s *Shaper) took(raw, line []byte, terminated, lossy bool) {
 	next := s.pos + len(raw)
 	if terminated {
@@ -357,22 +385,17 @@ func (s *Shaper) took(raw, line []byte, terminated, lossy bool) {
 	if lossy || !terminated {
 		s.parted(next)
 		s.digest.lines.Write(line)
+		for line == nil && len(raw) > 0 { // by and by, for it grows
+			text, _ := s.repairSome(raw)
+			s.digest.lines.Write(text)
+			raw = raw[unrepairedLen(raw, len(text)):]
+		}
 		s.digest.lines.Write(newline)
 	}
 	s.pos = next
 }
 
 var newline = []byte{'\n'}
-
-// tookPiece is took for a piece of a line.
-func (s *Shaper) tookPiece(raw, line []byte, lossy bool) {
-	next := s.pos + len(raw)
-	if lossy {
-		s.parted(next)
-		s.digest.lines.Write(line)
-	}
-	s.pos = next
-}
 
 // parted hashes the run up to here, and the bytes up to next as raw bytes only.
 func (s *Shaper) parted(next int) {

@@ -282,7 +282,7 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 	})
 	in, j := w.written("aaaaaaaa")
 	s := New(w.options())
-	i, err := newInput(in, 0)
+	i, err := newInput(in, 0, new(spare))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ type cursorState struct {
 	Input   string      `json:"input,omitempty"` // what the input is called, where that is not what it began with
 }
 
-func newInput(in Input, index int) (*input, error) {
+func newInput(in Input, index int, spare *spare) (*input, error) {
 	cursor := in.Journal.Cursor()
 	var cs cursorState
 	if len(cursor.State) > 0 {
@@ -133,8 +133,18 @@ func newInput(in Input, index int) (*input, error) {
 		return nil, fmt.Errorf("input %s in %s cannot be shipped as its options say; start the program that wrote it on that folder: %w", in.Journal.ID(), in.Journal.Path(), err)
 	}
 	i := &input{Input: in, index: index, shaper: shaper, account: cs.Account, began: cs, sealed: cs.Sealed, final: cs.Final, opened: len(cs.Streams), acked: cursor.Offset, let: make(chan struct{})}
-	i.window.offset, i.seen = cursor.Offset, cursor.Offset
+	i.window = window{offset: cursor.Offset, spare: spare}
+	i.seen = cursor.Offset
 	return i, nil
+}
+
+// held is the memory that reading and shaping the input take, in bytes.
+func (in *input) held() int {
+	n := in.window.held() + in.shaper.Held()
+	if in.ahead != nil {
+		n += in.ahead.held()
+	}
+	return n
 }
 
 // closed says that the journal is closed.
@@ -219,7 +229,7 @@ func (in *input) findJob(now time.Time, sibling *input) (found bool, err error) 
 		return in.stopWaiting()
 	}
 	if in.ahead == nil {
-		in.ahead = &window{offset: in.window.offset}
+		in.ahead = &window{offset: in.window.offset, spare: in.window.spare}
 		in.waitEnd = time.UnixMilli(in.Journal.ArrivalAt(in.window.offset)).Add(jobWait)
 		in.lookEnd = now.Add(jobWait)
 	}

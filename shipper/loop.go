@@ -42,9 +42,7 @@ func (s *Shipper) full() bool {
 			able++
 		}
 	}
-	for _, in := range s.inputs {
-		held += in.window.held()
-	}
+	held += s.besides()
 	for ; held > s.o.MemoryMax/4*3 && able < parallel; able++ {
 		if !s.closeLargest() {
 			break
@@ -55,6 +53,17 @@ func (s *Shipper) full() bool {
 	}
 	_, _, failing := s.deliv.trouble.now()
 	return waiting >= ready && !failing
+}
+
+// besides is the memory that reading and shaping take, beside what waits to be put.
+func (s *Shipper) besides() int {
+	held := 0
+	for _, in := range s.inputs {
+		if !in.done {
+			held += in.held()
+		}
+	}
+	return held
 }
 
 // closeLargest closes the largest open batch of the streams that could put it now.
@@ -80,11 +89,12 @@ func (s *Shipper) shapeInput(in *input, now time.Time) bool {
 	if in.shaping == nil && !s.begin(in, now) {
 		return false
 	}
+	most := max(s.o.MemoryMax-s.besides(), s.o.MemoryMax/4)
 	for {
 		switch in.shaper.Next(&s.ev) {
 		case batch.Made:
 			s.place(in, now)
-			if s.pool.Held() >= s.o.MemoryMax {
+			if s.pool.Held() >= most {
 				return false // goes on in the middle of the block when there is room
 			}
 		case batch.Wait:

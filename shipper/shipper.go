@@ -50,6 +50,7 @@ type Shipper struct {
 
 	// What follows belongs to the goroutine of Run.
 	pool     batch.Pool
+	read     spare
 	spare    []*batch.Batch
 	inputs   []*input
 	free     []int // places in inputs of followed files that are done: who follows a folder for months sees many
@@ -175,7 +176,7 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 	if len(s.free) > 0 {
 		place = s.free[0]
 	}
-	i, err := newInput(in, place)
+	i, err := newInput(in, place, &s.read)
 	if err != nil {
 		return err
 	}

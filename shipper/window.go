@@ -13,7 +13,11 @@ type window struct {
 	buf        []byte
 	start, end int   // the bytes there are
 	offset     int64 // in the journal, of buf[start]
+	spare      *spare
 }
+
+// spare is memory of windowBytes that one window gave back and the next one takes: most inputs are read a little at a time, in turns.
+type spare struct{ buf []byte }
 
 func (w *window) bytes() []byte { return w.buf[w.start:w.end] }
 
@@ -38,9 +42,13 @@ const cheap = 64 << 10
 
 // drop gives the memory back while there is nothing to read. A long line that grows slowly stays.
 func (w *window) drop() {
-	if w.end-w.start < cheap {
-		w.buf, w.start, w.end = nil, 0, 0
+	if w.end-w.start >= cheap {
+		return
 	}
+	if len(w.buf) == windowBytes {
+		w.spare.buf = w.buf
+	}
+	w.buf, w.start, w.end = nil, 0, 0
 }
 
 type readerAt interface {
@@ -54,7 +62,7 @@ func (w *window) fill(r readerAt) (n int, err error) {
 	case left == 0 && size != windowBytes, left < windowBytes/2 && size > 2*windowBytes:
 		w.move(windowBytes)
 	case left == size && size < longestWindow:
-		w.move(min(2*size, longestWindow))
+		w.move(min(4*size, longestWindow))
 	case w.start > 0:
 		w.end = copy(w.buf, w.bytes())
 		w.start = 0
@@ -65,7 +73,12 @@ func (w *window) fill(r readerAt) (n int, err error) {
 }
 
 func (w *window) move(size int) {
-	buf := make([]byte, size)
+	var buf []byte
+	if size == windowBytes && w.spare.buf != nil {
+		buf, w.spare.buf = w.spare.buf, nil
+	} else {
+		buf = make([]byte, size)
+	}
 	w.end = copy(buf, w.bytes())
 	w.start, w.buf = 0, buf
 }
