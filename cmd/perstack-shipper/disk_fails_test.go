@@ -174,7 +174,7 @@ func TestPipeWhoseDiskFails(t *testing.T) {
 				way.fail(s)
 				agent.write(9)
 				if !away {
-					agent.write(60) // more than memory holds
+					agent.write(24) // more than memory holds
 				}
 				s.stuck.Store(false)
 				agent.write(1)
