@@ -435,10 +435,15 @@ type aside struct {
 	seq   int64
 	entry []byte
 	why   error
+	since time.Time // when it was to be kept
 }
 
 // asideAgain is how often a rejected event that could not be set aside is tried again.
 const asideAgain = 200 * time.Millisecond
+
+// asidePatience is how long one is tried again for another reason than that the disk is full. A folder that somebody has removed, or that is read-only, stays so,
+// and what waits for it would keep the journal from giving back space, in the end from taking what the agent writes.
+const asidePatience = 5 * time.Second
 
 // reject sets an event aside that CloudWatch refuses while it takes others. spans are those that it came with.
 func (s *Shipper) reject(st *stream, r refusal, spans []batch.Span) {
@@ -462,7 +467,7 @@ func (s *Shipper) reject(st *stream, r refusal, spans []batch.Span) {
 	if err != nil { // strings and numbers
 		panic(err)
 	}
-	a := aside{in: in, seq: restored.Seq, entry: entry, why: r.reason}
+	a := aside{in: in, seq: restored.Seq, entry: entry, why: r.reason, since: time.Now()}
 	for _, span := range spans {
 		if span.Block.Input == in.index {
 			a.block = span.Block
@@ -483,7 +488,8 @@ func (s *Shipper) setAside(now time.Time) {
 	waiting := s.asides
 	s.asides = nil
 	for _, a := range waiting {
-		if err := a.in.Journal.Reject(a.entry); err != nil {
+		err := a.in.Journal.Reject(a.entry)
+		if err != nil && (errors.Is(err, journal.ErrFull) || s.asided.Sub(a.since) < asidePatience) {
 			s.complain("reject "+a.in.Shape.Input, fmt.Errorf("line %d of input %s, which CloudWatch refuses, cannot be set aside yet: %w", a.seq, a.in.Shape.Input, err))
 			s.asides = append(s.asides, a)
 			continue
@@ -491,6 +497,9 @@ func (s *Shipper) setAside(now time.Time) {
 		kept := "kept in rejects.jsonl of " + a.in.Journal.Path()
 		if a.in.Journal.Path() == "" {
 			kept = "and lost, for the journal is in memory"
+		}
+		if err != nil {
+			kept = fmt.Sprintf("and lost, for it cannot be set aside (%v)", err)
 		}
 		s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s while it takes others; it is not shipped, %s: %v", a.seq, a.in.Shape.Input, kept, a.why))
 		if a.block != nil {

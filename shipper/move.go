@@ -20,7 +20,8 @@ const moveBytes = 1 << 20
 const fullPatience = 5 * time.Second
 
 // Move moves the bytes of r to the journal j, and does nothing else: the agent behind r never waits for CloudWatch. It ends the journal at the end of r, when r fails, or
-// when ctx ends. When the journal is full it says so and waits for space; then, and only then, the writer of r waits too. tee may be nil.
+// when ctx ends. When the journal is full it says so and waits for space; then, and only then, the writer of r waits too. When the journal's disk fails it says
+// so, and the journal goes on in memory. tee may be nil.
 func Move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
 	err := move(ctx, r, j, tee, log)
 	if end := j.End(); err == nil && ctx.Err() == nil {
@@ -36,7 +37,7 @@ type mover interface {
 }
 
 func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
-	room := waiter{j: j, tee: tee, log: log}
+	room := waiter{j: j, tee: tee, log: log, fell: j.Fallen() != nil}
 	if m, ok := r.(mover); ok {
 		if err := moveWhole(ctx, m, j, &room); !errors.Is(err, errors.ErrUnsupported) {
 			return err
@@ -48,6 +49,7 @@ func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 		for data := buf[:n]; len(data) > 0; {
 			m, werr := j.Write(data)
 			data = data[m:]
+			room.look()
 			if m > 0 {
 				room.found()
 			}
@@ -74,6 +76,7 @@ func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 func moveWhole(ctx context.Context, m mover, j *journal.Journal, room *waiter) error {
 	for {
 		n, err := m.moveTo(j)
+		room.look()
 		if n > 0 {
 			room.found()
 		}
@@ -101,6 +104,18 @@ type waiter struct {
 	said  sayings
 	since time.Time // since when the journal takes nothing; zero: it does
 	told  bool      // that was said
+	fell  bool      // the journal goes on in memory, and that was said
+}
+
+// look says once that the journal goes on in memory.
+func (w *waiter) look() {
+	if w.fell {
+		return
+	}
+	if err := w.j.Fallen(); err != nil {
+		w.fell = true
+		w.log.Warn(err.Error())
+	}
 }
 
 // wait returns when it is worth trying again, which is not to say that there is room.

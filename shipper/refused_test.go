@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -59,6 +60,38 @@ func TestBadEventIsFoundAndSetAside(t *testing.T) {
 	// Halving 1000 events takes 10 refusals to find one, and as many puts for the other halves.
 	if n := w.server.Stats().Calls["PutLogEvents"]; n > 30 {
 		t.Errorf("%d puts", n)
+	}
+}
+
+// TestBadEventThatCannotBeSetAside: a reject file that cannot be written, in a folder that is gone, keeps nothing waiting for ever. It is said, and the event lost.
+func TestBadEventThatCannotBeSetAside(t *testing.T) {
+	w := newWorld(t, refusing("poison"))
+	logs := w.said()
+	data := numbered("job", 100)
+	data = bytes.Replace(data, []byte(`"n":43}`), []byte(`"n":"poison"}`), 1)
+	in := w.pipe("aaaaaaaa", bytes.NewReader(data), nil)
+	for !in.Journal.Ended() {
+		<-in.Journal.Changed()
+	}
+	if err := os.RemoveAll(in.Journal.Path()); err != nil {
+		t.Fatal(err)
+	}
+	report := w.ship(in)
+	if events, repeated := w.stored("aaaaaaaa"); events != 99 || repeated != 0 {
+		t.Errorf("%d events are there, %d of them repeated", events, repeated)
+	}
+	if report.Rejected != 1 || len(report.Rejects) > 0 || len(report.Left) > 0 {
+		t.Errorf("%+v", report)
+	}
+	said := ""
+	for _, e := range logs.All() {
+		said += e.Message + "\n"
+	}
+	if strings.Count(said, "CloudWatch refuses line 43") != 1 || strings.Count(said, "and lost, for it cannot be set aside") != 1 || strings.Count(said, "cannot be set aside yet") != 1 {
+		t.Errorf("it said\n%s", said)
+	}
+	if seal := w.seal("aaaaaaaa", "job"); !slices.Equal(seal.Rejected, ranges{{43, 43}}) || !seal.Ended {
+		t.Errorf("the seal says %+v", seal)
 	}
 }
 

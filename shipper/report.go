@@ -32,6 +32,7 @@ type Left struct {
 	Path  string // its folder; "" where it was in memory, and is gone
 	File  string // the followed file that holds the bytes; "" where the folder does
 	Bytes int64  // not acknowledged
+	Lost  int64  // of these, what was in memory because the disk had failed, or in a folder that is gone
 	Own   bool
 }
 
@@ -67,14 +68,17 @@ func (r *Report) take(in *input) {
 		r.Outcome.MaxSteps = r.Outcome.MaxSteps || out.MaxSteps
 		r.Outcome.DelegateError = r.Outcome.DelegateError || out.DelegateError
 	}
-	if in.account.Rejected.count() > then.Account.Rejected.count() {
+	if in.account.Rejected.count() > then.Account.Rejected.count() && in.Journal.Rejected() && !in.Journal.Gone() {
 		r.Rejects = append(r.Rejects, in.Journal.Path())
 	}
 }
 
 func (r *Report) leave(in *input) {
 	left := Left{Input: in.Shape.Input, Path: in.Journal.Path(), File: in.Journal.FilePath(), Own: in.Own}
-	left.Bytes = in.Journal.Size() - in.acked
+	left.Bytes, left.Lost = in.Journal.Size()-in.acked, in.Journal.Perishable()
+	if in.Journal.Gone() && left.File != "" {
+		left.Path = "" // with the cursor
+	}
 	r.Left = append(r.Left, left)
 }
 

@@ -186,6 +186,9 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 		}
 		s.log.Warn(why)
 	}
+	if err := in.Journal.Fallen(); err != nil && in.Journal.Path() == "" { // else who moves its bytes says so
+		s.log.Warn(err.Error())
+	}
 	if err := in.Journal.Damage(); err != nil {
 		s.lost(i, err)
 	}

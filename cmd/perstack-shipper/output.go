@@ -29,9 +29,10 @@ type output struct {
 	inputs         []shipper.Input
 
 	// mu guards what follows: Run's goroutine finds truncations while the command's end is waited for.
-	mu    sync.Mutex
-	now   map[string]*written // by the id of the input that it began as
-	ended bool
+	mu     sync.Mutex
+	now    map[string]*written // by the id of the input that it began as
+	ended  bool
+	failed bool // a snapshot could not be kept, and that was said
 }
 
 // written is a journal that the command writes now.
@@ -136,7 +137,8 @@ func (o *output) noteStopped(stopped bool) {
 				a.Stopped = o.command.Pid()
 			}
 		})
-		if err != nil {
+		if err != nil && !o.failed { // a folder that is gone would have it said at every stop
+			o.failed = true
 			o.s.log.Error(err.Error())
 		}
 	}
@@ -232,6 +234,11 @@ func (o *output) sayLeft() {
 		}
 	}
 	folder := o.s.folder.Path()
+	for _, w := range o.now {
+		if w.Gone() {
+			folder = ""
+		}
+	}
 	switch {
 	case len(which) == 0:
 	case folder == "":

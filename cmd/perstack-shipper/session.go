@@ -165,6 +165,10 @@ func (s *session) sayRest(report shipper.Report, why error) int {
 		code = exitRejected
 	}
 	for _, dir := range report.Rejects {
+		if dir == "" {
+			s.log.Error(fmt.Sprintf("%d lines were refused by CloudWatch and are lost: they were kept in memory; give --journal-dir a folder that can be written", report.Rejected))
+			continue
+		}
 		s.log.Error(fmt.Sprintf("%d lines were refused by CloudWatch and are kept in %s/rejects.jsonl", report.Rejected, dir))
 	}
 	for _, left := range report.Left {
@@ -172,6 +176,10 @@ func (s *session) sayRest(report shipper.Report, why error) int {
 			continue // its writer goes on
 		}
 		if !left.Own {
+			if left.Lost > 0 {
+				s.log.Error(fmt.Sprintf("input %s of an earlier process is not wholly delivered, and %d of its last %d bytes are lost: %s was removed while they were shipped", left.Input, left.Lost, left.Bytes, left.Path))
+				continue
+			}
 			s.log.Warn(fmt.Sprintf("input %s of an earlier process is not wholly delivered (%d bytes in %s); the next start on that folder goes on", left.Input, left.Bytes, left.Path))
 			continue
 		}
@@ -191,6 +199,13 @@ func sayLeft(left shipper.Left, folder string, why error) string {
 	}
 	if left.Path == "" {
 		return fmt.Sprintf("%d bytes of the input are not delivered (%v), and are lost: they were kept in memory; give --journal-dir a folder that can be written", left.Bytes, why)
+	}
+	if left.Lost > 0 && left.Lost >= left.Bytes {
+		return fmt.Sprintf("%d bytes of the input are not delivered (%v), and are lost: %s could not be used any more, so that only this process held them; see to that folder", left.Bytes, why, left.Path)
+	}
+	if left.Lost > 0 {
+		return fmt.Sprintf("%d bytes of the input are not delivered (%v). The last %d of them are lost: %s could not be used any more, so that only this process held them; the others are kept there: the next start on that folder ships them, or `%s resume --journal-dir %s` does",
+			left.Bytes, why, left.Lost, left.Path, config.Program, folder)
 	}
 	if left.Bytes == 0 {
 		return fmt.Sprintf("input %s in %s has not ended: the next start on that folder goes on with it, or `%s resume --journal-dir %s` does", left.Input, left.Path, config.Program, folder)

@@ -71,6 +71,11 @@ func hasWriter(f *os.File) (writer, known bool) {
 	return true, errors.Is(err, unix.EAGAIN)
 }
 
+// reopen opens the file of f for writing by its descriptor: its name may be gone, or lie on what is read-only now.
+func reopen(f *os.File) (*os.File, error) {
+	return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+}
+
 func retryEINTR(f func() error) error {
 	for {
 		if err := f(); !errors.Is(err, unix.EINTR) {

@@ -24,8 +24,9 @@ type arrival struct{ off, ms int64 }
 type arrivals struct {
 	start int64 // ms: the answer before the first entry; immutable
 
-	f *os.File
-	n atomic.Int64 // entries in the file, counting those punched out
+	f    *os.File
+	n    atomic.Int64                // entries in the files, counting those punched out
+	more atomic.Pointer[moreEntries] // since the disk took no more; set once, by who writes
 
 	// The latest entry; owned by who writes: a Pipe's writer, or who holds growing.mu.
 	last    int64 // ms
@@ -39,6 +40,12 @@ type arrivals struct {
 	winN    int64 // entries in window
 	punched int64 // bytes given back at the front, once punching has worked
 	noPunch bool
+}
+
+// moreEntries are the entries from base on, in memory.
+type moreEntries struct {
+	base int64
+	f    *os.File
 }
 
 func createArrivals(st store, start int64) (*arrivals, error) {
@@ -99,8 +106,8 @@ func (a *arrivals) latest() int64 {
 	return 0
 }
 
-// note records that bytes from off on arrive now. Only one goroutine at a time may call it. If the entry cannot be written,
-// on a full disk say, these bytes count as arrived with those before.
+// note records that bytes from off on arrive now. Only one goroutine at a time may call it. If the entry cannot be written
+// because the disk is full, these bytes count as arrived with those before; when it fails otherwise, the index goes on in memory.
 func (a *arrivals) note(off, now int64) {
 	if since := now - a.last; since >= 0 && since < arrivalEvery && a.n.Load() > 0 {
 		return
@@ -116,11 +123,32 @@ func (a *arrivals) put(off, now int64) {
 	binary.LittleEndian.PutUint64(b[:], uint64(off))
 	binary.LittleEndian.PutUint64(b[8:], uint64(now))
 	n := a.n.Load()
-	if _, err := a.f.WriteAt(b[:], n*arrivalBytes); err != nil {
+	if err := a.write(b[:], n); err != nil {
 		return
 	}
 	a.last, a.lastOff = now, off
 	a.n.Store(n + 1)
+}
+
+// write writes the n-th entry.
+func (a *arrivals) write(b []byte, n int64) error {
+	more := a.more.Load()
+	if more == nil {
+		_, err := a.f.WriteAt(b, n*arrivalBytes)
+		if err == nil || !memoryWorks || !diskFails(err) {
+			return err
+		}
+		st := newMemoryStore()
+		f, merr := st.create(arrivalsName)
+		if merr != nil {
+			return err
+		}
+		_ = st.drop() // f keeps it
+		more = &moreEntries{n, f}
+		a.more.Store(more)
+	}
+	_, err := more.f.WriteAt(b, (n-more.base)*arrivalBytes)
+	return err
 }
 
 // at is the time of the last entry at or before off.
@@ -169,8 +197,14 @@ func (a *arrivals) after(off int64) int64 {
 // entry reads through a window, so that going upwards costs a pread every 256 entries.
 func (a *arrivals) entry(i int64) (arrival, bool) {
 	if i < a.winFrom || i >= a.winFrom+a.winN {
-		n, _ := a.f.ReadAt(a.window[:], i*arrivalBytes)
-		a.winFrom, a.winN = i, min(int64(n)/arrivalBytes, a.n.Load()-i)
+		f, base, end := a.f, int64(0), a.n.Load()
+		if more := a.more.Load(); more != nil && i >= more.base {
+			f, base = more.f, more.base
+		} else if more != nil {
+			end = more.base
+		}
+		n, _ := f.ReadAt(a.window[:], (i-base)*arrivalBytes)
+		a.winFrom, a.winN = i, min(int64(n)/arrivalBytes, end-i)
 		if a.winN <= 0 {
 			a.winN = 0
 			return arrival{}, false
@@ -186,18 +220,29 @@ func (a *arrivals) free(off int64) {
 		return
 	}
 	i := a.after(off) - 1 // the entry that holds at off stays
-	if to := i * arrivalBytes / arrivalFree * arrivalFree; to > a.punched {
-		if err := punch(a.f, a.punched, to-a.punched); err != nil {
-			a.noPunch = true
-			return
-		}
-		a.punched = to
+	to := i * arrivalBytes / arrivalFree * arrivalFree
+	if to <= a.punched {
+		return
 	}
+	err := error(nil)
+	if more := a.more.Load(); more == nil {
+		err = punch(a.f, a.punched, to-a.punched)
+	} else if to > more.base*arrivalBytes {
+		err = punch(more.f, 0, to-more.base*arrivalBytes)
+	}
+	if err != nil {
+		a.noPunch = true
+		return
+	}
+	a.punched = to
 }
 
 func (a *arrivals) sync() error { return a.f.Sync() }
 
 func (a *arrivals) close() error {
+	if more := a.more.Load(); more != nil {
+		more.f.Close()
+	}
 	if err := a.f.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
 	}

@@ -141,7 +141,7 @@ func (o *output) reserve(f *os.File, size, n int64) (ahead int64, err error) {
 	if to <= from || o.noReserve {
 		return from - size, nil
 	}
-	w, err := o.st.open(outputName, true)
+	w, err := o.writable(f)
 	if err != nil {
 		return from - size, err
 	}
@@ -177,6 +177,19 @@ func (j *Journal) Headroom() (int64, error) {
 	return room, nil
 }
 
+// writable opens the output for writing, for an instant. Where its name is gone or cannot be written, it is found by the descriptor of f: else nothing
+// could be given back of a file whose folder somebody has removed, and its writer would be stopped for ever.
+func (o *output) writable(f *os.File) (*os.File, error) {
+	w, err := o.st.open(outputName, true)
+	if err == nil {
+		return w, nil
+	}
+	if again, aerr := reopen(f); aerr == nil {
+		return again, nil
+	}
+	return nil, err
+}
+
 func (o *output) headroom(f *os.File, size int64) (int64, error) {
 	ahead, room := max(0, o.reserved-size), int64(math.MaxInt64)
 	if o.maxBytes > 0 {
@@ -203,12 +216,12 @@ func (j *Journal) PunchesHoles() bool {
 
 // punch gives back what is before off, but for the sample that says whether the file was rewritten. Holes grow from the front, in blocks, and in
 // steps while more is coming. growing.mu is held.
-func (o *output) punch(off, size int64) error {
+func (o *output) punch(f *os.File, off, size int64) error {
 	to := (off - sampleBytes) / o.block * o.block
 	if !o.punches || to <= o.punched || to-o.punched < o.step && off < size {
 		return nil
 	}
-	w, err := o.st.open(outputName, true)
+	w, err := o.writable(f)
 	if err != nil {
 		return err
 	}

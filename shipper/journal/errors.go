@@ -79,6 +79,25 @@ func (e *UnwritableError) Error() string {
 
 func (e *UnwritableError) Unwrap() error { return e.Err }
 
+// MemoryError: the disk failed in another way than being full, and the input goes on in memory.
+type MemoryError struct {
+	ID   string
+	Kind Kind
+	Dir  string // the input's folder, or where it should have been made
+	Err  error  // what the disk said
+	Most int64  // bytes that memory takes
+}
+
+func (e *MemoryError) Error() string {
+	means := fmt.Sprintf("what comes from here on is kept in memory, at most %d MiB, until it is acknowledged, and is lost if this process dies before that", e.Most>>20)
+	if e.Kind == File {
+		means = "how far it is shipped is kept in memory, so that the next start begins at its start"
+	}
+	return fmt.Sprintf("journal input %s: %s cannot be used any more (%v): %s; see to that folder, and start the shipper again when you can", e.ID, e.Dir, e.Err, means)
+}
+
+func (e *MemoryError) Unwrap() error { return e.Err }
+
 // Gap is a range of bytes that the input had and that are not held: From inclusive, To exclusive.
 type Gap struct{ From, To int64 }
 

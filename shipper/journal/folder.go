@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -29,9 +30,11 @@ type Folder struct {
 	maxMemory int64
 
 	// Guarded by mu, because inputs are made and removed by whoever does so: the ids in memory. On disk the
-	// file system knows them.
+	// file system knows them, but for those that it did not take.
 	mu  sync.Mutex
 	ids map[string]bool
+
+	worked atomic.Bool // an input was made here, or gone on with: when that fails now, it is the disk that has failed, and not the folder's name that is wrong
 }
 
 // Open opens the journal folder, or makes it with its parents, mode 0700. It refuses, before it touches anything, a symbolic
@@ -56,7 +59,7 @@ func Open(dir string) (*Folder, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	f := &Folder{path: path}
+	f := &Folder{path: path, ids: map[string]bool{}}
 	found, err := readVersion(path)
 	if err != nil {
 		return nil, err
@@ -155,9 +158,6 @@ func validID(id string) bool {
 }
 
 func (f *Folder) forget(id string) {
-	if f.path != "" {
-		return
-	}
 	f.mu.Lock()
 	delete(f.ids, id)
 	f.mu.Unlock()

@@ -236,7 +236,7 @@ func (g *growing) free() error {
 	if g.own == nil || g.f == nil || g.closed || g.cut {
 		return nil
 	}
-	return g.own.punch(min(g.freeable(), g.readTo), g.seen)
+	return g.own.punch(g.f, min(g.freeable(), g.readTo), g.seen)
 }
 
 func (g *growing) sync() error {

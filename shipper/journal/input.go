@@ -123,16 +123,26 @@ func (f *Folder) begin(id string, kind Kind, about []byte, o Options) (*Journal,
 	if f.path == "" && kind != File && (o.MaxBytes == 0 || o.MaxBytes > f.maxMemory) {
 		o.MaxBytes = f.maxMemory
 	}
-	st, l, err := f.newFolder(id)
-	if err != nil {
-		return nil, err
-	}
-	j := newJournal(f, st, l, record{
+	rec := record{
 		ID: id, Kind: kind.String(), Started: time.Now().UnixMilli(),
 		SegmentBytes: o.SegmentBytes, MaxBytes: o.MaxBytes, Sync: o.Sync,
-	})
+	}
+	st, l, err := f.newFolder(id)
+	var j *Journal
+	if err == nil {
+		j, err = f.fill(st, l, rec, about)
+	}
+	if err != nil && f.worked.Load() && kind != Child && memoryWorks && diskFails(err) { // a child's file may have to move to another folder
+		return f.beginInMemory(rec, about, err)
+	}
+	return j, err
+}
+
+// fill makes cursor and index of a new input in its folder.
+func (f *Folder) fill(st store, l *lock, rec record, about []byte) (*Journal, error) {
+	j := newJournal(f, st, l, rec)
 	j.about = slices.Clone(about)
-	err = func() error {
+	err := func() (err error) {
 		if j.cur, err = createCursor(st); err != nil {
 			return err
 		}
@@ -186,6 +196,7 @@ func (j *Journal) commit() error {
 	if err := j.writeRecord(); err != nil {
 		return j.abandon(err)
 	}
+	j.folder.worked.Store(true)
 	j.start()
 	return nil
 }
@@ -238,7 +249,7 @@ func (f *Folder) NewPipe(id string, about []byte, o Options) (*Journal, error) {
 }
 
 func (j *Journal) newPipeSource() *pipe {
-	p := &pipe{id: j.id, st: j.st, arr: j.arr, bell: &j.bell, room: make(chan struct{}, 1), maxBytes: j.rec.MaxBytes, freeable: j.freeable}
+	p := &pipe{id: j.id, st: j.st, arr: j.arr, bell: &j.bell, place: j.st, freed: make(chan struct{}, 1), maxBytes: j.rec.MaxBytes, freeable: j.freeable, done: j.delivered}
 	j.src, j.pipe = p, p
 	return p
 }

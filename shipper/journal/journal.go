@@ -17,6 +17,9 @@
 // is one file that the child writes; acked ranges of it are given back by punching holes. A File is somebody else's
 // and is only read. All are read in the same way, live or after a crash: recovery is a start at the cursor.
 //
+// Where no folder can be written the files are memfds (InMemory). A Pipe whose folder fails under way goes on so: its segments are in the folder up to an
+// offset, and in memory from there (Fallen).
+//
 // Goroutines: one writes (Write, WaitRoom), one reads and acks (ReadAt, ArrivalAt, Ack, Reject, Succeed, Remove). Everything else, and
 // ReadAt too, may be called from any goroutine, so that a second reader can follow at its own pace (see Hold and Subscribe).
 package journal
@@ -99,12 +102,13 @@ type Journal struct {
 	found    Cursor // the cursor at start
 	fallback string
 	damage   *DamageError
+	began    *MemoryError // it is in memory since it began, because the disk had failed
 
 	// owned by the goroutine that reads and acks
-	cur   *cursorFiles
-	acked int64 // offset of the latest Ack, persisted or not
+	cur *cursorFiles
 
 	arr       *arrivals
+	acked     atomic.Int64 // offset of the latest Ack, persisted or not
 	persisted atomic.Int64 // offset that a crash would start from; only what is before it is freed
 	hold      atomic.Int64 // a second reader still needs what is at and after it
 
@@ -128,7 +132,7 @@ func (j *Journal) ID() string { return j.id }
 // Kind says who writes this input.
 func (j *Journal) Kind() Kind { return j.kind }
 
-// Path is the input's folder; "" in memory.
+// Path is the input's folder; "" in memory. It may be gone: see Gone.
 func (j *Journal) Path() string { return j.st.dir() }
 
 // FilePath is the path of the followed file, as it was given to Follow; "" for a Pipe or Child.
@@ -193,23 +197,33 @@ func (j *Journal) Damage() error {
 }
 
 // Ack says that everything before c.Offset is delivered. It persists the cursor, then frees what nobody needs.
-// When the cursor cannot be written, nothing is freed, the error says so, and the next Ack tries again with its own.
+// When the cursor cannot be written, nothing is freed but what is in memory because the disk has failed (see Fallen), the error says so, and the
+// next Ack tries again with its own.
 // Offsets never go back. c.State is only read.
 func (j *Journal) Ack(c Cursor) error {
-	if size := j.src.size(); c.Offset < j.acked || c.Offset > size {
-		return fmt.Errorf("journal input %s: ack of offset %d outside of %d to %d", j.id, c.Offset, j.acked, size)
+	if size := j.src.size(); c.Offset < j.acked.Load() || c.Offset > size {
+		return fmt.Errorf("journal input %s: ack of offset %d outside of %d to %d", j.id, c.Offset, j.acked.Load(), size)
 	}
-	j.acked = c.Offset
-	if err := j.cur.put(c, j.src.mark(c.Offset)); err != nil {
-		return fmt.Errorf("journal input %s: keep the cursor (it is tried again; till then a restart repeats what is acked): %w", j.id, full(err))
+	j.acked.Store(c.Offset)
+	err := j.cur.put(c, j.src.mark(c.Offset))
+	if err != nil {
+		err = fmt.Errorf("journal input %s: keep the cursor in %s (it is tried again; till then a restart repeats what is acked): %w", j.id, j.st.dir(), full(err))
+	} else {
+		j.persisted.Store(c.Offset)
+		j.arr.free(j.freeable())
 	}
-	j.persisted.Store(c.Offset)
-	j.arr.free(j.freeable())
-	return j.free()
+	err = errors.Join(err, j.free())
+	if j.pipe != nil {
+		j.pipe.note(err)
+	}
+	return err
 }
 
 // freeable is the offset up to which nothing is needed any more: persisted as acked, and not held.
 func (j *Journal) freeable() int64 { return min(j.persisted.Load(), j.hold.Load()) }
+
+// delivered is the offset up to which this process needs nothing any more, whatever one that starts from the cursor would need.
+func (j *Journal) delivered() int64 { return min(j.acked.Load(), j.hold.Load()) }
 
 func (j *Journal) free() error {
 	if err := j.src.free(); err != nil {
@@ -282,21 +296,25 @@ func (j *Journal) Close() error {
 var ErrUnacked = errors.New("it has bytes that are not acked")
 
 // Remove forgets a finished input: its folder goes, or keeps only the rejects if there are any. It closes the journal. It refuses,
-// with ErrUnacked, a Pipe or Child of which not everything was acked, unless it was truncated.
+// with ErrUnacked, a Pipe or Child of which not everything was acked, unless it was truncated. Where somebody has removed the folder, nothing is left to do.
 func (j *Journal) Remove() error {
-	if size := j.src.size(); j.kind != File && j.acked < size && (j.grown == nil || !j.grown.wasCut()) {
-		return fmt.Errorf("journal input %s: not removed: %w: %d of %d; ack them or close the journal", j.id, ErrUnacked, size-j.acked, size)
+	if size := j.src.size(); j.kind != File && j.acked.Load() < size && (j.grown == nil || !j.grown.wasCut()) {
+		return fmt.Errorf("journal input %s: not removed: %w: %d of %d; ack them or close the journal", j.id, ErrUnacked, size-j.acked.Load(), size)
 	}
-	err := j.markFinished()
+	var err error
+	gone := j.Gone()
+	if !gone {
+		err = j.markFinished()
+	}
 	j.lock.keep() // the folder is emptied before somebody else may take it
 	err = errors.Join(err, j.Close())
-	if err == nil {
+	if err == nil && !gone {
 		err = discard(j.st)
 	}
 	err = errors.Join(err, j.lock.drop())
 	j.folder.forget(j.id)
 	if err != nil {
-		return fmt.Errorf("journal input %s: remove it: %w", j.id, err)
+		return fmt.Errorf("journal input %s: remove it from %s (it is delivered; what stays there is shipped again by a start on that folder, and readers drop the repeats): %w", j.id, j.st.dir(), err)
 	}
 	return nil
 }

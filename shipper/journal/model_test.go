@@ -19,6 +19,7 @@ type model struct {
 	acked int64  // the latest Ack
 	state string
 	ended bool
+	sick  bool // its disk fails, in whatever way
 }
 
 // TestAnyOrderOfCallsKeepsTheBytes runs random writes, reads, acks, restarts and broken cursors against the model.
@@ -42,8 +43,9 @@ func TestAnyOrderOfCallsKeepsTheBytes(t *testing.T) {
 			"read":          m.read,
 			"ack":           m.ack,
 			"end":           m.end,
-			"restart":       func(rt *rapid.T) { m.t = rt; m.restart() },
+			"restart":       func(rt *rapid.T) { m.t = rt; m.mustBeWell(); m.restart() },
 			"break cursors": m.breakCursors,
+			"fail":          m.fail,
 			"":              m.check,
 		})
 		m.finish()
@@ -67,6 +69,9 @@ func (m *model) write(t *rapid.T) {
 		}
 		if m.acked == int64(len(m.data)) && before == 0 {
 			t.Fatal("full and empty")
+		}
+		if m.sick && n == 0 && m.acked == int64(len(m.data)) {
+			t.Fatalf("full for ever: %v", err)
 		}
 	case err != nil:
 		t.Fatal(err)
@@ -95,13 +100,38 @@ func (m *model) read(t *rapid.T) {
 func (m *model) ack(t *rapid.T) {
 	off := rapid.Int64Range(m.acked, int64(len(m.data))).Draw(t, "offset")
 	state := rapid.StringN(0, 50, 200).Draw(t, "state")
-	if err := m.j.Ack(Cursor{off, []byte(state)}); err != nil {
+	if err := m.j.Ack(Cursor{off, []byte(state)}); err != nil && !m.sick {
 		t.Fatal(err)
 	}
 	m.acked, m.state = off, state
 	most := int64(len(m.data)) - off + 2*(m.o.SegmentBytes+500) // the one the cursor is in, and the active one; a write may run over
-	if got := m.j.Allocated(); got > most {
+	if got := m.j.Allocated(); got > most && (!m.sick || m.j.Fallen() != nil) {
 		t.Fatalf("%d bytes held, %d unacked, segments of %d", got, int64(len(m.data))-off, m.o.SegmentBytes)
+	}
+}
+
+// fail has the disk fail from here on: for writes, for changes of the folder, or for the cursor.
+func (m *model) fail(t *rapid.T) {
+	if !memoryWorks || m.ended || m.sick {
+		t.Skip("nothing to fail")
+	}
+	m.sick = true
+	how := rapid.IntRange(1, 7).Draw(t, "how")
+	if how&1 != 0 {
+		failActive(t, m.j)
+	}
+	if how&2 != 0 {
+		failCursor(t, m.j)
+	}
+	if how&4 != 0 {
+		failStore(m.j)
+	}
+}
+
+// mustBeWell skips what needs a disk that was well to the end.
+func (m *model) mustBeWell() {
+	if m.sick {
+		m.t.Skip("its disk fails")
 	}
 }
 
@@ -132,6 +162,7 @@ func (m *model) restart() {
 // breakCursors spoils both: the journal must say so and start no later than the model's ack.
 func (m *model) breakCursors(t *rapid.T) {
 	m.t = t
+	m.mustBeWell()
 	dir := m.j.Path()
 	if err := m.j.Close(); err != nil {
 		t.Fatal(err)
@@ -162,7 +193,12 @@ func (m *model) finish() {
 	if len(gaps) > 0 || string(got) != string(m.data[m.acked:]) {
 		m.t.Fatalf("%d bytes from %d of %d, gaps %v", len(got), m.acked, len(m.data), gaps)
 	}
-	ack(m.t, m.j, int64(len(m.data)), "")
+	if err := m.j.Ack(Cursor{Offset: int64(len(m.data))}); m.sick {
+		m.j.End()
+		return
+	} else if err != nil {
+		m.t.Fatal(err)
+	}
 	dir := m.j.Path()
 	if err := m.j.Remove(); err != nil {
 		m.t.Fatal(err)

@@ -1,12 +1,13 @@
 package journal
 
-// The writing side of a Pipe: segments, the limit, and what happens when there is no room.
+// The writing side of a Pipe: segments, the limit, and what happens when there is no room. What happens when the disk fails is in fallen.go.
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ const roomRetry = time.Second
 type segment struct {
 	first int64
 	name  string
+	in    store // where the file is: not all segments are in the same when the disk has failed
 
 	// guarded by pipe.mu
 	end  int64 // offset after its last byte; of the active one see pipe.bytes
@@ -49,22 +51,28 @@ type segment struct {
 // freeMu serialises the giving back of segments, which deletes files and makes holes: mu would make the writer wait for that.
 type pipe struct {
 	// immutable once set
-	id           string
-	st           store
-	arr          *arrivals
-	bell         *bell
-	segmentBytes int64
-	maxBytes     int64
-	freeable     func() int64 // Journal.freeable
+	id       string
+	st       store
+	arr      *arrivals
+	bell     *bell
+	maxBytes int64
+	freeable func() int64 // Journal.freeable
+	done     func() int64 // Journal.delivered
 
-	writing sync.Mutex
-	active  *segment // owned by the writer; nil when recovered
+	writing      sync.Mutex
+	active       *segment // owned by the writer; nil when recovered
+	place        store    // owned by the writer: where the next segment is made, which is st until that fails
+	segmentBytes int64    // owned by the writer
 
-	bytes atomic.Int64 // offset after the last byte
-	held  atomic.Int64 // sum of the segments' sizes
-	over  atomic.Bool  // no more bytes will come
+	bytes  atomic.Int64 // offset after the last byte
+	held   atomic.Int64 // sum of the segments' sizes
+	memory atomic.Int64 // sum of those in memory
+	over   atomic.Bool  // no more bytes will come
 
-	room chan struct{} // cap 1: acks gave space back, or let the writer give some back
+	fell atomic.Pointer[MemoryError] // the disk has failed: set once, by the writer
+	ill  atomic.Pointer[error]       // why what is acked could not be given back the last time; nil: it could, or the disk was full
+
+	freed chan struct{} // cap 1: acks gave space back, or let the writer give some back
 
 	freeMu sync.Mutex
 	mu     sync.Mutex
@@ -76,7 +84,8 @@ type pipe struct {
 
 // Write appends p with one write(2) and makes it readable. Only for a Pipe, by one goroutine, before End.
 // It takes n bytes: all, or fewer with an error. ErrFull (errors.Is) says that the limit or the disk is reached: WaitRoom,
-// then write the rest. The limit is kept before bytes are written, never exceeded.
+// then write the rest. The limit is kept before bytes are written, never exceeded. A disk that fails in another way is no error
+// where there are memfds: see Fallen.
 func (j *Journal) Write(p []byte) (int, error) {
 	if j.pipe == nil {
 		return 0, fmt.Errorf("journal input %s: write: %w", j.id, ErrKind)
@@ -95,7 +104,7 @@ func (j *Journal) WaitRoom(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-j.pipe.room:
+	case <-j.pipe.freed:
 	case <-timer.C:
 	}
 	return nil
@@ -135,7 +144,17 @@ func (p *pipe) write(b []byte) (n int, err error) {
 
 // writeSome has put write what fits into the active segment, of want bytes: most of them to the file fd from off on. The segment may run over its size by
 // one write: that way a write is one write(2). Writes larger than a whole segment are cut.
+//
+// 0 and no error says that there is room now, or another place: once more.
 func (p *pipe) writeSome(want int64, put func(fd int, off, most int64) (int, error)) (int, error) {
+	n, err := p.tryWrite(want, put)
+	if n > 0 || !p.failing(err) {
+		return n, err
+	}
+	return 0, p.toMemory(err)
+}
+
+func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, error)) (int, error) {
 	size := p.bytes.Load()
 	if size-p.active.first >= p.segmentBytes {
 		if err := p.roll(size); err != nil {
@@ -143,19 +162,16 @@ func (p *pipe) writeSome(want int64, put func(fd int, off, most int64) (int, err
 		}
 	}
 	most := min(want, p.segmentBytes)
-	if p.maxBytes > 0 {
-		room := p.maxBytes - p.held.Load()
-		if room < most && p.wholly(size) && p.release(size) == nil {
-			room = p.maxBytes - p.held.Load()
-		}
-		if room <= 0 {
-			return 0, fmt.Errorf("journal input %s: %w: it holds its limit of %d bytes; acks make room, or a higher limit does", p.id, ErrFull, p.maxBytes)
-		}
-		most = min(most, room)
+	room := p.room()
+	if room < most && p.wholly(size) && p.release(size) == nil {
+		room = p.room()
 	}
-	n, err := put(p.active.fd, size-p.active.first, most)
+	if room <= 0 {
+		return 0, fmt.Errorf("journal input %s: %w: it holds its limit of %s; acks make room, or a higher limit does", p.id, ErrFull, p.limit())
+	}
+	n, err := put(p.active.fd, size-p.active.first, min(most, room))
 	if n > 0 {
-		p.held.Add(int64(n))
+		p.count(p.active, int64(n))
 		p.bytes.Store(size + int64(n))
 	}
 	switch {
@@ -170,6 +186,34 @@ func (p *pipe) writeSome(want int64, put func(fd int, off, most int64) (int, err
 	}
 }
 
+// room is how much may be written before a limit is reached.
+func (p *pipe) room() int64 {
+	room := int64(math.MaxInt64)
+	if p.maxBytes > 0 {
+		room = p.maxBytes - p.held.Load()
+	}
+	if fell := p.fell.Load(); fell != nil {
+		room = min(room, fell.Most-p.memory.Load())
+	}
+	return room
+}
+
+// limit is the limit that is reached, for people.
+func (p *pipe) limit() string {
+	if fell := p.fell.Load(); fell != nil && fell.Most <= p.memory.Load() {
+		return fmt.Sprintf("%d bytes in memory", fell.Most)
+	}
+	return fmt.Sprintf("%d bytes", p.maxBytes)
+}
+
+// count takes note that the segment has n bytes more.
+func (p *pipe) count(s *segment, n int64) {
+	p.held.Add(n)
+	if s.inMemory() {
+		p.memory.Add(n)
+	}
+}
+
 // another says whether a new segment could help where the active one has no room: when all of the active one is acked it can go, and
 // when it is the file that is at its largest (EFBIG) a new file is none.
 func (p *pipe) another(err error, size int64) bool {
@@ -177,14 +221,18 @@ func (p *pipe) another(err error, size int64) bool {
 }
 
 // wholly: the active segment has bytes and all of them may go.
-func (p *pipe) wholly(size int64) bool { return size > p.active.first && p.freeable() >= size }
+func (p *pipe) wholly(size int64) bool { return size > p.active.first && p.needless() >= size }
 
 // release rolls to a new segment and gives back what is acked of the old ones.
 func (p *pipe) release(size int64) error {
-	if err := p.roll(size); err != nil {
-		return err
+	err := p.roll(size)
+	if err == nil {
+		err = p.free()
 	}
-	return p.free()
+	if err != nil {
+		p.note(err)
+	}
+	return err
 }
 
 // punch gives back what is acked of the first segment, which cannot go because the line at its end is not whole yet: the rest of that line needs the
@@ -196,11 +244,14 @@ func (p *pipe) punch() bool {
 	s := p.segs[0]
 	p.mu.Unlock()
 	from, to := max(s.punched, s.first), p.freeable()
+	if s.inMemory() {
+		to = p.needless()
+	}
 	to -= (to - s.first) % punchBlock
 	if to <= from {
 		return false
 	}
-	f, err := p.st.open(s.name, true)
+	f, err := s.in.open(s.name, true)
 	if err != nil {
 		return false
 	}
@@ -222,7 +273,7 @@ func (p *pipe) noRoom(err error) error {
 // roll makes a new active segment that starts at size. The new file is made before the old one can be deleted, so that there is
 // always one: a folder without any was damaged.
 func (p *pipe) roll(size int64) error {
-	s, err := newSegment(p.st, size)
+	s, err := newSegment(p.place, size)
 	if err != nil {
 		return err
 	}
@@ -242,7 +293,7 @@ func newSegment(st store, first int64) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &segment{first: first, name: name, end: first, f: f, fd: int(f.Fd()), synced: first}, nil
+	return &segment{first: first, name: name, in: st, end: first, f: f, fd: int(f.Fd()), synced: first}, nil
 }
 
 // pwrite says how much it wrote also when it fails. os.File.WriteAt says 0 when the disk fills in the middle; the next segment would then
@@ -279,23 +330,25 @@ func (p *pipe) end() {
 }
 
 // free deletes the segments that nobody needs, but never the last, which is the active one: the writer makes it
-// the last but one first, in release. One that cannot be deleted stays on the list, and the next call tries again.
+// the last but one first, in release. One that cannot be deleted stays on the list, and the next call tries again; but not when the disk
+// has failed, for it would keep those in memory, too.
 func (p *pipe) free() error {
 	p.freeMu.Lock()
 	defer p.freeMu.Unlock()
-	off := p.freeable()
 	for {
 		p.mu.Lock()
 		var s *segment
-		if len(p.segs) > 1 && p.segs[0].end <= off {
+		if len(p.segs) > 1 && p.segs[0].end <= p.needless() {
 			s = p.segs[0]
 		}
 		p.mu.Unlock()
 		if s == nil {
 			break
 		}
-		if err := p.st.remove(s.name); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
+		if s.inMemory() || s.end <= p.freeable() { // else the cursor on the disk still needs it, though this process does not
+			if err := s.in.remove(s.name); err != nil && !errors.Is(err, os.ErrNotExist) && p.fell.Load() == nil {
+				return err
+			}
 		}
 		p.mu.Lock()
 		p.segs = p.segs[1:]
@@ -305,15 +358,15 @@ func (p *pipe) free() error {
 			p.opened--
 		}
 		p.mu.Unlock()
-		p.held.Add(s.first - s.end)
+		p.count(s, s.first-s.end)
 		if f != nil { // the blocks are free only now; a read under way on it ends first
-			if err := f.Close(); err != nil {
+			if err := f.Close(); err != nil && p.fell.Load() == nil {
 				return err
 			}
 		}
 	}
 	select {
-	case p.room <- struct{}{}:
+	case p.freed <- struct{}{}:
 	default:
 	}
 	return nil

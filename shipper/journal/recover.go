@@ -50,6 +50,7 @@ func (f *Folder) reopen(id string) (*Journal, error) {
 	if err := j.readRest(); err != nil {
 		return nil, errors.Join(fmt.Errorf("journal input %s: recover it: %w", id, err), j.letGo())
 	}
+	f.worked.Store(true)
 	return j, nil
 }
 
@@ -102,7 +103,7 @@ func (j *Journal) attach() error {
 }
 
 func (j *Journal) settled() {
-	j.acked = j.found.Offset
+	j.acked.Store(j.found.Offset)
 	j.persisted.Store(j.found.Offset)
 	if j.damage.empty() {
 		j.damage = nil

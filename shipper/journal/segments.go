@@ -68,7 +68,7 @@ func (p *pipe) find(off int64) (f *os.File, first, end int64, err error) {
 		return nil, 0, 0, &GapError{p.id, Gap{off, to}}
 	}
 	if s.f == nil {
-		if s.f, err = p.st.open(s.name, false); err != nil {
+		if s.f, err = s.in.open(s.name, false); err != nil {
 			if errors.Is(err, os.ErrNotExist) {
 				return nil, 0, 0, &GapError{p.id, Gap{off, end}}
 			}
@@ -84,7 +84,7 @@ func (p *pipe) find(off int64) (f *os.File, first, end int64, err error) {
 
 // before says why nothing is held at off: given back, or never found.
 func (p *pipe) before(off int64) error {
-	if off < p.freeable() {
+	if off < p.needless() {
 		return fmt.Errorf("journal input %s: offset %d is %w", p.id, off, ErrAcked)
 	}
 	if len(p.segs) == 0 {
@@ -93,12 +93,12 @@ func (p *pipe) before(off int64) error {
 	return &GapError{p.id, Gap{off, p.segs[0].first}}
 }
 
-// closeUnused closes the file read longest ago while too many are open; not that of keep, nor the active one. p.mu is held.
+// closeUnused closes the file read longest ago while too many are open; not that of keep, nor the active one, nor one that might not be found again. p.mu is held.
 func (p *pipe) closeUnused(keep *segment) {
 	for p.opened > openSegments {
 		var oldest *segment
 		for _, s := range p.segs[:len(p.segs)-1] {
-			if s.f != nil && s != keep && (oldest == nil || s.used < oldest.used) {
+			if s.f != nil && s != keep && p.reopens(s) && (oldest == nil || s.used < oldest.used) {
 				oldest = s
 			}
 		}
@@ -127,7 +127,7 @@ func (p *pipe) findSegments(acked, latest int64, damage *DamageError) error {
 		case first > maxOffset-file.size:
 			damage.Foreign = append(damage.Foreign, file.name)
 		default:
-			p.segs = append(p.segs, &segment{first: first, name: file.name, end: first + file.size, synced: first})
+			p.segs = append(p.segs, &segment{first: first, name: file.name, in: p.st, end: first + file.size, synced: first})
 		}
 	}
 	slices.SortFunc(p.segs, func(a, b *segment) int { return int(min(1, max(-1, a.first-b.first))) })
@@ -178,7 +178,7 @@ func (p *pipe) settle(acked, latest int64, damage *DamageError) {
 			s.end = next
 		}
 		at = max(at, s.end)
-		p.held.Add(s.end - s.first)
+		p.count(s, s.end-s.first)
 	}
 	last := p.segs[len(p.segs)-1].end
 	if latest > last && latest > acked { // bytes that had come are not there
@@ -199,13 +199,13 @@ func (p *pipe) sync() error {
 		if i == len(p.segs)-1 {
 			end = p.bytes.Load()
 		}
-		if end > s.synced {
+		if end > s.synced && !s.inMemory() {
 			all = append(all, dirty{s, end})
 		}
 	}
 	p.mu.Unlock()
 	for _, d := range all {
-		f, err := p.st.open(d.s.name, true) // its own descriptor: the shared one may be closed meanwhile
+		f, err := d.s.in.open(d.s.name, true) // its own descriptor: the shared one may be closed meanwhile
 		if errors.Is(err, os.ErrNotExist) {
 			continue // given back
 		}
@@ -222,7 +222,10 @@ func (p *pipe) sync() error {
 	if len(all) == 0 {
 		return nil
 	}
-	return p.st.syncDir()
+	if err := p.st.syncDir(); !errors.Is(err, os.ErrNotExist) { // a folder that is gone keeps nothing
+		return err
+	}
+	return nil
 }
 
 func (p *pipe) close() error {
@@ -239,6 +242,9 @@ func (p *pipe) close() error {
 			errs = append(errs, s.f.Close())
 			s.f = nil
 		}
+	}
+	if p.place != nil && p.place != p.st {
+		errs = append(errs, p.place.drop())
 	}
 	p.segs = nil
 	p.closed = true

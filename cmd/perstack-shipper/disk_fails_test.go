@@ -1,0 +1,339 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// This file shows what the agent notices when the journal's folder goes away or its disk fails under way: nothing.
+
+// piper is a pipe into the program, whose writing end fails the test where an agent would get EPIPE.
+type piper struct {
+	s     *stage
+	w     *os.File
+	bytes bytes.Buffer
+	lines int
+}
+
+// pipe starts the program with a pipe for stdin. Segments are small, so that there are many.
+func (s *stage) pipe(with []string, flags ...string) (*running, *piper) {
+	s.t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { w.Close() })
+	defer r.Close()
+	c := s.command(append([]string{"--journal-max=16MiB"}, flags...)...)
+	if len(with) > 0 {
+		program, err := exec.LookPath(with[0])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		c.Path, c.Args = program, append(with, c.Args...)
+	}
+	c.Stdin = r
+	return s.start(c), &piper{s: s, w: w}
+}
+
+// write writes so many MiB of lines.
+func (p *piper) write(mib int) {
+	p.s.t.Helper()
+	filler := strings.Repeat("x", 8<<10-100)
+	for end := p.bytes.Len() + mib<<20; p.bytes.Len() < end; {
+		p.lines++
+		line := fmt.Sprintf(`{"type":"continueToNextStep","jobId":"j","runId":"r","n":%d,"text":"%s"}`+"\n", p.lines, filler)
+		p.bytes.WriteString(line)
+		if _, err := io.WriteString(p.w, line); err != nil {
+			p.s.t.Fatalf("the agent would die at line %d: %v", p.lines, err)
+		}
+	}
+}
+
+// segments are the files of the one input that is in the journal.
+func (s *stage) segments() []string {
+	s.t.Helper()
+	found, err := filepath.Glob(filepath.Join(s.journal, "*", "*.segment"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return found
+}
+
+// wayOfFailing is a way in which a journal's disk fails.
+type wayOfFailing struct {
+	name    string
+	prepare func(s *stage)
+	fail    func(s *stage)
+	heal    func(s *stage) // nil: the disk stays as it is
+	says    string
+}
+
+var waysOfFailing = []wayOfFailing{
+	{
+		name:    "the folder is removed",
+		prepare: func(*stage) {},
+		fail: func(s *stage) {
+			s.t.Helper()
+			if err := os.RemoveAll(s.journal); err != nil {
+				s.t.Fatal(err)
+			}
+		},
+		says: "no such file or directory",
+	},
+	{
+		name:    "a tmpfs is mounted read-only",
+		prepare: func(s *stage) { s.smallDisk(64) },
+		fail: func(s *stage) {
+			s.t.Helper()
+			// The kernel refuses this of a mount with files that are open for writing. So another mount of it is put over that one: what is open
+			// is written as before, and whatever is looked for by its name is read-only.
+			disk := filepath.Dir(s.journal)
+			if err := syscall.Mount(disk, disk, "", syscall.MS_BIND, ""); err != nil {
+				s.t.Skipf("NOT TESTED: nothing may be mounted here: %v", err)
+			}
+			s.t.Cleanup(func() {
+				if readOnly(disk) {
+					unmount(s, disk)
+				}
+			})
+			if err := syscall.Mount("", disk, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+				s.t.Skipf("NOT TESTED: nothing may be remounted here: %v", err)
+			}
+		},
+		heal: func(s *stage) { unmount(s, filepath.Dir(s.journal)) },
+		says: "read-only file system",
+	},
+	{
+		name: "an ext4 aborts",
+		prepare: func(s *stage) {
+			s.t.Helper()
+			disk, image := s.t.TempDir(), filepath.Join(s.t.TempDir(), "image")
+			if err := os.WriteFile(image, nil, 0o600); err != nil {
+				s.t.Fatal(err)
+			}
+			if err := os.Truncate(image, 96<<20); err != nil {
+				s.t.Fatal(err)
+			}
+			for _, c := range [][]string{{"mkfs.ext4", "-q", image}, {"mount", "-o", "loop", image, disk}} {
+				if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
+					s.t.Skipf("NOT TESTED: %s does not work here: %v: %s", c[0], err, out)
+				}
+			}
+			s.t.Cleanup(func() {
+				s.killRest()
+				if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
+					s.t.Error(err)
+				}
+			})
+			s.journal = filepath.Join(disk, "journal")
+			s.env = append(s.env, "STAGE="+s.journal)
+		},
+		fail: func(s *stage) {
+			s.t.Helper()
+			if out, err := exec.Command("mount", "-o", "remount,abort", filepath.Dir(s.journal)).CombinedOutput(); err != nil {
+				s.t.Skipf("NOT TESTED: this ext4 does not abort: %v: %s", err, out)
+			}
+		},
+		says: "read-only file system",
+	},
+}
+
+func unmount(s *stage, disk string) {
+	s.t.Helper()
+	if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
+		s.t.Error(err)
+	}
+}
+
+func readOnly(dir string) bool {
+	var st syscall.Statfs_t
+	const readOnlyFlag = 1 // ST_RDONLY: statfs(2)
+	return syscall.Statfs(dir, &st) == nil && st.Flags&readOnlyFlag != 0
+}
+
+// The agent writes on, every line arrives once, and the exit code is 0: while CloudWatch is away, so that all that is written meanwhile is held, and while it
+// takes what comes.
+func TestPipeWhoseDiskFails(t *testing.T) {
+	for _, way := range waysOfFailing {
+		for _, away := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, CloudWatch away %v", way.name, away), func(t *testing.T) {
+				s := newStage(t)
+				way.prepare(s)
+				s.stuck.Store(away)
+				r, agent := s.pipe(nil)
+				agent.write(3)
+				s.until("it has begun", func() bool { return !away && s.has(`"n":1,`) || away && len(s.segments()) > 1 })
+				way.fail(s)
+				agent.write(9)
+				if !away {
+					agent.write(24) // more than memory holds
+				}
+				s.stuck.Store(false)
+				agent.write(1)
+				agent.w.Close()
+				r.wait(exitOK)
+				if got := s.text(""); got != agent.bytes.String() {
+					t.Errorf("%d bytes came of %d", len(got), agent.bytes.Len())
+				}
+				log := r.stderr.String()
+				if strings.Count(log, "what comes from here on is kept in memory") != 1 || !strings.Contains(log, way.says) || !strings.Contains(log, s.journal) {
+					t.Errorf("it said\n%s", log)
+				}
+				if strings.Contains(log, "are lost") || strings.Count(log, `"level":"error"`) > 4 {
+					t.Errorf("it said\n%s", log)
+				}
+			})
+		}
+	}
+}
+
+// What only memory holds at the end is lost, and is said to be; the rest is in the folder.
+func TestPipeWhoseDiskFailsAndThatIsStopped(t *testing.T) {
+	for _, way := range waysOfFailing {
+		t.Run(way.name, func(t *testing.T) {
+			s := newStage(t)
+			way.prepare(s)
+			s.stuck.Store(true)
+			r, agent := s.pipe(nil, "--drain-timeout=2s")
+			agent.write(3)
+			s.until("it has begun", func() bool { return len(s.segments()) > 1 })
+			way.fail(s)
+			agent.write(5)
+			s.until("it has said so", func() bool { return strings.Contains(r.stderr.String(), "what comes from here on is kept in memory") })
+			r.signal(syscall.SIGTERM)
+			r.wait(exitLeft)
+			log := r.stderr.String()
+			if !strings.Contains(log, "are lost: ") || !strings.Contains(log, "could not be used any more, so that only this process held them") {
+				t.Errorf("it said\n%s", log)
+			}
+			if kept := strings.Contains(log, "the others are kept there"); kept == (way.name == "the folder is removed") {
+				t.Errorf("it said\n%s", log)
+			}
+			if way.heal == nil {
+				return
+			}
+			way.heal(s)
+			s.stuck.Store(false)
+			next := s.start(s.command("resume"))
+			err := next.cmd.Wait()
+			got := s.text("")
+			if !strings.HasPrefix(agent.bytes.String(), strings.TrimSuffix(got, "\n")) || len(got) < 3<<20 {
+				t.Errorf("%d bytes came, or others", len(got))
+			}
+			if log := next.stderr.String(); err == nil || !strings.Contains(log, "are missing") {
+				t.Errorf("%v, it said\n%s", err, log)
+			}
+		})
+	}
+}
+
+// A disk that answers with EIO, from its n-th call of a kind on.
+func TestPipeWhoseDiskAnswersEIO(t *testing.T) {
+	with := func(call, when string) []string {
+		return []string{"strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e", "inject=" + call + ":error=EIO:when=" + when}
+	}
+	words := with("splice", "1")
+	if out, err := exec.Command(words[0], append(words[1:], "true")...).CombinedOutput(); err != nil {
+		t.Skipf("NOT TESTED: strace does not work here: %v %s", err, out)
+	}
+	for _, c := range []struct{ call, when string }{
+		{"splice", "1"}, {"splice", "9"}, // not on: what goes to memory is spliced, too
+		{"pwrite64", "12+"}, // cursor and arrivals
+		{"unlinkat", "8+"},  // acknowledged segments
+	} {
+		t.Run(c.call+" "+c.when, func(t *testing.T) {
+			s := newStage(t)
+			r, agent := s.pipe(with(c.call, c.when))
+			agent.write(30)
+			agent.w.Close()
+			r.wait(exitOK)
+			if got := s.text(""); got != agent.bytes.String() {
+				t.Errorf("%d bytes came of %d", len(got), agent.bytes.Len())
+			}
+			log := r.stderr.String()
+			if fell := strings.Contains(log, "what comes from here on is kept in memory"); strings.Contains(log, "are lost") || c.call == "splice" && !fell {
+				t.Errorf("it said\n%s", log)
+			}
+		})
+	}
+}
+
+// The file that a command writes is open, wherever its name is: nothing stops, and what is acknowledged of it is given back.
+func TestExecWhoseFolderIsRemoved(t *testing.T) {
+	s := newStage(t)
+	open := s.gate()
+	block, script := s.bulk(640) // 40 MiB
+	r := s.exec(`echo '{"jobId":"j","begun":true}'; `+atGate+script+"; echo problems >&2", "--journal-max=24MiB")
+	s.until("it has begun", func() bool { return s.has(`"begun"`) })
+	if err := os.RemoveAll(s.journal); err != nil {
+		t.Fatal(err)
+	}
+	open()
+	r.wait(exitOK)
+	if got, want := s.text(""), "{\"jobId\":\"j\",\"begun\":true}\n"+strings.Repeat(block, 640); got != want {
+		t.Errorf("%d bytes came of %d", len(got), len(want))
+	}
+	if got := s.text("stderr"); got != "problems\n" {
+		t.Errorf("%q on stderr", got)
+	}
+	if log := r.stderr.String(); strings.Count(log, `"level":"error"`) > 1 { // that it was stopped cannot be kept, if it was
+		t.Errorf("it said\n%s", log)
+	}
+}
+
+// Files that are followed are shipped on without a cursor, and those that come when its folder is gone, too.
+func TestFollowedFilesWhenTheFolderIsRemoved(t *testing.T) {
+	s := newStage(t)
+	dir := t.TempDir()
+	add := func(name, line string) {
+		t.Helper()
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := io.WriteString(f, line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("one.jsonl", "{\"jobId\":\"j\",\"n\":1}\n")
+	r := s.start(s.command("--input", dir))
+	s.until("it has begun", func() bool { return s.has(`"n":1`) })
+	if err := os.RemoveAll(s.journal); err != nil {
+		t.Fatal(err)
+	}
+	add("one.jsonl", "{\"jobId\":\"j\",\"n\":2}\n")
+	add("two.jsonl", "{\"jobId\":\"j\",\"n\":3}\n")
+	s.until("both are shipped", func() bool { return s.has(`"n":2`) && s.has(`"n":3`) })
+	r.signal(syscall.SIGTERM)
+	r.wait(exitOK)
+	log := r.stderr.String()
+	if strings.Count(log, "kept in memory") != 1 {
+		t.Errorf("it said\n%s", log)
+	}
+}
+
+// What a command wrote to a file that has no name any more ends with the last who has it open.
+func TestExecWhoseFolderIsRemovedAndThatIsStopped(t *testing.T) {
+	s := newStage(t)
+	s.stuck.Store(true)
+	s.gate()
+	r := s.exec(`echo '{"jobId":"j"}'; `+atGate, "--drain-timeout=2s")
+	s.until("it has begun", func() bool { return s.wrote("{\"jobId\":\"j\"}\n") })
+	if err := os.RemoveAll(s.journal); err != nil {
+		t.Fatal(err)
+	}
+	r.signal(syscall.SIGTERM)
+	r.wait(128 + int(syscall.SIGTERM))
+	if log := r.stderr.String(); !strings.Contains(log, "14 bytes of the input are not delivered") || !strings.Contains(log, "and are lost: "+s.journal) {
+		t.Errorf("it said\n%s", log)
+	}
+}

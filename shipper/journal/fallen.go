@@ -1,0 +1,163 @@
+package journal
+
+// A disk that fails under way: somebody removes the folder, the file system becomes read-only or answers EIO. Who writes the input must not wait for that to
+// pass, nor die of it, so a Pipe goes on in memory. It stays one list of segments, read and acked in order, whatever its files lie in. It does not
+// return to the disk: what failed once is no place to keep what must not be lost, and a start that follows tries it anew.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+)
+
+// Fallen is a *MemoryError when the disk has failed and the input goes on in memory, else nil. It stays so. From any goroutine.
+func (j *Journal) Fallen() error {
+	if j.began != nil {
+		return j.began
+	}
+	if j.pipe != nil {
+		if fell := j.pipe.fell.Load(); fell != nil {
+			return fell
+		}
+	}
+	return nil
+}
+
+// Gone says that the input's folder is not there any more. What its open files hold is there until they are closed. False in memory.
+func (j *Journal) Gone() bool {
+	dir := j.st.dir()
+	if dir == "" {
+		return false
+	}
+	_, err := os.Lstat(dir)
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// Perishable is how many of the bytes that are not acked no file holds that a later start would find. 0 of a File, whose bytes are not ours.
+func (j *Journal) Perishable() int64 {
+	acked, size := j.acked.Load(), j.src.size()
+	switch {
+	case j.kind == File || acked >= size:
+		return 0
+	case j.st.dir() == "", j.kind == Child && !has(j.st, outputName):
+		return size - acked
+	case j.pipe != nil:
+		return j.pipe.perishable(acked)
+	}
+	return 0
+}
+
+func (p *pipe) perishable(acked int64) (sum int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, s := range p.segs {
+		end := s.end
+		if i == len(p.segs)-1 {
+			end = p.bytes.Load()
+		}
+		if from := max(s.first, acked); from < end && (s.inMemory() || !has(s.in, s.name)) {
+			sum += end - from
+		}
+	}
+	return sum
+}
+
+func (s *segment) inMemory() bool { return s.in.dir() == "" }
+
+// needless is the offset up to which no segment is needed. On a disk that has failed the cursor may stand still: then what is acked goes all the same, for
+// memory is small, and the files that a start from that cursor would need stay where they are.
+func (p *pipe) needless() int64 {
+	if p.fell.Load() != nil {
+		return p.done()
+	}
+	return p.freeable()
+}
+
+// reopens says whether a segment that is closed can be opened again. p.mu is held.
+func (p *pipe) reopens(s *segment) bool { return p.fell.Load() == nil || s.inMemory() }
+
+// note remembers why what is acked could not be given back, or that it could. No room passes by itself.
+func (p *pipe) note(err error) {
+	if err == nil || errors.Is(err, ErrFull) || isFull(err) {
+		p.ill.Store(nil)
+		return
+	}
+	p.ill.Store(&err)
+}
+
+// failing says whether err, of a write, means that the disk has failed: it is not just full, or it is and stays so because nothing can be given back.
+func (p *pipe) failing(err error) bool {
+	switch {
+	case err == nil, !memoryWorks, p.st.dir() == "", p.fell.Load() != nil:
+		return false
+	case errors.Is(err, io.EOF), errors.Is(err, ErrNothing), errors.Is(err, errors.ErrUnsupported): // of what is read, not of the disk
+		return false
+	case errors.Is(err, ErrFull):
+		return p.ill.Load() != nil
+	}
+	return true
+}
+
+// toMemory makes a new active segment in memory. Where there is no memory either, or no descriptor, the writer waits as on a full disk.
+func (p *pipe) toMemory(why error) error {
+	if ill := p.ill.Load(); ill != nil && errors.Is(why, ErrFull) {
+		why = *ill
+	}
+	fell := &MemoryError{ID: p.id, Kind: Pipe, Dir: p.st.dir(), Err: cause(why), Most: defaultMemory}
+	if p.maxBytes > 0 {
+		fell.Most = min(fell.Most, p.maxBytes)
+	}
+	p.place = newMemoryStore()
+	p.fell.Store(fell) // before the list changes: from now on no file of the disk is closed that is needed
+	if err := p.roll(p.bytes.Load()); err != nil {
+		p.fell.Store(nil)
+		p.place = p.st
+		return fmt.Errorf("journal input %s: %w: neither on the disk (%w) nor in memory (%w)", p.id, ErrFull, why, err)
+	}
+	p.segmentBytes = min(p.segmentBytes, max(fell.Most/segmentsPerLimit, minSegmentBytes))
+	_ = p.free() // what is acked of the disk's segments need not be counted any more; it cannot fail now
+	return nil
+}
+
+// cause is what the system said, without what was made of it on the way up.
+func cause(err error) error {
+	if e, ok := errors.AsType[*os.PathError](err); ok {
+		return e
+	}
+	if no, ok := errors.AsType[syscall.Errno](err); ok {
+		return no
+	}
+	return err
+}
+
+// diskFails says whether err is the system's, and not that there is no room.
+func diskFails(err error) bool {
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok && !isFull(err)
+}
+
+// beginInMemory makes an input in memory because the folder, which did before, does not take it any more.
+func (f *Folder) beginInMemory(rec record, about []byte, why error) (*Journal, error) {
+	f.mu.Lock()
+	taken := f.ids[rec.ID]
+	f.ids[rec.ID] = true
+	f.mu.Unlock()
+	if taken {
+		return nil, fmt.Errorf("journal input %s: %w", rec.ID, ErrExists)
+	}
+	most := int64(defaultMemory)
+	if rec.MaxBytes > 0 {
+		most = min(most, rec.MaxBytes)
+	}
+	if rec.kind() != File {
+		rec.MaxBytes = most
+	}
+	j, err := f.fill(newMemoryStore(), &lock{}, rec, about)
+	if err != nil {
+		return nil, err
+	}
+	j.began = &MemoryError{ID: rec.ID, Kind: rec.kind(), Dir: f.path, Err: cause(why), Most: most}
+	return j, nil
+}
