@@ -132,6 +132,9 @@ func quote(s string) []byte {
 
 // unquote decodes the content of a JSON string (without its quotes).
 func unquote(content []byte) (string, bool) {
+	if plain(content) {
+		return string(content), true
+	}
 	var s string
 	quoted := make([]byte, 0, len(content)+2)
 	quoted = append(append(append(quoted, '"'), content...), '"')
@@ -147,4 +150,14 @@ func stringValue(raw []byte) (s string, ok bool) {
 		return "", false
 	}
 	return unquote(raw[1 : len(raw)-1])
+}
+
+// plain reports whether the content of a JSON string says itself: it is ASCII and has no escape. Most ids are.
+func plain(content []byte) bool {
+	for _, c := range content {
+		if c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }

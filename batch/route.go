@@ -7,6 +7,7 @@ type routes struct {
 	hostname   string
 	input      string
 	names      []string // in order of opening; at most MaxStreams
+	byName     map[string]int
 	overflowed bool
 
 	known   map[string]int // index of names by the raw ids
@@ -23,7 +24,10 @@ const (
 )
 
 func (r *routes) init(t *Template, names []string, hostname, input string) {
-	*r = routes{template: t, hostname: hostname, input: input, names: append([]string(nil), names...), known: map[string]int{}, last: -1}
+	*r = routes{template: t, hostname: hostname, input: input, names: append([]string(nil), names...), byName: map[string]int{}, known: map[string]int{}, last: -1}
+	for i, name := range names {
+		r.byName[name] = i
+	}
 }
 
 // find returns the index of the stream of the line at hand.
@@ -85,16 +89,15 @@ func (r *routes) open(key []byte, jobEnd, runEnd int) int {
 	} else {
 		name = r.template.name(&values)
 	}
-	i := 0
-	for i < len(r.names) && r.names[i] != name {
-		i++
-	}
-	if i == MaxStreams {
+	i, ok := r.byName[name]
+	if !ok && len(r.names) == MaxStreams {
 		r.overflowed = true
 		return 0 // not remembered: there may be any number of these
 	}
-	if i == len(r.names) {
+	if !ok {
+		i = len(r.names)
 		r.names = append(r.names, name)
+		r.byName[name] = i
 	}
 	if len(key) > maxKey {
 		return i
