@@ -41,18 +41,24 @@ func (w *world) osPipe(id string) (Input, *os.File) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	moved := make(chan error, 1)
-	go func() { moved <- Move(ctx, in, j, nil, w.log) }()
-	w.t.Cleanup(func() {
-		feed.Close()
-		cancel()
-		if err := <-moved; err != nil {
+	moved := make(chan struct{})
+	go func() {
+		defer close(moved)
+		if err := Move(ctx, in, j, nil, w.log); err != nil {
 			w.t.Error(err)
 		}
+	}()
+	quit := func() {
+		cancel()
+		<-moved
+	}
+	w.t.Cleanup(func() {
+		feed.Close()
+		quit()
 		release()
 		r.Close()
 	})
-	return Input{Journal: j, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}, Own: true}, feed
+	return Input{Journal: j, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}, Own: true, Quit: quit}, feed
 }
 
 // write writes to a feed, or fails the test.
@@ -128,6 +134,42 @@ func TestOutageLosesNothing(t *testing.T) {
 	}
 	if events, repeated := w.stored("aaaaaaaa"); events != 40_000 || repeated > 0 {
 		t.Errorf("%d events, %d of them repeated", events, repeated)
+	}
+}
+
+// TestOutageTakesNoMemory: where nothing gets through, the journal keeps what waits, and memory only the next batches. Where it may be one stream's
+// trouble, the others are looked for in what comes behind.
+func TestOutageTakesNoMemory(t *testing.T) {
+	for code, everywhere := range map[string]bool{"ExpiredTokenException": true, "AccessDeniedException": false} {
+		w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+			if !everywhere && c.Stream != "refused" {
+				return cwlocal.Fault{}
+			}
+			return cwlocal.Fault{Code: code}
+		})
+		w.log = zap.NewNop()
+		s := w.shipper(nil)
+		data := bytes.Repeat(numbered("refused", 1000), 100)
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		in := w.pipe("aaaaaaaa", bytes.NewReader(append(data, numbered("other", 10)...)), nil)
+		go func() {
+			defer close(ended)
+			if _, err := s.Run(ctx, []Input{in}, nil); err != context.Canceled {
+				t.Error(err)
+			}
+		}()
+		for deadline := time.Now().Add(20 * time.Second); !in.Journal.Ended() || w.server.Stats().Errors[code] < 20 || !everywhere && len(w.server.Events(w.group, "other")) == 0; {
+			if time.Sleep(time.Millisecond); time.Now().After(deadline) {
+				t.Fatalf("%s: it does not get on: %+v", code, w.server.Stats())
+			}
+		}
+		stop()
+		<-ended
+		held := s.pool.Held() // what was not acknowledged is not released
+		if least, most := len(data), 2*(ready+2)*batch.MaxBatchBytes; everywhere && held > most || !everywhere && held < least {
+			t.Errorf("%s: %d bytes are held of %d", code, held, len(data))
+		}
 	}
 }
 

@@ -276,7 +276,7 @@ func TestRefusedConnectionIsOutlived(t *testing.T) {
 		_, err := s.Run(context.Background(), []Input{in}, nil)
 		done <- err
 	}()
-	for _, unreachable, failing := s.deliv.trouble.now(); !failing || !unreachable; _, unreachable, failing = s.deliv.trouble.now() {
+	for !s.deliv.trouble.hopeless() {
 		time.Sleep(time.Millisecond)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

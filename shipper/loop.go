@@ -51,8 +51,7 @@ func (s *Shipper) full() bool {
 	if s.short = held >= s.o.MemoryMax; s.short {
 		return true
 	}
-	_, _, failing := s.deliv.trouble.now()
-	return waiting >= ready && !failing
+	return waiting >= ready && !s.deliv.trouble.partial()
 }
 
 // besides is the memory that reading and shaping take, beside what waits to be put.

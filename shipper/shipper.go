@@ -33,11 +33,13 @@ type Options struct {
 const (
 	// parallel is how many puts are under way at once, over all streams: enough to fill a link at any latency, few enough for the quota.
 	parallel = 8
-	// ready is how many closed batches wait while all is well: the next body is there before the answer. When streams are in trouble, memory is the
-	// bound, so that one stream's trouble does not keep the others waiting.
+	// ready is how many closed batches wait while all is well, or nothing at all gets through: the next body is there before the answer. When streams are
+	// in trouble, memory is the bound, so that one stream's trouble does not keep the others waiting.
 	ready = 3
 	// maxInterval is how far the flush interval stretches under throttling: fewer, fuller puts.
 	maxInterval = 30 * time.Second
+	// idleMemory is what is kept of the memory of batches when nothing waits: what a quiet input needs each second.
+	idleMemory = 1 << 20
 	// hopeless is how long to go on after the end of input when nothing was ever accepted and credentials, permission or address are what is wrong.
 	hopeless = 30 * time.Second
 )
@@ -138,6 +140,9 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 			default:
 			}
 			continue
+		}
+		if s.underway == 0 && s.pool.Held() == 0 {
+			s.pool.Trim(idleMemory)
 		}
 		timer.Reset(s.until(now))
 		select {
@@ -280,12 +285,11 @@ func (s *Shipper) over(now time.Time, more <-chan Input) error {
 	case !s.quiet:
 		s.quiet, s.progress = true, now
 	}
-	everOK, unreachable, _ := s.deliv.trouble.now()
 	idle := min(now.Sub(s.progress), now.Sub(s.deliv.trouble.progress()))
 	switch {
 	case idle >= s.o.GiveUpAfter:
 		return ErrGaveUp
-	case !everOK && unreachable && idle >= hopeless:
+	case s.deliv.trouble.hopeless() && idle >= hopeless:
 		return ErrHopeless
 	}
 	return nil

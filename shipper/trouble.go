@@ -24,6 +24,7 @@ type trouble struct {
 	everOK      bool
 	lastOK      time.Time // when a put was accepted
 	unreachable bool      // all failures since then are credentials, permission or address
+	everywhere  bool      // all failures since then are credentials or address: no other stream would fare better
 }
 
 func newTrouble(api *cloudwatch.Client, log *zap.Logger) *trouble {
@@ -36,10 +37,11 @@ func (t *trouble) failed(err error, action, stream, prefix string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.since.IsZero() {
-		t.since, t.unreachable = now, true
+		t.since, t.unreachable, t.everywhere = now, true, true
 	}
 	t.failures++
 	t.unreachable = t.unreachable && cloudwatch.Unreachable(err)
+	t.everywhere = t.unreachable && t.everywhere && cloudwatch.Classify(err) != cloudwatch.Denied
 	if !t.said.may(fmt.Sprint(cloudwatch.Classify(err), action), now) {
 		return
 	}
@@ -69,10 +71,16 @@ func (t *trouble) progress() time.Time {
 	return t.lastOK
 }
 
-// now tells whether anything was ever accepted, and whether all that fails now is credentials, permission or address.
-func (t *trouble) now() (everOK, unreachable, failing bool) {
+// hopeless tells whether nothing was ever accepted and all that fails now is credentials, permission or address.
+func (t *trouble) hopeless() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	failing = !t.since.IsZero()
-	return t.everOK, failing && t.unreachable, failing
+	return !t.everOK && !t.since.IsZero() && t.unreachable
+}
+
+// partial tells whether something fails now that might be one stream's trouble alone.
+func (t *trouble) partial() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.since.IsZero() && !t.everywhere
 }
