@@ -163,9 +163,9 @@ func (o *output) letGo() {
 	}
 }
 
-// waitForWriters gives those that the command left behind a moment to write their last. There is no event to wait for: the kernel tells when asked.
-func (o *output) waitForWriters(ctx context.Context) {
-	ctx, stop := context.WithTimeout(ctx, orphanPatience)
+// waitForWriters gives those that the command left behind some time to write their last. There is no event to wait for: the kernel tells when asked.
+func (o *output) waitForWriters(ctx context.Context, patience time.Duration) {
+	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	for pause := time.Millisecond; o.hasWriter(); pause = min(2*pause, 20*time.Millisecond) {
 		select {
