@@ -28,16 +28,17 @@ func (s *stage) smallDisk(mib int) {
 	s.env = append(s.env, "STAGE="+s.journal)
 }
 
-// bulk is a file of 64 KiB of lines, and the script that writes it so many times, at some 50 MB/s.
+// bulk is a file of 256 KiB of lines, and the script that writes it so many times, at some 20 MB/s: on a disk of 24 MiB the shipper has 300 ms then from its
+// margin to the end, for it is a busy machine that runs all tests.
 func (s *stage) bulk(times int) (block, script string) {
 	s.t.Helper()
 	line := `{"type":"continueToNextStep","jobId":"j","runId":"r","text":"` + strings.Repeat("x", 8<<10-64) + `"}` + "\n"
-	block = strings.Repeat(line, (64<<10)/len(line))
+	block = strings.Repeat(line, (256<<10)/len(line))
 	path := filepath.Join(s.t.TempDir(), "block")
 	if err := os.WriteFile(path, []byte(block), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	return block, fmt.Sprintf(`n=0; while [ $n -lt %d ]; do cat %s || exit 99; n=$((n+1)); done`, times, path)
+	return block, fmt.Sprintf(`n=0; while [ $n -lt %d ]; do cat %s || exit 99; n=$((n+1)); sleep 0.01; done`, times, path)
 }
 
 // An agent that writes more than the disk holds, while CloudWatch is away, is stopped before the disk is full and continued when there is room.
@@ -56,7 +57,7 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 				s.smallDisk(24)
 			}
 			s.stuck.Store(true)
-			block, script := s.bulk(640) // 40 MiB
+			block, script := s.bulk(160) // 40 MiB
 			r := s.exec(script, c.flag, "--journal-dir="+s.journal)
 			s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), "the command is stopped (SIGSTOP)") })
 			var taken int64
@@ -72,14 +73,15 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 			}
 			s.stuck.Store(false)
 			r.wait(exitOK)
-			if got, want := s.text(""), strings.Repeat(block, 640); got != want {
+			if got, want := s.text(""), strings.Repeat(block, 160); got != want {
 				t.Errorf("%d bytes came of %d", len(got), len(want))
 			}
 			log := r.stderr.String()
-			if n := strings.Count(log, "the command is stopped (SIGSTOP)"); n < 1 || n != strings.Count(log, "the command goes on") {
+			stopped, goesOn := strings.Count(log, "the command is stopped (SIGSTOP)"), strings.Count(log, "the command goes on")
+			if goesOn < 1 || goesOn != stopped && goesOn != stopped-1 { // it may end while it is being stopped
 				t.Errorf("it said\n%s", log)
 			}
-			t.Logf("stopped %d times, the first time with %d bytes taken", strings.Count(log, "the command is stopped (SIGSTOP)"), taken)
+			t.Logf("stopped %d times, the first time with %d bytes taken", stopped, taken)
 			s.nothingLeft()
 		})
 	}
@@ -113,7 +115,7 @@ func execOnAFullDisk(t *testing.T, free int) {
 func TestExecStoppedAndSignalled(t *testing.T) {
 	s := newStage(t)
 	s.stuck.Store(true)
-	_, script := s.bulk(1200)
+	_, script := s.bulk(300)
 	r := s.exec(`trap 'echo last words; exit 4' TERM; `+script, "--journal-max=16MiB", "--drain-timeout=4s", "--memory-max=8MiB")
 	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), "the command is stopped (SIGSTOP)") })
 	r.signal(syscall.SIGTERM)
@@ -134,7 +136,7 @@ func TestExecStoppedAndSignalled(t *testing.T) {
 func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 	s := newStage(t)
 	s.stuck.Store(true)
-	block, script := s.bulk(400)
+	block, script := s.bulk(100)
 	r := s.exec(script+`; echo last words`, "--journal-max=16MiB")
 	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), "the command is stopped (SIGSTOP)") })
 	r.signal(syscall.SIGKILL)
@@ -144,7 +146,7 @@ func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 	s.stuck.Store(false)
 	resume := s.start(s.command("resume"))
 	resume.wait(exitOK)
-	if got, want := s.text(""), strings.Repeat(block, 400)+"last words\n"; got != want {
+	if got, want := s.text(""), strings.Repeat(block, 100)+"last words\n"; got != want {
 		t.Errorf("%d bytes came of %d", len(got), len(want))
 	}
 	if log := resume.stderr.String(); !strings.Contains(log, "which was stopped for lack of room, goes on") {

@@ -163,6 +163,8 @@ func (g *Guard) look(now time.Time) time.Duration {
 	}
 	held := g.child.Held()
 	switch {
+	case g.child.Ended(): // and cannot be stopped
+		return otherLook
 	case !held && room < margin:
 		g.o.Stopped(true)
 		g.child.Hold()
