@@ -149,7 +149,7 @@ func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 	if got, want := s.text(""), strings.Repeat(block, 100)+"last words\n"; got != want {
 		t.Errorf("%d bytes came of %d", len(got), len(want))
 	}
-	if log := resume.stderr.String(); !strings.Contains(log, "which was stopped for lack of room, goes on") {
+	if log := resume.stderr.String(); !strings.Contains(log, " and was stopped, goes on") {
 		t.Errorf("it said\n%s", log)
 	}
 	s.nothingLeft()

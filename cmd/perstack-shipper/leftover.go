@@ -79,8 +79,8 @@ func recoverInput(patience context.Context, folder *journal.Folder, l journal.Le
 	}
 	in := shipper.Input{Journal: j, Shape: a.Shape, JobOf: a.JobOf, Path: a.Path}
 	if l.Kind == journal.Child {
-		if a.Stopped != 0 && child.Continue(a.Stopped, j.Path()) {
-			log.Info(fmt.Sprintf("process group %d, which was stopped for lack of room, goes on", a.Stopped))
+		if child.Continue(a.Group, j.Path()) {
+			log.Info(fmt.Sprintf("process group %d, which writes input %s and was stopped, goes on", a.Group, l.ID))
 		}
 		in.Shape.Input = l.ID // of one that was made when its output was truncated, a crash may have left the snapshot of the one before it
 	}

@@ -47,7 +47,7 @@ type about struct {
 	Profile  string            `json:"profile,omitempty"`
 	Creation config.Creation   `json:"creation"`
 	JobOf    string            `json:"jobOf,omitempty"`
-	Stopped  int               `json:"stopped,omitempty"` // the process group of a command that is stopped for lack of room
+	Group    int               `json:"group,omitempty"` // the process group of the command that writes it
 	Path     string            `json:"path,omitempty"`
 	File     *follow.Note      `json:"file,omitempty"` // of a followed file
 }

@@ -57,9 +57,7 @@ type GuardOptions struct {
 	Limit int64
 	// Stuck is called now and then while the command is stopped for long: what else keeps the journals from giving room back should let go.
 	Stuck func()
-	// Stopped is called when the command is to be stopped or to go on, before that happens.
-	Stopped func(bool)
-	Log     *zap.Logger
+	Log   *zap.Logger
 }
 
 // output is a journal that the command writes.
@@ -166,13 +164,11 @@ func (g *Guard) look(now time.Time) time.Duration {
 	case g.child.Ended(): // and cannot be stopped
 		return otherLook
 	case !held && room < margin:
-		g.o.Stopped(true)
 		g.child.Hold()
 		g.say(now, room, which)
 		g.since = now
 		return heldLook
 	case held && (room >= 2*margin || room > margin && now.Sub(g.since) > patience):
-		g.o.Stopped(false)
 		g.child.Release()
 		g.log.Info(fmt.Sprintf("the command goes on after %s: there is room again", now.Sub(g.since).Round(time.Millisecond)))
 		g.said = time.Time{}

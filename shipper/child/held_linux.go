@@ -9,39 +9,41 @@ import (
 	"syscall"
 )
 
-// Continue continues a process group that another process, which is no more, has stopped for lack of room, and reports whether it did. It does so only
-// if one of the group has a file open below dir, the folder of what it writes: the id of the group may be another's by now.
+// Continue continues a process group that is stopped, as the guard of a process that is no more may have left it, and reports whether it did. It does so
+// only if one of the group has a file open below dir, the folder of what it writes: the id of the group may be another's by now.
 func Continue(group int, dir string) bool {
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = real // as /proc names it
 	}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil || group <= 1 {
+	if err != nil || group <= 1 || dir == "" {
 		return false
 	}
+	stopped, writes := false, false
 	for _, stat := range stats {
-		if groupOf(stat) == group && writesBelow(filepath.Dir(stat), dir) {
-			return syscall.Kill(-group, syscall.SIGCONT) == nil
+		if state, of := stateOf(stat); of == group {
+			stopped = stopped || state == "T"
+			writes = writes || writesBelow(filepath.Dir(stat), dir)
 		}
 	}
-	return false
+	return stopped && writes && syscall.Kill(-group, syscall.SIGCONT) == nil
 }
 
-// groupOf is the process group that a stat file of /proc names: the third field behind the name, which may hold anything. proc_pid_stat(5)
-func groupOf(stat string) int {
+// stateOf is the state and the process group that a stat file of /proc names: the first and the third field behind the name, which may hold anything.
+// proc_pid_stat(5)
+func stateOf(stat string) (state string, group int) {
 	data, err := os.ReadFile(stat)
 	if err != nil {
-		return 0 // it has ended
+		return "", 0 // it has ended
 	}
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
 	if len(fields) < 3 {
-		return 0
+		return "", 0
 	}
-	group, err := strconv.Atoi(string(fields[2]))
-	if err != nil {
-		return 0
+	if group, err = strconv.Atoi(string(fields[2])); err != nil {
+		return "", 0
 	}
-	return group
+	return string(fields[0]), group
 }
 
 // writesBelow reports whether a process has a file below dir open.
