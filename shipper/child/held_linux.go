@@ -5,25 +5,27 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
+
+	"perstack-shipper/shipper/journal"
 )
 
 // Continue continues a process group that is stopped, as the guard of a process that is no more may have left it, and reports whether it did. It does so
 // only if one of the group has a file open below dir, the folder of what it writes: the id of the group may be another's by now.
 func Continue(group int, dir string) bool {
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real // as /proc names it
-	}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil || group <= 1 || dir == "" {
+	if err != nil || group <= 1 {
 		return false
 	}
 	stopped, writes := false, false
 	for _, stat := range stats {
-		if state, of := stateOf(stat); of == group {
-			stopped = stopped || state == "T"
-			writes = writes || writesBelow(filepath.Dir(stat), dir)
+		state, of := stateOf(stat)
+		if of != group {
+			continue
+		}
+		stopped = stopped || state == "T"
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat))); err == nil {
+			writes = writes || journal.HasOpen(pid, dir)
 		}
 	}
 	return stopped && writes && syscall.Kill(-group, syscall.SIGCONT) == nil
@@ -44,18 +46,4 @@ func stateOf(stat string) (state string, group int) {
 		return "", 0
 	}
 	return string(fields[0]), group
-}
-
-// writesBelow reports whether a process has a file below dir open.
-func writesBelow(process, dir string) bool {
-	open, err := os.ReadDir(filepath.Join(process, "fd"))
-	if err != nil {
-		return false
-	}
-	for _, fd := range open {
-		if file, err := os.Readlink(filepath.Join(process, "fd", fd.Name())); err == nil && strings.HasPrefix(file, dir+"/") {
-			return true
-		}
-	}
-	return false
 }

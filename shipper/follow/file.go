@@ -235,7 +235,7 @@ func (f *file) hasWriter() (writer, known bool) {
 	if f.pin == nil {
 		return false, false
 	}
-	return hasWriter(f.pin)
+	return journal.HasWriter(f.pin)
 }
 
 // end ends the input of f with what there is now.

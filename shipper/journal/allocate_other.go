@@ -25,5 +25,3 @@ func blocksOf(f *os.File) (allocated, block int64, err error) {
 func diskFree(*os.File) (free int64, known bool, err error) { return 0, false, nil }
 
 func firstData(*os.File) int64 { return 0 }
-
-func hasWriter(*os.File) (writer, known bool) { return true, false }
