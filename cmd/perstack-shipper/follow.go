@@ -63,6 +63,9 @@ func (s *session) shipInputs(options *config.Ship) int {
 	if fifos.wait(); fifos.failed.Load() || len(set.Failed()) > 0 {
 		code = max(code, exitRejected)
 	}
+	if len(set.Left()) > 0 {
+		code = max(code, exitLeft)
+	}
 	return code
 }
 

@@ -140,6 +140,7 @@ type Set struct {
 	fresh  []*Input  // found, and not handed over
 	came   time.Time // when something came last
 	failed []error
+	left   []string // paths of files that another process still had at the end
 	said   map[string]time.Time
 	watch  *watcher
 }
@@ -212,6 +213,9 @@ func (s *Set) Found() []*Input {
 
 // Failed returns what could not be shipped, and was said.
 func (s *Set) Failed() []error { return s.failed }
+
+// Left returns, after Run, the files whose inputs another process still had: what they hold may not be shipped.
+func (s *Set) Left() []string { return s.left }
 
 // Run looks for more until stop ends, or nothing comes for UntilIdle. Then what is there is all, and files are left for another day. What is found is given to
 // take, which returns false when nobody wants it any more; alive has ended then.
