@@ -62,8 +62,11 @@ func (s *session) exec(options *config.Exec, file string) int {
 	beside.Go(func() { out.waitForEnd(end) })
 	shipping := s.options()
 	shipping.Successor = out.successor
-	report, why := shipper.New(shipping).Run(end.running, append(inputs, s.leftovers()...), nil)
+	inputs = append(inputs, s.leftovers()...)
+	unguardOthers := s.guardOutlived()
+	report, why := shipper.New(shipping).Run(end.running, inputs, nil)
 	end.stopRunning(nil)
+	unguardOthers()
 	unguard()
 	beside.Wait()
 	shipped := s.conclude(report, why)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -132,27 +133,67 @@ func TestExecStoppedAndSignalled(t *testing.T) {
 	s.nothingLeft()
 }
 
-// Killed while its command is stopped: the next start ships what there is, and lets the command go on.
+// Killed while its command is stopped for want of room: the next start lets the command go on, but not before there is room.
 func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 	s := newStage(t)
+	s.smallDisk(24)
 	s.stuck.Store(true)
-	block, script := s.bulk(100)
-	r := s.exec(script+`; echo last words`, "--journal-max=16MiB")
-	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), "the command is stopped (SIGSTOP)") })
+	block, script := s.bulk(160)
+	r := s.exec(script+`; echo last words`, "--journal-dir="+s.journal)
+	const isStopped = "the command is stopped (SIGSTOP)"
+	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), isStopped) && stoppedBelow(r.cmd.Process.Pid) })
 	r.signal(syscall.SIGKILL)
 	if err := r.cmd.Wait(); err == nil {
 		t.Fatal("it ended well")
 	}
-	s.stuck.Store(false)
+	size := func() (sum int64) {
+		for _, f := range s.outputs() {
+			info, err := os.Stat(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += info.Size()
+		}
+		return sum
+	}
+	before := size()
 	resume := s.start(s.command("resume"))
+	s.until("the next one has looked", func() bool { return strings.Contains(resume.stderr.String(), isStopped) })
+	if after := size(); after != before {
+		t.Errorf("it wrote %d bytes where there was no room", after-before)
+	}
+	s.stuck.Store(false)
 	resume.wait(exitOK)
-	if got, want := s.text(""), strings.Repeat(block, 100)+"last words\n"; got != want {
+	if got, want := s.text(""), strings.Repeat(block, 160)+"last words\n"; got != want {
 		t.Errorf("%d bytes came of %d", len(got), len(want))
 	}
-	if log := resume.stderr.String(); !strings.Contains(log, " and was stopped, goes on") {
+	if log := resume.stderr.String(); !strings.Contains(log, " is stopped, and goes on when there is room") || !strings.Contains(log, "the command goes on after ") {
 		t.Errorf("it said\n%s", log)
 	}
 	s.nothingLeft()
+}
+
+// stoppedBelow reports whether a process that pid has started is stopped, or one that this has started.
+func stoppedBelow(pid int) bool {
+	var children strings.Builder
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // any thread may have started it
+	for _, thread := range threads {
+		data, _ := os.ReadFile(thread) // without it the thread has ended
+		children.Write(append(data, ' '))
+	}
+	for _, child := range strings.Fields(children.String()) {
+		stat, err := os.ReadFile("/proc/" + child + "/stat")
+		if err != nil {
+			continue
+		}
+		if _, state, found := strings.Cut(string(stat), ") "); found && strings.HasPrefix(state, "T") {
+			return true
+		}
+		if n, err := strconv.Atoi(child); err == nil && stoppedBelow(n) {
+			return true
+		}
+	}
+	return false
 }
 
 // outputs are the files that commands write.
