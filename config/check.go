@@ -93,10 +93,6 @@ func (s *Ship) checkInput() error {
 }
 
 func (e *Exec) check() error {
-	// kong leaves the -- in place before arguments that it passes through.
-	if len(e.Command) > 0 && e.Command[0] == "--" {
-		e.Command = e.Command[1:]
-	}
 	if len(e.Command) == 0 || e.Command[0] == "" {
 		return Usage("", "exec has no command: put it after --, as in %s exec --log-group /perstack/prod -- perstack run …", Program)
 	}

@@ -2,7 +2,7 @@ package config
 
 import "time"
 
-// This file declares the commands and, by groups that several share, their options. The tags are the declaration: kong
+// This file declares the commands and, by groups that several share, their options. The tags are the declaration: option.go
 // reads flag, default, help and group from them; help.go prints them; check.go says what a value may be.
 
 // Target is the log group to write to or read from.

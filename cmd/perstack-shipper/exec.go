@@ -21,6 +21,9 @@ import (
 // it started, and the agent's last lines come some 30 ms later. Servers that the agent started may hold its stderr for ever.
 const orphanPatience = time.Second
 
+// killedPatience is how long those that were killed may take to let go of the output: on a busy machine they end some time after the signal was sent.
+const killedPatience = 300 * time.Millisecond
+
 // runExec runs a command, ships what it writes and exits as it did.
 func runExec(options *config.Exec, log *zap.Logger) int {
 	file, err := child.Find(options.Command[0], os.Getenv("PATH"))
@@ -59,8 +62,11 @@ func (s *session) exec(options *config.Exec, file string) int {
 	beside.Go(func() { out.waitForEnd(end) })
 	shipping := s.options()
 	shipping.Successor = out.successor
-	report, why := shipper.New(shipping).Run(end.running, append(inputs, s.leftovers()...), nil)
+	inputs = append(inputs, s.leftovers()...)
+	unguardOthers := s.guardOutlived()
+	report, why := shipper.New(shipping).Run(end.running, inputs, nil)
 	end.stopRunning(nil)
+	unguardOthers()
 	unguard()
 	beside.Wait()
 	shipped := s.conclude(report, why)
@@ -73,7 +79,7 @@ func (o *output) waitForEnd(end *ending) {
 	select {
 	case <-o.command.Done():
 		o.interrupted(end)
-		o.waitForWriters(end.reading)
+		o.waitForWriters(end.reading, orphanPatience)
 		o.end()
 		return
 	case <-end.running.Done(): // a second signal: what is not shipped stays
@@ -88,6 +94,7 @@ func (o *output) waitForEnd(end *ending) {
 		o.command.Signal(syscall.SIGKILL)
 		select {
 		case <-o.command.Done():
+			o.waitForWriters(end.running, killedPatience)
 		case <-end.running.Done():
 			return
 		}

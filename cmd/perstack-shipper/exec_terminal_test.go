@@ -119,6 +119,19 @@ func TestExecPromptOnATerminal(t *testing.T) {
 	s.nothingLeft()
 }
 
+// What is not to be shown is shipped only.
+func TestExecNoTeeOnATerminal(t *testing.T) {
+	s := newStage(t)
+	term := s.at(s.command("exec", "--no-tee", "--", "sh", "-c", "echo hidden; echo hidden >&2"))
+	term.ends(exitOK)
+	if strings.Contains(term.screen(), "hidden") {
+		t.Errorf("the screen:\n%s", term.screen())
+	}
+	if out, err := s.text(""), s.text("stderr"); out != "hidden\n" || err != "hidden\n" {
+		t.Errorf("%q and %q came", out, err)
+	}
+}
+
 // Ctrl-C reaches the command, as it would without us, and what it wrote is shipped.
 func TestExecCtrlC(t *testing.T) {
 	s := newStage(t)

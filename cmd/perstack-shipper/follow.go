@@ -22,12 +22,16 @@ import (
 func (s *session) shipInputs(options *config.Ship) int {
 	end := newEnding(options.DrainTimeout, s.log)
 	defer end.close()
-	set, err := follow.New(follow.Options{
-		Paths: options.Inputs, Wait: options.InputWait, UntilIdle: options.UntilIdle, Reading: end.reading,
-		Folder: s.folder, Journal: s.keep, Known: s.known(), Log: s.log,
-		About: func(id string, note follow.Note, old []byte) []byte {
-			return s.aboutFollowed(id, note, old, options.Events)
-		},
+	var set *follow.Set
+	err := s.withRoom(end.running, func() (err error) {
+		set, err = follow.New(follow.Options{
+			Paths: options.Inputs, Wait: options.InputWait, UntilIdle: options.UntilIdle, Reading: end.reading,
+			Folder: s.folder, Journal: s.keep, Known: s.known(), Log: s.log,
+			About: func(id string, note follow.Note, old []byte) []byte {
+				return s.aboutFollowed(id, note, old, options.Events)
+			},
+		})
+		return err
 	})
 	if err != nil {
 		return fail(inputUsage(err))
@@ -62,6 +66,9 @@ func (s *session) shipInputs(options *config.Ship) int {
 	end.stopReading()
 	if fifos.wait(); fifos.failed.Load() || len(set.Failed()) > 0 {
 		code = max(code, exitRejected)
+	}
+	if len(set.Left()) > 0 {
+		code = max(code, exitLeft)
 	}
 	return code
 }

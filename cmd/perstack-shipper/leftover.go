@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 
-	"go.uber.org/zap"
-
 	"perstack-shipper/config"
 	"perstack-shipper/shipper"
-	"perstack-shipper/shipper/child"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/journal"
@@ -41,7 +38,7 @@ func (s *session) leftovers() []shipper.Input {
 			s.log.Warn(fmt.Sprintf("input %s in %s is for %s and waits there; `%s resume --journal-dir %s` ships it", l.ID, l.Path, targetName(a.Target), config.Program, s.folder.Path()))
 			continue
 		}
-		in, err := recoverInput(atOnce, s.folder, l, a, s.log)
+		in, err := recoverInput(atOnce, s.folder, l, a)
 		if _, held := errors.AsType[*journal.HeldError](err); held {
 			continue // another process was faster
 		}
@@ -54,6 +51,7 @@ func (s *session) leftovers() []shipper.Input {
 			continue
 		}
 		s.log.Info(fmt.Sprintf("input %s of an earlier process is shipped from where that stopped (%d bytes left)", l.ID, l.Unacked))
+		s.outlive(a.Group, in.Journal)
 		inputs = append(inputs, in)
 	}
 	return inputs
@@ -65,7 +63,7 @@ func nothingLeft(l journal.Left) bool {
 }
 
 // recoverInput takes one input over. A half line at the end of a followed file is waited for as long as patience lasts, and a moment at most.
-func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about, log *zap.Logger) (shipper.Input, error) {
+func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about) (shipper.Input, error) {
 	j, err := folder.Recover(l.ID)
 	if errors.Is(err, fs.ErrNotExist) && l.Kind == journal.File {
 		said, lost, err := follow.Forget(folder, l.ID, l.File)
@@ -79,9 +77,6 @@ func recoverInput(patience context.Context, folder *journal.Folder, l journal.Le
 	}
 	in := shipper.Input{Journal: j, Shape: a.Shape, JobOf: a.JobOf, Path: a.Path}
 	if l.Kind == journal.Child {
-		if a.Stopped != 0 && child.Continue(a.Stopped, j.Path()) {
-			log.Info(fmt.Sprintf("process group %d, which was stopped for lack of room, goes on", a.Stopped))
-		}
 		in.Shape.Input = l.ID // of one that was made when its output was truncated, a crash may have left the snapshot of the one before it
 	}
 	if l.Kind != journal.File {

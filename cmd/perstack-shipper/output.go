@@ -29,10 +29,9 @@ type output struct {
 	inputs         []shipper.Input
 
 	// mu guards what follows: Run's goroutine finds truncations while the command's end is waited for.
-	mu     sync.Mutex
-	now    map[string]*written // by the id of the input that it began as
-	ended  bool
-	failed bool // a snapshot could not be kept, and that was said
+	mu    sync.Mutex
+	now   map[string]*written // by the id of the input that it began as
+	ended bool
 }
 
 // written is a journal that the command writes now.
@@ -60,7 +59,7 @@ func (s *session) newOutput(options *config.Exec, command *child.Child) (*output
 		return nil, err
 	}
 	out, errs := o.inputs[0].Journal, o.inputs[1].Journal
-	o.guard, err = child.NewGuard(command, child.GuardOptions{Limit: int64(options.JournalMax), Stuck: o.letGo, Stopped: o.noteStopped, Log: s.log}, out, errs)
+	o.guard, err = child.NewGuard(command, child.GuardOptions{Limit: int64(options.JournalMax), Stuck: o.letGo, Log: s.log}, out, errs)
 	if err != nil {
 		o.abandon()
 		return nil, err
@@ -97,6 +96,7 @@ func (o *output) ending(w *written) func() shipper.Ending {
 // started lets go of the files that are the command's now, and returns the inputs.
 func (o *output) started() []shipper.Input {
 	o.closeFiles()
+	o.noteGroup()
 	if o.tee {
 		for i, to := range []*os.File{os.Stdout, os.Stderr} {
 			in := &o.inputs[i]
@@ -126,19 +126,11 @@ func (o *output) abandon() int {
 	return exitOK
 }
 
-// noteStopped keeps for the next start that the command is stopped for lack of room. If this process were killed now, nobody else would continue it.
-func (o *output) noteStopped(stopped bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, w := range o.now {
-		err := changeAbout(w.Journal, func(a *about) {
-			a.Stopped = 0
-			if stopped {
-				a.Stopped = o.command.Pid()
-			}
-		})
-		if err != nil && !o.failed { // a folder that is gone would have it said at every stop
-			o.failed = true
+// noteGroup keeps for the next start who writes the journals. If this process were killed while the guard has stopped the command, nobody else would
+// continue it.
+func (o *output) noteGroup() {
+	for _, in := range o.inputs {
+		if err := changeAbout(in.Journal, func(a *about) { a.Group = o.command.Pid() }); err != nil {
 			o.s.log.Error(err.Error())
 		}
 	}
@@ -165,9 +157,9 @@ func (o *output) letGo() {
 	}
 }
 
-// waitForWriters gives those that the command left behind a moment to write their last. There is no event to wait for: the kernel tells when asked.
-func (o *output) waitForWriters(ctx context.Context) {
-	ctx, stop := context.WithTimeout(ctx, orphanPatience)
+// waitForWriters gives those that the command left behind some time to write their last. There is no event to wait for: the kernel tells when asked.
+func (o *output) waitForWriters(ctx context.Context, patience time.Duration) {
+	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	for pause := time.Millisecond; o.hasWriter(); pause = min(2*pause, 20*time.Millisecond) {
 		select {

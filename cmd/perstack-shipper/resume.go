@@ -116,11 +116,12 @@ func (r *resumption) takeOne(end *ending, l journal.Left) error {
 		return fmt.Errorf("input %s in %s is for %s, and here it would go to %s: give the environment and the --profile that it was recorded with",
 			l.ID, l.Path, targetName(a.Target), targetName(run.client.Target()))
 	}
-	in, err := recoverInput(end.signalled, r.folder, l, a, r.log)
+	in, err := recoverInput(end.signalled, r.folder, l, a)
 	if err != nil {
 		return err
 	}
 	in.Own = true
+	run.outlive(a.Group, in.Journal)
 	run.inputs = append(run.inputs, in)
 	r.log.Info(fmt.Sprintf("input %s is shipped to log group %q in %s from where it stopped (%d bytes left)", l.ID, a.Target.Group, a.Target.Region, l.Unacked))
 	return nil
@@ -165,6 +166,7 @@ func (r *resumption) ship(end *ending) int {
 	var all sync.WaitGroup
 	for _, run := range r.runs {
 		all.Go(func() {
+			defer run.guardOutlived()()
 			o := run.options()
 			o.MemoryMax, o.Stop = memory, end.signalled.Done()
 			run.report, run.err = shipper.New(o).Run(end.running, run.inputs, nil)

@@ -328,6 +328,11 @@ func TestFollowedFileIsLent(t *testing.T) {
 	eventually(t, "it waits", func() bool {
 		return strings.Contains(p.said(), fmt.Sprintf("waits until process %d", other.cmd.Process.Pid))
 	})
+	// One who is stopped before that has not shipped all.
+	p.stop(exitLeft)
+	p.mustSay(w.path("run.jsonl")+" is not shipped here", fmt.Sprintf("process %d still ships", other.cmd.Process.Pid))
+	p = w.follow("--input", w.path("run.jsonl"))
+	eventually(t, "it waits", func() bool { return strings.Contains(p.said(), "waits until process") })
 	w.write("run.jsonl", lines("a", 5, 10))
 	w.puts(cwlocal.Fault{})
 	eventually(t, "all is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })

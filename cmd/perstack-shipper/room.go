@@ -29,6 +29,7 @@ func (s *session) withRoom(ctx context.Context, begin func() error) error {
 
 	shipping, stop := context.WithCancel(ctx)
 	defer stop()
+	defer s.guardOutlived()()
 	done := make(chan error, 1)
 	go func() {
 		_, err := shipper.New(s.options()).Run(shipping, left, nil)

@@ -170,14 +170,7 @@ func (u *user) twoProcesses() {
 	t := u.t
 	const group, job = "/perstack/continued", "bymrmt1v84gwq45he1jnjc76"
 	first := u.recording("interactive.jsonl")
-	second := bytes.ReplaceAll(first, []byte(`"runId":"`), []byte(`"runId":"again-`))
-	if path, found := recordings(t)["interactive-continue.jsonl"]; found {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		second = data
-	}
+	second := u.recording("interactive-continue.jsonl")
 	u.ship(first, "--log-group", group)
 	u.ship(second, "--log-group", group)
 	if back, want := u.logs("--log-group", group, "--job", job), append(bytes.Clone(first), second...); !bytes.Equal(back, want) {

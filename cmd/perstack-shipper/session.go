@@ -37,6 +37,7 @@ type session struct {
 	started  time.Time
 	hostname string
 	ecs      func() map[string]string
+	outlived map[int]*outlived // by their process groups
 }
 
 // about is the snapshot of options and target that stands beside an input's bytes: with it a later process ships what
@@ -47,7 +48,7 @@ type about struct {
 	Profile  string            `json:"profile,omitempty"`
 	Creation config.Creation   `json:"creation"`
 	JobOf    string            `json:"jobOf,omitempty"`
-	Stopped  int               `json:"stopped,omitempty"` // the process group of a command that is stopped for lack of room
+	Group    int               `json:"group,omitempty"` // the process group of the command that writes it
 	Path     string            `json:"path,omitempty"`
 	File     *follow.Note      `json:"file,omitempty"` // of a followed file
 }
@@ -131,6 +132,7 @@ func (s *session) newAbout(shape batch.Shape, jobOf, path string) about {
 // run ships the inputs beside what earlier processes left, says how that went and returns the exit code.
 func (s *session) run(ctx context.Context, inputs []shipper.Input, more <-chan shipper.Input) int {
 	inputs = append(inputs, s.leftovers()...)
+	defer s.guardOutlived()()
 	report, err := shipper.New(s.options()).Run(ctx, inputs, more)
 	return s.conclude(report, err)
 }

@@ -32,7 +32,7 @@ const (
 // Guard keeps a command from filling the disk: it does not ask before it writes, and dies of ENOSPC. It reserves space ahead of it, stops it before a
 // bound is reached, and lets it go on when acknowledgements have given room back. Make it with NewGuard, call Run once.
 type Guard struct {
-	child *Child
+	child Guarded
 	o     GuardOptions
 	log   *zap.Logger
 
@@ -51,15 +51,25 @@ type Guard struct {
 	failed  bool // an error was said
 }
 
+// Guarded is the command that a Guard stops: a *Child, or the *Group of one that outlived its shipper.
+type Guarded interface {
+	Hold()
+	Release()
+	Held() bool
+	Warned() bool
+	Ended() bool
+	Done() <-chan struct{}
+}
+
 // GuardOptions are what a Guard works by.
 type GuardOptions struct {
 	// Limit is how many bytes the command's journals may take together; 0: as many as there are.
 	Limit int64
 	// Stuck is called now and then while the command is stopped for long: what else keeps the journals from giving room back should let go.
 	Stuck func()
-	// Stopped is called when the command is to be stopped or to go on, before that happens.
-	Stopped func(bool)
-	Log     *zap.Logger
+	// Found: the command has run before, and is not refused for lack of room.
+	Found bool
+	Log   *zap.Logger
 }
 
 // output is a journal that the command writes.
@@ -72,10 +82,10 @@ type output struct {
 func (o *output) ahead() int64 { return max(0, o.reserved-o.Size()) }
 
 // NewGuard returns a guard over child, which writes to these journals. journal.ErrFull says that there is too little room to begin with.
-func NewGuard(child *Child, o GuardOptions, outputs ...*journal.Journal) (*Guard, error) {
+func NewGuard(child Guarded, o GuardOptions, outputs ...*journal.Journal) (*Guard, error) {
 	g := &Guard{
 		child: child, o: o, log: o.Log, bounded: o.Limit > 0,
-		more: make(chan *journal.Journal), wake: make(chan struct{}, 1), gone: make(chan struct{}),
+		more: make(chan *journal.Journal), wake: make(chan struct{}, 1), gone: make(chan struct{}), since: time.Now(),
 	}
 	for _, j := range outputs {
 		g.add(j)
@@ -84,7 +94,11 @@ func NewGuard(child *Child, o GuardOptions, outputs ...*journal.Journal) (*Guard
 	if err != nil {
 		return nil, err
 	}
-	if room < leastRoom {
+	if o.Found { // as much as there was when it began
+		for _, out := range g.outputs {
+			room += out.Allocated()
+		}
+	} else if room < leastRoom {
 		return nil, fmt.Errorf("%w for what the command writes: %d bytes are left below %s, and it takes %d to begin with; free some, or name another folder", journal.ErrFull, room, which, leastRoom)
 	}
 	g.margin, g.ahead = min(room/4, mostMargin), min(room/16, mostAhead)
@@ -163,14 +177,14 @@ func (g *Guard) look(now time.Time) time.Duration {
 	}
 	held := g.child.Held()
 	switch {
+	case g.child.Ended(): // and cannot be stopped
+		return otherLook
 	case !held && room < margin:
-		g.o.Stopped(true)
 		g.child.Hold()
 		g.say(now, room, which)
 		g.since = now
 		return heldLook
 	case held && (room >= 2*margin || room > margin && now.Sub(g.since) > patience):
-		g.o.Stopped(false)
 		g.child.Release()
 		g.log.Info(fmt.Sprintf("the command goes on after %s: there is room again", now.Sub(g.since).Round(time.Millisecond)))
 		g.said = time.Time{}

@@ -44,7 +44,7 @@ func guarded(t *testing.T, limit int64, script string) (*Child, *journal.Journal
 	}
 	c := New()
 	core, logs := observer.New(zap.InfoLevel)
-	g, err := NewGuard(c, GuardOptions{Limit: limit, Stuck: func() {}, Stopped: func(bool) {}, Log: zap.New(core)}, j)
+	g, err := NewGuard(c, GuardOptions{Limit: limit, Stuck: func() {}, Log: zap.New(core)}, j)
 	if err != nil {
 		t.Fatal(err)
 	}

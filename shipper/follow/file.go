@@ -121,11 +121,11 @@ func (s *Set) start(f *file, now time.Time) error {
 	return nil
 }
 
-// again has f tried once more later. An error that another process has it is returned; others are said.
+// again has f tried once more later. An error that another process has it is returned, at the beginning also that there is no room; others are said.
 func (s *Set) again(f *file, now time.Time, err error) error {
 	f.retry = now.Add(time.Second)
 	err = fmt.Errorf("%s: %w", f.path, err)
-	if _, held := errors.AsType[*journal.HeldError](err); held {
+	if _, held := errors.AsType[*journal.HeldError](err); held || !s.begun && errors.Is(err, journal.ErrFull) {
 		return err
 	}
 	if !errors.Is(err, os.ErrNotExist) { // it was renamed at this moment
@@ -235,7 +235,7 @@ func (f *file) hasWriter() (writer, known bool) {
 	if f.pin == nil {
 		return false, false
 	}
-	return hasWriter(f.pin)
+	return journal.HasWriter(f.pin)
 }
 
 // end ends the input of f with what there is now.
@@ -256,7 +256,10 @@ func (s *Set) pause(f *file, now time.Time) bool {
 		if err := s.start(f, now); err != nil {
 			s.complain(err)
 		}
-		if f.in == nil { // it is empty, or another process has it
+		if f.in == nil { // it is empty, or cannot be begun, which was said
+			if f.size > 0 {
+				s.leave(f.path, fmt.Sprintf("%s is not shipped: its %d bytes are for the next start", f.path, f.size))
+			}
 			s.putAside(f.asParked())
 			f.over = true
 			return true

@@ -140,12 +140,14 @@ type Set struct {
 	fresh  []*Input  // found, and not handed over
 	came   time.Time // when something came last
 	failed []error
+	left   []string // paths of files that could not be begun
+	begun  bool     // New has had its look
 	said   map[string]time.Time
 	watch  *watcher
 }
 
 // New looks at the paths, and takes up what earlier processes followed of them. It returns an *InputError when a path cannot be followed, and wraps a
-// *journal.HeldError when another process follows it with this folder.
+// *journal.HeldError when another process follows it with this folder, journal.ErrFull when there is no room for a new input.
 func New(o Options) (*Set, error) {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -199,7 +201,7 @@ func (s *Set) begin() error {
 	if err := s.look(time.Now()); err != nil {
 		return err
 	}
-	s.watch = newWatcher()
+	s.begun, s.watch = true, newWatcher()
 	return nil
 }
 
@@ -212,6 +214,9 @@ func (s *Set) Found() []*Input {
 
 // Failed returns what could not be shipped, and was said.
 func (s *Set) Failed() []error { return s.failed }
+
+// Left returns, after Run, the files that are not shipped, which was said: another process still has their inputs, or there was no room for a journal.
+func (s *Set) Left() []string { return s.left }
 
 // Run looks for more until stop ends, or nothing comes for UntilIdle. Then what is there is all, and files are left for another day. What is found is given to
 // take, which returns false when nobody wants it any more; alive has ended then.
@@ -318,6 +323,14 @@ func (s *Set) once(text string) {
 	if _, ok := s.said[text]; !ok {
 		s.said[text] = time.Now()
 		s.log.Info(text)
+	}
+}
+
+// leave says what a later start has to ship.
+func (s *Set) leave(path, text string) {
+	if !slices.Contains(s.left, path) {
+		s.left = append(s.left, path)
+		s.log.Warn(text)
 	}
 }
 

@@ -163,8 +163,11 @@ func (s *Set) wake(p *parked, now time.Time) error {
 		switch {
 		case held.Pid == os.Getpid():
 			return nil // what was paused is not delivered yet
+		case p.note.Lent && s.stopping:
+			p.done = true
+			s.leave(p.path, fmt.Sprintf("%s is not shipped here: process %d still ships the rest of it, as input %s; what it does not ship is for the next start", p.path, held.Pid, p.id))
+			return nil
 		case p.note.Lent:
-			p.done = s.stopping
 			s.once(fmt.Sprintf("%s waits until process %d has shipped the rest of it, as input %s", p.path, held.Pid, p.id))
 			return nil
 		}

@@ -1,6 +1,6 @@
 package journal
 
-// Space on a Linux file system: reserved ahead, punched out, counted, and whether anybody still writes.
+// Space on a Linux file system: reserved ahead, punched out, counted.
 
 import (
 	"errors"
@@ -58,17 +58,6 @@ func firstData(f *os.File) int64 {
 		return 0
 	}
 	return off
-}
-
-// hasWriter asks for a read lease, which the kernel grants when nobody has the file open for writing. f is open for
-// reading only. known is false where the file system has no leases.
-func hasWriter(f *os.File) (writer, known bool) {
-	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
-	if err == nil {
-		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
-		return false, true
-	}
-	return true, errors.Is(err, unix.EAGAIN)
 }
 
 // reopen opens the file of f for writing by its descriptor: its name may be gone, or lie on what is read-only now.

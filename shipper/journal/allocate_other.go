@@ -27,5 +27,3 @@ func diskFree(*os.File) (free int64, known bool, err error) { return 0, false, n
 func reopen(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 func firstData(*os.File) int64 { return 0 }
-
-func hasWriter(*os.File) (writer, known bool) { return true, false }

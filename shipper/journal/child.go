@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"time"
 )
 
 // punchStep is how many acked bytes are worth a hole while more is coming: a hole costs an open and a change of the file's extents.
@@ -23,13 +24,21 @@ type output struct {
 	block    int64 // bytes; holes are multiples of it
 	step     int64
 
-	punches    bool  // the file system can; found out when the input was opened
-	punched    int64 // all before it was given back
-	reserved   int64 // offset up to which blocks are allocated ahead, as far as we did it
-	noReserve  bool  // the file system cannot
-	orphaned   bool  // its writer is no child of ours: whether one is left has to be probed
-	unprobable bool  // the file system cannot tell
+	punches   bool  // the file system can; found out when the input was opened
+	punched   int64 // all before it was given back
+	reserved  int64 // offset up to which blocks are allocated ahead, as far as we did it
+	noReserve bool  // the file system cannot
+	orphaned  bool  // its writer is no child of ours: whether one is left has to be probed
+
+	unsure    time.Duration // how long it must stand still to have ended where the file system cannot tell
+	stillAt   int64         // its size, and since when it has that
+	still     time.Time
+	hasWriter func(*os.File) (writer, known bool)
 }
+
+// unsureEnd is how long the output of a command that outlived its shipper must stand still to be taken for all where the file system cannot tell who writes
+// it, as EFS cannot, and no process of this machine has it open. Where one has, the command may think as long as it likes.
+const unsureEnd = 30 * time.Second
 
 // NewChild makes an input whose bytes a child writes. The file is for the child's stdout or stderr (exec.Cmd.Stdout): opened
 // O_APPEND; the caller closes its own copy after the start. Readers see what the child writes without its or our help.
@@ -73,7 +82,7 @@ func (j *Journal) openOutput() error {
 		return err
 	}
 	g.f, g.path = file, j.st.path(outputName)
-	g.own = &output{st: j.st, maxBytes: j.rec.MaxBytes, block: max(block, 512), step: punchStep}
+	g.own = &output{st: j.st, maxBytes: j.rec.MaxBytes, block: max(block, 512), step: punchStep, unsure: unsureEnd, hasWriter: HasWriter}
 	if j.rec.MaxBytes > 0 {
 		g.own.step = min(punchStep, max(j.rec.MaxBytes/16, g.own.block))
 	}
@@ -257,19 +266,34 @@ func (j *Journal) HasWriter() (writer, known bool) {
 	if g.f == nil || g.closed {
 		return false, false
 	}
-	return hasWriter(g.f)
+	return g.own.hasWriter(g.f)
 }
 
 // probeWriter ends a recovered input when nobody writes it any more. g.mu is held, or nobody else has g yet.
 func (g *growing) probeWriter() {
-	if g.over || g.closed || g.own == nil || !g.own.orphaned || g.own.unprobable {
+	if g.over || g.closed || g.own == nil || !g.own.orphaned {
 		return
 	}
-	writer, known := hasWriter(g.f)
-	g.own.unprobable = !known
-	if known && !writer {
+	writer, known := g.own.hasWriter(g.f)
+	if !known {
+		writer = g.mayHaveWriter(time.Now())
+	}
+	if !writer {
 		g.finish()
 	}
+}
+
+// mayHaveWriter is what can be said without the file system's help. g.mu is held.
+func (g *growing) mayHaveWriter(now time.Time) bool {
+	o := g.own
+	if o.still.IsZero() || g.seen != o.stillAt {
+		o.stillAt, o.still = g.seen, now
+	}
+	if now.Sub(o.still) < o.unsure {
+		return true
+	}
+	o.still = now // to look at all processes costs something
+	return othersHaveOpen(o.st.dir())
 }
 
 // attachOutput opens the output of a recovered input. What was punched out of its front was acked.

@@ -387,3 +387,59 @@ func TestRecoveryOfADamagedChild(t *testing.T) {
 		})
 	}
 }
+
+// Where the file system cannot tell who writes, a child that outlived its shipper has ended when its output stands still and nobody here has it open.
+func TestRecoveredChildWhereNobodyTells(t *testing.T) {
+	f := openFolder(t)
+	j, w := newChild(t, f, "remote", Options{})
+	r, hold, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/bin/sh", "-c", "echo before; read x; echo after")
+	cmd.Stdin, cmd.Stdout = r, w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	w.Close()
+	waitFor(t, j, "first line", func() bool { return j.Size() == 7 })
+	j.Close()
+	j, err = f.reopen("remote")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if err := j.attach(); err != nil {
+		t.Fatal(err)
+	}
+	g, now := j.grown, time.Now()
+	g.own.hasWriter = func(*os.File) (writer, known bool) { return true, false }
+	may := func(after time.Duration) bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.look()
+		return g.mayHaveWriter(now.Add(after))
+	}
+	for _, after := range []time.Duration{0, unsureEnd - 1, unsureEnd, 10 * unsureEnd} {
+		if !may(after) {
+			t.Fatalf("after %s nobody writes it, and the child lives", after)
+		}
+	}
+	hold.Write([]byte("go\n"))
+	hold.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if !may(20*unsureEnd) || !may(21*unsureEnd-1) {
+		t.Fatal("it grew, and ended at once")
+	}
+	if may(21 * unsureEnd) {
+		t.Fatal("it stands still, and does not end")
+	}
+	g.own.unsure, g.own.still = 0, time.Time{}
+	if g.poll(); !j.Ended() {
+		t.Fatal("it does not end")
+	}
+	wantRest(t, j, 0, []byte("before\nafter\n"))
+}

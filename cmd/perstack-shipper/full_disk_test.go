@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// This file shows what starts on a disk that is full already, by itself or by what earlier processes left there.
+
+// fill takes what room there is beside the journal, to the last block.
+func (s *stage) fill() {
+	s.t.Helper()
+	f, err := os.Create(filepath.Join(filepath.Dir(s.journal), "ballast"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	for block := make([]byte, 64<<10); len(block) > 0; {
+		if _, err := f.Write(block); err != nil {
+			block = block[:len(block)/2]
+		}
+	}
+}
+
+// starts are the ways to give the program an input.
+var starts = map[string]func(s *stage, input string) *running{
+	"ship": func(s *stage, input string) *running {
+		c := s.command()
+		f, err := os.Open(input)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(func() { f.Close() })
+		c.Stdin = f
+		return s.start(c)
+	},
+	"exec": func(s *stage, input string) *running { return s.start(s.command("exec", "--", "cat", input)) },
+	"--input": func(s *stage, input string) *running {
+		return s.start(s.command("--input", input, "--until-idle=300ms"))
+	},
+}
+
+func (s *stage) input(text string) (path string) {
+	s.t.Helper()
+	path = filepath.Join(s.t.TempDir(), "input.jsonl")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return path
+}
+
+// Where there is no room for a journal, that is said, and nothing is begun.
+func TestStartOnAFullDisk(t *testing.T) {
+	for name, start := range starts {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			s.smallDisk(4)
+			s.fill()
+			r := start(s, s.input("{\"jobId\":\"j\"}\n"))
+			r.wait(exitUsage)
+			if log := r.stderr.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "perstack-shipper: --journal-dir ") || !strings.Contains(log, "no room") {
+				t.Errorf("it said\n%s", log)
+			}
+			if c, ok := r.cmd.Stdin.(*os.File); ok {
+				if at, err := c.Seek(0, 1); at != 0 || err != nil {
+					t.Errorf("%d bytes of stdin were read (%v)", at, err)
+				}
+			}
+			if len(s.inputs()) > 0 {
+				t.Errorf("%d inputs came", len(s.inputs()))
+			}
+		})
+	}
+}
+
+// A disk that is full of what an earlier process left does not stay so: that is shipped, and then there is room for the new input.
+func TestStartOnADiskFullOfLeftovers(t *testing.T) {
+	for name, start := range starts {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			s.smallDisk(4)
+			s.stuck.Store(true)
+			line := fmt.Sprintf("{\"jobId\":\"old\",\"x\":%q}\n", strings.Repeat("x", 1000))
+			old := strings.Repeat(line, 8000)
+			left := s.command()
+			out, in, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			left.Stdin = out
+			r := s.start(left)
+			out.Close()
+			go in.WriteString(old) // more than there is room for
+			s.until("the disk is full", func() bool { return strings.Contains(r.stderr.String(), "no room") })
+			r.signal(syscall.SIGKILL)
+			if err := r.cmd.Wait(); err == nil {
+				t.Fatal("it ended well")
+			}
+			s.fill()
+			s.stuck.Store(false)
+			now := start(s, s.input("{\"jobId\":\"new\"}\n"))
+			now.wait(exitOK)
+			var came []string
+			for _, in := range s.inputs() {
+				if len(in.parts) > 0 {
+					came = append(came, string(in.bytes))
+				}
+			}
+			if len(came) != 2 {
+				t.Fatalf("%d inputs came; it said\n%s", len(came), now.stderr.String())
+			}
+			if len(came[0]) < len(came[1]) {
+				came[0], came[1] = came[1], came[0]
+			}
+			if !strings.HasPrefix(old, came[0]) || len(came[0]) < 2<<20 || came[1] != "{\"jobId\":\"new\"}\n" {
+				t.Errorf("%d bytes came of what was left, and %.100q", len(came[0]), came[1])
+			}
+		})
+	}
+}
+
+// The disk fills while files are followed: one that turns up then is shipped when there is room, and who is stopped before says that it is left.
+func TestFollowOnADiskThatFills(t *testing.T) {
+	s := newStage(t)
+	s.smallDisk(4)
+	events := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(events, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a.jsonl", "{\"jobId\":\"a\"}\n")
+	r := s.start(s.command("--input", events))
+	s.until("the first file is shipped", func() bool { return s.has(`"a"`) })
+	s.fill()
+	write("b.jsonl", "{\"jobId\":\"b\"}\n")
+	s.until("it says so", func() bool { return strings.Contains(r.stderr.String(), "no room") })
+	r.signal(syscall.SIGTERM)
+	r.wait(exitLeft)
+	if log := r.stderr.String(); !strings.Contains(log, "b.jsonl is not shipped: its 14 bytes are for the next start") {
+		t.Errorf("it said\n%s", log)
+	}
+	ballast := filepath.Join(filepath.Dir(s.journal), "ballast")
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	r = s.start(s.command("--input", events))
+	s.until("the second file is shipped", func() bool { return s.has(`"b"`) })
+	s.fill()
+	write("c.jsonl", "{\"jobId\":\"c\"}\n")
+	s.until("it says so", func() bool { return strings.Contains(r.stderr.String(), "no room") })
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the third file is shipped", func() bool { return s.has(`"c"`) })
+	r.signal(syscall.SIGTERM)
+	r.wait(exitOK)
+	s.all("", 3)
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// This file shows a pipe at a terminal, where Ctrl-C reaches the agent and the shipper alike.
+
+// shellPipe is a shell that pipes an agent's script into the program at a terminal, and says the program's exit code.
+func (s *stage) shellPipe(agent string) *terminal {
+	s.t.Helper()
+	c := exec.Command("sh", "-c", `trap : INT; sh -c "$AGENT" | perstack-shipper --log-format console; echo "code $?"`)
+	c.Env = append(s.env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.journal, "AGENT="+agent)
+	return s.at(c)
+}
+
+// The pipe is read to its end, the agent's last words among it, and all is shipped.
+func TestCtrlCAtAPipe(t *testing.T) {
+	s := newStage(t)
+	term := s.shellPipe(`trap 'sleep 0.3; echo last words; exit' INT; echo '{"jobId":"j"}'; while :; do sleep 0.01; done`)
+	s.until("the first line is shipped", func() bool { return s.has("jobId") })
+	term.types(ctrlC)
+	term.shows("code 0")
+	term.ends(exitOK)
+	if got := s.all("", 1)[0]; string(got.bytes) != "{\"jobId\":\"j\"}\nlast words\n" || !got.ended {
+		t.Errorf("%q came, ended: %v", got.bytes, got.ended)
+	}
+	s.nothingLeft()
+}
+
+// A second Ctrl-C stops now, and what is left is said.
+func TestSecondCtrlCAtAPipe(t *testing.T) {
+	s := newStage(t)
+	open := s.gate()
+	s.stuck.Store(true)
+	term := s.shellPipe(`trap : INT; echo '{"jobId":"j"}'; ` + atGate)
+	s.until("the first line is kept", func() bool { return s.keeps("jobId") })
+	term.types(ctrlC)
+	term.shows("another signal stops at once")
+	term.types(ctrlC)
+	term.shows("bytes of the input are not delivered (stopped by a second signal)")
+	open() // the shell waits for the agent, too
+	term.shows("code 75")
+	term.ends(exitOK)
+	s.stuck.Store(false)
+	s.start(s.command("resume")).wait(exitOK)
+	if got := s.text(""); got != "{\"jobId\":\"j\"}\n" {
+		t.Errorf("%q came", got)
+	}
+	s.nothingLeft()
+}
+
+// keeps reports whether the journal of a pipe holds the text.
+func (s *stage) keeps(text string) bool {
+	found, err := filepath.Glob(filepath.Join(s.journal, "*", "*.segment"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range found {
+		if data, err := os.ReadFile(f); err == nil && bytes.Contains(data, []byte(text)) {
+			return true
+		}
+	}
+	return false
+}
