@@ -40,7 +40,7 @@ type Delivery struct {
 	// GiveUpAfter is how long after the end of input to go on without an ack, 1 s to 30 d.
 	GiveUpAfter time.Duration `name:"give-up-after" default:"10m" group:"Delivery:" help:"After the end of input, go on so long without an ack."`
 	// MemoryMax bounds the bytes held: blocks, open batches, bodies. At least MinMemory.
-	MemoryMax Size `name:"memory-max" default:"32MiB" group:"Delivery:" help:"Bound on all events held in memory."`
+	MemoryMax Size `name:"memory-max" default:"32MiB" group:"Delivery:" help:"Bound on what is held in memory."`
 }
 
 // Creation says what to do where log group or log stream are missing.

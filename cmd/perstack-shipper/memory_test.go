@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// mostRSS is what the process may take at the default of --memory-max: 32 MiB, a quarter of that for the garbage collector, and itself.
+const mostRSS = 70_000_000
+
+// What an agent writes does not make the program swell, be it as long as a line can be and of the worst bytes, or for any number of streams.
+func TestMemoryIsBounded(t *testing.T) {
+	long := func(unit string) []byte {
+		return append(bytes.Repeat([]byte(unit), (batch.MaxLineBytes-2)/len(unit)), '\n')
+	}
+	var jobs bytes.Buffer
+	for i := range 100_000 {
+		fmt.Fprintf(&jobs, `{"type":"note","id":"%024d","timestamp":%d,"jobId":"job%04d","text":"%0200d"}`+"\n", i, time.Now().UnixMilli(), i%1000, i)
+	}
+	program := buildProgram(t)
+	for name, data := range map[string][]byte{
+		"no UTF-8":                   long("\xff"),
+		"no UTF-8, in an object":     append(append([]byte(`{"jobId":"j","a":"`), long("\xff")[20:batch.MaxLineBytes-2]...), "\"}\n"...),
+		"control characters":         long("\x01"),
+		"quotes":                     long(`"`),
+		"a number":                   append(append([]byte(`{"a":`), long("1")[10:batch.MaxLineBytes-2]...), "}\n"...),
+		"longer than is kept, twice": bytes.Repeat(bytes.TrimSuffix(long("\xc3"), []byte("\n")), 4),
+		"of a thousand jobs":         jobs.Bytes(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, err := cwlocal.New(cwlocal.Options{Discard: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				stop()
+				if err := errors.Join(wait(), server.Close()); err != nil {
+					t.Error(err)
+				}
+			}()
+			u := newUser(t, program, url)
+			c := exec.CommandContext(ctx, program, "--log-group=/memory")
+			c.Env = u.env
+			c.Stdin = struct{ io.Reader }{bytes.NewReader(data)}
+			var said bytes.Buffer
+			c.Stderr = &said
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- c.Wait() }()
+			rss, running := int64(0), true
+			for running {
+				select {
+				case err = <-ended:
+					running = false
+				case <-time.After(2 * time.Millisecond):
+					rss = max(rss, peakRSS(c.Process.Pid))
+				}
+			}
+			if err != nil || rss == 0 {
+				t.Fatalf("%v: %s", err, &said)
+			}
+			t.Logf("peak RSS %d MB", rss/1e6)
+			if rss > mostRSS {
+				t.Errorf("%d bytes of memory were used, and %d may be", rss, mostRSS)
+			}
+		})
+	}
+}
+
+// peakRSS is the most memory that a process has had since it began to run its program, in bytes; 0 where it has ended. The kernel's accounts of a process that
+// has ended are no help: those begin with its parent's.
+func peakRSS(pid int) (bytes int64) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if n, err := fmt.Sscanf(line, "VmHWM: %d kB", &bytes); n == 1 && err == nil {
+			return bytes << 10
+		}
+	}
+	return 0
+}
