@@ -42,7 +42,6 @@ func (st *stream) dueAt(interval time.Duration) time.Time { return st.since.Add(
 // closeOpen moves the open batch behind the closed ones.
 func (st *stream) closeOpen() {
 	if st.open != nil {
-		st.open.Close()
 		st.closed = append(st.closed, st.open)
 		st.open = nil
 	}
@@ -56,7 +55,7 @@ func (st *stream) shift() *batch.Batch {
 	return b
 }
 
-// batches is how many closed batches wait.
+// waiting is how many closed batches wait.
 func (st *stream) waiting() int { return len(st.closed) }
 
 // idle reports whether nothing of it is under way or waits.

@@ -1,0 +1,272 @@
+package shipper
+
+import (
+	"context"
+	"time"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/journal"
+)
+
+// The other steps of Run's loop: start the deliveries that are due, settle those that ended, finish inputs that are done.
+
+// start begins the deliveries that are due.
+func (s *Shipper) start(ctx context.Context, now time.Time) {
+	for _, st := range s.streams {
+		st.hurry = false
+	}
+	for _, in := range s.inputs {
+		if !in.done && in.readAll() {
+			s.seal(in, now)
+			for _, st := range in.streams {
+				st.hurry = true
+			}
+		}
+	}
+	for _, st := range s.streams {
+		if st.forlorn() && (s.short || now.Sub(st.lonely) >= loneWait) {
+			s.judge(st, now)
+		}
+		if !st.due(now, s.interval) {
+			continue
+		}
+		if len(st.closed) == 0 {
+			st.closeOpen()
+		}
+		b, lones := st.shift(), st.lones
+		last := s.holdsSeal(b)
+		st.busy = true
+		s.underway++
+		go func() {
+			b.Close() // here, for it sorts
+			s.results <- s.deliv.deliver(ctx, st, b, lones, last)
+		}()
+	}
+}
+
+// loneWait is how long events that were all refused wait for a neighbour, unless memory runs out. The journal keeps all that is behind it meanwhile.
+const loneWait = time.Minute
+
+// judge gives lone events a neighbour: the open record once more. Whether that is accepted tells which is at fault, they or the target.
+func (s *Shipper) judge(st *stream, now time.Time) {
+	spans := st.lones[0].Spans
+	if len(spans) == 0 {
+		return // a record of our own, which nothing waits for
+	}
+	message, err := s.inputs[spans[0].Block.Input].openMessage(&s.o.Origin, st.name, now.UnixMilli())
+	if err != nil {
+		s.log.Error(err.Error())
+		return
+	}
+	var ev batch.Event
+	batch.Record(&ev, message, now.UnixMilli(), 0)
+	s.put(st, &ev, nil, now)
+	st.closeOpen()
+}
+
+// holdsSeal reports whether b has the seal of an input.
+func (s *Shipper) holdsSeal(b *batch.Batch) bool {
+	for _, span := range b.Spans {
+		if span.Block == s.inputs[span.Block.Input].seal {
+			return true
+		}
+	}
+	return false
+}
+
+// seal puts the seal of an input that is read to its end into each of its streams, when all before it is acknowledged. Where all that is not lies in
+// one open batch, the seal goes with that, for an input's end should cost one round trip: the batch is taken as a whole, or another seal follows.
+func (s *Shipper) seal(in *input, now time.Time) {
+	final := in.ending() == Finished
+	if in.seal != nil || in.sealed && in.final == final || len(in.streams) == 0 {
+		return
+	}
+	in.sealed = false
+	pending := in.pending() - in.lones
+	if pending > 0 {
+		st := in.streams[0]
+		if len(in.streams) > 1 || st.busy || len(st.closed) > 0 || st.open == nil || st.open.Of(in.index) != pending {
+			return
+		}
+	}
+	message, err := in.sealMessage(now.UnixMilli(), final)
+	if err != nil {
+		s.log.Error(err.Error())
+		in.sealed, in.final = true, final
+		return
+	}
+	in.seal = &batch.Block{Input: in.index, Start: in.window.offset, End: in.window.offset, State: in.shaper.State()}
+	in.blocks = append(in.blocks, in.seal)
+	in.stale, in.final = false, final
+	for route, st := range in.streams {
+		var ev batch.Event
+		batch.Record(&ev, message, now.UnixMilli(), route)
+		s.put(st, &ev, in.seal, now)
+	}
+}
+
+// settle takes in what became of a batch.
+func (s *Shipper) settle(r outcome) {
+	s.underway--
+	st := r.stream
+	st.busy = false
+	s.report.Batches += r.puts
+	s.report.Retries += r.retries
+	s.stretch(r)
+	if r.ambiguous {
+		for _, span := range r.batch.Spans {
+			if in := s.inputs[span.Block.Input]; span.Block != in.seal { // else where each first answer is lost one seal would follow the other
+				in.account.Repeated += int64(span.Events)
+				in.stale = true
+			}
+		}
+	}
+	for id, n := range r.restamped {
+		if in := s.byID[id]; in != nil {
+			in.account.Restamped += n
+			in.stale = true
+		}
+	}
+	switch {
+	case r.err != nil: // stopped: what is not acknowledged is shipped again by the next start
+		return
+	case r.lone:
+		st.lones, st.lonely = append(st.lones, r.batch), time.Now()
+		s.countLone(r.batch, 1)
+		return
+	}
+	s.progress = time.Now()
+	var spans []batch.Span // the oldest first
+	for _, l := range st.lones {
+		spans = append(spans, l.Spans...)
+	}
+	spans = append(spans, r.batch.Spans...)
+	for _, rejected := range r.rejected {
+		s.reject(st, rejected, spans)
+	}
+	for _, l := range st.lones {
+		s.countLone(l, -1)
+		s.ack(l)
+	}
+	st.lones = nil
+	s.ack(r.batch)
+}
+
+func (s *Shipper) countLone(b *batch.Batch, n int) {
+	for _, span := range b.Spans {
+		s.inputs[span.Block.Input].lones += n * span.Events
+	}
+}
+
+// stretch lengthens the flush interval while CloudWatch throttles: fewer, fuller puts.
+func (s *Shipper) stretch(r outcome) {
+	if r.throttled {
+		s.interval = max(s.o.FlushInterval, min(2*s.interval, maxInterval))
+	} else if r.puts > 0 {
+		s.interval = max(s.o.FlushInterval, s.interval/2)
+	}
+}
+
+// ack gives the acknowledgement of a batch to the journals, and its memory back.
+func (s *Shipper) ack(b *batch.Batch) {
+	for _, span := range b.Spans {
+		span.Block.Pending -= span.Events
+	}
+	for i, span := range b.Spans {
+		if i == 0 || b.Spans[i-1].Block.Input != span.Block.Input {
+			s.advance(s.inputs[span.Block.Input])
+		}
+	}
+	b.Release()
+	if len(s.spare) < parallel {
+		s.spare = append(s.spare, b)
+	}
+}
+
+func (s *Shipper) advance(in *input) {
+	if _, err := in.advance(); err != nil {
+		s.complain("cursor "+in.Shape.Input, err)
+	}
+}
+
+// finish lets go of inputs of which nothing is left.
+func (s *Shipper) finish() {
+	for _, in := range s.inputs {
+		if in.done || !in.readAll() || len(in.blocks) > 0 || !in.sealed && len(in.streams) > 0 {
+			continue
+		}
+		if in.Tee != nil && !in.Tee.finished() {
+			if !in.Tee.stuck(time.Now()) {
+				s.progress = time.Now() // it is the reader of stdout that takes its time now
+				continue
+			}
+			in.Tee.giveUp()
+		}
+		in.done = true
+		end := in.Journal.Remove
+		if in.ending() != Finished {
+			end = in.Journal.Close
+		}
+		s.report.take(in)
+		if err := end(); err != nil {
+			s.complain("end "+in.Shape.Input, err)
+		}
+		in.closed()
+		s.letGo(in)
+	}
+}
+
+// letGo forgets an input that is done, and the streams that only it wrote to, if it is a followed file: there is no end to those. Of others the job is asked for
+// still, by their siblings.
+func (s *Shipper) letGo(in *input) {
+	close(in.let)
+	in.window, in.ahead = window{}, nil
+	if in.Journal.Kind() != journal.File {
+		return
+	}
+	s.free = append(s.free, in.index)
+	for id, i := range s.byID {
+		if i == in {
+			delete(s.byID, id)
+		}
+	}
+	used := map[*stream]bool{}
+	for _, i := range s.inputs {
+		if !i.done {
+			for _, st := range i.streams {
+				used[st] = true
+			}
+		}
+	}
+	for _, st := range in.streams {
+		if !used[st] && st.idle() {
+			delete(s.streams, st.name)
+		}
+	}
+	in.streams = nil
+}
+
+// closeAll closes the journals of the inputs that are not done, with what is left in them.
+func (s *Shipper) closeAll() {
+	for _, in := range s.inputs {
+		if in.done {
+			continue
+		}
+		if in.Quit != nil {
+			in.Quit()
+		}
+		s.report.take(in)
+		s.report.leave(in)
+		if err := in.Journal.Close(); err != nil {
+			s.complain("close "+in.Shape.Input, err)
+		}
+		in.closed()
+	}
+}
+
+// complain says an error of this machine's: once, then at most once a minute.
+func (s *Shipper) complain(kind string, err error) {
+	if s.said.may(kind, time.Now()) {
+		s.log.Error(err.Error())
+	}
+}
