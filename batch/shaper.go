@@ -165,7 +165,7 @@ func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64)
 	}
 	s.data, s.base, s.now, s.arrivals, s.final = data, base, now, arrivals, final
 	s.pos, s.run0 = 0, 0
-	s.digest.begin(data)
+	s.digest.begin(data, s.known(data))
 }
 
 // End finishes the block and returns how many bytes were shaped. The rest of data belongs to the next block.
@@ -229,7 +229,7 @@ func (s *Shaper) Next(ev *Event) Step {
 // many small pieces.
 func (s *Shaper) newline(rest []byte) int {
 	from := s.base + int64(s.pos)
-	known := int(min(max(s.sought-from, 0), int64(len(rest))))
+	known := s.known(rest)
 	end := bytes.IndexByte(rest[known:], '\n')
 	if end < 0 {
 		s.sought = from + int64(len(rest))
@@ -237,6 +237,11 @@ func (s *Shaper) newline(rest []byte) int {
 	}
 	s.sought = from + int64(known+end)
 	return known + end
+}
+
+// known is how much of rest, what is left of the block, is known to hold no newline.
+func (s *Shaper) known(rest []byte) int {
+	return int(min(max(s.sought-s.base-int64(s.pos), 0), int64(len(rest))))
 }
 
 func (s *Shaper) emptyLine() {
