@@ -152,7 +152,13 @@ func (s *Shaper) State() State {
 }
 
 // Held is the scratch memory in use, in bytes: it depends on the longest line of late, and is a few MiB at most.
-func (s *Shaper) Held() int { return cap(s.repaired) + cap(s.quoted) + cap(s.scan.out) }
+func (s *Shaper) Held() int {
+	n := 0
+	for _, scratch := range s.scratch() {
+		n += cap(*scratch)
+	}
+	return n
+}
 
 // InLine reports whether the input stands in the middle of a line that is being shipped in parts.
 func (s *Shaper) InLine() bool { return s.state.Split != nil }
@@ -174,12 +180,25 @@ func (s *Shaper) End() int {
 	s.state.Counts.Bytes += int64(s.pos)
 	s.base += int64(s.pos)
 	s.data = nil
-	for _, scratch := range []*[]byte{&s.repaired, &s.quoted, &s.scan.out} {
-		if cap(*scratch) > maxScratch {
+	s.keep(maxScratch)
+	return s.pos
+}
+
+// Spend gives back all scratch memory, between two blocks. The next one makes what it needs anew.
+func (s *Shaper) Spend() { s.keep(0) }
+
+// keep gives back scratch of more than most bytes.
+func (s *Shaper) keep(most int) {
+	for _, scratch := range s.scratch() {
+		if cap(*scratch) > most {
 			*scratch = nil
 		}
 	}
-	return s.pos
+}
+
+// scratch is what grows with the lines.
+func (s *Shaper) scratch() [4]*[]byte {
+	return [...]*[]byte{&s.repaired, &s.quoted, &s.scan.out, &s.lead.esc}
 }
 
 // Step is what Next says.
