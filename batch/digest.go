@@ -42,13 +42,13 @@ func restoreDigest(d Digested) (digest, error) {
 	return out, nil
 }
 
-// begin starts on a block. Until end its bytes must stay as they are.
-func (d *digest) begin(block []byte) {
+// begin starts on a block, the first known bytes of which hold no newline. Until end its bytes must stay as they are.
+func (d *digest) begin(block []byte, known int) {
 	if len(block) < besideBytes || d.raw != nil {
 		return
 	}
-	n := bytes.LastIndexByte(block, '\n') + 1
-	if n < besideBytes {
+	n := known + bytes.LastIndexByte(block[known:], '\n') + 1
+	if n == known || n < besideBytes {
 		return
 	}
 	d.copied = appendHash(d.copied[:0], d.lines)

@@ -179,7 +179,7 @@ func TestLongLineInSmallPieces(t *testing.T) {
 		if n > 1000 {
 			line[n-1000] = '\n'
 			s.Begin(line[:n], 0, 0, nil, false)
-			if step := s.Next(&ev); step != Done {
+			if step := s.Next(&ev); step != Done || s.digest.ahead != 0 {
 				t.Fatalf("%d bytes are looked at again", n)
 			}
 			s.End()

@@ -152,7 +152,13 @@ func (s *Shaper) State() State {
 }
 
 // Held is the scratch memory in use, in bytes: it depends on the longest line of late, and is a few MiB at most.
-func (s *Shaper) Held() int { return cap(s.repaired) + cap(s.quoted) + cap(s.scan.out) }
+func (s *Shaper) Held() int {
+	n := 0
+	for _, scratch := range s.scratch() {
+		n += cap(*scratch)
+	}
+	return n
+}
 
 // InLine reports whether the input stands in the middle of a line that is being shipped in parts.
 func (s *Shaper) InLine() bool { return s.state.Split != nil }
@@ -165,7 +171,7 @@ func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64)
 	}
 	s.data, s.base, s.now, s.arrivals, s.final = data, base, now, arrivals, final
 	s.pos, s.run0 = 0, 0
-	s.digest.begin(data)
+	s.digest.begin(data, s.known(data))
 }
 
 // End finishes the block and returns how many bytes were shaped. The rest of data belongs to the next block.
@@ -174,12 +180,25 @@ func (s *Shaper) End() int {
 	s.state.Counts.Bytes += int64(s.pos)
 	s.base += int64(s.pos)
 	s.data = nil
-	for _, scratch := range []*[]byte{&s.repaired, &s.quoted, &s.scan.out} {
-		if cap(*scratch) > maxScratch {
+	s.keep(maxScratch)
+	return s.pos
+}
+
+// Spend gives back all scratch memory, between two blocks. The next one makes what it needs anew.
+func (s *Shaper) Spend() { s.keep(0) }
+
+// keep gives back scratch of more than most bytes.
+func (s *Shaper) keep(most int) {
+	for _, scratch := range s.scratch() {
+		if cap(*scratch) > most {
 			*scratch = nil
 		}
 	}
-	return s.pos
+}
+
+// scratch is what grows with the lines.
+func (s *Shaper) scratch() [4]*[]byte {
+	return [...]*[]byte{&s.repaired, &s.quoted, &s.scan.out, &s.lead.esc}
 }
 
 // Step is what Next says.
@@ -229,7 +248,7 @@ func (s *Shaper) Next(ev *Event) Step {
 // many small pieces.
 func (s *Shaper) newline(rest []byte) int {
 	from := s.base + int64(s.pos)
-	known := int(min(max(s.sought-from, 0), int64(len(rest))))
+	known := s.known(rest)
 	end := bytes.IndexByte(rest[known:], '\n')
 	if end < 0 {
 		s.sought = from + int64(len(rest))
@@ -237,6 +256,11 @@ func (s *Shaper) newline(rest []byte) int {
 	}
 	s.sought = from + int64(known+end)
 	return known + end
+}
+
+// known is how much of rest, what is left of the block, is known to hold no newline.
+func (s *Shaper) known(rest []byte) int {
+	return int(min(max(s.sought-s.base-int64(s.pos), 0), int64(len(rest))))
 }
 
 func (s *Shaper) emptyLine() {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/journal"
@@ -207,6 +209,39 @@ func TestWaitsIdlyWhileMemoryIsFull(t *testing.T) {
 		if in.waitEnd = end; s.until(time.Now()) < 10*time.Millisecond {
 			t.Errorf("it looks again after %s when the wait ends at %s", s.until(time.Now()), end)
 		}
+	}
+}
+
+// There are so many inputs that what each of them would take to be read comes to many times the memory there is.
+func TestManyInputsKeepWithinMemory(t *testing.T) {
+	lossy := append(bytes.Repeat([]byte("\xff"), 200<<10), '\n') // to be repaired, which takes its threefold
+	for name, data := range map[string][][]byte{
+		"lines":      {bytes.Repeat(lineOf, 300)},
+		"long lines": {lossy, lossy},
+		"a line":     {lossy, bytes.Repeat(lineOf, 100)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return cwlocal.Unavailable() })
+			w.log = zap.NewNop()
+			o := w.options()
+			o.MemoryMax = 4 << 20
+			var inputs []Input
+			for i := range 100 {
+				in, j := w.written(fmt.Sprintf("aaaaaa%02d", i))
+				in.Shape.JobID = "j"
+				write(t, j, data...)
+				inputs = append(inputs, in)
+			}
+			s := New(o)
+			if _, err := s.Run(within(t, time.Second), inputs, nil); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			// What waits to be put is there still, and most of what is held. What one long line takes comes on top.
+			put, besides := s.pool.Held(), s.besides()
+			if put+besides > o.MemoryMax+4*batch.MaxBatchBytes || put < o.MemoryMax/2 {
+				t.Errorf("%d KiB of %d are held: %d wait to be put", (put+besides)>>10, o.MemoryMax>>10, put>>10)
+			}
+		})
 	}
 }
 

@@ -147,6 +147,19 @@ func (in *input) held() int {
 	return n
 }
 
+// spend gives memory back that is kept to be used again: where many inputs are read in turns, what each keeps comes to more than all that waits to be put. What
+// is dropped is read again.
+func (in *input) spend() {
+	if in.done || in.shaping != nil {
+		return
+	}
+	in.shaper.Spend()
+	// What waits for a job is shaped anew, and must be there then; so must what may be the last of the input.
+	if len(in.window.bytes()) == 0 || !in.waiting && !in.again && !in.shapedAll() {
+		in.window.give()
+	}
+}
+
 // closed says that the journal is closed.
 func (in *input) closed() {
 	if in.Closed != nil {

@@ -11,7 +11,7 @@ import (
 
 // The first steps of Run's loop: shape what was read, a block at a time, and put its events into the open batches of their streams.
 
-// shape reads and shapes one block of one input, in turn. It reports whether there may be more to do at once.
+// shape reads and shapes one block of one input, in turn, until memory runs out. It reports whether there may be more to do at once.
 func (s *Shipper) shape(now time.Time) (busy bool) {
 	if s.full() {
 		return false
@@ -22,12 +22,15 @@ func (s *Shipper) shape(now time.Time) (busy bool) {
 		if !in.done && s.shapeInput(in, now) {
 			return true
 		}
+		if s.short {
+			return false // each input more would take a window
+		}
 	}
 	return false
 }
 
-// full reports whether enough waits to be put, or memory has run out. Before it does, the largest open batches are put early, as many at once as a link
-// takes: so many streams cost fuller memory, not standstill.
+// full reports whether enough waits to be put, or memory has run out. Before it does, inputs give back what they keep to be used again, and the largest open
+// batches are put early, as many at once as a link takes: so many inputs and streams cost fuller memory, not standstill.
 func (s *Shipper) full() bool {
 	held := s.pool.Held()
 	if s.short = false; held == 0 {
@@ -38,6 +41,11 @@ func (s *Shipper) full() bool {
 		waiting += st.waiting()
 		if !st.busy && st.waiting() > 0 {
 			able++
+		}
+	}
+	if held+s.besides() > s.o.MemoryMax/4*3 {
+		for _, in := range s.inputs {
+			in.spend()
 		}
 	}
 	held += s.besides()
@@ -91,7 +99,7 @@ func (s *Shipper) shapeInput(in *input, now time.Time) bool {
 		switch in.shaper.Next(&s.ev) {
 		case batch.Made:
 			s.place(in, now)
-			if s.pool.Held() >= most {
+			if s.short = s.pool.Held() >= most; s.short {
 				return false // goes on in the middle of the block when there is room
 			}
 		case batch.Wait:

@@ -42,9 +42,13 @@ const cheap = 64 << 10
 
 // drop gives the memory back while there is nothing to read. A long line that grows slowly stays.
 func (w *window) drop() {
-	if w.end-w.start >= cheap {
-		return
+	if w.end-w.start < cheap {
+		w.give()
 	}
+}
+
+// give gives the memory back. What is there is read again.
+func (w *window) give() {
 	if len(w.buf) == windowBytes {
 		w.spare.buf = w.buf
 	}
