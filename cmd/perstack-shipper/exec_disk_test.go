@@ -173,6 +173,36 @@ func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 	s.nothingLeft()
 }
 
+// A command that outlived its shipper is stopped, and somebody makes room by cutting what it wrote: it goes on, is guarded still, and what it writes is shipped.
+func TestOutlivedCommandWhoseOutputIsCut(t *testing.T) {
+	s := newStage(t)
+	s.smallDisk(24)
+	s.stuck.Store(true)
+	_, script := s.bulk(160)
+	r := s.exec(script+`; echo last words`, "--journal-dir="+s.journal)
+	const isStopped = "the command is stopped (SIGSTOP)"
+	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), isStopped) && stoppedBelow(r.cmd.Process.Pid) })
+	r.signal(syscall.SIGKILL)
+	if err := r.cmd.Wait(); err == nil {
+		t.Fatal("it ended well")
+	}
+	resume := s.start(s.command("resume"))
+	said := func() int { return strings.Count(resume.stderr.String(), isStopped) }
+	s.until("the next one has looked", func() bool { return said() == 1 })
+	for _, f := range s.outputs() {
+		if err := os.Truncate(f, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.until("it is stopped again, where there is no room", func() bool { return said() == 2 })
+	s.stuck.Store(false)
+	resume.wait(exitRejected)
+	if !s.has("last words") {
+		t.Errorf("what it wrote at last did not come; it said\n%s", resume.stderr)
+	}
+	s.nothingLeft()
+}
+
 // stoppedBelow reports whether a process that pid has started is stopped, or one that this has started.
 func stoppedBelow(pid int) bool {
 	var children strings.Builder
