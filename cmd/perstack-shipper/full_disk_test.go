@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -162,4 +163,61 @@ func TestFollowOnADiskThatFills(t *testing.T) {
 	r.signal(syscall.SIGTERM)
 	r.wait(exitOK)
 	s.all("", 3)
+}
+
+// What is left of a followed file is shipped when the journal's disk is full: that takes no room.
+func TestResumeOfAFollowedFileOnAFullDisk(t *testing.T) {
+	s := newStage(t)
+	s.smallDisk(4)
+	s.stuck.Store(true)
+	path := s.input("{\"jobId\":\"j\"}\n")
+	r := s.start(s.command("--input", path))
+	s.until("its journal is there", func() bool {
+		begun, err := filepath.Glob(filepath.Join(s.journal, "*", "input"))
+		return err == nil && len(begun) == 1
+	})
+	r.signal(syscall.SIGKILL)
+	if err := r.cmd.Wait(); err == nil {
+		t.Fatal("it ended well")
+	}
+	s.fill()
+	s.stuck.Store(false)
+	resume := s.start(s.command("resume"))
+	resume.wait(exitOK)
+	if !s.has(`"j"`) {
+		t.Errorf("nothing came; it said\n%s", resume.stderr)
+	}
+}
+
+// Who writes to a FIFO waits while there is no room for its journal: it is not opened and closed again, which would be the writer's death and the loss of what
+// it wrote.
+func TestFIFOOnAFullDisk(t *testing.T) {
+	s := newStage(t)
+	s.smallDisk(4)
+	events := t.TempDir()
+	path := filepath.Join(events, "fifo")
+	r := s.start(s.command("--input", path, "--input-wait"))
+	s.until("it has begun", func() bool { _, err := os.Stat(filepath.Join(s.journal, "version")); return err == nil })
+	s.fill()
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	writer := exec.Command("sh", "-c", `for n in 1 2 3; do echo "{\"jobId\":\"j\",\"n\":$n}"; sleep 0.1; done > "$1"`, "sh", path)
+	writer.Env = s.env
+	if err := writer.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.until("it says so", func() bool { return strings.Contains(r.stderr.String(), "no room") })
+	if err := os.Remove(filepath.Join(filepath.Dir(s.journal), "ballast")); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Wait(); err != nil {
+		t.Errorf("its writer: %v", err)
+	}
+	s.until("all is shipped", func() bool { return s.has(`"n":3`) })
+	if !s.has(`"n":1`) || !s.has(`"n":2`) {
+		t.Error("lines are lost")
+	}
+	r.signal(syscall.SIGTERM)
+	r.wait(exitOK)
 }
