@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // This file shows what starts on a disk that is full already, by itself or by what earlier processes left there.
@@ -220,4 +221,50 @@ func TestFIFOOnAFullDisk(t *testing.T) {
 	}
 	r.signal(syscall.SIGTERM)
 	r.wait(exitOK)
+}
+
+// A FIFO's reader that was killed with a disk full of what it read is started again: it ships that first, and does not take itself for another reader.
+func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
+	s := newStage(t)
+	s.smallDisk(4)
+	s.stuck.Store(true)
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.OpenFile(path, os.O_RDWR, 0) // never without a reader
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	r := s.start(s.command("--input", path))
+	line := fmt.Sprintf("{\"jobId\":\"old\",\"x\":%q}\n", strings.Repeat("x", 1000))
+	go in.WriteString(strings.Repeat(line, 3000))
+	s.until("the disk is nearly full", func() bool {
+		segments, err := filepath.Glob(filepath.Join(s.journal, "*", "*.segment"))
+		var size int64
+		for _, segment := range segments {
+			if info, err := os.Stat(segment); err == nil {
+				size += info.Size()
+			}
+		}
+		return err == nil && size == int64(3000*len(line))
+	})
+	r.signal(syscall.SIGKILL)
+	if err := r.cmd.Wait(); err == nil {
+		t.Fatal("it ended well")
+	}
+	s.fill()
+	r = s.start(s.command("--input", path, "--until-idle=500ms"))
+	s.until("what is left is shipped first", func() bool { return strings.Contains(r.stderr.String(), "is shipped first") })
+	time.Sleep(3 * lookForRoom) // it has tried to begin meanwhile
+	s.stuck.Store(false)
+	s.until("it is shipped", func() bool { return s.has("old") })
+	if _, err := in.WriteString("{\"jobId\":\"new\"}\n"); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(exitOK)
+	if got := s.inputs(); len(got) != 2 {
+		t.Errorf("%d inputs came; it said\n%s", len(got), r.stderr)
+	}
 }
