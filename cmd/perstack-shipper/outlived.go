@@ -53,11 +53,16 @@ func (s *session) moved(was, j *journal.Journal) {
 	}
 }
 
-// guardOutlived guards them until stop is called. Then they go on, as far as they are stopped: nobody else would continue them.
+// guardOutlived guards them until stop is called. What is stopped then stays so, for the next guard, till freeOutlived.
 func (s *session) guardOutlived() (stop func()) {
 	guarding, unguard := context.WithCancel(context.Background())
 	var beside sync.WaitGroup
-	for _, o := range s.outlived {
+	for group, o := range s.outlived {
+		if len(o.journals) == 0 { // what it wrote is shipped, and it has ended
+			o.free()
+			delete(s.outlived, group)
+			continue
+		}
 		guard, err := child.NewGuard(o.group, child.GuardOptions{Limit: s.keep.MaxBytes, Stuck: func() {}, Found: true, Log: s.log}, o.journals...)
 		if err != nil {
 			s.log.Error(err.Error())
@@ -70,10 +75,21 @@ func (s *session) guardOutlived() (stop func()) {
 		unguard()
 		beside.Wait()
 		for _, o := range s.outlived {
-			if o.group.Held() {
-				o.group.Release()
-			}
+			o.guard, o.journals = nil, nil
 		}
-		s.outlived = nil
+	}
+}
+
+// freeOutlived lets them go on, as far as they are stopped: nobody else would continue them when this process has ended.
+func (s *session) freeOutlived() {
+	for _, o := range s.outlived {
+		o.free()
+	}
+	s.outlived = nil
+}
+
+func (o *outlived) free() {
+	if o.group.Held() {
+		o.group.Release()
 	}
 }
