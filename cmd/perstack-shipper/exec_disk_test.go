@@ -173,6 +173,83 @@ func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 	s.nothingLeft()
 }
 
+// A command that outlived its shipper is stopped, and somebody makes room by cutting what it wrote: it goes on, is guarded still, and what it writes is shipped.
+func TestOutlivedCommandWhoseOutputIsCut(t *testing.T) {
+	s := newStage(t)
+	s.smallDisk(24)
+	s.stuck.Store(true)
+	_, script := s.bulk(160)
+	r := s.exec(script+`; echo last words`, "--journal-dir="+s.journal)
+	const isStopped = "the command is stopped (SIGSTOP)"
+	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), isStopped) && stoppedBelow(r.cmd.Process.Pid) })
+	r.signal(syscall.SIGKILL)
+	if err := r.cmd.Wait(); err == nil {
+		t.Fatal("it ended well")
+	}
+	resume := s.start(s.command("resume"))
+	said := func() int { return strings.Count(resume.stderr.String(), isStopped) }
+	s.until("the next one has looked", func() bool { return said() == 1 })
+	for _, f := range s.outputs() {
+		if err := os.Truncate(f, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.until("it is stopped again, where there is no room", func() bool { return said() == 2 })
+	s.stuck.Store(false)
+	resume.wait(exitRejected)
+	if !s.has("last words") {
+		t.Errorf("what it wrote at last did not come; it said\n%s", resume.stderr)
+	}
+	s.nothingLeft()
+}
+
+// A command that outlived its shipper stays stopped while there is little room: also between what ships to make room for a start, and what ships beside that.
+func TestOutlivedCommandStaysStoppedAtAStart(t *testing.T) {
+	s := newStage(t)
+	s.smallDisk(24)
+	s.stuck.Store(true)
+	_, script := s.bulk(160)
+	r := s.exec(script+`; echo last words`, "--journal-dir="+s.journal)
+	const isStopped = "the command is stopped (SIGSTOP)"
+	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), isStopped) && stoppedBelow(r.cmd.Process.Pid) })
+	r.signal(syscall.SIGKILL)
+	if err := r.cmd.Wait(); err == nil {
+		t.Fatal("it ended well")
+	}
+	s.fill() // as others may
+	size := func() (sum int64) {
+		for _, f := range s.outputs() {
+			info, err := os.Stat(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += info.Size()
+		}
+		return sum
+	}
+	before := size()
+	r = s.start(s.command("--input", s.input("{\"jobId\":\"new\"}\n")))
+	s.until("what is left is shipped first", func() bool { return strings.Contains(r.stderr.String(), "is shipped first") })
+	ballast := filepath.Join(filepath.Dir(s.journal), "ballast")
+	info, err := os.Stat(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(ballast, info.Size()-1<<20); err != nil { // room for that input, and for little else
+		t.Fatal(err)
+	}
+	// Stdout and stderr, once for each.
+	s.until("what is left is shipped beside the input", func() bool { return strings.Count(r.stderr.String(), " is shipped from where that stopped") == 4 })
+	s.until("the guard has looked", func() bool { return strings.Count(r.stderr.String(), isStopped) == 2 })
+	if after := size(); after != before || strings.Contains(r.stderr.String(), "goes on after") {
+		t.Errorf("it wrote %d bytes where there was no room; it said\n%s", after-before, r.stderr)
+	}
+	s.stuck.Store(false)
+	s.until("all is shipped", func() bool { return s.has("last words") && s.has(`"new"`) })
+	r.signal(syscall.SIGTERM)
+	r.wait(exitOK)
+}
+
 // stoppedBelow reports whether a process that pid has started is stopped, or one that this has started.
 func stoppedBelow(pid int) bool {
 	var children strings.Builder

@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // This file shows what starts on a disk that is full already, by itself or by what earlier processes left there.
@@ -162,4 +164,107 @@ func TestFollowOnADiskThatFills(t *testing.T) {
 	r.signal(syscall.SIGTERM)
 	r.wait(exitOK)
 	s.all("", 3)
+}
+
+// What is left of a followed file is shipped when the journal's disk is full: that takes no room.
+func TestResumeOfAFollowedFileOnAFullDisk(t *testing.T) {
+	s := newStage(t)
+	s.smallDisk(4)
+	s.stuck.Store(true)
+	path := s.input("{\"jobId\":\"j\"}\n")
+	r := s.start(s.command("--input", path))
+	s.until("its journal is there", func() bool {
+		begun, err := filepath.Glob(filepath.Join(s.journal, "*", "input"))
+		return err == nil && len(begun) == 1
+	})
+	r.signal(syscall.SIGKILL)
+	if err := r.cmd.Wait(); err == nil {
+		t.Fatal("it ended well")
+	}
+	s.fill()
+	s.stuck.Store(false)
+	resume := s.start(s.command("resume"))
+	resume.wait(exitOK)
+	if !s.has(`"j"`) {
+		t.Errorf("nothing came; it said\n%s", resume.stderr)
+	}
+}
+
+// Who writes to a FIFO waits while there is no room for its journal: it is not opened and closed again, which would be the writer's death and the loss of what
+// it wrote.
+func TestFIFOOnAFullDisk(t *testing.T) {
+	s := newStage(t)
+	s.smallDisk(4)
+	events := t.TempDir()
+	path := filepath.Join(events, "fifo")
+	r := s.start(s.command("--input", path, "--input-wait"))
+	s.until("it has begun", func() bool { _, err := os.Stat(filepath.Join(s.journal, "version")); return err == nil })
+	s.fill()
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	writer := exec.Command("sh", "-c", `for n in 1 2 3; do echo "{\"jobId\":\"j\",\"n\":$n}"; sleep 0.1; done > "$1"`, "sh", path)
+	writer.Env = s.env
+	if err := writer.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.until("it says so", func() bool { return strings.Contains(r.stderr.String(), "no room") })
+	if err := os.Remove(filepath.Join(filepath.Dir(s.journal), "ballast")); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Wait(); err != nil {
+		t.Errorf("its writer: %v", err)
+	}
+	s.until("all is shipped", func() bool { return s.has(`"n":3`) })
+	if !s.has(`"n":1`) || !s.has(`"n":2`) {
+		t.Error("lines are lost")
+	}
+	r.signal(syscall.SIGTERM)
+	r.wait(exitOK)
+}
+
+// A FIFO's reader that was killed with a disk full of what it read is started again: it ships that first, and does not take itself for another reader.
+func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
+	s := newStage(t)
+	s.smallDisk(4)
+	s.stuck.Store(true)
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.OpenFile(path, os.O_RDWR, 0) // never without a reader
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	r := s.start(s.command("--input", path))
+	line := fmt.Sprintf("{\"jobId\":\"old\",\"x\":%q}\n", strings.Repeat("x", 1000))
+	go in.WriteString(strings.Repeat(line, 3000))
+	s.until("the disk is nearly full", func() bool {
+		segments, err := filepath.Glob(filepath.Join(s.journal, "*", "*.segment"))
+		var size int64
+		for _, segment := range segments {
+			if info, err := os.Stat(segment); err == nil {
+				size += info.Size()
+			}
+		}
+		return err == nil && size == int64(3000*len(line))
+	})
+	r.signal(syscall.SIGKILL)
+	if err := r.cmd.Wait(); err == nil {
+		t.Fatal("it ended well")
+	}
+	s.fill()
+	r = s.start(s.command("--input", path, "--until-idle=500ms"))
+	s.until("what is left is shipped first", func() bool { return strings.Contains(r.stderr.String(), "is shipped first") })
+	time.Sleep(3 * lookForRoom) // it has tried to begin meanwhile
+	s.stuck.Store(false)
+	s.until("it is shipped", func() bool { return s.has("old") })
+	if _, err := in.WriteString("{\"jobId\":\"new\"}\n"); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(exitOK)
+	if got := s.inputs(); len(got) != 2 {
+		t.Errorf("%d inputs came; it said\n%s", len(got), r.stderr)
+	}
 }

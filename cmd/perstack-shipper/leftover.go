@@ -87,7 +87,7 @@ func recoverInput(patience context.Context, folder *journal.Folder, l journal.Le
 		a.File = &follow.Note{Path: j.FilePath()}
 	}
 	a.File.Lent = true
-	if err := j.SetAbout(a.encode()); err != nil {
+	if err := j.SetAbout(a.encode()); err != nil && !errors.Is(err, journal.ErrFull) { // on a full disk it is told, for to ship takes no room
 		return shipper.Input{}, errors.Join(err, j.Close())
 	}
 	in.Ending = endingOf(follow.Once(patience, j, a.File))

@@ -283,5 +283,6 @@ func (s *session) successor(of shipper.Input) (shipper.Input, error) {
 	if err != nil {
 		return shipper.Input{}, errors.Join(err, j.Close())
 	}
+	s.moved(of.Journal, j)
 	return next, nil
 }

@@ -166,6 +166,7 @@ func (r *resumption) ship(end *ending) int {
 	var all sync.WaitGroup
 	for _, run := range r.runs {
 		all.Go(func() {
+			defer run.freeOutlived()
 			defer run.guardOutlived()()
 			o := run.options()
 			o.MemoryMax, o.Stop = memory, end.signalled.Done()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"perstack-shipper/config"
@@ -29,7 +30,8 @@ func (s *session) withRoom(ctx context.Context, begin func() error) error {
 
 	shipping, stop := context.WithCancel(ctx)
 	defer stop()
-	defer s.guardOutlived()()
+	unguard := sync.OnceFunc(s.guardOutlived())
+	defer unguard()
 	done := make(chan error, 1)
 	go func() {
 		_, err := shipper.New(s.options()).Run(shipping, left, nil)
@@ -43,7 +45,8 @@ func (s *session) withRoom(ctx context.Context, begin func() error) error {
 			if err = begin(); errors.Is(err, journal.ErrFull) {
 				continue
 			}
-			// What is not shipped yet goes beside the input.
+			// What is not shipped yet goes beside the input. A guard would take journals that are closed for endless room, and continue what is stopped.
+			unguard()
 			stop()
 			<-done
 			return err

@@ -84,7 +84,10 @@ func newSession(target config.Target, delivery config.Delivery, creation config.
 	return s, nil
 }
 
-func (s *session) close() { s.client.Close() }
+func (s *session) close() {
+	s.freeOutlived()
+	s.client.Close()
+}
 
 // openJournal opens the journal folder. One that was named must do; where the default one cannot be written, memory
 // takes its place.

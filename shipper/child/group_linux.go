@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -14,39 +16,66 @@ import (
 // Group is the process group of a command that outlived its shipper. It is Guarded; make it with FindGroup.
 type Group struct {
 	id   int
-	dir  string
 	held atomic.Bool
+
+	mu      sync.Mutex         // for Add, while a guard looks
+	outputs []*journal.Journal // of the command
+	members []member           // at the latest look
 }
 
-// FindGroup finds the process group that writes what is in dir, the folder of an input: nil if none of the group has a file open there, for its id may be
-// another's by now. It is Held when it is stopped, as the guard of a process that is no more may have left it.
-func FindGroup(id int, dir string) *Group {
-	g := &Group{id: id, dir: dir}
-	writes, stopped := g.look()
-	if !writes {
+// member is a process of a group. While one is left that was there at a look, the group is the same: its id is not given away before.
+type member struct {
+	pid   int
+	began string
+}
+
+// FindGroup finds the process group that writes the output j: nil if none of the group does, for its id may be another's by now, and if this process is one of
+// it, which must not stop itself. It is Held when it is stopped, as the guard of a process that is no more may have left it.
+func FindGroup(id int, j *journal.Journal) *Group {
+	g := &Group{id: id, outputs: []*journal.Journal{j}}
+	is, stopped := g.look()
+	if !is {
 		return nil
 	}
 	g.held.Store(stopped)
 	return g
 }
 
-// look asks the kernel whether the group still writes, and whether some of it is stopped.
-func (g *Group) look() (writes, stopped bool) {
+// Add says that the group writes j, too.
+func (g *Group) Add(j *journal.Journal) {
+	g.mu.Lock()
+	g.outputs = append(g.outputs, j)
+	g.mu.Unlock()
+}
+
+// look asks the kernel whether the group is still the one that was found, and whether some of it is stopped. Who wrote the output may be gone, and have left
+// others that are stopped: so it is known by its members, too.
+func (g *Group) look() (is, stopped bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil || g.id <= 1 {
 		return false, false
 	}
+	var members []member
 	for _, stat := range stats {
-		state, of := stateOf(stat)
-		if of != g.id {
+		state, of, began := stateOf(stat)
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+		if of != g.id || err != nil {
 			continue
 		}
-		stopped = stopped || state == "T"
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat))); err == nil {
-			writes = writes || journal.HasOpen(pid, g.dir)
+		if pid == os.Getpid() {
+			return false, false
 		}
+		m := member{pid, began}
+		members = append(members, m)
+		stopped = stopped || state == "T"
+		is = is || slices.Contains(g.members, m) || slices.ContainsFunc(g.outputs, func(j *journal.Journal) bool { return j.WrittenBy(pid) })
 	}
-	return writes, stopped
+	if is {
+		g.members = members
+	}
+	return is, stopped
 }
 
 // Hold stops the group until Release, if it is still there.
@@ -56,7 +85,7 @@ func (g *Group) Hold() { g.signal(syscall.SIGSTOP) }
 func (g *Group) Release() { g.signal(syscall.SIGCONT) }
 
 func (g *Group) signal(s syscall.Signal) {
-	if writes, _ := g.look(); writes {
+	if is, _ := g.look(); is {
 		_ = syscall.Kill(-g.id, s) // an error says that it has ended
 	}
 	g.held.Store(s == syscall.SIGSTOP)
@@ -74,19 +103,19 @@ func (g *Group) Ended() bool { return false }
 // Done is nil.
 func (g *Group) Done() <-chan struct{} { return nil }
 
-// stateOf is the state and the process group that a stat file of /proc names: the first and the third field behind the name, which may hold anything.
-// proc_pid_stat(5)
-func stateOf(stat string) (state string, group int) {
+// stateOf is the state, the process group and the time of the start that a stat file of /proc names: the first, third and twentieth field behind the name,
+// which may hold anything. proc_pid_stat(5)
+func stateOf(stat string) (state string, group int, began string) {
 	data, err := os.ReadFile(stat)
 	if err != nil {
-		return "", 0 // it has ended
+		return "", 0, "" // it has ended
 	}
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	if len(fields) < 3 {
-		return "", 0
+	if len(fields) < 20 {
+		return "", 0, ""
 	}
 	if group, err = strconv.Atoi(string(fields[2])); err != nil {
-		return "", 0
+		return "", 0, ""
 	}
-	return string(fields[0]), group
+	return string(fields[0]), group, string(fields[19])
 }

@@ -36,6 +36,10 @@ func (s *Set) candidateFIFO(path string, info os.FileInfo, now time.Time) error 
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // gone since
 	}
+	if errors.Is(err, journal.ErrFull) && len(s.fifos) > 0 { // those that are open stay so: their writers would die of it
+		s.complain(err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -43,21 +47,39 @@ func (s *Set) candidateFIFO(path string, info os.FileInfo, now time.Time) error 
 	return nil
 }
 
+// openFIFO makes the journal first, for whoever opened the FIFO to write would die of it if it were closed again for lack of room, and with what it wrote.
 func (s *Set) openFIFO(path string) (*fifo, error) {
+	id := journal.NewID()
+	j, err := s.o.Folder.NewPipe(id, s.o.About(id, Note{Path: path}, nil), s.o.Journal)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	f, r, err := holdFIFO(path)
+	if err != nil {
+		return nil, errors.Join(err, j.Remove())
+	}
+	reading, stop := context.WithCancel(s.o.Reading)
+	f.stop, f.in = stop, &Input{Journal: j, Path: path, FIFO: r, Reading: reading, live: s.live}
+	s.live.Add(1)
+	return f, nil
+}
+
+// holdFIFO opens both ends of a FIFO.
+func holdFIFO(path string) (f *fifo, r *os.File, err error) {
 	const flags = unix.O_CLOEXEC | unix.O_NONBLOCK
-	r, err := os.OpenFile(path, os.O_RDONLY|flags, 0) // with O_NONBLOCK it waits for no writer
+	r, err = os.OpenFile(path, os.O_RDONLY|flags, 0) // with O_NONBLOCK it waits for no writer
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
 	if err != nil {
-		return nil, &InputError{path, fmt.Sprintf("cannot be read (%v): make it readable and writable", err)}
+		return nil, nil, &InputError{path, fmt.Sprintf("cannot be read (%v): make it readable and writable", err)}
 	}
 	w, err := os.OpenFile(path, os.O_WRONLY|flags, 0)
 	if err != nil {
 		r.Close()
-		return nil, &InputError{path, fmt.Sprintf("cannot be kept open (%v): make it writable, too", err)}
+		return nil, nil, &InputError{path, fmt.Sprintf("cannot be kept open (%v): make it writable, too", err)}
 	}
-	f := &fifo{path: path, w: w, present: true}
+	f = &fifo{path: path, w: w, present: true}
 	err = func() error {
 		info, err := r.Stat()
 		other, werr := w.Stat()
@@ -71,22 +93,14 @@ func (s *Set) openFIFO(path string) (*fifo, error) {
 		if err := unix.Flock(int(r.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 			return &InputError{path, "is read by another process already: stop that, or name another"}
 		}
-		id := journal.NewID()
-		j, err := s.o.Folder.NewPipe(id, s.o.About(id, Note{Path: path}, nil), s.o.Journal)
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		reading, stop := context.WithCancel(s.o.Reading)
-		f.stop, f.in = stop, &Input{Journal: j, Path: path, FIFO: r, Reading: reading, live: s.live}
-		s.live.Add(1)
 		return nil
 	}()
 	if err != nil {
 		r.Close()
 		w.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return f, nil
+	return f, r, nil
 }
 
 // letGo lets the FIFO end with its last writer, or now.

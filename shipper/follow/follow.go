@@ -142,8 +142,10 @@ type Set struct {
 	failed []error
 	left   []string // paths of files that could not be begun
 	begun  bool     // New has had its look
-	said   map[string]time.Time
-	watch  *watcher
+	// filesOnly: FIFOs are left for the next look.
+	filesOnly bool
+	said      map[string]time.Time
+	watch     *watcher
 }
 
 // New looks at the paths, and takes up what earlier processes followed of them. It returns an *InputError when a path cannot be followed, and wraps a
@@ -198,8 +200,11 @@ func (s *Set) begin() error {
 	if err := s.takeUpKnown(); err != nil {
 		return err
 	}
-	if err := s.look(time.Now()); err != nil {
-		return err
+	// FIFOs come last: one that is open must not be closed again because of a file that cannot be begun, for its writer would die of that.
+	for _, s.filesOnly = range []bool{true, false} {
+		if err := s.look(time.Now()); err != nil {
+			return err
+		}
 	}
 	s.begun, s.watch = true, newWatcher()
 	return nil

@@ -2,7 +2,6 @@ package follow
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -18,10 +17,10 @@ func (s *Set) takeUpKnown() error {
 	}
 	for _, k := range s.o.Known {
 		switch {
-		case k.Kind == journal.Pipe && k.Holder != 0 && slices.Contains(s.o.Paths, k.Note.Path):
+		case k.Kind == journal.Pipe && k.Holder != 0 && !k.Own && slices.Contains(s.o.Paths, k.Note.Path):
 			return &InputError{k.Note.Path, fmt.Sprintf("is read by process %d already: stop that, or name another", k.Holder)}
 		case k.Kind == journal.File && k.Mine && s.wants(k.path()):
-			if k.Holder != 0 && k.Holder != os.Getpid() && !k.Note.Lent {
+			if k.Holder != 0 && !k.Own && !k.Note.Lent {
 				return fmt.Errorf("%s: %w", k.path(), &journal.HeldError{ID: k.ID, Dir: k.Path, Pid: k.Holder})
 			}
 			s.putAside(&parked{id: k.ID, path: k.path(), note: k.Note, lone: k.File == "", size: -1})

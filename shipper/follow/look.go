@@ -148,6 +148,7 @@ func (s *Set) lookAt(path string, now time.Time) error {
 	case info.Mode().IsRegular():
 		s.candidate(path, now)
 	case info.Mode()&fs.ModeNamedPipe != 0 && s.stopping: // nobody can have written to it without a reader
+	case info.Mode()&fs.ModeNamedPipe != 0 && s.filesOnly:
 	case info.Mode()&fs.ModeNamedPipe != 0:
 		return s.candidateFIFO(path, info, now)
 	default:

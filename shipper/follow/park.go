@@ -161,7 +161,7 @@ func (s *Set) wake(p *parked, now time.Time) error {
 	}
 	if held, ok := errors.AsType[*journal.HeldError](err); ok {
 		switch {
-		case held.Pid == os.Getpid():
+		case held.Own:
 			return nil // what was paused is not delivered yet
 		case p.note.Lent && s.stopping:
 			p.done = true

@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,6 +131,40 @@ func TestMatches(t *testing.T) {
 	for name, want := range map[string]bool{"a.log": true, "a.jsonl": true, ".log": true, "a.log.1": false, "a.json": false, "log": false, "a.LOG": false} {
 		if matches(name) != want {
 			t.Errorf("%s: %v", name, !want)
+		}
+	}
+}
+
+// Who shares the folder may have the same process id, in another container: its inputs are not taken for those that this process holds, and will let go of.
+func TestHeldInAnotherContainer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	write(t, path, "a\n")
+	s, folder := newSet(t, path)
+	defer s.close()
+	for _, in := range s.Found() {
+		defer in.Journal.Close()
+	}
+	known := func(folder *journal.Folder) (all []Known) {
+		left, err := folder.Leftover()
+		if err != nil || len(left) != 1 {
+			t.Fatal(left, err)
+		}
+		return []Known{{Left: left[0], Mine: true}}
+	}
+	other, err := journal.Open(folder.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for folder, own := range map[*journal.Folder]bool{folder: true, other: false} {
+		next, err := New(Options{Paths: []string{path}, Reading: context.Background(), Folder: folder, Known: known(folder), About: about})
+		held, is := errors.AsType[*journal.HeldError](err)
+		switch {
+		case own && err != nil:
+			t.Error(err)
+		case own:
+			next.close()
+		case !is || held.Own || held.Pid != os.Getpid():
+			t.Errorf("it said %v", err)
 		}
 	}
 }

@@ -20,6 +20,7 @@ var outputName = offsetName(0, outputSuffix)
 // output is what a file of our own has beyond a followed one. Guarded by growing.mu.
 type output struct {
 	st       store
+	who      identity // of the file, wherever it is moved to
 	maxBytes int64
 	block    int64 // bytes; holes are multiples of it
 	step     int64
@@ -81,8 +82,13 @@ func (j *Journal) openOutput() error {
 		file.Close()
 		return err
 	}
+	who, err := identify(file)
+	if err != nil {
+		file.Close()
+		return err
+	}
 	g.f, g.path = file, j.st.path(outputName)
-	g.own = &output{st: j.st, maxBytes: j.rec.MaxBytes, block: max(block, 512), step: punchStep, unsure: unsureEnd, hasWriter: HasWriter}
+	g.own = &output{st: j.st, who: who, maxBytes: j.rec.MaxBytes, block: max(block, 512), step: punchStep, unsure: unsureEnd, hasWriter: HasWriter}
 	if j.rec.MaxBytes > 0 {
 		g.own.step = min(punchStep, max(j.rec.MaxBytes/16, g.own.block))
 	}
@@ -254,8 +260,8 @@ func (j *Journal) EndChild() error {
 	return nil
 }
 
-// HasWriter says whether anybody has the child's file open for writing, this process included. known is false where the file system cannot
-// tell, and for other kinds.
+// HasWriter says whether anybody has the child's file open for writing, this process included; where the file system cannot tell, whether another process of
+// this machine has. known is false where that cannot be told either, and for other kinds.
 func (j *Journal) HasWriter() (writer, known bool) {
 	if j.kind != Child {
 		return false, false
@@ -266,7 +272,21 @@ func (j *Journal) HasWriter() (writer, known bool) {
 	if g.f == nil || g.closed {
 		return false, false
 	}
-	return g.own.hasWriter(g.f)
+	if writer, known = g.own.hasWriter(g.f); !known && g.own.st.dir() != "" {
+		return othersWrite(g.own.who)
+	}
+	return writer, known
+}
+
+// WrittenBy reports whether the process pid has the child's file open for writing, as far as this process may see that. It may be asked after Close, too.
+func (j *Journal) WrittenBy(pid int) bool {
+	if j.kind != Child || j.grown == nil {
+		return false
+	}
+	j.grown.mu.Lock()
+	who := j.grown.own.who
+	j.grown.mu.Unlock()
+	return processWrites(pid, who)
 }
 
 // probeWriter ends a recovered input when nobody writes it any more. g.mu is held, or nobody else has g yet.
@@ -293,7 +313,8 @@ func (g *growing) mayHaveWriter(now time.Time) bool {
 		return true
 	}
 	o.still = now // to look at all processes costs something
-	return othersHaveOpen(o.st.dir())
+	writer, known := othersWrite(o.who)
+	return known && writer
 }
 
 // attachOutput opens the output of a recovered input. What was punched out of its front was acked.

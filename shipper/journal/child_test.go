@@ -443,3 +443,58 @@ func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 	}
 	wantRest(t, j, 0, []byte("before\nafter\n"))
 }
+
+// Where the file system cannot tell who writes, the processes of this machine do: npx dies before the agent that it started, whose last lines come after that.
+// Who only reads the output is no writer.
+func TestWritersWhereTheFileSystemDoesNotTell(t *testing.T) {
+	j, w := newChild(t, openFolder(t), "remote", Options{})
+	if _, known := othersWrite(j.grown.own.who); !known {
+		t.Skip("NOT TESTED: processes cannot be looked at here")
+	}
+	j.grown.own.hasWriter = func(*os.File) (writer, known bool) { return true, false }
+	if _, err := w.WriteString("before\n"); err != nil {
+		t.Fatal(err)
+	}
+	began := func(script string, stdout *os.File) (end func()) {
+		t.Helper()
+		cmd := exec.Command("/bin/sh", "-c", script, "sh", filepath.Join(j.Path(), outputName))
+		cmd.Stdout = stdout
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			t.Helper()
+			stdin.Close()
+			if err := cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	want := func(want bool) {
+		t.Helper()
+		if writer, known := j.HasWriter(); writer != want || !known {
+			t.Errorf("%v, known %v, want %v", writer, known, want)
+		}
+	}
+	endWriter := began("read x; echo after", w)
+	w.Close()
+	want(true)
+	endWriter()
+	want(false)
+	read, said, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	endReader := began(`exec 3<"$1"; read line <&3; echo $line; read x || true`, said)
+	said.Close()
+	if _, err := read.Read(make([]byte, 7)); err != nil { // it has the file open now
+		t.Fatal(err)
+	}
+	want(false)
+	endReader()
+}

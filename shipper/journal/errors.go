@@ -30,6 +30,7 @@ type HeldError struct {
 	ID  string
 	Dir string // the input's folder
 	Pid int    // as its owner wrote it; -1 if it did not
+	Own bool   // it is another Journal of this Folder
 }
 
 func (e *HeldError) Error() string {

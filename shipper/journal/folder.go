@@ -33,6 +33,8 @@ type Folder struct {
 	// file system knows them, but for those that it did not take.
 	mu  sync.Mutex
 	ids map[string]bool
+	// own are the locks of the inputs that are held by way of this Folder, by their ids. A pid does not tell: who shares the folder may be in another container, and have the same.
+	own map[string]*lock
 
 	worked atomic.Bool // an input was made here, or gone on with: when that fails now, it is the disk that has failed, and not the folder's name that is wrong
 }
@@ -59,7 +61,7 @@ func Open(dir string) (*Folder, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	f := &Folder{path: path, ids: map[string]bool{}}
+	f := &Folder{path: path, ids: map[string]bool{}, own: map[string]*lock{}}
 	found, err := readVersion(path)
 	if err != nil {
 		return nil, err
@@ -169,6 +171,7 @@ type Left struct {
 	Kind    Kind
 	About   []byte
 	Holder  int    // pid of the living owner; 0 = free; -1 = held, by whom is not known
+	Own     bool   // it is held by way of this Folder
 	Path    string // the input's folder
 	File    string // the followed file, of a File
 	Unacked int64  // bytes held and not acked; of a File that is gone, 0
@@ -210,7 +213,9 @@ func (f *Folder) look(id string) (left Left, ok bool) {
 		return Left{}, false
 	}
 	left.Kind, left.File, left.Err = rec.kind(), rec.Path, err
-	left.Holder = holder(dir)
+	if left.Holder = holder(dir); left.Holder != 0 {
+		left.Own = f.holds(id)
+	}
 	if left.About, err = st.read(aboutName, maxAboutBytes); err != nil && left.Err == nil {
 		left.Err = fmt.Errorf("journal input %s: its options: %w", id, err)
 	}
@@ -286,11 +291,35 @@ func (f *Folder) folderOf(id string, make bool) (store, *lock, error) {
 		if make && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		if held, ok := errors.AsType[*HeldError](err); ok {
+			held.Own = f.holds(id)
+		}
 		if err != nil {
 			return nil, nil, err
 		}
+		f.hold(id, l)
 		return dirStore(dir), l, nil
 	}
+}
+
+// hold remembers that the input is held, as long as its lock is.
+func (f *Folder) hold(id string, l *lock) {
+	l.gone = func() {
+		f.mu.Lock()
+		if f.own[id] == l { // else it is held anew
+			delete(f.own, id)
+		}
+		f.mu.Unlock()
+	}
+	f.mu.Lock()
+	f.own[id] = l
+	f.mu.Unlock()
+}
+
+func (f *Folder) holds(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.own[id] != nil
 }
 
 // parseKind is the kind of that name.

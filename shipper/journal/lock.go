@@ -25,6 +25,7 @@ const (
 type lock struct {
 	f    *os.File // nil in memory
 	kept bool     // release is put off till drop
+	gone func()   // called when it was let go of; nil: nobody asks
 }
 
 // takeLock takes the lock of the input in dir, making the file. The folder must exist (else fs.ErrNotExist).
@@ -93,7 +94,12 @@ func (l *lock) release() error {
 	if l.f == nil || l.kept {
 		return nil
 	}
-	return l.f.Close()
+	err := l.f.Close()
+	if l.gone != nil {
+		l.gone()
+		l.gone = nil
+	}
+	return err
 }
 
 // keep puts release off till drop.

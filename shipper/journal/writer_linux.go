@@ -1,6 +1,6 @@
 package journal
 
-// Whether anybody still writes a file: a lease says so on local file systems, and /proc says who of this machine has it open.
+// Whether anybody still writes a file: a lease says so on local file systems, and /proc says who of this machine does.
 
 import (
 	"errors"
@@ -39,34 +39,53 @@ func isRemote(f *os.File) bool {
 	return false
 }
 
-// HasOpen reports whether the process pid has a file below dir open, as far as this process may see that.
-func HasOpen(pid int, dir string) bool {
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real // as /proc names it
-	}
-	descriptors := filepath.Join("/proc", strconv.Itoa(pid), "fd")
-	open, err := os.ReadDir(descriptors)
-	if err != nil || dir == "" {
+// processWrites reports whether the process pid has the output who open for writing, as far as this process may see that. Who only reads it, as tail does, does
+// not count.
+func processWrites(pid int, who identity) bool {
+	process := filepath.Join("/proc", strconv.Itoa(pid))
+	open, err := os.ReadDir(filepath.Join(process, "fd"))
+	if err != nil || who == (identity{}) {
 		return false
 	}
 	for _, fd := range open {
-		if file, err := os.Readlink(filepath.Join(descriptors, fd.Name())); err == nil && strings.HasPrefix(file, dir+"/") {
+		path := filepath.Join(process, "fd", fd.Name())
+		name, err := os.Readlink(path)
+		if err != nil || !strings.HasSuffix(strings.TrimSuffix(name, " (deleted)"), "/"+outputName) {
+			continue // to ask after all files could wait for a server that is away
+		}
+		if info, err := os.Stat(path); err == nil && identityOf(info) == who && writable(filepath.Join(process, "fdinfo", fd.Name())) {
 			return true
 		}
 	}
 	return false
 }
 
-// othersHaveOpen reports whether a process but this one has a file below dir open, as far as this process may see that.
-func othersHaveOpen(dir string) bool {
-	processes, err := filepath.Glob("/proc/[0-9]*")
+// writable reports whether the descriptor that info of /proc describes was opened for writing. proc_pid_fdinfo(5)
+func writable(info string) bool {
+	data, err := os.ReadFile(info)
 	if err != nil {
-		return false
+		return false // it has ended
 	}
-	for _, process := range processes {
-		if pid, err := strconv.Atoi(filepath.Base(process)); err == nil && pid != os.Getpid() && HasOpen(pid, dir) {
-			return true
+	for line := range strings.Lines(string(data)) {
+		if flags, found := strings.CutPrefix(line, "flags:"); found {
+			n, err := strconv.ParseUint(strings.TrimSpace(flags), 8, 64)
+			return err == nil && n&unix.O_ACCMODE != unix.O_RDONLY
 		}
 	}
 	return false
+}
+
+// othersWrite reports whether a process of this machine but this one has the output who open for writing, as far as this process may see that. known is false
+// where processes cannot be looked at.
+func othersWrite(who identity) (writer, known bool) {
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil || len(processes) == 0 {
+		return true, false
+	}
+	for _, process := range processes {
+		if pid, err := strconv.Atoi(filepath.Base(process)); err == nil && pid != os.Getpid() && processWrites(pid, who) {
+			return true, true
+		}
+	}
+	return false, true
 }
