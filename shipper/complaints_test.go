@@ -173,6 +173,44 @@ func TestOutageTakesNoMemory(t *testing.T) {
 	}
 }
 
+// TestOneStreamsTroubleIsItsOwn: what one stream is refused is not tried again for long, and the others get on all that time.
+func TestOneStreamsTroubleIsItsOwn(t *testing.T) {
+	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+		if c.Stream == "refused" {
+			return cwlocal.Fault{Code: "AccessDeniedException"}
+		}
+		return cwlocal.Fault{}
+	})
+	w.log = zap.NewNop()
+	s := w.shipper(nil)
+	s.deliv.paces.denied = pace{time.Hour, time.Hour}
+	refused := w.pipe("aaaaaaaa", bytes.NewReader(bytes.Repeat(numbered("refused", 1000), 100)), nil)
+	r, feed := io.Pipe()
+	other := w.pipe("bbbbbbbb", r, nil)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if _, err := s.Run(ctx, []Input{refused, other}, nil); err != context.Canceled {
+			t.Error(err)
+		}
+	}()
+	for n := 1000; n <= 10_000; n += 1000 { // each is accepted before the next is there
+		w.write(feed, numbered("other", 1000))
+		for deadline := time.Now().Add(5 * time.Second); len(w.server.Events(w.group, "other")) < n; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				feed.Close()
+				stop()
+				<-ended
+				t.Fatalf("%d events of %d have come", len(w.server.Events(w.group, "other")), n)
+			}
+		}
+	}
+	feed.Close()
+	stop()
+	<-ended
+}
+
 // TestBlockingSinkDoesNotBlockTheWriter: CloudWatch that never answers costs the agent nothing (moby #33803, #45999).
 func TestBlockingSinkDoesNotBlockTheWriter(t *testing.T) {
 	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return cwlocal.Fault{Hang: true} })

@@ -118,10 +118,10 @@ func (a *attempt) deliver(ctx context.Context, b *batch.Batch, lones []*batch.Ba
 		reason := a.refused[0].reason
 		if err == nil && len(suspects) == 0 && !last {
 			a.out.lone = true
-			a.trouble.failed(reason, "PutLogEvents", a.stream.name, fmt.Sprintf("CloudWatch refuses all of %d events; the next put to their stream will tell whether it is they or the target. ", b.Len()))
+			a.failed(reason, "PutLogEvents", fmt.Sprintf("CloudWatch refuses all of %d events; the next put to their stream will tell whether it is they or the target. ", b.Len()))
 			return nil
 		}
-		a.trouble.failed(reason, "PutLogEvents", a.stream.name, "CloudWatch refuses every event for this stream; none is rejected, all are tried again. ")
+		a.failed(reason, "PutLogEvents", "CloudWatch refuses every event for this stream; none is rejected, all are tried again. ")
 		a.out.retries++
 		if err := wait(ctx, slow.NextBackOff()); err != nil {
 			return err
@@ -218,7 +218,7 @@ func (a *attempt) restamp(ctx context.Context, b *batch.Batch, from, to int, ref
 	for round, work := 1, []late{{b, from, to}}; len(work) > 0; round++ {
 		if round > 2 {
 			// CloudWatch refused the time now: its clock or ours is off. Nothing is lost by waiting.
-			a.trouble.failed(errClock, "PutLogEvents", a.stream.name, "")
+			a.failed(errClock, "PutLogEvents", "")
 			if err := wait(ctx, slow.NextBackOff()); err != nil {
 				return err
 			}
@@ -269,6 +269,7 @@ func (a *attempt) put(ctx context.Context, body *batch.Body, events int) (cloudw
 			if err != nil {
 				verdict = cloudwatch.Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}
 			}
+			a.stream.failing.Store(false)
 			if verdict.Clean() { // else events of it are sent again, and may be refused again
 				a.trouble.accepted()
 			}
@@ -293,28 +294,34 @@ func (a *attempt) put(ctx context.Context, body *batch.Body, events int) (cloudw
 			// Deleted under way, or created a moment ago and not there yet everywhere.
 			a.stream.created = false
 			if created++; created > 1 {
-				a.trouble.failed(err, action, a.stream.name, "")
+				a.failed(err, action, "")
 				pause = quick.NextBackOff()
 			}
 		case cloudwatch.Denied:
-			a.trouble.failed(err, action, a.stream.name, "")
+			a.failed(err, action, "")
 			pause = denied.NextBackOff()
 		case cloudwatch.Credentials:
 			a.api.InvalidateCredentials()
-			a.trouble.failed(err, action, a.stream.name, "")
+			a.failed(err, action, "")
 			pause = quick.NextBackOff()
 		case cloudwatch.Throttled:
 			a.out.throttled = true
-			a.trouble.failed(err, action, a.stream.name, "")
+			a.failed(err, action, "")
 			pause = quick.NextBackOff()
 		default:
-			a.trouble.failed(err, action, a.stream.name, "")
+			a.failed(err, action, "")
 			pause = quick.NextBackOff()
 		}
 		if err := wait(ctx, pause); err != nil {
 			return verdict, err
 		}
 	}
+}
+
+// failed says that an attempt came to nothing.
+func (a *attempt) failed(err error, action, prefix string) {
+	a.stream.failing.Store(true)
+	a.trouble.failed(err, action, a.stream.name, prefix)
 }
 
 func (a *attempt) attemptPut(ctx context.Context, body *batch.Body) (cloudwatch.Verdict, error) {

@@ -37,8 +37,11 @@ func (s *Shipper) full() bool {
 		return false // there is nothing to wait for
 	}
 	waiting, able := 0, s.underway
+	total := s.deliv.trouble.total()
 	for _, st := range s.streams {
-		waiting += st.waiting()
+		if total || !st.failing.Load() { // one stream's trouble does not keep the others waiting
+			waiting += st.waiting()
+		}
 		if !st.busy && st.waiting() > 0 {
 			able++
 		}
@@ -57,7 +60,7 @@ func (s *Shipper) full() bool {
 	if s.short = held >= s.o.MemoryMax; s.short {
 		return true
 	}
-	return waiting >= ready && !s.deliv.trouble.partial()
+	return waiting >= ready
 }
 
 // besides is the memory that reading and shaping take, beside what waits to be put.

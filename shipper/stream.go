@@ -1,6 +1,7 @@
 package shipper
 
 import (
+	"sync/atomic"
 	"time"
 
 	"perstack-shipper/batch"
@@ -20,6 +21,8 @@ type stream struct {
 	counted bool // the report knows of it
 	busy    bool // a delivery is under way: one put in flight per stream
 	hurry   bool // do not wait for the flush interval: an input that writes here has ended
+	// failing: what was tried last came to nothing, since nothing was accepted. The delivery under way says so, and the loop asks.
+	failing atomic.Bool
 	created bool // it is there, as far as we know; owned by the delivery under way, else by the loop
 }
 

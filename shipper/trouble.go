@@ -78,9 +78,9 @@ func (t *trouble) hopeless() bool {
 	return !t.everOK && !t.since.IsZero() && t.unreachable
 }
 
-// partial tells whether something fails now that might be one stream's trouble alone.
-func (t *trouble) partial() bool {
+// total tells whether nothing at all gets through: no other stream would fare better.
+func (t *trouble) total() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.since.IsZero() && !t.everywhere
+	return !t.since.IsZero() && t.everywhere
 }
