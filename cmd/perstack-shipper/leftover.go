@@ -18,6 +18,7 @@ import (
 
 // leftovers takes over what is for this target. What is for another target is named, and left alone.
 func (s *session) leftovers() []shipper.Input {
+	s.forgetJournals()
 	left, err := s.folder.Leftover()
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("what earlier processes left in %s cannot be listed: %v", s.folder.Path(), err))

@@ -74,9 +74,13 @@ func (s *session) guardOutlived() (stop func()) {
 	return func() {
 		unguard()
 		beside.Wait()
-		for _, o := range s.outlived {
-			o.guard, o.journals = nil, nil
-		}
+	}
+}
+
+// forgetJournals is for journals that are closed, before they are taken over anew.
+func (s *session) forgetJournals() {
+	for _, o := range s.outlived {
+		o.guard, o.journals = nil, nil
 	}
 }
 

@@ -111,6 +111,9 @@ func (s *Set) park(now time.Time) {
 		if f.over || f.pin == nil || !f.present || f.in != nil && !f.endsLine() {
 			continue
 		}
+		if f.in != nil && (f.in.Journal.Path() == "" || f.in.Journal.Gone()) {
+			continue // its cursor is in memory, and would go with its journal
+		}
 		info, err := f.pin.Stat()
 		if err != nil {
 			continue

@@ -168,3 +168,46 @@ func TestHeldInAnotherContainer(t *testing.T) {
 		}
 	}
 }
+
+// Where the journal's folder is gone, files are not parked: their cursors are nowhere but in this process, and what comes of them later would not be shipped.
+func TestNothingIsParkedInMemory(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a.log"), "a\n")
+	folder, err := journal.Open(filepath.Join(t.TempDir(), "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Options{Paths: []string{dir}, Reading: context.Background(), Folder: folder, About: about, most: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if err := os.RemoveAll(folder.Path()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "b.log"), "b\n")
+	look := func(after time.Duration) (found []*Input) {
+		t.Helper()
+		if err := s.look(time.Now().Add(after)); err != nil {
+			t.Fatal(err)
+		}
+		found = s.Found()
+		for _, in := range found {
+			t.Cleanup(func() { in.Journal.Close() })
+		}
+		return found
+	}
+	inputs := append(look(0), look(0)...)
+	if len(inputs) != 2 {
+		t.Skipf("NOT TESTED: %d inputs, for there is no memory to keep one in", len(inputs))
+	}
+	write(t, filepath.Join(dir, "c.log"), "c\n")
+	inputs = append(inputs, look(0)...)
+	write(t, filepath.Join(dir, "d.log"), "d\n") // for which there is no place
+	look(2 * parkAfter)
+	for _, in := range inputs {
+		if in.Journal.Ended() {
+			t.Errorf("%s was parked", in.Path)
+		}
+	}
+}

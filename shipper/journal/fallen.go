@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -25,14 +26,15 @@ func (j *Journal) Fallen() error {
 	return nil
 }
 
-// Gone says that the input's folder is not there any more. What its open files hold is there until they are closed. False in memory.
+// Gone says that the input's folder is not there any more, or is another's of the same id: a followed file has one id, whoever follows it. What its open files
+// hold is there until they are closed. False in memory.
 func (j *Journal) Gone() bool {
 	dir := j.st.dir()
 	if dir == "" {
 		return false
 	}
 	_, err := os.Lstat(dir)
-	return errors.Is(err, os.ErrNotExist)
+	return errors.Is(err, os.ErrNotExist) || j.lock.replaced(filepath.Join(dir, lockName))
 }
 
 // Perishable is how many of the bytes that are not acked no file holds that a later start would find. 0 of a File, whose bytes are not ours.

@@ -398,12 +398,57 @@ func TestFollowedFileWhoseCursorIsGone(t *testing.T) {
 	if err := os.RemoveAll(f.Path()); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte("one\ntwo\n"), 0o600); err != nil {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0) // to write it anew would cut it, which the watcher may see
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.WriteString("two\n"); err != nil {
 		t.Fatal(err)
 	}
 	wantRest(t, j, 4, []byte("two\n"))
 	ack(t, j, 8, "")
 	if err := errors.Join(j.StopFollowing(), j.Remove()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Somebody removes the folder, and another process follows the same file there, so by the same id: what that keeps is not removed by who had it before.
+func TestRemovedFolderThatIsAnothersNow(t *testing.T) {
+	f := openFolder(t)
+	path := filepath.Join(t.TempDir(), "followed")
+	if err := os.WriteFile(path, []byte("a line\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first, err := f.Follow("same", path, nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Gone() {
+		t.Fatal("it is gone at once")
+	}
+	if err := os.RemoveAll(f.Path()); err != nil {
+		t.Fatal(err)
+	}
+	other, err := Open(f.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := other.Follow("same", path, nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ack(t, second, 7, "state")
+	if !first.Gone() || second.Gone() {
+		t.Fatal(first.Gone(), second.Gone())
+	}
+	if err := first.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if j := recoverInput(t, other, "same"); j.Cursor().Offset != 7 {
+		t.Fatal(j.Cursor(), j.Fallback())
 	}
 }

@@ -90,6 +90,19 @@ func readPid(f *os.File) int {
 	return pid
 }
 
+// replaced says that another has the lock's name. Where none has, somebody has removed the file alone.
+func (l *lock) replaced(path string) bool {
+	if l.f == nil {
+		return false
+	}
+	mine, err := l.f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(path)
+	return err == nil && !os.SameFile(mine, there)
+}
+
 func (l *lock) release() error {
 	if l.f == nil || l.kept {
 		return nil
