@@ -233,7 +233,7 @@ func TestManyInputsKeepWithinMemory(t *testing.T) {
 				inputs = append(inputs, in)
 			}
 			s := New(o)
-			if _, err := s.Run(within(t, time.Second), inputs, nil); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := s.Run(within(t, 2*time.Second), inputs, nil); !errors.Is(err, context.DeadlineExceeded) {
 				t.Error(err)
 			}
 			// What waits to be put is there still, and most of what is held. What one long line takes comes on top.

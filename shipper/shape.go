@@ -32,8 +32,13 @@ func (s *Shipper) shape(now time.Time) (busy bool) {
 // full reports whether enough waits to be put, or memory has run out. Before it does, inputs give back what they keep to be used again, and the largest open
 // batches are put early, as many at once as a link takes: so many inputs and streams cost fuller memory, not standstill.
 func (s *Shipper) full() bool {
+	if s.short = false; s.pool.Held()+s.besides() > s.o.MemoryMax/4*3 {
+		for _, in := range s.inputs {
+			in.spend()
+		}
+	}
 	held := s.pool.Held()
-	if s.short = false; held == 0 {
+	if held == 0 {
 		return false // there is nothing to wait for
 	}
 	waiting, able := 0, s.underway
@@ -44,11 +49,6 @@ func (s *Shipper) full() bool {
 		}
 		if !st.busy && st.waiting() > 0 {
 			able++
-		}
-	}
-	if held+s.besides() > s.o.MemoryMax/4*3 {
-		for _, in := range s.inputs {
-			in.spend()
 		}
 	}
 	held += s.besides()
