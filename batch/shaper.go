@@ -21,6 +21,8 @@ const (
 	maxMember = 4096
 	// maxOptions bounds what input, source, ids and fields of the options take of an event, so that a part always has room for a piece of its line.
 	maxOptions = 64 << 10
+	// repairStep is how much of a line that is no UTF-8 is repaired at a time.
+	repairStep = 64 << 10
 	// maxScratch is how much scratch of a kind is kept from block to block; one line may take three times that.
 	maxScratch = 1 << 20
 	// timeMargin is how far inside CloudWatch's bounds a time must be to be kept when the event is made; the put checks again.
@@ -392,11 +394,17 @@ func (s *Shaper) repair(raw []byte) []byte {
 
 // repairSome is repair for as much of raw as is more than a part takes; all says that it is all of it.
 func (s *Shaper) repairSome(raw []byte) (text []byte, all bool) {
-	if len(raw) <= s.bounds.event {
-		return s.repair(raw), true
+	text = slices.Grow(s.repaired[:0], min(3*len(raw), s.bounds.event+3*repairStep))
+	for len(raw) > 0 && len(text) <= s.bounds.event {
+		n := min(len(raw), repairStep)
+		if n < len(raw) {
+			n = wholeRunes(raw[:n])
+		}
+		text = appendRepaired(text, raw[:n])
+		raw = raw[n:]
 	}
-	raw = raw[:s.bounds.event]
-	return s.repair(raw[:wholeRunes(raw)]), false
+	s.repaired = text
+	return text, len(raw) == 0
 }
 
 // took moves past a line that was shipped as line, or, with nil, as raw repaired, and keeps the digest. Bytes that were shipped as they were read wait
