@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +27,8 @@ type campaign struct {
 	file  *followed // nil: none is followed
 
 	inputs []*taken
-	agents []func() // wait until an agent is gone, and take down what it has written
+	agents []*agent
+	ends   []func() // wait until an agent is gone, and take down what it has written
 	procs  int
 	broken []string // what processes did that they may not
 }
@@ -249,7 +251,8 @@ func (c *campaign) settle(p *process) {
 	case p.agent != nil:
 		out, errs := &taken{proc: p.name}, &taken{proc: p.name + ".err"}
 		c.inputs = append(c.inputs, out, errs)
-		c.agents = append(c.agents, func() {
+		c.agents = append(c.agents, p.agent)
+		c.ends = append(c.ends, func() {
 			if !p.agent.wait(out, errs) {
 				c.broken = append(c.broken, fmt.Sprintf("the agent of process %s did not end or say what it has written; the process said:\n%s", p.name, p.says()))
 			}
@@ -291,7 +294,17 @@ func (c *campaign) see(left map[string]kept) {
 // finish ships what is left: one process must do, without input of its own, or with the followed file's.
 func (c *campaign) finish() {
 	c.end.set(calm)
-	for _, wait := range c.agents {
+	// An agent that was stopped for lack of room when its shipper was killed goes on with the next one.
+	for range 10 {
+		if !slices.ContainsFunc(c.agents, func(a *agent) bool { return !a.gone(time.Second) }) {
+			break
+		}
+		c.procs++
+		p := c.opt.resume(c.t, c.rng, fmt.Sprintf("p%d", c.procs), patience)
+		p.w.Close()
+		c.settle(p)
+	}
+	for _, wait := range c.ends {
 		wait()
 	}
 	if c.file != nil {

@@ -41,18 +41,25 @@ func (o *options) exec(t testing.TB, rng *rand.Rand, name string, out, errs []by
 	return p
 }
 
+// gone reports whether the agent has ended, within a time.
+func (a *agent) gone(within time.Duration) bool {
+	for until := time.Now().Add(within); ; {
+		fds := []unix.PollFd{{Fd: int32(a.alive.Fd())}}
+		n, err := unix.Poll(fds, int(min(within, 100*time.Millisecond).Milliseconds()))
+		if err == nil && n > 0 && fds[0].Revents&unix.POLLERR != 0 {
+			return true
+		}
+		if !time.Now().Before(until) {
+			return false
+		}
+	}
+}
+
 // wait waits until the agent is gone and takes down what it has written; it reports false when that takes too long.
 func (a *agent) wait(out, errs *taken) bool {
 	defer a.alive.Close()
-	for until := time.Now().Add(patience); ; {
-		fds := []unix.PollFd{{Fd: int32(a.alive.Fd())}}
-		n, err := unix.Poll(fds, 100)
-		if err == nil && n > 0 && fds[0].Revents&unix.POLLERR != 0 {
-			break
-		}
-		if time.Now().After(until) {
-			return false
-		}
+	if !a.gone(patience) {
+		return false
 	}
 	note, err := os.ReadFile(a.note)
 	if err != nil {

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// --journal-sync forces segments and cursor to the disk again and again; without it nothing is, for the promise is about processes that die.
+func TestJournalSync(t *testing.T) {
+	traced := func(trace string) []string { return []string{"strace", "-D", "-f", "-qq", "-y", "-e", "trace=fsync", "-o", trace} }
+	words := traced("/dev/null")
+	if out, err := exec.Command(words[0], append(words[1:], "true")...).CombinedOutput(); err != nil {
+		t.Skipf("NOT TESTED: strace does not work here: %v %s", err, out)
+	}
+	forced := func(trace, what string) bool {
+		calls, err := os.ReadFile(trace)
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(calls), what)
+	}
+	for _, every := range []string{"", "20ms"} {
+		s := newStage(t)
+		s.stuck.Store(true) // what is acknowledged would be deleted before it is forced
+		trace := filepath.Join(t.TempDir(), "trace")
+		var flags []string
+		if every != "" {
+			flags = []string{"--journal-sync=" + every}
+		}
+		r, agent := s.pipe(traced(trace), flags...)
+		agent.write(1)
+		s.until("the lines are kept", func() bool { return s.keeps(`"n":100,`) })
+		if every != "" {
+			for _, file := range []string{".segment>", "cursor", ">"} {
+				s.until(file+" is forced to the disk", func() bool { return forced(trace, file) })
+			}
+		}
+		s.stuck.Store(false)
+		agent.w.Close()
+		r.wait(exitOK)
+		if every == "" && forced(trace, "fsync(") {
+			t.Error("something is forced to the disk without --journal-sync")
+		}
+		if s.text("") != agent.bytes.String() {
+			t.Error("not all came")
+		}
+	}
+}
