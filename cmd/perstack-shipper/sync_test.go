@@ -10,7 +10,9 @@ import (
 
 // --journal-sync forces segments and cursor to the disk again and again; without it nothing is, for the promise is about processes that die.
 func TestJournalSync(t *testing.T) {
-	traced := func(trace string) []string { return []string{"strace", "-D", "-f", "-qq", "-y", "-e", "trace=fsync", "-o", trace} }
+	traced := func(trace string) []string {
+		return []string{"strace", "-D", "-f", "-qq", "-y", "-e", "trace=fsync", "-o", trace}
+	}
 	words := traced("/dev/null")
 	if out, err := exec.Command(words[0], append(words[1:], "true")...).CombinedOutput(); err != nil {
 		t.Skipf("NOT TESTED: strace does not work here: %v %s", err, out)
