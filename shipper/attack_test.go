@@ -245,6 +245,32 @@ func TestManyInputsKeepWithinMemory(t *testing.T) {
 	}
 }
 
+// A command's stderr ends when its stdout is delivered already and named no job: there is nothing to wait for any more.
+func TestStderrOutlastsAStdoutWithoutJob(t *testing.T) {
+	w := newWorld(t, nil)
+	stdout := w.pipe("aaaaaaaa", strings.NewReader("npm warn\n"), nil)
+	var delivered atomic.Bool
+	stdout.Closed = func() { delivered.Store(true) }
+	r, feed := io.Pipe()
+	stderr := w.pipe("aaaaaaaa.err", r, nil)
+	stderr.JobOf = "aaaaaaaa"
+	go func() {
+		io.WriteString(feed, "problems\n")
+		for !delivered.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		feed.Close()
+	}()
+	o := w.options()
+	o.GiveUpAfter = 5 * time.Second
+	if _, err := New(o).Run(within(t, 20*time.Second), []Input{stdout, stderr}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.lines("aaaaaaaa.err"); string(got) != "problems\n" {
+		t.Errorf("%q came", got)
+	}
+}
+
 // An input that ended makes haste with the streams that it writes to; they have time again when it is done.
 func TestHurryEnds(t *testing.T) {
 	var puts atomic.Int64

@@ -169,7 +169,7 @@ func (in *input) closed() {
 
 // readAll reports whether every byte of the input was shaped, but for those that are to stay, and no more can come.
 func (in *input) readAll() bool {
-	return in.shaping == nil && in.ended() && in.shapedAll() && (in.window.start == in.window.end || in.leavesLine())
+	return in.done || in.shaping == nil && in.ended() && in.shapedAll() && (in.window.start == in.window.end || in.leavesLine())
 }
 
 // ending is what it means that the input has ended. What is left of one that shrank is another input.
