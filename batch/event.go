@@ -141,11 +141,8 @@ func (s *Shaper) objectEvent(ev *Event, line []byte, x *extras) bool {
 	if s.head.members {
 		m.plain(`,`)
 	}
-	rest := line[s.head.brace+1:]
-	ev.lead, ev.Size, ev.tail = m.esc, m.size+len(rest), ""
-	if ev.rest, ev.escaped = s.scan.escaped(); !ev.escaped {
-		ev.rest = rest
-	}
+	ev.lead, ev.rest, ev.escaped, ev.tail = m.esc, s.scan.escaped(), true, ""
+	ev.Size = m.size + len(line) - (s.head.brace + 1)
 	if ev.Size > s.bounds.event && x.clamped {
 		// The line says its time itself. Whether it is cut into parts must not depend on when it is shipped.
 		y := *x

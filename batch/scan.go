@@ -31,11 +31,9 @@ type scanner struct {
 	rest int // where in out the bytes behind the object's '{' begin
 }
 
-// escaped returns what stands behind the first '{' of a line that object took for an object, as JSON string content; ok is false where the line is too
-// long for an event. It is valid until the next scan.
-func (s *scanner) escaped() (content []byte, ok bool) {
-	return s.out[s.rest:s.wrote], s.copying
-}
+// escaped returns what stands behind the first '{' of a line that object took for an object, as JSON string content. The line is one that may fit an
+// event, or nothing of it was escaped. It is valid until the next scan.
+func (s *scanner) escaped() []byte { return s.out[s.rest:s.wrote] }
 
 // skip skips white space from i on, of which there mostly is none.
 func (s *scanner) skip(b []byte, i int) int {

@@ -56,7 +56,7 @@ func checkScan(t rapid.TB, s *scanner, line []byte) {
 	if s.ascii() && strings.IndexFunc(string(line), func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
 		t.Fatalf("%.300q is called ASCII", line)
 	}
-	content, copied := s.escaped()
+	content, copied := s.escaped(), s.copying
 	if copied != (len(line) <= MaxEventBytes) {
 		t.Fatalf("a line of %d bytes is escaped: %v", len(line), copied)
 	}

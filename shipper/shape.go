@@ -32,12 +32,14 @@ func (s *Shipper) shape(now time.Time) (busy bool) {
 // full reports whether enough waits to be put, or memory has run out. Before it does, inputs give back what they keep to be used again, and the largest open
 // batches are put early, as many at once as a link takes: so many inputs and streams cost fuller memory, not standstill.
 func (s *Shipper) full() bool {
-	if s.short = false; s.pool.Held()+s.besides() > s.o.MemoryMax/4*3 {
+	s.short = false
+	held, besides := s.pool.Held(), s.besides()
+	if held+besides > s.o.MemoryMax/4*3 {
 		for _, in := range s.inputs {
 			in.spend()
 		}
+		besides = s.besides()
 	}
-	held := s.pool.Held()
 	if held == 0 {
 		return false // there is nothing to wait for
 	}
@@ -51,7 +53,7 @@ func (s *Shipper) full() bool {
 			able++
 		}
 	}
-	held += s.besides()
+	held += besides
 	for ; held > s.o.MemoryMax/4*3 && able < parallel; able++ {
 		if !s.closeLargest() {
 			break

@@ -133,33 +133,33 @@ func TestExecStoppedAndSignalled(t *testing.T) {
 	s.nothingLeft()
 }
 
-// Killed while its command is stopped for want of room: the next start lets the command go on, but not before there is room.
-func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
-	s := newStage(t)
+// isStopped is what is said of a command for which there is no room.
+const isStopped = "the command is stopped (SIGSTOP)"
+
+// killedWhileStopped leaves a command that was stopped for want of room when its shipper was killed. It is to write a block 160 times, then "last words";
+// puts get no answer.
+func (s *stage) killedWhileStopped() (block string) {
+	s.t.Helper()
 	s.smallDisk(24)
 	s.stuck.Store(true)
 	block, script := s.bulk(160)
 	r := s.exec(script+`; echo last words`, "--journal-dir="+s.journal)
-	const isStopped = "the command is stopped (SIGSTOP)"
 	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), isStopped) && stoppedBelow(r.cmd.Process.Pid) })
 	r.signal(syscall.SIGKILL)
 	if err := r.cmd.Wait(); err == nil {
-		t.Fatal("it ended well")
+		s.t.Fatal("it ended well")
 	}
-	size := func() (sum int64) {
-		for _, f := range s.outputs() {
-			info, err := os.Stat(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sum += info.Size()
-		}
-		return sum
-	}
-	before := size()
+	return block
+}
+
+// Killed while its command is stopped for want of room: the next start lets the command go on, but not before there is room.
+func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
+	s := newStage(t)
+	block := s.killedWhileStopped()
+	before := s.written()
 	resume := s.start(s.command("resume"))
 	s.until("the next one has looked", func() bool { return strings.Contains(resume.stderr.String(), isStopped) })
-	if after := size(); after != before {
+	if after := s.written(); after != before {
 		t.Errorf("it wrote %d bytes where there was no room", after-before)
 	}
 	s.stuck.Store(false)
@@ -176,16 +176,7 @@ func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 // A command that outlived its shipper is stopped, and somebody makes room by cutting what it wrote: it goes on, is guarded still, and what it writes is shipped.
 func TestOutlivedCommandWhoseOutputIsCut(t *testing.T) {
 	s := newStage(t)
-	s.smallDisk(24)
-	s.stuck.Store(true)
-	_, script := s.bulk(160)
-	r := s.exec(script+`; echo last words`, "--journal-dir="+s.journal)
-	const isStopped = "the command is stopped (SIGSTOP)"
-	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), isStopped) && stoppedBelow(r.cmd.Process.Pid) })
-	r.signal(syscall.SIGKILL)
-	if err := r.cmd.Wait(); err == nil {
-		t.Fatal("it ended well")
-	}
+	s.killedWhileStopped()
 	resume := s.start(s.command("resume"))
 	said := func() int { return strings.Count(resume.stderr.String(), isStopped) }
 	s.until("the next one has looked", func() bool { return said() == 1 })
@@ -206,29 +197,10 @@ func TestOutlivedCommandWhoseOutputIsCut(t *testing.T) {
 // A command that outlived its shipper stays stopped while there is little room: also between what ships to make room for a start, and what ships beside that.
 func TestOutlivedCommandStaysStoppedAtAStart(t *testing.T) {
 	s := newStage(t)
-	s.smallDisk(24)
-	s.stuck.Store(true)
-	_, script := s.bulk(160)
-	r := s.exec(script+`; echo last words`, "--journal-dir="+s.journal)
-	const isStopped = "the command is stopped (SIGSTOP)"
-	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), isStopped) && stoppedBelow(r.cmd.Process.Pid) })
-	r.signal(syscall.SIGKILL)
-	if err := r.cmd.Wait(); err == nil {
-		t.Fatal("it ended well")
-	}
+	s.killedWhileStopped()
 	s.fill() // as others may
-	size := func() (sum int64) {
-		for _, f := range s.outputs() {
-			info, err := os.Stat(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sum += info.Size()
-		}
-		return sum
-	}
-	before := size()
-	r = s.start(s.command("--input", s.input("{\"jobId\":\"new\"}\n")))
+	before := s.written()
+	r := s.start(s.command("--input", s.input("{\"jobId\":\"new\"}\n")))
 	s.until("what is left is shipped first", func() bool { return strings.Contains(r.stderr.String(), "is shipped first") })
 	ballast := filepath.Join(filepath.Dir(s.journal), "ballast")
 	info, err := os.Stat(ballast)
@@ -241,7 +213,7 @@ func TestOutlivedCommandStaysStoppedAtAStart(t *testing.T) {
 	// Stdout and stderr, once for each.
 	s.until("what is left is shipped beside the input", func() bool { return strings.Count(r.stderr.String(), " is shipped from where that stopped") == 4 })
 	s.until("the guard has looked", func() bool { return strings.Count(r.stderr.String(), isStopped) == 2 })
-	if after := size(); after != before || strings.Contains(r.stderr.String(), "goes on after") {
+	if after := s.written(); after != before || strings.Contains(r.stderr.String(), "goes on after") {
 		t.Errorf("it wrote %d bytes where there was no room; it said\n%s", after-before, r.stderr)
 	}
 	s.stuck.Store(false)
@@ -280,4 +252,16 @@ func (s *stage) outputs() []string {
 		s.t.Fatal(err)
 	}
 	return found
+}
+
+// written is how many bytes commands have written to them.
+func (s *stage) written() (sum int64) {
+	for _, f := range s.outputs() {
+		info, err := os.Stat(f)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		sum += info.Size()
+	}
+	return sum
 }

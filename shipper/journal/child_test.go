@@ -154,10 +154,10 @@ func TestHoldKeepsHolesAway(t *testing.T) {
 	}
 }
 
-// A child that outlived its shipper: its input ends when its last writer is gone.
-func TestRecoveredChildEndsWithItsLastWriter(t *testing.T) {
-	f := openFolder(t)
-	j, w := newChild(t, f, "orphan", Options{})
+// startChild starts a child that has written "before\n", and writes "after\n" and ends when it is let go on.
+func startChild(t *testing.T, f *Folder, id string) (j *Journal, goOn func()) {
+	t.Helper()
+	j, w := newChild(t, f, id, Options{})
 	r, hold, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -170,6 +170,20 @@ func TestRecoveredChildEndsWithItsLastWriter(t *testing.T) {
 	r.Close()
 	w.Close()
 	waitFor(t, j, "first line", func() bool { return j.Size() == 7 })
+	return j, func() {
+		t.Helper()
+		hold.Write([]byte("go\n"))
+		hold.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A child that outlived its shipper: its input ends when its last writer is gone.
+func TestRecoveredChildEndsWithItsLastWriter(t *testing.T) {
+	f := openFolder(t)
+	j, goOn := startChild(t, f, "orphan")
 	if writer, known := j.HasWriter(); !known {
 		t.Skip("NOT TESTED, this file system has no leases")
 	} else if !writer {
@@ -180,11 +194,7 @@ func TestRecoveredChildEndsWithItsLastWriter(t *testing.T) {
 	if j.Ended() {
 		t.Fatal("ended, and the child lives")
 	}
-	hold.Write([]byte("go\n"))
-	hold.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	goOn()
 	waitFor(t, j, "the end", j.Ended)
 	wantRest(t, j, 0, []byte("before\nafter\n"))
 	if writer, known := j.HasWriter(); writer || !known {
@@ -391,21 +401,9 @@ func TestRecoveryOfADamagedChild(t *testing.T) {
 // Where the file system cannot tell who writes, a child that outlived its shipper has ended when its output stands still and nobody here has it open.
 func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 	f := openFolder(t)
-	j, w := newChild(t, f, "remote", Options{})
-	r, hold, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("/bin/sh", "-c", "echo before; read x; echo after")
-	cmd.Stdin, cmd.Stdout = r, w
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	r.Close()
-	w.Close()
-	waitFor(t, j, "first line", func() bool { return j.Size() == 7 })
+	j, goOn := startChild(t, f, "remote")
 	j.Close()
-	j, err = f.reopen("remote")
+	j, err := f.reopen("remote")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,11 +424,7 @@ func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 			t.Fatalf("after %s nobody writes it, and the child lives", after)
 		}
 	}
-	hold.Write([]byte("go\n"))
-	hold.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	goOn()
 	if !may(20*unsureEnd) || !may(21*unsureEnd-1) {
 		t.Fatal("it grew, and ended at once")
 	}
