@@ -53,6 +53,8 @@ type Batch struct {
 	stamped int64
 
 	counted int // what the pool knows of the index's memory
+
+	whole Body // of all events, with its hash, when it is prepared
 }
 
 // entry is where an event lies in the text, without the comma behind it.

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"crypto/sha256"
 	"errors"
 	"io"
 )
@@ -14,6 +15,7 @@ type Body struct {
 	piece  int   // where the next Read goes on
 	offset int   // in that piece
 	at     int64 // the same as a position in the body
+	sum    []byte
 }
 
 // BodyHead returns the beginning of every request body for a stream, to be kept and passed to Body.
@@ -25,8 +27,26 @@ func BodyHead(group, stream string) []byte {
 
 var bodyTail = []byte("]}")
 
-// Body returns the request body for the events from index from up to, without, index to. The batch is closed. head is a BodyHead.
+// Prepare closes the batch and makes the body of all of it with its hash, which Body then returns. What takes time of a put's own work is done by that: it is for
+// while the put before is under way.
+func (b *Batch) Prepare(head []byte) {
+	b.Close()
+	whole := b.Body(head, 0, b.Len())
+	h := sha256.New()
+	for _, p := range whole.pieces {
+		h.Write(p)
+	}
+	whole.sum = h.Sum(nil)
+	b.whole = *whole
+}
+
+// Body returns the request body for the events from index from up to, without, index to. The batch is closed. head is a BodyHead, that of Prepare if it was
+// called.
 func (b *Batch) Body(head []byte, from, to int) *Body {
+	if b.whole.sum != nil && from == 0 && to == b.Len() {
+		body := b.whole
+		return &body
+	}
 	pieces := [][]byte{head}
 	for i := from; i < to; {
 		// Events that lie one behind the other in the text go as one run, with the commas between them.
@@ -57,6 +77,9 @@ func (b *Batch) follows(end, start place) bool {
 	// The next one began a new chunk: the comma is the last byte of the old one.
 	return start.offset() == 0 && start.chunk() == end.chunk()+1 && end.offset()+1 == len(b.text.chunks[end.chunk()])
 }
+
+// SHA256 is the SHA-256 of the whole body where it was prepared, else nil. The slice is the batch's.
+func (b *Body) SHA256() []byte { return b.sum }
 
 // Len is the size of the whole body in bytes.
 func (b *Body) Len() int64 { return b.size }

@@ -2,6 +2,7 @@ package batch_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ func TestBatchLimits(t *testing.T) {
 			} else if block.Pending != 1 || len(b.Spans) != 1 || b.Spans[0] != (batch.Span{Block: block, Events: 1}) {
 				t.Errorf("the block has %d pending events, the spans are %v", block.Pending, b.Spans)
 			}
-			b.Close()
+			b.Prepare(head)
 			decode(t, b)
 			b.Release()
 			if pool.Held() != 0 || b.Len() != 0 || b.Bytes() != 0 || len(b.Spans) != 0 {
@@ -87,6 +88,9 @@ func TestBatchLimits(t *testing.T) {
 			}
 			if !b.Add(c.last, nil) || b.Len() != 1 {
 				t.Error("a released batch does not take the event")
+			}
+			if b.Body(head, 0, 1).SHA256() != nil {
+				t.Error("a released batch keeps the hash of what it held")
 			}
 		})
 	}
@@ -147,6 +151,7 @@ func TestBodies(t *testing.T) {
 		if got := decode(t, b); !slices.Equal(got, want) {
 			t.Fatalf("%d events came out of %d: %s", len(got), len(want), difference(got, want))
 		}
+		checkPrepared(t, b)
 		for range 5 {
 			from := rapid.IntRange(0, len(want)-1).Draw(t, "from")
 			to := rapid.IntRange(from+1, len(want)).Draw(t, "to")
@@ -169,6 +174,31 @@ func TestBodies(t *testing.T) {
 			t.Fatalf("%d bytes are in use", pool.Held())
 		}
 	})
+}
+
+// checkPrepared compares the body that was prepared with what was the body before, and with its hash.
+func checkPrepared(t *rapid.T, b *batch.Batch) {
+	t.Helper()
+	var before, whole bytes.Buffer
+	body := b.Body(head, 0, b.Len())
+	if body.SHA256() != nil {
+		t.Fatal("a body that nobody prepared has a hash")
+	}
+	body.WriteTo(&before)
+	b.Prepare(head)
+	for range 2 { // it may be put more than once
+		body = b.Body(head, 0, b.Len())
+		if _, err := body.WriteTo(&whole); err != nil || !bytes.Equal(whole.Bytes(), before.Bytes()) || body.Len() != int64(whole.Len()) {
+			t.Fatalf("the prepared body has %d bytes, %d as it says, the body %d: %v", whole.Len(), body.Len(), before.Len(), err)
+		}
+		if sum := sha256.Sum256(whole.Bytes()); !bytes.Equal(body.SHA256(), sum[:]) {
+			t.Fatalf("its hash is %x, not %x", body.SHA256(), sum)
+		}
+		whole.Reset()
+	}
+	if n := b.Len(); n > 1 && (b.Body(head, 0, n-1).SHA256() != nil || b.Body(head, 1, n).SHA256() != nil) {
+		t.Fatal("a part of the batch has the hash of all of it")
+	}
 }
 
 func difference(got, want []logEvent) string {

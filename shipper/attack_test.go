@@ -356,24 +356,26 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.inputs, s.byID["aaaaaaaa"] = []*input{i}, i
+	accept := func(st *stream) {
+		st.closeOpen()
+		b, prepared := st.shift()
+		<-prepared
+		s.ack(b)
+	}
 	write(t, j, []byte("{\"jobId\":\"stuck\"}\n"))
 	for n := range lines {
 		write(t, j, fmt.Appendf(nil, `{"jobId":"j","i":%d}`+"\n", n))
 		for s.shapeInput(i, time.Now()) {
 		}
 		if n%10 == 0 {
-			st := s.streams["j"]
-			st.closeOpen()
-			s.ack(st.shift())
+			accept(s.streams["j"])
 		}
 	}
 	if n := len(i.blocks); n > manyBlocks+10 {
 		t.Errorf("%d blocks", n)
 	}
 	for _, name := range []string{"stuck", "j"} {
-		st := s.streams[name]
-		st.closeOpen()
-		s.ack(st.shift())
+		accept(s.streams[name])
 	}
 	if size := j.Size(); i.acked != size || len(i.blocks) != 0 {
 		t.Errorf("%d blocks are left, %d of %d bytes are acknowledged", len(i.blocks), i.acked, size)

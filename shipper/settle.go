@@ -28,17 +28,18 @@ func (s *Shipper) start(ctx context.Context, now time.Time) {
 			s.judge(st, now)
 		}
 		if !st.due(now, s.interval) {
+			st.prepare()
 			continue
 		}
 		if len(st.closed) == 0 {
 			st.closeOpen()
 		}
-		b, lones := st.shift(), st.lones
-		last := s.holdsSeal(b)
+		b, prepared := st.shift()
+		lones, last := st.lones, s.holdsSeal(b)
 		st.busy = true
 		s.underway++
 		go func() {
-			b.Close() // here, for it sorts
+			<-prepared
 			s.results <- s.deliv.deliver(ctx, st, b, lones, last)
 		}()
 	}

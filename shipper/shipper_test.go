@@ -36,6 +36,9 @@ func newWorld(t *testing.T, intercept func(*cwlocal.Call) cwlocal.Fault) *world 
 	return newWorldOf(t, cwlocal.Options{Intercept: intercept}, nil)
 }
 
+// The credentials of each world.
+const testKeyID, testSecret = "AKIDEXAMPLE", "secret"
+
 // newWorldOf is newWorld with other options. front, where there is one, stands before the endpoint.
 func newWorldOf(t *testing.T, o cwlocal.Options, front func(http.Handler) http.Handler) *world {
 	t.Helper()
@@ -44,8 +47,8 @@ func newWorldOf(t *testing.T, o cwlocal.Options, front func(http.Handler) http.H
 			t.Setenv(name, "")
 		}
 	}
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	t.Setenv("AWS_ACCESS_KEY_ID", testKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret)
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
@@ -53,9 +56,9 @@ func newWorldOf(t *testing.T, o cwlocal.Options, front func(http.Handler) http.H
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := http.Handler(server)
+	handler := signed(t, server)
 	if front != nil {
-		handler = front(server)
+		handler = front(handler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", handler)

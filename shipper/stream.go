@@ -15,6 +15,7 @@ type stream struct {
 	open   *batch.Batch // being filled; nil: none
 	since  time.Time    // when the first event came into open
 	closed []*batch.Batch
+	next   chan struct{}  // closed when the first of closed is prepared; nil: nobody prepares it
 	lones  []*batch.Batch // refused as a whole, with no neighbour that was taken: the next put tells whose fault that is
 	lonely time.Time      // when that came
 
@@ -50,12 +51,26 @@ func (st *stream) closeOpen() {
 	}
 }
 
-// shift takes the first closed batch.
-func (st *stream) shift() *batch.Batch {
-	b := st.closed[0]
-	st.closed[0] = nil
+// prepare begins to prepare the first closed batch, if there is one, beside the put under way.
+func (st *stream) prepare() {
+	if st.next != nil || len(st.closed) == 0 {
+		return
+	}
+	b, done := st.closed[0], make(chan struct{})
+	st.next = done
+	go func() {
+		b.Prepare(st.head)
+		close(done)
+	}()
+}
+
+// shift takes the first closed batch; it is prepared when the channel is closed.
+func (st *stream) shift() (*batch.Batch, <-chan struct{}) {
+	st.prepare()
+	b, prepared := st.closed[0], st.next
+	st.closed[0], st.next = nil, nil
 	st.closed = st.closed[1:]
-	return b
+	return b, prepared
 }
 
 // waiting is how many closed batches wait.

@@ -5,11 +5,13 @@ package cloudwatch
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/smithy-go/middleware"
@@ -17,9 +19,9 @@ import (
 )
 
 // Body is the whole JSON body of a PutLogEvents request: {"logEvents":[…],"logGroupName":…,"logStreamName":…}, in any order of members.
-// One that implements io.WriterTo as well is hashed without a copy.
+// One that implements io.WriterTo as well is hashed without a copy, and one that has SHA256() []byte, and returns its hash, is not hashed.
 //
-// Put reads it twice, for the signature and for the wire, from its start (Seek(0, io.SeekStart)) wherever it stands. Read must not block.
+// Put reads it twice, for the signature if it must be hashed and for the wire, from its start (Seek(0, io.SeekStart)) wherever it stands. Read must not block.
 type Body interface {
 	io.Reader
 	io.Seeker
@@ -48,6 +50,9 @@ var errShort = errors.New("accepted before all of the batch was sent")
 func (c *Client) Put(ctx context.Context, stream string, body Body) (Verdict, error) {
 	none := Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}
 	src := &source{body: body, size: body.Len()}
+	if b, ok := body.(interface{ SHA256() []byte }); ok {
+		src.sum = b.SHA256()
+	}
 	defer src.detach()
 	if _, err := src.Seek(0, io.SeekStart); err != nil {
 		return none, fmt.Errorf("batch for log stream %q: %w", stream, err)
@@ -101,6 +106,9 @@ func (s *source) replaceBody(stack *middleware.Stack) error {
 		if in.Request, err = req.SetStream(s); err != nil {
 			return out, md, fmt.Errorf("replacing the request body: %w", err)
 		}
+		if s.sum != nil { // else the signer makes it
+			ctx = v4.SetPayloadHash(ctx, hex.EncodeToString(s.sum))
+		}
 		return next.HandleSerialize(ctx, in)
 	}), serializer, middleware.After)
 }
@@ -109,6 +117,7 @@ func (s *source) replaceBody(stack *middleware.Stack) error {
 // that came early, a reset, a cancellation); so Put cuts the connection before it returns, and a late reader finds the end.
 type source struct {
 	size int64
+	sum  []byte // the body's SHA-256, where that is known
 
 	mu   sync.Mutex // the transport reads in a goroutine of its own; guards what follows
 	body Body       // nil when detached

@@ -122,10 +122,27 @@ func TestPutIsSigned(t *testing.T) {
 		t.Error("no session token")
 	}
 	sum[0]++
-	if signatureOf(t, r, hex.EncodeToString(sum[:])) == r.Header.Get("Authorization") {
+	other := signatureOf(t, r, hex.EncodeToString(sum[:]))
+	if other == r.Header.Get("Authorization") {
 		t.Fatal("the signature holds for any body")
 	}
+
+	// A body that knows its hash is not hashed: the signature is that of the hash it says.
+	if _, err := c.Put(context.Background(), "job", hashed{b, sum[:]}); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-got; signatureOf(t, r, hex.EncodeToString(sum[:])) != r.Header.Get("Authorization") {
+		t.Fatalf("the signature %q is not that of the hash that the body says", r.Header.Get("Authorization"))
+	}
 }
+
+// hashed is a body that says its hash.
+type hashed struct {
+	Body
+	sum []byte
+}
+
+func (h hashed) SHA256() []byte { return h.sum }
 
 // signatureOf computes the Authorization header that r should have.
 func signatureOf(t *testing.T, r request, payload string) string {

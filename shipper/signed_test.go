@@ -1,0 +1,92 @@
+package shipper
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// signed stands before every test's endpoint, which takes any signature, and looks at each call as the service does: whether its signature is that of just
+// these bytes.
+func signed(t *testing.T, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		rest := io.Reader(bytes.NewReader(body))
+		if err != nil { // broken off: no call
+			rest = io.MultiReader(rest, failing{err})
+		} else if _, is, _ := strings.Cut(r.Header.Get("Authorization"), "Signature="); is != signatureOf(t, r, body) {
+			t.Errorf("the signature of a %s of %d bytes is not that of its bytes", r.Header.Get("X-Amz-Target"), len(body))
+		}
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{rest, r.Body}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// signatureOf is the signature that r should have with body.
+func signatureOf(t *testing.T, r *http.Request, body []byte) string {
+	_, rest, _ := strings.Cut(r.Header.Get("Authorization"), "SignedHeaders=")
+	names, _, _ := strings.Cut(rest, ",")
+	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+	again, also := http.NewRequest(r.Method, "http://"+r.Host+r.URL.String(), nil)
+	if err := errors.Join(err, also); err != nil {
+		t.Error(err)
+		return ""
+	}
+	again.ContentLength = r.ContentLength
+	for name := range strings.SplitSeq(names, ";") {
+		if name != "host" && name != "content-length" {
+			again.Header[http.CanonicalHeaderKey(name)] = r.Header.Values(name)
+		}
+	}
+	sum := sha256.Sum256(body)
+	keys := aws.Credentials{AccessKeyID: testKeyID, SecretAccessKey: testSecret}
+	if err := v4.NewSigner().SignHTTP(context.Background(), keys, again, hex.EncodeToString(sum[:]), "logs", "eu-west-1", at); err != nil {
+		t.Error(err)
+	}
+	_, signature, _ := strings.Cut(again.Header.Get("Authorization"), "Signature=")
+	return signature
+}
+
+// A backlog goes in bodies that are prepared while the put before them is under way; an answer that is lost has one sent again, and a refusal in halves.
+// Each has its own signature.
+func TestBacklogIsSigned(t *testing.T) {
+	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+		switch {
+		case c.Action != "PutLogEvents":
+			return cwlocal.Fault{}
+		case bytes.Contains(c.Body, []byte(`\"n\":13333,`)) && c.Events > 1:
+			return cwlocal.Fault{Code: "InvalidParameterException", Status: 400}
+		case c.N == 4:
+			return cwlocal.Fault{ResetAfter: true}
+		}
+		return cwlocal.Fault{Delay: 20 * time.Millisecond}
+	})
+	lines := bytes.ReplaceAll(numbered("j", 20_000), []byte("}\n"), fmt.Appendf(nil, `,"text":"%0500d"}`+"\n", 0))
+	report := w.ship(w.pipe("aaaaaaaa", bytes.NewReader(lines), nil))
+	if report.Batches < 20 || report.Retries == 0 {
+		t.Errorf("%d puts, %d tried again", report.Batches, report.Retries)
+	}
+	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lines) {
+		t.Errorf("%d bytes of %d arrived", len(got), len(lines))
+	}
+}
