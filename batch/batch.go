@@ -63,6 +63,11 @@ type entry struct {
 	start, end place
 }
 
+// compare orders entries by time, and those of one time by their places, which is the order of Add.
+func (e entry) compare(other entry) int {
+	return cmp.Or(cmp.Compare(e.time, other.time), cmp.Compare(e.start, other.start))
+}
+
 // entryBytes is what an entry takes.
 const entryBytes = 16
 
@@ -146,9 +151,36 @@ func (b *Batch) Held() int {
 func (b *Batch) Times() (oldest, newest int64) { return b.oldest, b.newest }
 
 // Close puts the events into the order of their times, those of one time in order of Add. Nothing is added after it, and several goroutines may read.
+// Prepare may come in its place.
 func (b *Batch) Close() {
 	if b.mixed {
-		slices.SortStableFunc(b.index, func(x, y entry) int { return cmp.Compare(x.time, y.time) })
+		order(b.index)
+		b.mixed = false
+	}
+}
+
+// order sorts entries, most of which are in order already, by time, those of one time as they were. Few come late; only these are sorted, and then put between
+// the others.
+func order(index []entry) {
+	var late []entry
+	n := 0 // so many are in order
+	for _, e := range index {
+		if n > 0 && e.time < index[n-1].time {
+			late = append(late, e)
+			continue
+		}
+		index[n] = e
+		n++
+	}
+	slices.SortFunc(late, entry.compare)
+	for to := len(index) - 1; len(late) > 0; to-- {
+		if last := late[len(late)-1]; n == 0 || index[n-1].compare(last) < 0 {
+			index[to] = last
+			late = late[:len(late)-1]
+		} else {
+			n--
+			index[to] = index[n]
+		}
 	}
 }
 

@@ -71,7 +71,9 @@ type extras struct {
 
 // shipper writes the shipper member, its braces and what stands before it to s.lead, without a comma behind it.
 func (s *Shaper) shipper(before []byte, x *extras) *member {
-	m := s.lead.reset().value(before).join(&s.open).int(s.state.Seq)
+	seq := s.seq.digits(s.state.Seq)
+	m := s.lead.reset().value(before).join(&s.open)
+	m.esc, m.size = append(m.esc, seq...), m.size+len(seq)
 	if s.state.Empty > 0 && x.part <= 1 {
 		m.plain(`,`).key("empty").int(s.state.Empty)
 	}

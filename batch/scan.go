@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 )
@@ -348,6 +349,12 @@ func literal(b []byte, i int, word string) int {
 }
 
 func digits(b []byte, i int) int {
+	for i+8 <= len(b) {
+		if _, ok := eightDigits(binary.LittleEndian.Uint64(b[i:])); !ok {
+			break
+		}
+		i += 8
+	}
 	for i < len(b) && '0' <= b[i] && b[i] <= '9' {
 		i++
 	}

@@ -89,9 +89,9 @@ const (
 // special marks the bytes of w that mean something in a JSON string: '"', '\\' and control characters. The lowest marked byte is right; the
 // marks above it may be wrong (a borrow), so look at the lowest and load anew behind it.
 func special(w uint64) uint64 {
-	q := w ^ (ones * '"')
-	b := w ^ (ones * '\\')
-	return ((q-ones)&^q | (b-ones)&^b | (w-ones*0x20)&^w) & highs
+	control := (w ^ (ones * 2)) - ones*0x21 // and '"', which that xor makes 0x20 and a space 0x22
+	backslash := (w ^ (ones * '\\')) - ones
+	return (control | backslash) &^ w & highs // no byte from 0x80 on is either
 }
 
 // str returns the index behind the string whose opening quote is b[i], or -1.

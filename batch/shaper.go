@@ -74,6 +74,7 @@ type Shaper struct {
 	// The line at hand.
 	head     head
 	lead     member
+	seq      counter
 	repaired []byte // scratch: the line with U+FFFD for what is no UTF-8
 	quoted   []byte // scratch: text or a part as JSON string content
 	rest     remainder

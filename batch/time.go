@@ -23,12 +23,16 @@ func eventTime(raw []byte) (ms int64, ok bool) {
 		}
 		raw = []byte(s)
 	}
-	var n int64
-	for _, c := range raw {
-		if c < '0' || c > '9' || n > (1<<63-10)/10 {
-			return fractionalTime(raw)
+	n := int64(0)
+	if whole, ok := integer(raw); ok {
+		n = int64(whole)
+	} else {
+		for _, c := range raw {
+			if c < '0' || c > '9' || n > (1<<63-10)/10 {
+				return fractionalTime(raw)
+			}
+			n = n*10 + int64(c-'0')
 		}
-		n = n*10 + int64(c-'0')
 	}
 	switch {
 	case n < 1e11:

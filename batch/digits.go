@@ -1,0 +1,46 @@
+package batch
+
+import (
+	"encoding/binary"
+	"strconv"
+)
+
+// eightDigits returns the number that eight ASCII digits say, as they were loaded little-endian. ok is false where they are not all digits.
+func eightDigits(w uint64) (n uint64, ok bool) {
+	w ^= ones * '0'
+	if (w|(w+ones*(0x80-10)))&highs != 0 { // 10 and more, or a carry out of what is more
+		return 0, false
+	}
+	w = w*10 + w>>8 // two digits in each other byte
+	return (w&0x000000ff000000ff*(100+1000000<<32) + w>>16&0x000000ff000000ff*(1+10000<<32)) >> 32, true
+}
+
+// integer returns what 8 to 16 digits say. ok is false for anything else.
+func integer(text []byte) (n uint64, ok bool) {
+	const most = 16
+	if len(text) < 8 || len(text) > most {
+		return 0, false
+	}
+	high, ok := eightDigits(binary.LittleEndian.Uint64(text))
+	low, also := eightDigits(binary.LittleEndian.Uint64(text[len(text)-8:])) // some of them a second time
+	return high/powers[most-len(text)]*1e8 + low, ok && also
+}
+
+var powers = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
+
+// counter is the text of a number that mostly is one more than the last time.
+type counter struct {
+	n    int64
+	text []byte
+}
+
+// digits returns the decimal digits of n, which is not negative. They are the counter's, until the next call.
+func (c *counter) digits(n int64) []byte {
+	if last := len(c.text) - 1; n == c.n+1 && last >= 0 && c.text[last] != '9' {
+		c.text[last]++
+	} else {
+		c.text = strconv.AppendInt(c.text[:0], n, 10)
+	}
+	c.n = n
+	return c.text
+}
