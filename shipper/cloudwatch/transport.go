@@ -43,14 +43,7 @@ func newHTTPClient(from aws.HTTPClient, parallel int) *httpClient {
 		b = awshttp.NewBuildableClient()
 	}
 	t := b.GetTransport()
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
-	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := dialer.DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return &conn{Conn: c}, nil
-	}
+	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext
 	t.MaxIdleConns = 2 * parallel
 	t.MaxIdleConnsPerHost = parallel
 	t.IdleConnTimeout = idleTimeout
@@ -67,23 +60,6 @@ func newHTTPClient(from aws.HTTPClient, parallel int) *httpClient {
 	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(parallel)
 	return &httpClient{t}
-}
-
-// conn is a connection that keeps the memory by which bodies are copied to it: net/http would take new memory for each, and less.
-type conn struct {
-	net.Conn
-	buf []byte
-}
-
-// copyBuffer is what is copied at a time: large enough that calls of the kernel cost little beside what they do, small enough for the processor's cache.
-const copyBuffer = 128 << 10
-
-// ReadFrom implements io.ReaderFrom. net/http calls it for bodies, one at a time.
-func (c *conn) ReadFrom(r io.Reader) (int64, error) {
-	if c.buf == nil {
-		c.buf = make([]byte, copyBuffer)
-	}
-	return io.CopyBuffer(struct{ io.Writer }{c.Conn}, r, c.buf)
 }
 
 func (h *httpClient) closeIdle() {
