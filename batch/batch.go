@@ -38,7 +38,7 @@ type Span struct {
 }
 
 // Batch is the events of one stream that fit one PutLogEvents call, written as the request body wants them. It belongs to one goroutine
-// while it is filled; from Close on it is read only, until Release.
+// while it is filled; from Close or Prepare on it is read only, until Release.
 type Batch struct {
 	Spans []Span // whose events these are, in order of Add
 
@@ -54,7 +54,7 @@ type Batch struct {
 
 	counted int // what the pool knows of the index's memory
 
-	whole Body // of all events, with its hash, when it is prepared
+	sum []byte // SHA-256 of the body of all events, when it is prepared
 }
 
 // entry is where an event lies in the text, without the comma behind it.

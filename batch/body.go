@@ -8,7 +8,7 @@ import (
 
 // Body is the request body of a put: the events of a batch from one index to another, in the order of their times, between the
 // members that name group and stream. It copies nothing; it aliases the batch, which must not be released while the body is in use. It may be
-// rewound and read again, which is what signing and sending it comes to. Not safe for concurrent use.
+// rewound and read again, as sending it again comes to, and signing it where it was not prepared. Not safe for concurrent use.
 type Body struct {
 	pieces [][]byte
 	size   int64
@@ -27,26 +27,19 @@ func BodyHead(group, stream string) []byte {
 
 var bodyTail = []byte("]}")
 
-// Prepare closes the batch and makes the body of all of it with its hash, which Body then returns. What takes time of a put's own work is done by that: it is for
-// while the put before is under way.
+// Prepare closes the batch and hashes its body, which signing it takes: what of a put can be done while the one before it is under way. head is that of the
+// Body to come.
 func (b *Batch) Prepare(head []byte) {
 	b.Close()
-	whole := b.Body(head, 0, b.Len())
 	h := sha256.New()
-	for _, p := range whole.pieces {
+	for _, p := range b.Body(head, 0, b.Len()).pieces {
 		h.Write(p)
 	}
-	whole.sum = h.Sum(nil)
-	b.whole = *whole
+	b.sum = h.Sum(nil)
 }
 
-// Body returns the request body for the events from index from up to, without, index to. The batch is closed. head is a BodyHead, that of Prepare if it was
-// called.
+// Body returns the request body for the events from index from up to, without, index to. The batch is closed. head is a BodyHead.
 func (b *Batch) Body(head []byte, from, to int) *Body {
-	if b.whole.sum != nil && from == 0 && to == b.Len() {
-		body := b.whole
-		return &body
-	}
 	pieces := [][]byte{head}
 	for i := from; i < to; {
 		// Events that lie one behind the other in the text go as one run, with the commas between them.
@@ -61,6 +54,9 @@ func (b *Batch) Body(head []byte, from, to int) *Body {
 		i = j
 	}
 	body := &Body{pieces: append(pieces, bodyTail)}
+	if from == 0 && to == b.Len() {
+		body.sum = b.sum
+	}
 	for _, p := range body.pieces {
 		body.size += int64(len(p))
 	}
@@ -78,7 +74,7 @@ func (b *Batch) follows(end, start place) bool {
 	return start.offset() == 0 && start.chunk() == end.chunk()+1 && end.offset()+1 == len(b.text.chunks[end.chunk()])
 }
 
-// SHA256 is the SHA-256 of the whole body where it was prepared, else nil. The slice is the batch's.
+// SHA256 is the SHA-256 of the body where that was prepared, else nil. The slice is the batch's.
 func (b *Body) SHA256() []byte { return b.sum }
 
 // Len is the size of the whole body in bytes.

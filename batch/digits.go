@@ -15,7 +15,21 @@ func eightDigits(w uint64) (n uint64, ok bool) {
 	return (w&0x000000ff000000ff*(100+1000000<<32) + w>>16&0x000000ff000000ff*(1+10000<<32)) >> 32, true
 }
 
-// integer returns what 8 to 16 digits say. ok is false for anything else.
+// whole returns the number that text says with digits only. ok is false for anything else, and for what is too much for it.
+func whole(text []byte) (n int64, ok bool) {
+	if n, ok := integer(text); ok {
+		return int64(n), true
+	}
+	for _, c := range text {
+		if c < '0' || c > '9' || n > (1<<63-10)/10 {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, len(text) > 0
+}
+
+// integer returns what 8 to 16 digits say, as most times are written. ok is false for anything else.
 func integer(text []byte) (n uint64, ok bool) {
 	const most = 16
 	if len(text) < 8 || len(text) > most {
@@ -30,17 +44,17 @@ var powers = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 
 // counter is the text of a number that mostly is one more than the last time.
 type counter struct {
-	n    int64
-	text []byte
+	n      int64
+	digits []byte
 }
 
-// digits returns the decimal digits of n, which is not negative. They are the counter's, until the next call.
-func (c *counter) digits(n int64) []byte {
-	if last := len(c.text) - 1; n == c.n+1 && last >= 0 && c.text[last] != '9' {
-		c.text[last]++
+// text returns the decimal digits of n, which is not negative. They are the counter's, until the next call.
+func (c *counter) text(n int64) []byte {
+	if last := len(c.digits) - 1; n == c.n+1 && last >= 0 && c.digits[last] != '9' {
+		c.digits[last]++
 	} else {
-		c.text = strconv.AppendInt(c.text[:0], n, 10)
+		c.digits = strconv.AppendInt(c.digits[:0], n, 10)
 	}
 	c.n = n
-	return c.text
+	return c.digits
 }

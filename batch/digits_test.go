@@ -46,10 +46,10 @@ func TestCounter(t *testing.T) {
 	var c counter
 	for _, start := range []int64{0, 1, 8, 99, 100, 99_999_990, 5, 1<<63 - 30} {
 		for n := start; n < start+25; n++ {
-			if got := string(c.digits(n)); got != strconv.FormatInt(n, 10) {
+			if got := string(c.text(n)); got != strconv.FormatInt(n, 10) {
 				t.Fatalf("%d is written %s", n, got)
 			}
-			if got := string(c.digits(n)); got != strconv.FormatInt(n, 10) {
+			if got := string(c.text(n)); got != strconv.FormatInt(n, 10) {
 				t.Fatalf("%d is written %s the second time", n, got)
 			}
 		}

@@ -71,9 +71,7 @@ type extras struct {
 
 // shipper writes the shipper member, its braces and what stands before it to s.lead, without a comma behind it.
 func (s *Shaper) shipper(before []byte, x *extras) *member {
-	seq := s.seq.digits(s.state.Seq)
-	m := s.lead.reset().value(before).join(&s.open)
-	m.esc, m.size = append(m.esc, seq...), m.size+len(seq)
+	m := s.lead.reset().value(before).join(&s.open).value(s.seq.text(s.state.Seq))
 	if s.state.Empty > 0 && x.part <= 1 {
 		m.plain(`,`).key("empty").int(s.state.Empty)
 	}

@@ -23,16 +23,9 @@ func eventTime(raw []byte) (ms int64, ok bool) {
 		}
 		raw = []byte(s)
 	}
-	n := int64(0)
-	if whole, ok := integer(raw); ok {
-		n = int64(whole)
-	} else {
-		for _, c := range raw {
-			if c < '0' || c > '9' || n > (1<<63-10)/10 {
-				return fractionalTime(raw)
-			}
-			n = n*10 + int64(c-'0')
-		}
+	n, ok := whole(raw)
+	if !ok {
+		return fractionalTime(raw)
 	}
 	switch {
 	case n < 1e11:

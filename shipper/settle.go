@@ -27,22 +27,26 @@ func (s *Shipper) start(ctx context.Context, now time.Time) {
 		if st.forlorn() && (s.short || now.Sub(st.lonely) >= loneWait) {
 			s.judge(st, now)
 		}
-		if !st.due(now, s.interval) {
-			st.prepare()
-			continue
+		if st.due(now, s.interval) {
+			s.deliver(ctx, st)
 		}
-		if len(st.closed) == 0 {
-			st.closeOpen()
-		}
-		b, prepared := st.shift()
-		lones, last := st.lones, s.holdsSeal(b)
-		st.busy = true
-		s.underway++
-		go func() {
-			<-prepared
-			s.results <- s.deliv.deliver(ctx, st, b, lones, last)
-		}()
+		st.prepare()
 	}
+}
+
+// deliver begins the delivery of the first batch of st.
+func (s *Shipper) deliver(ctx context.Context, st *stream) {
+	if len(st.closed) == 0 {
+		st.closeOpen()
+	}
+	b, prepared := st.shift()
+	lones, last := st.lones, s.holdsSeal(b)
+	st.busy = true
+	s.underway++
+	go func() {
+		<-prepared
+		s.results <- s.deliv.deliver(ctx, st, b, lones, last)
+	}()
 }
 
 // loneWait is how long events that were all refused wait for a neighbour, unless memory runs out. The journal keeps all that is behind it meanwhile.

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
 )
 
@@ -88,5 +89,45 @@ func TestBacklogIsSigned(t *testing.T) {
 	}
 	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lines) {
 		t.Errorf("%d bytes of %d arrived", len(got), len(lines))
+	}
+}
+
+// While a put is under way, the batch behind it is prepared; each time, also when nothing else happens.
+func TestTheNextIsPrepared(t *testing.T) {
+	answer := make(chan struct{})
+	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+		if c.Action == "PutLogEvents" {
+			<-answer
+		}
+		return cwlocal.Fault{}
+	})
+	s := New(w.options())
+	st := s.stream("j")
+	const batches = 4
+	for i := range batches {
+		var ev batch.Event
+		batch.Record(&ev, fmt.Appendf(nil, `{"n":%d}`, i), time.Now().UnixMilli(), 0)
+		s.put(st, &ev, nil, time.Now())
+		st.closeOpen()
+	}
+	ctx := within(t, 20*time.Second)
+	for left := batches - 1; left >= 0; left-- {
+		s.start(ctx, time.Now())
+		if !st.busy || len(st.closed) != left {
+			t.Fatalf("%d batches wait, want %d; under way: %v", len(st.closed), left, st.busy)
+		}
+		if left > 0 {
+			<-st.prepared
+			if st.closed[0].Body(st.head, 0, 1).SHA256() == nil {
+				t.Errorf("with %d waiting, the first of them is not hashed", left)
+			}
+		} else if st.prepared != nil {
+			t.Error("nothing waits, and is prepared")
+		}
+		answer <- struct{}{}
+		s.settle(<-s.results)
+	}
+	if n := len(w.server.Events(w.group, "j")); n != batches {
+		t.Errorf("%d events arrived of %d", n, batches)
 	}
 }

@@ -15,9 +15,10 @@ type stream struct {
 	open   *batch.Batch // being filled; nil: none
 	since  time.Time    // when the first event came into open
 	closed []*batch.Batch
-	next   chan struct{}  // closed when the first of closed is prepared; nil: nobody prepares it
-	lones  []*batch.Batch // refused as a whole, with no neighbour that was taken: the next put tells whose fault that is
-	lonely time.Time      // when that came
+	// prepared is closed when the first of closed is prepared; nil: nobody has begun to.
+	prepared chan struct{}
+	lones    []*batch.Batch // refused as a whole, with no neighbour that was taken: the next put tells whose fault that is
+	lonely   time.Time      // when that came
 
 	counted bool // the report knows of it
 	busy    bool // a delivery is under way: one put in flight per stream
@@ -53,11 +54,11 @@ func (st *stream) closeOpen() {
 
 // prepare begins to prepare the first closed batch, if there is one, beside the put under way.
 func (st *stream) prepare() {
-	if st.next != nil || len(st.closed) == 0 {
+	if st.prepared != nil || len(st.closed) == 0 {
 		return
 	}
 	b, done := st.closed[0], make(chan struct{})
-	st.next = done
+	st.prepared = done
 	go func() {
 		b.Prepare(st.head)
 		close(done)
@@ -67,8 +68,8 @@ func (st *stream) prepare() {
 // shift takes the first closed batch; it is prepared when the channel is closed.
 func (st *stream) shift() (*batch.Batch, <-chan struct{}) {
 	st.prepare()
-	b, prepared := st.closed[0], st.next
-	st.closed[0], st.next = nil, nil
+	b, prepared := st.closed[0], st.prepared
+	st.closed[0], st.prepared = nil, nil
 	st.closed = st.closed[1:]
 	return b, prepared
 }

@@ -19,13 +19,15 @@ import (
 )
 
 // Body is the whole JSON body of a PutLogEvents request: {"logEvents":[…],"logGroupName":…,"logStreamName":…}, in any order of members.
-// One that implements io.WriterTo as well is hashed without a copy, and one that has SHA256() []byte, and returns its hash, is not hashed.
+// One that implements io.WriterTo as well is hashed without a copy.
 //
-// Put reads it twice, for the signature if it must be hashed and for the wire, from its start (Seek(0, io.SeekStart)) wherever it stands. Read must not block.
+// Put reads it for the wire and, where it must be hashed, before that for the signature, each time from its start (Seek(0, io.SeekStart)) wherever it stands.
+// Read must not block.
 type Body interface {
 	io.Reader
 	io.Seeker
-	Len() int64 // bytes from start to end, wherever it stands
+	Len() int64     // bytes from start to end, wherever it stands
+	SHA256() []byte // of all of it, where that is known already; nil: Put hashes it
 }
 
 // Verdict is what the service says of an accepted batch: the events that it took the batch without. The indexes count the events of the
@@ -49,10 +51,7 @@ var errShort = errors.New("accepted before all of the batch was sent")
 // An error may be asked about with Classify, Ambiguous and Unreachable, and said with Explain.
 func (c *Client) Put(ctx context.Context, stream string, body Body) (Verdict, error) {
 	none := Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}
-	src := &source{body: body, size: body.Len()}
-	if b, ok := body.(interface{ SHA256() []byte }); ok {
-		src.sum = b.SHA256()
-	}
+	src := &source{body: body, size: body.Len(), sum: body.SHA256()}
 	defer src.detach()
 	if _, err := src.Seek(0, io.SeekStart); err != nil {
 		return none, fmt.Errorf("batch for log stream %q: %w", stream, err)
@@ -106,7 +105,7 @@ func (s *source) replaceBody(stack *middleware.Stack) error {
 		if in.Request, err = req.SetStream(s); err != nil {
 			return out, md, fmt.Errorf("replacing the request body: %w", err)
 		}
-		if s.sum != nil { // else the signer makes it
+		if s.sum != nil {
 			ctx = v4.SetPayloadHash(ctx, hex.EncodeToString(s.sum))
 		}
 		return next.HandleSerialize(ctx, in)
@@ -117,7 +116,7 @@ func (s *source) replaceBody(stack *middleware.Stack) error {
 // that came early, a reset, a cancellation); so Put cuts the connection before it returns, and a late reader finds the end.
 type source struct {
 	size int64
-	sum  []byte // the body's SHA-256, where that is known
+	sum  []byte // the body's SHA-256; nil: the signer makes it
 
 	mu   sync.Mutex // the transport reads in a goroutine of its own; guards what follows
 	body Body       // nil when detached
