@@ -426,7 +426,7 @@ func TestOldAndExpired(t *testing.T) {
 	if out.err != nil || out.restamped["aaaaaaaa"] != 2 || time.Since(now) > 5*time.Second {
 		t.Errorf("%v, restamped %v in %s", out.err, out.restamped, time.Since(now))
 	}
-	if st.failing.Load() || !s.deliv.trouble.since.IsZero() || s.deliv.trouble.said != nil {
+	if st.failing() || !s.deliv.trouble.since.IsZero() || s.deliv.trouble.said != nil {
 		t.Error("something was said to be wrong")
 	}
 	if n := len(w.server.Events(w.group, "j")); n != 2 {

@@ -140,10 +140,24 @@ func TestOutageLosesNothing(t *testing.T) {
 // TestOutageTakesNoMemory: where nothing gets through, the journal keeps what waits, and memory only the next batches. Where it may be one stream's
 // trouble, the others are looked for in what comes behind.
 func TestOutageTakesNoMemory(t *testing.T) {
-	for code, everywhere := range map[string]bool{"ExpiredTokenException": true, "AccessDeniedException": false} {
+	for _, trouble := range []struct {
+		code       string
+		everywhere bool
+		first      cwlocal.Fault // of the call under way when it begins
+	}{
+		{"ExpiredTokenException", true, cwlocal.Fault{Code: "ExpiredTokenException"}},
+		{"ExpiredTokenException", true, cwlocal.Fault{ResetBefore: true}},
+		{"ExpiredTokenException", true, cwlocal.Unavailable()},
+		{"AccessDeniedException", false, cwlocal.Fault{Code: "AccessDeniedException"}},
+		{"ServiceUnavailableException", false, cwlocal.Unavailable()},
+	} {
+		code, everywhere := trouble.code, trouble.everywhere
 		w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
-			if !everywhere && c.Stream != "refused" {
+			switch {
+			case !everywhere && c.Stream != "refused":
 				return cwlocal.Fault{}
+			case c.N == 1:
+				return trouble.first
 			}
 			return cwlocal.Fault{Code: code}
 		})
@@ -168,7 +182,7 @@ func TestOutageTakesNoMemory(t *testing.T) {
 		<-ended
 		held := s.pool.Held() // what was not acknowledged is not released
 		if least, most := len(data), 2*(ready+2)*batch.MaxBatchBytes; everywhere && held > most || !everywhere && held < least {
-			t.Errorf("%s: %d bytes are held of %d", code, held, len(data))
+			t.Errorf("%+v: %d bytes are held of %d", trouble, held, len(data))
 		}
 	}
 }

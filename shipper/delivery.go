@@ -269,7 +269,7 @@ func (a *attempt) put(ctx context.Context, body *batch.Body, events int) (cloudw
 			if err != nil {
 				verdict = cloudwatch.Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}
 			}
-			a.stream.failing.Store(false)
+			a.stream.failures.Store(0)
 			if verdict.Clean() { // else events of it are sent again, and may be refused again
 				a.trouble.accepted()
 			}
@@ -320,7 +320,9 @@ func (a *attempt) put(ctx context.Context, body *batch.Body, events int) (cloudw
 
 // failed says that an attempt came to nothing.
 func (a *attempt) failed(err error, action, prefix string) {
-	a.stream.failing.Store(true)
+	if a.stream.failures.Add(1); cloudwatch.Classify(err) != cloudwatch.Retry {
+		a.stream.failures.Add(1) // no accident
+	}
 	a.trouble.failed(err, action, a.stream.name, prefix)
 }
 

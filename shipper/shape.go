@@ -46,7 +46,7 @@ func (s *Shipper) full() bool {
 	waiting, able := 0, s.underway
 	total := s.deliv.trouble.total()
 	for _, st := range s.streams {
-		if total || !st.failing.Load() { // one stream's trouble does not keep the others waiting
+		if total || !st.failing() { // one stream's trouble does not keep the others waiting
 			waiting += st.waiting()
 		}
 		if !st.busy && st.waiting() > 0 {

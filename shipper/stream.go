@@ -23,10 +23,13 @@ type stream struct {
 	counted bool // the report knows of it
 	busy    bool // a delivery is under way: one put in flight per stream
 	hurry   bool // do not wait for the flush interval: an input that writes here has ended
-	// failing: what was tried last came to nothing, since nothing was accepted. The delivery under way says so, and the loop asks.
-	failing atomic.Bool
-	created bool // it is there, as far as we know; owned by the delivery under way, else by the loop
+	// failures counts what came to nothing since something was accepted. The delivery under way counts, and the loop asks.
+	failures atomic.Int32
+	created  bool // it is there, as far as we know; owned by the delivery under way, else by the loop
 }
+
+// failing reports whether the stream is in trouble that may be its own. A single failure of the network or the service is no sign of that.
+func (st *stream) failing() bool { return st.failures.Load() > 1 }
 
 // due reports whether a batch should be put now.
 func (st *stream) due(now time.Time, interval time.Duration) bool {

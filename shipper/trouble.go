@@ -24,7 +24,7 @@ type trouble struct {
 	everOK      bool
 	lastOK      time.Time // when a put was accepted
 	unreachable bool      // all failures since then are credentials, permission or address
-	everywhere  bool      // all failures since then are credentials or address: no other stream would fare better
+	everywhere  bool      // the latest failure is credentials or address: no other stream would fare better
 }
 
 func newTrouble(api *cloudwatch.Client, log *zap.Logger) *trouble {
@@ -37,11 +37,11 @@ func (t *trouble) failed(err error, action, stream, prefix string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.since.IsZero() {
-		t.since, t.unreachable, t.everywhere = now, true, true
+		t.since, t.unreachable = now, true
 	}
 	t.failures++
 	t.unreachable = t.unreachable && cloudwatch.Unreachable(err)
-	t.everywhere = t.unreachable && t.everywhere && cloudwatch.Classify(err) != cloudwatch.Denied
+	t.everywhere = cloudwatch.Unreachable(err) && cloudwatch.Classify(err) != cloudwatch.Denied
 	if !t.said.may(fmt.Sprint(cloudwatch.Classify(err), action), now) {
 		return
 	}
