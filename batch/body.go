@@ -32,9 +32,7 @@ var bodyTail = []byte("]}")
 func (b *Batch) Prepare(head []byte) {
 	b.Close()
 	h := sha256.New()
-	for _, p := range b.Body(head, 0, b.Len()).pieces {
-		h.Write(p)
-	}
+	b.Body(head, 0, b.Len()).WriteTo(h) // a hash takes all there is
 	b.sum = h.Sum(nil)
 }
 

@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"os"
 	"os/exec"
@@ -126,22 +124,7 @@ func TestPolicies(t *testing.T) {
 // newObservedUser is a user of an endpoint in this process, which counts calls.
 func newObservedUser(t *testing.T) (*user, *cwlocal.Server) {
 	t.Helper()
-	server, err := cwlocal.New(cwlocal.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
-	if err != nil {
-		stop()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stop()
-		if err := errors.Join(wait(), server.Close()); err != nil {
-			t.Error(err)
-		}
-	})
+	server, url := listen(t, cwlocal.Options{})
 	program, err := exec.LookPath("perstack-shipper")
 	if err != nil {
 		t.Fatal(err)

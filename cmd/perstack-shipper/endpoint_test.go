@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -18,6 +19,28 @@ type mood func(*cwlocal.Call) cwlocal.Fault
 
 // moodKey is the key of a script's value with the mood of its endpoint: *atomic.Pointer[mood].
 type moodKey struct{}
+
+// listen starts an endpoint in this process, which ends with the test, and returns its URL, too.
+func listen(t *testing.T, o cwlocal.Options) (*cwlocal.Server, string) {
+	t.Helper()
+	server, err := cwlocal.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
+	if err != nil {
+		stop()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		if err := errors.Join(wait(), server.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return server, url
+}
 
 // serve starts the endpoint of a script, which ends with it, and returns its URL.
 func serve(env *testscript.Env) (string, error) {

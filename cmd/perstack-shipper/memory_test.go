@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,23 +37,9 @@ func TestMemoryIsBounded(t *testing.T) {
 		"of a thousand jobs":         jobs.Bytes(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			server, err := cwlocal.New(cwlocal.Options{Discard: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, stop := context.WithCancel(t.Context())
-			url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				stop()
-				if err := errors.Join(wait(), server.Close()); err != nil {
-					t.Error(err)
-				}
-			}()
+			_, url := listen(t, cwlocal.Options{Discard: true})
 			u := newUser(t, program, url)
-			c := exec.CommandContext(ctx, program, "--log-group=/memory")
+			c := exec.CommandContext(t.Context(), program, "--log-group=/memory")
 			c.Env = u.env
 			c.Stdin = struct{ io.Reader }{bytes.NewReader(data)}
 			var said bytes.Buffer
@@ -65,6 +49,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			}
 			ended := make(chan error, 1)
 			go func() { ended <- c.Wait() }()
+			var err error
 			rss, running := int64(0), true
 			for running {
 				select {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,28 +38,12 @@ func newSidecar(t *testing.T) *sidecar {
 	t.Helper()
 	t.Parallel() // it mostly waits
 	w := &sidecar{t: t, events: t.TempDir(), journal: filepath.Join(t.TempDir(), "journal")}
-	server, err := cwlocal.New(cwlocal.Options{Intercept: func(call *cwlocal.Call) cwlocal.Fault {
+	w.server, w.url = listen(t, cwlocal.Options{Intercept: func(call *cwlocal.Call) cwlocal.Fault {
 		if decide := w.fault.Load(); decide != nil {
 			return (*decide)(call)
 		}
 		return cwlocal.Fault{}
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
-	if err != nil {
-		stop()
-		t.Fatal(err)
-	}
-	w.server, w.url = server, url
-	t.Cleanup(func() {
-		stop()
-		if err := errors.Join(wait(), server.Close()); err != nil {
-			t.Error(err)
-		}
-	})
 	return w
 }
 

@@ -35,8 +35,7 @@ const stageGroup = "/perstack/stage"
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{t: t, journal: filepath.Join(t.TempDir(), "journal")}
-	var err error
-	s.server, err = cwlocal.New(cwlocal.Options{Intercept: func(call *cwlocal.Call) cwlocal.Fault {
+	server, url := listen(t, cwlocal.Options{Intercept: func(call *cwlocal.Call) cwlocal.Fault {
 		if call.Action != "PutLogEvents" {
 			return cwlocal.Fault{}
 		}
@@ -48,21 +47,8 @@ func newStage(t *testing.T) *stage {
 		}
 		return cwlocal.Fault{}
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", s.server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		s.stuck.Store(false)
-		stop()
-		if err := errors.Join(wait(), s.server.Close()); err != nil {
-			t.Error(err)
-		}
-	})
+	s.server = server
+	t.Cleanup(func() { s.stuck.Store(false) }) // before the endpoint ends, and who waits there with it
 	s.env = []string{
 		"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GORACE=" + fastExit,
 		"AWS_ENDPOINT_URL=" + url, "AWS_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true",

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -12,15 +11,15 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"pgregory.net/rapid"
+
+	"perstack-shipper/shipper/cwlocal/sigv4"
 )
 
 // ownBody is our own body of events.
@@ -115,15 +114,14 @@ func TestPutIsSigned(t *testing.T) {
 	r := <-got
 
 	sum := sha256.Sum256(r.body)
-	if signatureOf(t, r, hex.EncodeToString(sum[:])) != r.Header.Get("Authorization") {
+	if signatureOf(t, r, sum[:]) != r.Header.Get("Authorization") {
 		t.Fatalf("the signature %q is not that of the body %q", r.Header.Get("Authorization"), r.body)
 	}
 	if r.Header.Get("X-Amz-Security-Token") != "session/token+1" {
 		t.Error("no session token")
 	}
 	sum[0]++
-	other := signatureOf(t, r, hex.EncodeToString(sum[:]))
-	if other == r.Header.Get("Authorization") {
+	if signatureOf(t, r, sum[:]) == r.Header.Get("Authorization") {
 		t.Fatal("the signature holds for any body")
 	}
 
@@ -131,7 +129,7 @@ func TestPutIsSigned(t *testing.T) {
 	if _, err := c.Put(context.Background(), "job", hashed{b, sum[:]}); err != nil {
 		t.Fatal(err)
 	}
-	if r := <-got; signatureOf(t, r, hex.EncodeToString(sum[:])) != r.Header.Get("Authorization") {
+	if r := <-got; signatureOf(t, r, sum[:]) != r.Header.Get("Authorization") {
 		t.Fatalf("the signature %q is not that of the hash that the body says", r.Header.Get("Authorization"))
 	}
 }
@@ -144,31 +142,15 @@ type hashed struct {
 
 func (h hashed) SHA256() []byte { return h.sum }
 
-// signatureOf computes the Authorization header that r should have.
-func signatureOf(t *testing.T, r request, payload string) string {
+// signatureOf computes the Authorization header that r should have for a body of the SHA-256 sum.
+func signatureOf(t *testing.T, r request, sum []byte) string {
 	t.Helper()
-	auth := r.Header.Get("Authorization")
-	_, rest, _ := strings.Cut(auth, "SignedHeaders=")
-	names, _, _ := strings.Cut(rest, ",")
-	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := http.NewRequest(r.Method, "http://"+r.Host+r.URL.String(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again.ContentLength = r.ContentLength
-	for name := range strings.SplitSeq(names, ";") {
-		if name != "host" && name != "content-length" {
-			again.Header[http.CanonicalHeaderKey(name)] = r.Header.Values(name)
-		}
-	}
 	keys := aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", SessionToken: "session/token+1"}
-	if err := v4.NewSigner().SignHTTP(context.Background(), keys, again, payload, "logs", "eu-west-1", at); err != nil {
+	authorization, err := sigv4.Authorization(r.Request, sum, keys)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return again.Header.Get("Authorization")
+	return authorization
 }
 
 func TestVerdict(t *testing.T) {
