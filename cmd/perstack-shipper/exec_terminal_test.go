@@ -169,7 +169,7 @@ func TestExecCtrlCThatIsTheCommands(t *testing.T) {
 func TestExecSecondCtrlC(t *testing.T) {
 	s := newStage(t)
 	s.stuck.Store(true)
-	term := s.at(s.shell(`echo ready; cat`))
+	term := s.at(s.shell(`echo ready; exec cat`))
 	term.shows("ready")
 	term.types(ctrlC)
 	term.shows("another signal stops at once")
