@@ -135,7 +135,7 @@ func TestExecNoTeeOnATerminal(t *testing.T) {
 // Ctrl-C reaches the command, as it would without us, and what it wrote is shipped.
 func TestExecCtrlC(t *testing.T) {
 	s := newStage(t)
-	term := s.at(s.shell(`echo ready; cat`))
+	term := s.at(s.shell(`echo ready; exec cat`))
 	term.shows("ready")
 	term.types("typed\n")
 	term.shows("typed\r\ntyped")
