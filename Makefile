@@ -85,7 +85,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (60s)
 
 .PHONY: bench
 bench: build ## Compare with what else could ship the same lines, into BENCHMARKS.md (BENCH=quick: a look)
-	CGO_ENABLED=0 $(GO) build -trimpath -o .cache/bench/bench ./shipper/bench
+	CGO_ENABLED=0 $(GO) build -trimpath -o .cache/bench/bench ./cmd/bench
 	.cache/bench/bench $(BENCH_$(BENCH)) -program bin/perstack-shipper -dir .cache/bench $(if $(BENCH_ALSO),-also '$(BENCH_ALSO)')
 
 .PHONY: bench-micro

@@ -21,7 +21,7 @@ import (
 
 // This file is in no build but that with the tag profile. It ships as the program does, with a profiler beside it, because the program has none:
 //
-//	go build -tags profile -o .cache/bench/profile ./shipper/bench && .cache/bench/profile profile [scale]
+//	go build -tags profile -o .cache/bench/profile ./cmd/bench && .cache/bench/profile profile [scale]
 //
 // prints where the CPU seconds and the bytes of the heap go, for deltas and for lines of 41 KB. The profiles stay in .cache/bench.
 
