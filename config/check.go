@@ -48,6 +48,7 @@ var reservedFields = []string{
 }
 
 var (
+	groupARN  = regexp.MustCompile(`^arn:[a-z-]+:logs:([a-z0-9-]*):\d*:log-group:([^:]+)(:\*)?$`)
 	groupName = regexp.MustCompile(`^[._/#A-Za-z0-9-]{1,512}$`)
 	fieldKey  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 	tagText   = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
@@ -64,9 +65,6 @@ func first(checks ...error) error {
 }
 
 func (s *Ship) check() error {
-	if len(s.Rest) > 0 {
-		return unexpected(s.Rest[0])
-	}
 	return first(
 		s.checkInput(),
 		s.Target.check(), s.Events.check(), s.Delivery.check(), s.Creation.check(), s.Journal.check(), s.Log.check(),
@@ -109,7 +107,21 @@ func (e *Exec) check() error {
 	)
 }
 
-func (r *Resume) check() error { return first(r.Delivery.check(), r.Journal.check(), r.Log.check()) }
+func (r *Resume) check() error {
+	return first(r.Redirect.check(), r.Delivery.check(), r.Journal.check(), r.Log.check())
+}
+
+func (r *Redirect) check() error {
+	if r.LogGroup != "" {
+		if err := checkGroup(r.LogGroup); err != nil {
+			return err
+		}
+	}
+	if r.EndpointURL != nil {
+		return checkEndpoint(*r.EndpointURL)
+	}
+	return nil
+}
 
 func (l *Logs) check() error {
 	if l.Job == "" && len(l.Streams) == 0 {
@@ -126,9 +138,9 @@ func (l *Logs) check() error {
 
 func (l *Local) check() error {
 	if _, port, err := net.SplitHostPort(l.Listen); err != nil || port == "" {
-		return Usage("--listen", "%q is no address and port: write it like 127.0.0.1:4586", l.Listen)
+		return Usage("--listen", "%q is not a valid address and port: write it like 127.0.0.1:4586", l.Listen)
 	} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return Usage("--listen", "%q is no port: use a number up to 65535, or 0 for a free one", port)
+		return Usage("--listen", "%q is not a valid port: use a number up to 65535, or 0 for a free one", port)
 	}
 	return nil
 }
@@ -136,24 +148,33 @@ func (l *Local) check() error {
 func (*Version) check() error { return nil }
 
 func (t *Target) check() error {
-	switch {
-	case t.LogGroup == "":
+	if t.LogGroup == "" {
 		return Usage("--log-group", "is required: name the log group, as in --log-group /perstack/prod")
-	case !groupName.MatchString(t.LogGroup):
-		return Usage("--log-group", "%q is no name of a log group: use 1 to 512 of A-Z a-z 0-9 . - _ / #", t.LogGroup)
-	case strings.HasPrefix(t.LogGroup, "aws/"):
-		return Usage("--log-group", "%q begins with aws/, which AWS keeps for itself: use another name", t.LogGroup)
 	}
-	return t.AWS.check()
+	return first(checkGroup(t.LogGroup), checkEndpoint(t.EndpointURL))
 }
 
-func (a *AWS) check() error {
-	if a.EndpointURL == "" {
+func checkGroup(name string) error {
+	if arn := groupARN.FindStringSubmatch(name); arn != nil {
+		return Usage("--log-group", "%q is an ARN: give the name in it, %s, and the Region by --region %s", name, arn[2], arn[1])
+	}
+	switch {
+	case !groupName.MatchString(name):
+		return Usage("--log-group", "%q is not a valid log group name: use 1 to 512 of A-Z a-z 0-9 . - _ / #", name)
+	case strings.HasPrefix(name, "aws/"):
+		return Usage("--log-group", "%q begins with aws/, which AWS reserves: use another name", name)
+	}
+	return nil
+}
+
+// checkEndpoint reads the URL of an endpoint; an empty one is none.
+func checkEndpoint(text string) error {
+	if text == "" {
 		return nil
 	}
-	endpoint, err := url.Parse(a.EndpointURL)
+	endpoint, err := url.Parse(text)
 	if err != nil || endpoint.Host == "" || endpoint.Scheme != "http" && endpoint.Scheme != "https" {
-		return Usage("--endpoint-url", "%q is no http or https URL: write it like http://127.0.0.1:4586", a.EndpointURL)
+		return Usage("--endpoint-url", "%q is not a valid http or https URL: write it like http://127.0.0.1:4586", text)
 	}
 	return nil
 }
@@ -170,7 +191,7 @@ func checkStream(template string) error {
 		return Usage("--log-stream", "is empty: use {jobId}, or a name")
 	}
 	if !utf8.ValidString(template) || len(template) > maxNameBytes {
-		return Usage("--log-stream", "is no UTF-8 text of at most %d bytes: use a shorter one", maxNameBytes)
+		return Usage("--log-stream", "is not UTF-8 text of at most %d bytes: use a shorter one", maxNameBytes)
 	}
 	for rest := template; ; {
 		open := strings.IndexAny(rest, "{}")
@@ -179,7 +200,7 @@ func checkStream(template string) error {
 		}
 		field, after, closed := strings.Cut(rest[open+1:], "}")
 		if rest[open] == '}' || !closed {
-			return Usage("--log-stream", "%q has a brace without its other half: write fields like {jobId}", template)
+			return Usage("--log-stream", "%q has an unmatched brace: write fields like {jobId}", template)
 		}
 		if !slices.Contains(StreamFields, field) {
 			return Usage("--log-stream", "does not know {%s}: use {%s}", field, strings.Join(StreamFields, "}, {"))
@@ -190,7 +211,7 @@ func checkStream(template string) error {
 
 func checkID(option, id string) error {
 	if !utf8.ValidString(id) || len(id) > maxIDBytes {
-		return Usage(option, "is no UTF-8 text of at most %d bytes: use a shorter one", maxIDBytes)
+		return Usage(option, "is not UTF-8 text of at most %d bytes: use a shorter one", maxIDBytes)
 	}
 	return nil
 }
@@ -199,13 +220,13 @@ func checkFields(fields Pairs) error {
 	size := 0
 	for _, field := range fields {
 		if !fieldKey.MatchString(field.Key) {
-			return Usage("--field", "%q is no key: use letters, digits, _ . and -, and begin with a letter or _", field.Key)
+			return Usage("--field", "%q is not a valid key: use letters, digits, _ . and -, and begin with a letter or _", field.Key)
 		}
 		if slices.Contains(reservedFields, field.Key) {
-			return Usage("--field", "%q is a name that the shipper uses itself: use another", field.Key)
+			return Usage("--field", "%q is reserved for the shipper: use another key", field.Key)
 		}
 		if !utf8.ValidString(field.Value) {
-			return Usage("--field", "%s has a value that is no UTF-8: use text", field.Key)
+			return Usage("--field", "%s has a value that is not UTF-8: use text", field.Key)
 		}
 		value, err := json.Marshal(field.Value)
 		if err != nil {
@@ -221,7 +242,7 @@ func checkFields(fields Pairs) error {
 
 func (d *Delivery) check() error {
 	if d.MemoryMax < MinMemory {
-		return Usage("--memory-max", "%s is too small to work with: use at least %s", d.MemoryMax, MinMemory)
+		return Usage("--memory-max", "%s is too small: use at least %s", d.MemoryMax, MinMemory)
 	}
 	return first(
 		between("--flush-interval", d.FlushInterval, 10*time.Millisecond, time.Hour),
@@ -233,7 +254,7 @@ func (d *Delivery) check() error {
 // between checks a duration's bounds, which are allowed themselves.
 func between(option string, value, least, most time.Duration) error {
 	if value < least || value > most {
-		return Usage(option, "%s is out of bounds: use %s to %s", value, short(least), short(most))
+		return Usage(option, "%s is out of range: use %s to %s", value, short(least), short(most))
 	}
 	return nil
 }
@@ -252,11 +273,11 @@ func short(d time.Duration) string {
 
 func (c *Creation) check() error {
 	if c.RetentionDays != 0 && !slices.Contains(RetentionDays, c.RetentionDays) {
-		return Usage("--retention-days", "%d is none that CloudWatch knows: use one of %s",
+		return Usage("--retention-days", "%d is not a retention that CloudWatch supports: use one of %s",
 			c.RetentionDays, strings.Trim(fmt.Sprint(RetentionDays), "[]"))
 	}
 	if c.KMSKeyID != "" && (!strings.HasPrefix(c.KMSKeyID, "arn:") || len(c.KMSKeyID) > 256) {
-		return Usage("--kms-key-id", "%q is no key's ARN: write it like arn:aws:kms:REGION:ACCOUNT:key/ID", c.KMSKeyID)
+		return Usage("--kms-key-id", "%q is not a valid key ARN: write it like arn:aws:kms:REGION:ACCOUNT:key/ID", c.KMSKeyID)
 	}
 	if err := checkTags(c.Tags); err != nil {
 		return err
@@ -264,7 +285,7 @@ func (c *Creation) check() error {
 	if c.Create {
 		return nil
 	}
-	const forbidden = "is for a group created here, and --no-create forbids that: leave one of them out"
+	const forbidden = "applies only to a group created here, and --no-create forbids that: leave one of them out"
 	switch {
 	case c.RetentionDays != 0:
 		return Usage("--retention-days", forbidden)
@@ -279,14 +300,14 @@ func (c *Creation) check() error {
 // checkTags keeps the rules of https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_TagResource.html.
 func checkTags(tags Pairs) error {
 	if len(tags) > 50 {
-		return Usage("--tag", "is given %d times: AWS takes 50 tags at most", len(tags))
+		return Usage("--tag", "is given %d times: AWS allows at most 50 tags", len(tags))
 	}
 	for _, tag := range tags {
 		switch {
 		case strings.HasPrefix(tag.Key, "aws:"):
-			return Usage("--tag", "%q begins with aws:, which AWS keeps for itself: use another key", tag.Key)
+			return Usage("--tag", "%q begins with aws:, which AWS reserves: use another key", tag.Key)
 		case !tagText.MatchString(tag.Key) || !tagText.MatchString(tag.Value):
-			return Usage("--tag", "%q has a character that AWS refuses: use letters, digits, spaces and _ . : / = + - @", tag.Key+"="+tag.Value)
+			return Usage("--tag", "%q has a character that AWS does not allow: use letters, digits, spaces and _ . : / = + - @", tag.Key+"="+tag.Value)
 		case utf8.RuneCountInString(tag.Key) > 128 || utf8.RuneCountInString(tag.Value) > 256:
 			return Usage("--tag", "%q is too long: use 128 characters at most for the key and 256 for the value", tag.Key)
 		}
@@ -296,7 +317,7 @@ func checkTags(tags Pairs) error {
 
 func (j *Journal) check() error {
 	if j.JournalMax < MinJournal {
-		return Usage("--journal-max", "%s is too small to work with: use at least %s", j.JournalMax, MinJournal)
+		return Usage("--journal-max", "%s is too small: use at least %s", j.JournalMax, MinJournal)
 	}
 	if j.JournalSync != 0 {
 		return between("--journal-sync", j.JournalSync, time.Millisecond, time.Hour)

@@ -5,7 +5,8 @@
 // A flag's environment variable is PERSTACK_SHIPPER_ and its name in capitals, with _ for -: --log-group is
 // PERSTACK_SHIPPER_LOG_GROUP. A flag wins over its variable; an empty variable is one that is not set. A variable of
 // a flag that may be given several times holds several values with commas between them, and \, for a comma in a value.
-// The variables AWS_… mean what the AWS SDK means by them and are not read here.
+// The variables AWS_… mean what the AWS SDK means by them and are not read here. Unknown finds variables that look like
+// options and are none.
 //
 // The structs of the options are in options.go, their checks in check.go.
 package config
@@ -86,14 +87,20 @@ func Parse(args, environ []string) (Command, error) {
 		return &Help{Text: overviewHelp()}, nil
 	}
 	name := "ship"
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+	named := len(args) > 0 && !strings.HasPrefix(args[0], "-")
+	if named {
 		if name, args = args[0], args[1:]; !slices.Contains(commandNames, name) {
-			return nil, unexpected(name)
+			return nil, unknownCommand(name)
 		}
 	}
 	var line commandLine
 	command := line.command(name)
 	options := optionsOf(command)
+	if !named {
+		if err := lateCommand(args, options); err != nil {
+			return nil, err
+		}
+	}
 	flags := flagsOf(options)
 	// What follows the child's name is the child's.
 	flags.SetInterspersed(name != "exec")
@@ -112,14 +119,11 @@ func Parse(args, environ []string) (Command, error) {
 		return nil, env.blame(err)
 	}
 	if flags.NArg() > 0 {
-		switch command := command.(type) {
-		case *Ship:
-			command.Rest = flags.Args()
-		case *Exec:
-			command.Command = flags.Args()
-		default:
-			return nil, unexpected(flags.Arg(0))
+		run, ok := command.(*Exec)
+		if !ok {
+			return nil, unexpected(name, flags.Arg(0))
 		}
+		run.Command = flags.Args()
 	}
 	if err := command.check(); err != nil {
 		return nil, env.blame(err)
@@ -185,17 +189,54 @@ func asUsage(err error, command string, options []option) error {
 	}
 	problem := err.Error()
 	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
-		problem = "unknown flag --" + unknown.GetSpecifiedName()
-		if nearest := nearest(unknown.GetSpecifiedName(), options); nearest != "" {
+	if errors.As(err, &unknown) {
+		dashes, name := "--", unknown.GetSpecifiedName()
+		if letters := unknown.GetSpecifiedShortnames(); letters != "" { // one dash: no option has that
+			dashes, name = "-", letters
+		}
+		problem = "unknown flag " + dashes + name
+		name, _, _ = strings.Cut(name, "=")
+		if nearest := nearest(name, options); nearest != "" {
 			problem += fmt.Sprintf(", did you mean %q?", "--"+nearest)
 		}
 	}
 	return &UsageError{Problem: problem + "; see " + Program + " " + command + " --help"}
 }
 
-// unexpected is the error about an argument that is neither option nor command.
-func unexpected(arg string) error {
-	return Usage("", "unexpected argument %q: the commands are %s; to run a program: %s exec [flags] -- %s",
-		arg, strings.Join(commandNames, ", "), Program, arg)
+// lateCommand finds a command that stands behind its options: nothing else could be meant by it.
+func lateCommand(args []string, options []option) error {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		o := find(options, strings.TrimPrefix(arg, "--"))
+		switch {
+		case arg == "--":
+			return nil
+		case strings.HasPrefix(arg, "--") && o != nil && !o.isBool:
+			i++ // its value
+		case slices.Contains(commandNames, arg):
+			return Usage("", "the command %q comes too late: write it before its options, as in %s %s %s …", arg, Program, arg, args[0])
+		}
+	}
+	return nil
+}
+
+// unknownCommand is the error about a first word that is no command.
+func unknownCommand(word string) error {
+	problem := fmt.Sprintf("unknown command %q", word)
+	if nearest := nearestOf(word, commandNames); nearest != "" {
+		problem += fmt.Sprintf(", did you mean %q?", nearest)
+	}
+	return &UsageError{Problem: fmt.Sprintf("%s; the commands are %s; to ship a file: %s --input %s; to run a program: %s exec [flags] -- %s",
+		problem, strings.Join(commandNames, ", "), Program, word, Program, word)}
+}
+
+// unexpected is the error about an argument of a command that takes none.
+func unexpected(command, arg string) error {
+	switch command {
+	case "ship":
+		return Usage("", "unexpected argument %q: to ship a file: --input %s; to run a program: %s exec [flags] -- %s", arg, arg, Program, arg)
+	case "logs":
+		return Usage("", "unexpected argument %q: to read a job back, give its ID as --job %s", arg, arg)
+	}
+	return Usage("", "unexpected argument %q: %s takes options only; see %s %s --help", arg, command, Program, command)
 }

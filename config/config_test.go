@@ -161,45 +161,45 @@ func TestUsageErrors(t *testing.T) {
 		{"logs " + group, "", `--job is required: give the jobId of the run to print`},
 		{"logs --stream= " + group, "", `--stream is empty: name a log stream`},
 		{"logs --stream=s --search " + group, "", `--search looks in all streams, --stream in some: leave one of them out`},
-		{"logs --job=j --wait=2h " + group, "", `--wait 2h0m0s is out of bounds: use 0s to 1h`},
-		{"--log-group=a:b", "", `--log-group "a:b" is no name of a log group: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
-		{"--log-group=" + long, "", `--log-group "` + long + `" is no name of a log group: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
-		{"--log-group=aws/x", "", `--log-group "aws/x" begins with aws/, which AWS keeps for itself: use another name`},
-		{"", "PERSTACK_SHIPPER_LOG_GROUP=a*", `PERSTACK_SHIPPER_LOG_GROUP (--log-group) "a*" is no name of a log group: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
+		{"logs --job=j --wait=2h " + group, "", `--wait 2h0m0s is out of range: use 0s to 1h`},
+		{"--log-group=a:b", "", `--log-group "a:b" is not a valid log group name: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
+		{"--log-group=" + long, "", `--log-group "` + long + `" is not a valid log group name: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
+		{"--log-group=aws/x", "", `--log-group "aws/x" begins with aws/, which AWS reserves: use another name`},
+		{"", "PERSTACK_SHIPPER_LOG_GROUP=a*", `PERSTACK_SHIPPER_LOG_GROUP (--log-group) "a*" is not a valid log group name: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
 		{group + " --log-stream={job}", "", `--log-stream does not know {job}: use {jobId}, {runId}, {expertKey}, {hostname}`},
-		{group + " --log-stream=a{jobId", "", `--log-stream "a{jobId" has a brace without its other half: write fields like {jobId}`},
-		{group + " --log-stream=jobId}", "", `--log-stream "jobId}" has a brace without its other half: write fields like {jobId}`},
+		{group + " --log-stream=a{jobId", "", `--log-stream "a{jobId" has an unmatched brace: write fields like {jobId}`},
+		{group + " --log-stream=jobId}", "", `--log-stream "jobId}" has an unmatched brace: write fields like {jobId}`},
 		{group + " --log-stream=", "", `--log-stream is empty: use {jobId}, or a name`},
-		{group + " --log-stream=" + long, "", `--log-stream is no UTF-8 text of at most 512 bytes: use a shorter one`},
+		{group + " --log-stream=" + long, "", `--log-stream is not UTF-8 text of at most 512 bytes: use a shorter one`},
 		{"logs --job=j --log-stream={x} " + group, "", `--log-stream does not know {x}: use {jobId}, {runId}, {expertKey}, {hostname}`},
-		{group + " --job-id=\xff", "", `--job-id is no UTF-8 text of at most 1024 bytes: use a shorter one`},
-		{group + " --flush-interval=fast", "", `--flush-interval "fast" is no duration: write it like 500ms, 2s or 10m`},
-		{group + " --flush-interval=-1s", "", `--flush-interval "-1s" is no duration: write it like 500ms, 2s or 10m`},
-		{group, "PERSTACK_SHIPPER_FLUSH_INTERVAL=5", `PERSTACK_SHIPPER_FLUSH_INTERVAL (--flush-interval) "5" is no duration: write it like 500ms, 2s or 10m`},
-		{group + " --flush-interval=9ms", "", `--flush-interval 9ms is out of bounds: use 10ms to 1h`},
-		{group + " --drain-timeout=0", "", `--drain-timeout 0s is out of bounds: use 1s to 1h`},
-		{group + " --give-up-after=721h", "", `--give-up-after 721h0m0s is out of bounds: use 1s to 720h`},
-		{group + " --memory-max=lots", "", `--memory-max "lots" is no size: write it like 32MiB, 500MB or 65536`},
-		{group + " --memory-max=8191KiB", "", `--memory-max 8191KiB is too small to work with: use at least 8MiB`},
-		{group + " --journal-max=1000", "", `--journal-max 1000B is too small to work with: use at least 16MiB`},
-		{group + " --journal-sync=2h", "", `--journal-sync 2h0m0s is out of bounds: use 1ms to 1h`},
-		{group + " --retention-days=8", "", `--retention-days 8 is none that CloudWatch knows: use one of 1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653`},
-		{group + " --retention-days=week", "", `--retention-days "week" is no whole number: write it like 30`},
-		{group + " --kms-key-id=alias/x", "", `--kms-key-id "alias/x" is no key's ARN: write it like arn:aws:kms:REGION:ACCOUNT:key/ID`},
-		{group + " --tag=aws:x=1", "", `--tag "aws:x" begins with aws:, which AWS keeps for itself: use another key`},
-		{group + " --tag=x=a*", "", `--tag "x=a*" has a character that AWS refuses: use letters, digits, spaces and _ . : / = + - @`},
-		{group + " --no-create --retention-days=7", "", `--retention-days is for a group created here, and --no-create forbids that: leave one of them out`},
-		{group + " --no-create --tag=a=b", "", `--tag is for a group created here, and --no-create forbids that: leave one of them out`},
-		{group + " --field=env", "", `--field "env" is no pair: write it like --field env=prod`},
+		{group + " --job-id=\xff", "", `--job-id is not UTF-8 text of at most 1024 bytes: use a shorter one`},
+		{group + " --flush-interval=fast", "", `--flush-interval "fast" is not a valid duration: write it like 500ms, 2s or 10m`},
+		{group + " --flush-interval=-1s", "", `--flush-interval "-1s" is not a valid duration: write it like 500ms, 2s or 10m`},
+		{group, "PERSTACK_SHIPPER_FLUSH_INTERVAL=5", `PERSTACK_SHIPPER_FLUSH_INTERVAL (--flush-interval) "5" is not a valid duration: write it like 500ms, 2s or 10m`},
+		{group + " --flush-interval=9ms", "", `--flush-interval 9ms is out of range: use 10ms to 1h`},
+		{group + " --drain-timeout=0", "", `--drain-timeout 0s is out of range: use 1s to 1h`},
+		{group + " --give-up-after=721h", "", `--give-up-after 721h0m0s is out of range: use 1s to 720h`},
+		{group + " --memory-max=lots", "", `--memory-max "lots" is not a valid size: write it like 32MiB, 500MB or 65536`},
+		{group + " --memory-max=8191KiB", "", `--memory-max 8191KiB is too small: use at least 8MiB`},
+		{group + " --journal-max=1000", "", `--journal-max 1000B is too small: use at least 16MiB`},
+		{group + " --journal-sync=2h", "", `--journal-sync 2h0m0s is out of range: use 1ms to 1h`},
+		{group + " --retention-days=8", "", `--retention-days 8 is not a retention that CloudWatch supports: use one of 1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653`},
+		{group + " --retention-days=week", "", `--retention-days "week" is not a whole number: write it like 30`},
+		{group + " --kms-key-id=alias/x", "", `--kms-key-id "alias/x" is not a valid key ARN: write it like arn:aws:kms:REGION:ACCOUNT:key/ID`},
+		{group + " --tag=aws:x=1", "", `--tag "aws:x" begins with aws:, which AWS reserves: use another key`},
+		{group + " --tag=x=a*", "", `--tag "x=a*" has a character that AWS does not allow: use letters, digits, spaces and _ . : / = + - @`},
+		{group + " --no-create --retention-days=7", "", `--retention-days applies only to a group created here, and --no-create forbids that: leave one of them out`},
+		{group + " --no-create --tag=a=b", "", `--tag applies only to a group created here, and --no-create forbids that: leave one of them out`},
+		{group + " --field=env", "", `--field "env" is not a KEY=VALUE pair: write it like --field env=prod`},
 		{group + " --field=a=1 --field=a=2", "", `--field gives "a" twice: leave one of them out`},
-		{group + " --field=1a=x", "", `--field "1a" is no key: use letters, digits, _ . and -, and begin with a letter or _`},
-		{group + " --field=a\"b=x", "", `--field "a\"b" is no key: use letters, digits, _ . and -, and begin with a letter or _`},
-		{group + " --field=seq=1", "", `--field "seq" is a name that the shipper uses itself: use another`},
-		{group, "PERSTACK_SHIPPER_FIELD=a=1,record=2", `PERSTACK_SHIPPER_FIELD (--field) "record" is a name that the shipper uses itself: use another`},
-		{group + " --field=a=\xff", "", `--field a has a value that is no UTF-8: use text`},
+		{group + " --field=1a=x", "", `--field "1a" is not a valid key: use letters, digits, _ . and -, and begin with a letter or _`},
+		{group + " --field=a\"b=x", "", `--field "a\"b" is not a valid key: use letters, digits, _ . and -, and begin with a letter or _`},
+		{group + " --field=seq=1", "", `--field "seq" is reserved for the shipper: use another key`},
+		{group, "PERSTACK_SHIPPER_FIELD=a=1,record=2", `PERSTACK_SHIPPER_FIELD (--field) "record" is reserved for the shipper: use another key`},
+		{group + " --field=a=\xff", "", `--field a has a value that is not UTF-8: use text`},
 		{group + " --field=a=" + strings.Repeat("x", 8186), "", `--field adds 8193 bytes to every event: use fewer or shorter fields, 8192 bytes in all`},
-		{group + " --endpoint-url=localhost:4586", "", `--endpoint-url "localhost:4586" is no http or https URL: write it like http://127.0.0.1:4586`},
-		{group + " --endpoint-url=http://", "", `--endpoint-url "http://" is no http or https URL: write it like http://127.0.0.1:4586`},
+		{group + " --endpoint-url=localhost:4586", "", `--endpoint-url "localhost:4586" is not a valid http or https URL: write it like http://127.0.0.1:4586`},
+		{group + " --endpoint-url=http://", "", `--endpoint-url "http://" is not a valid http or https URL: write it like http://127.0.0.1:4586`},
 		{group + " --log-level=loud", "", `--log-level does not know "loud": use debug, info, warn or error`},
 		{group + " --log-format=xml", "", `--log-format does not know "xml": use auto, console or json`},
 		{group + " --input-wait", "", `--input-wait has no effect without --input: leave it out or name an input`},
@@ -212,15 +212,27 @@ func TestUsageErrors(t *testing.T) {
 		{group + " --region", "", `--region has no value: write it like --region=VALUE`},
 		{"--log-group --region x", "", `--log-group has no value: write it like --log-group=VALUE`},
 		{group + " --field", "", `--field has no value: write it like --field=VALUE`},
-		{"shp " + group, "", `unexpected argument "shp": the commands are ship, exec, resume, logs, local, version; to run a program: perstack-shipper exec [flags] -- shp`},
-		{group + " -- perstack run", "", `unexpected argument "perstack": the commands are ship, exec, resume, logs, local, version; to run a program: perstack-shipper exec [flags] -- perstack`},
+		{"shp " + group, "", `unknown command "shp", did you mean "ship"?; the commands are ship, exec, resume, logs, local, version; to ship a file: perstack-shipper --input shp; to run a program: perstack-shipper exec [flags] -- shp`},
+		{group + " -- perstack run", "", `unexpected argument "perstack": to ship a file: --input perstack; to run a program: perstack-shipper exec [flags] -- perstack`},
+		{group + " events.jsonl", "", `unexpected argument "events.jsonl": to ship a file: --input events.jsonl; to run a program: perstack-shipper exec [flags] -- events.jsonl`},
+		{"logs " + group + " uo5p1q", "", `unexpected argument "uo5p1q": to read a job back, give its ID as --job uo5p1q`},
+		{"resume extra", "", `unexpected argument "extra": resume takes options only; see perstack-shipper resume --help`},
+		{"--log-group g exec -- true", "", `the command "exec" comes too late: write it before its options, as in perstack-shipper exec --log-group …`},
+		{"--no-create exec --fail-on error -- true", "", `the command "exec" comes too late: write it before its options, as in perstack-shipper exec --no-create …`},
+		{"-log-group g", "", `unknown flag -log-group, did you mean "--log-group"?; see perstack-shipper ship --help`},
+		{"-log-group=g", "", `unknown flag -log-group=g, did you mean "--log-group"?; see perstack-shipper ship --help`},
+		{"--log-group arn:aws:logs:eu-west-1:123456789012:log-group:/perstack/prod:*", "", `--log-group "arn:aws:logs:eu-west-1:123456789012:log-group:/perstack/prod:*" is an ARN: give the name in it, /perstack/prod, and the Region by --region eu-west-1`},
+		{group + " --memory-max=32m", "", `--memory-max "32m" is not a valid size, did you mean 32MiB?`},
+		{group + " --memory-max=1.5Gi", "", `--memory-max "1.5Gi" is not a valid size, did you mean 1.5GiB?`},
+		{"resume --log-group=a:b", "", `--log-group "a:b" is not a valid log group name: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
+		{"resume --endpoint-url=x", "", `--endpoint-url "x" is not a valid http or https URL: write it like http://127.0.0.1:4586`},
 		{"exec " + group, "", `exec has no command: put it after --, as in perstack-shipper exec --log-group /perstack/prod -- perstack run …`},
 		{"exec " + group + " --", "", `exec has no command: put it after --, as in perstack-shipper exec --log-group /perstack/prod -- perstack run …`},
 		{"exec " + group + " --fail-on=crash -- x", "", `--fail-on does not know "crash": use error, max-steps, delegate-error, with commas between them`},
 		{"exec " + group + " --fail-on=error,error -- x", "", `--fail-on names error twice: leave one of them out`},
-		{"local --listen=4586", "", `--listen "4586" is no address and port: write it like 127.0.0.1:4586`},
-		{"local --listen=:70000", "", `--listen "70000" is no port: use a number up to 65535, or 0 for a free one`},
-		{"resume --memory-max=1MiB", "", `--memory-max 1MiB is too small to work with: use at least 8MiB`},
+		{"local --listen=4586", "", `--listen "4586" is not a valid address and port: write it like 127.0.0.1:4586`},
+		{"local --listen=:70000", "", `--listen "70000" is not a valid port: use a number up to 65535, or 0 for a free one`},
+		{"resume --memory-max=1MiB", "", `--memory-max 1MiB is too small: use at least 8MiB`},
 	} {
 		var args, environ []string
 		if tt.args != "" {
@@ -340,6 +352,35 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestRedirect: what moves a backlog to another target is given on the command line, and never taken from the environment of other commands.
+func TestRedirect(t *testing.T) {
+	environ := []string{"PERSTACK_SHIPPER_LOG_GROUP=g", "PERSTACK_SHIPPER_REGION=r", "PERSTACK_SHIPPER_ENDPOINT_URL=http://e"}
+	if got := parse[*Resume](t, environ, "resume"); got.Any() {
+		t.Errorf("the environment moves a backlog: %+v", got.Redirect)
+	}
+	got := parse[*Resume](t, environ, "resume", "--log-group=/other", "--endpoint-url=")
+	if got.LogGroup != "/other" || got.Region != "" || got.EndpointURL == nil || *got.EndpointURL != "" || !got.Any() {
+		t.Errorf("%+v", got.Redirect)
+	}
+}
+
+func TestUnknownVariables(t *testing.T) {
+	got := Unknown([]string{
+		"PERSTACK_SHIPPER_FLUSH_INTERVALL=5s", "PERSTACK_SHIPPER_ANYTHING=red", "PERSTACK_SHIPPER_LISTEN=:1", "PERSTACK_SHIPPER_LOG_GROUP=g",
+		"PERSTACK_SHIPPER_EMPTY=", "PERSTACK_API_KEY=x", "HOME=/",
+		// As Kubernetes sets them for a service of that name.
+		"PERSTACK_SHIPPER_SERVICE_HOST=10.0.0.1", "PERSTACK_SHIPPER_SERVICE_PORT=80", "PERSTACK_SHIPPER_SERVICE_PORT_HTTP=80", "PERSTACK_SHIPPER_PORT=tcp://10.0.0.1:80",
+		"PERSTACK_SHIPPER_PORT_80_TCP=tcp://10.0.0.1:80", "PERSTACK_SHIPPER_PORT_80_TCP_ADDR=10.0.0.1",
+	})
+	want := []string{
+		"the environment variable PERSTACK_SHIPPER_ANYTHING is not an option and is ignored; unset it, or see perstack-shipper COMMAND --help for the options",
+		"the environment variable PERSTACK_SHIPPER_FLUSH_INTERVALL is not an option and is ignored; did you mean PERSTACK_SHIPPER_FLUSH_INTERVAL?",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %q\nwant %q", got, want)
+	}
+}
+
 func TestVersion(t *testing.T) {
 	parse[*Version](t, nil, "version")
 	parse[*Version](t, nil, "--version")
@@ -357,13 +398,13 @@ func TestPairsMap(t *testing.T) {
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]Size{
 		"0": 0, "65536": 65536, "1B": 1, "1KiB": 1024, "32MiB": 32 << 20, "4GiB": 4 << 30, "1.5MiB": 3 << 19,
-		"1KB": 1000, "500MB": 5e8, "2GB": 2e9, "8 MiB": 8 << 20,
+		"1KB": 1000, "500MB": 5e8, "2GB": 2e9, "1TiB": 1 << 40, "2TB": 2e12, "8 MiB": 8 << 20,
 	} {
 		if got, ok := ParseSize(text); !ok || got != want {
 			t.Errorf("%q is %d, %t; want %d", text, got, ok, want)
 		}
 	}
-	for _, text := range []string{"", "MiB", "-1", "1e3", "1TiB", "1mib", "1.2.3", "0x10", "NaN", "Inf", "99999999999GiB", "1 2"} {
+	for _, text := range []string{"", "MiB", "-1", "1e3", "1PiB", "1mib", "1.2.3", "0x10", "NaN", "Inf", "99999999999GiB", "1 2"} {
 		if got, ok := ParseSize(text); ok {
 			t.Errorf("%q is taken for %d", text, got)
 		}

@@ -2,6 +2,10 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -30,13 +34,12 @@ func EnvName(option string) string {
 	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(option, "--"), "-", "_"))
 }
 
-// fill sets the options that the command line does not give and a variable does. A variable of no option may be another
-// program's.
+// fill sets the options that the command line does not give and a variable does.
 func (e *environment) fill(options []option, flags *pflag.FlagSet) error {
 	for _, o := range options {
 		name := EnvName(o.name)
 		value, set := e.variables[name]
-		if !set || flags.Changed(o.name) || o.negatable && flags.Changed("no-"+o.name) {
+		if !set || o.flagOnly || flags.Changed(o.name) || o.negatable && flags.Changed("no-"+o.name) {
 			continue
 		}
 		e.used["--"+o.name] = name
@@ -78,4 +81,34 @@ func (e *environment) blame(err error) error {
 		usage.Env = e.used[usage.Option]
 	}
 	return err
+}
+
+// kubernetes matches the variables that Kubernetes gives every container in the namespace of a service that is called
+// perstack-shipper.
+// https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+var kubernetes = regexp.MustCompile(`^PERSTACK_SHIPPER_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$`)
+
+// Unknown returns a sentence about each variable of the environment (as of os.Environ) that is named like an option of
+// this program while no command has that option: most are misspelt.
+func Unknown(environ []string) []string {
+	var line commandLine
+	var known []string // names of options
+	for _, command := range commandNames {
+		for _, o := range optionsOf(line.command(command)) {
+			known = append(known, o.name)
+		}
+	}
+	var sentences []string
+	for _, variable := range slices.Sorted(maps.Keys(newEnvironment(environ).variables)) {
+		name := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(variable, EnvPrefix), "_", "-"))
+		if slices.Contains(known, name) || kubernetes.MatchString(variable) {
+			continue
+		}
+		remedy := "unset it, or see " + Program + " COMMAND --help for the options"
+		if nearest := nearestOf(name, known); nearest != "" {
+			remedy = fmt.Sprintf("did you mean %s?", EnvName(nearest))
+		}
+		sentences = append(sentences, fmt.Sprintf("the environment variable %s is not an option and is ignored; %s", variable, remedy))
+	}
+	return sentences
 }

@@ -30,6 +30,10 @@ Try it without AWS: perstack-shipper local
 const environmentHelp = `Each is also an environment variable: PERSTACK_SHIPPER_LOG_GROUP, for example.
 `
 
+const redirectHelp = `Another target is for everything that is left in the journal. Run resume without
+one first: it delivers what still can be delivered where it was meant to go.
+`
+
 // shipping are the commands that end with exitCodes.
 var shipping = []string{"ship", "exec", "resume"}
 
@@ -46,6 +50,7 @@ var examples = map[string]string{
   perstack-shipper exec --log-group /perstack/prod --fail-on error -- ./agent.sh
 `,
 	"resume": `  perstack-shipper resume --journal-dir /var/lib/perstack-shipper
+  perstack-shipper resume --log-group /perstack/prod
 `,
 	"logs": `  perstack-shipper logs --log-group /perstack/prod --job uo5p1q | jq -r .type
 `,
@@ -109,6 +114,9 @@ func commandHelp(command string, options []option) string {
 	}
 	if len(options) > 0 {
 		text.WriteString("\n" + environmentHelp)
+	}
+	if command == "resume" {
+		text.WriteString("\n" + redirectHelp)
 	}
 	if slices.Contains(shipping, command) {
 		text.WriteString("\n" + exitCodes)

@@ -17,6 +17,7 @@ type option struct {
 	placeholder string // a word for its value, in help
 	group, help string
 	isBool      bool
+	flagOnly    bool          // no environment variable sets it
 	negatable   bool          // --no-NAME is there too
 	many        bool          // it may be given several times
 	field       reflect.Value // where its value goes
@@ -51,6 +52,7 @@ func optionsOf(command Command) []option {
 			group: f.Tag.Get("group"), help: f.Tag.Get("help"), field: s.FieldByIndex(f.Index),
 		}
 		_, o.negatable = f.Tag.Lookup("negatable")
+		_, o.flagOnly = f.Tag.Lookup("flagonly")
 		switch o.field.Addr().Interface().(type) {
 		case *bool, **bool:
 			o.isBool = true
@@ -73,6 +75,8 @@ func (o *option) set(text string) error {
 	switch p := o.field.Addr().Interface().(type) {
 	case *string:
 		*p = text
+	case **string:
+		*p = &text
 	case *bool:
 		b, err := parseBool(name, text)
 		*p = b
@@ -150,10 +154,19 @@ func find(options []option, name string) *option {
 
 // nearest returns the option whose name is most like name, or "" where none is much like it.
 func nearest(name string, options []option) string {
+	names := make([]string, len(options))
+	for i, o := range options {
+		names[i] = o.name
+	}
+	return nearestOf(name, names)
+}
+
+// nearestOf returns the name that is most like name, or "" where none is much like it.
+func nearestOf(name string, names []string) string {
 	best, least := "", len(name)/3+2
-	for _, o := range options {
-		if d := edits(name, o.name); d < least {
-			best, least = o.name, d
+	for _, other := range names {
+		if d := edits(name, other); d < least {
+			best, least = other, d
 		}
 	}
 	return best

@@ -85,9 +85,6 @@ type Ship struct {
 	Creation
 	Journal
 	Log
-
-	// Rest takes what is no option, so that check can say what it might have been.
-	Rest []string
 }
 
 // Exec runs a command and ships its stdout and stderr.
@@ -109,11 +106,24 @@ type Exec struct {
 
 // Resume ships what earlier processes left, with the target and the options that they recorded.
 type Resume struct {
+	Redirect
 	Profile string `name:"profile" placeholder:"NAME" group:"Target:" help:"Profile of the shared AWS configuration."`
 	Delivery
 	Journal
 	Log
 }
+
+// Redirect replaces parts of the target that the journal recorded, for everything that is left in it. An environment
+// variable does not set these: it is there for other commands, and moving a backlog must be deliberate.
+type Redirect struct {
+	LogGroup string `name:"log-group" flagonly:"" placeholder:"NAME" group:"Another target than recorded (flags only):" help:"Ship everything to this log group instead."`
+	Region   string `name:"region" flagonly:"" placeholder:"NAME" group:"Another target than recorded (flags only):" help:"Ship everything to this AWS Region instead."`
+	// EndpointURL is nil where it was not given; an empty one is the Region's own endpoint.
+	EndpointURL *string `name:"endpoint-url" flagonly:"" placeholder:"URL" group:"Another target than recorded (flags only):" help:"Use this endpoint instead; empty: the Region's own."`
+}
+
+// Any reports whether anything is replaced.
+func (r *Redirect) Any() bool { return r.LogGroup != "" || r.Region != "" || r.EndpointURL != nil }
 
 // Logs reads a job back.
 type Logs struct {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -17,13 +18,13 @@ var sizeUnits = []struct {
 	suffix string
 	bytes  int64
 }{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},
-	{"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}, {"", 1},
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
+	{"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}, {"", 1},
 }
 
 // String returns the size in the largest binary unit that divides it.
 func (s Size) String() string {
-	for i := 2; i >= 0; i-- {
+	for i := 3; i >= 0; i-- {
 		if unit := sizeUnits[i]; s != 0 && int64(s)%unit.bytes == 0 {
 			return strconv.FormatInt(int64(s)/unit.bytes, 10) + unit.suffix
 		}
@@ -52,10 +53,17 @@ func ParseSize(text string) (Size, bool) {
 	return 0, false
 }
 
+// abbreviated is a size as other programs take it, such as 32m, 32M and 32Mi. Some mean 1,000 by k and others 1,024, so
+// such a size is not taken but explained.
+var abbreviated = regexp.MustCompile(`^([0-9.]+) ?([kKmMgGtT])[iI]?[bB]?$`)
+
 func (s *Size) set(option, text string) error {
 	size, ok := ParseSize(text)
 	if !ok {
-		return Usage(option, "%q is no size: write it like 32MiB, 500MB or 65536", text)
+		if unit := abbreviated.FindStringSubmatch(text); unit != nil {
+			return Usage(option, "%q is not a valid size, did you mean %s?", text, unit[1]+strings.ToUpper(unit[2])+"iB")
+		}
+		return Usage(option, "%q is not a valid size: write it like 32MiB, 500MB or 65536", text)
 	}
 	*s = size
 	return nil
@@ -65,7 +73,7 @@ func (s *Size) set(option, text string) error {
 func parseDuration(option, text string, into *time.Duration) error {
 	value, err := time.ParseDuration(text)
 	if err != nil || value < 0 {
-		return Usage(option, "%q is no duration: write it like 500ms, 2s or 10m", text)
+		return Usage(option, "%q is not a valid duration: write it like 500ms, 2s or 10m", text)
 	}
 	*into = value
 	return nil
@@ -75,7 +83,7 @@ func parseDuration(option, text string, into *time.Duration) error {
 func parseInt(option, text string, into *int) error {
 	value, err := strconv.Atoi(text)
 	if err != nil {
-		return Usage(option, "%q is no whole number: write it like 30", text)
+		return Usage(option, "%q is not a whole number: write it like 30", text)
 	}
 	*into = value
 	return nil
@@ -113,7 +121,7 @@ type Pairs []Pair
 func (p *Pairs) set(option, text string) error {
 	key, value, found := strings.Cut(text, "=")
 	if !found || key == "" {
-		return Usage(option, "%q is no pair: write it like %s env=prod", text, option)
+		return Usage(option, "%q is not a KEY=VALUE pair: write it like %s env=prod", text, option)
 	}
 	for _, other := range *p {
 		if other.Key == key {

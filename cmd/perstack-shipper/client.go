@@ -31,6 +31,8 @@ func connect(ctx context.Context, target config.Target, creation config.Creation
 			"give one, as in --region eu-west-1, or set AWS_REGION")
 	case errors.Is(err, cloudwatch.ErrRegion):
 		return nil, config.Usage("--region", "%v", err)
+	case errors.Is(err, cloudwatch.ErrProfile):
+		return nil, config.Usage("--profile", "or AWS_PROFILE: %v: name one that is there, or make it with aws configure --profile", err)
 	case errors.Is(err, cloudwatch.ErrEndpoint):
 		return nil, config.Usage("--endpoint-url", "or AWS_ENDPOINT_URL: %v", err)
 	}

@@ -36,7 +36,7 @@ func (s *session) leftovers() []shipper.Input {
 			continue
 		}
 		if !sameTarget(a.Target, s.client.Target()) {
-			s.log.Warn(fmt.Sprintf("input %s in %s is for %s and waits there; `%s resume --journal-dir %s` ships it", l.ID, l.Path, targetName(a.Target), config.Program, s.folder.Path()))
+			s.log.Warn(fmt.Sprintf("input %s in %s is for %s and waits there; `%s resume --journal-dir %s` ships it, or ships it elsewhere with --log-group, --region or --endpoint-url", l.ID, l.Path, targetName(a.Target), config.Program, s.folder.Path()))
 			continue
 		}
 		in, err := recoverInput(atOnce, s.folder, l, a)

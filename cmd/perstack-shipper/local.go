@@ -22,7 +22,7 @@ func runLocal(options *config.Local) int {
 
 	server, err := cwlocal.New(cwlocal.Options{Dir: options.Dir, AllowUnsigned: true})
 	if err != nil {
-		return fail(config.Usage("--dir", "%s cannot be used: %v", options.Dir, err))
+		return fail(config.Usage("--dir", "%v", err))
 	}
 	url, wait, err := cwlocal.Listen(ctx, options.Listen, server)
 	if errors.Is(err, syscall.EADDRINUSE) {

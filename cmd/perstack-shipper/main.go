@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"go.uber.org/zap"
+
 	"perstack-shipper/config"
 )
 
@@ -31,6 +33,13 @@ func run(args, environ []string) int {
 	if err != nil {
 		return fail(err)
 	}
+	logger := func(options config.Log) *zap.Logger {
+		log := newLogger(options, os.Stderr)
+		for _, sentence := range config.Unknown(environ) {
+			log.Warn(sentence)
+		}
+		return log
+	}
 	switch command := command.(type) {
 	case *config.Help:
 		return printed(os.Stdout.WriteString(command.Text))
@@ -39,18 +48,18 @@ func run(args, environ []string) int {
 	case *config.Local:
 		return runLocal(command)
 	case *config.Logs:
-		return runLogs(command, newLogger(command.Log, os.Stderr))
+		return runLogs(command, logger(command.Log))
 	}
 
 	outliveBrokenPipes()
 	spareMemory()
 	switch command := command.(type) {
 	case *config.Ship:
-		return runShip(command, newLogger(command.Log, os.Stderr))
+		return runShip(command, logger(command.Log))
 	case *config.Exec:
-		return runExec(command, newLogger(command.Log, os.Stderr))
+		return runExec(command, logger(command.Log))
 	case *config.Resume:
-		return runResume(command, newLogger(command.Log, os.Stderr))
+		return runResume(command, logger(command.Log))
 	}
 	return fail(fmt.Errorf("the command %T has no way to run", command))
 }

@@ -22,7 +22,7 @@ func runResume(options *config.Resume, log *zap.Logger) int {
 	dir := cmp.Or(options.JournalDir, config.DefaultJournalDir())
 	folder, err := journal.Open(dir)
 	if err != nil {
-		return fail(config.Usage("--journal-dir", "%v", err))
+		return fail(journalUsage(err))
 	}
 	end := newEnding(options.DrainTimeout, log)
 	defer end.close()
@@ -108,23 +108,53 @@ func (r *resumption) takeOne(end *ending, l journal.Left) error {
 	if err != nil {
 		return err
 	}
+	recorded := a.Target
+	redirect(&a.Target, &r.options.Redirect)
+	moved := a.Target != recorded
 	run, err := r.runFor(a)
 	if err != nil {
 		return fmt.Errorf("input %s in %s cannot be shipped: %w", l.ID, l.Path, err)
 	}
-	if !sameTarget(a.Target, run.client.Target()) {
-		return fmt.Errorf("input %s in %s is for %s, and here it would go to %s: give the environment and the --profile that it was recorded with",
-			l.ID, l.Path, targetName(a.Target), targetName(run.client.Target()))
+	target := run.client.Target()
+	if !moved && !sameTarget(recorded, target) {
+		return fmt.Errorf("input %s in %s is for %s, and here it would go to %s: give the environment and the --profile that it was recorded with, or --log-group, --region or --endpoint-url to ship it elsewhere",
+			l.ID, l.Path, targetName(recorded), targetName(target))
+	}
+	if moved { // the next start must go on where this one ships to
+		a.Target, a.Profile = target, run.profile
 	}
 	in, err := recoverInput(end.signalled, r.folder, l, a)
 	if err != nil {
 		return err
 	}
+	if moved && l.Kind != journal.File { // of a followed file, recoverInput has kept it
+		if err := in.Journal.SetAbout(a.encode()); err != nil && !errors.Is(err, journal.ErrFull) {
+			return errors.Join(err, in.Journal.Close())
+		}
+	}
 	in.Own = true
 	run.outlive(a.Group, in.Journal)
 	run.inputs = append(run.inputs, in)
+	if moved {
+		r.log.Info(fmt.Sprintf("input %s was for %s and is shipped to %s from here on (%d bytes left); what was delivered before stays where it is",
+			l.ID, targetName(recorded), targetName(target), l.Unacked))
+		return nil
+	}
 	r.log.Info(fmt.Sprintf("input %s is shipped to log group %q in %s from where it stopped (%d bytes left)", l.ID, a.Target.Group, a.Target.Region, l.Unacked))
 	return nil
+}
+
+// redirect changes the target as the options say. Which account it is in is not known any more then.
+func redirect(target *cloudwatch.Target, to *config.Redirect) {
+	was := *target
+	target.Group = cmp.Or(to.LogGroup, target.Group)
+	target.Region = cmp.Or(to.Region, target.Region)
+	if to.EndpointURL != nil {
+		target.Endpoint = *to.EndpointURL
+	}
+	if *target != was {
+		target.Account = ""
+	}
 }
 
 func targetName(t cloudwatch.Target) string {

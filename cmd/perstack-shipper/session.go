@@ -102,14 +102,22 @@ func openJournal(kept config.Journal, log *zap.Logger) (*journal.Folder, error) 
 	}
 	_, unwritable := errors.AsType[*journal.UnwritableError](err)
 	if kept.JournalDir != "" || !unwritable {
-		return nil, config.Usage("--journal-dir", "%v", err)
+		return nil, journalUsage(err)
 	}
 	folder, memoryErr := journal.InMemory(memoryJournal)
 	if memoryErr != nil {
-		return nil, config.Usage("--journal-dir", "%v", err)
+		return nil, journalUsage(err)
 	}
 	log.Warn(fmt.Sprintf("%v. The input is kept in memory: at most %d MiB, and a kill loses what is not shipped; give --journal-dir a folder that can be written", err, memoryJournal>>20))
 	return folder, nil
+}
+
+// journalUsage makes an error of the journal folder one of its option, which names the folder once.
+func journalUsage(err error) *config.UsageError {
+	if unwritable, ok := errors.AsType[*journal.UnwritableError](err); ok {
+		return config.Usage("--journal-dir", "%s cannot be written (%v); make it writable or name another folder", unwritable.Path, unwritable.Reason())
+	}
+	return config.Usage("--journal-dir", "%v", err)
 }
 
 // shape is what turns lines of the input id into events.

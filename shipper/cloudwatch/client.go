@@ -6,10 +6,12 @@
 package cloudwatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -31,6 +33,7 @@ var (
 	ErrNoRegion = errors.New("no AWS Region: give --region or set AWS_REGION")
 	ErrRegion   = errors.New("no name of an AWS Region")
 	ErrEndpoint = errors.New("no http or https URL")
+	ErrProfile  = errors.New("there is no such profile")
 )
 
 // Options say what a Client talks to and how.
@@ -75,7 +78,7 @@ type Client struct {
 var regionName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 
 // New resolves Region, endpoint and the source of credentials. It reads the environment and the shared configuration files, and makes no
-// network call. The error wraps ErrNoRegion, ErrRegion or ErrEndpoint where it is one of those.
+// network call. The error wraps ErrNoRegion, ErrRegion, ErrEndpoint or ErrProfile where it is one of those.
 func New(ctx context.Context, o Options) (*Client, error) {
 	if o.AttemptTimeout <= 0 {
 		o.AttemptTimeout = DefaultAttemptTimeout
@@ -89,6 +92,11 @@ func New(ctx context.Context, o Options) (*Client, error) {
 
 	load := func(ctx context.Context) (aws.Config, error) { return loadConfig(ctx, o) }
 	cfg, err := load(ctx)
+	if missing, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
+		return nil, fmt.Errorf("%w as %q in %s or %s", ErrProfile, missing.Profile,
+			cmp.Or(os.Getenv("AWS_CONFIG_FILE"), config.DefaultSharedConfigFilename()),
+			cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), config.DefaultSharedCredentialsFilename()))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("AWS configuration: %w", err)
 	}

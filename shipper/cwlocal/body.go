@@ -35,7 +35,7 @@ func (s *Server) readBody(r *http.Request) (body []byte, release func(), err err
 	}
 	switch n, err := raw.ReadFrom(io.LimitReader(r.Body, maxBody+1)); {
 	case err != nil:
-		return nil, nil, fmt.Errorf("cwlocal: reading the body: %w", err)
+		return nil, nil, fmt.Errorf("reading the body: %w", err)
 	case n > maxBody:
 		return nil, nil, tooLarge()
 	}

@@ -58,14 +58,14 @@ type streamLine struct {
 // openFolder makes the folder if need be, and takes its lock.
 func openFolder(path string, log *zap.Logger) (*folder, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("cwlocal: the folder %q cannot be made; name one that can: %w", path, err)
+		return nil, fmt.Errorf("the folder %q cannot be made; name one that can: %w", path, err)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("cwlocal: the folder %q cannot be written; name one that can: %w", path, err)
+		return nil, fmt.Errorf("the folder %q cannot be written; name one that can: %w", path, err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("cwlocal: the folder %q is in use by another endpoint; stop that or name another folder: %w", path, err), lock.Close())
+		return nil, errors.Join(fmt.Errorf("the folder %q is in use by another endpoint; stop that or name another folder: %w", path, err), lock.Close())
 	}
 	return &folder{path: path, lock: lock, log: log}, nil
 }
@@ -97,7 +97,7 @@ func fileName(name string) string {
 func (f *folder) createGroup(g *group) error {
 	g.folder = filepath.Join(f.path, fileName(g.name))
 	if err := os.Mkdir(g.folder, 0o700); err != nil {
-		return fmt.Errorf("cwlocal: the folder of log group %q cannot be made; see that %q holds groups only: %w", g.name, f.path, err)
+		return fmt.Errorf("the folder of log group %q cannot be made; see that %q holds groups only: %w", g.name, f.path, err)
 	}
 	return f.writeGroup(g)
 }
@@ -106,14 +106,14 @@ func (f *folder) createGroup(g *group) error {
 func (f *folder) writeGroup(g *group) error {
 	line, err := json.Marshal(groupLine{g.name, g.created, g.retention, g.kmsKey, g.class, g.tags})
 	if err != nil {
-		return fmt.Errorf("cwlocal: log group %q: %w", g.name, err)
+		return fmt.Errorf("log group %q: %w", g.name, err)
 	}
 	path := filepath.Join(g.folder, groupFile)
 	if err = os.WriteFile(path+".new", append(line, '\n'), 0o600); err == nil {
 		err = os.Rename(path+".new", path)
 	}
 	if err != nil {
-		return fmt.Errorf("cwlocal: log group %q cannot be kept; give %q room: %w", g.name, f.path, err)
+		return fmt.Errorf("log group %q cannot be kept; give %q room: %w", g.name, f.path, err)
 	}
 	return nil
 }
@@ -123,10 +123,10 @@ func (f *folder) deleteGroup(g *group) error {
 	gone := filepath.Join(f.path, deleted+filepath.Base(g.folder))
 	_ = os.RemoveAll(gone) // left by a deletion that was cut off; if it stays, the rename says so
 	if err := os.Rename(g.folder, gone); err != nil {
-		return fmt.Errorf("cwlocal: the folder of log group %q cannot be removed; remove it: %w", g.name, err)
+		return fmt.Errorf("the folder of log group %q cannot be removed; remove it: %w", g.name, err)
 	}
 	if err := os.RemoveAll(gone); err != nil {
-		return fmt.Errorf("cwlocal: the folder %q cannot be removed; remove it: %w", gone, err)
+		return fmt.Errorf("the folder %q cannot be removed; remove it: %w", gone, err)
 	}
 	return nil
 }
@@ -136,7 +136,7 @@ func (f *folder) createStream(g *group, st *stream) error {
 	st.file = &streamFile{path: filepath.Join(g.folder, fileName(st.name)+streamSuffix)}
 	line, err := json.Marshal(streamLine{st.name, st.created})
 	if err != nil {
-		return fmt.Errorf("cwlocal: log stream %q: %w", st.name, err)
+		return fmt.Errorf("log stream %q: %w", st.name, err)
 	}
 	line = append(line, '\n')
 	file, err := os.OpenFile(st.file.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -145,7 +145,7 @@ func (f *folder) createStream(g *group, st *stream) error {
 		err = errors.Join(err, file.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("cwlocal: log stream %q cannot be kept; see that %q is free and has room: %w", st.name, st.file.path, err)
+		return fmt.Errorf("log stream %q cannot be kept; see that %q is free and has room: %w", st.name, st.file.path, err)
 	}
 	st.file.size = int64(len(line))
 	return nil
@@ -154,7 +154,7 @@ func (f *folder) createStream(g *group, st *stream) error {
 // deleteStream removes a stream's file.
 func (f *folder) deleteStream(st *stream) error {
 	if err := os.Remove(st.file.path); err != nil {
-		return fmt.Errorf("cwlocal: the file of log stream %q cannot be removed; remove it: %w", st.name, err)
+		return fmt.Errorf("the file of log stream %q cannot be removed; remove it: %w", st.name, err)
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func (f *streamFile) append(p *putLogEvents, from, to int, now int64) error {
 		err = errors.Join(err, file.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("cwlocal: a batch cannot be kept; see that %q is there and has room: %w", f.path, err)
+		return fmt.Errorf("a batch cannot be kept; see that %q is there and has room: %w", f.path, err)
 	}
 	return nil
 }

@@ -25,14 +25,14 @@ func Listen(ctx context.Context, addr string, h http.Handler) (url string, wait 
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return "", nil, fmt.Errorf("cwlocal: the address %q is no host:port: %w", addr, err)
+		return "", nil, fmt.Errorf("the address %q is no host:port: %w", addr, err)
 	}
 	if host == "" {
 		host = "127.0.0.1"
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
-		return "", nil, fmt.Errorf("cwlocal: cannot listen on %s; take another port: %w", addr, err)
+		return "", nil, fmt.Errorf("cannot listen on %s; take another port: %w", addr, err)
 	}
 	srv := &http.Server{
 		Handler:           h,

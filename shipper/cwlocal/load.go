@@ -23,7 +23,7 @@ import (
 func (f *folder) load() (map[string]*group, error) {
 	entries, err := os.ReadDir(f.path)
 	if err != nil {
-		return nil, fmt.Errorf("cwlocal: the folder %q cannot be read: %w", f.path, err)
+		return nil, fmt.Errorf("the folder %q cannot be read: %w", f.path, err)
 	}
 	groups := map[string]*group{}
 	for _, e := range entries {
@@ -53,17 +53,17 @@ func (f *folder) load() (map[string]*group, error) {
 func (f *folder) loadGroup(path string) (*group, error) {
 	line, err := os.ReadFile(filepath.Join(path, groupFile))
 	if err != nil {
-		return nil, fmt.Errorf("cwlocal: the log group in %q cannot be read: %w", path, err)
+		return nil, fmt.Errorf("the log group in %q cannot be read: %w", path, err)
 	}
 	var l groupLine
 	if err := json.Unmarshal(line, &l); err != nil || checkGroup(l.LogGroupName) != nil || fileName(l.LogGroupName) != filepath.Base(path) {
-		return nil, fmt.Errorf("cwlocal: %q does not describe the log group of its folder; move the folder away", filepath.Join(path, groupFile))
+		return nil, fmt.Errorf("%q does not describe the log group of its folder; move the folder away", filepath.Join(path, groupFile))
 	}
 	g := &group{name: l.LogGroupName, created: l.CreationTime, retention: l.RetentionInDays, kmsKey: l.KMSKeyID, class: l.LogGroupClass,
 		tags: l.Tags, streams: map[string]*stream{}, folder: path}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, fmt.Errorf("cwlocal: the log group in %q cannot be read: %w", path, err)
+		return nil, fmt.Errorf("the log group in %q cannot be read: %w", path, err)
 	}
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), streamSuffix) {
@@ -85,7 +85,7 @@ func (f *folder) loadGroup(path string) (*group, error) {
 func (f *folder) loadStream(g *group, path string) (*stream, error) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cwlocal: the log stream in %q cannot be read: %w", path, err)
+		return nil, fmt.Errorf("the log stream in %q cannot be read: %w", path, err)
 	}
 	defer file.Close()
 	lines := bufio.NewReaderSize(file, 256<<10)
@@ -105,7 +105,7 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 			line = long
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("cwlocal: the log stream in %q cannot be read: %w", path, err)
+			return nil, fmt.Errorf("the log stream in %q cannot be read: %w", path, err)
 		}
 		if err != nil { // the end: a rest without a newline is torn
 			if len(line) == 0 {
@@ -113,7 +113,7 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 			}
 			f.log.Warn("the last line was torn when the endpoint died; it is dropped", zap.String("file", path), zap.Int("bytes", len(line)))
 			if err := file.Truncate(whole); err != nil {
-				return nil, fmt.Errorf("cwlocal: the torn last line of %q cannot be taken off; take it off: %w", path, err)
+				return nil, fmt.Errorf("the torn last line of %q cannot be taken off; take it off: %w", path, err)
 			}
 			break
 		}
@@ -121,13 +121,13 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 		if st == nil {
 			var l streamLine
 			if err := json.Unmarshal(line, &l); err != nil || checkStream(l.LogStreamName) != nil || fileName(l.LogStreamName)+streamSuffix != filepath.Base(path) {
-				return nil, fmt.Errorf("cwlocal: line 1 of %q does not name the log stream of this file; move the file away", path)
+				return nil, fmt.Errorf("line 1 of %q does not name the log stream of this file; move the file away", path)
 			}
 			st = newStream(g.name, l.LogStreamName, l.CreationTime)
 			continue
 		}
 		if err := p.restore(line); err != nil {
-			return nil, fmt.Errorf("cwlocal: line %d of %q is no event; remove the line: %w", n, path, err)
+			return nil, fmt.Errorf("line %d of %q is no event; remove the line: %w", n, path, err)
 		}
 		e := p.events[0]
 		message := p.data[e.start:e.end]
@@ -135,7 +135,7 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 	}
 	if st == nil {
 		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("cwlocal: the empty file %q cannot be removed; remove it: %w", path, err)
+			return nil, fmt.Errorf("the empty file %q cannot be removed; remove it: %w", path, err)
 		}
 		return nil, nil
 	}

@@ -106,7 +106,7 @@ func New(o Options) (*Server, error) {
 		return s, nil
 	}
 	if o.Discard {
-		return nil, errors.New("cwlocal: Options.Discard keeps nothing, so it cannot go with a Dir; leave one out")
+		return nil, errors.New("Options.Discard keeps nothing, so it cannot go with a Dir; leave one out")
 	}
 	f, err := openFolder(o.Dir, s.log)
 	if err != nil {

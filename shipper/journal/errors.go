@@ -6,6 +6,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"syscall"
 )
@@ -75,7 +76,15 @@ type UnwritableError struct {
 }
 
 func (e *UnwritableError) Error() string {
-	return fmt.Sprintf("journal folder %s cannot be written (%v); make it writable or name another", e.Path, e.Err)
+	return fmt.Sprintf("journal folder %s cannot be written (%v); make it writable or name another", e.Path, e.Reason())
+}
+
+// Reason is Err without the folder's path, where it names that.
+func (e *UnwritableError) Reason() error {
+	if path, ok := errors.AsType[*fs.PathError](e.Err); ok && path.Path == e.Path {
+		return path.Err
+	}
+	return e.Err
 }
 
 func (e *UnwritableError) Unwrap() error { return e.Err }
