@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cwlocal/pattern"
 )
 
 const (
@@ -35,7 +36,7 @@ type filterLogEvents struct {
 	Unmask                           bool
 
 	group   string
-	pattern *pattern
+	pattern *pattern.Pattern
 	limit   int
 	from    crossPlace
 }
@@ -110,8 +111,8 @@ func (o *filterLogEvents) check() (err error) {
 	if o.FilterPattern != nil {
 		text = *o.FilterPattern
 	}
-	if o.pattern, err = parsePattern(text); err != nil {
-		return err
+	if o.pattern, err = pattern.Parse(text); err != nil {
+		return invalid("%v", err)
 	}
 	if o.NextToken != nil {
 		o.from, err = parseCrossPlace(*o.NextToken)
@@ -226,7 +227,7 @@ func (o *filterLogEvents) do(s *Server, _ string) ([]byte, error) {
 		c := (*m)[0]
 		e, message := c.get(c.at.arrival)
 		scanned += len(message)
-		if e.ingestion <= readable && o.pattern.matches(message) {
+		if e.ingestion <= readable && o.pattern.Match(message) {
 			if size += len(message) + batch.EventOverhead; size > maxPageBytes && count > 0 {
 				break
 			}

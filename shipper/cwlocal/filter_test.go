@@ -126,6 +126,10 @@ func TestFilterRefuses(t *testing.T) {
 		{"a bad prefix", func(in *cloudwatchlogs.FilterLogEventsInput) { in.LogStreamNamePrefix = aws.String("*") }, "InvalidParameterException", "logStreamNamePrefix"},
 		{"a bad token", func(in *cloudwatchlogs.FilterLogEventsInput) { in.NextToken = aws.String("nonsense") }, "InvalidParameterException", "nextToken"},
 		{"a bad pattern", func(in *cloudwatchlogs.FilterLogEventsInput) { in.FilterPattern = aws.String(`"x`) }, "InvalidParameterException", "double quote"},
+		{"a bad JSON pattern", func(in *cloudwatchlogs.FilterLogEventsInput) { in.FilterPattern = aws.String(`{ $.x IS NOT NULL }`) }, "InvalidParameterException", "IS NOT"},
+		{"a long pattern", func(in *cloudwatchlogs.FilterLogEventsInput) {
+			in.FilterPattern = aws.String(strings.Repeat("x", 1025))
+		}, "InvalidParameterException", "1024"},
 		{"limit 10001", func(in *cloudwatchlogs.FilterLogEventsInput) { in.Limit = aws.Int32(10001) }, "InvalidParameterException", "limit"},
 		{"end -1", func(in *cloudwatchlogs.FilterLogEventsInput) { in.EndTime = aws.Int64(-1) }, "InvalidParameterException", "endTime"},
 	} {
@@ -174,51 +178,57 @@ func TestFollowing(t *testing.T) {
 	}
 }
 
-func TestPattern(t *testing.T) {
-	for _, c := range []struct{ pattern, message string }{
-		{"", "anything"},
-		{"  ", "anything"},
-		{"ERROR", "[ERROR] x"},
-		{"ERROR", "MYERRORS"},
-		{"ERROR disk", "disk ERROR"},
-		{`"disk is full"`, "the disk is full."},
-		{`"a \"b\" \\"`, `x a "b" \ y`},
-		{"ERROR -disk", "ERROR net"},
-		{"-disk", "net"},
-		{`-"disk is"`, "disk was"},
-		{"?disk ?net", "net"},
-		{"?disk ?net", "disk net"},
-		{"?disk net", "net"}, // '?' is ignored beside other terms
-		{`?"a b" ?c`, "x a b"},
-		{"日本", "in 日本"},
+// TestFilterByFields asks for events by what is in their JSON, over pages and streams.
+func TestFilterByFields(t *testing.T) {
+	e := start(t, Options{})
+	e.create(testGroup, "a", "b")
+	e.mustPutTo("a", 0, `{"type":"startRun","stepNumber":1}`, `{"type":"callTools","stepNumber":1}`, "callTools is no JSON")
+	e.mustPutTo("b", 5*time.Second, `{"type":"callTools","stepNumber":2}`)
+	for pattern, want := range map[string]string{
+		`{ $.type = "callTools" }`:                           `b:{"type":"callTools","stepNumber":2} a:{"type":"callTools","stepNumber":1}`,
+		`{ $.type = "call*" && $.stepNumber > 1 }`:           `b:{"type":"callTools","stepNumber":2}`,
+		`{ $.type = "startRun" || $.stepNumber NOT EXISTS }`: `a:{"type":"startRun","stepNumber":1}`,
+		`%step.{6}\x22:2%`:                                   `b:{"type":"callTools","stepNumber":2}`,
 	} {
-		p, err := parsePattern(c.pattern)
-		if err != nil || !p.matches([]byte(c.message)) {
-			t.Errorf("%q does not match %q: %v", c.pattern, c.message, err)
+		got, _, err := e.filter(func(in *cloudwatchlogs.FilterLogEventsInput) {
+			in.FilterPattern, in.Limit = &pattern, aws.Int32(1)
+		})
+		if s := strings.Join(got, " "); err != nil || s != want {
+			t.Errorf("%s: %s, %v; want %s", pattern, s, err, want)
 		}
 	}
-	for _, c := range []struct{ pattern, message string }{
-		{"ERROR", "error"},
-		{"ERROR disk", "ERROR"},
-		{`"disk is full"`, "disk is  full"},
-		{"ERROR -disk", "ERROR disk"},
-		{"-disk", "disk"},
-		{"?disk ?net", "cpu"},
-		{"?disk net", "disk"},
+}
+
+func TestMetricFilterOnMessages(t *testing.T) {
+	e := start(t, Options{})
+	try := func(pattern string, messages ...string) (string, error) {
+		out, err := e.TestMetricFilter(e.ctx, &cloudwatchlogs.TestMetricFilterInput{FilterPattern: &pattern, LogEventMessages: messages})
+		if err != nil {
+			return "", err
+		}
+		var b strings.Builder
+		for _, m := range out.Matches {
+			fmt.Fprintf(&b, "%d %s %v;", m.EventNumber, *m.EventMessage, m.ExtractedValues)
+		}
+		return b.String(), nil
+	}
+	got, err := try(`{ $.type = retry && $.usage.totalTokens = * }`, `{"type":"other"}`, `{"type":"retry","usage":{"totalTokens":12}}`, `{"type":"retry"}`)
+	if want := `2 {"type":"retry","usage":{"totalTokens":12}} map[$.type:retry $.usage.totalTokens:12];`; err != nil || got != want {
+		t.Errorf("%s, %v; want %s", got, err, want)
+	}
+	for name, c := range map[string]struct {
+		pattern  string
+		messages []string
+		part     string
+	}{
+		"a bad pattern":    {"{ $.a EXISTS }", []string{"x"}, "EXISTS is not supported"},
+		"51 messages":      {"x", slices.Repeat([]string{"x"}, 51), "logEventMessages"},
+		"an empty message": {"x", []string{""}, "logEventMessages"},
 	} {
-		p, err := parsePattern(c.pattern)
-		if err != nil || p.matches([]byte(c.message)) {
-			t.Errorf("%q matches %q: %v", c.pattern, c.message, err)
-		}
-	}
-	long := strings.Repeat("x", maxPattern)
-	if _, err := parsePattern(long); err != nil {
-		t.Errorf("1024 characters: %v", err)
-	}
-	for _, bad := range []string{`{ $.type = "x" }`, "[a, b]", "%x%", `"open`, `""`, "a.b", "-", "?", "a -", "x\"y\"", long + "x"} {
-		if _, err := parsePattern(bad); err == nil {
-			t.Errorf("%q is accepted", bad)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := try(c.pattern, c.messages...)
+			wantCode(t, err, "InvalidParameterException", c.part)
+		})
 	}
 }
 

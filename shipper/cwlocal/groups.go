@@ -21,6 +21,7 @@ var operations = map[string]func() operation{
 	"PutLogEvents":          newPut,
 	"GetLogEvents":          func() operation { return new(getLogEvents) },
 	"FilterLogEvents":       func() operation { return new(filterLogEvents) },
+	"TestMetricFilter":      func() operation { return new(testMetricFilter) },
 	"DescribeLogGroups":     func() operation { return new(describeLogGroups) },
 	"DescribeLogStreams":    func() operation { return new(describeLogStreams) },
 	"TagResource":           func() operation { return new(tagResource) },

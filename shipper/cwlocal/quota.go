@@ -22,6 +22,7 @@ var perSecond = map[string]float64{
 	"ListTagsForResource":   5,
 	"GetLogEvents":          10,
 	"FilterLogEvents":       5,
+	"TestMetricFilter":      5,
 	"DeleteLogGroup":        10,
 	"DeleteLogStream":       15,
 }

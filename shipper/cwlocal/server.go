@@ -8,7 +8,8 @@
 //	put.go      PutLogEvents: every limit of a batch; scan.go reads its body, json.go JSON as such
 //	store.go    groups, streams and their events in memory, in reading order
 //	folder.go   the same on disk
-//	get.go      GetLogEvents; filter.go, pattern.go: FilterLogEvents
+//	get.go      GetLogEvents; filter.go: FilterLogEvents, and package pattern what it filters with
+//	metric.go   TestMetricFilter
 //	groups.go   creating, deleting, retention; tags.go; describe.go: listing
 //	listen.go   serving it on an address
 package cwlocal

@@ -1,0 +1,221 @@
+package pattern
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// jsonPattern is a pattern for JSON events. It matches no other event.
+type jsonPattern struct {
+	root  condition
+	named []Selector
+}
+
+func (p *jsonPattern) selectors() []Selector { return p.named }
+
+func (p *jsonPattern) match(message []byte) bool {
+	e, ok := parseEvent(message)
+	return ok && p.root.holds(e)
+}
+
+// condition is an expression over an event.
+type condition interface{ holds(event) bool }
+
+type (
+	// both holds where each of its conditions does.
+	both []condition
+	// either holds where one of its conditions does.
+	either []condition
+	// comparison holds where a value under the selector is to the operand as the operator says.
+	comparison struct {
+		Selector
+		operator string
+		operand
+	}
+	// is holds where the literal stands under the selector: null, true or false.
+	is struct {
+		Selector
+		literal string
+	}
+	// absent holds where nothing is under the selector.
+	absent struct{ Selector }
+)
+
+func (c both) holds(e event) bool {
+	for _, part := range c {
+		if !part.holds(e) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c either) holds(e event) bool {
+	for _, part := range c {
+		if part.holds(e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c comparison) holds(e event) bool {
+	return !c.find(e, func(raw json.RawMessage) bool { return !c.compare(c.operator, raw) })
+}
+
+func (c is) holds(e event) bool {
+	return !c.find(e, func(raw json.RawMessage) bool { return string(raw) != c.literal })
+}
+
+func (c absent) holds(e event) bool {
+	return c.find(e, func(json.RawMessage) bool { return false })
+}
+
+// parser reads a JSON pattern from the front.
+type parser struct {
+	rest      string
+	named     []Selector
+	regexes   int
+	wildcards int
+}
+
+func parseJSON(text string) (*jsonPattern, error) {
+	inside, ok := strings.CutSuffix(text[1:], "}")
+	if !ok {
+		return nil, errors.New("if a filter pattern starts with '{' it must end with '}'")
+	}
+	p := parser{rest: inside}
+	root, err := p.either()
+	p.space()
+	switch {
+	case err != nil:
+		return nil, err
+	case p.rest != "":
+		return nil, fmt.Errorf("&&, || or the end is expected at %q", p.rest)
+	case p.regexes > maxRegexes:
+		return nil, fmt.Errorf("%d regular expressions; %d is the most", p.regexes, maxRegexes)
+	case p.wildcards > maxWildcards:
+		return nil, fmt.Errorf("%d selectors with a wildcard; %d is the most", p.wildcards, maxWildcards)
+	}
+	return &jsonPattern{root, p.named}, nil
+}
+
+func (p *parser) space() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
+
+// take takes a token off the front, behind white space, if it is there.
+func (p *parser) take(token string) bool {
+	p.space()
+	rest, ok := strings.CutPrefix(p.rest, token)
+	if ok {
+		p.rest = rest
+	}
+	return ok
+}
+
+// either reads conditions with || between them, which binds less than &&.
+func (p *parser) either() (condition, error) {
+	var all either
+	for {
+		c, err := p.both()
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, c); !p.take("||") {
+			return all, nil
+		}
+	}
+}
+
+// both reads conditions with && between them.
+func (p *parser) both() (condition, error) {
+	var all both
+	for {
+		c, err := p.single()
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, c); !p.take("&&") {
+			return all, nil
+		}
+	}
+}
+
+// single reads an expression in parentheses or one test of a field.
+func (p *parser) single() (condition, error) {
+	if p.take("(") {
+		c, err := p.either()
+		if err == nil && !p.take(")") {
+			err = fmt.Errorf("')' is expected at %q", p.rest)
+		}
+		return c, err
+	}
+	p.space()
+	s, rest, err := cutSelector(p.rest)
+	if err != nil {
+		return nil, err
+	}
+	p.rest = rest
+	p.named = append(p.named, s)
+	if s.wildcard {
+		p.wildcards++
+	}
+	for _, operator := range []string{"!=", "<=", ">=", "=", "<", ">"} {
+		if p.take(operator) {
+			return p.comparison(s, operator)
+		}
+	}
+	return p.keywords(s)
+}
+
+// comparison reads what stands behind a selector and an operator.
+func (p *parser) comparison(s Selector, operator string) (condition, error) {
+	p.space()
+	o, rest, err := cutOperand(p.rest)
+	if err != nil {
+		return nil, err
+	}
+	p.rest = rest
+	if o.regex != nil {
+		p.regexes++
+	}
+	if operator != "=" && operator != "!=" && !o.isNumber {
+		return nil, fmt.Errorf("%s %s compares numbers: a number without wildcards is expected behind it", s.text, operator)
+	}
+	return comparison{s, operator, o}, nil
+}
+
+// keywords reads a test in words: IS NULL, IS TRUE, IS FALSE, NOT EXISTS.
+func (p *parser) keywords(s Selector) (condition, error) {
+	switch first := p.word(); first {
+	case "IS":
+		switch second := p.word(); second {
+		case "NULL", "TRUE", "FALSE":
+			return is{s, strings.ToLower(second)}, nil
+		case "NOT":
+			return nil, errors.New("IS NOT is not supported")
+		}
+		return nil, fmt.Errorf("NULL, TRUE or FALSE is expected behind %s IS", s.text)
+	case "NOT":
+		if p.word() == "EXISTS" {
+			return absent{s}, nil
+		}
+		return nil, fmt.Errorf("EXISTS is expected behind %s NOT", s.text)
+	case "EXISTS":
+		return nil, fmt.Errorf("EXISTS is not supported; %s = * matches where there is a value", s.text)
+	}
+	return nil, fmt.Errorf("an operator (= != < > <= >=), IS or NOT EXISTS is expected behind %s", s.text)
+}
+
+// word takes a word off the front, "" where there is none.
+func (p *parser) word() string {
+	p.space()
+	end := 0
+	for end < len(p.rest) && isAlphanumeric(p.rest[end]) {
+		end++
+	}
+	word := p.rest[:end]
+	p.rest = p.rest[end:]
+	return word
+}

@@ -1,0 +1,159 @@
+package pattern
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Selector names a field of a JSON event, such as $.usage.totalTokens.
+type Selector struct {
+	text     string
+	steps    []step
+	wildcard bool // it may name several fields
+}
+
+// step goes from a value to one in it.
+type step struct {
+	array bool   // to an element, not to a member
+	all   bool   // to all of them
+	name  string // of the member
+	index int    // of the element
+}
+
+// ParseSelector reads a selector.
+func ParseSelector(text string) (Selector, error) {
+	s, rest, err := cutSelector(text)
+	if err == nil && rest != "" {
+		err = fmt.Errorf("%q behind the selector %s", rest, s.text)
+	}
+	return s, err
+}
+
+// cutSelector takes a selector off the front of text.
+func cutSelector(text string) (s Selector, rest string, err error) {
+	rest, ok := strings.CutPrefix(text, "$")
+	if !ok || !strings.HasPrefix(rest, ".") {
+		return s, text, fmt.Errorf("a selector such as $.type is expected at %q", text)
+	}
+	for strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "[") {
+		var next step
+		if next, rest, err = cutStep(rest); err != nil {
+			return s, text, err
+		}
+		if next.all && s.wildcard {
+			return s, text, errors.New("a selector can have one wildcard only")
+		}
+		s.wildcard = s.wildcard || next.all
+		s.steps = append(s.steps, next)
+	}
+	s.text = text[:len(text)-len(rest)]
+	return s, rest, nil
+}
+
+// cutStep takes one of .name, .*, .['name'], [0] and [*] off the front of text.
+func cutStep(text string) (next step, rest string, err error) {
+	if quoted, ok := strings.CutPrefix(text, ".['"); ok {
+		name, rest, ok := strings.Cut(quoted, "']")
+		if !ok || name == "" {
+			return next, text, fmt.Errorf("a name in quotes and brackets, as in $.['a.b'], is expected at %q", text)
+		}
+		return step{name: name}, rest, nil
+	}
+	if rest, ok := strings.CutPrefix(text, ".*"); ok {
+		return step{all: true}, rest, nil
+	}
+	if name, ok := strings.CutPrefix(text, "."); ok {
+		end := 0
+		for end < len(name) && (isAlphanumeric(name[end]) || name[end] == '-' || name[end] == '_') {
+			end++
+		}
+		if end == 0 {
+			return next, text, fmt.Errorf("a name of letters, digits, '-' and '_' is expected at %q; others stand in $.['…']", text)
+		}
+		return step{name: name[:end]}, name[end:], nil
+	}
+	inside, rest, ok := strings.Cut(text[1:], "]")
+	if ok && inside == "*" {
+		return step{array: true, all: true}, rest, nil
+	}
+	index, err := strconv.ParseUint(inside, 10, 31)
+	if !ok || err != nil {
+		return next, text, fmt.Errorf("an element such as [0] or [*] is expected at %q", text)
+	}
+	return step{array: true, index: int(index)}, rest, nil
+}
+
+// Value returns the string or number that the selector finds in a JSON event: of several the first, and false where there is
+// none.
+func (s Selector) Value(message []byte) (value string, ok bool) {
+	event, isObject := parseEvent(message)
+	if !isObject {
+		return "", false
+	}
+	s.find(event, func(raw json.RawMessage) bool {
+		switch raw[0] {
+		case '"':
+			ok = json.Unmarshal(raw, &value) == nil
+		case 't', 'f', 'n', '{', '[':
+		default:
+			value, ok = string(raw), true
+		}
+		return !ok
+	})
+	return value, ok
+}
+
+// event is a JSON object.
+type event = map[string]json.RawMessage
+
+// parseEvent reads a message; only an object is an event that patterns of JSON can match.
+func parseEvent(message []byte) (event, bool) {
+	var e event
+	err := json.Unmarshal(message, &e)
+	return e, err == nil && e != nil
+}
+
+// find calls visit with each value that the selector names, until that returns false. It returns false then, too.
+func (s Selector) find(e event, visit func(json.RawMessage) bool) bool {
+	return findMember(e, s.steps[0], s.steps[1:], visit)
+}
+
+func findMember(e event, next step, behind []step, visit func(json.RawMessage) bool) bool {
+	if !next.all {
+		raw, ok := e[next.name]
+		return !ok || find(raw, behind, visit)
+	}
+	for _, raw := range e {
+		if !find(raw, behind, visit) {
+			return false
+		}
+	}
+	return true
+}
+
+func find(raw json.RawMessage, steps []step, visit func(json.RawMessage) bool) bool {
+	switch {
+	case len(steps) == 0:
+		return visit(raw)
+	case !steps[0].array:
+		e, ok := parseEvent(raw)
+		return !ok || findMember(e, steps[0], steps[1:], visit)
+	}
+	var elements []json.RawMessage
+	if json.Unmarshal(raw, &elements) != nil {
+		return true
+	}
+	for i, element := range elements {
+		if (steps[0].all || i == steps[0].index) && !find(element, steps[1:], visit) {
+			return false
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}

@@ -1,0 +1,115 @@
+package pattern
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// terms is what a message must hold (all), may hold (one of any, when all and none are empty) and must not hold (none).
+type terms struct{ all, any, none [][]byte }
+
+func (*terms) selectors() []Selector { return nil }
+
+// parseTerms reads words and quoted phrases, each with '?' or '-' before it or neither.
+func parseTerms(rest string) (*terms, error) {
+	t := &terms{}
+	for rest != "" {
+		into := &t.all
+		switch rest[0] {
+		case '?':
+			into, rest = &t.any, rest[1:]
+		case '-':
+			into, rest = &t.none, rest[1:]
+		}
+		var term string
+		var err error
+		if term, rest, err = cutTerm(rest); err != nil {
+			return nil, err
+		}
+		*into = append(*into, []byte(term))
+		rest = strings.TrimLeft(rest, " \t\r\n")
+	}
+	return t, nil
+}
+
+// cutTerm takes a word or a quoted phrase off the front of text.
+func cutTerm(text string) (term, rest string, err error) {
+	if strings.HasPrefix(text, `"`) {
+		term, rest, err = cutQuoted(text)
+		switch {
+		case err == nil && term == "":
+			err = errors.New("an empty phrase; name what to look for")
+		case strings.TrimSpace(term) == "":
+			term = "" // documented to match everything, and every message contains it
+		}
+		return term, rest, err
+	}
+	term = text
+	if i := strings.IndexAny(text, " \t\r\n"); i >= 0 {
+		term, rest = text[:i], text[i:]
+	}
+	if term == "" || strings.ContainsFunc(term, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		return "", "", fmt.Errorf("invalid character(s) in term '%s'; put a term of other characters in double quotes", term)
+	}
+	return term, rest, nil
+}
+
+// cutQuoted takes a string in double quotes off the front of text. A backslash takes the character after it as it is.
+func cutQuoted(text string) (content, rest string, err error) {
+	var b strings.Builder
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && i+1 < len(text):
+			i++
+			b.WriteByte(text[i])
+		case c == '"':
+			return b.String(), text[i+1:], nil
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", "", errors.New("a phrase has no closing double quote")
+}
+
+func (t *terms) match(message []byte) bool {
+	in := func(term []byte) bool { return bytes.Contains(message, term) }
+	for _, term := range t.none {
+		if in(term) {
+			return false
+		}
+	}
+	for _, term := range t.all {
+		if !in(term) {
+			return false
+		}
+	}
+	// The service ignores the terms with '?' when there are others.
+	if len(t.any) == 0 || len(t.all)+len(t.none) > 0 {
+		return true
+	}
+	for _, term := range t.any {
+		if in(term) {
+			return true
+		}
+	}
+	return false
+}
+
+// regex is a pattern of one regular expression.
+type regex struct{ *regexp.Regexp }
+
+func (regex) selectors() []Selector { return nil }
+
+func parseRegex(text string) (regex, error) {
+	re, rest, err := cutRegex(text)
+	if err == nil && rest != "" {
+		err = fmt.Errorf("%q behind the regular expression, which has to stand alone", rest)
+	}
+	return regex{re}, err
+}
+
+func (r regex) match(message []byte) bool { return r.Match(message) }
