@@ -64,7 +64,7 @@ moto: ## Prepare moto_server in .cache, which `test` compares with (needs Python
 	echo "make: no moto_server (see above, or install python3 and python3-venv): its test is skipped" >&2
 
 .PHONY: lint
-lint: ## Check format, go vet and staticcheck
+lint: ## Check format, go vet (for Linux and macOS) and staticcheck
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './.cache/*'))
 	if [[ -n "$$unformatted" ]]; then
 	    echo "not formatted; run gofmt -w on:" >&2
@@ -72,6 +72,8 @@ lint: ## Check format, go vet and staticcheck
 	    exit 1
 	fi
 	$(GO) vet ./...
+	GOOS=darwin $(GO) build ./...
+	GOOS=darwin $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
 .PHONY: fuzz

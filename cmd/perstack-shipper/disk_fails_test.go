@@ -96,7 +96,7 @@ var waysOfFailing = []wayOfFailing{
 			// The kernel refuses this of a mount with files that are open for writing. So another mount of it is put over that one: what is open
 			// is written as before, and whatever is looked for by its name is read-only.
 			disk := filepath.Dir(s.journal)
-			if err := syscall.Mount(disk, disk, "", syscall.MS_BIND, ""); err != nil {
+			if err := mountAgain(disk); err != nil {
 				s.t.Skipf("NOT TESTED: nothing may be mounted here: %v", err)
 			}
 			s.t.Cleanup(func() {
@@ -104,7 +104,7 @@ var waysOfFailing = []wayOfFailing{
 					unmount(s, disk)
 				}
 			})
-			if err := syscall.Mount("", disk, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+			if err := remountReadOnly(disk); err != nil {
 				s.t.Skipf("NOT TESTED: nothing may be remounted here: %v", err)
 			}
 		},
@@ -129,7 +129,7 @@ var waysOfFailing = []wayOfFailing{
 			}
 			s.t.Cleanup(func() {
 				s.killRest()
-				if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
+				if err := unmountNow(disk); err != nil {
 					s.t.Error(err)
 				}
 			})
@@ -148,7 +148,7 @@ var waysOfFailing = []wayOfFailing{
 
 func unmount(s *stage, disk string) {
 	s.t.Helper()
-	if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
+	if err := unmountNow(disk); err != nil {
 		s.t.Error(err)
 	}
 }

@@ -16,12 +16,12 @@ import (
 func (s *stage) smallDisk(mib int) {
 	s.t.Helper()
 	dir := s.t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mib)); err != nil {
+	if err := mountSmall(dir, mib); err != nil {
 		s.t.Skipf("NOT TESTED: nothing may be mounted here: %v", err)
 	}
 	s.t.Cleanup(func() {
 		s.killRest()
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+		if err := unmountNow(dir); err != nil {
 			s.t.Error(err)
 		}
 	})

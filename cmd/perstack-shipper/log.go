@@ -42,7 +42,7 @@ func isTerminal(file *os.File) bool {
 	}
 	terminal := false
 	err = raw.Control(func(fd uintptr) {
-		_, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
+		_, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ)
 		terminal = err == nil
 	})
 	return err == nil && terminal

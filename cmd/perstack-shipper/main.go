@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -40,6 +41,13 @@ func run(args, environ []string) int {
 		}
 		return log
 	}
+	shipsLogger := func(options config.Log) *zap.Logger {
+		log := logger(options)
+		if limits := systemLimits(runtime.GOOS); limits != "" {
+			log.Warn(limits)
+		}
+		return log
+	}
 	switch command := command.(type) {
 	case *config.Help:
 		return printed(os.Stdout.WriteString(command.Text))
@@ -55,11 +63,11 @@ func run(args, environ []string) int {
 	spareMemory()
 	switch command := command.(type) {
 	case *config.Ship:
-		return runShip(command, logger(command.Log))
+		return runShip(command, shipsLogger(command.Log))
 	case *config.Exec:
-		return runExec(command, logger(command.Log))
+		return runExec(command, shipsLogger(command.Log))
 	case *config.Resume:
-		return runResume(command, logger(command.Log))
+		return runResume(command, shipsLogger(command.Log))
 	}
 	return fail(fmt.Errorf("the command %T has no way to run", command))
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package chaos
 
 // A campaign: one journal folder and one endpoint, and round after round a process that is killed, stopped or told to end while calls go wrong. In

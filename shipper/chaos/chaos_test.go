@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package chaos shows that nothing is lost: it runs the built binary under random kill -9, signals, faults of CloudWatch and full disks, and
 // compares what the endpoint holds with what the processes had read.
 //

@@ -1,3 +1,5 @@
+//go:build linux
+
 package chaos
 
 // What is compared: all that the endpoint ever accepted, with what the processes had taken in.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package chaos
 
 // A disk so small that journals fill it: a tmpfs. Where mounting is refused there is none, and that is said.

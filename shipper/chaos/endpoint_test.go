@@ -1,3 +1,5 @@
+//go:build linux
+
 package chaos
 
 // The CloudWatch of a campaign: an embedded endpoint whose calls go wrong as a weather says, which remembers what was

@@ -1,3 +1,5 @@
+//go:build linux
+
 package chaos
 
 // Processes of `exec`: their agent writes the journal itself, and may outlive them.

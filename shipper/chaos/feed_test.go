@@ -1,3 +1,5 @@
+//go:build linux
+
 package chaos
 
 // What agents write: lines as Perstack's with several jobs and runs, and everything else that comes out of a terminal.

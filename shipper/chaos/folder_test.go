@@ -1,3 +1,5 @@
+//go:build linux
+
 package chaos
 
 // What lies in a journal folder when a process is dead, read from the files as the README describes them.

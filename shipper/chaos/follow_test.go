@@ -1,3 +1,5 @@
+//go:build linux
+
 package chaos
 
 // Processes that follow a file, which somebody writes on all the time. Whoever follows it goes on where the one before came to.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package chaos
 
 // One process of the built binary with a pipe of its own, and the account of which bytes it has taken from it.

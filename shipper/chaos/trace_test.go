@@ -1,3 +1,5 @@
+//go:build linux
+
 package chaos
 
 // Processes under strace: killed in the very middle of what they do to the disk, at its n-th call, or with a disk that takes its time. Where
