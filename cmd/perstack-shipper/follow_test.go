@@ -234,6 +234,8 @@ func TestInputThatCannotBe(t *testing.T) {
 		{[]string{"--input", w.path("none.jsonl")}, w.path("none.jsonl") + " does not exist"},
 		{[]string{"--input", w.path("run.jsonl"), "--input", w.path("none")}, w.path("none") + " does not exist"},
 		{[]string{"--input", "/dev/null"}, "/dev/null is no file, FIFO or folder"},
+		{[]string{"--input", w.path("*.jsonl")}, w.path("*.jsonl") + " is a pattern, and patterns are not expanded: name the folder " + w.events},
+		{[]string{"--input", w.path("run-?.log"), "--input-wait"}, w.path("run-?.log") + " is a pattern"},
 	} {
 		p := w.follow(c.args...)
 		p.wait(2)
@@ -244,6 +246,38 @@ func TestInputThatCannotBe(t *testing.T) {
 	if len(w.kept()) > 0 || len(w.shipped()) > 0 {
 		t.Errorf("the journal keeps %q; shipped are %d inputs", w.kept(), len(w.shipped()))
 	}
+}
+
+// A name that has the characters of a pattern is a name where such a file exists.
+func TestNameLikeAPattern(t *testing.T) {
+	w := newSidecar(t)
+	w.write("run[1].jsonl", lines("a", 0, 3))
+	w.follow("--input", w.path("run[1].jsonl"), "--until-idle", "100ms").wait(0)
+	w.input(lines("a", 0, 3))
+}
+
+// What is asked for and could not be read until the end is a failure; what could be read in the end is none.
+func TestFileThatCannotBeRead(t *testing.T) {
+	w := newSidecar(t)
+	w.write("ok.log", lines("a", 0, 3))
+	for _, name := range []string{"never.log", "late.log"} { // a link to itself cannot be opened, by root neither
+		if err := os.Symlink(name, w.path(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := w.follow("--input", w.events)
+	eventually(t, "the one that can be read is shipped", func() bool { return w.has(w.path("ok.log"), lines("a", 0, 3)) })
+	if err := os.Remove(w.path("late.log")); err != nil {
+		t.Fatal(err)
+	}
+	w.write("late.log", lines("b", 0, 3))
+	eventually(t, "the one that became readable is shipped", func() bool { return w.has(w.path("late.log"), lines("b", 0, 3)) })
+	p.stop(65)
+	p.mustSay(w.path("never.log") + " cannot be looked at")
+	if err := os.Remove(w.path("never.log")); err != nil {
+		t.Fatal(err)
+	}
+	w.follow("--input", w.events, "--until-idle", "100ms").wait(0)
 }
 
 // A second process on an input says who holds it; on other files of that journal it works.

@@ -40,9 +40,14 @@ func (s *Set) candidateFIFO(path string, info os.FileInfo, now time.Time) error 
 		s.complain(err)
 		return nil
 	}
+	if wrong, ok := errors.AsType[*InputError](err); ok && s.begun {
+		s.cannotRead(wrong)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
+	delete(s.unread, path)
 	s.fifos, s.fresh, s.came = append(s.fifos, f), append(s.fresh, f.in), now
 	return nil
 }

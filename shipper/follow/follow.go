@@ -15,6 +15,7 @@ package follow
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -140,8 +141,9 @@ type Set struct {
 	fresh  []*Input  // found, and not handed over
 	came   time.Time // when something came last
 	failed []error
-	left   []string // paths of files that could not be begun
-	begun  bool     // New has had its look
+	unread map[string]error // what could not be read, by its path; some may be readable later
+	left   []string         // paths of files that could not be begun
+	begun  bool             // New has had its look
 	// filesOnly: FIFOs are left for the next look.
 	filesOnly bool
 	said      map[string]time.Time
@@ -176,7 +178,7 @@ func New(o Options) (*Set, error) {
 	o.Paths = paths
 	s := &Set{
 		o: o, log: o.Log, byIdentity: map[identity]*file{}, parkedBy: map[identity]*parked{}, used: map[string]bool{}, dead: map[string][]string{}, said: map[string]time.Time{},
-		came: time.Now(), live: new(atomic.Int64),
+		unread: map[string]error{}, came: time.Now(), live: new(atomic.Int64),
 	}
 	if err := s.begin(); err != nil {
 		s.close()
@@ -217,8 +219,10 @@ func (s *Set) Found() []*Input {
 	return found
 }
 
-// Failed returns what could not be shipped, and was said.
-func (s *Set) Failed() []error { return s.failed }
+// Failed returns, after Run, what could not be shipped, all of which was said.
+func (s *Set) Failed() []error {
+	return slices.AppendSeq(slices.Clone(s.failed), maps.Values(s.unread))
+}
 
 // Left returns, after Run, the files that are not shipped, which was said: another process still has their inputs, or there was no room for a journal.
 func (s *Set) Left() []string { return s.left }

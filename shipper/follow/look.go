@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -66,6 +67,8 @@ func (s *Set) wants(path string) bool {
 func (s *Set) check(path string) error {
 	info, err := os.Stat(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(path, patternChars):
+		return &InputError{path, "is a pattern, and patterns are not expanded: " + insteadOf(path)}
 	case errors.Is(err, fs.ErrNotExist) && s.o.Wait:
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
@@ -88,6 +91,17 @@ func (s *Set) check(path string) error {
 		return &InputError{path, fmt.Sprintf("cannot be read (%v): make it readable, a FIFO writable too", err)}
 	}
 	return nil
+}
+
+// patternChars are those that make a pattern of a path that does not exist: to wait for a file of such a name would be to wait for ever.
+const patternChars = "*?["
+
+// insteadOf says what to name instead of a pattern.
+func insteadOf(pattern string) string {
+	if dir := filepath.Dir(pattern); !strings.ContainsAny(dir, patternChars) {
+		return fmt.Sprintf("name the folder %s, of which every *.jsonl and *.log is followed, or each file", dir)
+	}
+	return "name each folder, of which every *.jsonl and *.log is followed, or each file"
 }
 
 func openFile(path string) (*os.File, error) {
@@ -131,15 +145,16 @@ func (s *Set) look(now time.Time) error {
 
 func (s *Set) lookAt(path string, now time.Time) error {
 	info, err := os.Stat(path)
+	var entries []os.DirEntry
+	if err == nil && info.IsDir() {
+		entries, err = os.ReadDir(path)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		s.unseen(path, err)
 	case info.IsDir():
-		entries, err := os.ReadDir(path)
-		if err != nil {
-			s.unseen(path, err)
-		}
+		delete(s.unread, path)
 		for _, e := range entries {
 			if matches(e.Name()) {
 				s.candidate(filepath.Join(path, e.Name()), now)
@@ -152,14 +167,14 @@ func (s *Set) lookAt(path string, now time.Time) error {
 	case info.Mode()&fs.ModeNamedPipe != 0:
 		return s.candidateFIFO(path, info, now)
 	default:
-		return &InputError{path, "is no file, FIFO or folder any more: put one there"}
+		s.cannotRead(&InputError{path, "is no file, FIFO or folder any more: put one there"})
 	}
 	return nil
 }
 
 // unseen is for a path that cannot be looked at now: what was there is not taken for gone.
 func (s *Set) unseen(path string, err error) {
-	s.complain(&InputError{path, fmt.Sprintf("cannot be looked at (%v): make it readable", err)})
+	s.cannotRead(&InputError{path, fmt.Sprintf("cannot be looked at (%v): make it readable", err)})
 	for _, f := range s.files {
 		f.present = f.present || f.path == path || filepath.Dir(f.path) == path
 	}
@@ -171,13 +186,24 @@ func (s *Set) unseen(path string, err error) {
 	}
 }
 
+// cannotRead says what is wrong with a path now. It counts as not shipped unless it can be read later.
+func (s *Set) cannotRead(err *InputError) {
+	s.unread[err.Path] = err
+	s.complain(err)
+}
+
 // candidate is a file that is to be followed, if it is not already.
 func (s *Set) candidate(path string, now time.Time) {
 	info, err := os.Stat(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.cannotRead(&InputError{path, fmt.Sprintf("cannot be looked at (%v) and is not shipped: make it readable", err)})
+		return
+	}
 	if err != nil || !info.Mode().IsRegular() {
 		return // gone since, or a folder of such a name
 	}
 	if f := s.byIdentity[identityOf(info)]; f != nil {
+		delete(s.unread, path)
 		f.present, f.path = true, path
 		return
 	}
@@ -187,10 +213,11 @@ func (s *Set) candidate(path string, now time.Time) {
 	opened, err := openFile(path)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			s.complain(&InputError{path, fmt.Sprintf("cannot be read (%v) and is not shipped: make it readable", err)})
+			s.cannotRead(&InputError{path, fmt.Sprintf("cannot be read (%v) and is not shipped: make it readable", err)})
 		}
 		return
 	}
+	delete(s.unread, path)
 	if info, err = opened.Stat(); err != nil || !info.Mode().IsRegular() {
 		opened.Close()
 		return

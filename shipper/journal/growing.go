@@ -172,7 +172,7 @@ func (g *growing) readAt(b []byte, off int64) (int, error) {
 }
 
 func (g *growing) lostAfter(off int64) error {
-	return &TruncatedError{ID: g.id, Path: g.path, At: off, Lost: max(0, g.seen-off)}
+	return &TruncatedError{ID: g.id, Path: g.path, At: off, Lost: max(0, g.seen-off), Followed: g.own == nil}
 }
 
 func (g *growing) size() int64 {
