@@ -91,6 +91,8 @@ func (o *option) set(text string) error {
 		return parseDuration(name, text, p)
 	case *Size:
 		return p.set(name, text)
+	case *Time:
+		return p.set(name, text)
 	case *List:
 		*p = append(*p, text)
 	case *Words:

@@ -1,0 +1,91 @@
+// Package terminal prepares text for a terminal: what an agent wrote must neither steer it nor break a table.
+package terminal
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Escape returns text with everything that could steer a terminal made visible, so that it takes one line and is read as it stands:
+// control characters as \x1b, \n or \u009b, characters that change the direction of writing as \u202e, bytes that are not UTF-8 as \xff.
+func Escape(text string) string {
+	at := strings.IndexFunc(text, steers)
+	if at < 0 && utf8.ValidString(text) {
+		return text
+	}
+	var b strings.Builder
+	b.Grow(len(text) + 16)
+	for i, r := range text {
+		_, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			b.WriteString(`\x`)
+			writeHex(&b, uint64(text[i]), 2)
+		case !steers(r):
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r < utf8.RuneSelf:
+			b.WriteString(`\x`)
+			writeHex(&b, uint64(r), 2)
+		default:
+			b.WriteString(`\u`)
+			writeHex(&b, uint64(r), 4)
+		}
+	}
+	return b.String()
+}
+
+// steers reports whether a terminal acts on a character instead of showing it.
+func steers(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+}
+
+func writeHex(b *strings.Builder, n uint64, digits int) {
+	text := strconv.FormatUint(n, 16)
+	b.WriteString(strings.Repeat("0", max(0, digits-len(text))))
+	b.WriteString(text)
+}
+
+// Width is how many columns text takes, as far as that can be known without the terminal: East Asian characters and most emoji take
+// two, marks that join what is before them none.
+func Width(text string) (columns int) {
+	for _, r := range text {
+		columns += width(r)
+	}
+	return columns
+}
+
+func width(r rune) int {
+	switch {
+	case r < 0x300:
+		return 1
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		return 0
+	case r >= 0x1100 && r <= 0x115f, r >= 0x2e80 && r <= 0x303e, r >= 0x3041 && r <= 0xa4cf, r >= 0xac00 && r <= 0xd7a3,
+		r >= 0xf900 && r <= 0xfaff, r >= 0xfe30 && r <= 0xfe6f, r >= 0xff00 && r <= 0xff60, r >= 0xffe0 && r <= 0xffe6,
+		r >= 0x1f300 && r <= 0x1f64f, r >= 0x1f900 && r <= 0x1f9ff, r >= 0x20000 && r <= 0x3fffd:
+		return 2
+	}
+	return 1
+}
+
+// Fit returns text in at most so many columns, with … at the end of what was cut. It never cuts inside a character.
+func Fit(text string, columns int) string {
+	if Width(text) <= columns {
+		return text
+	}
+	used := 0
+	for i, r := range text {
+		if used += width(r); used > columns-1 {
+			return text[:i] + "…"
+		}
+	}
+	return text
+}
