@@ -43,7 +43,7 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	x := extras{text: !object, lossy: lossy, newline: terminated}
 	s.begin(ev, object, &x)
 	if object {
-		s.verdict.note(&s.head, raw)
+		s.count(raw, &x)
 	}
 	s.took(raw, line, terminated, lossy)
 	if lossy {
@@ -80,7 +80,7 @@ func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
 		}
 		var x extras
 		s.begin(ev, true, &x)
-		s.verdict.note(&s.head, nil)
+		s.count(raw, &x)
 		s.split(ev, &x)
 	}
 	raw = raw[:wholeRunes(raw)]

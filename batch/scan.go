@@ -17,7 +17,7 @@ const maxDepth = 10000
 // head is what a scan found. The slices are the raw JSON values (a string with its quotes), alias the line, and are nil where
 // the member is absent. Of members that repeat, the last counts, as in encoding/json and jq.
 type head struct {
-	typ, id, expertKey, timestamp, jobID, runID, usage, err []byte
+	typ, id, expertKey, timestamp, jobID, runID, stepNumber, usage, err []byte
 
 	brace   int  // index of the object's '{'
 	members bool // the object has a member
@@ -143,13 +143,14 @@ const (
 	headTimestamp
 	headJobID
 	headRunID
+	headStepNumber
 	headUsage
 	headError
 	headAWS
 )
 
 // maxName is the longest that a name that counts can be spelled: each character as an escape.
-const maxName = len("expertKey") * len(`\u0000`)
+const maxName = len("stepNumber") * len(`\u0000`)
 
 // headOf is the field of a key as it stands in the line.
 func headOf(key []byte) headField {
@@ -166,6 +167,8 @@ func headOf(key []byte) headField {
 		return headJobID
 	case "runId":
 		return headRunID
+	case "stepNumber":
+		return headStepNumber
 	case "usage":
 		return headUsage
 	case "error":
@@ -204,6 +207,8 @@ func (h *head) note(f headField, value []byte) {
 		h.jobID = value
 	case headRunID:
 		h.runID = value
+	case headStepNumber:
+		h.stepNumber = value
 	case headUsage:
 		h.usage = value
 	case headError:

@@ -59,7 +59,9 @@ type Shaper struct {
 	routes routes
 	scan   scanner
 
-	verdict verdict
+	marker  Marker
+	receipt Receipt
+	lastJob string // the latest job that a line named, a raw JSON string; it is in the receipt
 
 	// The block at hand.
 	data     []byte

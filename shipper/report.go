@@ -1,6 +1,7 @@
 package shipper
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ type Report struct {
 	Repeated                                int64 // events that may be in CloudWatch twice; readers drop the repeats by their seq
 	Rejected                                int64 // lines
 	Streams                                 int
-	Outcome                                 batch.Outcome // of the job; Error or MaxSteps where any input says so
+	Jobs                                    Jobs
 	// Of all inputs.
 	Batches int // accepted puts
 	Retries int // attempts that came to nothing
@@ -24,6 +25,28 @@ type Report struct {
 	Left    []Left   // inputs that are not wholly delivered
 	Rejects []string // folders with a rejects.jsonl
 	Failed  []error  // what was lost, or could not be shipped at all
+}
+
+// Jobs is what became of the jobs of a process's inputs. Of these there may be any number.
+type Jobs struct {
+	// Failed is a job that an error stopped, MaxSteps one whose steps ran out and DelegateError one of which a delegate failed; nil where there is none.
+	Failed, MaxSteps, DelegateError *batch.Job
+}
+
+func (j *Jobs) take(job batch.Job) {
+	if job.DelegateErrors > 0 {
+		j.DelegateError = &job
+	}
+	switch job.Outcome {
+	case batch.Failed:
+		j.Failed = &job
+	case batch.MaxSteps:
+		j.MaxSteps = &job
+	}
+}
+
+func (j *Jobs) add(o Jobs) {
+	j.Failed, j.MaxSteps, j.DelegateError = cmp.Or(j.Failed, o.Failed), cmp.Or(j.MaxSteps, o.MaxSteps), cmp.Or(j.DelegateError, o.DelegateError)
 }
 
 // Left is what is left of an input.
@@ -40,6 +63,7 @@ type Left struct {
 func (r *Report) Add(o Report) {
 	r.Lines, r.EmptyLines, r.Events, r.Parts, r.Bytes = r.Lines+o.Lines, r.EmptyLines+o.EmptyLines, r.Events+o.Events, r.Parts+o.Parts, r.Bytes+o.Bytes
 	r.Repeated, r.Rejected, r.Streams = r.Repeated+o.Repeated, r.Rejected+o.Rejected, r.Streams+o.Streams
+	r.Jobs.add(o.Jobs)
 	r.Batches, r.Retries, r.Took = r.Batches+o.Batches, r.Retries+o.Retries, max(r.Took, o.Took)
 	r.Left, r.Rejects, r.Failed = append(r.Left, o.Left...), append(r.Rejects, o.Rejects...), append(r.Failed, o.Failed...)
 }
@@ -63,10 +87,10 @@ func (r *Report) take(in *input) {
 			r.Streams++
 		}
 	}
-	if out := in.shaper.Outcome(); !in.succeeded { // else its successor tells
-		r.Outcome.Error = r.Outcome.Error || out.Error
-		r.Outcome.MaxSteps = r.Outcome.MaxSteps || out.MaxSteps
-		r.Outcome.DelegateError = r.Outcome.DelegateError || out.DelegateError
+	if !in.succeeded { // else its successor tells
+		for _, job := range in.shaper.Receipt().Jobs() {
+			r.Jobs.take(*job)
+		}
 	}
 	if in.account.Rejected.count() > then.Account.Rejected.count() && in.Journal.Rejected() && !in.Journal.Gone() {
 		r.Rejects = append(r.Rejects, in.Journal.Path())

@@ -90,7 +90,7 @@ func TestTruncatedOutputGoesOn(t *testing.T) {
 			if got := w.server.Events(w.group, "j"); len(got) < 4 {
 				t.Errorf("%d events in the job's stream: two lines and two seals at least belong there", len(got))
 			}
-			if !res.report.Outcome.Error {
+			if res.report.Jobs.Failed == nil {
 				t.Error("the outcome of the first half is forgotten")
 			}
 			got = make([]byte, len(c.rest))

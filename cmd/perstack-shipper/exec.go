@@ -71,7 +71,7 @@ func (s *session) exec(options *config.Exec, file string) int {
 	beside.Wait()
 	shipped := s.conclude(report, why)
 	out.sayLeft()
-	return execCode(command, shipped, report.Outcome, options.FailOn)
+	return execCode(command, shipped, report.Jobs, options.FailOn)
 }
 
 // waitForEnd ends the inputs when the command has ended, or when a signal leaves no time to wait for that.
@@ -112,16 +112,16 @@ func (o *output) interrupted(end *ending) {
 	}
 }
 
-// execCode is the command's own if that is not 0, else 1 if the job ended in a way of failOn, else what became of the shipping.
-func execCode(command *child.Child, shipped int, outcome batch.Outcome, failOn []string) int {
+// execCode is the command's own if that is not 0, else 1 if a job ended in a way of failOn, else what became of the shipping.
+func execCode(command *child.Child, shipped int, jobs shipper.Jobs, failOn []string) int {
 	if !command.Ended() { // it goes on, and nobody knows how it will end
 		return max(shipped, exitLeft)
 	}
 	if code := command.Code(); code != exitOK {
 		return code
 	}
-	for kind, is := range map[string]bool{"error": outcome.Error, "max-steps": outcome.MaxSteps, "delegate-error": outcome.DelegateError} {
-		if is && slices.Contains(failOn, kind) {
+	for kind, job := range map[string]*batch.Job{"error": jobs.Failed, "max-steps": jobs.MaxSteps, "delegate-error": jobs.DelegateError} {
+		if job != nil && slices.Contains(failOn, kind) {
 			return exitFailure
 		}
 	}

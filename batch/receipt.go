@@ -1,0 +1,249 @@
+package batch
+
+import "slices"
+
+// A Receipt is what the lines of an input come to: who ran, how it ended and what it took, job by job. A seal carries it, so that a list of jobs
+// costs a look at their seals and not at their events. What an agent can name without end is bounded: what is over goes into entries without a name,
+// so that sums stay right.
+
+const (
+	maxJobs       = 100 // of a receipt
+	maxExperts    = 50  // of a job
+	maxAllExperts = 500 // of a receipt
+)
+
+// Receipt counts the marks of an input, or of several that are read one after the other. Its zero value is ready.
+type Receipt struct {
+	jobs    []*Job
+	experts int // of all jobs
+
+	// The entry behind the last that has room stands for one job after the other: the one that it stands for now, the Expert that this began with,
+	// and how those before it ended.
+	further, furtherRoot string
+	before               Tally
+}
+
+// Job is what a receipt says of one job.
+type Job struct {
+	// JobID is "" for lines that belong to no job, and for the jobs that a receipt has no room for.
+	JobID   string  `json:"jobId"`
+	Outcome Outcome `json:"outcome"`
+	// Started is the time of the job's first line and Finished that of its outcome, 0 while there is none. Both are in milliseconds since 1970.
+	Started  int64 `json:"started,omitempty"`
+	Finished int64 `json:"finished,omitempty"`
+
+	Runs  int64 `json:"runs"`
+	Steps int64 `json:"steps"` // that called a model
+	Calls int64 `json:"calls"` // of a model
+	Usage Usage `json:"usage"`
+	// Experts are in the order in which they appeared: the job began with the first one that has a name. "" is the Expert of runs that name none and
+	// of those that the job has no room for.
+	Experts []Expert `json:"experts"`
+	// DelegateErrors counts the delegates that an error stopped, whatever became of the job.
+	DelegateErrors int64 `json:"delegateErrors,omitempty"`
+	// Error is what the outcome Failed is about.
+	Error *Failure `json:"error,omitempty"`
+}
+
+// Expert is what a receipt says of an Expert's part in a job.
+type Expert struct {
+	Key   string `json:"expertKey"`
+	Runs  int64  `json:"runs"`
+	Calls int64  `json:"calls"`
+	Usage Usage  `json:"usage"`
+}
+
+// Tally counts jobs by their outcome.
+type Tally struct {
+	Completed   int64 `json:"completed"`
+	Error       int64 `json:"error"`
+	MaxSteps    int64 `json:"maxSteps"`
+	Interactive int64 `json:"interactive"`
+	Unfinished  int64 `json:"unfinished"`
+}
+
+// Count counts a job.
+func (t *Tally) Count(o Outcome) {
+	switch o {
+	case Completed:
+		t.Completed++
+	case Failed:
+		t.Error++
+	case MaxSteps:
+		t.MaxSteps++
+	case Interactive:
+		t.Interactive++
+	default:
+		t.Unfinished++
+	}
+}
+
+// Jobs returns the jobs in the order in which they appeared. They change with the next mark.
+func (r *Receipt) Jobs() []*Job { return r.jobs }
+
+// Outcomes counts the jobs by their outcome.
+func (r *Receipt) Outcomes() Tally {
+	t := r.before
+	for _, j := range r.jobs {
+		t.Count(j.Outcome)
+	}
+	return t
+}
+
+// Usage is that of all jobs.
+func (r *Receipt) Usage() (u Usage) {
+	for _, j := range r.jobs {
+		u.Add(j.Usage)
+	}
+	return u
+}
+
+// Name says that a line of the time at, in milliseconds since 1970, belongs to a job. A job is listed from then on, whether anything ran in it or not.
+func (r *Receipt) Name(jobID string, at int64) { r.job(jobID, at) }
+
+// Add counts a mark. It names the mark's job.
+func (r *Receipt) Add(m *Mark) {
+	j := r.job(m.JobID, m.Time)
+	e := r.expert(j, m.Expert)
+	if m.Begins {
+		j.Runs++
+		e.Runs++
+	}
+	if m.Call {
+		j.Calls++
+		e.Calls++
+		j.Usage.Add(m.Usage)
+		e.Usage.Add(m.Usage)
+	}
+	if m.NewStep {
+		j.Steps++
+	}
+	delegate := m.Delegated || m.Expert != "" && m.Expert != r.root(j, m.Expert)
+	if m.Begins && m.Ends == NoEnd && !delegate {
+		j.ends(Unfinished, 0, nil)
+	}
+	switch m.Ends {
+	case EndError:
+		if delegate {
+			j.DelegateErrors++
+		}
+		j.ends(Failed, m.Time, m.Error)
+	case EndMaxSteps:
+		j.ends(MaxSteps, m.Time, nil)
+	case EndInteractive:
+		j.ends(Interactive, m.Time, nil)
+	case EndCompleted:
+		if !delegate { // that one delegate is done says nothing of another that was stopped
+			j.ends(Completed, m.Time, nil)
+		}
+	}
+}
+
+// ends keeps the job's last word. What stops a delegate is that, too, unless the Expert that the job began with goes on.
+func (j *Job) ends(o Outcome, at int64, f *Failure) { j.Outcome, j.Finished, j.Error = o, at, f }
+
+// Root is the Expert that the job began with, or "".
+func (j *Job) Root() string {
+	for i := range j.Experts {
+		if key := j.Experts[i].Key; key != "" {
+			return key
+		}
+	}
+	return ""
+}
+
+// root is the Expert that the job at hand of an entry began with, of which an Expert is seen.
+func (r *Receipt) root(j *Job, seen string) string {
+	if len(r.jobs) <= maxJobs || j != r.jobs[maxJobs] {
+		return j.Root()
+	}
+	if r.furtherRoot == "" {
+		r.furtherRoot = seen
+	}
+	return r.furtherRoot
+}
+
+// job finds or makes the entry of a job.
+func (r *Receipt) job(id string, at int64) *Job {
+	id = cut(id)
+	if n := len(r.jobs); n > 0 && r.jobs[n-1].JobID == id && n <= maxJobs { // mostly the last one
+		return r.jobs[n-1]
+	}
+	named := r.jobs[:min(len(r.jobs), maxJobs)]
+	if i := slices.IndexFunc(named, func(j *Job) bool { return j.JobID == id }); i >= 0 {
+		return named[i]
+	}
+	if len(named) < maxJobs {
+		j := &Job{JobID: id, Outcome: Unfinished, Started: at, Experts: []Expert{}}
+		r.jobs = append(r.jobs, j)
+		return j
+	}
+	if len(r.jobs) == maxJobs {
+		r.jobs = append(r.jobs, &Job{Outcome: Unfinished, Started: at, Experts: []Expert{}})
+		r.further = id
+	}
+	j := r.jobs[maxJobs]
+	if r.further != id {
+		r.before.Count(j.Outcome)
+		j.ends(Unfinished, 0, nil)
+		r.further, r.furtherRoot = id, ""
+	}
+	return j
+}
+
+// expert finds or makes the entry of an Expert.
+func (r *Receipt) expert(j *Job, key string) *Expert {
+	for i := range j.Experts {
+		if j.Experts[i].Key == key {
+			return &j.Experts[i]
+		}
+	}
+	if full := len(j.Experts) >= maxExperts || r.experts >= maxAllExperts; full && key != "" && j.Root() != "" {
+		return r.expert(j, "")
+	}
+	r.experts++
+	j.Experts = append(j.Experts, Expert{Key: key})
+	return &j.Experts[len(j.Experts)-1]
+}
+
+// Receipt returns what the lines that were shaped so far come to.
+func (s *Shaper) Receipt() *Receipt { return &s.receipt }
+
+// count takes the line at hand into the receipt.
+func (s *Shaper) count(line []byte, x *extras) {
+	if job := s.head.jobID; string(job) != s.lastJob && isID(job) {
+		s.name(string(job), x.own)
+	}
+	if s.head.marks() {
+		job, run := s.lineIDs()
+		mark := s.marker.mark(&s.head, line, text([]byte(job)), text([]byte(run)), x.own)
+		s.receipt.Add(&mark)
+	}
+}
+
+// name lists the job of the line at hand in the receipt.
+func (s *Shaper) name(raw string, at int64) {
+	s.lastJob = raw
+	s.receipt.Name(text([]byte(raw)), at)
+}
+
+// Succeed makes s, which has shaped nothing, go on where before ended: with its job and run, for lines that name none, and what it knows of how its
+// jobs stand. What they took stays in the receipt of before. It is for the rest of an input that was cut.
+func (s *Shaper) Succeed(before *Shaper) {
+	s.state.Job, s.state.Run, s.state.ManyRuns, s.state.Unattended = before.state.Job, before.state.Run, before.state.ManyRuns, before.state.Unattended
+	s.marker.runs = slices.Clone(before.marker.runs)
+	s.receipt = before.receipt.standing()
+}
+
+// standing is the receipt without what was counted.
+func (r *Receipt) standing() Receipt {
+	next := Receipt{experts: r.experts, further: r.further, furtherRoot: r.furtherRoot}
+	for _, j := range r.jobs {
+		k := &Job{JobID: j.JobID, Outcome: j.Outcome, Started: j.Started, Finished: j.Finished, Error: j.Error, DelegateErrors: j.DelegateErrors}
+		for _, e := range j.Experts {
+			k.Experts = append(k.Experts, Expert{Key: e.Key})
+		}
+		next.jobs = append(next.jobs, k)
+	}
+	return next
+}
