@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -235,6 +236,43 @@ func TestFileCutBetweenTwoStarts(t *testing.T) {
 	}
 	if in := w.input(lines("b", 0, 3)); in.ended(t) || !slices.Equal(w.kept(), []string{in.id}) {
 		t.Errorf("the rest: ended %v; the journal keeps %q", in.ended(t), w.kept())
+	}
+}
+
+// A file that replaces a followed one between two starts is another story, even if it begins with the same lines.
+func TestFileReplacedBetweenTwoStarts(t *testing.T) {
+	const same = "starting worker\nloading configuration\nconnection refused, giving up\n"
+	for name, replace := range map[string]func(path string) error{
+		"deleted and made again": func(path string) error {
+			return errors.Join(os.Remove(path), os.WriteFile(path, []byte(same+"run 2: connected\n"), 0o644))
+		},
+		"renamed into its place": func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", []byte(same+"run 2: connected\n"), 0o644), os.Rename(path+".new", path))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newSidecar(t)
+			w.write("worker.log", same)
+			w.follow("--input", w.events, "--until-idle", "100ms").wait(0)
+			time.Sleep(20 * time.Millisecond) // the kernel's clock for files ticks every few milliseconds
+			if err := replace(w.path("worker.log")); err != nil {
+				t.Fatal(err)
+			}
+			p := w.follow("--input", w.events, "--until-idle", "300ms")
+			p.wait(0)
+			p.mustSay(w.path("worker.log") + " was rotated")
+			if in := w.input(same + "run 2: connected\n"); in.repeats > 0 || in.last != 4 {
+				t.Errorf("%d repeats, %d lines", in.repeats, in.last)
+			}
+			if !w.input(same).ended(t) {
+				t.Error("the seal of the first does not say that it ended")
+			}
+			before := w.server.Stats().Events
+			w.follow("--input", w.events, "--until-idle", "100ms").wait(0)
+			if after := w.server.Stats().Events; after != before {
+				t.Errorf("a third start shipped %d events more", after-before)
+			}
+		})
 	}
 }
 

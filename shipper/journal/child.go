@@ -360,7 +360,7 @@ func (j *Journal) attachGrown() error {
 	if err := j.grown.attachAt(j.found.Offset, j.cur.mark, j.arr.latest()); err != nil {
 		return err
 	}
-	if j.grown.cut && j.fallback == "" {
+	if j.grown.cut && j.fallback == "" && j.kind == Child { // of a followed file ReadAt says it
 		j.fallback = fmt.Sprintf("%s was truncated or rewritten while nobody looked; the cursor was at %d", j.grown.path, j.found.Offset)
 	}
 	return nil
@@ -400,7 +400,7 @@ func (j *Journal) Succeed(id string) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	next.rec.Path, next.rec.Dev, next.rec.Ino = j.rec.Path, j.rec.Dev, j.rec.Ino
+	next.rec.Path, next.rec.Dev, next.rec.Ino, next.rec.Born = j.rec.Path, j.rec.Dev, j.rec.Ino, j.rec.Born
 	if err := next.writeRecord(); err != nil { // before the bytes move there: what is abandoned must hold none
 		return nil, next.abandon(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,8 +19,8 @@ import (
 const idLineBytes = 64 << 10
 
 // Follow makes an input of the regular file at path, or goes on with it at the cursor when the folder has an input of that id: then about
-// and o are what that one had. A file of another identity at path is taken for the same when the bytes before the cursor are the
-// same; else the first ReadAt says ErrTruncated. *HeldError when another process follows it with this folder.
+// and o are what that one had. Where path names another file than the one that was followed, the first ReadAt says ErrTruncated: what looks
+// the same may be another story that begins the same way, and a repeat can be told where a loss cannot. *HeldError when another process follows it with this folder.
 func (f *Folder) Follow(id, path string, about []byte, o Options) (*Journal, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -45,7 +44,7 @@ func (f *Folder) Follow(id, path string, about []byte, o Options) (*Journal, err
 		file.Close()
 		return nil, err
 	}
-	j.rec.Path, j.rec.Dev, j.rec.Ino = path, who.dev, who.ino
+	j.rec.Path, j.rec.Dev, j.rec.Ino, j.rec.Born = path, who.dev, who.ino, birthOf(file)
 	j.follow(file)
 	if err := j.commit(); err != nil {
 		return nil, err
@@ -60,20 +59,14 @@ func (j *Journal) followOn(path string) (*Journal, error) {
 			return fmt.Errorf("%w: it is a %s; take another id", ErrKind, j.kind)
 		}
 		j.rec.Path = path
-		file, known, err := findFollowed(j.rec)
+		file, is, err := findFollowed(j.rec)
 		if errors.Is(err, errIsAnother) {
 			file, _, err = openFollowed(path)
 		}
 		if err != nil {
 			return err
 		}
-		j.follow(file)
-		if !known {
-			if err := j.adopt(); err != nil {
-				return err
-			}
-		}
-		return j.settleFollowed()
+		return j.settleFollowed(file, is)
 	}()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("journal input %s: follow %s: %w", j.id, path, err), j.letGo())
@@ -83,37 +76,41 @@ func (j *Journal) followOn(path string) (*Journal, error) {
 	return j, nil
 }
 
-// attachFollowed is for Recover, which has no path but the recorded one: another file there counts only if it has the same bytes.
+// attachFollowed is for Recover, which has no path but the recorded one: another file there does not count.
 func (j *Journal) attachFollowed() error {
 	if j.rec.Path == "" {
 		// Not ErrNotExist: there was an input, and its bytes may be lost.
 		j.damage.note("no bytes of it are in %s, nor which file it followed; follow that file again, or delete the folder", j.st.dir())
 		return j.damage
 	}
-	file, known, err := findFollowed(j.rec)
+	file, is, err := findFollowed(j.rec)
+	if err == nil && is == mayBeSame && !sameBytes(file, j.found.Offset, j.cur.mark) {
+		file.Close()
+		err = errIsAnother
+	}
 	if errors.Is(err, errIsAnother) {
-		if file, _, err = openFollowed(j.rec.Path); err == nil && !sameBytes(file, j.found.Offset, j.cur.mark) {
-			file.Close()
-			return fmt.Errorf("%s: %w: %w; what it had after offset %d cannot be shipped", j.rec.Path, errIsAnother, fs.ErrNotExist, j.found.Offset)
-		}
+		return notThere(j.rec.Path, j.found.Offset)
 	}
 	if err != nil {
 		return err
 	}
-	j.follow(file)
-	if !known {
-		if err := j.adopt(); err != nil {
-			return err
-		}
-	}
-	return j.settleFollowed()
+	return j.settleFollowed(file, is)
 }
 
-func (j *Journal) settleFollowed() error {
+// settleFollowed goes on with file at the cursor.
+func (j *Journal) settleFollowed(file *os.File, is sameness) error {
 	if j.fallback != "" {
 		j.fallback += "; starting at the beginning of the file, so what was acked is repeated"
 	}
-	return j.attachGrown()
+	j.follow(file)
+	j.grown.another = is == isAnother
+	if err := j.attachGrown(); err != nil {
+		return err
+	}
+	if is == mayBeSame && !j.grown.cut {
+		return j.adopt()
+	}
+	return nil
 }
 
 // adopt records the identity of the file that is followed from now on.
@@ -122,7 +119,7 @@ func (j *Journal) adopt() error {
 	if err != nil {
 		return err
 	}
-	j.rec.Dev, j.rec.Ino = who.dev, who.ino
+	j.rec.Dev, j.rec.Ino, j.rec.Born = who.dev, who.ino, birthOf(j.grown.f)
 	return j.writeRecord()
 }
 
@@ -176,25 +173,6 @@ func (j *Journal) Replaced() bool {
 	return !os.SameFile(mine, there)
 }
 
-// identity of a file while it exists. On some file systems dev changes with each mount, so it proves sameness, not difference.
-type identity struct{ dev, ino uint64 }
-
-func identify(f *os.File) (identity, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return identity{}, err
-	}
-	return identityOf(info), nil
-}
-
-func identityOf(info os.FileInfo) identity {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return identity{}
-	}
-	return identity{uint64(st.Dev), uint64(st.Ino)}
-}
-
 // openFollowed opens a file for reading. A link to it is followed: the path is the user's. A FIFO is not waited for, and refused.
 func openFollowed(path string) (*os.File, identity, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
@@ -210,51 +188,6 @@ func openFollowed(path string) (*os.File, identity, error) {
 		return nil, identity{}, fmt.Errorf("follow %s: %w", path, err)
 	}
 	return f, identityOf(info), nil
-}
-
-// errIsAnother: there is a file at the path, but not the one that was followed.
-var errIsAnother = errors.New("another file is there now")
-
-// findFollowed opens the followed file: at its path, or where it was renamed to in the same folder. errIsAnother when there is only another
-// one at the path. known is false when nothing was followed yet.
-func findFollowed(rec record) (f *os.File, known bool, err error) {
-	want := identity{rec.Dev, rec.Ino}
-	f, who, err := openFollowed(rec.Path)
-	if err == nil && who == want {
-		return f, true, nil
-	}
-	if err == nil {
-		f.Close()
-		err = errIsAnother
-	}
-	dir := filepath.Dir(rec.Path)
-	entries, derr := os.ReadDir(dir)
-	if derr != nil {
-		return nil, false, err
-	}
-	for _, e := range entries {
-		info, ierr := e.Info()
-		if ierr != nil || !info.Mode().IsRegular() || identityOf(info) != want {
-			continue
-		}
-		if f, who, ierr := openFollowed(filepath.Join(dir, e.Name())); ierr == nil {
-			if who == want {
-				return f, true, nil
-			}
-			f.Close()
-		}
-	}
-	return nil, false, err
-}
-
-// sameBytes says whether the bytes before off are those of the mark.
-func sameBytes(f *os.File, off int64, mark uint32) bool {
-	if off == 0 || mark == 0 {
-		return true // nothing of it was acked: all of it is shipped
-	}
-	g := growing{f: f}
-	info, err := f.Stat()
-	return err == nil && info.Size() >= off && g.sum(off) == mark
 }
 
 // FileID is the id for following a file: 8 characters from a hash of its absolute path and its first line (of a longer one the first

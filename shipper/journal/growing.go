@@ -32,6 +32,7 @@ type growing struct {
 	bell     *bell
 	freeable func() int64 // Journal.freeable
 	own      *output      // what only our own file has; nil of a followed one
+	another  bool         // it is not the file that was followed before, whatever it holds
 
 	mu     sync.Mutex
 	f      *os.File // for reading only: whoever has it open for writing counts as a writer
@@ -53,7 +54,7 @@ func (g *growing) attachAt(off int64, mark uint32, latest int64) error {
 		return err
 	}
 	g.seen, g.readTo = size, off
-	if seen := max(off, latest); g.seen < seen || mark != 0 && g.heldBefore(off) && mark != g.sum(off) {
+	if seen := max(off, latest); g.another || g.seen < seen || mark != 0 && g.heldBefore(off) && mark != g.sum(off) {
 		g.seen = seen
 		g.truncated()
 		return nil
@@ -110,7 +111,13 @@ func (g *growing) before(off int64) []byte {
 	return b
 }
 
-func (g *growing) sum(off int64) uint32 { return max(1, crc32.Checksum(g.before(off), castagnoli)) }
+// sum is the mark of a cursor at off.
+func (g *growing) sum(off int64) uint32 {
+	if g.own == nil {
+		return followedMark(g.f, off)
+	}
+	return max(1, crc32.Checksum(g.before(off), castagnoli))
+}
 
 func (g *growing) truncated() {
 	g.over, g.cut = true, true

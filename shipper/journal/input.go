@@ -29,6 +29,7 @@ type record struct {
 	Path         string        `json:"path,omitempty"`      // of a File
 	Dev          uint64        `json:"dev,omitempty"`       // identity of a File
 	Ino          uint64        `json:"ino,omitempty"`
+	Born         int64         `json:"born,omitempty"` // ns since 1970; 0: the file system does not tell
 }
 
 func (r record) kind() Kind {

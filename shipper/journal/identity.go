@@ -1,0 +1,130 @@
+package journal
+
+// What makes a followed file the one that it was: its identity first, then the bytes that were read of it.
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+)
+
+// identity of a file while it exists.
+type identity struct{ dev, ino uint64 }
+
+func identify(f *os.File) (identity, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return identity{}, err
+	}
+	return identityOf(info), nil
+}
+
+func identityOf(info os.FileInfo) identity {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return identity{}
+	}
+	return identity{uint64(st.Dev), uint64(st.Ino)}
+}
+
+// sameness is what identity alone says of a file and the one that was followed.
+type sameness int
+
+const (
+	isAnother sameness = iota
+	mayBeSame          // the bytes decide
+	isSame
+)
+
+// compare tells whether f is the file of the record. An inode number is used again when its file is gone, often at once; the time of birth is not. On some file
+// systems dev changes with each mount, so it proves sameness and not difference.
+func (r *record) compare(f *os.File, who identity) sameness {
+	if r.Ino == 0 && r.Dev == 0 {
+		return mayBeSame // the record is lost
+	}
+	if who.ino != r.Ino {
+		return isAnother
+	}
+	switch born := birthOf(f); {
+	case born != 0 && born == r.Born:
+		return isSame
+	case born != 0 && r.Born != 0:
+		return isAnother
+	case who.dev == r.Dev:
+		return isSame
+	}
+	return mayBeSame
+}
+
+// errIsAnother: there is a file at the path, but not the one that was followed.
+var errIsAnother = errors.New("another file is there now")
+
+// findFollowed opens the followed file: at its path, or where it was renamed to in the same folder. errIsAnother when there is only another
+// one at the path.
+func findFollowed(rec record) (f *os.File, is sameness, err error) {
+	f, who, err := openFollowed(rec.Path)
+	if err == nil {
+		if is = rec.compare(f, who); is != isAnother {
+			return f, is, nil
+		}
+		f.Close()
+		err = errIsAnother
+	}
+	dir := filepath.Dir(rec.Path)
+	entries, derr := os.ReadDir(dir)
+	if derr != nil || rec.Ino == 0 {
+		return nil, isAnother, err
+	}
+	for _, e := range entries {
+		info, ierr := e.Info()
+		if ierr != nil || !info.Mode().IsRegular() || identityOf(info).ino != rec.Ino {
+			continue
+		}
+		if f, who, ierr := openFollowed(filepath.Join(dir, e.Name())); ierr == nil {
+			if is := rec.compare(f, who); is != isAnother {
+				return f, is, nil
+			}
+			f.Close()
+		}
+	}
+	return nil, isAnother, err
+}
+
+// markBytes is how much of what was acked makes the mark of a followed file's cursor: so much of its beginning and so much before the cursor. Lines without times
+// repeat themselves, so that a smaller sample is found in another file, too.
+const markBytes = 16 << 10
+
+var markBuffers = sync.Pool{New: func() any { return new([markBytes]byte) }}
+
+// followedMark is the mark of a followed file at off.
+func followedMark(f *os.File, off int64) uint32 {
+	buf := markBuffers.Get().(*[markBytes]byte)
+	defer markBuffers.Put(buf)
+	b := buf[:min(off, markBytes)]
+	sum := uint32(0)
+	for _, from := range [...]int64{0, off - int64(len(b))} {
+		clear(b) // zeros where it cannot be read
+		_, _ = f.ReadAt(b, from)
+		sum = crc32.Update(sum, castagnoli, b)
+	}
+	return max(1, sum)
+}
+
+// sameBytes says whether the bytes before off are those of the mark.
+func sameBytes(f *os.File, off int64, mark uint32) bool {
+	if off == 0 || mark == 0 {
+		return true // nothing of it was acked: all of it is shipped
+	}
+	size, err := sizeOf(f)
+	return err == nil && size >= off && followedMark(f, off) == mark
+}
+
+// notThere is the error that another file has the path of the followed one, which is gone.
+func notThere(path string, off int64) error {
+	return fmt.Errorf("%s: %w: %w; what it had after offset %d cannot be shipped", path, errIsAnother, fs.ErrNotExist, off)
+}
