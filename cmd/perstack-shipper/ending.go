@@ -61,7 +61,7 @@ func (e *ending) wait(drain time.Duration, log *zap.Logger) {
 	defer reading.Stop()
 	e.signal()
 	// Not before the clock runs, nor in its way: a stderr that nobody reads must not stop the end.
-	go log.Info(fmt.Sprintf("%v: what is written is read and shipped, for at most %s; another signal stops at once", s, drain))
+	go log.Info(fmt.Sprintf("%v: shipping what is left, for at most %s; another signal stops at once", s, drain))
 	for {
 		select {
 		case <-reading.C:

@@ -102,9 +102,10 @@ func (o *output) waitForEnd(end *ending) {
 	o.end()
 }
 
-// interrupted takes a Ctrl-C for ours that ended a command which had the terminal: the kernel told it alone.
+// interrupted begins the end of this process, as a signal does, when Ctrl-C ended a command that had the terminal: the kernel sends that to the
+// command's process group alone. A SIGINT that arrived here was passed on and has begun the end already; the command's death adds nothing to it.
 func (o *output) interrupted(end *ending) {
-	if o.command.OnTerminal() && o.command.EndedBy() == syscall.SIGINT {
+	if o.command.OnTerminal() && o.command.EndedBy() == syscall.SIGINT && !o.command.Warned() {
 		select {
 		case end.signals <- os.Interrupt:
 		default: // enough came already

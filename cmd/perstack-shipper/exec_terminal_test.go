@@ -3,13 +3,16 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 )
@@ -176,6 +179,92 @@ func TestExecSecondCtrlC(t *testing.T) {
 	term.types(ctrlC)
 	term.ends(128 + int(syscall.SIGINT))
 	term.shows("bytes of the input are not delivered (stopped by a second signal)")
+}
+
+// A SIGINT that somebody sends to the program, as `timeout --foreground -s INT` and `docker kill -s INT` do, is one signal, though the command gets it
+// too and dies of it: what it wrote is shipped.
+func TestExecOneInterruptAtATerminal(t *testing.T) {
+	s := newStage(t)
+	s.stuck.Store(true)
+	term := s.at(s.shell(`echo ready; exec cat`))
+	term.shows("ready")
+	if err := term.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	term.shows("another signal stops at once")
+	s.until("the command has died", func() bool { return len(childrenOf(t, term.cmd.Process.Pid)) == 0 })
+	time.Sleep(50 * time.Millisecond) // a second signal would be taken by then
+	s.stuck.Store(false)
+	term.ends(128 + int(syscall.SIGINT))
+	if strings.Contains(term.screen(), "second signal") {
+		t.Errorf("the screen:\n%s", term.screen())
+	}
+	if got := s.text(""); got != "ready\n" {
+		t.Errorf("%q came", got)
+	}
+	s.nothingLeft()
+}
+
+// childrenOf is the processes that pid started and has not waited for.
+func childrenOf(t *testing.T, pid int) []string {
+	t.Helper()
+	var children []string
+	found, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		if data, err := os.ReadFile(f); err == nil {
+			children = append(children, strings.Fields(string(data))...)
+		}
+	}
+	return children
+}
+
+// After bg and fg the program has the terminal itself, for fg sends no SIGCONT to a job that runs. The command gets it when it reads, and a Ctrl-C
+// before that is one signal.
+func TestExecCtrlCAfterBgAndFg(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("NOT TESTED: there is no bash")
+	}
+	s := newStage(t)
+	open := s.gate()
+	c := exec.Command(bash, "--norc", "--noprofile", "-i")
+	c.Env = append(s.env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.journal, "PS1=$ ", "HISTFILE=", "TERM=dumb")
+	term := s.at(c)
+	term.types(`perstack-shipper exec -- sh -c 'echo ready; ` + atGate + `read x; echo "got $x"; while :; do sleep 0.01; done'` + "\n")
+	term.shows("ready\r\n")
+	term.types(ctrlZ)
+	term.shows("Stopped")
+	term.types("bg; echo at the $((1+1))nd prompt\n")
+	term.shows("at the 2nd prompt\r\n")
+	term.types("fg\n")
+	term.shows("fg\r\nperstack-shipper exec")
+	open()
+	term.types("on\n")
+	term.shows("got on")
+	term.types(ctrlZ)
+	s.until("it is stopped again", func() bool { return strings.Count(term.screen(), "Stopped") == 2 })
+	term.types("bg; echo at the $((1+2))rd prompt\n")
+	term.shows("at the 3rd prompt\r\n")
+	s.stuck.Store(true)
+	term.types("fg\n")
+	s.until("it is in the foreground", func() bool { return strings.Count(term.screen(), "fg\r\nperstack-shipper exec") == 2 })
+	term.types(ctrlC)
+	term.shows("another signal stops at once")
+	time.Sleep(50 * time.Millisecond) // a second signal would be taken by then
+	s.stuck.Store(false)
+	s.until("it has ended", func() bool { return len(s.left()) == 0 })
+	term.types("echo code $?; exit 3\n")
+	term.shows("code 130")
+	term.ends(3)
+	if strings.Contains(term.screen(), "second signal") {
+		t.Errorf("the screen:\n%s", term.screen())
+	}
+	if got := s.text(""); got != "ready\ngot on\n" {
+		t.Errorf("%q came", got)
+	}
 }
 
 // Where no shell could continue it, Ctrl-Z stops nothing: a container's terminal would be stuck.

@@ -35,7 +35,12 @@ func (s *session) shipStdin(options *config.Ship) int {
 	end := newEnding(options.DrainTimeout, s.log)
 	defer end.close()
 
-	stdin, release, err := shipper.Stoppable(end.reading, os.Stdin)
+	reading := end.reading
+	if isTerminal(os.Stdin) {
+		s.log.Info("reading the terminal: Ctrl-D ends the input; to ship a file, use --input FILE or <FILE")
+		reading = end.signalled // nobody types on after Ctrl-C
+	}
+	stdin, release, err := shipper.Stoppable(reading, os.Stdin)
 	if err != nil {
 		return fail(fmt.Errorf("stdin: %w", err))
 	}

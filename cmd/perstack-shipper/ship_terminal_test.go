@@ -54,6 +54,33 @@ func TestSecondCtrlCAtAPipe(t *testing.T) {
 	s.nothingLeft()
 }
 
+// Where stdin is the terminal itself, that is said, and Ctrl-C ends at once: nobody types on.
+func TestCtrlCAtTheTerminalItself(t *testing.T) {
+	s := newStage(t)
+	term := s.at(s.command("--drain-timeout=1h"))
+	term.shows("reading the terminal: Ctrl-D ends the input")
+	term.types("{\"jobId\":\"j\"}\n")
+	s.until("the line is shipped", func() bool { return s.has("jobId") })
+	term.types(ctrlC)
+	term.ends(exitOK)
+	if got := s.all("", 1)[0]; string(got.bytes) != "{\"jobId\":\"j\"}\n" || !got.ended {
+		t.Errorf("%q came, ended: %v", got.bytes, got.ended)
+	}
+	s.nothingLeft()
+}
+
+// Ctrl-D ends the input like the end of a pipe.
+func TestCtrlDAtTheTerminal(t *testing.T) {
+	s := newStage(t)
+	term := s.at(s.command())
+	term.shows("reading the terminal")
+	term.types("typed\n\x04")
+	term.ends(exitOK)
+	if got := s.text(""); got != "typed\n" {
+		t.Errorf("%q came", got)
+	}
+}
+
 // keeps reports whether the journal of a pipe holds the text.
 func (s *stage) keeps(text string) bool {
 	found, err := filepath.Glob(filepath.Join(s.journal, "*", "*.segment"))

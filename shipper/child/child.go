@@ -264,7 +264,15 @@ func (c *Child) take(status syscall.WaitStatus) {
 		close(c.done)
 	case status.Stopped() && c.terminal != nil:
 		switch status.StopSignal() {
-		case syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU:
+		case syscall.SIGTTIN, syscall.SIGTTOU:
+			// A shell's fg gives the terminal to this process, and sends no SIGCONT to a job that ran in the background.
+			if group, ok := c.terminal.foreground(); ok && group == c.terminal.own {
+				c.terminal.give(c.pid)
+				c.kill(syscall.SIGCONT)
+				return
+			}
+			c.suspend()
+		case syscall.SIGTSTP:
 			c.suspend()
 		}
 	}
