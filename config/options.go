@@ -139,6 +139,8 @@ type Logs struct {
 	// Streams are read instead of those that LogStream gives.
 	Streams List `name:"stream" placeholder:"NAME" group:"Selection:" help:"Read this log stream only. May be repeated."`
 	Search  bool `name:"search" group:"Selection:" help:"Look for the job in all streams of the group."`
+	// Unmask asks for the originals of what a data protection policy masks.
+	Unmask bool `name:"unmask" group:"Selection:" help:"Read what a data protection policy masks."`
 	// Wait is how long to read again until the job has ended and is whole; 0: print what is readable now.
 	Wait time.Duration `name:"wait" placeholder:"TIME" group:"Selection:" help:"Wait so long for the last events to be readable."`
 	Target

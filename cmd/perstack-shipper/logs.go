@@ -30,22 +30,31 @@ func runLogs(options *config.Logs, log *zap.Logger) int {
 		StreamTemplate: options.LogStream,
 		Streams:        options.Streams,
 		Search:         options.Search,
+		Unmask:         options.Unmask,
 		Wait:           options.Wait,
 	}, os.Stdout)
 	log.Debug("read back",
 		zap.Int64("lines", report.Lines), zap.Int64("bytes", report.Bytes), zap.Int64("joined", report.Joined),
 		zap.Int64("repeats", report.Repeats), zap.Int64("foreign", report.Foreign), zap.Int("inputs", report.Inputs),
-		zap.Strings("streams", report.Streams), zap.Bool("ended", report.Ended))
+		zap.Int64("missing", report.Missing), zap.Strings("streams", report.Streams), zap.Bool("ended", report.Ended))
+	if report.Rejected > 0 {
+		log.Warn("some lines are not there, because CloudWatch refused them when they were shipped; the reject file in the journal has them",
+			zap.Int64("lines", report.Rejected))
+	}
 
 	var call *readback.CallError
 	switch {
 	case err == nil:
+		if report.Lines == 0 && (options.Type != "" || options.Run != "") {
+			log.Warn("the job is there, but no line of it is what was asked for; check --type and --run",
+				zap.String("type", options.Type), zap.String("run", options.Run))
+		}
 		return exitOK
 	case errors.As(err, &call):
-		return fail(errors.New(client.Explain(call.Err, call.Action, call.Stream)))
+		return cannotTell(errors.New(client.Explain(call.Err, call.Action, call.Stream)))
 	case errors.Is(err, readback.ErrNothing):
 		target := client.Target()
-		return fail(fmt.Errorf("nothing of the job %q is in log group %q in %s: check --job, --run and --log-stream, "+
+		return cannotTell(fmt.Errorf("nothing of the job %q is in log group %q in %s: check --job, --run and --log-stream, "+
 			"or wait for what was just shipped with --wait 30s", options.Job, target.Group, target.Region))
 	}
 	return fail(err)

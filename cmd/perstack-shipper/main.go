@@ -22,6 +22,7 @@ const (
 	exitOK       = 0  // all that was read is in CloudWatch
 	exitFailure  = 1  // what was asked for could not be done
 	exitUsage    = 2  // the command line or the configuration is wrong; nothing was read
+	exitUnknown  = 3  // a reader cannot tell: nothing was found, or it may not be read
 	exitRejected = 65 // CloudWatch refused events for good; EX_DATAERR
 	exitLeft     = 75 // something is left in the journal, for the next start; EX_TEMPFAIL
 )
@@ -82,6 +83,12 @@ func fail(err error) int {
 		return exitUsage
 	}
 	return exitFailure
+}
+
+// cannotTell says on stderr, in one line, why a reader cannot tell what it was asked, and returns the exit code for it.
+func cannotTell(err error) int {
+	fail(err)
+	return exitUnknown
 }
 
 // printed returns the exit code of a command whose whole work was a write to stdout.

@@ -72,6 +72,9 @@ type Client struct {
 	retentionDays           int32
 	kmsKeyID                string
 	tags                    map[string]string
+
+	loopback      bool // the endpoint is on this machine
+	gets, filters paced
 }
 
 // A Region is a host label of the service's address.
@@ -131,6 +134,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 			return nil, err
 		}
 		c.endpoint = strings.TrimRight(endpoint, "/") // a slash at the end makes no other Target
+		c.loopback = isLoopback(endpoint)
 	}
 	return c, nil
 }

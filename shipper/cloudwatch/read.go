@@ -18,9 +18,30 @@ type Event struct {
 	Message  string
 }
 
+// Selection says which of the events a page may hold, and how.
+type Selection struct {
+	// From and To bound the events' times, ms since 1970: From ≤ time < To. 0: no bound.
+	From, To int64
+	// Unmask asks for the originals where a data protection policy masks them. It takes logs:Unmask.
+	Unmask bool
+}
+
+func (s Selection) from() *int64 { return optionalTime(s.From) }
+func (s Selection) to() *int64   { return optionalTime(s.To) }
+
+func optionalTime(ms int64) *int64 {
+	if ms == 0 {
+		return nil
+	}
+	return &ms
+}
+
 // EventsPage reads a page of a stream's events, oldest first, from its start (token "") or from where the page before it ended (its next).
 // A page may be empty and not be the last: end says that there was nothing more when it was read. The next of an end may be asked again later.
-func (c *Client) EventsPage(ctx context.Context, stream, token string) (events []Event, next string, end bool, err error) {
+func (c *Client) EventsPage(ctx context.Context, stream string, of Selection, token string) (events []Event, next string, end bool, err error) {
+	if err := c.pace(ctx, &c.gets, getQuota); err != nil {
+		return nil, "", false, err
+	}
 	var out *cloudwatchlogs.GetLogEventsOutput
 	err = c.call(ctx, "GetLogEvents", maxPage, func(ctx context.Context) (err error) {
 		out, err = c.api.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
@@ -28,6 +49,9 @@ func (c *Client) EventsPage(ctx context.Context, stream, token string) (events [
 			LogStreamName: &stream,
 			NextToken:     optional(token),
 			StartFromHead: aws.Bool(true),
+			StartTime:     of.from(),
+			EndTime:       of.to(),
+			Unmask:        of.Unmask,
 		})
 		return err
 	})
@@ -66,7 +90,10 @@ func (c *Client) StreamsPage(ctx context.Context, prefix, token string) (names [
 
 // FilterPage reads a page of the group's events that match a filter pattern of CloudWatch Logs ("": all), of the streams whose names begin with
 // streamPrefix ("": all). A page may be empty and not be the last; an empty next is the end.
-func (c *Client) FilterPage(ctx context.Context, pattern, streamPrefix, token string) (events []Event, next string, err error) {
+func (c *Client) FilterPage(ctx context.Context, pattern, streamPrefix string, of Selection, token string) (events []Event, next string, err error) {
+	if err := c.pace(ctx, &c.filters, filterQuota); err != nil {
+		return nil, "", err
+	}
 	var out *cloudwatchlogs.FilterLogEventsOutput
 	err = c.call(ctx, "FilterLogEvents", maxPage, func(ctx context.Context) (err error) {
 		out, err = c.api.FilterLogEvents(ctx, &cloudwatchlogs.FilterLogEventsInput{
@@ -74,6 +101,9 @@ func (c *Client) FilterPage(ctx context.Context, pattern, streamPrefix, token st
 			FilterPattern:       optional(pattern),
 			LogStreamNamePrefix: optional(streamPrefix),
 			NextToken:           optional(token),
+			StartTime:           of.from(),
+			EndTime:             of.to(),
+			Unmask:              of.Unmask,
 		})
 		return err
 	})

@@ -32,7 +32,7 @@ func TestEventsPage(t *testing.T) {
 	var got []Event
 	token := ""
 	for {
-		events, next, end, err := c.EventsPage(context.Background(), "job", token)
+		events, next, end, err := c.EventsPage(context.Background(), "job", Selection{}, token)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,11 +74,11 @@ func TestFilterPage(t *testing.T) {
 	var asked []map[string]any
 	c := newClient(t, pages(t, "FilterLogEvents", &asked,
 		`{"events":[],"nextToken":"n"}`, `{"events":[{"logStreamName":"s","timestamp":1,"message":"m","ingestionTime":2}]}`))
-	events, next, err := c.FilterPage(context.Background(), `"uo5p"`, "s", "")
+	events, next, err := c.FilterPage(context.Background(), `"uo5p"`, "s", Selection{}, "")
 	if err != nil || next != "n" || len(events) != 0 {
 		t.Fatalf("%v %q %v", events, next, err)
 	}
-	events, next, err = c.FilterPage(context.Background(), `"uo5p"`, "s", next)
+	events, next, err = c.FilterPage(context.Background(), `"uo5p"`, "s", Selection{}, next)
 	if err != nil || next != "" || !reflect.DeepEqual(events, []Event{{"s", 1, 2, "m"}}) {
 		t.Fatalf("%v %q %v", events, next, err)
 	}
@@ -93,7 +93,7 @@ func TestLargePage(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r request) {
 		fmt.Fprintf(w, `{"events":[{"timestamp":1,"message":"%s","ingestionTime":1}],"nextForwardToken":"f"}`, message)
 	})
-	events, _, _, err := newClient(t, s.URL).EventsPage(context.Background(), "job", "")
+	events, _, _, err := newClient(t, s.URL).EventsPage(context.Background(), "job", Selection{}, "")
 	if err != nil || len(events) != 1 || len(events[0].Message) != 1<<20 {
 		t.Fatalf("%d events, %v", len(events), err)
 	}
@@ -101,13 +101,13 @@ func TestLargePage(t *testing.T) {
 		fail(w, 400, "ResourceNotFoundException", "The specified log stream does not exist.")
 	})
 	c := newClient(t, missing.URL)
-	if _, _, _, err := c.EventsPage(context.Background(), "job", ""); Classify(err) != Missing {
+	if _, _, _, err := c.EventsPage(context.Background(), "job", Selection{}, ""); Classify(err) != Missing {
 		t.Errorf("%v", err)
 	}
 	if _, _, err := c.StreamsPage(context.Background(), "", ""); Classify(err) != Missing {
 		t.Errorf("%v", err)
 	}
-	if _, _, err := c.FilterPage(context.Background(), "", "", ""); Classify(err) != Missing {
+	if _, _, err := c.FilterPage(context.Background(), "", "", Selection{}, ""); Classify(err) != Missing {
 		t.Errorf("%v", err)
 	}
 }

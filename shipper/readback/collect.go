@@ -2,7 +2,6 @@ package readback
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -24,30 +23,13 @@ type collected struct {
 	src Source
 	q   *Query
 
-	inputs []*input
-	index  map[string]int32 // of inputs, by id
-	store  *store
-	report Report
-}
-
-// input is what is known of one input.
-type input struct {
-	id string
-
-	named bool // some line names the job and run asked for
-
-	// The first line that names the job: its seq (math.MaxInt64: none does) and its own time, ms since 1970.
-	firstSeq, time int64
-	// Whether lines before it name no job.
-	nameless bool
-
-	early string // the stream of its lines before one named a job, or ""; of its open record
-
-	// Of its seals. They count from the input's start, so the highest numbers are the newest.
-	sealed     bool
-	ended      bool
-	lastSeq    int64
-	emptyLines int64
+	inputs  []*Input
+	index   map[string]int32 // of inputs, by id
+	records int32            // read so far
+	absent  []string         // streams that do not exist
+	store   *store
+	details details // scratch
+	report  Report
 }
 
 func newCollected(src Source, q *Query) *collected {
@@ -63,6 +45,9 @@ func newCollected(src Source, q *Query) *collected {
 
 // collect reads the streams of the query. It is ErrNothing where they hold nothing of the job.
 func (c *collected) collect(ctx context.Context) error {
+	if c.q.Records {
+		return c.lookUp(ctx)
+	}
 	names, err := c.streams(ctx)
 	if err != nil {
 		return err
@@ -83,9 +68,23 @@ func (c *collected) collect(ctx context.Context) error {
 			return err
 		}
 	}
+	// What is read may bring a newer seal, which names more streams.
+	for c.q.Whole {
+		before := len(c.report.Streams) + len(c.absent)
+		if err := c.read(ctx, c.sealed()); err != nil {
+			return err
+		}
+		if len(c.report.Streams)+len(c.absent) == before {
+			break
+		}
+	}
 	c.report.Ended = c.found()
 	for _, in := range c.inputs {
-		if in.named && !in.ended {
+		if !in.ours() {
+			continue
+		}
+		c.conclude(in)
+		if in.Seal == nil || !in.Seal.Ended {
 			c.report.Ended = false
 		}
 	}
@@ -93,6 +92,63 @@ func (c *collected) collect(ctx context.Context) error {
 		return fmt.Errorf("%w of %s; check the ids and the log group; new events may take seconds to become readable", ErrNothing, c.q)
 	}
 	return nil
+}
+
+// lookUp reads records alone.
+func (c *collected) lookUp(ctx context.Context) error {
+	of := c.q.selection()
+	err := pages(ctx, c.src, CallError{Action: "FilterLogEvents"}, func(token string) ([]cloudwatch.Event, string, bool, error) {
+		events, next, err := c.src.FilterPage(ctx, recordPattern, "", of, token)
+		return events, next, next == "", err
+	}, func(ev cloudwatch.Event) error {
+		if len(c.q.Streams) > 0 && !slices.Contains(c.q.Streams, ev.Stream) {
+			return nil
+		}
+		return c.take(ctx, ev, c.stream(ev.Stream))
+	})
+	if err != nil {
+		return err
+	}
+	c.report.Ended = true
+	for _, in := range c.inputs {
+		in.named = true
+		c.report.Ended = c.report.Ended && in.Seal != nil && in.Seal.Ended
+	}
+	if len(c.inputs) == 0 {
+		return fmt.Errorf("%w that perstack-shipper wrote in this time", ErrNothing)
+	}
+	return nil
+}
+
+// recordPattern is a filter pattern that the shipper's own records match. A line may match it too; it is told apart when it is taken.
+const recordPattern = `{ $.type = "shipper.seal" || $.type = "shipper.open" }`
+
+// conclude says what follows from all that was read of an input.
+func (c *collected) conclude(in *Input) {
+	seal := in.Seal
+	if seal == nil || len(seal.Streams) == 0 || !c.q.Since.IsZero() || !c.q.Until.IsZero() {
+		return
+	}
+	in.Proved = true
+	for _, name := range seal.Streams {
+		switch {
+		case slices.Contains(c.absent, name):
+			in.Absent = append(in.Absent, name)
+		case !slices.Contains(c.report.Streams, name):
+			in.Proved = false
+		}
+	}
+}
+
+func (q *Query) selection() cloudwatch.Selection {
+	of := cloudwatch.Selection{Unmask: q.Unmask}
+	if !q.Since.IsZero() {
+		of.From = q.Since.UnixMilli()
+	}
+	if !q.Until.IsZero() {
+		of.To = q.Until.UnixMilli()
+	}
+	return of
 }
 
 // String names whose lines are asked for.
@@ -109,17 +165,26 @@ func (q *Query) String() string {
 	return strings.Join(of, ", ")
 }
 
-// found reports whether a line of the job was found.
-func (c *collected) found() bool {
-	return slices.ContainsFunc(c.inputs, func(in *input) bool { return in.named })
-}
+// found reports whether anything of the job was found.
+func (c *collected) found() bool { return slices.ContainsFunc(c.inputs, (*Input).ours) }
 
 // early returns the streams where the inputs of the job began before they knew it.
 func (c *collected) early() []string {
 	var names []string
 	for _, in := range c.inputs {
-		if in.named && in.early != "" {
+		if in.ours() && in.early != "" {
 			names = append(names, in.early)
+		}
+	}
+	return names
+}
+
+// sealed returns the streams that the newest seals of the job's inputs name.
+func (c *collected) sealed() []string {
+	var names []string
+	for _, in := range c.inputs {
+		if in.ours() && in.Seal != nil {
+			names = append(names, in.Seal.Streams...)
 		}
 	}
 	return names
@@ -127,46 +192,81 @@ func (c *collected) early() []string {
 
 // read reads those of the streams that it has not read yet.
 func (c *collected) read(ctx context.Context, names []string) error {
+	of := c.q.selection()
 	for _, name := range names {
-		if slices.Contains(c.report.Streams, name) {
+		if slices.Contains(c.report.Streams, name) || slices.Contains(c.absent, name) {
 			continue
 		}
+		stream := int32(len(c.report.Streams))
+		c.report.Streams = append(c.report.Streams, name)
 		err := pages(ctx, c.src, CallError{Action: "GetLogEvents", Stream: name},
 			func(token string) ([]cloudwatch.Event, string, bool, error) {
-				return c.src.EventsPage(ctx, name, token)
+				return c.src.EventsPage(ctx, name, of, token)
 			},
-			func(ev cloudwatch.Event) error { return c.take(ctx, ev) })
-		if call, ok := errors.AsType[*CallError](err); ok && len(c.q.Streams) == 0 && cloudwatch.Classify(call.Err) == cloudwatch.Missing {
-			continue // the template's stream need not exist
+			func(ev cloudwatch.Event) error { return c.take(ctx, ev, stream) })
+		if err == nil {
+			continue
 		}
-		if err != nil {
+		c.report.Streams = c.report.Streams[:stream]
+		call, ok := errors.AsType[*CallError](err)
+		if !ok || cloudwatch.Classify(call.Err) != cloudwatch.Missing || len(c.q.Streams) > 0 && !c.q.Whole {
 			return err
 		}
-		c.report.Streams = append(c.report.Streams, name)
+		c.absent = append(c.absent, name) // the template's stream need not exist, and one that a seal names may be deleted
 	}
 	return nil
 }
 
-// take keeps what an event holds, if it is asked for.
-func (c *collected) take(ctx context.Context, ev cloudwatch.Event) error {
+// stream returns the index of a stream in the Report.
+func (c *collected) stream(name string) int32 {
+	if i := slices.Index(c.report.Streams, name); i >= 0 {
+		return int32(i)
+	}
+	c.report.Streams = append(c.report.Streams, name)
+	return int32(len(c.report.Streams) - 1)
+}
+
+// take keeps what an event of a stream holds, if it is asked for.
+func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32) error {
 	got, err := batch.Restore([]byte(ev.Message))
 	if err != nil {
 		c.report.Foreign++
 		return nil
 	}
-	if !c.q.Stderr && strings.HasSuffix(got.Input, ".err") {
+	switch {
+	case got.Record == "check": // of a permission that was tried
+		return nil
+	case !c.q.Stderr && strings.HasSuffix(got.Input, ".err"), len(c.q.Inputs) > 0 && !slices.Contains(c.q.Inputs, got.Input):
 		return nil
 	}
 	i, ok := c.index[got.Input]
 	if !ok {
 		i = int32(len(c.inputs))
-		c.inputs = append(c.inputs, &input{id: got.Input, firstSeq: math.MaxInt64})
+		c.inputs = append(c.inputs, &Input{ID: got.Input, firstSeq: math.MaxInt64})
 		c.index[got.Input] = i
 	}
 	in := c.inputs[i]
+	in.Arrived = max(in.Arrived, ev.Ingested)
+	if name := c.report.Streams[stream]; !slices.Contains(in.Streams, name) {
+		in.Streams = append(in.Streams, name)
+	}
+	c.details = details{
+		stream: stream, time: ev.Time, arrived: ev.Ingested,
+		typ: got.Type, jobID: got.JobID, runID: got.RunID, source: got.Source, record: got.Record,
+	}
+	if got.At != 0 {
+		c.details.time = got.At
+	}
 	if got.Record != "" {
-		in.record(&got)
-		return nil
+		c.record(in, &got)
+		c.records++
+		return c.store.add(ctx, item{key: key{input: i, part: c.records}}, &c.details, got.Line)
+	}
+	if c.q.Records {
+		return nil // a line that looks like a record
+	}
+	if in.Source == "" {
+		in.Source = got.Source
 	}
 
 	it := item{
@@ -174,6 +274,8 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event) error {
 		empty:     got.Empty,
 		last:      got.Last,
 		noNewline: got.NoNewline,
+		text:      got.Text,
+		lossy:     got.Lossy,
 		nameless:  c.q.Job != "" && got.JobID == "",
 	}
 	ofRun := c.q.Run == "" || got.RunID == c.q.Run
@@ -181,46 +283,60 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event) error {
 	case it.nameless:
 		in.nameless = in.nameless || got.Seq < in.firstSeq
 	case c.q.Job != "" && got.JobID != c.q.Job, c.q.Job == "" && !ofRun:
-		return nil
+		it.other, in.others = true, true
 	default:
 		in.named = in.named || ofRun
 		if got.Seq < in.firstSeq {
-			in.firstSeq, in.time = got.Seq, ev.Time
-			if got.At != 0 {
-				in.time = got.At
-			}
+			in.firstSeq, in.Time = got.Seq, c.details.time
 		}
 	}
-	if it.muted = !ofRun || c.q.Type != "" && got.Type != c.q.Type; it.muted {
-		return c.store.add(ctx, it, nil)
+	it.muted = !c.q.Whole && (it.other || !ofRun || c.q.Type != "" && got.Type != c.q.Type)
+	if it.muted {
+		return c.store.add(ctx, it, nil, nil)
 	}
 	it.sum = crc32.Checksum(got.Line, castagnoli)
-	return c.store.add(ctx, it, got.Line)
+	return c.store.add(ctx, it, &c.details, got.Line)
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // record keeps what a record of the shipper's own says of its input. One that is no JSON, or says nothing of it, changes nothing.
-func (in *input) record(got *batch.Restored) {
-	var says struct {
-		Unattributed string `json:"unattributed"`
-		LastSeq      int64  `json:"lastSeq"`
-		EmptyLines   int64  `json:"emptyLines"`
-		Ended        bool   `json:"ended"`
-	}
-	if json.Unmarshal(got.Line, &says) != nil {
-		return
+func (c *collected) record(in *Input, got *batch.Restored) {
+	if in.firstSeq == math.MaxInt64 && (in.Time == 0 || c.details.time < in.Time) {
+		in.Time = c.details.time
 	}
 	switch got.Record {
 	case "open":
+		var says Open
+		if !parse(got.Line, &says) {
+			return
+		}
 		if says.Unattributed != "" {
 			in.early = says.Unattributed
 		}
+		if in.Open == nil || says.Timestamp < in.Open.Timestamp {
+			in.Open = &says
+		}
+		if in.Source == "" {
+			in.Source = says.Source
+		}
 	case "seal":
-		in.sealed = true
-		in.lastSeq = max(in.lastSeq, says.LastSeq)
+		var says Seal
+		if !parse(got.Line, &says) {
+			return
+		}
+		if says.newer(in.Seal) {
+			in.Seal = &says
+		}
 		in.emptyLines = max(in.emptyLines, says.EmptyLines)
-		in.ended = in.ended || says.Ended
+	}
+	// All lines of the job may be gone, while a record still says that there were some.
+	own := c.ownStream()
+	switch {
+	case len(c.q.Inputs) > 0, own != "" && c.report.Streams[c.details.stream] == own:
+		in.mentioned = true
+	case in.Seal != nil && own != "" && slices.Contains(c.absent, own) && slices.Contains(in.Seal.Streams, own):
+		in.named = true
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"io"
+	"slices"
 )
 
 // This file goes through sorted items, in memory or on disk, and says how they lie there.
@@ -71,6 +72,28 @@ func (c *cursor) copy(w io.Writer) error {
 	return nil
 }
 
+// body returns the bytes of head, once: its details and its line. They are valid until next. What is larger than the cursor's buffer is
+// read into scratch.
+func (c *cursor) body(scratch *[]byte) (details, line []byte, err error) {
+	it := &c.head
+	all := c.bytes
+	switch {
+	case c.r == nil:
+		all = c.bytes[it.at : it.at+it.size]
+	case it.size <= readBuffer:
+		if all, err = c.r.Peek(it.size); err != nil {
+			return nil, nil, err
+		}
+	default:
+		*scratch = slices.Grow((*scratch)[:0], it.size)[:it.size]
+		if _, err := io.ReadFull(c.r, *scratch); err != nil {
+			return nil, nil, err
+		}
+		c.left, all = 0, *scratch
+	}
+	return all[:it.details], all[it.details:], nil
+}
+
 // byHead is a heap of cursors.
 type byHead []*cursor
 
@@ -88,12 +111,15 @@ func (h byHead) Less(i, j int) bool {
 }
 
 // In a run an item is headerSize bytes, then its own.
-const headerSize = 4 + 8 + 4 + 8 + 4 + 4 + 1
+const headerSize = 4 + 8 + 4 + 8 + 8 + 4 + 4 + 4 + 1
 
 const (
 	flagLast = 1 << iota
 	flagNoNewline
+	flagText
+	flagLossy
 	flagNameless
+	flagOther
 	flagMuted
 )
 
@@ -103,20 +129,21 @@ func (it *item) appendHeader(b []byte) []byte {
 	b = order.AppendUint64(b, uint64(it.seq))
 	b = order.AppendUint32(b, uint32(it.part))
 	b = order.AppendUint64(b, uint64(it.empty))
+	b = order.AppendUint64(b, uint64(it.excluded))
 	b = order.AppendUint32(b, it.sum)
 	b = order.AppendUint32(b, uint32(it.size))
+	b = order.AppendUint32(b, uint32(it.details))
 	flags := byte(0)
-	if it.last {
-		flags |= flagLast
-	}
-	if it.noNewline {
-		flags |= flagNoNewline
-	}
-	if it.nameless {
-		flags |= flagNameless
-	}
-	if it.muted {
-		flags |= flagMuted
+	for _, f := range []struct {
+		is   bool
+		flag byte
+	}{
+		{it.last, flagLast}, {it.noNewline, flagNoNewline}, {it.text, flagText}, {it.lossy, flagLossy},
+		{it.nameless, flagNameless}, {it.other, flagOther}, {it.muted, flagMuted},
+	} {
+		if f.is {
+			flags |= f.flag
+		}
 	}
 	return append(b, flags)
 }
@@ -126,11 +153,16 @@ func decode(b []byte) item {
 	return item{
 		key:       key{int32(order.Uint32(b)), int64(order.Uint64(b[4:])), int32(order.Uint32(b[12:]))},
 		empty:     int64(order.Uint64(b[16:])),
-		sum:       order.Uint32(b[24:]),
-		size:      int(order.Uint32(b[28:])),
+		excluded:  int64(order.Uint64(b[24:])),
+		sum:       order.Uint32(b[32:]),
+		size:      int(order.Uint32(b[36:])),
+		details:   int(order.Uint32(b[40:])),
 		last:      flags&flagLast != 0,
 		noNewline: flags&flagNoNewline != 0,
+		text:      flags&flagText != 0,
+		lossy:     flags&flagLossy != 0,
 		nameless:  flags&flagNameless != 0,
+		other:     flags&flagOther != 0,
 		muted:     flags&flagMuted != 0,
 	}
 }

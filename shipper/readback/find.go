@@ -37,29 +37,48 @@ func (c *collected) streams(ctx context.Context) ([]string, error) {
 	return all, err
 }
 
+// ownStream returns the one stream that all of the job's lines are in by the template, or "" where there is no such stream.
+func (c *collected) ownStream() string {
+	if c.q.Job == "" || c.q.Run != "" {
+		return ""
+	}
+	if t := resolve(c.q.StreamTemplate, c.q.Job, ""); t.named && len(t.fixed) == 1 {
+		return batch.StreamName(t.fixed[0])
+	}
+	return ""
+}
+
 // search returns the streams of the group that have events of the job or run.
 func (c *collected) search(ctx context.Context) ([]string, error) {
 	pattern := searchPattern(c.q.Job)
 	if c.q.Job == "" {
 		pattern = searchPattern(c.q.Run)
 	}
-	found := map[string]bool{}
+	found, of, own := map[string]bool{}, c.q.selection(), c.ownStream()
 	err := pages(ctx, c.src, CallError{Action: "FilterLogEvents"}, func(token string) ([]cloudwatch.Event, string, bool, error) {
-		events, next, err := c.src.FilterPage(ctx, pattern, "", token)
+		events, next, err := c.src.FilterPage(ctx, pattern, "", of, token)
 		return events, next, next == "", err
 	}, func(ev cloudwatch.Event) error {
 		if found[ev.Stream] {
 			return nil
 		}
 		got, err := batch.Restore([]byte(ev.Message))
-		if err == nil && (c.q.Job == "" || got.JobID == c.q.Job) && (c.q.Run == "" || got.RunID == c.q.Run) {
-			found[ev.Stream] = true
+		switch {
+		case err != nil:
+		case got.Record == "seal":
+			// Where the job's own stream is gone, the seal in another one still names it.
+			var says Seal
+			found[ev.Stream] = own != "" && parse(got.Line, &says) && slices.Contains(says.Streams, own)
+		default:
+			found[ev.Stream] = (c.q.Job == "" || got.JobID == c.q.Job) && (c.q.Run == "" || got.RunID == c.q.Run)
 		}
 		return nil
 	})
 	names := make([]string, 0, len(found))
-	for name := range found {
-		names = append(names, name)
+	for name, is := range found {
+		if is {
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names)
 	return names, err

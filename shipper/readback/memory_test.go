@@ -32,7 +32,7 @@ func (s *endless) line(seq int) (head, rest string) {
 	return fmt.Sprintf(`"type":"t","jobId":"j","n":%d,"x":"`, seq), tail[len(tail)-size:]
 }
 
-func (s *endless) EventsPage(ctx context.Context, stream, token string) (page []cloudwatch.Event, next string, end bool, err error) {
+func (s *endless) EventsPage(ctx context.Context, stream string, _ cloudwatch.Selection, token string) (page []cloudwatch.Event, next string, end bool, err error) {
 	n := 0
 	fmt.Sscan(token, &n)
 	if s.pages++; s.pages%16 == 0 {
@@ -57,7 +57,7 @@ func (s *endless) StreamsPage(context.Context, string, string) ([]string, string
 	return nil, "", nil
 }
 
-func (s *endless) FilterPage(context.Context, string, string, string) ([]cloudwatch.Event, string, error) {
+func (s *endless) FilterPage(context.Context, string, string, cloudwatch.Selection, string) ([]cloudwatch.Event, string, error) {
 	return nil, "", nil
 }
 

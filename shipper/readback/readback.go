@@ -1,15 +1,14 @@
-// Package readback prints the original lines of a job from CloudWatch Logs, byte for byte and in order: the way back from events to
-// what the agent wrote.
+// Package readback reads the inputs of a job back from CloudWatch Logs: the original lines, byte for byte and in order, and the shipper's
+// own records. What is made of them is for a View to say.
 //
 // It finds the streams that hold the job (find.go), reads them page by page (collect.go), sorts what they hold by input, seq and part
-// with bounded memory (sort.go, cursor.go), and prints it (print.go).
+// with bounded memory (sort.go, cursor.go), and hands it to the View (walk.go). Lines is the View that prints (lines.go).
 package readback
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"perstack-shipper/shipper/cloudwatch"
@@ -19,9 +18,9 @@ import (
 // told apart by cloudwatch.Classify. Where a Source also has InvalidateCredentials(), that is called after an error of class
 // Credentials.
 type Source interface {
-	EventsPage(ctx context.Context, stream, token string) (events []cloudwatch.Event, next string, end bool, err error)
+	EventsPage(ctx context.Context, stream string, of cloudwatch.Selection, token string) (events []cloudwatch.Event, next string, end bool, err error)
 	StreamsPage(ctx context.Context, prefix, token string) (names []string, next string, err error)
-	FilterPage(ctx context.Context, pattern, streamPrefix, token string) (events []cloudwatch.Event, next string, err error)
+	FilterPage(ctx context.Context, pattern, streamPrefix string, of cloudwatch.Selection, token string) (events []cloudwatch.Event, next string, err error)
 }
 
 // DefaultTemplate names the stream of a job where Query.StreamTemplate is empty.
@@ -36,7 +35,24 @@ const DefaultMemory = 4 << 20
 type Query struct {
 	Job, Run, Type string
 
-	// Stderr also prints what a child wrote to stderr where that is an input of its own.
+	// Inputs are the ids of the inputs that are asked for, whatever job their lines name; empty: all of the job.
+	Inputs []string
+
+	// Whole asks for all of each input of the job: all streams that its newest seal names are read, and the lines of other jobs
+	// are handed over, too.
+	Whole bool
+
+	// Records asks for records alone, of all inputs that the other fields do not exclude. They are looked up by a filter pattern, so
+	// that no events are fetched. Job, Run and Type are of no effect.
+	Records bool
+
+	// Since and Until bound the time of events: Since ≤ time < Until. Zero: no bound. What lies outside is no Fault.
+	Since, Until time.Time
+
+	// Unmask asks for the originals where a data protection policy of the group masks them.
+	Unmask bool
+
+	// Stderr also reads what a child wrote to stderr where that is an input of its own.
 	Stderr bool
 
 	// StreamTemplate is what the lines were shipped with: a stream's name with {jobId}, {runId}, {expertKey} or {hostname} in it.
@@ -50,8 +66,8 @@ type Query struct {
 	// has 100 streams open puts the jobs that come after into its first.
 	Search bool
 
-	// Wait is how long to read again, from the start, until each input's seal says that no more can come: new events may take seconds
-	// to become readable. 0: what is readable now is printed.
+	// Wait is how long to read again, from the start, until each input's seal says that no more can come, and nothing that it counts is
+	// missing: new events may take seconds to become readable. 0: what is readable now is handed over.
 	Wait time.Duration
 
 	// Memory is about how many bytes of lines are held before they are sorted on disk, in a folder of their own below the temporary
@@ -59,15 +75,17 @@ type Query struct {
 	Memory int
 }
 
-// Report says what was read and printed.
+// Report says what was read and handed over.
 type Report struct {
-	Lines      int64 // printed, without empty ones
-	EmptyLines int64 // printed
-	Bytes      int64 // printed
+	Lines      int64 // handed over
+	EmptyLines int64 // printed by Lines
+	Bytes      int64 // printed by Lines
 	Joined     int64 // lines among Lines that were in parts
 	Repeats    int64 // events left out because another had the same input, seq and part
 	Foreign    int64 // events left out because something else than perstack-shipper wrote them
-	Inputs     int   // that lines were printed of
+	Missing    int64 // lines that are not there, nor their parts, though a seal counts them
+	Rejected   int64 // lines that are not there because CloudWatch refused them when they were shipped
+	Inputs     int   // that lines were handed over of
 	Streams    []string
 	Ended      bool // each of these inputs has a seal that says that no more can come
 }
@@ -91,15 +109,13 @@ func (e *CallError) Error() string {
 
 func (e *CallError) Unwrap() error { return e.Err }
 
-// Lines prints the lines that q asks for to w, each with its newline: one input after the other by the time of its first line, each in the
-// order of seq. Without Run and Type empty lines are printed too, and the last line of an input that had no newline has none, unless
-// another input's follow.
+// Read reads what q asks for, and hands it to view.
 //
-// The Report is right also when there is an error. A line that is not whole is left out, and the error, once everything else is
-// printed, is a *DamageError. It is ErrNothing when there is nothing of the job, a *CallError when CloudWatch could not be read, and
-// else of w or of the temporary folder.
-func Lines(ctx context.Context, src Source, q Query, w io.Writer) (Report, error) {
-	if q.Job == "" && q.Run == "" && len(q.Streams) == 0 {
+// The Report is right also when there is an error. That is ErrNothing when there is nothing of the job, a *CallError when CloudWatch could
+// not be read, *DamageError, once everything is handed over, when some of it is missing or not what it was, and else of view or of the
+// temporary folder.
+func Read(ctx context.Context, src Source, q Query, view View) (Report, error) {
+	if q.Job == "" && q.Run == "" && len(q.Streams) == 0 && !q.Records {
 		return Report{}, errors.New("no job, run or stream is given: say whose lines to read")
 	}
 	c, err := collectEnded(ctx, src, &q)
@@ -107,7 +123,7 @@ func Lines(ctx context.Context, src Source, q Query, w io.Writer) (Report, error
 	if err != nil {
 		return c.report, err
 	}
-	return c.report, c.print(ctx, w)
+	return c.report, c.walk(ctx, view)
 }
 
 // Reading again for Query.Wait: soon at first, for most events are readable within a second or two.
@@ -123,8 +139,13 @@ func collectEnded(ctx context.Context, src Source, q *Query) (*collected, error)
 		c := newCollected(src, q)
 		err := c.collect(ctx)
 		left := time.Until(deadline)
-		if c.report.Ended || left <= 0 || err != nil && !errors.Is(err, ErrNothing) {
+		if left <= 0 || err != nil && !errors.Is(err, ErrNothing) {
 			return c, err
+		}
+		if c.report.Ended {
+			if whole, err := c.whole(ctx); whole || err != nil {
+				return c, err
+			}
 		}
 		c.store.close()
 		if err := sleep(ctx, min(pause, left)); err != nil {

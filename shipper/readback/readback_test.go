@@ -71,21 +71,21 @@ func TestLines(t *testing.T) {
 			puts:   []put{{1, event("i", 1, run1)}, {1, parts("i", 2, big, 100)[0]}, {1, parts("i", 2, big, 100)[2]}, {1, event("i", 3, run2)}},
 			want:   run1 + "\n" + run2 + "\n",
 			report: Report{Lines: 2, Inputs: 1},
-			fault:  &Fault{"i", 2, 2, false},
+			fault:  &Fault{"i", 2, 2, 2, false},
 		},
 		{
 			name:   "the first part is missing, and with it how many empty lines came before",
 			puts:   []put{{1, parts("i", 1, big, 100)[1]}, {1, parts("i", 1, big, 100)[2]}, {1, event("i", 2, run2)}, {1, seal("i", 2, 3, true)}},
 			want:   run2 + "\n",
 			report: Report{Lines: 1, Inputs: 1, Ended: true},
-			fault:  &Fault{"i", 1, 1, false},
+			fault:  &Fault{"i", 1, 1, 1, false},
 		},
 		{
 			name:   "the last part of the last line is missing, and another input has parts with the same seq",
 			puts:   []put{{1, parts("i", 1, big, 100)[0]}, {1, parts("i", 1, big, 100)[1]}, {2, parts("k", 1, big, 100)[0]}, {2, parts("k", 1, big, 100)[1]}, {2, parts("k", 1, big, 100)[2]}},
 			want:   big + "\n",
 			report: Report{Lines: 1, Inputs: 1, Joined: 1},
-			fault:  &Fault{"i", 1, 3, false},
+			fault:  &Fault{"i", 1, 1, 3, false},
 		},
 		{
 			name:   "a line that is there whole and in parts",
@@ -99,7 +99,7 @@ func TestLines(t *testing.T) {
 				slices.Repeat([]put{{1, event("i", 2, run1+" ")}, {1, event("i", 1, run2)}}, 50)),
 			want:   run1 + "\n" + run1 + "\n",
 			report: Report{Lines: 2, Inputs: 1, Repeats: 100},
-			fault:  &Fault{"i", 1, 0, true},
+			fault:  &Fault{"i", 1, 1, 0, true},
 			faults: 2,
 		},
 		{
@@ -279,9 +279,9 @@ func TestDamageIsSaid(t *testing.T) {
 		err  DamageError
 		want string
 	}{
-		{DamageError{[]Fault{{"k3v9", 42, 2, false}}, 1}, "input k3v9, line 42: part 2 is missing; the line was left out; new events may take seconds to become readable, so read again"},
-		{DamageError{[]Fault{{"k3v9", 42, 2, true}}, 3}, "input k3v9, line 42: part 2 is there twice with different bytes (and 2 more); the first was printed"},
-		{DamageError{[]Fault{{"k3v9", 42, 0, true}}, 1}, "input k3v9, line 42 is there twice with different bytes; the first was printed"},
+		{DamageError{[]Fault{{"k3v9", 42, 42, 2, false}}, 1}, "input k3v9, line 42: part 2 is missing; the line was left out; new events may take seconds to become readable, so read again"},
+		{DamageError{[]Fault{{"k3v9", 42, 42, 2, true}}, 3}, "input k3v9, line 42: part 2 is there twice with different bytes (and 2 more); the first was printed"},
+		{DamageError{[]Fault{{"k3v9", 42, 42, 0, true}}, 1}, "input k3v9, line 42 is there twice with different bytes; the first was printed"},
 	} {
 		if got := c.err.Error(); got != c.want {
 			t.Errorf("%q\nwant %q", got, c.want)

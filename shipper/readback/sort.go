@@ -18,8 +18,8 @@ import (
 // key is what is sorted by. Two items of one key are repeats of each other: the one that came first stays.
 type key struct {
 	input int32 // index of the inputs
-	seq   int64
-	part  int32 // 0: a whole line
+	seq   int64 // 0: a record
+	part  int32 // 0: a whole line; of a record, its number in the order of reading
 }
 
 func (k key) compare(o key) int {
@@ -30,17 +30,25 @@ func (k key) compare(o key) int {
 type item struct {
 	key
 	empty     int64  // empty lines before it
-	sum       uint32 // of its bytes
-	at, size  int    // where its bytes begin, in memory, and how many they are
+	excluded  int64  // lines before it that were left out
+	sum       uint32 // of its line
+	at, size  int    // where its bytes begin, in memory, and how many they are: its details, then its line
+	details   int    // how many of these are details
 	last      bool   // the last part
 	noNewline bool
+	text      bool
+	lossy     bool
 	nameless  bool // it names no job itself
+	other     bool // it names another job, or run
 	muted     bool // it is not asked for, and has no bytes here; but it tells whose the lines beside it are
 }
 
+// line is the size of the item's line.
+func (it *item) line() int { return it.size - it.details }
+
 const (
 	// itemSize is what an item takes of the memory, beside its bytes; roughly, for slices grow in steps.
-	itemSize = 64
+	itemSize = 96
 	// fanIn is how many runs of one level become one of the next. With four levels, 16^4 times the memory, 60 files at most are open.
 	fanIn = 16
 	// readBuffer is what each run takes while it is merged.
@@ -66,11 +74,16 @@ func newStore(memory int) *store {
 	return &store{memory: memory, differs: map[key]bool{}}
 }
 
-// add keeps an item and a copy of its bytes.
-func (s *store) add(ctx context.Context, it item, line []byte) error {
-	it.at, it.size = len(s.bytes), len(line)
-	s.items, s.sorted = append(s.items, it), false
+// add keeps an item and a copy of its details, which may be nil, and of its line.
+func (s *store) add(ctx context.Context, it item, d *details, line []byte) error {
+	it.at = len(s.bytes)
+	if d != nil {
+		s.bytes = d.append(s.bytes)
+	}
+	it.details = len(s.bytes) - it.at
 	s.bytes = append(s.bytes, line...)
+	it.size = len(s.bytes) - it.at
+	s.items, s.sorted = append(s.items, it), false
 	if len(s.bytes)+len(s.items)*itemSize < s.memory {
 		return nil
 	}
@@ -194,7 +207,8 @@ func diskError(err error) error {
 	return fmt.Errorf("sort lines on disk: %w; set TMPDIR to a folder with room", err)
 }
 
-// each calls f with the items of one input, in order, without repeats. f may copy the item's bytes from the cursor, and holds on to nothing.
+// each calls f with the items of one input, in order, without repeats. f may take the item's bytes
+// from the cursor, and holds on to nothing.
 func (s *store) each(ctx context.Context, input int32, f func(*cursor) error) error {
 	var cursors []*cursor
 	for i := range s.runs {
@@ -233,7 +247,7 @@ func (s *store) merge(ctx context.Context, cursors []*cursor, f func(*cursor) er
 			}
 		default:
 			s.repeats++
-			if (c.head.sum != before.sum || c.head.size != before.size) && len(s.differs) < maxFaults {
+			if (c.head.sum != before.sum || c.head.line() != before.line()) && len(s.differs) < maxFaults {
 				s.differs[c.head.key] = true
 			}
 		}

@@ -17,7 +17,7 @@ func TestRunsAreMerged(t *testing.T) {
 	const items = 5000
 	for n := range items {
 		seq := int64(n * 7 % items)
-		if err := s.add(context.Background(), item{key: key{input: int32(seq % 3), seq: seq}}, fmt.Append(nil, "line ", seq)); err != nil {
+		if err := s.add(context.Background(), item{key: key{input: int32(seq % 3), seq: seq}}, nil, fmt.Append(nil, "line ", seq)); err != nil {
 			t.Fatal(err)
 		}
 		at := map[int]int{}

@@ -59,7 +59,7 @@ func slice[T any](all []T, size int, token string) (page []T, next string, end b
 	return all[at:to], fmt.Sprintf("%d-%d", to, calls+1), to == len(all)
 }
 
-func (g *group) EventsPage(ctx context.Context, stream, token string) ([]cloudwatch.Event, string, bool, error) {
+func (g *group) EventsPage(ctx context.Context, stream string, of cloudwatch.Selection, token string) ([]cloudwatch.Event, string, bool, error) {
 	if err := g.check("GetLogEvents", stream); err != nil {
 		return nil, "", false, err
 	}
@@ -92,7 +92,7 @@ func (g *group) StreamsPage(ctx context.Context, prefix, token string) ([]string
 	return page, next, nil
 }
 
-func (g *group) FilterPage(ctx context.Context, pattern, prefix, token string) ([]cloudwatch.Event, string, error) {
+func (g *group) FilterPage(ctx context.Context, pattern, prefix string, of cloudwatch.Selection, token string) ([]cloudwatch.Event, string, error) {
 	g.filters = append(g.filters, pattern)
 	if err := g.check("FilterLogEvents", ""); err != nil {
 		return nil, "", err
@@ -100,7 +100,8 @@ func (g *group) FilterPage(ctx context.Context, pattern, prefix, token string) (
 	var events []cloudwatch.Event
 	for name, all := range g.streams {
 		for _, ev := range all {
-			if strings.HasPrefix(name, prefix) && strings.Contains(ev.Message, strings.Trim(pattern, `"`)) {
+			if strings.HasPrefix(name, prefix) && (pattern == recordPattern && strings.Contains(ev.Message, `"shipper.`) ||
+				strings.Contains(ev.Message, strings.Trim(pattern, `"`))) {
 				events = append(events, ev)
 			}
 		}

@@ -1,0 +1,112 @@
+package readback
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Lines prints the lines that q asks for to w, each with its newline: one input after the other by the time of its first line, each in the
+// order of seq. Without Run and Type empty lines are printed too, and the last line of an input that had no newline has none, unless
+// another input's follow. The Report and the error are those of Read; a line that is not whole is left out.
+func Lines(ctx context.Context, src Source, q Query, w io.Writer) (Report, error) {
+	p := printer{ctx: ctx, out: bufio.NewWriterSize(w, 64<<10), whole: q.Run == "" && q.Type == ""}
+	report, err := Read(ctx, src, q, &p)
+	_, damaged := errors.AsType[*DamageError](err)
+	if flushErr := p.out.Flush(); flushErr != nil && (err == nil || damaged) {
+		err = fmt.Errorf("print lines: %w", flushErr)
+	}
+	report.EmptyLines, report.Bytes = p.emptyLines, p.bytes
+	return report, err
+}
+
+// printer is the View that prints lines.
+type printer struct {
+	Ignore
+	ctx   context.Context // of the call that it serves
+	out   *bufio.Writer
+	whole bool  // all of each input is asked for: empty lines count
+	owed  bool  // the last line printed had no newline; what follows decides whether it gets one
+	seq   int64 // of the last line that was printed of the input at hand; 0: none
+
+	emptyLines, bytes int64 // printed
+}
+
+func (p *printer) Input(*Input) error {
+	p.seq = 0
+	return nil
+}
+
+func (p *printer) Line(l *Line) error {
+	// An input that went on after all, where it had ended without newline, went on in the same line: what it lacked is this line's
+	// beginning, or the first of its empty lines.
+	if p.seq > 0 && l.Seq == p.seq+1 && (p.whole || l.Empty == 0) {
+		p.owed = false
+	}
+	p.seq = l.Seq
+	if err := p.newline(); err != nil {
+		return err
+	}
+	if p.whole {
+		if err := p.empty(l.Empty); err != nil {
+			return err
+		}
+	}
+	if _, err := l.WriteTo(p); err != nil {
+		return err
+	}
+	if l.NoNewline {
+		p.owed = true
+		return nil
+	}
+	_, err := p.Write([]byte{'\n'})
+	return err
+}
+
+func (p *printer) End(in *Input) error {
+	if !p.whole || in.Trailing == 0 {
+		return nil
+	}
+	p.owed = p.owed && p.seq < in.LastSeq // as in Line
+	return p.empty(in.Trailing)
+}
+
+// newline prints the newline that the line before did not have.
+func (p *printer) newline() error {
+	if !p.owed {
+		return nil
+	}
+	p.owed = false
+	_, err := p.Write([]byte{'\n'})
+	return err
+}
+
+var newlines = bytes.Repeat([]byte{'\n'}, 4096)
+
+func (p *printer) empty(n int64) error {
+	for n > 0 {
+		if p.ctx.Err() != nil {
+			return context.Cause(p.ctx)
+		}
+		some, err := p.Write(newlines[:min(n, int64(len(newlines)))])
+		if err != nil {
+			return err
+		}
+		p.emptyLines += int64(some)
+		n -= int64(some)
+	}
+	return nil
+}
+
+// Write prints bytes, and counts them.
+func (p *printer) Write(b []byte) (int, error) {
+	n, err := p.out.Write(b)
+	p.bytes += int64(n)
+	if err != nil {
+		err = fmt.Errorf("print lines: %w", err)
+	}
+	return n, err
+}

@@ -1,0 +1,350 @@
+package readback
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+)
+
+// This file hands what was collected to a view.
+
+// walker hands over inputs, one after the other.
+type walker struct {
+	c      *collected
+	view   View
+	damage DamageError
+
+	// The input at hand.
+	in      *Input
+	lead    int64 // where the lines begin that name no job and are the job's, for the line behind them names it
+	seq     int64 // of the last line of the job that was there
+	seen    int64 // of the last line that was there, whatever it names
+	given   int64 // of the last line that was handed over
+	gapless bool  // no line of the job was missing yet, as far as that matters for empty lines
+	empty   int64 // lines seen
+	known   known // why lines may be missing
+
+	details details // of the item at hand
+	scratch []byte
+	line    Line
+	joint   joint
+}
+
+// joint is the line in parts at hand. Its parts are held until it is whole.
+type joint struct {
+	seq    int64 // 0: there is none
+	next   int32 // the part that is due
+	closed bool  // it is handed over, or given up
+	line   Line  // what its first part says of it
+	file   *tempFile
+	filed  int64 // bytes in file
+	held   bytes.Buffer
+}
+
+// start makes j the line seq; 0 is none.
+func (j *joint) start(seq int64) {
+	if j.file != nil {
+		j.file.Close()
+	}
+	j.seq, j.next, j.closed = seq, 1, false
+	j.file, j.filed = nil, 0
+	j.held.Reset()
+}
+
+// walk hands what was collected to view.
+func (c *collected) walk(ctx context.Context, view View) error {
+	w := walker{c: c, view: view}
+	err := w.inputs(ctx)
+	w.joint.start(0)
+	c.report.Repeats = c.store.repeats
+	if err != nil {
+		return err
+	}
+	if w.damage.Total > 0 {
+		return &w.damage
+	}
+	return nil
+}
+
+// whole reports whether a walk would meet no fault.
+func (c *collected) whole(ctx context.Context) (bool, error) {
+	before, repeats := c.report, c.store.repeats
+	err := c.walk(ctx, Ignore{})
+	c.report, c.store.repeats = before, repeats // all will be met again
+	if _, damaged := errors.AsType[*DamageError](err); damaged {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (w *walker) inputs(ctx context.Context) error {
+	var order []int32
+	for i, in := range w.c.inputs {
+		if in.ours() {
+			order = append(order, int32(i))
+		}
+	}
+	slices.SortFunc(order, func(i, j int32) int {
+		a, b := w.c.inputs[i], w.c.inputs[j]
+		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.ID, b.ID))
+	})
+	for _, i := range order {
+		if err := w.input(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walker) input(ctx context.Context, i int32) error {
+	before := w.c.report.Lines
+	w.in, w.seq, w.seen, w.given, w.gapless, w.empty = w.c.inputs[i], 0, 0, 0, true, 0
+	w.known = newKnown(w.in.Seal)
+	w.joint.start(0)
+	if err := w.view.Input(w.in); err != nil {
+		return err
+	}
+	if err := w.findLead(ctx, i); err != nil {
+		return err
+	}
+	if err := w.c.store.each(ctx, i, w.item); err != nil {
+		return err
+	}
+	if err := w.endParts(); err != nil {
+		return err
+	}
+	if seal := w.in.Seal; seal != nil {
+		if err := w.gap(seal.LastSeq+1, 0); err != nil {
+			return err
+		}
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(w.c.store.differs), key.compare) {
+		if k.input != i {
+			continue
+		}
+		if err := w.fault(Fault{w.in.ID, k.seq, k.seq, int(k.part), true}); err != nil {
+			return err
+		}
+	}
+	w.in.LastSeq, w.in.Trailing = w.seq, 0
+	// Empty lines behind the last line are only in the seal, and meant only if that is of what was seen here.
+	if seal := w.in.Seal; seal != nil && w.gapless && seal.LastSeq <= w.known.skip(w.seq) {
+		w.in.Trailing = max(0, w.in.emptyLines-w.empty)
+	}
+	if w.c.report.Lines > before {
+		w.c.report.Inputs++
+	}
+	return w.view.End(w.in)
+}
+
+// ours reports whether a line that names no job itself is the job's: it is of the job that its input named last, or, before there was one,
+// first.
+func (w *walker) ours(seq int64) bool {
+	switch {
+	case w.c.q.Whole:
+		return true
+	case seq < w.in.firstSeq:
+		return seq >= w.lead
+	}
+	return seq <= w.known.skip(w.seq)+1
+}
+
+// findLead finds w.lead of an input.
+func (w *walker) findLead(ctx context.Context, input int32) error {
+	w.lead = w.in.firstSeq
+	if !w.in.nameless {
+		return nil
+	}
+	defer func(n int64) { w.c.store.repeats = n }(w.c.store.repeats) // they will be met again
+	var from, last int64                                             // of the lines that follow on each other
+	err := w.c.store.each(ctx, input, func(c *cursor) error {
+		seq := c.head.seq
+		if seq == 0 {
+			return nil // a record
+		}
+		if c.head.other {
+			from = 0
+			return nil
+		}
+		if from == 0 || seq > w.known.skip(last)+1 {
+			from = seq // before it a line is missing, or another job's
+		}
+		if last = seq; seq < w.in.firstSeq {
+			return nil
+		}
+		w.lead = from
+		return errLead
+	})
+	if err != errLead {
+		return err
+	}
+	return nil
+}
+
+// errLead ends a walk that has seen enough.
+var errLead = errors.New("the first line that names the job is reached")
+
+// item hands over a line or a record, or takes a part of a line.
+func (w *walker) item(c *cursor) error {
+	it := &c.head
+	if it.seq == 0 {
+		return w.record(c)
+	}
+	if it.part > 0 && it.seq == w.given {
+		return nil // the line is there as a whole, too
+	}
+	if it.seq != w.seen {
+		if err := w.endParts(); err != nil {
+			return err
+		}
+		if err := w.gap(it.seq, it.excluded); err != nil {
+			return err
+		}
+		w.seen = it.seq
+	}
+	if !w.c.q.Whole && (it.other || it.nameless && !w.ours(it.seq)) {
+		return nil
+	}
+	if it.seq != w.seq {
+		w.gapless = w.gapless && it.seq-it.excluded <= w.known.skip(w.seq)+1
+		w.seq = it.seq
+		w.empty += it.empty
+	}
+	if it.muted {
+		return nil
+	}
+	details, line, err := c.body(&w.scratch)
+	if err != nil {
+		return err
+	}
+	w.details.read(details)
+	if it.part > 0 {
+		return w.part(it, line)
+	}
+	w.describe(&w.line, it)
+	w.line.Size, w.line.held = int64(len(line)), line
+	return w.give(&w.line)
+}
+
+// describe says in l what an item and its details say of the line.
+func (w *walker) describe(l *Line, it *item) {
+	d := &w.details
+	*l = Line{
+		Input: w.in, Seq: it.seq, Empty: it.empty, Time: d.time, Arrived: d.arrived, Stream: w.c.report.Streams[d.stream],
+		Type: d.typ, JobID: d.jobID, RunID: d.runID, Source: d.source,
+		Text: it.text, Lossy: it.lossy, NoNewline: it.noNewline, Excluded: it.excluded, Redacted: d.redacted,
+	}
+}
+
+func (w *walker) record(c *cursor) error {
+	details, message, err := c.body(&w.scratch)
+	if err != nil {
+		return err
+	}
+	d := &w.details
+	d.read(details)
+	return w.view.Record(&Record{
+		Input: w.in, Kind: d.record, Stream: w.c.report.Streams[d.stream], Time: d.time, Arrived: d.arrived, Message: message,
+	})
+}
+
+func (w *walker) give(l *Line) error {
+	w.given = l.Seq
+	w.c.report.Lines++
+	return w.view.Line(l)
+}
+
+// part takes a part of a line, and hands over the line with the last.
+func (w *walker) part(it *item, data []byte) error {
+	j := &w.joint
+	if j.seq != it.seq {
+		j.start(it.seq)
+	}
+	if it.part != j.next {
+		return w.endParts()
+	}
+	if it.part == 1 {
+		w.describe(&j.line, it)
+	}
+	j.next++
+	j.held.Write(data)
+	if !it.last {
+		if j.held.Len() < w.c.store.memory {
+			return nil
+		}
+		return w.file()
+	}
+
+	j.closed = true
+	l := &j.line
+	l.Parts = int(it.part)
+	l.Lossy, l.NoNewline = l.Lossy || it.lossy, it.noNewline
+	l.file, l.filed, l.held = j.file, j.filed, j.held.Bytes()
+	l.Size = j.filed + int64(j.held.Len())
+	w.c.report.Joined++
+	return w.give(l)
+}
+
+// file moves the parts that are held to disk.
+func (w *walker) file() (err error) {
+	j := &w.joint
+	if j.file == nil {
+		if j.file, err = w.c.store.temp(); err != nil {
+			return err
+		}
+	}
+	n, err := j.file.Write(j.held.Bytes())
+	if err != nil {
+		return err
+	}
+	j.filed += int64(n)
+	j.held.Reset()
+	return nil
+}
+
+// endParts is called when no more parts of the line at hand come, or none that help.
+func (w *walker) endParts() error {
+	j := &w.joint
+	if j.seq == 0 || j.closed {
+		return nil
+	}
+	j.closed = true
+	w.gapless = false // of the empty lines before it nothing is known where part 1 is what is missing
+	return w.fault(Fault{w.in.ID, j.seq, j.seq, int(j.next), false})
+}
+
+// gap looks at what lies between the last line that was there and the next, which comes behind so many lines that were left out. Lines
+// that the seal counts and that nothing accounts for are a fault, if all streams were read that they can be in.
+func (w *walker) gap(next, excluded int64) error {
+	seal := w.in.Seal
+	if !w.in.Proved {
+		return nil
+	}
+	from, to := w.seen+1, min(next-1-excluded, seal.LastSeq)
+	for from <= to {
+		reason, until := w.known.at(from)
+		until = min(until, to)
+		switch reason {
+		case rejected:
+			w.c.report.Rejected += until - from + 1
+		case missing:
+			w.c.report.Missing += until - from + 1
+			if err := w.fault(Fault{w.in.ID, from, until, 0, false}); err != nil {
+				return err
+			}
+		}
+		from = until + 1
+	}
+	return nil
+}
+
+func (w *walker) fault(f Fault) error {
+	w.damage.Total++
+	if len(w.damage.Faults) < maxFaults {
+		w.damage.Faults = append(w.damage.Faults, f)
+	}
+	return w.view.Fault(&f)
+}
