@@ -238,6 +238,14 @@ func (s *Shipper) readError(in *input, err error) {
 		}
 		return
 	}
+	if hole, ok := errors.AsType[*journal.HoleError](err); ok {
+		// The same, but nothing is missing.
+		if in.gap != hole.To {
+			in.gap = hole.To
+			s.log.Warn(hole.Error())
+		}
+		return
+	}
 	if t, ok := errors.AsType[*journal.TruncatedError](err); ok {
 		// What was read is shipped; what comes now is another input.
 		in.truncated = true

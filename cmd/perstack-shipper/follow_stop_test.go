@@ -239,6 +239,35 @@ func TestFileCutBetweenTwoStarts(t *testing.T) {
 	}
 }
 
+// A writer that does not append leaves a hole when its file is cut: what it writes behind that is shipped, the hole is not.
+func TestHoleInAFollowedFile(t *testing.T) {
+	w := newSidecar(t)
+	p := w.follow("--input", w.events)
+	writer := w.open("run.jsonl", os.O_WRONLY|os.O_CREATE)
+	before, after := strings.Repeat(lines("a", 0, 100), 100), lines("b", 0, 3)
+	if _, err := io.WriteString(writer, before); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is shipped", func() bool { return w.has(w.path("run.jsonl"), before) })
+	if err := os.Truncate(w.path("run.jsonl"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(writer, after); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what came behind the hole is shipped", func() bool { return w.has(w.path("run.jsonl"), after) })
+	p.stop(0)
+	p.mustSay("was rotated", fmt.Sprintf("has a hole from offset 0 to %d, which is skipped", len(before)))
+	if strings.Contains(p.said(), "lost") {
+		t.Error("it speaks of a loss where there is none")
+	}
+	for _, text := range []string{before, after} {
+		if in := w.input(text); in.repeats > 0 {
+			t.Errorf("%d repeats", in.repeats)
+		}
+	}
+}
+
 // A file that replaces a followed one between two starts is another story, even if it begins with the same lines.
 func TestFileReplacedBetweenTwoStarts(t *testing.T) {
 	const same = "starting worker\nloading configuration\nconnection refused, giving up\n"

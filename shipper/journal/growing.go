@@ -159,6 +159,13 @@ func (g *growing) readAt(b []byte, off int64) (int, error) {
 		return 0, &GapError{g.id, Gap{off, g.seen}}
 	}
 	b = b[:min(int64(len(b)), g.seen-off)]
+	if g.own == nil {
+		most, err := g.skipHole(off, len(b))
+		if err != nil || most == 0 {
+			return 0, err
+		}
+		b = b[:most]
+	}
 	n, err := g.f.ReadAt(b, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, fmt.Errorf("journal input %s: read %s at %d: %w", g.id, g.path, off, err)

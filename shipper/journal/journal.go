@@ -160,7 +160,7 @@ func (j *Journal) SetAbout(about []byte) error {
 }
 
 // ReadAt reads into p what is there now from off on: less than len(p) at the end of a segment, 0 and nil at the end of
-// what is there. A *GapError says that bytes from off on are missing and where they go on; ErrTruncated that the file
+// what is there. A *GapError says that bytes from off on are missing and where they go on, a *HoleError that nobody wrote them; ErrTruncated that the file
 // shrank, and that this input has ended; ErrAcked that off was acked and given back already (a second reader was too slow
 // and did not Hold).
 func (j *Journal) ReadAt(p []byte, off int64) (int, error) {

@@ -1,0 +1,77 @@
+package journal
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+)
+
+// HoleError says that a followed file has a hole: bytes that nobody wrote, as a writer leaves them that goes on at its old offset after somebody has cut the file.
+// Nothing is lost by skipping them.
+type HoleError struct {
+	ID, Path string
+	Gap
+}
+
+func (e *HoleError) Error() string {
+	return fmt.Sprintf("journal input %s: %s has a hole from offset %d to %d, which is skipped: somebody cut the file and its writer went on at its old offset; let it append (`>>`, O_APPEND), or rename the file instead",
+		e.ID, e.Path, e.From, e.To)
+}
+
+// skipHole returns how many of the n bytes from off on can be read before a hole, or a *HoleError where off lies in one. It returns 0 where only a hole is there
+// yet: a writer that made its file as long as it will be is still to fill it. g.mu is held.
+//
+// The bytes around a hole count as part of it where they are zero, up to the end of the block: the file system has no smaller holes. A hole that does not read as
+// zeros is none, whatever the file system says.
+func (g *growing) skipHole(off int64, n int) (int, error) {
+	hole := nextHole(g.f, off)
+	if hole >= min(g.seen, off+int64(n)+holeBlock) {
+		return n, nil
+	}
+	from := hole - zerosBefore(g.f, hole, min(hole-off, holeBlock))
+	if from > off {
+		return int(min(int64(n), from-off)), nil
+	}
+	to := min(nextData(g.f, hole, g.seen), g.seen)
+	if to == g.seen && !g.over {
+		if zerosFrom(g.f, off, min(off+holeBlock, g.seen)) <= hole {
+			return n, nil
+		}
+		return 0, nil
+	}
+	zeros := zerosFrom(g.f, off, min(to+holeBlock, g.seen))
+	switch {
+	case zeros <= hole:
+		return n, nil
+	case zeros == g.seen && !g.over:
+		return 0, nil
+	}
+	return 0, &HoleError{ID: g.id, Path: g.path, Gap: Gap{off, zeros}}
+}
+
+// holeBlock is more than the block of any file system that is in use.
+const holeBlock = 64 << 10
+
+// zerosBefore counts the zeros directly before off, at most most.
+func zerosBefore(f *os.File, off, most int64) int64 {
+	b := make([]byte, most)
+	if n, _ := f.ReadAt(b, off-most); int64(n) < most {
+		return 0
+	}
+	return most - int64(len(bytes.TrimRight(b, "\x00")))
+}
+
+// zerosFrom returns the offset of the first byte from off on that is not zero, at most end.
+func zerosFrom(f *os.File, off, end int64) int64 {
+	b := make([]byte, min(holeBlock, end-off))
+	for off < end {
+		n, err := f.ReadAt(b[:min(int64(len(b)), end-off)], off)
+		if rest := bytes.TrimLeft(b[:n], "\x00"); len(rest) > 0 {
+			return off + int64(n-len(rest))
+		}
+		if off += int64(n); err != nil {
+			break
+		}
+	}
+	return off
+}
