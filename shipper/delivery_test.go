@@ -228,6 +228,52 @@ func TestEachErrorIsOutlived(t *testing.T) {
 	}
 }
 
+// TestForeignSuccessIsOutlived has something in between answer for the service: nothing that it says counts as delivered or created.
+func TestForeignSuccessIsOutlived(t *testing.T) {
+	foreign := func(status int, contentType, body string) cwlocal.Fault {
+		h := http.Header{"Content-Type": nil, "X-Amzn-Errortype": nil, "X-Amzn-Requestid": nil}
+		if contentType != "" {
+			h.Set("Content-Type", contentType)
+		}
+		return cwlocal.Fault{Status: status, Code: "x", Header: h, Body: []byte(body)}
+	}
+	for name, fault := range map[string]cwlocal.Fault{
+		"nothing":      foreign(200, "", ""),
+		"204":          foreign(204, "", ""),
+		"HTML":         foreign(200, "text/html", "<html>Sign in</html>"),
+		"plain text":   foreign(200, "text/plain", "OK"),
+		"other JSON":   foreign(200, "application/json", `{"status":"UP"}`),
+		"untyped JSON": foreign(200, "", "{}"),
+	} {
+		for _, action := range []string{"CreateLogStream", "CreateLogGroup", "PutLogEvents"} {
+			t.Run(name+" to "+action, func(t *testing.T) {
+				w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+					if c.Action == action && c.N <= 3 {
+						return fault
+					}
+					return cwlocal.Fault{}
+				})
+				logs := w.said()
+				data := numbered("job", 500)
+				report := w.ship(w.pipe("aaaaaaaa", bytes.NewReader(data), nil))
+				if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
+					t.Errorf("%d bytes came back of %d", len(got), len(data))
+				}
+				if report.Retries < 3 || report.Repeated > 0 != (action == "PutLogEvents") {
+					t.Errorf("%+v", report)
+				}
+				var said []string
+				for _, l := range logs.All() {
+					said = append(said, l.Message)
+				}
+				if !strings.Contains(strings.Join(said, "\n"), " on logs:"+action) || !strings.Contains(said[0], "which is not CloudWatch Logs") {
+					t.Errorf("it said %q", said)
+				}
+			})
+		}
+	}
+}
+
 // attempts gives attempts another deadline.
 func (w *world) attempts(timeout time.Duration) {
 	w.t.Helper()

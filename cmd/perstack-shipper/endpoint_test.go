@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -70,27 +72,37 @@ func serve(env *testscript.Env) (string, error) {
 	return url, nil
 }
 
-// changeMood is the command endpoint: works, throttles or hangs on each put, or refuses those with TEXT in their body as
-// the service refuses an event that is none.
+// changeMood is the command endpoint. What it does to calls:
+//
+//	works
+//	throttles|hangs|blanks [ACTION...]   to those of these actions; without one, to PutLogEvents
+//	refuses TEXT                         to each put with TEXT in its body, as the service refuses an event that is none
+//
+// blanks answers 200 without a body, as something in between may do.
 func changeMood(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) == 0 || (args[0] == "refuses") != (len(args) == 2) {
-		ts.Fatalf("usage: endpoint works|throttles|hangs|refuses TEXT")
+	if neg || len(args) == 0 || args[0] == "refuses" && len(args) != 2 {
+		ts.Fatalf("usage: endpoint works | throttles|hangs|blanks [ACTION...] | refuses TEXT")
 	}
 	fault := cwlocal.Fault{}
-	text := ""
+	text, actions := "", args[1:]
 	switch args[0] {
 	case "works":
 	case "throttles":
 		fault = cwlocal.Throttle()
 	case "hangs":
 		fault.Hang = true
+	case "blanks":
+		fault = cwlocal.Fault{Status: http.StatusOK, Body: []byte{}, Header: http.Header{"Content-Type": nil, "X-Amzn-Requestid": nil, "X-Amzn-Errortype": nil}}
 	case "refuses":
-		fault.Code, fault.Message, text = "InvalidParameterException", "Log event is invalid", args[1]
+		fault.Code, fault.Message, text, actions = "InvalidParameterException", "Log event is invalid", args[1], nil
 	default:
 		ts.Fatalf("the endpoint has no mood %q", args[0])
 	}
+	if len(actions) == 0 {
+		actions = []string{"PutLogEvents"}
+	}
 	decide := mood(func(call *cwlocal.Call) cwlocal.Fault {
-		if call.Action != "PutLogEvents" || !bytes.Contains(call.Body, []byte(text)) {
+		if !slices.Contains(actions, call.Action) || !bytes.Contains(call.Body, []byte(text)) {
 			return cwlocal.Fault{}
 		}
 		return fault

@@ -31,7 +31,7 @@ import (
 //	$HOME, $XDG_STATE_HOME              folders below $WORK, so that the journal is $WORK/state/perstack-shipper
 //	code N command…                     runs command, which must exit with code N
 //	put GROUP STREAM FILE               puts each line of FILE as an event, as somebody else would
-//	endpoint MOOD                       the endpoint works, throttles, hangs or refuses TEXT (endpoint_test.go)
+//	endpoint MOOD                       the endpoint works, throttles, hangs and so on (endpoint_test.go)
 //	until command…                      runs command again and again until it succeeds, for a minute at most
 //	signal NAME                         sends TERM, INT, HUP, QUIT, STOP, CONT or KILL to what runs in the background
 //	exited N                            what was signalled last, and waited for, must have exited with code N

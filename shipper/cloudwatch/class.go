@@ -134,10 +134,9 @@ func Ambiguous(err error) bool {
 	switch httpStatus(err) {
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return true
-	case http.StatusOK: // taken, by what cannot be read
-		return true
 	}
-	return false
+	// A success that is not the service's: what answered may have handed the batch on.
+	return httpStatus(err)/100 == 2
 }
 
 // Unreachable says that credentials, permission or the address are what is wrong: things that seldom mend themselves, so that a run
@@ -176,6 +175,9 @@ const unknownCode = "UnknownError"
 func httpStatus(err error) int {
 	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
 		return resp.HTTPStatusCode()
+	}
+	if f, ok := errors.AsType[*foreignError](err); ok {
+		return f.status
 	}
 	return 0
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +79,73 @@ func TestClassOfAnswers(t *testing.T) {
 				t.Errorf("%d calls for one put", calls)
 			}
 		})
+	}
+}
+
+// An answer counts as a success only if the service can have sent it.
+func TestAnswerOfTheService(t *testing.T) {
+	const service = "application/x-amz-json-1.1"
+	for _, tc := range []struct {
+		status                int
+		contentType, id, body string
+		stored, created       bool // whether a put, and a creation, has succeeded
+		why                   string
+	}{
+		{200, service, "", `{}`, true, true, ""},
+		{200, service + "; charset=utf-8", "", " {} \n", true, true, ""},
+		{200, "application/x-amz-json-1.0", "", `{}`, true, true, ""},
+		{200, service, "8b7d12e", ``, false, true, "an empty body"},        // the service has no result of a creation to send
+		{200, "text/html; charset=utf-8", "8b7d12e", `{}`, true, true, ""}, // moto
+		{200, "text/html; charset=utf-8", "8b7d12e", ``, false, true, "an empty body"},
+		{200, "", "", ``, false, false, ""},
+		{200, "", "", `{}`, false, false, "no content type"},
+		{200, "application/json", "", `{"status":"UP"}`, false, false, `content of type "application/json"`},
+		{200, "text/plain", "", `{}`, false, false, `content of type "text/plain"`},
+		{200, "text/html", "", `<html>Sign in</html>`, false, false, `content of type "text/html"`},
+		{200, "no type;;", "", `{}`, false, false, `content of type "no type;;"`},
+		{200, service, "8b7d12e", `OK`, false, false, "a body that is no JSON object"},
+		{200, service, "8b7d12e", `[]`, false, false, "a body that is no JSON object"},
+		{200, service, "8b7d12e", `{"cut":`, false, false, ""},
+		{201, service, "8b7d12e", `{}`, false, false, "a status that the service does not use"},
+		{204, service, "8b7d12e", ``, false, false, "a status that the service does not use"},
+		{204, "", "", ``, false, false, "a status that the service does not use"},
+	} {
+		s := serve(t, func(w http.ResponseWriter, r request) {
+			w.Header()["Content-Type"] = nil // none, instead of what net/http would make of the body
+			if tc.contentType != "" {
+				w.Header().Set("Content-Type", tc.contentType)
+			}
+			if tc.id != "" {
+				w.Header().Set("x-amzn-RequestId", tc.id)
+			}
+			w.WriteHeader(tc.status)
+			io.WriteString(w, tc.body)
+		})
+		c, ctx := newClient(t, s.URL), context.Background()
+		_, put := c.Put(ctx, "job", bodyOf("x"))
+		_, _, _, get := c.EventsPage(ctx, "job", "")
+		_, _, list := c.StreamsPage(ctx, "", "")
+		_, _, filter := c.FilterPage(ctx, "", "", "")
+		for action, err := range map[string]error{
+			"PutLogEvents": put, "GetLogEvents": get, "DescribeLogStreams": list, "FilterLogEvents": filter,
+			"CreateLogStream": c.CreateStream(ctx, "job"), "CreateLogGroup": c.CreateGroup(ctx),
+		} {
+			want := tc.stored
+			if strings.HasPrefix(action, "Create") {
+				want = tc.created
+			}
+			if (err == nil) != want {
+				t.Errorf("%s answered by %d %q %q: %v", action, tc.status, tc.contentType, tc.body, err)
+			}
+			if err == nil {
+				continue
+			}
+			line := c.Explain(err, action, "job")
+			if Classify(err) != Retry || !Ambiguous(err) || !Unreachable(err) || !strings.Contains(line, tc.why) {
+				t.Errorf("%s answered by %d %q %q: %v, ambiguous %t, unreachable %t: %s", action, tc.status, tc.contentType, tc.body,
+					Classify(err), Ambiguous(err), Unreachable(err), line)
+			}
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 // CreateStream creates a log stream. One that exists is success; a missing group is an error of class Missing.
 func (c *Client) CreateStream(ctx context.Context, stream string) error {
-	return exists(c.call(ctx, "CreateLogStream", maxAnswer, func(ctx context.Context) error {
+	return exists(c.call(ctx, "CreateLogStream", createAnswer, func(ctx context.Context) error {
 		_, err := c.api.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &c.group, LogStreamName: &stream})
 		return err
 	}))
@@ -56,7 +56,7 @@ func (c *Client) CreateGroup(ctx context.Context) error {
 }
 
 func (c *Client) createGroup(ctx context.Context, tags map[string]string) error {
-	return c.call(ctx, "CreateLogGroup", maxAnswer, func(ctx context.Context) error {
+	return c.call(ctx, "CreateLogGroup", createAnswer, func(ctx context.Context) error {
 		in := &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &c.group}
 		if len(tags) > 0 { // an empty map would be sent, and refused
 			in.Tags = tags
@@ -73,7 +73,7 @@ func (c *Client) setRetention(ctx context.Context) {
 	if c.retentionDays == 0 {
 		return
 	}
-	err := c.call(ctx, "PutRetentionPolicy", maxAnswer, func(ctx context.Context) error {
+	err := c.call(ctx, "PutRetentionPolicy", createAnswer, func(ctx context.Context) error {
 		_, err := c.api.PutRetentionPolicy(ctx, &cloudwatchlogs.PutRetentionPolicyInput{
 			LogGroupName: &c.group, RetentionInDays: aws.Int32(c.retentionDays),
 		})

@@ -118,6 +118,9 @@ func (c *Client) diagnoseRetry(err error, call *callError, what, on, message str
 	case call.timeout > 0:
 		return fmt.Sprintf("no answer from %s within %s%s", c.where(), call.timeout, on), "it is tried again"
 	case foreign(err):
+		if f, ok := errors.AsType[*foreignError](err); ok {
+			what += " with " + f.why
+		}
 		return fmt.Sprintf("%s answers %s%s, which is not CloudWatch Logs", c.where(), what, on), "check --endpoint-url and the proxy"
 	case what != "":
 		return what + on + message, "it is tried again"

@@ -88,6 +88,7 @@ func serve(t testing.TB, answer func(w http.ResponseWriter, r request)) *httptes
 		if err != nil {
 			return // the client went away
 		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1") // as the service; answer may say otherwise
 		answer(w, request{r, strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "Logs_20140328."), body})
 	}))
 	t.Cleanup(s.Close)
@@ -96,7 +97,6 @@ func serve(t testing.TB, answer func(w http.ResponseWriter, r request)) *httptes
 
 // fail answers like the service's front end.
 func fail(w http.ResponseWriter, status int, code, message string) {
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(map[string]string{"__type": "com.amazonaws.logs#" + code, "message": message})
 }

@@ -64,7 +64,7 @@ func reset(conn net.Conn) {
 
 func TestNetworkFailures(t *testing.T) {
 	answer := func(conn net.Conn, status, body string) {
-		io.WriteString(conn, "HTTP/1.1 "+status+"\r\nContent-Type: text/plain\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
+		io.WriteString(conn, "HTTP/1.1 "+status+"\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
 	}
 	silence := func(conn net.Conn) { io.Copy(io.Discard, conn) } // until the client goes away
 	gone := make(chan struct{}, 1)                               // Put has returned: for a server that leaves the body unread
@@ -178,7 +178,7 @@ func TestBodyIsFreeAfterPut(t *testing.T) {
 		case 3:
 			if r, err := readHead(conn); err == nil {
 				io.Copy(io.Discard, r.Body)
-				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 2\r\n\r\n{}")
 			}
 		}
 	})
@@ -203,6 +203,7 @@ func TestConnectionIsKept(t *testing.T) {
 	var connections atomic.Int64
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		w.Write([]byte("{}"))
 	}))
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -281,6 +282,7 @@ func TestTLS(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		proto.Store(&r.Proto)
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		w.Write([]byte("{}"))
 	}))
 	s.EnableHTTP2 = true

@@ -58,7 +58,7 @@ func (c *Client) Put(ctx context.Context, stream string, body Body) (Verdict, er
 	}
 
 	var out *cloudwatchlogs.PutLogEventsOutput
-	err := c.call(ctx, "PutLogEvents", maxAnswer, func(ctx context.Context) (err error) {
+	err := c.call(ctx, "PutLogEvents", putAnswer, func(ctx context.Context) (err error) {
 		out, err = c.api.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{
 			LogGroupName:  &c.group,
 			LogStreamName: &stream,

@@ -160,7 +160,6 @@ func TestVerdict(t *testing.T) {
 		clean  bool
 	}{
 		{`{}`, Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}, true},
-		{``, Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}, true},
 		{`{"nextSequenceToken":"495"}`, Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}, true},
 		{`{"rejectedLogEventsInfo":{"tooOldLogEventEndIndex":3}}`, Verdict{OldEnd: 3, ExpiredEnd: -1, NewStart: -1}, false},
 		{`{"rejectedLogEventsInfo":{"tooNewLogEventStartIndex":0}}`, Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: 0}, false},

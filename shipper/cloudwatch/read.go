@@ -43,7 +43,7 @@ func (c *Client) EventsPage(ctx context.Context, stream string, of Selection, to
 		return nil, "", false, err
 	}
 	var out *cloudwatchlogs.GetLogEventsOutput
-	err = c.call(ctx, "GetLogEvents", maxPage, func(ctx context.Context) (err error) {
+	err = c.call(ctx, "GetLogEvents", pageAnswer, func(ctx context.Context) (err error) {
 		out, err = c.api.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
 			LogGroupName:  &c.group,
 			LogStreamName: &stream,
@@ -69,7 +69,7 @@ func (c *Client) EventsPage(ctx context.Context, stream string, of Selection, to
 // StreamsPage lists names of the group's streams that begin with prefix ("": all), in order. An empty next is the end.
 func (c *Client) StreamsPage(ctx context.Context, prefix, token string) (names []string, next string, err error) {
 	var out *cloudwatchlogs.DescribeLogStreamsOutput
-	err = c.call(ctx, "DescribeLogStreams", maxPage, func(ctx context.Context) (err error) {
+	err = c.call(ctx, "DescribeLogStreams", pageAnswer, func(ctx context.Context) (err error) {
 		out, err = c.api.DescribeLogStreams(ctx, &cloudwatchlogs.DescribeLogStreamsInput{
 			LogGroupName:        &c.group,
 			LogStreamNamePrefix: optional(prefix),
@@ -95,7 +95,7 @@ func (c *Client) FilterPage(ctx context.Context, pattern, streamPrefix string, o
 		return nil, "", err
 	}
 	var out *cloudwatchlogs.FilterLogEventsOutput
-	err = c.call(ctx, "FilterLogEvents", maxPage, func(ctx context.Context) (err error) {
+	err = c.call(ctx, "FilterLogEvents", pageAnswer, func(ctx context.Context) (err error) {
 		out, err = c.api.FilterLogEvents(ctx, &cloudwatchlogs.FilterLogEventsInput{
 			LogGroupName:        &c.group,
 			FilterPattern:       optional(pattern),

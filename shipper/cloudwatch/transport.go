@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -27,10 +29,23 @@ const (
 	idleTimeout = 50 * time.Second
 	writeBuffer = 64 << 10
 	readBuffer  = 4 << 10
-	maxAnswer   = 1 << 20  // of a put or a creation: the service's are under 1 KB
-	maxPage     = 64 << 20 // of reading back: a page is 1 MB of messages, up to six times that in JSON; endpoints for tests give more
 	maxHeader   = 64 << 10
 	keepAlive   = 30 * time.Second // between TCP's probes
+
+	serviceJSON = "application/x-amz-json-1.1" // the content type of the service's answers
+)
+
+// expected is what a call expects of the answer.
+type expected struct {
+	most int64 // bytes; a longer answer is an error
+	bare bool  // it has no members, and the service sends no body
+}
+
+var (
+	putAnswer    = expected{most: 1 << 20} // the service's are under 1 KB
+	createAnswer = expected{most: 1 << 20, bare: true}
+	// A page is 1 MB of messages, up to six times that in JSON; endpoints for tests give more.
+	pageAnswer = expected{most: 64 << 20}
 )
 
 // httpClient is what the SDK sends by. It follows no redirect: a signature holds for one host.
@@ -68,11 +83,12 @@ func (h *httpClient) closeIdle() {
 
 // attempt is how far one call got. It travels in the context, because the SDK replaces the errors of a call whose context ended.
 type attempt struct {
-	maxAnswer int64       // bytes of an answer that are read; a longer one is an error
-	reached   atomic.Bool // there was a connection
-	whole     atomic.Bool // the request's body was handed to the connection to its last byte
-	answered  atomic.Bool // there was an HTTP status
-	err       error       // of the transport
+	expected expected
+	reached  atomic.Bool // there was a connection
+	whole    atomic.Bool // the request's body was handed to the connection to its last byte
+	answered atomic.Bool // there was an HTTP status
+	err      error       // of the transport
+	foreign  *foreignError
 }
 
 type attemptKey struct{}
@@ -82,7 +98,7 @@ type attemptKey struct{}
 func (h *httpClient) Do(req *http.Request) (*http.Response, error) {
 	a, ok := req.Context().Value(attemptKey{}).(*attempt)
 	if !ok {
-		a = &attempt{maxAnswer: maxAnswer}
+		a = &attempt{expected: putAnswer}
 	}
 	sent := req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { a.reached.Store(true) },
@@ -95,12 +111,17 @@ func (h *httpClient) Do(req *http.Request) (*http.Response, error) {
 		a.err = err
 		return nil, err
 	}
-	answer, err := readAnswer(resp, a.maxAnswer)
+	answer, err := readAnswer(resp, a.expected.most)
 	if err != nil {
 		a.err = err
 		return nil, err
 	}
 	a.answered.Store(true)
+	if resp.StatusCode < 300 {
+		if why := notTheService(resp, answer, a.expected.bare); why != "" {
+			a.foreign = &foreignError{status: resp.StatusCode, why: why}
+		}
+	}
 	resp.Body = io.NopCloser(bytes.NewReader(answer))
 	return resp, nil
 }
@@ -126,6 +147,42 @@ func readAnswer(resp *http.Response, most int64) ([]byte, error) {
 	return answer.Bytes(), nil
 }
 
+// foreignError is an answer that reports success and is not the service's.
+type foreignError struct {
+	status int
+	why    string // what it has that the service's has not
+}
+
+func (e *foreignError) Error() string { return fmt.Sprintf("HTTP %d with %s", e.status, e.why) }
+
+// notTheService says why an answer that reports success cannot be the service's, or "". Something in between may have answered: a proxy, a
+// login page, a health check. The SDK takes an empty body for an empty result, so a batch that nobody stored would count as delivered.
+//
+// The service answers 200 with a JSON object, as application/x-amz-json-1.1. Where an action has no result, it sends no body:
+// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogStream.html. Another content type will do where AWS's
+// request ID comes with it, because moto calls its JSON text/html.
+func notTheService(resp *http.Response, answer []byte, bare bool) string {
+	contentType := resp.Header.Get("Content-Type")
+	media, _, _ := mime.ParseMediaType(contentType) // "" for one that is none
+	answer = bytes.TrimSpace(answer)
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return "a status that the service does not use"
+	case len(answer) == 0 && !bare:
+		return "an empty body"
+	case media == "application/x-amz-json-1.1", media == "application/x-amz-json-1.0", resp.Header.Get("X-Amzn-Requestid") != "":
+	case contentType == "":
+		return "no content type"
+	default:
+		return fmt.Sprintf("content of type %q", contentType)
+	}
+	// The SDK reads the rest of it, unless there is no result to read.
+	if len(answer) > 0 && (answer[0] != '{' || bare && !json.Valid(answer)) {
+		return "a body that is no JSON object"
+	}
+	return ""
+}
+
 // watchedBody notes in an attempt how much of the body the transport has taken.
 type watchedBody struct {
 	io.ReadCloser
@@ -142,11 +199,14 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 }
 
 // call runs one attempt under its deadline, and dresses the error with what Classify, Ambiguous and Explain need.
-func (c *Client) call(ctx context.Context, action string, most int64, do func(context.Context) error) error {
-	a := &attempt{maxAnswer: most}
+func (c *Client) call(ctx context.Context, action string, expected expected, do func(context.Context) error) error {
+	a := &attempt{expected: expected}
 	limited, cancel := context.WithTimeout(context.WithValue(ctx, attemptKey{}, a), c.timeout)
 	defer cancel()
 	err := do(limited)
+	if a.foreign != nil { // which the SDK may have taken for a success
+		err = a.foreign
+	}
 	if err == nil {
 		return nil
 	}
