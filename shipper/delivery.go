@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
-
-	"github.com/cenkalti/backoff/v4"
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
@@ -23,22 +22,6 @@ const (
 	putMargin = time.Minute
 )
 
-// pace is how long to wait between attempts: exponentially longer with full jitter, from nothing to first and then to most.
-type pace struct{ first, most time.Duration }
-
-// paces are those of the kinds of trouble.
-type paces struct {
-	retry   pace
-	denied  pace // changes of permissions take time to arrive, and asking does not hasten them
-	refused pace // a target that refuses everything is somebody's to mend
-}
-
-var usual = paces{
-	retry:   pace{200 * time.Millisecond, 20 * time.Second},
-	denied:  pace{5 * time.Second, 30 * time.Second},
-	refused: pace{15 * time.Second, 5 * time.Minute},
-}
-
 // delivery is what all deliveries share.
 type delivery struct {
 	api     *cloudwatch.Client
@@ -46,6 +29,9 @@ type delivery struct {
 	slots   chan struct{} // an attempt holds one: bounds the puts under way, over all streams
 	trouble *trouble
 	paces   paces
+	random  func() float64 // in [0, 1), for the pauses
+	// answered is set once the service has done what a call asked for.
+	answered atomic.Bool
 }
 
 // outcome is what became of a batch.
@@ -106,7 +92,7 @@ func (a *attempt) deliver(ctx context.Context, b *batch.Batch, lones []*batch.Ba
 	if err != nil {
 		return err
 	}
-	for slow := newBackoff(a.paces.refused); ; a.limit *= 2 {
+	for slow := a.paces.refused.begin(); ; a.limit *= 2 {
 		a.refused, a.accepted = nil, 0
 		err := a.settle(ctx, b, 0, b.Len(), false)
 		switch {
@@ -158,7 +144,7 @@ func (a *attempt) settle(ctx context.Context, b *batch.Batch, from, to int, agai
 	if !again && b.RefusedAt(now.UnixMilli(), putMargin) {
 		return a.restamp(ctx, b, from, to, func(_ int, t int64) bool { return batch.Refused(t, now.UnixMilli(), putMargin) })
 	}
-	verdict, err := a.put(ctx, b.Body(a.stream.head, from, to), to-from)
+	verdict, err := a.put(ctx, b.Body(a.stream.head, from, to))
 	if cloudwatch.Classify(err) == cloudwatch.Refused && err != nil {
 		if to-from == 1 {
 			a.refused = append(a.refused, refusal{b, from, err})
@@ -213,7 +199,7 @@ func (a *attempt) restamp(ctx context.Context, b *batch.Batch, from, to int, ref
 		a.out.restamped = map[string]int64{}
 	}
 	var pool batch.Pool // rare, and not the loop's pool, which is not ours
-	slow := newBackoff(a.paces.refused)
+	slow := a.paces.refused.begin()
 	last := int64(-1) // the time now of the round before: whose time that is was counted
 	for round, work := 1, []late{{b, from, to}}; len(work) > 0; round++ {
 		if round > 2 {
@@ -248,138 +234,10 @@ func (a *attempt) restamp(ctx context.Context, b *batch.Batch, from, to int, ref
 
 var errClock = errors.New("CloudWatch refuses events of this very minute for their time; check this machine's clock")
 
-// put puts one body of so many events until CloudWatch accepts or refuses it.
-func (a *attempt) put(ctx context.Context, body *batch.Body, events int) (cloudwatch.Verdict, error) {
-	quick, denied := newBackoff(a.paces.retry), newBackoff(a.paces.denied)
-	for created := 0; ; {
-		action := "PutLogEvents"
-		var verdict cloudwatch.Verdict
-		var err error
-		if a.create && !a.stream.created {
-			action, err = a.createStream(ctx)
-		}
-		if err == nil {
-			action = "PutLogEvents"
-			verdict, err = a.attemptPut(ctx, body)
-		}
-		class := cloudwatch.Classify(err)
-		switch {
-		case err == nil, class == cloudwatch.Accepted:
-			a.stream.created = true
-			if err != nil {
-				verdict = cloudwatch.Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}
-			}
-			a.stream.failures.Store(0)
-			if verdict.Clean() { // else events of it are sent again, and may be refused again
-				a.trouble.accepted()
-			}
-			return verdict, nil
-		case class == cloudwatch.Stopped || ctx.Err() != nil:
-			return verdict, context.Cause(ctx)
-		case class == cloudwatch.Refused && action == "PutLogEvents":
-			return verdict, err
-		}
-
-		a.out.retries++
-		if action == "PutLogEvents" && cloudwatch.Ambiguous(err) {
-			a.out.ambiguous = true
-		}
-		pause := time.Duration(0)
-		switch class {
-		case cloudwatch.Again:
-			if created++; created > 3 {
-				pause = quick.NextBackOff()
-			}
-		case cloudwatch.Missing:
-			// Deleted under way, or created a moment ago and not there yet everywhere.
-			a.stream.created = false
-			if created++; created > 1 {
-				a.failed(err, action, "")
-				pause = quick.NextBackOff()
-			}
-		case cloudwatch.Denied:
-			a.failed(err, action, "")
-			pause = denied.NextBackOff()
-		case cloudwatch.Credentials:
-			a.api.InvalidateCredentials()
-			a.failed(err, action, "")
-			pause = quick.NextBackOff()
-		case cloudwatch.Throttled:
-			a.out.throttled = true
-			a.failed(err, action, "")
-			pause = quick.NextBackOff()
-		default:
-			a.failed(err, action, "")
-			pause = quick.NextBackOff()
-		}
-		if err := wait(ctx, pause); err != nil {
-			return verdict, err
-		}
-	}
-}
-
 // failed says that an attempt came to nothing.
 func (a *attempt) failed(err error, action, prefix string) {
 	if a.stream.failures.Add(1); cloudwatch.Classify(err) != cloudwatch.Retry {
 		a.stream.failures.Add(1) // no accident
 	}
 	a.trouble.failed(err, action, a.stream.name, prefix)
-}
-
-func (a *attempt) attemptPut(ctx context.Context, body *batch.Body) (cloudwatch.Verdict, error) {
-	if err := a.slot(ctx); err != nil {
-		return cloudwatch.Verdict{}, err
-	}
-	defer a.free()
-	return a.api.Put(ctx, a.stream.name, body)
-}
-
-// createStream creates the stream and, where that says so, the group. It returns the action that failed.
-func (a *attempt) createStream(ctx context.Context) (action string, err error) {
-	if err := a.slot(ctx); err != nil {
-		return "CreateLogStream", err
-	}
-	defer a.free()
-	err = a.api.CreateStream(ctx, a.stream.name)
-	if err != nil && cloudwatch.Classify(err) == cloudwatch.Missing {
-		if err := a.api.CreateGroup(ctx); err != nil {
-			return "CreateLogGroup", err
-		}
-		err = a.api.CreateStream(ctx, a.stream.name)
-	}
-	a.stream.created = err == nil
-	return "CreateLogStream", err
-}
-
-func (a *attempt) slot(ctx context.Context) error {
-	select {
-	case a.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (a *attempt) free() { <-a.slots }
-
-func newBackoff(p pace) *backoff.ExponentialBackOff {
-	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(p.first/2), // the jitter is around this, up to its double
-		backoff.WithMaxInterval(p.most/2),
-		backoff.WithRandomizationFactor(1),
-		backoff.WithMultiplier(2),
-		backoff.WithMaxElapsedTime(0), // no end while the process lives
-	)
-}
-
-// wait returns after d, or with the context's cause when that ends before.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

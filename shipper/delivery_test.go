@@ -29,7 +29,8 @@ import (
 
 // hasty makes nobody wait.
 var hasty = paces{
-	retry:   pace{4 * time.Millisecond, 40 * time.Millisecond},
+	chance:  sprint{first: time.Millisecond, most: 10 * time.Millisecond, fresh: 8, known: 8, long: 10 * time.Millisecond, longest: 20 * time.Millisecond},
+	steady:  pace{4 * time.Millisecond, 40 * time.Millisecond},
 	denied:  pace{4 * time.Millisecond, 40 * time.Millisecond},
 	refused: pace{4 * time.Millisecond, 40 * time.Millisecond},
 }

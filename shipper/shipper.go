@@ -5,6 +5,7 @@ package shipper
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
@@ -85,7 +86,7 @@ func New(o Options) *Shipper {
 	return &Shipper{
 		o: o, log: o.Log,
 		deliv: &delivery{
-			api: o.Client, create: o.Create, slots: make(chan struct{}, parallel), trouble: newTrouble(o.Client, o.Log), paces: usual,
+			api: o.Client, create: o.Create, slots: make(chan struct{}, parallel), trouble: newTrouble(o.Client, o.Log), paces: usual, random: rand.Float64,
 		},
 		byID: map[string]*input{}, streams: map[string]*stream{},
 		interval: o.FlushInterval,

@@ -126,12 +126,13 @@ func TestAnswerOfTheService(t *testing.T) {
 		_, _, _, get := c.EventsPage(ctx, "job", "")
 		_, _, list := c.StreamsPage(ctx, "", "")
 		_, _, filter := c.FilterPage(ctx, "", "", "")
+		_, group := c.CreateGroup(ctx)
 		for action, err := range map[string]error{
 			"PutLogEvents": put, "GetLogEvents": get, "DescribeLogStreams": list, "FilterLogEvents": filter,
-			"CreateLogStream": c.CreateStream(ctx, "job"), "CreateLogGroup": c.CreateGroup(ctx),
+			"CreateLogStream": c.CreateStream(ctx, "job"), "CreateLogGroup": group, "PutRetentionPolicy": c.SetRetention(ctx),
 		} {
 			want := tc.stored
-			if strings.HasPrefix(action, "Create") {
+			if strings.HasPrefix(action, "Create") || action == "PutRetentionPolicy" {
 				want = tc.created
 			}
 			if (err == nil) != want {

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"regexp"
@@ -47,6 +48,9 @@ type Options struct {
 	RetentionDays int               // 0: kept for ever
 	KMSKeyID      string            // ARN of the key; "": the service's own encryption
 	Tags          map[string]string // the Client reads it, the caller leaves it alone
+
+	// Dial opens the connections; nil: TCP. It is for tests in simulated time, which a real network would stop.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	AttemptTimeout time.Duration // 0: DefaultAttemptTimeout
 	Parallel       int           // connections kept for reuse; 0: DefaultParallel
@@ -112,7 +116,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 
 	c := &Client{
 		credentials:   newCredentials(ctx, cfg, load),
-		http:          newHTTPClient(cfg.HTTPClient, o.Parallel),
+		http:          newHTTPClient(cfg.HTTPClient, o.Dial, o.Parallel),
 		log:           o.Logger,
 		timeout:       o.AttemptTimeout,
 		group:         o.Group,

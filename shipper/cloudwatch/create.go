@@ -28,13 +28,13 @@ func exists(err error) error {
 	return err
 }
 
-// CreateGroup creates the log group. One that exists is success, and is left as it is.
+// CreateGroup creates the log group and reports whether it did: one that exists is success, and is left as it is.
 //
 // The KMS key goes with the creation, and where the key is refused so is the group: data must not silently lie unencrypted. Tags go
-// with it too, for an organisation may demand them there; where they are refused the group is created without. Retention is set
-// afterwards. Tags and retention that could not be set are logged, with what to do, and are no error.
-func (c *Client) CreateGroup(ctx context.Context) error {
-	err := c.createGroup(ctx, c.tags)
+// with it too, for an organisation may demand them there; where they are refused the group is created without. Tags that could not be
+// set are logged, with what to do, and are no error.
+func (c *Client) CreateGroup(ctx context.Context) (created bool, err error) {
+	err = c.createGroup(ctx, c.tags)
 	if len(c.tags) > 0 {
 		if class := Classify(err); err != nil && (class == Denied || class == Refused) {
 			// The key or the name may be what is refused; then this one fails as well, and says why.
@@ -46,13 +46,9 @@ func (c *Client) CreateGroup(ctx context.Context) error {
 		}
 	}
 	if _, ok := errors.AsType[*types.ResourceAlreadyExistsException](err); ok {
-		return nil
+		return false, nil
 	}
-	if err != nil {
-		return err
-	}
-	c.setRetention(ctx)
-	return nil
+	return err == nil, err
 }
 
 func (c *Client) createGroup(ctx context.Context, tags map[string]string) error {
@@ -69,19 +65,22 @@ func (c *Client) createGroup(ctx context.Context, tags map[string]string) error 
 	})
 }
 
-func (c *Client) setRetention(ctx context.Context) {
-	if c.retentionDays == 0 {
-		return
-	}
-	err := c.call(ctx, "PutRetentionPolicy", createAnswer, func(ctx context.Context) error {
+// SetsRetention reports whether a group created by this client gets a retention.
+func (c *Client) SetsRetention() bool { return c.retentionDays > 0 }
+
+// SetRetention sets the retention of a group that CreateGroup has created.
+func (c *Client) SetRetention(ctx context.Context) error {
+	return c.call(ctx, "PutRetentionPolicy", createAnswer, func(ctx context.Context) error {
 		_, err := c.api.PutRetentionPolicy(ctx, &cloudwatchlogs.PutRetentionPolicyInput{
 			LogGroupName: &c.group, RetentionInDays: aws.Int32(c.retentionDays),
 		})
 		return err
 	})
-	if err != nil {
-		c.log.Warn("the log group was created, but its retention could not be set, so it keeps events for ever; set it with: "+
-			fmt.Sprintf("aws logs put-retention-policy --region %s --log-group-name %s --retention-in-days %d", c.region, c.group, c.retentionDays),
-			zap.String("group", c.group), zap.Error(err))
-	}
+}
+
+// WarnOfRetention logs that the retention could not be set, and how to do it by hand.
+func (c *Client) WarnOfRetention(err error) {
+	c.log.Warn("the log group was created, but its retention could not be set, so it keeps events for ever; set it with: "+
+		fmt.Sprintf("aws logs put-retention-policy --region %s --log-group-name %s --retention-in-days %d", c.region, c.group, c.retentionDays),
+		zap.String("group", c.group), zap.Error(err))
 }

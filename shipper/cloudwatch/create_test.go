@@ -98,7 +98,12 @@ func TestCreateGroup(t *testing.T) {
 			c := newClient(t, s.URL, func(o *Options) {
 				o.KMSKeyID, o.Tags, o.RetentionDays, o.Logger = key, tags, 30, zap.New(core)
 			})
-			err := c.CreateGroup(context.Background())
+			created, err := c.CreateGroup(context.Background())
+			if created && c.SetsRetention() {
+				if err := c.SetRetention(context.Background()); err != nil {
+					c.WarnOfRetention(err)
+				}
+			}
 			if Classify(err) != tc.want || (err == nil) != (tc.want == Accepted) {
 				t.Errorf("%v, want %v: %v", Classify(err), tc.want, err)
 			}
@@ -116,7 +121,7 @@ func TestCreateGroup(t *testing.T) {
 func TestCreateGroupPlain(t *testing.T) {
 	var got []string
 	s := serve(t, func(w http.ResponseWriter, r request) { got = append(got, r.target+" "+string(r.body)) })
-	if err := newClient(t, s.URL).CreateGroup(context.Background()); err != nil {
+	if created, err := newClient(t, s.URL).CreateGroup(context.Background()); !created || err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{`CreateLogGroup {"logGroupName":"/perstack/test"}`}; !slices.Equal(got, want) {

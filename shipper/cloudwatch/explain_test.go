@@ -21,7 +21,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{"stream denied", 400, "AccessDeniedException", func(c *Client) error { return c.CreateStream(context.Background(), "uo5p") }, "logs:CreateLogStream",
 			`log group "/perstack/test" in eu-west-1: AccessDenied on logs:CreateLogStream for arn:aws:logs:eu-west-1:111122223333:log-group:/perstack/test:log-stream:uo5p (said so); allow it (deploy/iam-policy.json) or create the stream`},
-		{"group denied", 400, "AccessDeniedException", func(c *Client) error { return c.CreateGroup(context.Background()) }, "",
+		{"group denied", 400, "AccessDeniedException", func(c *Client) error { _, err := c.CreateGroup(context.Background()); return err }, "",
 			`log group "/perstack/test" in eu-west-1: AccessDenied on logs:CreateLogGroup for arn:aws:logs:eu-west-1:111122223333:log-group:/perstack/test (said so); allow it (deploy/iam-policy.json) or create the group`},
 		{"put throttled", 400, "ThrottlingException", nil, "PutLogEvents",
 			`log group "/perstack/test" in eu-west-1: Throttling on logs:PutLogEvents for stream "uo5p" (said so); it is tried again; if it lasts, ask for a higher quota of logs:PutLogEvents in Service Quotas`},

@@ -51,14 +51,18 @@ var (
 // httpClient is what the SDK sends by. It follows no redirect: a signature holds for one host.
 type httpClient struct{ transport *http.Transport }
 
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
 // newHTTPClient goes out from the client that the SDK has made of its configuration, which may hold AWS_CA_BUNDLE.
-func newHTTPClient(from aws.HTTPClient, parallel int) *httpClient {
+func newHTTPClient(from aws.HTTPClient, dial dialFunc, parallel int) *httpClient {
 	b, ok := from.(*awshttp.BuildableClient)
 	if !ok {
 		b = awshttp.NewBuildableClient()
 	}
 	t := b.GetTransport()
-	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext
+	if t.DialContext = dial; dial == nil {
+		t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext
+	}
 	t.MaxIdleConns = 2 * parallel
 	t.MaxIdleConnsPerHost = parallel
 	t.IdleConnTimeout = idleTimeout

@@ -53,7 +53,7 @@ func serve(t *testing.T, o cwlocal.Options) *cloudwatch.Client {
 			t.Error(err)
 		}
 	})
-	if err := client.CreateGroup(ctx); err != nil {
+	if _, err := client.CreateGroup(ctx); err != nil {
 		t.Fatal(err)
 	}
 	return client

@@ -1,0 +1,228 @@
+package shipper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/journal"
+)
+
+// How long the pauses between attempts are, in simulated time: whole runs over connections in memory, from the input's bytes to the endpoint.
+
+// memoryNetwork is a network of one address.
+type memoryNetwork struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newMemoryNetwork() *memoryNetwork {
+	return &memoryNetwork{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+func (n *memoryNetwork) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case n.conns <- theirs:
+		return ours, nil
+	case <-n.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (n *memoryNetwork) Accept() (net.Conn, error) {
+	select {
+	case c := <-n.conns:
+		return c, nil
+	case <-n.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (n *memoryNetwork) Close() error   { n.once.Do(func() { close(n.closed) }); return nil }
+func (n *memoryNetwork) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "memory"} }
+
+// latency is from a request to its answer.
+const latency = 5 * time.Millisecond
+
+// simulation is a run in simulated time.
+type simulation struct {
+	took  time.Duration
+	calls []time.Duration // when each call was answered, from the start
+	err   error           // of Run
+}
+
+// perMinute is how many calls came in each whole minute.
+func (s *simulation) perMinute(minutes int) []int {
+	counts := make([]int, minutes)
+	for _, at := range s.calls {
+		if m := int(at / time.Minute); m < minutes {
+			counts[m]++
+		}
+	}
+	return counts
+}
+
+// simulate ships data to a group that is not there yet, for at most limit; fault decides on each call.
+func simulate(t *testing.T, seed uint64, data []byte, limit time.Duration, fault func(*rand.Rand, *cwlocal.Call) cwlocal.Fault) (s simulation) {
+	t.Helper()
+	t.Setenv("AWS_ACCESS_KEY_ID", testKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret)
+	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+	folder, err := journal.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		start := time.Now()
+		server, err := cwlocal.New(cwlocal.Options{Discard: true, AllowUnsigned: true, Latency: latency, Intercept: func(c *cwlocal.Call) cwlocal.Fault {
+			s.calls = append(s.calls, time.Since(start)) // one call at a time: there is one stream
+			return fault(random, c)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		network := newMemoryNetwork()
+		serving := &http.Server{Handler: server}
+		ended := make(chan error)
+		go func() { ended <- serving.Serve(network) }()
+		defer func() {
+			if err := errors.Join(server.Close(), serving.Close()); err != nil {
+				t.Error(err)
+			}
+			<-ended
+		}()
+
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		client, err := cloudwatch.New(ctx, cloudwatch.Options{Group: "g", Region: "eu-west-1", Endpoint: "http://memory", Dial: network.dial})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		j, err := folder.NewPipe("aaaaaaaa", nil, journal.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Move(ctx, bytes.NewReader(data), j, nil, zap.NewNop()); err != nil {
+			t.Fatal(err)
+		}
+		shipper := New(Options{
+			Client: client, Create: true, FlushInterval: time.Second, GiveUpAfter: 24 * time.Hour, OthersAfter: time.Second, MemoryMax: 32 << 20,
+		})
+		jitter := rand.New(rand.NewPCG(seed, 2))
+		shipper.deliv.random = jitter.Float64
+		in := Input{Journal: j, Shape: batch.Shape{Input: "aaaaaaaa", Template: "{jobId}"}, Own: true}
+		report, err := shipper.Run(ctx, []Input{in}, nil)
+		s.took, s.err = report.Took, err
+		if err == nil && report.Events < 10_016 {
+			t.Errorf("%s", report.String())
+		}
+	})
+	return s
+}
+
+// fourBatches is 10,016 lines that go into 4 batches.
+func fourBatches() []byte {
+	var b bytes.Buffer
+	for i := range 10_016 {
+		fmt.Fprintf(&b, `{"type":"note","timestamp":946684800000,"jobId":"job","n":%d,"text":%q}`+"\n", i+1, strings.Repeat("x", 230))
+	}
+	return b.Bytes()
+}
+
+// every2nd strikes half of all calls, by chance.
+func every2nd(f cwlocal.Fault) func(*rand.Rand, *cwlocal.Call) cwlocal.Fault {
+	return func(r *rand.Rand, _ *cwlocal.Call) cwlocal.Fault {
+		if r.IntN(2) == 0 {
+			return f
+		}
+		return cwlocal.Fault{}
+	}
+}
+
+// TestHalfOfAllCallsFail prints the distribution of how long 50 runs take, and holds it to its bounds.
+func TestHalfOfAllCallsFail(t *testing.T) {
+	data := fourBatches()
+	var took []time.Duration
+	for seed := range uint64(50) {
+		s := simulate(t, seed, data, 24*time.Hour, every2nd(cwlocal.Unavailable()))
+		if s.err != nil {
+			t.Fatal(s.err)
+		}
+		took = append(took, s.took)
+	}
+	slices.Sort(took)
+	t.Logf("50 runs: least %v, median %v, 9 of 10 %v, most %v", took[0], took[25], took[45], took[49])
+	if took[25] > time.Second || took[49] > 10*time.Second {
+		t.Errorf("all: %v", took)
+	}
+}
+
+// TestOutage prints how many calls there are in each minute of an outage, and holds them to those of a pace that doubles up to 20 s.
+func TestOutage(t *testing.T) {
+	const minutes, runs = 5, 50
+	least := make([]float64, minutes)
+	for range 2000 {
+		s := simulation{calls: []time.Duration{0}}
+		pauses := usual.steady.begin()
+		for at := time.Duration(0); at < minutes*time.Minute; s.calls = append(s.calls, at) {
+			at += latency + pauses.NextBackOff()
+		}
+		for m, n := range s.perMinute(minutes) {
+			least[m] += float64(n) / 2000
+		}
+	}
+	t.Logf("doubling pauses: calls in each minute %.1f", least)
+	for _, outage := range []struct {
+		name   string
+		fault  cwlocal.Fault
+		margin float64 // the mean of 50 runs is that near to the mean of many
+	}{{"503", cwlocal.Unavailable(), 0}, {"throttling", cwlocal.Throttle(), 0.8}} {
+		mean := make([]float64, minutes)
+		for seed := range uint64(runs) {
+			s := simulate(t, seed, numbered("job", 1), minutes*time.Minute, func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return outage.fault })
+			for m, n := range s.perMinute(minutes) {
+				mean[m] += float64(n) / runs
+			}
+		}
+		t.Logf("%s: calls in each minute %.1f", outage.name, mean)
+		for m, n := range mean {
+			if n > least[m]+outage.margin {
+				t.Errorf("%s: %.1f calls in minute %d, and doubling pauses make %.1f", outage.name, n, m+1, least[m])
+			}
+		}
+	}
+}
+
+// TestHalfOfAllCallsAreThrottled holds the calls that a run takes to those that it cannot do without: 7, and as many that fail.
+func TestHalfOfAllCallsAreThrottled(t *testing.T) {
+	data, calls := fourBatches(), 0
+	for seed := range uint64(50) {
+		calls += len(simulate(t, seed, data, 24*time.Hour, every2nd(cwlocal.Throttle())).calls)
+	}
+	t.Logf("%.1f calls a run", float64(calls)/50)
+	if calls > 16*50 {
+		t.Errorf("%d calls in 50 runs", calls)
+	}
+}
