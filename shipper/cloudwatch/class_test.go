@@ -123,9 +123,9 @@ func TestAnswerOfTheService(t *testing.T) {
 		})
 		c, ctx := newClient(t, s.URL), context.Background()
 		_, put := c.Put(ctx, "job", bodyOf("x"))
-		_, _, _, get := c.EventsPage(ctx, "job", "")
+		_, _, _, get := c.EventsPage(ctx, "job", Selection{}, "")
 		_, _, list := c.StreamsPage(ctx, "", "")
-		_, _, filter := c.FilterPage(ctx, "", "", "")
+		_, _, filter := c.FilterPage(ctx, "", "", Selection{}, "")
 		_, group := c.CreateGroup(ctx)
 		for action, err := range map[string]error{
 			"PutLogEvents": put, "GetLogEvents": get, "DescribeLogStreams": list, "FilterLogEvents": filter,
