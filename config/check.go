@@ -102,6 +102,9 @@ func (e *Exec) check() error {
 			return Usage("--fail-on", "names %s twice: leave one of them out", kind)
 		}
 	}
+	if e.LeftCode < 0 || e.LeftCode > 255 {
+		return Usage("--left-code", "%d is not an exit code: use 1 to 255, such as 75", e.LeftCode)
+	}
 	return first(
 		e.Target.check(), e.Events.check(), e.Delivery.check(), e.Creation.check(), e.Journal.check(), e.Log.check(),
 	)

@@ -230,6 +230,8 @@ func TestUsageErrors(t *testing.T) {
 		{"exec " + group + " --", "", `exec has no command: put it after --, as in perstack-shipper exec --log-group /perstack/prod -- perstack run …`},
 		{"exec " + group + " --fail-on=crash -- x", "", `--fail-on does not know "crash": use error, max-steps, delegate-error, with commas between them`},
 		{"exec " + group + " --fail-on=error,error -- x", "", `--fail-on names error twice: leave one of them out`},
+		{"exec " + group + " --left-code=256 -- x", "", `--left-code 256 is not an exit code: use 1 to 255, such as 75`},
+		{"exec " + group + " --left-code=x -- x", "", `--left-code "x" is not a whole number: write it like 30`},
 		{"local --listen=4586", "", `--listen "4586" is not a valid address and port: write it like 127.0.0.1:4586`},
 		{"local --listen=:70000", "", `--listen "70000" is not a valid port: use a number up to 65535, or 0 for a free one`},
 		{"resume --memory-max=1MiB", "", `--memory-max 1MiB is too small: use at least 8MiB`},

@@ -93,6 +93,8 @@ type Exec struct {
 	Tee *bool `name:"tee" negatable:"" group:"Command:" help:"Show its output too. Default: on a terminal."`
 	// FailOn has some of FailOnKinds, each once.
 	FailOn Words `name:"fail-on" placeholder:"KIND,…" group:"Command:" help:"Exit 1 on error, max-steps, delegate-error."`
+	// LeftCode is the exit code when input is left in the journal, whatever the command's own is, 1 to 255; 0: the command's own comes first.
+	LeftCode int `name:"left-code" placeholder:"CODE" group:"Command:" help:"Exit with CODE when input is left in the journal."`
 	Target
 	Events
 	Delivery

@@ -10,12 +10,28 @@ import (
 	"perstack-shipper/shipper"
 )
 
-// warnOfContainer says at start when a journal on ECS would not outlive its container: a restart could not ship what was left.
+// kubernetesVariable is set in every container that Kubernetes starts.
+const kubernetesVariable = "KUBERNETES_SERVICE_HOST"
+
+// warnOfContainer says at start that a journal would not outlive its container, so that no later start could ship what was left.
 func warnOfContainer(journal string, log *zap.Logger) {
-	if os.Getenv(shipper.ECSVariable) == "" || journal == "" || !onSameDisk(journal, "/") {
+	if !diesWithContainer(journal) {
 		return
 	}
-	log.Warn(fmt.Sprintf("the journal in %s is on this container's own disk and dies with it: mount a volume of the task there, and give the container a restartPolicy, which ships what was left", journal))
+	volume := "an emptyDir, or a volume that outlives the pod"
+	if os.Getenv(shipper.ECSVariable) != "" {
+		volume = "a volume of the task, and give the container a restartPolicy, which ships what was left"
+	}
+	log.Warn(fmt.Sprintf("the journal in %s is on this container's own disk and dies with it: mount there %s", journal, volume))
+}
+
+// diesWithContainer reports whether a journal is on the disk of a container that is never started again: ECS and Kubernetes
+// put a new one in its place. A container of Docker's keeps its disk until it is removed.
+func diesWithContainer(journal string) bool {
+	if os.Getenv(shipper.ECSVariable) == "" && os.Getenv(kubernetesVariable) == "" {
+		return false
+	}
+	return journal != "" && onSameDisk(journal, "/")
 }
 
 // onSameDisk reports whether a folder is on the same file system as root: in a container, on the layer that it loses, and not on a volume.

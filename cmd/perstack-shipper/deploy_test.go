@@ -225,6 +225,10 @@ func TestTaskDefinitions(t *testing.T) {
 		t.Errorf("wrap: a container that has nothing left to do is restarted: only %v are ignored", codes)
 	}
 
+	if patience, err := time.ParseDuration(expert.env("PERSTACK_SHIPPER_GIVE_UP_AFTER")); err != nil || patience <= time.Minute {
+		t.Errorf("wrap: gives up after %v (%v): ECS restarts no container that lived for less than a minute", patience, err)
+	}
+
 	shipper, agent := beside.ContainerDefinitions[0], beside.ContainerDefinitions[1]
 	shipper.checkShipping(t, "/var/lib/perstack-shipper")
 	if shipper.Essential || !agent.Essential || shipper.Command[0] != "--input" || !shipper.mounted(shipper.Command[1]) || !agent.mounted(shipper.Command[1]) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -71,13 +72,22 @@ func (s *session) exec(options *config.Exec, file string) int {
 	beside.Wait()
 	shipped := s.conclude(report, why)
 	out.sayLeft()
-	return execCode(command, shipped, report.Jobs, options.FailOn)
+	code := execCode(command, shipped, report.Jobs, options.FailOn)
+	left := shipped == exitLeft || !command.Ended()
+	if left && options.LeftCode != 0 && options.LeftCode != code {
+		if command.Ended() {
+			s.log.Info(fmt.Sprintf("the command exited with %d; the exit code is %d (--left-code), because not all of its output is delivered", command.Code(), options.LeftCode))
+		}
+		return options.LeftCode
+	}
+	return code
 }
 
 // waitForEnd ends the inputs when the command has ended, or when a signal leaves no time to wait for that.
 func (o *output) waitForEnd(end *ending) {
 	select {
 	case <-o.command.Done():
+		o.sayKilled()
 		o.interrupted(end)
 		o.waitForWriters(end.reading, orphanPatience)
 		o.end()
@@ -100,6 +110,17 @@ func (o *output) waitForEnd(end *ending) {
 		}
 	}
 	o.end()
+}
+
+// sayKilled says that the command was killed, which it could not say itself. Its exit code alone does not say who did that.
+func (o *output) sayKilled() {
+	const code = 128 + int(syscall.SIGKILL)
+	switch {
+	case o.command.EndedBy() == syscall.SIGKILL:
+		o.s.log.Warn(fmt.Sprintf("the command was killed by SIGKILL (exit code %d), which this program did not send; in a container that is mostly the kernel for want of memory: see the container's memory limit", code))
+	case o.command.Code() == code:
+		o.s.log.Warn(fmt.Sprintf("the command exited with %d, as when one of its processes is killed by SIGKILL; in a container that is mostly the kernel for want of memory: see the container's memory limit", code))
+	}
 }
 
 // interrupted begins the end of this process, as a signal does, when Ctrl-C ended a command that had the terminal: the kernel sends that to the

@@ -193,11 +193,11 @@ func (s *session) sayRest(report shipper.Report, why error) int {
 				s.log.Error(fmt.Sprintf("input %s of an earlier process is not wholly delivered, and %d of its last %d bytes are lost: %s was removed while they were shipped", left.Input, left.Lost, left.Bytes, left.Path))
 				continue
 			}
-			s.log.Warn(fmt.Sprintf("input %s of an earlier process is not wholly delivered (%d bytes in %s); the next start on that folder goes on", left.Input, left.Bytes, left.Path))
+			s.log.Warn(fmt.Sprintf("input %s of an earlier process is not wholly delivered (%d bytes left); it is kept in %s%s", left.Input, left.Bytes, left.Path, s.later("goes on")))
 			continue
 		}
 		code = exitLeft
-		s.log.Error(sayLeft(left, s.folder.Path(), why))
+		s.log.Error(s.sayLeft(left, why))
 	}
 	if why != nil && code == exitOK && !errors.Is(why, shipper.ErrGaveUp) && !errors.Is(why, shipper.ErrHopeless) && !errors.Is(why, errDeadline) && !errors.Is(why, errSecondSignal) {
 		s.log.Error(why.Error())
@@ -206,27 +206,39 @@ func (s *session) sayRest(report shipper.Report, why error) int {
 	return code
 }
 
-func sayLeft(left shipper.Left, folder string, why error) string {
-	if left.Path == "" && left.File != "" {
-		return fmt.Sprintf("%d bytes of %s are not delivered (%v); how far it is shipped was kept in memory, so the next start begins at its start", left.Bytes, left.File, why)
+// sayLeft says what of an input is not delivered and why, where it is kept, and whether a later start will find it there.
+func (s *session) sayLeft(left shipper.Left, why error) string {
+	reason := fmt.Sprint(why)
+	if errors.Is(why, shipper.ErrGaveUp) {
+		reason = fmt.Sprintf("nothing was accepted for %s, the limit of --give-up-after", s.delivery.GiveUpAfter)
 	}
-	if left.Path == "" {
-		return fmt.Sprintf("%d bytes of the input are not delivered (%v), and are lost: they were kept in memory; give --journal-dir a folder that can be written", left.Bytes, why)
-	}
-	if left.Lost > 0 && left.Lost >= left.Bytes {
-		return fmt.Sprintf("%d bytes of the input are not delivered (%v), and are lost: %s could not be used any more, so that only this process held them; see to that folder", left.Bytes, why, left.Path)
-	}
-	if left.Lost > 0 {
-		return fmt.Sprintf("%d bytes of the input are not delivered (%v). The last %d of them are lost: %s could not be used any more, so that only this process held them; the others are kept there: the next start on that folder ships them, or `%s resume --journal-dir %s` does",
-			left.Bytes, why, left.Lost, left.Path, config.Program, folder)
-	}
-	if left.Bytes == 0 {
-		return fmt.Sprintf("input %s in %s has not ended: the next start on that folder goes on with it, or `%s resume --journal-dir %s` does", left.Input, left.Path, config.Program, folder)
-	}
+	what := "the input"
 	if left.File != "" {
-		return fmt.Sprintf("%d bytes of %s are not delivered (%v); how far it is shipped is kept in %s: the next start on that folder goes on there, or `%s resume --journal-dir %s` does",
-			left.Bytes, left.File, why, left.Path, config.Program, folder)
+		what = left.File
 	}
-	return fmt.Sprintf("%d bytes of the input are not delivered (%v); they are kept in %s: the next start on that folder ships them, or `%s resume --journal-dir %s` does",
-		left.Bytes, why, left.Path, config.Program, folder)
+	undelivered := fmt.Sprintf("%d bytes of %s are not delivered (%s)", left.Bytes, what, reason)
+	switch {
+	case left.Path == "" && left.File != "":
+		return undelivered + "; how far it is shipped was kept in memory, so the next start begins at its start"
+	case left.Path == "":
+		return undelivered + ", and are lost: they were kept in memory; give --journal-dir a folder that can be written"
+	case left.Lost > 0 && left.Lost >= left.Bytes:
+		return fmt.Sprintf("%s, and are lost: %s could not be used any more, so that only this process held them; see to that folder", undelivered, left.Path)
+	case left.Lost > 0:
+		return fmt.Sprintf("%s. The last %d of them are lost: %s could not be used any more, so that only this process held them; the others are kept there%s",
+			undelivered, left.Lost, left.Path, s.later("ships them"))
+	case left.Bytes == 0:
+		return fmt.Sprintf("input %s in %s has not ended%s", left.Input, left.Path, s.later("goes on with it"))
+	case left.File != "":
+		return fmt.Sprintf("%s; how far it is shipped is kept in %s%s", undelivered, left.Path, s.later("goes on there"))
+	}
+	return fmt.Sprintf("%s; they are kept in %s%s", undelivered, left.Path, s.later("ships them"))
+}
+
+// later says what becomes of what is left in the journal folder: the next start does it, unless no start will find it.
+func (s *session) later(does string) string {
+	if diesWithContainer(s.folder.Path()) {
+		return " on this container's own disk, and are lost with it: mount a volume there"
+	}
+	return fmt.Sprintf(": the next start on that folder %s, or `%s resume --journal-dir %s` does", does, config.Program, s.folder.Path())
 }
