@@ -247,10 +247,11 @@ func (d *Delivery) check() error {
 	if d.MemoryMax < MinMemory {
 		return Usage("--memory-max", "%s is too small: use at least %s", d.MemoryMax, MinMemory)
 	}
+	giveUp, _ := d.Patience()
 	return first(
 		between("--flush-interval", d.FlushInterval, 10*time.Millisecond, time.Hour),
 		between("--drain-timeout", d.DrainTimeout, time.Second, time.Hour),
-		between("--give-up-after", d.GiveUpAfter, time.Second, 30*24*time.Hour),
+		between("--give-up-after", giveUp, time.Second, 30*24*time.Hour),
 	)
 }
 

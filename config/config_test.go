@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 	want := &Ship{
 		Target:   Target{LogGroup: "/perstack/prod"},
 		Events:   Events{LogStream: "{jobId}"},
-		Delivery: Delivery{FlushInterval: time.Second, DrainTimeout: 25 * time.Second, GiveUpAfter: 10 * time.Minute, MemoryMax: 32 << 20},
+		Delivery: Delivery{FlushInterval: time.Second, DrainTimeout: 25 * time.Second, MemoryMax: 32 << 20},
 		Creation: Creation{Create: true},
 		Journal:  Journal{JournalMax: 4 << 30},
 		Log:      Log{LogLevel: "info", LogFormat: "auto"},
@@ -66,7 +66,7 @@ func TestEveryOption(t *testing.T) {
 		Inputs: List{"/events", "/more"}, InputWait: true, UntilIdle: time.Minute,
 		Target:   Target{"g", AWS{"eu-west-1", "https://localhost:1", "p"}},
 		Events:   Events{"{jobId}/{runId}", "job: 日本", "r", Pairs{{"env", "prod"}, {"k.x", "a,b=c"}}},
-		Delivery: Delivery{10 * time.Millisecond, time.Hour, 30 * 24 * time.Hour, 8 << 20},
+		Delivery: Delivery{10 * time.Millisecond, time.Hour, new(30 * 24 * time.Hour), 8 << 20},
 		Creation: Creation{true, 14, "arn:aws:kms:eu-west-1:1:key/2", Pairs{{"team", "a b"}, {"x", ""}}},
 		Journal:  Journal{"/j", 1.5e9, time.Second},
 		Log:      Log{"debug", "json"},
@@ -178,6 +178,7 @@ func TestUsageErrors(t *testing.T) {
 		{group, "PERSTACK_SHIPPER_FLUSH_INTERVAL=5", `PERSTACK_SHIPPER_FLUSH_INTERVAL (--flush-interval) "5" is not a valid duration: write it like 500ms, 2s or 10m`},
 		{group + " --flush-interval=9ms", "", `--flush-interval 9ms is out of range: use 10ms to 1h`},
 		{group + " --drain-timeout=0", "", `--drain-timeout 0s is out of range: use 1s to 1h`},
+		{group + " --give-up-after=0", "", `--give-up-after 0s is out of range: use 1s to 720h`},
 		{group + " --give-up-after=721h", "", `--give-up-after 721h0m0s is out of range: use 1s to 720h`},
 		{group + " --memory-max=lots", "", `--memory-max "lots" is not a valid size: write it like 32MiB, 500MB or 65536`},
 		{group + " --memory-max=8191KiB", "", `--memory-max 8191KiB is too small: use at least 8MiB`},
@@ -349,7 +350,7 @@ func TestLogs(t *testing.T) {
 
 func TestResume(t *testing.T) {
 	got := parse[*Resume](t, nil, "resume", "--journal-dir=/j", "--profile=p", "--give-up-after=1m")
-	if got.JournalDir != "/j" || got.Profile != "p" || got.GiveUpAfter != time.Minute || got.MemoryMax != 32<<20 {
+	if got.JournalDir != "/j" || got.Profile != "p" || *got.GiveUpAfter != time.Minute || got.MemoryMax != 32<<20 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -380,6 +381,24 @@ func TestUnknownVariables(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %q\nwant %q", got, want)
+	}
+}
+
+// A --give-up-after that was given holds where it looks hopeless, too, wherever it was given.
+func TestPatience(t *testing.T) {
+	for _, tt := range []struct {
+		env, args        []string
+		giveUp, hopeless time.Duration
+	}{
+		{nil, nil, 10 * time.Minute, 30 * time.Second},
+		{nil, []string{"--give-up-after=10m"}, 10 * time.Minute, 10 * time.Minute},
+		{nil, []string{"--give-up-after=5s"}, 5 * time.Second, 5 * time.Second},
+		{[]string{"PERSTACK_SHIPPER_GIVE_UP_AFTER=1h"}, nil, time.Hour, time.Hour},
+	} {
+		giveUp, hopeless := parse[*Ship](t, tt.env, append(tt.args, group)...).Patience()
+		if giveUp != tt.giveUp || hopeless != tt.hopeless {
+			t.Errorf("%v %v: %s and %s, want %s and %s", tt.env, tt.args, giveUp, hopeless, tt.giveUp, tt.hopeless)
+		}
 	}
 }
 

@@ -89,6 +89,9 @@ func (o *option) set(text string) error {
 		return parseInt(name, text, p)
 	case *time.Duration:
 		return parseDuration(name, text, p)
+	case **time.Duration:
+		*p = new(time.Duration)
+		return parseDuration(name, text, *p)
 	case *Size:
 		return p.set(name, text)
 	case *Time:

@@ -82,7 +82,14 @@ func (s *simulation) perMinute(minutes int) []int {
 }
 
 // simulate ships data to a group that is not there yet, for at most limit; fault decides on each call.
-func simulate(t *testing.T, seed uint64, data []byte, limit time.Duration, fault func(*rand.Rand, *cwlocal.Call) cwlocal.Fault) (s simulation) {
+func simulate(t *testing.T, seed uint64, data []byte, limit time.Duration, fault func(*rand.Rand, *cwlocal.Call) cwlocal.Fault) simulation {
+	t.Helper()
+	return simulateWith(t, seed, data, limit, fault, func(o *Options) { o.GiveUpAfter = 24 * time.Hour })
+}
+
+func simulateWith(
+	t *testing.T, seed uint64, data []byte, limit time.Duration, fault func(*rand.Rand, *cwlocal.Call) cwlocal.Fault, change func(*Options),
+) (s simulation) {
 	t.Helper()
 	t.Setenv("AWS_ACCESS_KEY_ID", testKeyID)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret)
@@ -127,9 +134,9 @@ func simulate(t *testing.T, seed uint64, data []byte, limit time.Duration, fault
 		if err := Move(ctx, bytes.NewReader(data), j, nil, zap.NewNop()); err != nil {
 			t.Fatal(err)
 		}
-		shipper := New(Options{
-			Client: client, Create: true, FlushInterval: time.Second, GiveUpAfter: 24 * time.Hour, OthersAfter: time.Second, MemoryMax: 32 << 20,
-		})
+		o := Options{Client: client, Create: true, FlushInterval: time.Second, OthersAfter: time.Second, MemoryMax: 32 << 20}
+		change(&o)
+		shipper := New(o)
 		jitter := rand.New(rand.NewPCG(seed, 2))
 		shipper.deliv.random = jitter.Float64
 		in := Input{Journal: j, Shape: batch.Shape{Input: "aaaaaaaa", Template: "{jobId}"}, Own: true}
@@ -224,5 +231,27 @@ func TestHalfOfAllCallsAreThrottled(t *testing.T) {
 	t.Logf("%.1f calls a run", float64(calls)/50)
 	if calls > 16*50 {
 		t.Errorf("%d calls in 50 runs", calls)
+	}
+}
+
+// TestPatience: after the end of input a wrong target is given up soon, unless somebody has said how long to go on.
+func TestPatience(t *testing.T) {
+	denied := func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return cwlocal.Fault{Code: "AccessDeniedException"} }
+	broken := func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return cwlocal.Unavailable() }
+	for _, c := range []struct {
+		giveUp, hopeless, want time.Duration
+		fault                  func(*rand.Rand, *cwlocal.Call) cwlocal.Fault
+		cause                  string
+	}{
+		{10 * time.Minute, 30 * time.Second, 30 * time.Second, denied, "AccessDenied on logs:"},
+		{10 * time.Minute, 30 * time.Second, 10 * time.Minute, broken, "ServiceUnavailable on logs:CreateLogStream"},
+		{10 * time.Minute, 0, 10 * time.Minute, denied, "AccessDenied on logs:"},
+		{5 * time.Second, 0, 5 * time.Second, denied, "AccessDenied on logs:"},
+	} {
+		s := simulateWith(t, 1, numbered("job", 1), time.Hour, c.fault, func(o *Options) { o.GiveUpAfter, o.HopelessAfter = c.giveUp, c.hopeless })
+		gaveUp, ok := errors.AsType[*GaveUpError](s.err)
+		if !ok || gaveUp.After != c.want || gaveUp.Hopeless != (c.want == c.hopeless) || !strings.Contains(gaveUp.Cause, c.cause) || s.took < c.want || s.took > c.want+5*time.Second {
+			t.Errorf("after %s: %+v, %v; want %s and %q", s.took, gaveUp, s.err, c.want, c.cause)
+		}
 	}
 }

@@ -5,6 +5,7 @@ package shipper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -20,6 +21,8 @@ type Options struct {
 	Create        bool          // create group and streams where they are missing
 	FlushInterval time.Duration // how old the oldest event of an open batch becomes
 	GiveUpAfter   time.Duration // after the end of input: how long to go on without an acknowledgement
+	// HopelessAfter is the same where nothing was ever accepted, and credentials, permission or address are what is wrong; 0: GiveUpAfter.
+	HopelessAfter time.Duration
 	OthersAfter   time.Duration // how long inputs that are not Own may take when the Own ones are done
 	// Stop, where there is one, is closed when inputs that somebody else goes on writing are waited for no more: of those, what has come is shipped.
 	Stop <-chan struct{}
@@ -41,8 +44,6 @@ const (
 	maxInterval = 30 * time.Second
 	// idleMemory is what is kept of the memory of batches when nothing waits: what a quiet input needs each second.
 	idleMemory = 1 << 20
-	// hopeless is how long to go on after the end of input when nothing was ever accepted and credentials, permission or address are what is wrong.
-	hopeless = 30 * time.Second
 )
 
 // Shipper ships inputs to one log group. Make one with New, call Run once.
@@ -83,6 +84,9 @@ func New(o Options) *Shipper {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
+	if o.HopelessAfter == 0 {
+		o.HopelessAfter = o.GiveUpAfter
+	}
 	return &Shipper{
 		o: o, log: o.Log,
 		deliv: &delivery{
@@ -95,11 +99,14 @@ func New(o Options) *Shipper {
 	}
 }
 
-// Reasons why Run ended before all was delivered.
-var (
-	ErrGaveUp   = errors.New("no acknowledgement for too long")
-	ErrHopeless = errors.New("nothing was ever accepted, and credentials, permission or address are what is wrong")
-)
+// GaveUpError says that Run ended because nothing had been acknowledged for too long.
+type GaveUpError struct {
+	After    time.Duration // Options.GiveUpAfter or HopelessAfter
+	Hopeless bool          // it was HopelessAfter
+	Cause    string        // what went wrong last, for a person; "" where nothing did
+}
+
+func (e *GaveUpError) Error() string { return fmt.Sprintf("no acknowledgement for %s", e.After) }
 
 // Run ships the inputs, and those that come out of more until it is closed (nil: none come), and returns when all is delivered, when there is no hope
 // for the rest, or when ctx ends. Their journals are closed then: those of delivered inputs are removed, the others keep what is left.
@@ -289,9 +296,9 @@ func (s *Shipper) over(now time.Time, more <-chan Input) error {
 	idle := min(now.Sub(s.progress), now.Sub(s.deliv.trouble.progress()))
 	switch {
 	case idle >= s.o.GiveUpAfter:
-		return ErrGaveUp
-	case s.deliv.trouble.hopeless() && idle >= hopeless:
-		return ErrHopeless
+		return &GaveUpError{After: s.o.GiveUpAfter, Cause: s.deliv.trouble.cause()}
+	case s.deliv.trouble.hopeless() && idle >= s.o.HopelessAfter:
+		return &GaveUpError{After: s.o.HopelessAfter, Hopeless: true, Cause: s.deliv.trouble.cause()}
 	}
 	return nil
 }

@@ -24,7 +24,14 @@ type trouble struct {
 	everOK      bool
 	lastOK      time.Time // when a put was accepted
 	unreachable bool      // all failures since then are credentials, permission or address
+	last        failure   // the latest since then
 	everywhere  bool      // the latest failure is credentials or address: no other stream would fare better
+}
+
+// failure is a call that came to nothing.
+type failure struct {
+	err            error
+	action, stream string
 }
 
 func newTrouble(api *cloudwatch.Client, log *zap.Logger) *trouble {
@@ -40,9 +47,14 @@ func (t *trouble) failed(err error, action, stream, prefix string) {
 		t.since, t.unreachable = now, true
 	}
 	t.failures++
+	t.last = failure{err, action, stream}
 	t.unreachable = t.unreachable && cloudwatch.Unreachable(err)
 	t.everywhere = cloudwatch.Unreachable(err) && cloudwatch.Classify(err) != cloudwatch.Denied
-	if !t.said.may(fmt.Sprint(cloudwatch.Classify(err), action), now) {
+	kind := fmt.Sprint(cloudwatch.Classify(err), action)
+	if cloudwatch.NoCredentials(err) {
+		kind = "no credentials" // no call was made with them, so it is the same whatever the call
+	}
+	if !t.said.may(kind, now) {
 		return
 	}
 	t.told = true
@@ -61,7 +73,14 @@ func (t *trouble) accepted() {
 		t.log.Info(fmt.Sprintf("CloudWatch takes events again, after %s and %d failed attempts", time.Since(t.since).Round(time.Millisecond), t.failures))
 	}
 	// What was said stays said: where every other call fails, the same two sentences would come with each of them.
-	t.since, t.failures, t.told = time.Time{}, 0, false
+	t.since, t.failures, t.told, t.last = time.Time{}, 0, false, failure{}
+}
+
+// cause says what went wrong last, or "" when nothing has since CloudWatch took a batch.
+func (t *trouble) cause() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.api.Explain(t.last.err, t.last.action, t.last.stream)
 }
 
 // progress is when a put was accepted last, be it of a batch that is still being halved.

@@ -13,16 +13,23 @@ import (
 // connect returns a client of the target's log group, which creates what is missing as creation says. It makes no call
 // yet: what is wrong now is the configuration, and the error names the option that mends it.
 func connect(ctx context.Context, target config.Target, creation config.Creation, log *zap.Logger) (*cloudwatch.Client, error) {
-	client, err := cloudwatch.New(ctx, cloudwatch.Options{
-		Group:         target.LogGroup,
-		Region:        target.Region,
-		Endpoint:      target.EndpointURL,
-		Profile:       target.Profile,
-		RetentionDays: creation.RetentionDays,
-		KMSKeyID:      creation.KMSKeyID,
-		Tags:          creation.Tags.Map(),
-		Logger:        log,
+	use := cloudwatch.Writing
+	if !creation.Create {
+		use = cloudwatch.Filling
+	}
+	return newClient(ctx, target, cloudwatch.Options{
+		Use: use, RetentionDays: creation.RetentionDays, KMSKeyID: creation.KMSKeyID, Tags: creation.Tags.Map(), Logger: log,
 	})
+}
+
+// connectReader is connect for the commands that read back.
+func connectReader(ctx context.Context, target config.Target, log *zap.Logger) (*cloudwatch.Client, error) {
+	return newClient(ctx, target, cloudwatch.Options{Use: cloudwatch.Reading, Logger: log})
+}
+
+func newClient(ctx context.Context, target config.Target, o cloudwatch.Options) (*cloudwatch.Client, error) {
+	o.Group, o.Region, o.Endpoint, o.Profile = target.LogGroup, target.Region, target.EndpointURL, target.Profile
+	client, err := cloudwatch.New(ctx, o)
 	switch {
 	case err == nil:
 		return client, nil

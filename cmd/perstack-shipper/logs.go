@@ -16,7 +16,7 @@ import (
 // to tidy up.
 func runLogs(options *config.Logs, log *zap.Logger) int {
 	ctx := context.Background()
-	client, err := connect(ctx, options.Target, config.Creation{}, log)
+	client, err := connectReader(ctx, options.Target, log)
 	if err != nil {
 		return fail(err)
 	}

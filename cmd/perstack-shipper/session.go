@@ -150,6 +150,7 @@ func (s *session) run(ctx context.Context, inputs []shipper.Input, more <-chan s
 
 func (s *session) options() shipper.Options {
 	target := s.client.Target()
+	giveUp, hopeless := s.delivery.Patience()
 	to := map[string]string{"group": target.Group, "region": target.Region}
 	if target.Endpoint != "" {
 		to["endpoint"] = target.Endpoint
@@ -159,7 +160,7 @@ func (s *session) options() shipper.Options {
 	}
 	return shipper.Options{
 		Client: s.client, Create: s.creation.Create, Log: s.log, Successor: s.successor,
-		FlushInterval: s.delivery.FlushInterval, GiveUpAfter: s.delivery.GiveUpAfter, OthersAfter: s.delivery.DrainTimeout,
+		FlushInterval: s.delivery.FlushInterval, GiveUpAfter: giveUp, HopelessAfter: hopeless, OthersAfter: s.delivery.DrainTimeout,
 		MemoryMax: int(s.delivery.MemoryMax),
 		Origin:    shipper.Origin{Version: versionName(), PID: os.Getpid(), Hostname: s.hostname, Started: s.started, Target: to, ECS: s.ecs},
 	}
@@ -174,6 +175,11 @@ func (s *session) conclude(report shipper.Report, why error) int {
 // sayRest says what is not as it should be, and returns the exit code.
 func (s *session) sayRest(report shipper.Report, why error) int {
 	code := exitOK
+	gaveUp, isGivenUp := errors.AsType[*shipper.GaveUpError](why)
+	cause := ""
+	if isGivenUp {
+		why, cause = sayGaveUp(gaveUp), gaveUp.Cause
+	}
 	if report.Rejected > 0 || len(report.Failed) > 0 {
 		code = exitRejected
 	}
@@ -197,26 +203,35 @@ func (s *session) sayRest(report shipper.Report, why error) int {
 			continue
 		}
 		code = exitLeft
-		s.log.Error(s.sayLeft(left, why))
+		line := s.sayLeft(left, why)
+		if cause != "" {
+			line += ". The last failure: " + cause
+			cause = "" // once
+		}
+		s.log.Error(line)
 	}
-	if why != nil && code == exitOK && !errors.Is(why, shipper.ErrGaveUp) && !errors.Is(why, shipper.ErrHopeless) && !errors.Is(why, errDeadline) && !errors.Is(why, errSecondSignal) {
+	if why != nil && code == exitOK && !isGivenUp && !errors.Is(why, errDeadline) && !errors.Is(why, errSecondSignal) {
 		s.log.Error(why.Error())
 		code = exitFailure
 	}
 	return code
 }
 
+// sayGaveUp says after how long it was given up, and by which option.
+func sayGaveUp(e *shipper.GaveUpError) error {
+	if e.Hopeless && e.After == config.DefaultHopelessAfter {
+		return fmt.Errorf("nothing was ever accepted, and it was given up after %s; --give-up-after goes on for longer", e.After)
+	}
+	return fmt.Errorf("nothing was accepted for %s, the limit of --give-up-after", e.After)
+}
+
 // sayLeft says what of an input is not delivered and why, where it is kept, and whether a later start will find it there.
 func (s *session) sayLeft(left shipper.Left, why error) string {
-	reason := fmt.Sprint(why)
-	if errors.Is(why, shipper.ErrGaveUp) {
-		reason = fmt.Sprintf("nothing was accepted for %s, the limit of --give-up-after", s.delivery.GiveUpAfter)
-	}
 	what := "the input"
 	if left.File != "" {
 		what = left.File
 	}
-	undelivered := fmt.Sprintf("%d bytes of %s are not delivered (%s)", left.Bytes, what, reason)
+	undelivered := fmt.Sprintf("%d bytes of %s are not delivered (%v)", left.Bytes, what, why)
 	switch {
 	case left.Path == "" && left.File != "":
 		return undelivered + "; how far it is shipped was kept in memory, so the next start begins at its start"

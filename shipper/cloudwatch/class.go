@@ -102,7 +102,7 @@ func Classify(err error) Class {
 	case ok && call.stopped, !ok && errors.Is(err, context.Canceled):
 		return Stopped
 	}
-	if _, ok := errors.AsType[*credentialsError](err); ok {
+	if NoCredentials(err) {
 		return Credentials
 	}
 	if code := errorCode(err); code != "" {
@@ -137,6 +137,12 @@ func Ambiguous(err error) bool {
 	}
 	// A success that is not the service's: what answered may have handed the batch on.
 	return httpStatus(err)/100 == 2
+}
+
+// NoCredentials says that there were none to make the call with.
+func NoCredentials(err error) bool {
+	_, ok := errors.AsType[*credentialsError](err)
+	return ok
 }
 
 // Unreachable says that credentials, permission or the address are what is wrong: things that seldom mend themselves, so that a run

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/smithy-go/logging"
 	"go.uber.org/zap"
 )
 
@@ -37,8 +38,18 @@ var (
 	ErrProfile  = errors.New("there is no such profile")
 )
 
+// Use is what a Client is for. Explain's remedies depend on it: they must be ones that its user has.
+type Use int
+
+const (
+	Writing Use = iota // ships, and creates what is missing
+	Filling            // ships to what somebody else has created
+	Reading            // reads back
+)
+
 // Options say what a Client talks to and how.
 type Options struct {
+	Use   Use
 	Group string // the log group of every call
 
 	// Empty: what the SDK finds in AWS_REGION, AWS_ENDPOINT_URL_CLOUDWATCH_LOGS, AWS_ENDPOINT_URL, AWS_PROFILE and the shared configuration.
@@ -71,6 +82,7 @@ type Client struct {
 	http        *httpClient
 	log         *zap.Logger
 	timeout     time.Duration
+	use         Use
 
 	group, region, endpoint string
 	retentionDays           int32
@@ -97,7 +109,8 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		o.Logger = zap.NewNop()
 	}
 
-	load := func(ctx context.Context) (aws.Config, error) { return loadConfig(ctx, o) }
+	sdkLog := &sdkLogger{log: o.Logger}
+	load := func(ctx context.Context) (aws.Config, error) { return loadConfig(ctx, o, sdkLog) }
 	cfg, err := load(ctx)
 	if missing, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
 		return nil, fmt.Errorf("%w as %q in %s or %s", ErrProfile, missing.Profile,
@@ -119,6 +132,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		http:          newHTTPClient(cfg.HTTPClient, o.Dial, o.Parallel),
 		log:           o.Logger,
 		timeout:       o.AttemptTimeout,
+		use:           o.Use,
 		group:         o.Group,
 		region:        cfg.Region,
 		retentionDays: int32(o.RetentionDays),
@@ -143,9 +157,9 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	return c, nil
 }
 
-func loadConfig(ctx context.Context, o Options) (aws.Config, error) {
+func loadConfig(ctx context.Context, o Options, log logging.Logger) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
-		config.WithLogger(sdkLogger{o.Logger}),
+		config.WithLogger(log),
 		// Also for the providers of credentials (metadata services, STS): the caller's retries are the only ones.
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
 		// AWS_DEFAULTS_MODE=auto would ask the metadata service right here; what the modes set (timeouts, retries) is set by this package.

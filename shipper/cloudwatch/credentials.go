@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
@@ -116,13 +117,34 @@ func (c *credentials) IsCredentialsProvider(target aws.CredentialsProvider) bool
 	return aws.IsCredentialsProvider(c.cache, target)
 }
 
-// sdkLogger hands what the SDK has to say to the program's log; by itself it writes to stderr.
-type sdkLogger struct{ log *zap.Logger }
+// sdkLogger hands what the SDK has to say to the program's log; by itself it writes to stderr. Each kind of warning comes once a minute at
+// most: where there are no credentials, each call brings the same ones.
+type sdkLogger struct {
+	log *zap.Logger
 
-func (l sdkLogger) Logf(class logging.Classification, format string, values ...any) {
+	mu   sync.Mutex // calls come in parallel; guards said
+	said map[string]time.Time
+}
+
+func (l *sdkLogger) Logf(class logging.Classification, format string, values ...any) {
 	say := l.log.Debug
-	if class == logging.Warn {
+	if class == logging.Warn && l.may(format) {
 		say = l.log.Warn
 	}
 	say("AWS SDK: " + fmt.Sprintf(format, values...))
+}
+
+// may reports whether a kind of warning may be said now, and takes it for said.
+func (l *sdkLogger) may(kind string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if last, ok := l.said[kind]; ok && now.Sub(last) < time.Minute {
+		return false
+	}
+	if l.said == nil {
+		l.said = map[string]time.Time{}
+	}
+	l.said[kind] = now
+	return true
 }

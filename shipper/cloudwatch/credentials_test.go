@@ -8,10 +8,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/aws/smithy-go/logging"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // without takes variables out of a test's environment.
@@ -269,4 +275,26 @@ func TestWrongClock(t *testing.T) {
 	if _, err := c.Put(context.Background(), "job", bodyOf("x")); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// The SDK repeats itself with each call that finds no credentials; the log does not.
+func TestSDKWarnsOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logged := observer.New(zap.WarnLevel)
+		l := &sdkLogger{log: zap.New(core)}
+		for i := range 100 {
+			l.Logf(logging.Warn, "falling back to IMDSv1: %v", i)
+			l.Logf(logging.Warn, "another thing: %v", i)
+			l.Logf(logging.Debug, "a detail")
+			time.Sleep(time.Second)
+		}
+		var got []string
+		for _, e := range logged.All() {
+			got = append(got, e.Message)
+		}
+		want := []string{"AWS SDK: falling back to IMDSv1: 0", "AWS SDK: another thing: 0", "AWS SDK: falling back to IMDSv1: 60", "AWS SDK: another thing: 60"}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q", got)
+		}
+	})
 }

@@ -61,38 +61,73 @@ func (c *Client) diagnose(err error, call *callError, action, stream string) (ca
 		}
 		return what + on + message, "the credentials are refused: renew them, and check the clock of this machine"
 	case Denied:
-		remedy = "allow it (deploy/iam-policy.json)"
-		switch action {
-		case "CreateLogStream":
-			remedy += " or create the stream"
-		case "CreateLogGroup":
-			remedy += " or create the group"
-		}
-		if code == "" {
-			remedy += "; without an error code it may be a proxy that refuses: see HTTPS_PROXY and NO_PROXY"
-		}
-		return what + " on logs:" + action + " for " + c.arn(action, stream) + message, remedy
+		return what + " on logs:" + action + " for " + c.arn(action, stream) + message, deniedRemedy(action, code)
 	case Missing:
-		if action == "CreateLogStream" {
-			return what + on + message, "create the log group, or leave --create on and allow logs:CreateLogGroup"
-		}
-		return what + on + message, "create the log group and the stream, or leave --create on"
+		return what + on + message, c.missingRemedy()
 	case Throttled:
-		return what + on + message, "it is tried again; if it lasts, ask for a higher quota of logs:" + action + " in Service Quotas"
+		return what + on + message, c.again("if it lasts, ask for a higher quota of logs:" + action + " in Service Quotas")
 	case Refused:
-		switch {
-		case action == "CreateLogGroup" && c.kmsKeyID != "":
-			remedy = "check --log-group, and --kms-key-id: the key's policy must allow logs." + c.region + ".amazonaws.com"
-		case action == "PutLogEvents":
-			remedy = "an event of the batch, or the batch, is not what the service takes"
-		default:
-			remedy = "check --log-group and the options of what is created"
-		}
-		return what + on + message, remedy
+		return what + on + message, c.refusedRemedy(action)
 	case Accepted, Again:
 		return what + on + message, ""
 	}
 	return c.diagnoseRetry(err, call, what, on, message)
+}
+
+func deniedRemedy(action, code string) string {
+	remedy := "allow it (" + policyOf(action) + ")"
+	switch action {
+	case "CreateLogStream":
+		remedy += " or create the stream"
+	case "CreateLogGroup":
+		remedy += " or create the group"
+	}
+	if code == "" {
+		remedy += "; without an error code it may be a proxy that refuses: see HTTPS_PROXY and NO_PROXY"
+	}
+	return remedy
+}
+
+// policyOf is the policy in the repository that allows an action.
+func policyOf(action string) string {
+	if strings.HasPrefix(action, "Get") || strings.HasPrefix(action, "Filter") || strings.HasPrefix(action, "Describe") {
+		return "deploy/iam-policy-read.json"
+	}
+	return "deploy/iam-policy.json"
+}
+
+func (c *Client) missingRemedy() string {
+	switch c.use {
+	case Reading:
+		return "check --log-group, --region and --profile: nothing has been shipped under that name there, or it was deleted"
+	case Filling:
+		return "create the log group and the stream, for --no-create leaves that to others"
+	}
+	return "it was created a moment ago: if this lasts, something deletes it"
+}
+
+func (c *Client) refusedRemedy(action string) string {
+	switch {
+	case c.use == Reading:
+		return "check the names of group and stream; a log group of another class than STANDARD cannot be read back"
+	case action == "PutLogEvents":
+		return "an event of the batch, or the batch, is not what the service takes"
+	case action == "CreateLogGroup" && c.kmsKeyID != "":
+		return "check the name of the group, and its KMS key: the key's policy must allow logs." + c.region + ".amazonaws.com"
+	}
+	return "check the names of group and stream"
+}
+
+// again says what becomes of a failure that may pass, and what to do if it does not.
+func (c *Client) again(lasts string) string {
+	remedy := "it is tried again"
+	if c.use == Reading { // whoever reads has tried for a while before saying so
+		remedy = "try again later"
+	}
+	if lasts != "" {
+		remedy += "; " + lasts
+	}
+	return remedy
 }
 
 // diagnoseRetry says the errors of class Retry, most of which are the network's.
@@ -116,16 +151,16 @@ func (c *Client) diagnoseRetry(err error, call *callError, what, on, message str
 		return fmt.Sprintf("%s cannot be reached (%s)", c.where(), reason),
 			"check --endpoint-url, security groups and routes: a private subnet needs a NAT or a VPC endpoint for logs"
 	case call.timeout > 0:
-		return fmt.Sprintf("no answer from %s within %s%s", c.where(), call.timeout, on), "it is tried again"
+		return fmt.Sprintf("no answer from %s within %s%s", c.where(), call.timeout, on), c.again("")
 	case foreign(err):
 		if f, ok := errors.AsType[*foreignError](err); ok {
 			what += " with " + f.why
 		}
 		return fmt.Sprintf("%s answers %s%s, which is not CloudWatch Logs", c.where(), what, on), "check --endpoint-url and the proxy"
 	case what != "":
-		return what + on + message, "it is tried again"
+		return what + on + message, c.again("")
 	}
-	return fmt.Sprintf("the call to %s failed%s (%s)", c.where(), on, reason), "it is tried again"
+	return fmt.Sprintf("the call to %s failed%s (%s)", c.where(), on, reason), c.again("")
 }
 
 // where names the address that calls go to.
@@ -153,6 +188,8 @@ func (c *Client) arn(action, stream string) string {
 	switch action {
 	case "CreateLogGroup", "PutRetentionPolicy", "TagResource":
 		return arn
+	case "DescribeLogStreams", "FilterLogEvents":
+		return arn + ":*"
 	}
 	return arn + ":log-stream:" + stream
 }

@@ -26,7 +26,7 @@ func TestExplain(t *testing.T) {
 		{"put throttled", 400, "ThrottlingException", nil, "PutLogEvents",
 			`log group "/perstack/test" in eu-west-1: Throttling on logs:PutLogEvents for stream "uo5p" (said so); it is tried again; if it lasts, ask for a higher quota of logs:PutLogEvents in Service Quotas`},
 		{"stream missing", 400, "ResourceNotFoundException", nil, "",
-			`log group "/perstack/test" in eu-west-1: ResourceNotFound on logs:PutLogEvents for stream "uo5p" (said so); create the log group and the stream, or leave --create on`},
+			`log group "/perstack/test" in eu-west-1: ResourceNotFound on logs:PutLogEvents for stream "uo5p" (said so); it was created a moment ago: if this lasts, something deletes it`},
 		{"batch refused", 400, "InvalidParameterException", nil, "",
 			`log group "/perstack/test" in eu-west-1: InvalidParameter on logs:PutLogEvents for stream "uo5p" (said so); an event of the batch, or the batch, is not what the service takes`},
 		{"too large", 413, "", nil, "",
