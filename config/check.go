@@ -139,6 +139,25 @@ func (l *Logs) check() error {
 	return first(l.Target.check(), checkStream(l.LogStream), between("--wait", l.Wait, 0, time.Hour), l.Log.check())
 }
 
+func (h *Held) check() error {
+	if h.Job == "" {
+		return Usage("--job", "is required: give the jobId")
+	}
+	return first(h.Target.check(), checkStream(h.LogStream), h.Log.check())
+}
+
+func (r *Restore) check() error {
+	switch {
+	case r.Into == "":
+		return Usage("--into", "is empty: name a folder")
+	case r.List && r.Checkpoint != "":
+		return Usage("--list", "lists all checkpoints, --checkpoint names one: leave one of them out")
+	case r.List && r.Force:
+		return Usage("--list", "writes nothing, so there is nothing to --force: leave one of them out")
+	}
+	return r.Held.check()
+}
+
 func (l *Local) check() error {
 	if _, port, err := net.SplitHostPort(l.Listen); err != nil || port == "" {
 		return Usage("--listen", "%q is not a valid address and port: write it like 127.0.0.1:4586", l.Listen)

@@ -27,7 +27,7 @@ const Program = "perstack-shipper"
 // EnvPrefix begins the name of every environment variable that is an option.
 const EnvPrefix = "PERSTACK_SHIPPER_"
 
-// Command is what a command line asked for: one of *Ship, *Exec, *Resume, *Logs, *Local, *Version and *Help.
+// Command is what a command line asked for: one of *Ship, *Exec, *Resume, *Logs, *Restore, *Local, *Version and *Help.
 type Command interface {
 	// check reports the first option that cannot be, as a *UsageError.
 	check() error
@@ -75,6 +75,7 @@ type commandLine struct {
 	Exec    Exec    `help:"Run a command and ship what it writes."`
 	Resume  Resume  `help:"Ship what earlier runs left in the journal."`
 	Logs    Logs    `help:"Print a job's lines as the agent wrote them."`
+	Restore Restore `help:"Write back a job's checkpoints and event files."`
 	Local   Local   `help:"Serve a CloudWatch Logs endpoint on this machine."`
 	Version Version `help:"Print version, commit and Go version."`
 }

@@ -54,6 +54,9 @@ var examples = map[string]string{
 `,
 	"logs": `  perstack-shipper logs --log-group /perstack/prod --job uo5p1q | jq -r .type
 `,
+	"restore": `  perstack-shipper restore --log-group /perstack/prod --job uo5p1q
+  perstack-shipper restore --log-group /perstack/prod --job uo5p1q --list
+`,
 	"local": `  perstack-shipper local --dir /tmp/cloudwatch
   export AWS_ENDPOINT_URL=http://127.0.0.1:4586
   perstack-shipper --log-group demo <events.jsonl
@@ -66,6 +69,7 @@ var usages = map[string]string{
 	"exec":    "perstack-shipper exec --log-group NAME [flags] -- COMMAND ARG…",
 	"resume":  "perstack-shipper resume [flags]",
 	"logs":    "perstack-shipper logs --log-group NAME --job ID [flags]",
+	"restore": "perstack-shipper restore --log-group NAME --job ID [flags]",
 	"local":   "perstack-shipper local [flags]",
 	"version": "perstack-shipper version",
 }

@@ -34,7 +34,8 @@ var commandNames = func() (names []string) {
 // command returns the command of that name, one of commandNames.
 func (l *commandLine) command(name string) Command {
 	return map[string]Command{
-		"ship": &l.Ship, "exec": &l.Exec, "resume": &l.Resume, "logs": &l.Logs, "local": &l.Local, "version": &l.Version,
+		"ship": &l.Ship, "exec": &l.Exec, "resume": &l.Resume, "logs": &l.Logs,
+		"restore": &l.Restore, "local": &l.Local, "version": &l.Version,
 	}[name]
 }
 

@@ -166,6 +166,30 @@ type Logs struct {
 	Log
 }
 
+// Held names a job that CloudWatch holds, and where to look for it.
+type Held struct {
+	// Job is the jobId; required.
+	Job string `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. Required."`
+	// LogStream is the template that the job was shipped with.
+	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"As it was when the job was shipped."`
+	Search    bool   `name:"search" group:"Selection:" help:"Look for the job in all streams of the group."`
+	// Unmask asks for the originals of what a data protection policy masks.
+	Unmask bool `name:"unmask" group:"Selection:" help:"Read what a data protection policy masks."`
+	Target
+	Log
+}
+
+// Restore writes back what a job had in its workspace.
+type Restore struct {
+	// Into is the workspace, which need not exist.
+	Into string `name:"into" default:"." group:"Files:" help:"Workspace to write to."`
+	// Checkpoint is the only one to restore; empty: all, and the events.
+	Checkpoint string `name:"checkpoint" placeholder:"ID" group:"Files:" help:"Restore this checkpoint only."`
+	Force      bool   `name:"force" group:"Files:" help:"Replace files that are there and differ."`
+	List       bool   `name:"list" group:"Files:" help:"List the checkpoints; write nothing."`
+	Held
+}
+
 // Local serves a CloudWatch Logs endpoint.
 type Local struct {
 	// Listen is host:port; an empty host is the loopback address, port 0 a free one.

@@ -1,0 +1,234 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"perstack-shipper/shipper/audit/event"
+	"perstack-shipper/shipper/readback"
+)
+
+// This file restores what a job had in its workspace: the checkpoints, and the events as Perstack keeps them beside these. workspace.go puts the
+// files there.
+
+// RestoreOptions say what is restored, and where to.
+type RestoreOptions struct {
+	// Dir is the workspace: files are written below Dir/perstack/jobs. It is made where it is missing.
+	Dir string
+	// Checkpoint is the only one to restore, by its id; "": all, and the events.
+	Checkpoint string
+	// Force replaces files that are there and differ. Without it, one such file is an error, and nothing is changed.
+	Force bool
+}
+
+// Restored says what was restored.
+type Restored struct {
+	Folder      string // of the job, below RestoreOptions.Dir
+	Checkpoints int    // files
+	Events      int    // files
+	Bytes       int64  // of all files
+	Unchanged   int    // files among them that were there already, with the same bytes
+
+	Refused []string // what could not be written and why, a sentence each; the first 20
+	Refuses int64    // how many they are
+	Cut     int64    // lines that end in the middle of an event
+}
+
+// Complete reports whether all that the events hold was restored.
+func (r *Restored) Complete() bool { return r.Refuses == 0 && r.Cut == 0 }
+
+// ErrNoCheckpoint says that no event holds the checkpoint that was asked for.
+var ErrNoCheckpoint = errors.New("no event of the job holds this checkpoint")
+
+// Restore writes the files of the job that q asks for. When it fails, it leaves nothing behind; but where the error is a
+// *readback.DamageError, some lines were missing or altered, and everything else is restored.
+func Restore(ctx context.Context, src readback.Source, q readback.Query, o RestoreOptions) (Restored, error) {
+	var done Restored
+	if reason := badName(q.Job); reason != "" {
+		return done, fmt.Errorf("the job's id %q %s, so no folder can have it for a name; read the job with logs instead", q.Job, reason)
+	}
+	done.Folder = path.Join("perstack", "jobs", q.Job)
+	w, err := openWorkspace(o.Dir)
+	if err != nil {
+		return done, err
+	}
+	defer w.close()
+	v := restorer{done: &done, w: w, only: o.Checkpoint}
+	_, readErr := readback.Read(ctx, src, q, &v)
+	if _, damaged := errors.AsType[*readback.DamageError](readErr); readErr != nil && !damaged {
+		return done, readErr
+	}
+	if o.Checkpoint != "" && v.found == 0 {
+		return done, ErrNoCheckpoint
+	}
+	if err := w.commit(ctx, &done, o.Force); err != nil {
+		return done, err
+	}
+	return done, readErr
+}
+
+// restorer is the View that writes each line's files.
+type restorer struct {
+	readback.Ignore
+	done  *Restored
+	w     *workspace
+	only  string
+	found int64 // of only
+	line  bytes.Buffer
+}
+
+// Line implements readback.View.
+func (r *restorer) Line(l *readback.Line) error {
+	line, err := whole(l, &r.line)
+	if err != nil {
+		return err
+	}
+	e, ok := keptOf(line)
+	if !ok {
+		if bytes.HasPrefix(line, []byte(`{"type":`)) {
+			r.done.Cut++
+		}
+		return nil
+	}
+	if e.checkpoint != nil {
+		if err := r.checkpoint(l, &e); err != nil {
+			return err
+		}
+	}
+	if r.only == "" && e.step != "" {
+		return r.event(l, &e, line)
+	}
+	return nil
+}
+
+func (r *restorer) checkpoint(l *readback.Line, e *kept) error {
+	id := checkpointID(e.checkpoint)
+	switch {
+	case r.only != "" && id != r.only:
+		return nil
+	case badName(id+".json") != "":
+		r.refuse(l, "checkpoint's id", id, badName(id+".json"))
+		return nil
+	}
+	r.found++
+	return r.w.put(path.Join(r.done.Folder, "checkpoints", id+".json"), e.checkpoint)
+}
+
+// event stores the line as Perstack does: several lines may come to one name, and the last stays.
+func (r *restorer) event(l *readback.Line, e *kept, line []byte) error {
+	run := e.run
+	if run == "" {
+		run = l.RunID
+	}
+	name := fmt.Sprintf("event-%s-%s-%s.json", e.timestamp, e.step, e.typ)
+	switch {
+	case badName(run) != "":
+		r.refuse(l, "run's id", run, badName(run))
+		return nil
+	case !plainNumber.MatchString(e.timestamp) || !plainNumber.MatchString(e.step):
+		r.refuse(l, "file name", name, "has a time or a step that is no whole number")
+		return nil
+	case badName(name) != "":
+		r.refuse(l, "type", e.typ, badName(name))
+		return nil
+	}
+	return r.w.put(path.Join(r.done.Folder, "runs", run, name), line)
+}
+
+// refuse keeps why something of a line is not written. What the agent wrote is quoted.
+func (r *restorer) refuse(l *readback.Line, what, id, why string) {
+	const maxRefused = 20
+	if r.done.Refuses++; len(r.done.Refused) < maxRefused {
+		r.done.Refused = append(r.done.Refused, fmt.Sprintf("input %s, line %d: the %s %.100q %s", l.Input.ID, l.Seq, what, id, why))
+	}
+}
+
+// plainNumber is how a name spells a time or a step. Perstack writes neither in any other way.
+var plainNumber = regexp.MustCompile(`^[0-9]{1,16}$`)
+
+// badName says why an id cannot be the name of a file, or returns "". What is no name of its own would lead out of the folder.
+func badName(id string) string {
+	switch {
+	case id == "" || id == ".json":
+		return "is empty"
+	case id == "." || id == "..":
+		return "names a folder"
+	case strings.ContainsAny(id, "/\\"):
+		return "has a slash in it"
+	case strings.ContainsRune(id, 0):
+		return "has a NUL in it"
+	case !utf8.ValidString(id):
+		return "is not UTF-8"
+	case len(id) > 255:
+		return "is longer than a file's name may be"
+	}
+	return ""
+}
+
+// kept is what an event says that becomes a file. Numbers are as they are written.
+type kept struct {
+	typ, run        string
+	timestamp, step string
+	checkpoint      json.RawMessage
+}
+
+// keptOf reads a line. It is false for one that is no whole JSON object.
+func keptOf(line []byte) (e kept, ok bool) {
+	members, ok := event.Members(line)
+	if !ok {
+		return e, false
+	}
+	for _, m := range members { // of a member that is there twice the last counts, as in Perstack
+		switch m.Name {
+		case "type":
+			e.typ = jsonText(m.Value)
+		case "runId":
+			e.run = jsonText(m.Value)
+		case "timestamp":
+			e.timestamp = string(m.Value)
+		case "stepNumber":
+			e.step = string(m.Value)
+		case "checkpoint":
+			e.checkpoint = nil
+			if m.Value[0] == '{' {
+				e.checkpoint = m.Value
+			}
+		}
+	}
+	return e, true
+}
+
+func checkpointID(checkpoint json.RawMessage) (id string) {
+	members, _ := event.Members(checkpoint)
+	for _, m := range members {
+		if m.Name == "id" {
+			id = jsonText(m.Value)
+		}
+	}
+	return id
+}
+
+// jsonText returns the string that raw is, or "".
+func jsonText(raw json.RawMessage) (s string) {
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// whole returns all of a line. One that is too large to be held already is read into buf.
+func whole(l *readback.Line, buf *bytes.Buffer) ([]byte, error) {
+	if line, ok := l.Bytes(); ok {
+		return line, nil
+	}
+	buf.Reset()
+	_, err := l.WriteTo(buf)
+	return buf.Bytes(), err
+}

@@ -1,0 +1,299 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// This file writes files into a workspace, all or none: they are written aside, in a folder of their own, and moved to their places when all are
+// there.
+
+// workspace is a folder that files are put into. No name leads out of it, not even by a symbolic link.
+type workspace struct {
+	dir    string
+	root   *os.Root
+	made   []string // folders above and including dir that were made, the outermost first
+	aside  string   // where files wait, below dir; "" until the first
+	moved  []move
+	folder []string // that were made below dir, for the files
+}
+
+// move is a file that was moved to its place.
+type move struct {
+	name string
+	old  string // where the file is that was there before, aside; "": there was none
+}
+
+func openWorkspace(dir string) (*workspace, error) {
+	w := &workspace{dir: dir}
+	for at := dir; ; at = parentOf(at) {
+		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) || at == parentOf(at) {
+			break
+		}
+		w.made = slices.Insert(w.made, 0, at)
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		w.close()
+		return nil, w.explain(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		w.close()
+		return nil, w.explain(err)
+	}
+	w.root = root
+	return w, nil
+}
+
+func parentOf(dir string) string {
+	if i := strings.LastIndexByte(strings.TrimRight(dir, "/"), '/'); i > 0 {
+		return dir[:i]
+	} else if i == 0 {
+		return "/"
+	}
+	return "."
+}
+
+// put keeps a file for its place. A later one of the same name replaces it.
+func (w *workspace) put(name string, data []byte) error {
+	if w.aside == "" {
+		w.aside = ".perstack-shipper-restore-" + rand.Text()
+		if err := w.root.Mkdir(w.aside, 0o700); err != nil {
+			w.aside = ""
+			return w.explain(err)
+		}
+	}
+	at := path.Join(w.aside, "new", name)
+	if err := w.root.MkdirAll(path.Dir(at), 0o777); err != nil {
+		return w.explain(err)
+	}
+	if err := w.root.WriteFile(at, data, 0o666); err != nil {
+		return w.explain(err)
+	}
+	return nil
+}
+
+// commit moves the files to their places. When it fails, everything is as it was before.
+func (w *workspace) commit(ctx context.Context, done *Restored, force bool) error {
+	if w.aside == "" {
+		return nil
+	}
+	var differs int
+	var first string
+	err := w.each(func(name string) error {
+		state, err := w.compare(name)
+		if err != nil {
+			return err
+		}
+		if state == different {
+			if differs++; first == "" {
+				first = name
+			}
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	if differs > 0 && !force {
+		more := ""
+		if differs > 1 {
+			more = fmt.Sprintf(" and %d more files are there already and differ", differs-1)
+		} else {
+			more = " is there already and differs"
+		}
+		return fmt.Errorf("%s%s: nothing was changed; restore into another folder with --into, or replace what is there with --force",
+			path.Join(w.dir, first), more)
+	}
+	err = w.each(func(name string) error {
+		size, same, err := w.place(name)
+		if err != nil {
+			return err
+		}
+		if path.Base(path.Dir(name)) == "checkpoints" {
+			done.Checkpoints++
+		} else {
+			done.Events++
+		}
+		done.Bytes += size
+		if same {
+			done.Unchanged++
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		w.undo()
+		return err
+	}
+	w.made, w.moved = nil, nil
+	return nil
+}
+
+// each calls f with the names of the files that wait, in order.
+func (w *workspace) each(f func(name string) error) error {
+	from := path.Join(w.aside, "new")
+	return fs.WalkDir(w.root.FS(), from, func(at string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return w.explain(err)
+		case entry.IsDir():
+			return nil
+		}
+		return f(strings.TrimPrefix(at, from+"/"))
+	})
+}
+
+type state int
+
+const (
+	absent state = iota
+	equal
+	different
+)
+
+// compare says what is at a file's place.
+func (w *workspace) compare(name string) (state, error) {
+	info, err := w.root.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return absent, nil
+	case err != nil:
+		return different, w.explain(err)
+	case info.IsDir():
+		return different, fmt.Errorf("%s is a folder, and a file is to be there: move it away, or restore into another folder with --into", path.Join(w.dir, name))
+	case !info.Mode().IsRegular():
+		return different, nil
+	}
+	old, err := w.root.Open(name)
+	if err != nil {
+		return different, w.explain(err)
+	}
+	defer old.Close()
+	fresh, err := w.root.Open(path.Join(w.aside, "new", name))
+	if err != nil {
+		return different, w.explain(err)
+	}
+	defer fresh.Close()
+	same, err := sameBytes(old, fresh)
+	if err != nil {
+		return different, w.explain(err)
+	}
+	if same {
+		return equal, nil
+	}
+	return different, nil
+}
+
+func sameBytes(a, b io.Reader) (bool, error) {
+	bufA, bufB := make([]byte, 32<<10), make([]byte, 32<<10)
+	for {
+		n, errA := io.ReadFull(a, bufA)
+		m, errB := io.ReadFull(b, bufB)
+		ends := func(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
+		switch {
+		case errA != nil && !ends(errA):
+			return false, errA
+		case errB != nil && !ends(errB):
+			return false, errB
+		case !bytes.Equal(bufA[:n], bufB[:m]):
+			return false, nil
+		case errA != nil || errB != nil:
+			return ends(errA) && ends(errB), nil
+		}
+	}
+}
+
+// place moves a file that waits to its place, unless the same is there already.
+func (w *workspace) place(name string) (size int64, same bool, err error) {
+	from := path.Join(w.aside, "new", name)
+	info, err := w.root.Stat(from)
+	if err != nil {
+		return 0, false, w.explain(err)
+	}
+	state, err := w.compare(name)
+	if err != nil {
+		return 0, false, err
+	}
+	if state == equal {
+		return info.Size(), true, nil
+	}
+	if err := w.folders(path.Dir(name)); err != nil {
+		return 0, false, err
+	}
+	m := move{name: name}
+	if state == different {
+		m.old = path.Join(w.aside, fmt.Sprintf("old-%d", len(w.moved)))
+		if err := w.root.Rename(name, m.old); err != nil {
+			return 0, false, w.explain(err)
+		}
+	}
+	w.moved = append(w.moved, m)
+	if err := w.root.Rename(from, name); err != nil {
+		return 0, false, w.explain(err)
+	}
+	return info.Size(), false, nil
+}
+
+// folders makes a folder and those above it, and remembers which it made.
+func (w *workspace) folders(name string) error {
+	at := ""
+	for part := range strings.SplitSeq(name, "/") {
+		at = path.Join(at, part)
+		switch err := w.root.Mkdir(at, 0o777); {
+		case err == nil:
+			w.folder = append(w.folder, at)
+		case !errors.Is(err, fs.ErrExist):
+			return w.explain(err)
+		}
+	}
+	return nil
+}
+
+// undo moves everything back to where it was.
+func (w *workspace) undo() {
+	for _, m := range slices.Backward(w.moved) {
+		if m.old != "" {
+			_ = w.root.Rename(m.old, m.name) // over the new one, if that is there
+		} else {
+			_ = w.root.Remove(m.name)
+		}
+	}
+	for _, folder := range slices.Backward(w.folder) {
+		_ = w.root.Remove(folder) // one that somebody else has put something into stays
+	}
+}
+
+// close removes what is aside and, unless files were put in their places, the folders that were made.
+func (w *workspace) close() {
+	if w.root != nil {
+		if w.aside != "" {
+			_ = w.root.RemoveAll(w.aside)
+		}
+		_ = w.root.Close()
+	}
+	for _, dir := range slices.Backward(w.made) {
+		_ = os.Remove(dir)
+	}
+}
+
+// explain puts an error of the file system into a sentence with a remedy.
+func (w *workspace) explain(err error) error {
+	remedy := "restore into another folder with --into"
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		remedy = "the disk is full: free some space, or restore into another folder with --into"
+	case errors.Is(err, fs.ErrPermission):
+		remedy = "allow this user to write there, or restore into another folder with --into"
+	}
+	return fmt.Errorf("%s: %w; nothing was restored; %s", w.dir, err, remedy)
+}
