@@ -31,8 +31,6 @@ const (
 	readBuffer  = 4 << 10
 	maxHeader   = 64 << 10
 	keepAlive   = 30 * time.Second // between TCP's probes
-
-	serviceJSON = "application/x-amz-json-1.1" // the content type of the service's answers
 )
 
 // expected is what a call expects of the answer.
