@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"perstack-shipper/batch"
@@ -29,6 +30,8 @@ type Input struct {
 	JobOf string
 	// Path is the followed file's, or "".
 	Path string
+	// Grew is when a followed file grew last, as far as that is known.
+	Grew time.Time
 	// Tee, where there is one, reads the journal too; it keeps the journal until it is done.
 	Tee *Tee
 	// Quit, where there is one, stops who writes the journal, and returns when that is done: a journal is not closed under its writer. Run calls it when
@@ -79,18 +82,22 @@ type input struct {
 	done    bool          // nothing is left: the journal is gone, or closed
 	let     chan struct{} // closed then
 
-	gap        int64 // bytes are missing up to this offset; 0: none
-	unread     bool  // the journal could not be read, and is tried again
-	truncated  bool  // the journal shrank: what was read is all there is
-	succeeded  bool  // what its file holds now is another input
-	overflowed bool  // it names too many streams, and that was said
-	again      bool  // the bytes at hand are to be shaped anew
-	seen       int64 // offset up to which the journal was read
-	grew       bool  // the block at hand began with bytes just read
-	placed     bool  // the block at hand has made an event
-	lones      int   // of the pending events, those that wait for a neighbour's fate
+	gap        int64     // bytes are missing up to this offset; 0: none
+	unread     bool      // the journal could not be read, and is tried again
+	truncated  bool      // the journal shrank: what was read is all there is
+	succeeded  bool      // what its file holds now is another input
+	overflowed bool      // it names too many streams, and that was said
+	again      bool      // the bytes at hand are to be shaped anew
+	seen       int64     // offset up to which the journal was read
+	had        int64     // offset up to which there were bytes when it was taken in
+	grewAt     time.Time // when there were more last
+	cuts       []int64   // offsets, ascending, where lines end without a newline: the file stood still there
+	grew       bool      // the block at hand began with bytes just read
+	placed     bool      // the block at hand has made an event
+	lones      int       // of the pending events, those that wait for a neighbour's fate
 
-	acked   int64 // the cursor's offset
+	acked   int64       // the cursor's offset
+	kept    batch.State // the cursor's
 	account account
 	began   cursorState // what earlier processes left
 }
@@ -110,6 +117,7 @@ type cursorState struct {
 	Sealed  bool        `json:"sealed,omitempty"`
 	Final   bool        `json:"final,omitempty"` // that seal says that the input ended
 	Input   string      `json:"input,omitempty"` // what the input is called, where that is not what it began with
+	Cuts    []int64     `json:"cuts,omitempty"`  // beyond the cursor
 }
 
 func newInput(in Input, index int, spare *spare) (*input, error) {
@@ -133,8 +141,13 @@ func newInput(in Input, index int, spare *spare) (*input, error) {
 		return nil, fmt.Errorf("input %s in %s cannot be shipped as its options say; start the program that wrote it on that folder: %w", in.Journal.ID(), in.Journal.Path(), err)
 	}
 	i := &input{Input: in, index: index, shaper: shaper, account: cs.Account, began: cs, sealed: cs.Sealed, final: cs.Final, opened: len(cs.Streams), acked: cursor.Offset, let: make(chan struct{})}
+	i.kept, i.cuts = cs.State, cs.Cuts
+	i.kept.Streams = len(cs.Streams)
 	i.window = window{offset: cursor.Offset, spare: spare}
-	i.seen = cursor.Offset
+	i.seen, i.had, i.grewAt = cursor.Offset, in.Journal.Size(), in.Grew
+	if in.Grew.IsZero() {
+		i.grewAt = time.Now()
+	}
 	return i, nil
 }
 
@@ -224,11 +237,12 @@ func (in *input) advance() (bool, error) {
 
 // persist writes the cursor.
 func (in *input) persist(offset int64, state batch.State) error {
-	data, err := json.Marshal(cursorState{State: state, Streams: in.shaper.Streams()[:state.Streams], Account: in.account, Sealed: in.sealed, Final: in.sealed && in.final, Input: in.began.Input})
+	in.cuts = slices.DeleteFunc(in.cuts, func(cut int64) bool { return cut <= offset })
+	data, err := json.Marshal(cursorState{State: state, Streams: in.shaper.Streams()[:state.Streams], Account: in.account, Sealed: in.sealed, Final: in.sealed && in.final, Input: in.began.Input, Cuts: in.cuts})
 	if err != nil {
 		return err
 	}
-	in.acked = offset
+	in.acked, in.kept = offset, state
 	if in.Tee != nil {
 		in.Tee.acked.Store(offset)
 	}

@@ -139,11 +139,24 @@ func (s *Shipper) begin(in *input, now time.Time) bool {
 			s.readError(in, err)
 		}
 	}
-	final := in.gap > 0 || in.ended() && in.shapedAll() && in.ending() != PausedInLine
+	ended := in.ended() && in.shapedAll() && in.ending() != PausedInLine
+	if ended && in.ending() == Paused && endsInLine(in.window.bytes(), in.shaper) {
+		if err := in.cut(in.window.next()); err != nil {
+			s.complain("cursor "+in.Shape.Input, err)
+		}
+	}
+	wasCut := s.cutHalfLine(in, now)
+	data, final := in.upToCut()
+	final = final || in.gap > 0 || ended
+	next := in.window.offset + int64(len(data))
 	switch {
-	case in.window.next() > in.seen:
+	case next > in.seen:
+		if next > in.had {
+			in.grewAt = now
+		}
 	case in.again: // the same bytes, but their job is known now
-	case final && (len(in.window.bytes()) > 0 || in.shaper.InLine()):
+	case wasCut:
+	case final && (len(data) > 0 || in.shaper.InLine()):
 	case in.gap > 0:
 		in.window.jump(in.gap)
 		in.gap = 0
@@ -154,7 +167,7 @@ func (s *Shipper) begin(in *input, now time.Time) bool {
 		}
 		return false
 	}
-	in.again, in.grew, in.seen = false, in.window.next() > in.seen, max(in.seen, in.window.next())
+	in.again, in.grew, in.seen = false, next > in.seen, max(in.seen, next)
 	in.placed = false
 	if n := len(in.blocks) - 1; n >= manyBlocks && in.blocks[n] != in.seal && in.window.offset-in.blocks[n].Start < windowBytes {
 		in.shaping, in.longer = in.blocks[n], true
@@ -162,7 +175,7 @@ func (s *Shipper) begin(in *input, now time.Time) bool {
 		in.shaping, in.longer = &batch.Block{Input: in.index, Start: in.window.offset}, false
 		in.blocks = append(in.blocks, in.shaping)
 	}
-	in.shaper.Begin(in.window.bytes(), in.window.offset, now.UnixMilli(), in.Journal.ArrivalAt, final)
+	in.shaper.Begin(data, in.window.offset, now.UnixMilli(), in.Journal.ArrivalAt, final)
 	return true
 }
 

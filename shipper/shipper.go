@@ -30,8 +30,10 @@ type Options struct {
 	// goroutine of Run calls it.
 	Successor func(truncated Input) (Input, error)
 	MemoryMax int // bytes in windows, open batches and bodies
-	Origin    Origin
-	Log       *zap.Logger
+	// HalfLine is how long a followed file must stand still after a last line without a newline for that to be shipped as it is; 0: 30 s.
+	HalfLine time.Duration
+	Origin   Origin
+	Log      *zap.Logger
 }
 
 const (
@@ -86,6 +88,9 @@ func New(o Options) *Shipper {
 	}
 	if o.HopelessAfter == 0 {
 		o.HopelessAfter = o.GiveUpAfter
+	}
+	if o.HalfLine == 0 {
+		o.HalfLine = halfLine
 	}
 	return &Shipper{
 		o: o, log: o.Log,
@@ -334,6 +339,11 @@ func (s *Shipper) until(now time.Time) time.Duration {
 		}
 		if wait := in.waitEnd.Sub(now); in.waiting && wait > 0 { // else only memory holds it up
 			d = min(d, wait)
+		}
+	}
+	for _, in := range s.inputs {
+		if in.inHalfLine() {
+			d = min(d, max(in.grewAt.Add(s.o.HalfLine).Sub(now), pollHalfLine))
 		}
 	}
 	if s.quiet {

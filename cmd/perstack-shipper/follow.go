@@ -136,7 +136,7 @@ func (s *session) followed(in *follow.Input, events config.Events, quit func()) 
 		}
 		shape = a.Shape
 	}
-	return shipper.Input{Journal: in.Journal, Shape: shape, Own: true, Path: in.Path, Ending: endingOf(in), Quit: quit, Closed: in.Close}
+	return shipper.Input{Journal: in.Journal, Shape: shape, Own: true, Path: in.Path, Grew: in.Grew, Ending: endingOf(in), Quit: quit, Closed: in.Close}
 }
 
 // sameOptions reports whether two shapes of an input are by the same options; its host may have another name now.

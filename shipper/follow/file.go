@@ -97,7 +97,7 @@ func (s *Set) start(f *file, now time.Time) error {
 	id, err := journal.FileID(path)
 	switch {
 	case errors.Is(err, journal.ErrNoLine):
-		if f.size == 0 || !s.stopping && (f.present || !s.finished(f, now)) {
+		if f.size == 0 || !s.stopping && now.Sub(f.grew) < s.o.HalfLine && (f.present || !s.finished(f, now)) {
 			return nil
 		}
 		id = journal.NewID() // what it is called by later is in the note
@@ -172,6 +172,9 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *f
 		if err := j.SetAbout(s.o.About(j.ID(), is, j.About())); err != nil {
 			s.complain(err)
 		}
+	}
+	if in.Grew = f.grew; in.Grew.IsZero() {
+		in.Grew = now
 	}
 	f.in, f.note, f.size, f.grew, s.came = in, is, j.Size(), now, now
 	s.fresh = append(s.fresh, in)

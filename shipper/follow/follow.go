@@ -37,6 +37,8 @@ type Options struct {
 	Wait bool
 	// UntilIdle is how long nothing may come of any path before Run ends by itself; 0: for ever.
 	UntilIdle time.Duration
+	// HalfLine is how long a file must stand still to begin although its first line has no newline yet; 0: 30 s.
+	HalfLine time.Duration
 	// Reading ends when FIFOs are to be read no more.
 	Reading context.Context
 
@@ -58,6 +60,8 @@ type Options struct {
 const (
 	defaultQuiet  = time.Second
 	defaultUnsure = 30 * time.Second
+	// defaultHalfLine is that of Options.HalfLine: as long as the shipper waits for the end of a last line.
+	defaultHalfLine = 30 * time.Second
 	// lineQuiet is how long a half line at the end of a file must stand still, at the stop, to be taken for all that there will be.
 	lineQuiet = 300 * time.Millisecond
 )
@@ -89,6 +93,7 @@ type Input struct {
 	// FIFO is open for reading; nil of a file. The caller closes it when Reading has ended, or its last writer is gone.
 	FIFO    *os.File
 	Reading context.Context
+	Grew    time.Time // when a file grew last, as far as that was seen
 
 	paused atomic.Int32
 	once   sync.Once
@@ -158,6 +163,9 @@ func New(o Options) (*Set, error) {
 	}
 	if o.quiet == 0 {
 		o.quiet, o.unsure = defaultQuiet, defaultUnsure
+	}
+	if o.HalfLine == 0 {
+		o.HalfLine = defaultHalfLine
 	}
 	if o.most == 0 {
 		o.most = filesAtOnce()

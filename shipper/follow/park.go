@@ -108,7 +108,7 @@ func (s *Set) park(now time.Time) {
 		if len(s.files) <= least || now.Sub(f.grew) < after {
 			break
 		}
-		if f.over || f.pin == nil || !f.present || f.in != nil && !f.endsLine() {
+		if f.over || f.pin == nil || !f.present || f.in != nil && !f.endsLine() && now.Sub(f.grew) < 2*s.o.HalfLine {
 			continue
 		}
 		if f.in != nil && (f.in.Journal.Path() == "" || f.in.Journal.Gone()) {
