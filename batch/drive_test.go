@@ -51,6 +51,7 @@ type shipment struct {
 	messages   []message // by seq and part
 	streams    []string
 	state      batch.State
+	jobs       string // the receipt's, as JSON
 	overflowed bool
 }
 
@@ -118,6 +119,7 @@ func (d *driver) run() {
 			d.t.Fatalf("the block from %d to %d has %d pending events when every batch was acknowledged", b.Start, b.End, b.Pending)
 		}
 	}
+	d.out.jobs = jobsJSON(d.shaper.Receipt())
 	d.out.state, d.out.streams, d.out.overflowed = d.shaper.State(), d.shaper.Streams(), d.shaper.Overflowed()
 }
 
@@ -160,8 +162,8 @@ func (d *driver) block(data []byte, base int64, final bool) (done int) {
 
 // findJob lets go of the lines that wait: it looks for their job in all that is to come.
 func (d *driver) findJob(offset int64) {
-	if job, _ := batch.FirstJob(d.input[offset:], true); job != "" {
-		d.shaper.SetJob(job)
+	if job, isRun, _ := batch.FirstJob(d.input[offset:], true); job != "" {
+		d.shaper.SetJob(job, isRun)
 	} else {
 		d.shaper.StopWaiting()
 	}

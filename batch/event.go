@@ -63,6 +63,7 @@ type extras struct {
 	part           int
 	last           bool
 	text, lossy    bool
+	bom            bool  // a byte order mark stood in front of the object
 	newline        bool  // false: the line is the input's last and has none
 	addJob, addRun bool  // jobId, runId were added
 	own            int64 // the line's own time, milliseconds since 1970
@@ -83,6 +84,9 @@ func (s *Shaper) shipper(before []byte, x *extras) *member {
 	}
 	if x.text {
 		m.plain(`,`).key("text").plain(`true`)
+	}
+	if x.bom && x.part == 0 {
+		m.plain(`,`).key("bom").plain(`true`)
 	}
 	if s.shape.Source != "" {
 		m.plain(`,`).key("source").value(quote(s.shape.Source))

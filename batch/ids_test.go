@@ -40,8 +40,14 @@ func TestIDs(t *testing.T) {
 			lines: []string{`npm warn`, `{}`, `{"type":"x"}`, `{"jobId":"j"}`},
 			want:  []string{"j/", "j/ +jobId", "j/ +jobId", "j/"}},
 		{name: "never",
-			lines: []string{`npm warn`, `{}`, `{"runId":"r"}`, `{}`},
-			want:  []string{"/", "/", "/r", "/r +runId"}},
+			lines: []string{`npm warn`, `{}`, `{"runId":7}`, `{}`},
+			want:  []string{"/", "/", "/", "/"}},
+		{name: "a run is the job as long as none is named",
+			lines: []string{`npm warn`, `{}`, `{"runId":"r1"}`, `text`, `{}`, `{"runId":"r2"}`, `text`, `{"runId":"r1"}`, `{"jobId":7,"runId":"r3"}`, `{"jobId":"j","runId":"r1"}`, `{"runId":"r4"}`, `{}`},
+			want:  []string{"r1/", "r1/ +jobId", "r1/r1 +jobId", "r1/r1", "r1/r1 +jobId+runId", "r2/r2 +jobId", "r2/", "r1/r1 +jobId", "/r3", "j/r1", "j/r4 +jobId", "j/ +jobId"}},
+		{name: "an option is the job of a run", job: "opt",
+			lines: []string{`{"runId":"r1"}`, `text`, `{"runId":"r2"}`},
+			want:  []string{"opt/r1 +jobId", "opt/r1", "opt/r2 +jobId"}},
 		{name: "of a line cut short, spliced, or followed by something",
 			lines: []string{`{"jobId":"cut","runId":"r","a":"`, `text`, `{"jobId":"j2","runId":"r"}npm warn`, `{}`},
 			want:  []string{"cut/r", "cut/r", "j2/r", "j2/ +jobId"}},
@@ -73,7 +79,7 @@ func TestIDs(t *testing.T) {
 			lines: []string{`{}`, `text`, `{"_aws":1}`},
 			want:  []string{"\"\\\n\x00\ufffd日/</> +jobId+runId", "\"\\\n\x00\ufffd日/</>", "\"\\\n\x00\ufffd日/</>"}},
 		{name: "in parts", job: strings.Repeat("\x00", 1024),
-			lines: []string{`{"_aws":1}`, `{"_aws":1,"jobId":"own","runId":"r"}`, strings.Repeat("x", maxEvent), `{"_aws":1,"jobId":"` + long + `"}`},
+			lines: []string{`{"shipper":1}`, `{"_aws":1,"jobId":"own","runId":"r"}`, strings.Repeat("x", maxEvent), `{"_aws":1,"jobId":"` + long + `"}`},
 			want:  []string{strings.Repeat("\x00", 1024) + "/", "own/r", strings.Repeat("\x00", 1024) + "/r", strings.Repeat("\x00", 1024) + "/r", "/"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -127,7 +133,7 @@ func TestWait(t *testing.T) {
 				}
 				input = input[c.done:]
 				if how == "SetJob" {
-					s.SetJob(`"j"`)
+					s.SetJob(`"j"`, false)
 				} else {
 					s.StopWaiting()
 					want = "/"
@@ -179,6 +185,9 @@ func TestFirstJob(t *testing.T) {
 	}{
 		{"nothing", "", true, "", 0},
 		{"at once", `{"jobId":"j"}` + "\n", false, `"j"`, 0},
+		{"a run", `{"jobId":7,"runId":"x"}` + "\n" + `{"runId":"r"}` + "\n" + `{"jobId":"j"}`, true, `"r"`, 24},
+		{"both", `{"runId":"r","jobId":"j"}` + "\n", true, `"j"`, 0},
+		{"behind a byte order mark", "\ufeff" + `{"jobId":"j"}` + "\n", true, `"j"`, 0},
 		{"behind others", "text\n\n{}\n" + `{"a":1,"jobId":"j:\u0041"}` + "\n{}\n", false, `"j:\u0041"`, 9},
 		{"in a line that has no end yet", "text\n" + `{"jobId":"j"}`, false, "", 5},
 		{"in the last line, without a newline", "text\n" + `{"jobId":"j"}`, true, `"j"`, 5},
@@ -191,8 +200,9 @@ func TestFirstJob(t *testing.T) {
 		{"not yet", strings.Repeat("x", maxLine-1), false, "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if job, looked := batch.FirstJob([]byte(c.data), c.final); job != c.job || looked != c.looked {
-				t.Errorf("%q after %d bytes, want %q after %d", job, looked, c.job, c.looked)
+			job, isRun, looked := batch.FirstJob([]byte(c.data), c.final)
+			if job != c.job || looked != c.looked || isRun != (job == `"r"`) {
+				t.Errorf("%q (a run: %v) after %d bytes, want %q after %d", job, isRun, looked, c.job, c.looked)
 			}
 		})
 	}

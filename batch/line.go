@@ -23,27 +23,38 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 			line = s.repair(raw)
 			s.lossyPiece()
 		}
+		s.endLong(raw, terminated)
 		s.took(raw, line, terminated, lossy)
 		s.rest = remainder{data: line, ends: true, newline: terminated}
 		return s.part(ev)
 	}
 	line, lossy, object := raw, false, s.scan.object(raw, &s.head)
+	mark := 0 // so long is the byte order mark in front of the object
+	if !object {
+		mark, object = s.behindMark(raw)
+	}
 	if (!object || !s.scan.ascii()) && !utf8.Valid(raw) {
 		if lossy = true; len(raw) > s.bounds.event {
 			line = nil // it goes in parts, and repaired it could come to three times its size
 			s.head.repair()
 		} else {
 			line = s.repair(raw)
-			object = s.scan.object(line, &s.head)
+			object = s.scan.object(line[mark:], &s.head)
 		}
 	}
 	if s.mustWait() {
 		return Wait
 	}
-	x := extras{text: !object, lossy: lossy, newline: terminated}
+	x := extras{text: !object, lossy: lossy, bom: object && mark > 0, newline: terminated}
 	s.begin(ev, object, &x)
-	if object {
-		s.count(raw, &x)
+	switch {
+	case object:
+		s.count(raw[mark:], &x)
+		if !lossy {
+			s.last = s.head.typ
+		}
+	case !terminated && begunJSON(raw):
+		s.state.Cut, s.last = true, s.head.typ
 	}
 	s.took(raw, line, terminated, lossy)
 	if lossy {
@@ -54,8 +65,10 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	case line == nil:
 	case !object:
 		made = s.textEvent(ev, line, &x)
-	case !s.head.aws: // CloudWatch would take _aws for metrics, wherever it stands at the top level: as a part's data it is none
-		made = s.objectEvent(ev, line, &x)
+	case !s.head.foreign:
+		// CloudWatch would take _aws for metrics, wherever it stands at the top level, and readers could take a second shipper member for ours: as a
+		// part's data they are neither.
+		made = s.objectEvent(ev, line[mark:], &x)
 	}
 	if !made {
 		s.split(ev, &x)
@@ -70,19 +83,32 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	return Made
 }
 
+// byteOrderMark is what programs on Windows put in front of a file's first line. JSON does not allow it.
+const byteOrderMark = "\ufeff"
+
+// behindMark looks for an object behind a byte order mark, and returns the mark's length; 0 where there is none, or no object behind it.
+func (s *Shaper) behindMark(raw []byte) (mark int, object bool) {
+	rest, found := bytes.CutPrefix(raw, []byte(byteOrderMark))
+	if !found || !s.scan.object(rest, &s.head) {
+		return 0, false
+	}
+	return len(byteOrderMark), true
+}
+
 // longPiece makes a part of a line that is too long to wait for its end. What was found at its beginning counts.
 func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
 	if s.state.Split == nil {
-		s.scan.object(raw, &s.head)
+		s.scan.object(bytes.TrimPrefix(raw, []byte(byteOrderMark)), &s.head)
 		s.head.repair()
 		if s.mustWait() {
 			return Wait
 		}
 		var x extras
 		s.begin(ev, true, &x)
-		s.count(raw, &x)
 		s.split(ev, &x)
+		s.beginLong(&x)
 	}
+	s.goOnLong(raw)
 	raw = raw[:wholeRunes(raw)]
 	line := raw
 	if !utf8.Valid(raw) {
@@ -117,8 +143,9 @@ func wholeRunes(b []byte) int {
 	return len(b)
 }
 
+// mustWait reports whether the line at hand has no job and may get one.
 func (s *Shaper) mustWait() bool {
-	return s.head.jobID == nil && s.Job() == "" && !s.state.Unattended
+	return s.head.jobID == nil && s.Job() == "" && !s.state.Unattended && !isID(s.head.runID)
 }
 
 // begin counts a line and finds its event's time and stream.
@@ -188,6 +215,12 @@ func (s *Shaper) learn() {
 		}
 		s.state.Job = string(s.head.jobID)
 	}
+	switch run := s.head.runID; {
+	case isID(s.head.jobID):
+		s.state.JobIsRun = false
+	case s.head.jobID == nil && isID(run) && (s.state.Job == "" || s.state.JobIsRun) && string(run) != s.state.Job:
+		s.state.Job, s.state.JobIsRun = string(run), true // as long as no line has named a job, its run is the job
+	}
 	if run := s.head.runID; isID(run) && !s.state.ManyRuns && string(run) != s.state.Run {
 		if s.state.Run == "" {
 			s.state.Run = string(run)
@@ -218,26 +251,30 @@ func (s *Shaper) time(ev *Event, object bool, x *extras) {
 	}
 }
 
-// FirstJob looks for the first line in data that names a job, and returns that as a raw JSON string; else how much of data need not be looked at
-// again.
-func FirstJob(data []byte, final bool) (job string, looked int) {
+// FirstJob looks for the first line in data that names a job, or a run, which is its job then, and returns that as a raw JSON string and whether it is
+// the run; else how much of data need not be looked at again.
+func FirstJob(data []byte, final bool) (job string, isRun bool, looked int) {
 	var sc scanner
 	var h head
 	for looked < len(data) {
 		end := bytes.IndexByte(data[looked:], '\n')
 		if end < 0 {
 			if !final && len(data)-looked < MaxLineBytes {
-				return "", looked
+				return "", false, looked
 			}
 			end = len(data) - looked
 		}
-		sc.object(data[looked:looked+end], &h)
-		if isID(h.jobID) { // repaired, as its own line's event says it
-			if id := appendRepaired(nil, h.jobID); isID(id) {
-				return string(id), looked
+		sc.object(bytes.TrimPrefix(data[looked:looked+end], []byte(byteOrderMark)), &h)
+		raw := h.jobID
+		if isRun = raw == nil; isRun {
+			raw = h.runID
+		}
+		if isID(raw) { // repaired, as its own line's event says it
+			if id := appendRepaired(nil, raw); isID(id) {
+				return string(id), isRun, looked
 			}
 		}
 		looked = min(looked+end+1, len(data))
 	}
-	return "", looked
+	return "", false, looked
 }

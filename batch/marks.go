@@ -57,8 +57,20 @@ const (
 
 // Failure is the error that ended a run.
 type Failure struct {
+	Expert  string `json:"expertKey,omitempty"` // whose run it was
 	Name    string `json:"name,omitempty"`
 	Message string `json:"message,omitempty"`
+}
+
+// String is the error's name and message.
+func (f *Failure) String() string {
+	switch {
+	case f.Name == "":
+		return f.Message
+	case f.Message == "":
+		return f.Name
+	}
+	return f.Name + ": " + f.Message
 }
 
 // Mark is what one line counts. A line that neither begins a run nor ends a call or a run has none.
@@ -109,6 +121,7 @@ const (
 // Line returns the mark of a line, and whether it has one. The ids are those of the line's event, which says them where the line does not, and at is
 // the line's own time in milliseconds since 1970.
 func (m *Marker) Line(line []byte, jobID, runID string, at int64) (Mark, bool) {
+	line = bytes.TrimPrefix(line, []byte(byteOrderMark))
 	if !m.scan.object(line, &m.head) || !m.head.marks() {
 		return Mark{}, false
 	}
@@ -163,6 +176,7 @@ func (m *Marker) mark(h *head, line []byte, jobID, runID string, at int64) Mark 
 		mark.Delegated = delegated(line)
 		if mark.Ends == EndError {
 			mark.Error = failureOf(h.err)
+			mark.Error.Expert = mark.Expert
 		}
 		if run.Open--; run.Open <= 0 {
 			m.runs = slices.Delete(m.runs, i, i+1)
@@ -296,11 +310,14 @@ func text(raw []byte) string {
 }
 
 // cut is the beginning of a text that a receipt has room for.
-func cut(s string) string {
-	if len(s) <= maxText {
+func cut(s string) string { return cutAt(s, maxText) }
+
+// cutAt cuts a text at most bytes, on a character's boundary.
+func cutAt(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	return s[:wholeRunes([]byte(s[:maxText]))]
+	return s[:wholeRunes([]byte(s[:most]))]
 }
 
 // cutEscape returns the content of a cut JSON string, copied, without the escape at its end that may have been cut.

@@ -37,7 +37,7 @@ func checkParts(t rapid.TB, shape batch.Shape, input []byte, pieces regime) {
 var units = []string{"x", "é", "日", "😀", `"`, `\`, "\t", "\x01", "\xff", "\xf0\x9f\x98", "a\"é\\日\x00😀\xe6", "\u2028", `{"jobId":"j","timestamp":1795348700000,"a":[1,2,{"b":"c"}]},`}
 
 // beginnings are what they begin with: with what follows, some are objects.
-var beginnings = []string{"", " \t", `{"type":"big","id":"i","timestamp":1795348700000,"jobId":"j","runId":"r","usage":{"inputTokens":5},"a":"`, `{"_aws":1,"error":{"message":"x"},"a":"`, "\xe6", `{"jobId":"`, `{"timestamp":`, "{", `[`}
+var beginnings = []string{"", " \t", `{"type":"big","id":"i","timestamp":1795348700000,"jobId":"j","runId":"r","usage":{"inputTokens":5},"a":"`, `{"_aws":1,"error":{"message":"x"},"a":"`, `{"shipper":{},"a":"`, "\ufeff{\"jobId\":\"j\",\"a\":\"", "\xe6", `{"jobId":"`, `{"timestamp":`, "{", `[`}
 
 func TestParts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -21,6 +21,8 @@ type Receipt struct {
 	// and how those before it ended.
 	further, furtherRoot string
 	before               Tally
+
+	changed []bool // which of jobs have changed since they were last kept
 }
 
 // Job is what a receipt says of one job.
@@ -41,6 +43,8 @@ type Job struct {
 	Experts []Expert `json:"experts"`
 	// DelegateErrors counts the delegates that an error stopped, whatever became of the job.
 	DelegateErrors int64 `json:"delegateErrors,omitempty"`
+	// DelegateError is the latest of these.
+	DelegateError *Failure `json:"delegateError,omitempty"`
 	// Error is what the outcome Failed is about.
 	Error *Failure `json:"error,omitempty"`
 }
@@ -104,6 +108,7 @@ func (r *Receipt) Name(jobID string, at int64) { r.job(jobID, at) }
 // Add counts a mark. It names the mark's job.
 func (r *Receipt) Add(m *Mark) {
 	j := r.job(m.JobID, m.Time)
+	r.touch(j)
 	e := r.expert(j, m.Expert)
 	if m.Begins {
 		j.Runs++
@@ -126,6 +131,7 @@ func (r *Receipt) Add(m *Mark) {
 	case EndError:
 		if delegate {
 			j.DelegateErrors++
+			j.DelegateError = m.Error
 		}
 		j.ends(Failed, m.Time, m.Error)
 	case EndMaxSteps:
@@ -176,6 +182,7 @@ func (r *Receipt) job(id string, at int64) *Job {
 	if len(named) < maxJobs {
 		j := &Job{JobID: id, Outcome: Unfinished, Started: at, Experts: []Expert{}}
 		r.jobs = append(r.jobs, j)
+		r.touch(j)
 		return j
 	}
 	if len(r.jobs) == maxJobs {
@@ -188,6 +195,7 @@ func (r *Receipt) job(id string, at int64) *Job {
 		j.ends(Unfinished, 0, nil)
 		r.further, r.furtherRoot = id, ""
 	}
+	r.touch(j)
 	return j
 }
 
@@ -206,44 +214,26 @@ func (r *Receipt) expert(j *Job, key string) *Expert {
 	return &j.Experts[len(j.Experts)-1]
 }
 
-// Receipt returns what the lines that were shaped so far come to.
-func (s *Shaper) Receipt() *Receipt { return &s.receipt }
-
-// count takes the line at hand into the receipt.
-func (s *Shaper) count(line []byte, x *extras) {
-	if job := s.head.jobID; string(job) != s.lastJob && isID(job) {
-		s.name(string(job), x.own)
+// Short is the job with its Experts taken together and its texts cut to a tenth, for a seal that has no room for more.
+func (j *Job) Short() *Job {
+	short := *j
+	all := Expert{}
+	for _, e := range j.Experts {
+		all.Runs += e.Runs
+		all.Calls += e.Calls
+		all.Usage.Add(e.Usage)
 	}
-	if s.head.marks() {
-		job, run := s.lineIDs()
-		mark := s.marker.mark(&s.head, line, text([]byte(job)), text([]byte(run)), x.own)
-		s.receipt.Add(&mark)
+	if short.Experts = []Expert{}; len(j.Experts) > 0 {
+		short.Experts = append(short.Experts, all)
 	}
+	short.JobID = cutAt(j.JobID, maxText/10)
+	short.Error, short.DelegateError = j.Error.short(), j.DelegateError.short()
+	return &short
 }
 
-// name lists the job of the line at hand in the receipt.
-func (s *Shaper) name(raw string, at int64) {
-	s.lastJob = raw
-	s.receipt.Name(text([]byte(raw)), at)
-}
-
-// Succeed makes s, which has shaped nothing, go on where before ended: with its job and run, for lines that name none, and what it knows of how its
-// jobs stand. What they took stays in the receipt of before. It is for the rest of an input that was cut.
-func (s *Shaper) Succeed(before *Shaper) {
-	s.state.Job, s.state.Run, s.state.ManyRuns, s.state.Unattended = before.state.Job, before.state.Run, before.state.ManyRuns, before.state.Unattended
-	s.marker.runs = slices.Clone(before.marker.runs)
-	s.receipt = before.receipt.standing()
-}
-
-// standing is the receipt without what was counted.
-func (r *Receipt) standing() Receipt {
-	next := Receipt{experts: r.experts, further: r.further, furtherRoot: r.furtherRoot}
-	for _, j := range r.jobs {
-		k := &Job{JobID: j.JobID, Outcome: j.Outcome, Started: j.Started, Finished: j.Finished, Error: j.Error, DelegateErrors: j.DelegateErrors}
-		for _, e := range j.Experts {
-			k.Experts = append(k.Experts, Expert{Key: e.Key})
-		}
-		next.jobs = append(next.jobs, k)
+func (f *Failure) short() *Failure {
+	if f == nil {
+		return nil
 	}
-	return next
+	return &Failure{cutAt(f.Expert, maxText/10), cutAt(f.Name, maxText/10), cutAt(f.Message, maxText/10)}
 }

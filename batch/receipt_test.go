@@ -175,17 +175,22 @@ func TestReceiptInTheDocumentedVocabulary(t *testing.T) {
 	}
 	failed := strings.Replace(documented, `"finishRun"`, `"errorRun","error":"it broke"`, 1)
 	j := receiptOf(t, []byte(failed)).Jobs()[0]
-	if j.Outcome != batch.Failed || j.Error == nil || *j.Error != (batch.Failure{Message: "it broke"}) || j.Usage.TotalTokens != 36 {
+	if j.Outcome != batch.Failed || j.Error == nil || *j.Error != (batch.Failure{Expert: "lead", Message: "it broke"}) || j.Usage.TotalTokens != 36 {
 		t.Errorf("%+v", j)
 	}
 }
 
-// A line in parts is one line: its usage counts once.
+// A line in parts is one line: its usage counts once, though nobody sees the whole of one over 8 MiB.
 func TestUsageOfALineInParts(t *testing.T) {
-	data := fmt.Sprintf(`{"type":"callTools","jobId":"j","runId":"r","stepNumber":1,"x":%q,"usage":{"totalTokens":7}}`+"\n", strings.Repeat("x", 3<<20))
-	data += `{"type":"callDelegate","jobId":"j","runId":"r","stepNumber":1,"usage":{"totalTokens":7}}` + "\n"
-	if got := receiptOf(t, []byte(data)); got.Usage().TotalTokens != 7 || got.Jobs()[0].Calls != 1 {
-		t.Errorf("%s", jobsJSON(got))
+	for _, size := range []int{3 << 20, batch.MaxLineBytes, batch.MaxLineBytes + 512<<10 - 30, 9 << 20} {
+		data := fmt.Sprintf(`{"type":"callTools","jobId":"j","runId":"r","stepNumber":1,"x":%q,"usage":{"totalTokens":7}}`+"\n", strings.Repeat("x", size))
+		data += `{"type":"callDelegate","jobId":"j","runId":"r","stepNumber":1,"usage":{"totalTokens":7}}` + "\n"
+		data += fmt.Sprintf(`{"type":"stopRunByError","x":%q,"jobId":"j","runId":"r","error":{"name":"E","message":"no"}}`, strings.Repeat("x", size))
+		got := receiptOf(t, []byte(data))
+		j := got.Jobs()[0]
+		if got.Usage().TotalTokens != 7 || len(got.Jobs()) != 1 || j.Calls != 1 || j.Outcome != batch.Failed || j.Error == nil || *j.Error != (batch.Failure{Name: "E", Message: "no"}) {
+			t.Errorf("%d bytes: %s", size, jobsJSON(got))
+		}
 	}
 }
 

@@ -28,6 +28,7 @@ type Restored struct {
 	Part int
 	Last bool
 
+	Mark      bool     // the line began with a byte order mark, which is part of Line and not of the message
 	Text      bool     // the line is no JSON object, or not known to be one
 	Lossy     bool     // bytes of the line that were not UTF-8 are U+FFFD now
 	NoNewline bool     // the input ended after Line, without a newline
@@ -94,7 +95,10 @@ func Restore(message []byte) (Restored, error) {
 		if end := bytes.TrimRight(rest, jsonSpace); len(end) == 0 || end[len(end)-1] != '}' {
 			return Restored{}, foreign("the line does not end in a brace")
 		}
-		r.Line = make([]byte, 0, brace+1+len(rest))
+		r.Line = make([]byte, 0, len(byteOrderMark)+brace+1+len(rest))
+		if r.Mark {
+			r.Line = append(r.Line, byteOrderMark...)
+		}
 		r.Line = append(append(r.Line, message[:brace+1]...), rest...)
 		s.members(func(key, value []byte) bool {
 			// An id that was added is one that the line does not say, or not with a string.
@@ -152,6 +156,8 @@ func (s *unsplice) shipperMember(r *Restored) error {
 			r.Last, fits = truth(value)
 		case "text":
 			r.Text, fits = truth(value)
+		case "bom":
+			r.Mark, fits = truth(value)
 		case "source":
 			r.Source, fits = quotedText(value)
 		case "added":

@@ -21,7 +21,7 @@ type head struct {
 
 	brace   int  // index of the object's '{'
 	members bool // the object has a member
-	aws     bool // it has a top-level member _aws, however that is spelled
+	foreign bool // it has a top-level member that must not pass for what it seems, however that is spelled: _aws or shipper
 }
 
 // scanner scans lines. Its zero value is ready, and it is kept from line to line: see slot and escaper.
@@ -146,7 +146,7 @@ const (
 	headStepNumber
 	headUsage
 	headError
-	headAWS
+	headForeign
 )
 
 // maxName is the longest that a name that counts can be spelled: each character as an escape.
@@ -173,8 +173,8 @@ func headOf(key []byte) headField {
 		return headUsage
 	case "error":
 		return headError
-	case "_aws":
-		return headAWS
+	case "_aws", "shipper":
+		return headForeign
 	}
 	if len(key) > maxName {
 		return headOther
@@ -213,8 +213,8 @@ func (h *head) note(f headField, value []byte) {
 		h.usage = value
 	case headError:
 		h.err = value
-	case headAWS:
-		h.aws = true
+	case headForeign:
+		h.foreign = true
 	}
 }
 
@@ -368,7 +368,7 @@ func digits(b []byte, i int) int {
 
 // repair makes the values that may be repeated valid UTF-8. Those that are too large for that stay as they are.
 func (h *head) repair() {
-	for _, value := range []*[]byte{&h.typ, &h.id, &h.expertKey, &h.timestamp, &h.jobID, &h.runID, &h.usage, &h.err} {
+	for _, value := range []*[]byte{&h.typ, &h.id, &h.expertKey, &h.timestamp, &h.jobID, &h.runID, &h.stepNumber, &h.usage, &h.err} {
 		if len(*value) <= maxMember && !utf8.Valid(*value) {
 			*value = appendRepaired(nil, *value)
 		}

@@ -28,7 +28,7 @@ func checkScan(t rapid.TB, s *scanner, line []byte) {
 		t.Fatalf("object(%.300q) = %v, encoding/json says %v", line, got, want)
 	}
 	if !got {
-		for _, value := range []struct{ raw []byte }{{h.typ}, {h.id}, {h.expertKey}, {h.timestamp}, {h.jobID}, {h.runID}, {h.usage}, {h.err}} {
+		for _, value := range []struct{ raw []byte }{{h.typ}, {h.id}, {h.expertKey}, {h.timestamp}, {h.jobID}, {h.runID}, {h.stepNumber}, {h.usage}, {h.err}} {
 			if value.raw != nil && !json.Valid(value.raw) {
 				t.Fatalf("of %.300q, the member %q is no JSON", line, value.raw)
 			}
@@ -40,15 +40,16 @@ func checkScan(t rapid.TB, s *scanner, line []byte) {
 		t.Fatalf("%.300q: %v", line, err)
 	}
 	for name, value := range map[string][]byte{
-		"type": h.typ, "id": h.id, "expertKey": h.expertKey, "timestamp": h.timestamp, "jobId": h.jobID, "runId": h.runID, "usage": h.usage, "error": h.err,
+		"type": h.typ, "id": h.id, "expertKey": h.expertKey, "timestamp": h.timestamp, "jobId": h.jobID, "runId": h.runID, "stepNumber": h.stepNumber, "usage": h.usage, "error": h.err,
 	} {
 		want, there := members[name]
 		if there != (value != nil) || string(want) != string(value) {
 			t.Fatalf("%s of %.300q is %q (there: %v), encoding/json says %q (%v)", name, line, value, value != nil, want, there)
 		}
 	}
-	if _, aws := members["_aws"]; h.aws != aws {
-		t.Fatalf("_aws of %.300q: %v", line, h.aws)
+	_, aws := members["_aws"]
+	if _, ours := members["shipper"]; h.foreign != (aws || ours) {
+		t.Fatalf("_aws or shipper in %.300q: %v", line, h.foreign)
 	}
 	if h.brace != len(line)-len(trimmed) || h.members != (len(members) > 0) {
 		t.Fatalf("%.300q: the brace is at %d, has members: %v", line, h.brace, h.members)
@@ -80,7 +81,8 @@ func TestScanForms(t *testing.T) {
 		`{"a":[}`, `{"a":[1,]}`, `{"a":[,1]}`, `{"a":[1 2]}`, `{"a":[[]]}`, `{"a":[]]}`, `{"a":{]}`, `{"a":[1}`, `{"a":{"b":1]}`, `{"a":[{"b":[{}]}]}`, `{"a":{"b"}}`, `{"a":{"b":}}`, `{"a":[:]}`, `{"a":{1:2}}`,
 		`{"a":"\u"}`, `{"a":"\u12"}`, `{"a":"\u123G"}`, `{"a":"\uABcd"}`, `{"a":"\x"}`, `{"a":"\'"}`, `{"a":"\`, `{"a":"\u`, `{"a":"\u00`, `{"a":"\u0000`, `{"a":"\"}`, `{"a":"\\"}`, `{"a":"\\\"}`, `{"a":"\/\b\f\n\r\t"}`,
 		`{"type":1,"type":"two","id":{},"id":[1, 2] ,"timestamp" : 5 ,"jobId":"x","jobId":null}`, `{"\u0065\u0078\u0070\u0065\u0072\u0074\u004b\u0065\u0079":1,"\u0065\u0078\u0070\u0065\u0072\u0074\u004b\u0065\u0079\u0073":2}`, `{"\u0074ype":"t","j\u006fbId":"j","runI\u0064":"r","\u0075sage":{},"err\u006fr":7,"\u005faws":[]}`,
-		`{"_aws":1}`, `{"\u005Faws":1}`, `{"_aw\u0073":1}`, `{"a":{"_aws":1}}`, `{"_aws ":1}`, `{"_aws\u0000":1}`, `{"\\u005faws":1}`, `{"_AWS":1}`, `{"\ud800_aws":1}`, `{"type\\":1,"\\type":2,"\"type":3,"ty\/pe":4}`,
+		`{"_aws":1}`, `{"\u005Faws":1}`, `{"_aw\u0073":1}`, `{"a":{"_aws":1}}`, `{"_aws ":1}`, `{"_aws\u0000":1}`, `{"\\u005faws":1}`, `{"_AWS":1}`, `{"\ud800_aws":1}`,
+		`{"shipper":{}}`, `{"\u0073hipper":1}`, `{"shippe\u0072":1}`, `{"a":{"shipper":1}}`, `{"shipper ":1}`, `{"\\u0073hipper":1}`, `{"Shipper":1}`, `{"ship\/per":1}`, `{"type\\":1,"\\type":2,"\"type":3,"ty\/pe":4}`,
 		`{"type":"a","\u0074ype":"b"}`, `{"\u0074ype":"b","type":"a"}`, `{"":1}`, `{"a":"日😀\u2028"}`, "{\"a\":\"\u2028\u2029\ufeff\u007f\"}", "\t { \r\n\"type\"\t:\r\"x\"\n,\"id\" :\t[ ] } \r\n",
 	}
 	for _, form := range forms {
@@ -166,7 +168,7 @@ func TestScanOfABeginning(t *testing.T) {
 // drawMembers draws something that looks like an object with the names that count.
 func drawMembers(t *rapid.T) []byte {
 	words := rapid.SampledFrom([]string{
-		"{", "}", "[", "]", ":", ",", `"type"`, `"id"`, `"jobId"`, `"runId"`, `"timestamp"`, `"usage"`, `"error"`, `"expertKey"`, `"_aws"`, `"\u005faws"`, `"job\u0049d"`, `"\"`,
+		"{", "}", "[", "]", ":", ",", `"type"`, `"id"`, `"jobId"`, `"runId"`, `"timestamp"`, `"usage"`, `"error"`, `"expertKey"`, `"_aws"`, `"\u005faws"`, `"shipper"`, `"\u0073hipper"`, `"job\u0049d"`, `"\"`,
 		`"`, `\`, "u", "0041", "1", "-1.5e3", "0", "true", "null", " ", "\t", "\r", "\n", "é", "日本語", "\x01", `"a":`, `"some longer text"`, `:{}`, `:[1,2],`, `"\\\"\n\u00e9",`, `"x":"y",`,
 	})
 	var b []byte
@@ -203,7 +205,7 @@ func TestScanAgrees(t *testing.T) {
 func TestScanRemembers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s scanner
-		name := rapid.SampledFrom([]string{"type", "id", "jobId", "expertKey", "_aws", "stepNumber", "a", "toolResultsOf", "a name of 18 bytes", "a name of 19 bytes!", "a name of 20 bytes!!", "a name of 24 bytes......", "é", ""})
+		name := rapid.SampledFrom([]string{"type", "id", "jobId", "expertKey", "_aws", "shipper", "stepNumber", "a", "toolResultsOf", "a name of 18 bytes", "a name of 19 bytes!", "a name of 20 bytes!!", "a name of 24 bytes......", "é", ""})
 		value := rapid.SampledFrom([]string{`"x"`, `1`, `""`, `{"a":"b"}`, `[]`, `null`, `"` + strings.Repeat("long ", 20) + `"`, `-1.5e3`})
 		line := []byte("{")
 		for i := range rapid.IntRange(1, slots+2).Draw(t, "members") {

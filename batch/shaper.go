@@ -59,9 +59,7 @@ type Shaper struct {
 	routes routes
 	scan   scanner
 
-	marker  Marker
-	receipt Receipt
-	lastJob string // the latest job that a line named, a raw JSON string; it is in the receipt
+	ledger ledger
 
 	// The block at hand.
 	data     []byte
@@ -80,6 +78,7 @@ type Shaper struct {
 	repaired []byte // scratch: the line with U+FFFD for what is no UTF-8
 	quoted   []byte // scratch: text or a part as JSON string content
 	rest     remainder
+	last     []byte // the type of the block's latest event
 }
 
 // bounds are what a line is cut by, in bytes: constants, but for tests that cut a great many.
@@ -103,6 +102,9 @@ func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
 	}
 	if s.digest, err = restoreDigest(state.Digest); err != nil {
 		return nil, fmt.Errorf("the digest of input %s: %w", shape.Input, err)
+	}
+	if s.ledger, err = restoreLedger(state.Counted); err != nil {
+		return nil, fmt.Errorf("the receipt of input %s: %w", shape.Input, err)
 	}
 	if shape.JobID != "" {
 		s.job = string(quote(shape.JobID))
@@ -136,8 +138,8 @@ func (s *Shaper) Job() string {
 	return s.state.Job
 }
 
-// SetJob names the job of the lines that wait for one: a raw JSON string, as FirstJob finds it.
-func (s *Shaper) SetJob(raw string) { s.state.Job = raw }
+// SetJob names the job of the lines that wait for one: a raw JSON string, as FirstJob finds it. isRun says that it is a run, whose lines name no job.
+func (s *Shaper) SetJob(raw string, isRun bool) { s.state.Job, s.state.JobIsRun = raw, isRun }
 
 // StopWaiting lets lines that wait for a job go without one.
 func (s *Shaper) StopWaiting() { s.state.Unattended = true }
@@ -146,6 +148,7 @@ func (s *Shaper) StopWaiting() { s.state.Unattended = true }
 func (s *Shaper) State() State {
 	st := s.state
 	st.Digest = s.digest.state()
+	st.Counted = s.ledger.state()
 	st.Streams = len(s.routes.names)
 	if st.Split != nil {
 		split := *st.Split
@@ -181,6 +184,12 @@ func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64)
 func (s *Shaper) End() int {
 	s.digest.end(s.data[s.run0:s.pos], s.run0 == 0)
 	s.state.Counts.Bytes += int64(s.pos)
+	if s.last != nil {
+		if string(s.last) != s.state.Last {
+			s.state.Last = small(s.last)
+		}
+		s.last = nil
+	}
 	s.base += int64(s.pos)
 	s.data = nil
 	s.keep(maxScratch)
@@ -212,7 +221,7 @@ const (
 	Made Step = iota
 	// Done: what is left of the data is no whole line.
 	Done
-	// Wait: the next line names no job, and neither did any before it. Find its job (FirstJob), or call StopWaiting.
+	// Wait: the next line names no job and no run, and neither did any before it. Find its job (FirstJob), or call StopWaiting.
 	Wait
 )
 

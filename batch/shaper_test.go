@@ -33,6 +33,7 @@ func drawShape(t *rapid.T) batch.Shape {
 var awkward = []string{
 	"{}", "{ }", " {} ", "\t{\t}\r", "{}\r", "\r", " ", "{", "}", "[]", "null", "\"", "\x00", "\ufeff{}", "\ufeff", "\u2028", `{"a":"` + "\u2028" + `"}`, "{}{}", `{"a":1},`,
 	`{"_aws":{}}`, `{"\u005faws":{"Timestamp":1}}`, `{"_\u0061ws":1,"jobId":"j2"}`, `{"a":{"_aws":1}}`, `{"_AWS":1}`, `{"_aws":1`, ` {"\u005F\u0061\u0077\u0073" : [] } `,
+	"\ufeff{\"jobId\":\"b\"}\r", "\ufeff {\"a\":\"\xff\"}", "\ufeff{\"_aws\":1}", "\ufeff\ufeff{}", "\ufeff{", `{"\u0073hipper":{"record":"seal"}}`, `{"shippe\u0072":1,"jobId":"j3"}`, `{"a":{"shipper":1}}`, `{"Shipper":1}`,
 	`{"shipper":{"input":"k3v9x2ab","seq":1},"a":1}`, `{"shipper":{"record":"seal","input":"k3v9x2ab"}}`, `{"type":"text","message":"m"}`, `{"shipper":{}}`, `{"data":"x","part":1}`,
 	`{"jobId":7}`, `{"jobId":""}`, `{"jobId":null,"runId":{}}`, `{"jobId":"a","jobId":"b"}`, `{"job\u0049d":"esc"}`, `{"jobId":"\ud800"}`, `{"jobId":"a:b*c"}`, `{"runId":"r7"}`, `{"runId":"r8","jobId":"j8"}`,
 	`{"jobId":"cut`, `{"jobId":"cut"`, `{"jobId":"x"}trailing`, "{\"jobId\":\"\xff\xfe\"}", "{\"a\xc3\":1}", "\xed\xa0\x80", "\xf0\x9f\x98", "a\xe6\x97", "\xf4\x90\x80\x80",
@@ -129,6 +130,9 @@ func compare(t rapid.TB, got, want *shipment) {
 	t.Helper()
 	if !slices.Equal(got.streams, want.streams) || len(got.messages) != len(want.messages) {
 		t.Fatalf("%d events into %q, and %d into %q", len(got.messages), got.streams, len(want.messages), want.streams)
+	}
+	if got.jobs != want.jobs {
+		t.Fatalf("the receipt is %s\nand %s", got.jobs, want.jobs)
 	}
 	for i := range got.messages {
 		if g, w := got.messages[i], want.messages[i]; g.text != w.text || g.time != w.time || g.stream != w.stream {

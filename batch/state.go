@@ -7,14 +7,19 @@ type State struct {
 	Empty int64 `json:"empty,omitempty"` // empty lines since then
 
 	Job        string `json:"job,omitempty"`        // the latest jobId, a raw JSON string
+	JobIsRun   bool   `json:"jobIsRun,omitempty"`   // no line has named a job yet: that is the latest runId
 	Run        string `json:"run,omitempty"`        // the first runId, a raw JSON string
 	ManyRuns   bool   `json:"manyRuns,omitempty"`   // there was a second one
 	Unattended bool   `json:"unattended,omitempty"` // no job was named in time: lines go on without waiting for one
 
+	Last string `json:"last,omitempty"` // the type of the latest event, a raw JSON value
+	Cut  bool   `json:"cut,omitempty"`  // the input ended within a line of JSON
+
 	Split *Split `json:"split,omitempty"` // in the middle of a line in parts, which a block's end only is in one over MaxLineBytes
 
 	Counts  Counts   `json:"counts"`
-	Streams int      `json:"-"` // how many of the Shaper's Streams were opened
+	Counted *Counted `json:"counted,omitempty"` // of the input's jobs
+	Streams int      `json:"-"`                 // how many of the Shaper's Streams were opened
 	Digest  Digested `json:"digest"`
 }
 
@@ -29,6 +34,21 @@ type Split struct {
 	Clamped bool `json:"clamped,omitempty"`
 	Text    bool `json:"text,omitempty"`
 	Lossy   bool `json:"lossy,omitempty"`
+
+	Long *LongLine `json:"long,omitempty"` // of a line that is shipped as it is read
+}
+
+// LongLine is what was seen of a line over MaxLineBytes, which nobody sees whole: how it began and how it ends. It is counted at its end. A
+// LongLine is shared by States and is never changed.
+type LongLine struct {
+	Expert string `json:"expert,omitempty"` // raw JSON values, as are those below
+	Step   string `json:"step,omitempty"`
+	Job    string `json:"job,omitempty"`
+	Run    string `json:"run,omitempty"`
+	Type   string `json:"type,omitempty"`
+	Usage  string `json:"usage,omitempty"`
+	Error  string `json:"error,omitempty"`
+	Tail   []byte `json:"tail,omitempty"` // the latest bytes
 }
 
 // Counts is what a seal says of the input up to a point.

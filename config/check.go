@@ -40,11 +40,11 @@ var RetentionDays = []int{
 var StreamFields = []string{"jobId", "runId", "expertKey", "hostname"}
 
 // FailOnKinds are the ends of a job that --fail-on can turn into exit code 1.
-var FailOnKinds = []string{"error", "max-steps", "delegate-error"}
+var FailOnKinds = []string{"error", "max-steps", "delegate-error", "unfinished"}
 
 // reservedFields are the members that an event's shipper member has of its own.
 var reservedFields = []string{
-	"input", "seq", "empty", "part", "last", "text", "source", "added", "lossy", "newline", "at", "record",
+	"input", "seq", "empty", "part", "last", "text", "bom", "source", "added", "lossy", "newline", "at", "record",
 }
 
 var (
@@ -66,7 +66,7 @@ func first(checks ...error) error {
 
 func (s *Ship) check() error {
 	return first(
-		s.checkInput(),
+		s.checkInput(), s.Verdict.check(),
 		s.Target.check(), s.Events.check(), s.Delivery.check(), s.Creation.check(), s.Journal.check(), s.Log.check(),
 	)
 }
@@ -94,20 +94,25 @@ func (e *Exec) check() error {
 	if len(e.Command) == 0 || e.Command[0] == "" {
 		return Usage("", "exec has no command: put it after --, as in %s exec --log-group /perstack/prod -- perstack run …", Program)
 	}
-	for i, kind := range e.FailOn {
-		if !slices.Contains(FailOnKinds, kind) {
-			return Usage("--fail-on", "does not know %q: use %s, with commas between them", kind, strings.Join(FailOnKinds, ", "))
-		}
-		if slices.Contains(e.FailOn[:i], kind) {
-			return Usage("--fail-on", "names %s twice: leave one of them out", kind)
-		}
-	}
 	if e.LeftCode < 0 || e.LeftCode > 255 {
 		return Usage("--left-code", "%d is not an exit code: use 1 to 255, such as 75", e.LeftCode)
 	}
 	return first(
+		e.Verdict.check(),
 		e.Target.check(), e.Events.check(), e.Delivery.check(), e.Creation.check(), e.Journal.check(), e.Log.check(),
 	)
+}
+
+func (v *Verdict) check() error {
+	for i, kind := range v.FailOn {
+		if !slices.Contains(FailOnKinds, kind) {
+			return Usage("--fail-on", "does not know %q: use %s, with commas between them", kind, strings.Join(FailOnKinds, ", "))
+		}
+		if slices.Contains(v.FailOn[:i], kind) {
+			return Usage("--fail-on", "names %s twice: leave one of them out", kind)
+		}
+	}
+	return nil
 }
 
 func (r *Resume) check() error {

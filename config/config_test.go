@@ -229,7 +229,7 @@ func TestUsageErrors(t *testing.T) {
 		{"resume --endpoint-url=x", "", `--endpoint-url "x" is not a valid http or https URL: write it like http://127.0.0.1:4586`},
 		{"exec " + group, "", `exec has no command: put it after --, as in perstack-shipper exec --log-group /perstack/prod -- perstack run …`},
 		{"exec " + group + " --", "", `exec has no command: put it after --, as in perstack-shipper exec --log-group /perstack/prod -- perstack run …`},
-		{"exec " + group + " --fail-on=crash -- x", "", `--fail-on does not know "crash": use error, max-steps, delegate-error, with commas between them`},
+		{"exec " + group + " --fail-on=crash -- x", "", `--fail-on does not know "crash": use error, max-steps, delegate-error, unfinished, with commas between them`},
 		{"exec " + group + " --fail-on=error,error -- x", "", `--fail-on names error twice: leave one of them out`},
 		{"exec " + group + " --left-code=256 -- x", "", `--left-code 256 is not an exit code: use 1 to 255, such as 75`},
 		{"exec " + group + " --left-code=x -- x", "", `--left-code "x" is not a whole number: write it like 30`},

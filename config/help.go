@@ -37,8 +37,8 @@ one first: it delivers what still can be delivered where it was meant to go.
 // shipping are the commands that end with exitCodes.
 var shipping = []string{"ship", "exec", "resume"}
 
-const exitCodes = `Exit codes: 0 all delivered, 2 usage, 65 something rejected by CloudWatch, 75
-something left in the journal. exec: those of the command first, if not 0.
+const exitCodes = `Exit codes: 0 all delivered, 1 by --fail-on, 2 usage, 65 something rejected by
+CloudWatch, 75 something left in the journal. exec: the command's own, if not 0.
 `
 
 // examples show each command as it is used.

@@ -89,6 +89,12 @@ type Log struct {
 	LogFormat string `name:"log-format" default:"auto" group:"Log, on stderr:" help:"auto (by terminal), console or json."`
 }
 
+// Verdict says which ends of a job make exit code 1.
+type Verdict struct {
+	// FailOn has some of FailOnKinds, each once.
+	FailOn Words `name:"fail-on" placeholder:"KIND,…" group:"Outcome:" help:"Exit 1 on error, max-steps, delegate-error, unfinished."`
+}
+
 // Ship is the default command: it ships stdin, or the paths of Input.
 type Ship struct {
 	// Inputs are the files, FIFOs and directories to follow; empty: stdin.
@@ -96,6 +102,7 @@ type Ship struct {
 	InputWait bool          `name:"input-wait" group:"Input:" help:"Wait for inputs that do not exist yet."`
 	UntilIdle time.Duration `name:"until-idle" placeholder:"TIME" group:"Input:" help:"End when no input came for so long."`
 	Tee       bool          `name:"tee" group:"Input:" help:"Copy stdin to stdout."`
+	Verdict
 	Target
 	Events
 	Delivery
@@ -108,10 +115,9 @@ type Ship struct {
 type Exec struct {
 	// Tee is nil where neither --tee nor --no-tee was given: then it is whether stdout is a terminal.
 	Tee *bool `name:"tee" negatable:"" group:"Command:" help:"Show its output too. Default: on a terminal."`
-	// FailOn has some of FailOnKinds, each once.
-	FailOn Words `name:"fail-on" placeholder:"KIND,…" group:"Command:" help:"Exit 1 on error, max-steps, delegate-error."`
 	// LeftCode is the exit code when input is left in the journal, whatever the command's own is, 1 to 255; 0: the command's own comes first.
 	LeftCode int `name:"left-code" placeholder:"CODE" group:"Command:" help:"Exit with CODE when input is left in the journal."`
+	Verdict
 	Target
 	Events
 	Delivery

@@ -40,6 +40,8 @@ type Input struct {
 	// Ending, where there is one, is asked when the journal has ended what that means; nil: Finished. The goroutine of Run asks, maybe often, and gets
 	// the same answer each time.
 	Ending func() Ending
+	// Exit, where there is one, says how the command ended whose output this is, for the seal; it returns nil while that is not known.
+	Exit func() *Exit
 	// Closed, where there is one, is called when the journal was closed or removed.
 	Closed func()
 }
@@ -252,7 +254,7 @@ func (in *input) persist(offset int64, state batch.State) error {
 // findJob looks for the job of the line that waits for one. It reports whether the line need not wait any longer.
 func (in *input) findJob(now time.Time, sibling *input) (found bool, err error) {
 	if sibling != nil && sibling.shaper.Job() != "" {
-		in.shaper.SetJob(sibling.shaper.Job())
+		in.shaper.SetJob(sibling.shaper.Job(), false)
 		return in.stopWaiting()
 	}
 	if in.ahead == nil {
@@ -264,9 +266,9 @@ func (in *input) findJob(now time.Time, sibling *input) (found bool, err error) 
 	for range lookWindows {
 		n, err := in.ahead.fill(in.Journal)
 		final := in.ended() && in.ahead.next() >= in.Journal.Size()
-		job, looked := batch.FirstJob(in.ahead.bytes(), final)
+		job, isRun, looked := batch.FirstJob(in.ahead.bytes(), final)
 		if job != "" {
-			in.shaper.SetJob(job)
+			in.shaper.SetJob(job, isRun)
 			return in.stopWaiting()
 		}
 		in.ahead.take(looked)

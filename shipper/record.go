@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -86,29 +87,78 @@ type sealRecord struct {
 	Rejected   ranges     `json:"rejected"`
 	Streams    []string   `json:"streams"`
 	Ended      bool       `json:"ended"`
+	CutLine    bool       `json:"cutLine,omitempty"` // the input ended within a line of JSON
+
+	// The receipt. The flat numbers stand beside the arrays because a metric filter cannot add up an array.
+	Jobs          []*batch.Job `json:"jobs"`
+	Outcomes      batch.Tally  `json:"outcomes"`
+	Tokens        int64        `json:"tokens"`
+	RejectedLines int64        `json:"rejectedLines"`
+	ExcludedLines int64        `json:"excludedLines"`
+	First         bool         `json:"first,omitempty"` // in the copy for the input's first stream alone, so that a filter can count each seal once
+	Exit          *Exit        `json:"exit,omitempty"`
 }
 
-// sealMessage says what was shipped of in up to the end of what was shaped.
-func (in *input) sealMessage(now int64, ended bool) ([]byte, error) {
+// Exit is how a command ended: with a code, or by a signal.
+type Exit struct {
+	Code   *int   `json:"code,omitempty"`
+	Signal string `json:"signal,omitempty"`
+}
+
+// sealMessages says what was shipped of in up to the end of what was shaped: first for the input's first stream, and then for the others.
+func (in *input) sealMessages(now int64, ended bool) (first, others []byte, err error) {
+	r, err := in.sealRecord(now, ended)
+	if err != nil {
+		return nil, nil, err
+	}
+	if others, err = r.message(); err != nil {
+		return nil, nil, err
+	}
+	r.First = true
+	first, err = r.message()
+	return first, others, err
+}
+
+func (in *input) sealRecord(now int64, ended bool) (*sealRecord, error) {
 	st := in.shaper.State()
 	lines, raw, err := st.Digest.Sums()
 	if err != nil {
 		return nil, fmt.Errorf("the digest of input %s: %w", in.Shape.Input, err)
 	}
-	r := sealRecord{
+	receipt := in.shaper.Receipt()
+	r := &sealRecord{
 		Shipper: recordHead{"seal", in.Shape.Input}, Type: "shipper.seal", Timestamp: now,
 		Lines: st.Seq, EmptyLines: st.Counts.EmptyLines, Bytes: st.Counts.Bytes, LastSeq: st.Seq,
 		SHA256: hex.EncodeToString(lines), RawSHA256: hex.EncodeToString(raw),
 		Events: st.Counts.Events, Parts: st.Counts.Parts, Lossy: st.Counts.Lossy,
 		Clamped: st.Counts.Clamped + in.account.Restamped, Repeated: in.account.Repeated,
-		Rejected: in.account.Rejected, Streams: in.shaper.Streams(), Ended: ended,
+		Rejected: in.account.Rejected, Streams: in.shaper.Streams(), Ended: ended, CutLine: st.Cut,
+		Jobs: slices.Clone(receipt.Jobs()), Outcomes: receipt.Outcomes(), Tokens: receipt.Usage().TotalTokens, RejectedLines: in.account.Rejected.count(),
 	}
 	if r.Rejected == nil {
 		r.Rejected = ranges{}
 	}
+	if r.Jobs == nil {
+		r.Jobs = []*batch.Job{}
+	}
+	if in.Exit != nil {
+		r.Exit = in.Exit()
+	}
+	return r, nil
+}
+
+// message is the record as JSON. What makes it too large for an event, and only an agent that means to could, is said in short: a great many rejected
+// seqs, then the Experts of the jobs.
+func (r *sealRecord) message() ([]byte, error) {
 	message, err := recordJSON(r)
-	if len(message) > batch.MaxEventBytes { // 100 names of 512 bytes do not do this, a great many rejected seqs could
+	if len(message) > batch.MaxEventBytes {
 		r.Rejected = r.Rejected.coarse(1000)
+		message, err = recordJSON(r)
+	}
+	if len(message) > batch.MaxEventBytes {
+		for i, j := range r.Jobs {
+			r.Jobs[i] = j.Short()
+		}
 		message, err = recordJSON(r)
 	}
 	return message, err

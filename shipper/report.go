@@ -29,8 +29,9 @@ type Report struct {
 
 // Jobs is what became of the jobs of a process's inputs. Of these there may be any number.
 type Jobs struct {
-	// Failed is a job that an error stopped, MaxSteps one whose steps ran out and DelegateError one of which a delegate failed; nil where there is none.
-	Failed, MaxSteps, DelegateError *batch.Job
+	// Failed is a job that an error stopped, MaxSteps one whose steps ran out, Unfinished one that did not end and DelegateError one of which a delegate
+	// failed; nil where there is none.
+	Failed, MaxSteps, Unfinished, DelegateError *batch.Job
 }
 
 func (j *Jobs) take(job batch.Job) {
@@ -42,11 +43,14 @@ func (j *Jobs) take(job batch.Job) {
 		j.Failed = &job
 	case batch.MaxSteps:
 		j.MaxSteps = &job
+	case batch.Unfinished:
+		j.Unfinished = &job
 	}
 }
 
 func (j *Jobs) add(o Jobs) {
-	j.Failed, j.MaxSteps, j.DelegateError = cmp.Or(j.Failed, o.Failed), cmp.Or(j.MaxSteps, o.MaxSteps), cmp.Or(j.DelegateError, o.DelegateError)
+	j.Failed, j.MaxSteps = cmp.Or(j.Failed, o.Failed), cmp.Or(j.MaxSteps, o.MaxSteps)
+	j.Unfinished, j.DelegateError = cmp.Or(j.Unfinished, o.Unfinished), cmp.Or(j.DelegateError, o.DelegateError)
 }
 
 // Left is what is left of an input.

@@ -94,7 +94,7 @@ func (s *Shipper) seal(in *input, now time.Time) {
 			return
 		}
 	}
-	message, err := in.sealMessage(now.UnixMilli(), final)
+	first, others, err := in.sealMessages(now.UnixMilli(), final)
 	if err != nil {
 		s.log.Error(err.Error())
 		in.sealed, in.final = true, final
@@ -104,6 +104,10 @@ func (s *Shipper) seal(in *input, now time.Time) {
 	in.blocks = append(in.blocks, in.seal)
 	in.stale, in.final = false, final
 	for route, st := range in.streams {
+		message := others
+		if route == 0 {
+			message = first
+		}
 		var ev batch.Event
 		batch.Record(&ev, message, now.UnixMilli(), route)
 		s.put(st, &ev, in.seal, now)
@@ -211,6 +215,8 @@ func (s *Shipper) finish() {
 		end := in.Journal.Remove
 		if in.ending() != Finished {
 			end = in.Journal.Close
+		} else if why := in.unfinished(); why != "" {
+			s.log.Warn(why)
 		}
 		s.report.take(in)
 		if err := end(); err != nil {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -57,6 +59,7 @@ func serve(env *testscript.Env) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	env.Values[serverKey{}] = server
 	ctx, stop := context.WithCancel(context.Background())
 	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
 	if err != nil {
@@ -70,6 +73,26 @@ func serve(env *testscript.Env) (string, error) {
 		}
 	})
 	return url, nil
+}
+
+// serverKey is the key of a script's value with its endpoint: *cwlocal.Server.
+type serverKey struct{}
+
+// writeStored is the command stored.
+func writeStored(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: stored GROUP STREAM FILE")
+	}
+	server := ts.Value(serverKey{}).(*cwlocal.Server)
+	events := server.Events(args[0], args[1])
+	if len(events) == 0 {
+		ts.Fatalf("stream %q of group %q is empty; the group has %q", args[1], args[0], server.Streams(args[0]))
+	}
+	var text strings.Builder
+	for _, e := range events {
+		text.WriteString(e.Message + "\n")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(text.String()), 0o600))
 }
 
 // changeMood is the command endpoint. What it does to calls:

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
-	"perstack-shipper/batch"
 	"perstack-shipper/config"
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/child"
@@ -56,6 +55,9 @@ func (s *session) exec(options *config.Exec, file string) int {
 		return max(failStart(err), out.abandon())
 	}
 	inputs := out.started()
+	for i := range inputs {
+		inputs[i].Exit = func() *shipper.Exit { return commandExit(command) }
+	}
 
 	guarding, unguard := context.WithCancel(context.Background())
 	var beside sync.WaitGroup
@@ -72,7 +74,7 @@ func (s *session) exec(options *config.Exec, file string) int {
 	beside.Wait()
 	shipped := s.conclude(report, why)
 	out.sayLeft()
-	code := execCode(command, shipped, report.Jobs, options.FailOn)
+	code := s.execCode(command, shipped, report.Jobs, options.FailOn)
 	left := shipped == exitLeft || !command.Ended()
 	if left && options.LeftCode != 0 && options.LeftCode != code {
 		if command.Ended() {
@@ -135,19 +137,29 @@ func (o *output) interrupted(end *ending) {
 }
 
 // execCode is the command's own if that is not 0, else 1 if a job ended in a way of failOn, else what became of the shipping.
-func execCode(command *child.Child, shipped int, jobs shipper.Jobs, failOn []string) int {
+func (s *session) execCode(command *child.Child, shipped int, jobs shipper.Jobs, failOn []string) int {
 	if !command.Ended() { // it goes on, and nobody knows how it will end
 		return max(shipped, exitLeft)
 	}
 	if code := command.Code(); code != exitOK {
 		return code
 	}
-	for kind, job := range map[string]*batch.Job{"error": jobs.Failed, "max-steps": jobs.MaxSteps, "delegate-error": jobs.DelegateError} {
-		if job != nil && slices.Contains(failOn, kind) {
-			return exitFailure
-		}
+	if s.failedOn(failOn, jobs) {
+		return exitFailure
 	}
 	return shipped
+}
+
+// commandExit is how the command ended, for the seal; nil while it has not.
+func commandExit(command *child.Child) *shipper.Exit {
+	if !command.Ended() {
+		return nil
+	}
+	if signal := command.EndedBy(); signal != 0 {
+		return &shipper.Exit{Signal: unix.SignalName(signal)}
+	}
+	code := command.Code()
+	return &shipper.Exit{Code: &code}
 }
 
 // failStart says why the command cannot be run, and returns the exit code that a shell would give.

@@ -60,7 +60,7 @@ func (s *session) shipInputs(options *config.Ship) int {
 			}
 		})
 	}()
-	code := s.run(end.running, first, more)
+	code := s.run(end.running, first, more, options.FailOn)
 	done()
 	<-searched
 	end.stopReading()

@@ -141,11 +141,15 @@ func (s *session) newAbout(shape batch.Shape, jobOf, path string) about {
 }
 
 // run ships the inputs beside what earlier processes left, says how that went and returns the exit code.
-func (s *session) run(ctx context.Context, inputs []shipper.Input, more <-chan shipper.Input) int {
+func (s *session) run(ctx context.Context, inputs []shipper.Input, more <-chan shipper.Input, failOn []string) int {
 	inputs = append(inputs, s.leftovers()...)
 	defer s.guardOutlived()()
 	report, err := shipper.New(s.options()).Run(ctx, inputs, more)
-	return s.conclude(report, err)
+	code := s.conclude(report, err)
+	if s.failedOn(failOn, report.Jobs) {
+		return exitFailure
+	}
+	return code
 }
 
 func (s *session) options() shipper.Options {

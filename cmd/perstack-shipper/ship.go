@@ -72,7 +72,7 @@ func (s *session) shipStdin(options *config.Ship) int {
 		case <-time.After(time.Second): // a read that cannot be cut short ends with the process
 		}
 	})
-	code := s.run(end.running, []shipper.Input{in}, nil)
+	code := s.run(end.running, []shipper.Input{in}, nil, options.FailOn)
 	in.Quit() // the mover is done, or Run has done this
 	if lost != nil && !errors.Is(lost, context.Canceled) {
 		s.log.Error(lost.Error())

@@ -1,0 +1,240 @@
+package batch
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// This file is the Shaper's side of the receipt: what it counts as it shapes, and how that stands in the cursor, so that neither a crash nor a restart
+// changes a number.
+
+// Counted is the state of a receipt. It is shared by all States between two changes, and is never changed itself. Its parts are kept as JSON, for a
+// cursor is written far more often than a call ends.
+type Counted struct {
+	Jobs    []json.RawMessage `json:"jobs,omitempty"`
+	Further *furtherJob       `json:"further,omitempty"`
+	Runs    json.RawMessage   `json:"runs,omitempty"`
+}
+
+// furtherJob is what a Receipt knows of the jobs that it has no room for.
+type furtherJob struct {
+	JobID  string `json:"jobId"`
+	Root   string `json:"root,omitempty"`
+	Before Tally  `json:"before"`
+}
+
+// ledger is the Shaper's receipt.
+type ledger struct {
+	marker  Marker
+	receipt Receipt
+	kept    *Counted // as of the latest change but those since; nil: there was none
+	changed bool     // something has changed since
+	lastJob string   // the latest job that a line named, a raw JSON string: it is in the receipt
+}
+
+// Receipt returns what the lines that were shaped so far come to.
+func (s *Shaper) Receipt() *Receipt { return &s.ledger.receipt }
+
+// count takes the line at hand into the receipt.
+func (s *Shaper) count(line []byte, x *extras) {
+	s.nameJob(x.own)
+	if s.head.marks() {
+		job, run := s.lineIDs()
+		s.mark(&s.head, line, job, run, x.own)
+	}
+}
+
+// mark counts the mark of a line.
+func (s *Shaper) mark(h *head, line []byte, job, run string, at int64) {
+	mark := s.ledger.marker.mark(h, line, text([]byte(job)), text([]byte(run)), at)
+	s.ledger.receipt.Add(&mark)
+	s.ledger.changed = true
+}
+
+// longTail is how much of the end of a long line is looked at.
+const longTail = 2 * maxMember
+
+// beginLong keeps what the beginning of a long line says, which is in s.head.
+func (s *Shaper) beginLong(x *extras) {
+	s.nameJob(x.own)
+	job, run := s.lineIDs()
+	s.last = s.head.typ
+	s.state.Split.Long = &LongLine{
+		Type: small(s.head.typ), Expert: small(s.head.expertKey), Step: small(s.head.stepNumber), Job: job, Run: run,
+		Usage: small(s.head.usage), Error: small(s.head.err),
+	}
+}
+
+// goOnLong keeps the end of what was read of a long line.
+func (s *Shaper) goOnLong(piece []byte) {
+	long := *s.state.Split.Long
+	long.Tail = slices.Clone(piece[max(0, len(piece)-longTail):])
+	s.state.Split.Long = &long
+}
+
+// endLong counts a long line at its end, rest. Its usage and its error stand last in the events of every version, and where a member stands last can be
+// told from the end.
+func (s *Shaper) endLong(rest []byte, terminated bool) {
+	long := s.state.Split.Long
+	if long == nil {
+		return
+	}
+	end := slices.Concat(long.Tail, rest[max(0, len(rest)-longTail):])
+	end = bytes.TrimRight(end, jsonSpace)
+	if len(end) == 0 || end[len(end)-1] != '}' {
+		s.state.Cut = !terminated
+		return
+	}
+	h := head{typ: raw(long.Type), expertKey: raw(long.Expert), stepNumber: raw(long.Step), usage: raw(long.Usage), err: raw(long.Error)}
+	if last := lastMember(end, "usage"); last != nil {
+		h.usage = last
+	}
+	if last := lastMember(end, "error"); last != nil {
+		h.err = last
+	}
+	if h.marks() {
+		s.mark(&h, nil, long.Job, long.Run, s.state.Split.Own)
+	}
+}
+
+// raw is a raw JSON value that was kept; nil where there was none.
+func raw(kept string) []byte {
+	if kept == "" {
+		return nil
+	}
+	return []byte(kept)
+}
+
+// lastMember returns the value of the last member of an object, of which the end is given, if it has that name.
+func lastMember(end []byte, name string) []byte {
+	i := bytes.LastIndex(end, []byte(`"`+name+`":`))
+	if i < 0 {
+		return nil
+	}
+	s := unsplice{b: end, i: i + len(name) + 3}
+	s.space()
+	value, ok := s.value()
+	s.space()
+	if !ok || !s.take("}") || s.i != len(end) {
+		return nil
+	}
+	return value
+}
+
+// begunJSON reports whether a line that is no JSON object begins as one.
+func begunJSON(line []byte) bool {
+	s := unsplice{b: bytes.TrimPrefix(line, []byte(byteOrderMark))}
+	s.space()
+	if !s.take("{") {
+		return false
+	}
+	s.space()
+	return s.peek() == '"'
+}
+
+// nameJob lists the job that the line at hand names, or its run where that is the job, in the receipt.
+func (s *Shaper) nameJob(at int64) {
+	job := s.head.jobID
+	if job == nil && s.state.JobIsRun && s.job == "" {
+		job = s.head.runID
+	}
+	if string(job) != s.ledger.lastJob && isID(job) {
+		s.ledger.lastJob = string(job)
+		s.ledger.receipt.Name(text(job), at)
+		s.ledger.changed = true
+	}
+}
+
+// Succeed makes s, which has shaped nothing, go on where before ended: with its job and run, for lines that name none, and what it knows of how its
+// jobs stand. What they took stays in the receipt of before. It is for the rest of an input that was cut.
+func (s *Shaper) Succeed(before *Shaper) {
+	s.state.Job, s.state.JobIsRun, s.state.Unattended = before.state.Job, before.state.JobIsRun, before.state.Unattended
+	s.state.Run, s.state.ManyRuns = before.state.Run, before.state.ManyRuns
+	s.ledger.marker.runs = slices.Clone(before.ledger.marker.runs)
+	s.ledger.receipt = before.ledger.receipt.standing()
+	s.ledger.changed = true
+}
+
+// standing is the receipt without what was counted.
+func (r *Receipt) standing() Receipt {
+	next := Receipt{experts: r.experts, further: r.further, furtherRoot: r.furtherRoot}
+	for _, j := range r.jobs {
+		k := &Job{JobID: j.JobID, Outcome: j.Outcome, Started: j.Started, Finished: j.Finished, Error: j.Error, DelegateErrors: j.DelegateErrors, DelegateError: j.DelegateError}
+		for _, e := range j.Experts {
+			k.Experts = append(k.Experts, Expert{Key: e.Key})
+		}
+		next.jobs = append(next.jobs, k)
+		next.touch(k)
+	}
+	return next
+}
+
+// touch notes that an entry has changed.
+func (r *Receipt) touch(j *Job) {
+	for len(r.changed) < len(r.jobs) {
+		r.changed = append(r.changed, true)
+	}
+	if n := len(r.jobs) - 1; r.jobs[n] == j { // mostly the last one
+		r.changed[n] = true
+	} else if i := slices.Index(r.jobs, j); i >= 0 {
+		r.changed[i] = true
+	}
+}
+
+// state is what a State keeps of l.
+func (l *ledger) state() *Counted {
+	if !l.changed {
+		return l.kept
+	}
+	next := &Counted{Jobs: make([]json.RawMessage, len(l.receipt.jobs)), Runs: encode(l.marker.runs)}
+	if l.kept != nil {
+		copy(next.Jobs, l.kept.Jobs)
+	}
+	for i, j := range l.receipt.jobs {
+		if l.receipt.changed[i] {
+			next.Jobs[i] = encode(j)
+			l.receipt.changed[i] = false
+		}
+	}
+	if len(l.receipt.jobs) > maxJobs {
+		next.Further = &furtherJob{l.receipt.further, l.receipt.furtherRoot, l.receipt.before}
+	}
+	l.kept, l.changed = next, false
+	return next
+}
+
+func encode(v any) json.RawMessage {
+	data, err := json.Marshal(v)
+	if err != nil { // texts and numbers
+		panic(err)
+	}
+	return data
+}
+
+// restoreLedger returns a ledger that goes on from what a State kept.
+func restoreLedger(kept *Counted) (l ledger, err error) {
+	l.kept = kept
+	if kept == nil {
+		return l, nil
+	}
+	if len(kept.Runs) > 0 {
+		if err := json.Unmarshal(kept.Runs, &l.marker.runs); err != nil {
+			return ledger{}, fmt.Errorf("open runs: %w", err)
+		}
+	}
+	for _, raw := range kept.Jobs {
+		j := &Job{}
+		if err := json.Unmarshal(raw, j); err != nil {
+			return ledger{}, fmt.Errorf("a job: %w", err)
+		}
+		l.receipt.jobs = append(l.receipt.jobs, j)
+		l.receipt.experts += len(j.Experts)
+	}
+	l.receipt.changed = make([]bool, len(l.receipt.jobs))
+	if f := kept.Further; f != nil {
+		l.receipt.further, l.receipt.furtherRoot, l.receipt.before = f.JobID, f.Root, f.Before
+	}
+	return l, nil
+}

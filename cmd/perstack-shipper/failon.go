@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper"
+)
+
+// failedOn reports whether a job ended in one of the kinds of --fail-on, and says which job, how and why.
+func (s *session) failedOn(kinds []string, jobs shipper.Jobs) bool {
+	for _, k := range []struct {
+		kind, did string
+		job       *batch.Job
+		failure   func(*batch.Job) *batch.Failure
+	}{
+		{"error", "was stopped by an error", jobs.Failed, func(j *batch.Job) *batch.Failure { return j.Error }},
+		{"max-steps", "was stopped when its steps ran out", jobs.MaxSteps, nil},
+		{"delegate-error", "is a delegate and was stopped by an error", jobs.DelegateError, func(j *batch.Job) *batch.Failure { return j.DelegateError }},
+		{"unfinished", "did not come to an end", jobs.Unfinished, nil},
+	} {
+		if k.job == nil || !slices.Contains(kinds, k.kind) {
+			continue
+		}
+		expert, why := k.job.Root(), ""
+		if k.failure != nil {
+			f := k.failure(k.job)
+			expert = f.Expert
+			if text := f.String(); text != "" {
+				why = ": " + text
+			}
+		}
+		who := fmt.Sprintf("job %q", k.job.JobID)
+		if expert != "" {
+			who = fmt.Sprintf("Expert %q in job %q", expert, k.job.JobID)
+		}
+		s.log.Error(fmt.Sprintf("exit code 1 by --fail-on %s: %s %s%s", k.kind, who, k.did, why))
+		return true
+	}
+	return false
+}
