@@ -39,6 +39,8 @@ func (s *stage) at(c *exec.Cmd) *terminal {
 		s.t.Fatal(err)
 	}
 	term := &terminal{s: s, cmd: c, keys: keys, done: make(chan struct{})}
+	deadline := time.AfterFunc(time.Minute, s.killRest)
+	s.t.Cleanup(func() { deadline.Stop() })
 	go func() {
 		defer close(term.done)
 		buf := make([]byte, 4096)
