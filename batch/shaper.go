@@ -138,6 +138,15 @@ func (s *Shaper) Job() string {
 	return s.state.Job
 }
 
+// LineJob returns the job of the line at hand as a raw JSON string, or "" where neither that nor one before it names any. It is for the
+// first event of a line.
+func (s *Shaper) LineJob() string {
+	if isText(s.head.jobID) {
+		return string(s.head.jobID)
+	}
+	return s.Job()
+}
+
 // SetJob names the job of the lines that wait for one: a raw JSON string, as FirstJob finds it. isRun says that it is a run, whose lines name no job.
 func (s *Shaper) SetJob(raw string, isRun bool) { s.state.Job, s.state.JobIsRun = raw, isRun }
 

@@ -42,17 +42,18 @@ type openRecord struct {
 	Path         string            `json:"path,omitempty"`
 	Target       map[string]string `json:"target"`
 	Stream       string            `json:"stream"`
+	JobID        json.RawMessage   `json:"jobId,omitempty"` // of the first line that went there
 	Fields       map[string]string `json:"fields,omitempty"`
 	Unattributed string            `json:"unattributed,omitempty"` // the stream of the input's lines before it named a job
 	ECS          map[string]string `json:"ecs,omitempty"`
 }
 
-// openMessage is the open record of in for stream.
-func (in *input) openMessage(o *Origin, stream string, now int64) ([]byte, error) {
+// openMessage is the open record of in for stream. job is the jobId of the line that goes there first, as raw JSON, or "".
+func (in *input) openMessage(o *Origin, stream, job string, now int64) ([]byte, error) {
 	r := openRecord{
 		Shipper: recordHead{"open", in.Shape.Input}, Type: "shipper.open", Timestamp: now,
 		Version: o.Version, PID: o.PID, Hostname: o.Hostname, Started: o.Started.UTC().Format(time.RFC3339Nano),
-		Source: in.Shape.Source, Path: in.Path, Target: o.Target, Stream: stream,
+		Source: in.Shape.Source, Path: in.Path, Target: o.Target, Stream: stream, JobID: json.RawMessage(job),
 	}
 	if o.ECS != nil {
 		r.ECS = o.ECS()

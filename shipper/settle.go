@@ -58,7 +58,7 @@ func (s *Shipper) judge(st *stream, now time.Time) {
 	if len(spans) == 0 {
 		return // a record of our own, which nothing waits for
 	}
-	message, err := s.inputs[spans[0].Block.Input].openMessage(&s.o.Origin, st.name, now.UnixMilli())
+	message, err := s.inputs[spans[0].Block.Input].openMessage(&s.o.Origin, st.name, "", now.UnixMilli())
 	if err != nil {
 		s.log.Error(err.Error())
 		return
