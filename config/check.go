@@ -144,6 +144,30 @@ func (l *Logs) check() error {
 	return first(l.Target.check(), checkStream(l.LogStream), between("--wait", l.Wait, 0, time.Hour), l.Log.check())
 }
 
+func (j *Jobs) check() error {
+	return first(checkPeriod(j.Since, j.Until), j.Target.check(), j.Log.check())
+}
+
+func (u *Tokens) check() error {
+	switch {
+	case len(u.Jobs) == 0 && u.Since.IsZero():
+		return Usage("--job", "is required: name the job whose usage to count, or give a time, as in --since 7d")
+	case slices.Contains(u.Jobs, ""):
+		return Usage("--job", "is empty: name the job whose usage to count")
+	case u.JSON && u.CSV:
+		return Usage("--csv", "and --json are two forms: leave one of them out")
+	}
+	return first(oneOf("--by", u.By, Usages...), checkPeriod(u.Since, u.Until), checkStream(u.LogStream), u.Target.check(), u.Log.check())
+}
+
+// checkPeriod checks two moments, of which either may be zero.
+func checkPeriod(since, until Time) error {
+	if !since.IsZero() && !until.IsZero() && !since.Before(until.Time) {
+		return Usage("--until", "%s is not after --since %s: give a later one", until.UTC().Format(time.RFC3339), since.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
 func (h *Held) check() error {
 	if h.Job == "" {
 		return Usage("--job", "is required: give the jobId")

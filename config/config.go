@@ -27,7 +27,7 @@ const Program = "perstack-shipper"
 // EnvPrefix begins the name of every environment variable that is an option.
 const EnvPrefix = "PERSTACK_SHIPPER_"
 
-// Command is what a command line asked for: one of *Ship, *Exec, *Resume, *Logs, *Restore, *Local, *Version and *Help.
+// Command is what a command line asked for: one of *Ship, *Exec, *Resume, *Logs, *Jobs, *Tokens, *Restore, *Local, *Version and *Help.
 type Command interface {
 	// check reports the first option that cannot be, as a *UsageError.
 	check() error
@@ -75,6 +75,8 @@ type commandLine struct {
 	Exec    Exec    `help:"Run a command and ship what it writes."`
 	Resume  Resume  `help:"Ship what earlier runs left in the journal."`
 	Logs    Logs    `help:"Print a job's lines as the agent wrote them."`
+	Jobs    Jobs    `help:"List the jobs of a time, and how they ended."`
+	Usage   Tokens  `help:"Count tokens and calls by Expert, run, step, job, day."`
 	Restore Restore `help:"Write back a job's checkpoints and event files."`
 	Local   Local   `help:"Serve a CloudWatch Logs endpoint on this machine."`
 	Version Version `help:"Print version, commit and Go version."`
@@ -236,7 +238,7 @@ func unexpected(command, arg string) error {
 	switch command {
 	case "ship":
 		return Usage("", "unexpected argument %q: to ship a file: --input %s; to run a program: %s exec [flags] -- %s", arg, arg, Program, arg)
-	case "logs":
+	case "logs", "usage":
 		return Usage("", "unexpected argument %q: to read a job back, give its ID as --job %s", arg, arg)
 	}
 	return Usage("", "unexpected argument %q: %s takes options only; see %s %s --help", arg, command, Program, command)

@@ -54,6 +54,12 @@ var examples = map[string]string{
 `,
 	"logs": `  perstack-shipper logs --log-group /perstack/prod --job uo5p1q | jq -r .type
 `,
+	"jobs": `  perstack-shipper jobs --log-group /perstack/prod --since 7d --failed
+  perstack-shipper jobs --log-group /perstack/prod --json | jq -r .jobId
+`,
+	"usage": `  perstack-shipper usage --log-group /perstack/prod --job uo5p1q --by step
+  perstack-shipper usage --log-group /perstack/prod --since 7d --by day --csv
+`,
 	"restore": `  perstack-shipper restore --log-group /perstack/prod --job uo5p1q
   perstack-shipper restore --log-group /perstack/prod --job uo5p1q --list
 `,
@@ -69,6 +75,8 @@ var usages = map[string]string{
 	"exec":    "perstack-shipper exec --log-group NAME [flags] -- COMMAND ARG…",
 	"resume":  "perstack-shipper resume [flags]",
 	"logs":    "perstack-shipper logs --log-group NAME --job ID [flags]",
+	"jobs":    "perstack-shipper jobs --log-group NAME [flags]",
+	"usage":   "perstack-shipper usage --log-group NAME --job ID [flags]",
 	"restore": "perstack-shipper restore --log-group NAME --job ID [flags]",
 	"local":   "perstack-shipper local [flags]",
 	"version": "perstack-shipper version",

@@ -35,7 +35,7 @@ var commandNames = func() (names []string) {
 func (l *commandLine) command(name string) Command {
 	return map[string]Command{
 		"ship": &l.Ship, "exec": &l.Exec, "resume": &l.Resume, "logs": &l.Logs,
-		"restore": &l.Restore, "local": &l.Local, "version": &l.Version,
+		"jobs": &l.Jobs, "usage": &l.Usage, "restore": &l.Restore, "local": &l.Local, "version": &l.Version,
 	}[name]
 }
 

@@ -172,6 +172,21 @@ type Logs struct {
 	Log
 }
 
+// Jobs lists jobs.
+type Jobs struct {
+	// Since is never zero, for it has a default.
+	Since Time `name:"since" default:"7d" group:"Selection:" help:"From then on: 7d or 12h ago, a date, or RFC 3339."`
+	// Until is zero where none was given.
+	Until Time `name:"until" placeholder:"TIME" group:"Selection:" help:"Only jobs that began before then. Default: now."`
+	// Failed leaves out what completed, waits for a person or runs.
+	Failed bool `name:"failed" group:"Selection:" help:"Only jobs that failed, did not finish or are silent."`
+	// Expert is the key of an Expert, or empty for all.
+	Expert string `name:"expert" placeholder:"KEY" group:"Selection:" help:"Only jobs in which this Expert ran."`
+	JSON   bool   `name:"json" group:"Output:" help:"A JSON object a job, a line each."`
+	Target
+	Log
+}
+
 // Held names a job that CloudWatch holds, and where to look for it.
 type Held struct {
 	// Job is the jobId; required.
@@ -181,6 +196,25 @@ type Held struct {
 	Search    bool   `name:"search" group:"Selection:" help:"Look for the job in all streams of the group."`
 	// Unmask asks for the originals of what a data protection policy masks.
 	Unmask bool `name:"unmask" group:"Selection:" help:"Read what a data protection policy masks."`
+	Target
+	Log
+}
+
+// Usages are what Tokens.By may be.
+var Usages = []string{"expert", "run", "step", "job", "day"}
+
+// Tokens counts what jobs took.
+type Tokens struct {
+	// Jobs are jobIds; required, but where Since is given.
+	Jobs List `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. May be repeated. Required, unless --since is."`
+	Period
+	// LogStream is the template that the jobs of Jobs were shipped with.
+	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"As it was when the job was shipped."`
+	Search    bool   `name:"search" group:"Selection:" help:"Look for the job in all streams of the group."`
+	// By is one of Usages.
+	By   string `name:"by" default:"expert" group:"Output:" help:"A row for each expert, run, step, job or day."`
+	JSON bool   `name:"json" group:"Output:" help:"A JSON object a job, a line each."`
+	CSV  bool   `name:"csv" group:"Output:" help:"For a spreadsheet; with --by."`
 	Target
 	Log
 }

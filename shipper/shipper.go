@@ -3,7 +3,6 @@
 package shipper
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,39 +15,25 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// Options are what a Shipper works by. Only Client is required: what else is zero stands for a default.
+// Options are what a Shipper works by.
 type Options struct {
 	Client        *cloudwatch.Client
-	Create        bool          // create the group and streams that are missing
-	FlushInterval time.Duration // how old the oldest event of an open batch becomes; 0: 1 s
-	GiveUpAfter   time.Duration // after the end of input: how long to go on without an acknowledgement; 0: 10 min
+	Create        bool          // create group and streams where they are missing
+	FlushInterval time.Duration // how old the oldest event of an open batch becomes
+	GiveUpAfter   time.Duration // after the end of input: how long to go on without an acknowledgement
 	// HopelessAfter is the same where nothing was ever accepted, and credentials, permission or address are what is wrong; 0: GiveUpAfter.
 	HopelessAfter time.Duration
-	OthersAfter   time.Duration // how long inputs that are not Own may take when the Own ones are done; 0: 25 s
+	OthersAfter   time.Duration // how long inputs that are not Own may take when the Own ones are done
 	// Stop, where there is one, is closed when inputs that somebody else goes on writing are waited for no more: of those, what has come is shipped.
 	Stop <-chan struct{}
 	// Successor makes the input of what the output of a child holds after it was truncated, with Journal.Succeed; nil: that is not shipped. The
 	// goroutine of Run calls it.
 	Successor func(truncated Input) (Input, error)
-	MemoryMax int // bytes in windows, open batches and bodies; 0: 32 MiB
+	MemoryMax int // bytes in windows, open batches and bodies
 	// HalfLine is how long a followed file must stand still after a last line without a newline for that to be shipped as it is; 0: 30 s.
 	HalfLine time.Duration
-	Origin   Origin      // what open records say of the process; zero: nothing
-	Log      *zap.Logger // nil: nothing is logged
-}
-
-// withDefaults returns o with a default for what is zero.
-func (o Options) withDefaults() Options {
-	o.FlushInterval = cmp.Or(o.FlushInterval, time.Second)
-	o.GiveUpAfter = cmp.Or(o.GiveUpAfter, 10*time.Minute)
-	o.HopelessAfter = cmp.Or(o.HopelessAfter, o.GiveUpAfter)
-	o.OthersAfter = cmp.Or(o.OthersAfter, 25*time.Second)
-	o.MemoryMax = cmp.Or(o.MemoryMax, 32<<20)
-	o.HalfLine = cmp.Or(o.HalfLine, halfLine)
-	if o.Log == nil {
-		o.Log = zap.NewNop()
-	}
-	return o
+	Origin   Origin
+	Log      *zap.Logger
 }
 
 const (
@@ -98,7 +83,15 @@ type Shipper struct {
 
 // New returns a Shipper.
 func New(o Options) *Shipper {
-	o = o.withDefaults()
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.HopelessAfter == 0 {
+		o.HopelessAfter = o.GiveUpAfter
+	}
+	if o.HalfLine == 0 {
+		o.HalfLine = halfLine
+	}
 	return &Shipper{
 		o: o, log: o.Log,
 		deliv: &delivery{
@@ -130,8 +123,10 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 	s.watching = make(chan struct{})
 	defer close(s.watching)
 	for _, in := range inputs {
-		if err := s.add(in, s.watching); err != nil {
-			s.refuse(in, err)
+		if err := s.add(in, s.watching); err != nil && in.Own {
+			return s.report, err
+		} else if err != nil { // what others left stays as it is
+			s.log.Error(errors.Join(err, in.Journal.Close()).Error())
 		}
 	}
 
@@ -167,12 +162,12 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 		case r := <-s.results:
 			s.settle(r)
 		case <-s.wake:
-			s.sayTroubles()
 		case in, ok := <-more:
 			if !ok {
 				more = nil
 			} else if err := s.add(in, s.watching); err != nil {
-				s.refuse(in, err)
+				s.log.Error(err.Error())
+				s.report.Failed = append(s.report.Failed, err)
 			}
 		case <-timer.C:
 		case <-stopped:
@@ -188,37 +183,9 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 	if errors.Is(why, errAllDone) {
 		why = nil
 	}
-	s.sayTroubles()
 	s.closeAll()
 	s.report.Took = time.Since(began)
 	return s.report, why
-}
-
-// refuse closes an input that cannot be shipped, and says why. What it holds stays as it is.
-func (s *Shipper) refuse(in Input, why error) {
-	if in.Quit != nil {
-		in.Quit()
-	}
-	why = errors.Join(why, in.Journal.Close())
-	s.log.Error(why.Error())
-	if in.Own {
-		s.report.Failed = append(s.report.Failed, why)
-	}
-	if in.Closed != nil {
-		in.Closed()
-	}
-}
-
-// sayTroubles says what went wrong in the background of the journals: forcing them to the disk, giving space back.
-func (s *Shipper) sayTroubles() {
-	for _, in := range s.inputs {
-		if in.done {
-			continue
-		}
-		if err := in.Journal.Trouble(); err != nil {
-			s.complain("background of "+in.Shape.Input, err)
-		}
-	}
 }
 
 // add takes an input in.

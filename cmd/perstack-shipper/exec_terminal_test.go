@@ -20,8 +20,8 @@ import (
 
 // This file shows exec at a terminal: what a person sees, types, and does with Ctrl-C and Ctrl-Z.
 
-// terminal is a terminal with a program at it.
-type terminal struct {
+// console is a terminal with a program at it.
+type console struct {
 	s    *stage
 	cmd  *exec.Cmd
 	keys *os.File
@@ -32,15 +32,13 @@ type terminal struct {
 }
 
 // at starts the program at a terminal of its own.
-func (s *stage) at(c *exec.Cmd) *terminal {
+func (s *stage) at(c *exec.Cmd) *console {
 	s.t.Helper()
 	keys, err := pty.Start(c)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	term := &terminal{s: s, cmd: c, keys: keys, done: make(chan struct{})}
-	deadline := time.AfterFunc(time.Minute, s.killRest)
-	s.t.Cleanup(func() { deadline.Stop() })
+	term := &console{s: s, cmd: c, keys: keys, done: make(chan struct{})}
 	go func() {
 		defer close(term.done)
 		buf := make([]byte, 4096)
@@ -62,14 +60,14 @@ func (s *stage) at(c *exec.Cmd) *terminal {
 	return term
 }
 
-func (term *terminal) screen() string {
+func (term *console) screen() string {
 	term.mu.Lock()
 	defer term.mu.Unlock()
 	return term.shown.String()
 }
 
 // shows waits until the screen shows the text.
-func (term *terminal) shows(text string) {
+func (term *console) shows(text string) {
 	term.s.t.Helper()
 	defer func() {
 		if term.s.t.Failed() {
@@ -79,7 +77,7 @@ func (term *terminal) shows(text string) {
 	term.s.until("the screen shows "+text, func() bool { return strings.Contains(term.screen(), text) })
 }
 
-func (term *terminal) types(text string) {
+func (term *console) types(text string) {
 	term.s.t.Helper()
 	if _, err := io.WriteString(term.keys, text); err != nil {
 		term.s.t.Fatal(err)
@@ -87,7 +85,7 @@ func (term *terminal) types(text string) {
 }
 
 // foreground is the process group that the keys reach.
-func (term *terminal) foreground() (group int) {
+func (term *console) foreground() (group int) {
 	term.s.t.Helper()
 	raw, err := term.keys.SyscallConn()
 	if err != nil {
@@ -105,7 +103,7 @@ func (term *terminal) foreground() (group int) {
 }
 
 // ends waits for the program's end, and checks its exit code.
-func (term *terminal) ends(code int) {
+func (term *console) ends(code int) {
 	term.s.t.Helper()
 	if err := term.cmd.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		term.s.t.Fatal(err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -42,20 +41,14 @@ func runLogs(options *config.Logs, log *zap.Logger) int {
 			zap.Int64("lines", report.Rejected))
 	}
 
-	var call *readback.CallError
-	switch {
-	case err == nil:
-		if report.Lines == 0 && (options.Type != "" || options.Run != "") {
-			log.Warn("the job is there, but no line of it is what was asked for; check --type and --run",
-				zap.String("type", options.Type), zap.String("run", options.Run))
-		}
-		return exitOK
-	case errors.As(err, &call):
-		return cannotTell(errors.New(client.Explain(call.Err, call.Action, call.Stream)))
-	case errors.Is(err, readback.ErrNothing):
+	if err != nil {
 		target := client.Target()
-		return cannotTell(fmt.Errorf("nothing of the job %q is in log group %q in %s: check --job, --run and --log-stream, "+
+		return unread(client, err, fmt.Sprintf("nothing of the job %q is in log group %q in %s: check --job, --run and --log-stream, "+
 			"or wait for what was just shipped with --wait 30s", options.Job, target.Group, target.Region))
 	}
-	return fail(err)
+	if report.Lines == 0 && (options.Type != "" || options.Run != "") {
+		log.Warn("the job is there, but no line of it is what was asked for; check --type and --run",
+			zap.String("type", options.Type), zap.String("run", options.Run))
+	}
+	return exitOK
 }

@@ -58,6 +58,10 @@ func run(args, environ []string) int {
 		return runLocal(command)
 	case *config.Logs:
 		return runLogs(command, logger(command.Log))
+	case *config.Jobs:
+		return runJobs(command, logger(command.Log))
+	case *config.Tokens:
+		return runUsage(command, logger(command.Log))
 	case *config.Restore:
 		return runRestore(command, logger(command.Log))
 	}

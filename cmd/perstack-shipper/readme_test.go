@@ -48,7 +48,7 @@ func TestReadmeHasTheOptions(t *testing.T) {
 		command, value, help string
 	}
 	declared := map[string][]option{}
-	for _, command := range []string{"ship", "exec", "resume", "logs", "restore", "local", "version"} {
+	for _, command := range []string{"ship", "exec", "resume", "logs", "jobs", "usage", "restore", "local", "version"} {
 		parsed, err := config.Parse([]string{command, "--help"}, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -71,16 +71,9 @@ func heldQuery(held *config.Held) readback.Query {
 
 // failToRead says why a job could not be read, and returns the exit code.
 func failToRead(client *cloudwatch.Client, query readback.Query, err error) int {
-	call, ok := errors.AsType[*readback.CallError](err)
-	switch {
-	case ok:
-		return cannotTell(errors.New(client.Explain(call.Err, call.Action, call.Stream)))
-	case errors.Is(err, readback.ErrNothing):
-		target := client.Target()
-		return cannotTell(fmt.Errorf("nothing of the job %q is in log group %q in %s: check --job and --log-stream, or look in all streams with --search",
-			query.Job, target.Group, target.Region))
-	}
-	return fail(err)
+	target := client.Target()
+	return unread(client, err, fmt.Sprintf("nothing of the job %q is in log group %q in %s: check --job and --log-stream, or look in all streams with --search",
+		query.Job, target.Group, target.Region))
 }
 
 func plural(n int, one string) string { return pluralVerb(int64(n), one, one+"s") }

@@ -15,11 +15,6 @@ import (
 // lookForRoom is how often a full disk is looked at while what fills it is shipped.
 const lookForRoom = 100 * time.Millisecond
 
-// noRoom is the error of a start on a full disk.
-func (s *session) noRoom(err error) error {
-	return config.Usage("--journal-dir", "%s cannot take another input: %v, or name a folder on another one", s.folder.Path(), err)
-}
-
 // withRoom calls begin, which makes an input in the journal. Where the disk has no room for it and earlier processes left some of what fills it, that is
 // shipped until there is room: the disk must not stay full because it is full.
 func (s *session) withRoom(ctx context.Context, begin func() error) error {
@@ -29,7 +24,7 @@ func (s *session) withRoom(ctx context.Context, begin func() error) error {
 	}
 	left := s.leftovers()
 	if len(left) == 0 {
-		return s.noRoom(err)
+		return config.Usage("--journal-dir", "%v", err)
 	}
 	s.log.Warn(fmt.Sprintf("%v; what earlier processes left there is shipped first, the input waits meanwhile", err))
 
@@ -57,7 +52,7 @@ func (s *session) withRoom(ctx context.Context, begin func() error) error {
 			return err
 		case <-done:
 			if err = begin(); errors.Is(err, journal.ErrFull) {
-				return s.noRoom(err)
+				return config.Usage("--journal-dir", "%v", err)
 			}
 			return err
 		}

@@ -24,10 +24,19 @@ type Selection struct {
 	From, To int64
 	// Unmask asks for the originals where a data protection policy masks them. It takes logs:Unmask.
 	Unmask bool
+	// Limit is the most events of a page; 0: as many as the service puts on one.
+	Limit int32
 }
 
 func (s Selection) from() *int64 { return optionalTime(s.From) }
 func (s Selection) to() *int64   { return optionalTime(s.To) }
+
+func (s Selection) limit() *int32 {
+	if s.Limit == 0 {
+		return nil
+	}
+	return &s.Limit
+}
 
 func optionalTime(ms int64) *int64 {
 	if ms == 0 {
@@ -52,6 +61,7 @@ func (c *Client) EventsPage(ctx context.Context, stream string, of Selection, to
 			StartTime:     of.from(),
 			EndTime:       of.to(),
 			Unmask:        of.Unmask,
+			Limit:         of.limit(),
 		})
 		return err
 	})
@@ -104,6 +114,7 @@ func (c *Client) FilterPage(ctx context.Context, pattern, streamPrefix string, o
 			StartTime:           of.from(),
 			EndTime:             of.to(),
 			Unmask:              of.Unmask,
+			Limit:               of.limit(),
 		})
 		return err
 	})

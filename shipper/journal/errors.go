@@ -170,7 +170,7 @@ func (e *DamageError) note(format string, args ...any) {
 // full makes errors that mean "no room" recognisable as ErrFull, and leaves others as they are.
 func full(err error) error {
 	if isFull(err) && !errors.Is(err, ErrFull) {
-		return fmt.Errorf("%w: %w; free space on that disk", ErrFull, err)
+		return fmt.Errorf("%w: %w; free space, or let acks free it", ErrFull, err)
 	}
 	return err
 }

@@ -112,14 +112,13 @@ type Journal struct {
 	persisted atomic.Int64 // offset that a crash would start from; only what is before it is freed
 	hold      atomic.Int64 // a second reader still needs what is at and after it
 
-	trouble atomic.Pointer[error] // the latest failure of background work that nobody has asked for yet; nil: none
-
 	bell bell // wakes readers
 
 	// Guarded by mu, which is for calls that any goroutine may make and none makes often: ownership by one
 	// goroutine would cost the others a request and an answer for a value that changes once an hour.
 	mu       sync.Mutex
 	about    []byte
+	trouble  error // latest failure of background work
 	rejected bool
 	closed   bool
 
@@ -255,21 +254,19 @@ func (j *Journal) Subscribe() (changed <-chan struct{}, stop func()) { return j.
 // its file, 0 for a File, which is not ours. The few KiB of cursor and index are not counted.
 func (j *Journal) Allocated() int64 { return j.src.allocated() }
 
-// Trouble returns the latest error of background work (fsync, watching, giving back in Hold) and forgets it; nil if there was none. Changed delivers a
-// value when there is one.
+// Trouble returns the latest error of background work (fsync, watching, giving back in Hold) and forgets it; nil if there was none.
 func (j *Journal) Trouble() error {
-	if j.trouble.Load() == nil {
-		return nil
-	}
-	if err := j.trouble.Swap(nil); err != nil {
-		return *err
-	}
-	return nil
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err := j.trouble
+	j.trouble = nil
+	return err
 }
 
 func (j *Journal) setTrouble(err error) {
-	j.trouble.Store(&err)
-	j.bell.ring()
+	j.mu.Lock()
+	j.trouble = err
+	j.mu.Unlock()
 }
 
 // Close keeps what is there, for a later Recover, and releases the lock. What is called after it, or is under way, fails with os.ErrClosed;

@@ -22,10 +22,6 @@ const (
 	lockPause = 10 * time.Millisecond
 )
 
-// deathPatience is how long to wait for a holder that was killed and has not let go yet: the kernel closes the files of a
-// process some time after the signal, longer on a busy machine.
-const deathPatience = time.Second
-
 type lock struct {
 	f    *os.File // nil in memory
 	kept bool     // release is put off till drop
@@ -35,7 +31,6 @@ type lock struct {
 // takeLock takes the lock of the input in dir, making the file. The folder must exist (else fs.ErrNotExist).
 func takeLock(dir, id string) (*lock, error) {
 	path := filepath.Join(dir, lockName)
-	began := time.Now()
 	for try := 1; ; try++ {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|openFlags, 0o600)
 		if err != nil {
@@ -52,7 +47,7 @@ func takeLock(dir, id string) (*lock, error) {
 		case err == nil: // its owner removed it while we waited for it: the next try makes a new one
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return nil, fmt.Errorf("journal input %s: lock %s: %w; a file system without locks cannot hold a journal, name another folder", id, path, err)
-		case try >= lockTries && (time.Since(began) >= deathPatience || !dying(pid)):
+		case try >= lockTries:
 			return nil, &HeldError{ID: id, Dir: dir, Pid: pid}
 		default:
 			time.Sleep(lockPause)
@@ -66,15 +61,11 @@ func holder(dir string) int {
 	if err != nil {
 		return 0
 	}
-	defer f.Close() // lets go of the lock, too
-	for began := time.Now(); ; time.Sleep(lockPause) {
-		if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil { // shared: two that look do not disturb each other
-			return 0
-		}
-		if pid := readPid(f); time.Since(began) >= deathPatience || !dying(pid) {
-			return pid
-		}
+	defer f.Close()                                                            // lets go of the lock, too
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil { // shared: two that look do not disturb each other
+		return readPid(f)
 	}
+	return 0
 }
 
 func stillThere(f *os.File, path string) bool {

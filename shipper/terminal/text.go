@@ -2,6 +2,7 @@
 package terminal
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"unicode"
@@ -40,6 +41,24 @@ func Escape(text string) string {
 		}
 	}
 	return b.String()
+}
+
+// EscapeJSON returns valid JSON without white space between its values, with every character in it that could steer a terminal as an
+// escape of JSON: the values stay what they are.
+func EscapeJSON(data []byte) []byte {
+	if bytes.IndexFunc(data, steers) < 0 {
+		return data
+	}
+	var b strings.Builder
+	for _, r := range string(data) {
+		if !steers(r) {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteString(`\u`)
+		writeHex(&b, uint64(r), 4)
+	}
+	return []byte(b.String())
 }
 
 // steers reports whether a terminal acts on a character instead of showing it.

@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode"
@@ -41,6 +42,21 @@ func TestEscapeLeavesNothingThatSteers(t *testing.T) {
 		}
 		if Escape(got) != got {
 			t.Fatalf("%q is escaped again", got)
+		}
+	})
+}
+
+func TestEscapeJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOf(rapid.OneOf(rapid.Rune(), rapid.SampledFrom([]rune("\x1b\x7f\u009b\u202e\u2028\n\\\"")))).Draw(t, "text")
+		data, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := EscapeJSON(data)
+		var back string
+		if err := json.Unmarshal(got, &back); err != nil || back != text || strings.ContainsFunc(string(got), steers) {
+			t.Fatalf("%q became %s, %v", text, got, err)
 		}
 	})
 }

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/creack/pty"
+
+	"perstack-shipper/shipper/terminal"
+)
+
+// TestJobsAtATerminal lists a job whose names are longer than the terminal is wide, and would clear it.
+func TestJobsAtATerminal(t *testing.T) {
+	u := newLocalUser(t)
+	job := "\x1b[2J" + strings.Repeat("日本", 40)
+	line := `{"type":"startRun","expertKey":"` + strings.Repeat("expert", 20) + `","timestamp":1795347082176,"jobId":` + quote(job) + `,"runId":"r","stepNumber":1}` + "\n"
+	u.ship([]byte(line), "--log-group", "/perstack/terminal", "--log-stream", "all")
+
+	for _, args := range [][]string{{"jobs", "--since", "2000-01-01"}, {"usage", "--since", "2000-01-01", "--by", "run"}} {
+		command := exec.CommandContext(t.Context(), u.program, append(args, "--log-group", "/perstack/terminal")...)
+		command.Env = u.env
+		shown := atTerminal(t, command, 200)
+		if lines := strings.Split(strings.TrimSpace(shown), "\n"); len(lines) < 2 {
+			t.Errorf("%q shows %q", args, shown)
+		}
+		if strings.Contains(shown, "\x1b") || !strings.Contains(shown, `\x1b[2J日本`) {
+			t.Errorf("%q shows %q", args, shown)
+		}
+		for line := range strings.SplitSeq(shown, "\r\n") {
+			if terminal.Width(line) > 200 {
+				t.Errorf("%q shows a line of %d columns: %q", args, terminal.Width(line), line)
+			}
+		}
+	}
+}
+
+// atTerminal runs a command with a terminal of so many columns as its stdout, and returns what that shows.
+func atTerminal(t *testing.T, command *exec.Cmd, columns uint16) string {
+	t.Helper()
+	ours, theirs, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	if err := pty.Setsize(ours, &pty.Winsize{Rows: 24, Cols: columns}); err != nil {
+		t.Fatal(err)
+	}
+	command.Stdout = theirs
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	theirs.Close()
+	shown, err := io.ReadAll(ours)
+	if err != nil && !errors.Is(err, syscall.EIO) { // what a terminal says when nobody has it open any more
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return string(shown)
+}
+
+func quote(text string) string {
+	data, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
+}
