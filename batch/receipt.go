@@ -82,6 +82,27 @@ func (t *Tally) Count(o Outcome) {
 	}
 }
 
+// Add adds what another tally counted.
+func (t *Tally) Add(o Tally) {
+	t.Completed, t.Error, t.MaxSteps = t.Completed+o.Completed, t.Error+o.Error, t.MaxSteps+o.MaxSteps
+	t.Interactive, t.Unfinished = t.Interactive+o.Interactive, t.Unfinished+o.Unfinished
+}
+
+// Of is how many jobs had an outcome.
+func (t *Tally) Of(o Outcome) int64 {
+	switch o {
+	case Completed:
+		return t.Completed
+	case Failed:
+		return t.Error
+	case MaxSteps:
+		return t.MaxSteps
+	case Interactive:
+		return t.Interactive
+	}
+	return t.Unfinished
+}
+
 // Jobs returns the jobs in the order in which they appeared. They change with the next mark.
 func (r *Receipt) Jobs() []*Job { return r.jobs }
 

@@ -40,7 +40,7 @@ func (w *world) ship(ins ...Input) Report {
 	w.t.Helper()
 	report, err := w.shipper(nil).Run(context.Background(), ins, nil)
 	if err != nil {
-		w.t.Fatalf("%v; %s", err, report.String())
+		w.t.Fatalf("%v; %s", err, report.Sentence())
 	}
 	return report
 }

@@ -54,7 +54,7 @@ func TestFilesThatAreDoneAreForgotten(t *testing.T) {
 	close(more)
 	r := <-done
 	if r.err != nil || r.report.Lines != files {
-		t.Fatal(r.report.String(), r.err)
+		t.Fatal(r.report.Sentence(), r.err)
 	}
 	if len(s.inputs) > 3 || len(s.streams) > 3 || len(s.byID) > 3 {
 		t.Errorf("%d inputs, %d streams, %d ids are remembered", len(s.inputs), len(s.streams), len(s.byID))

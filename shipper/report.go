@@ -2,8 +2,7 @@ package shipper
 
 import (
 	"cmp"
-	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"perstack-shipper/batch"
@@ -15,11 +14,15 @@ type Report struct {
 	Lines, EmptyLines, Events, Parts, Bytes int64
 	Repeated                                int64 // events that may be in CloudWatch twice; readers drop the repeats by their seq
 	Rejected                                int64 // lines
+	Lossy                                   int64 // lines that were not UTF-8
+	Retimed                                 int64 // events sent with another time than their own
 	Streams                                 int
+	StreamNames                             []string // of the first mostNames
 	Jobs                                    Jobs
 	// Of all inputs.
-	Batches int // accepted puts
-	Retries int // attempts that came to nothing
+	Groups  []string // log groups
+	Batches int      // accepted puts
+	Retries int      // attempts that came to nothing
 	Took    time.Duration
 
 	Left    []Left   // inputs that are not wholly delivered
@@ -32,9 +35,18 @@ type Jobs struct {
 	// Failed is a job that an error stopped, MaxSteps one whose steps ran out, Unfinished one that did not end and DelegateError one of which a delegate
 	// failed; nil where there is none.
 	Failed, MaxSteps, Unfinished, DelegateError *batch.Job
+
+	Count    int
+	Latest   *batch.Job // nil where Count is 0
+	Outcomes batch.Tally
+	Tokens   int64
 }
 
 func (j *Jobs) take(job batch.Job) {
+	j.Count++
+	j.Latest = &job
+	j.Outcomes.Count(job.Outcome)
+	j.Tokens += job.Usage.TotalTokens
 	if job.DelegateErrors > 0 {
 		j.DelegateError = &job
 	}
@@ -49,6 +61,8 @@ func (j *Jobs) take(job batch.Job) {
 }
 
 func (j *Jobs) add(o Jobs) {
+	j.Count, j.Latest, j.Tokens = j.Count+o.Count, cmp.Or(o.Latest, j.Latest), j.Tokens+o.Tokens
+	j.Outcomes.Add(o.Outcomes)
 	j.Failed, j.MaxSteps = cmp.Or(j.Failed, o.Failed), cmp.Or(j.MaxSteps, o.MaxSteps)
 	j.Unfinished, j.DelegateError = cmp.Or(j.Unfinished, o.Unfinished), cmp.Or(j.DelegateError, o.DelegateError)
 }
@@ -67,7 +81,15 @@ type Left struct {
 func (r *Report) Add(o Report) {
 	r.Lines, r.EmptyLines, r.Events, r.Parts, r.Bytes = r.Lines+o.Lines, r.EmptyLines+o.EmptyLines, r.Events+o.Events, r.Parts+o.Parts, r.Bytes+o.Bytes
 	r.Repeated, r.Rejected, r.Streams = r.Repeated+o.Repeated, r.Rejected+o.Rejected, r.Streams+o.Streams
+	r.Lossy, r.Retimed = r.Lossy+o.Lossy, r.Retimed+o.Retimed
 	r.Jobs.add(o.Jobs)
+	for _, group := range o.Groups {
+		if !slices.Contains(r.Groups, group) {
+			r.Groups = append(r.Groups, group)
+		}
+	}
+	r.StreamNames = append(r.StreamNames, o.StreamNames...)
+	r.StreamNames = r.StreamNames[:min(len(r.StreamNames), mostNames)]
 	r.Batches, r.Retries, r.Took = r.Batches+o.Batches, r.Retries+o.Retries, max(r.Took, o.Took)
 	r.Left, r.Rejects, r.Failed = append(r.Left, o.Left...), append(r.Rejects, o.Rejects...), append(r.Failed, o.Failed...)
 }
@@ -85,10 +107,15 @@ func (r *Report) take(in *input) {
 	r.Bytes += now.Counts.Bytes - then.State.Counts.Bytes
 	r.Repeated += in.account.Repeated - then.Account.Repeated
 	r.Rejected += in.account.Rejected.count() - then.Account.Rejected.count()
+	r.Lossy += now.Counts.Lossy - then.State.Counts.Lossy
+	r.Retimed += now.Counts.Clamped + in.account.Restamped - then.State.Counts.Clamped - then.Account.Restamped
 	for _, st := range in.streams {
 		if !st.counted { // inputs share streams
 			st.counted = true
 			r.Streams++
+			if len(r.StreamNames) < mostNames {
+				r.StreamNames = append(r.StreamNames, st.name)
+			}
 		}
 	}
 	if !in.succeeded { // else its successor tells
@@ -118,20 +145,4 @@ func (r *Report) OwnLeft() bool {
 		}
 	}
 	return false
-}
-
-// String is the summary, one line.
-func (r *Report) String() string {
-	var b strings.Builder
-	did := "shipped"
-	if r.OwnLeft() {
-		did = "read, but did not wholly ship,"
-	}
-	fmt.Fprintf(&b, "%s %d lines", did, r.Lines)
-	if r.EmptyLines > 0 {
-		fmt.Fprintf(&b, " (and %d empty)", r.EmptyLines)
-	}
-	fmt.Fprintf(&b, ": %d events, %d parts, %d bytes, %d batches, %d retries, %d possibly repeated, %d rejected, %d streams, %.2f s",
-		r.Events, r.Parts, r.Bytes, r.Batches, r.Retries, r.Repeated, r.Rejected, r.Streams, r.Took.Seconds())
-	return b.String()
 }

@@ -143,7 +143,7 @@ func simulateWith(
 		report, err := shipper.Run(ctx, []Input{in}, nil)
 		s.took, s.err = report.Took, err
 		if err == nil && report.Events < 10_016 {
-			t.Errorf("%s", report.String())
+			t.Errorf("%s", report.Sentence())
 		}
 	})
 	return s

@@ -117,6 +117,7 @@ func (e *GaveUpError) Error() string { return fmt.Sprintf("no acknowledgement fo
 // for the rest, or when ctx ends. Their journals are closed then: those of delivered inputs are removed, the others keep what is left.
 func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (Report, error) {
 	began := time.Now()
+	s.report.Groups = []string{s.o.Client.Target().Group}
 	s.progress, s.fed = began, more != nil
 	deliveries, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

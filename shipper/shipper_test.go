@@ -177,7 +177,7 @@ func TestRecordings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Log(report.String())
+			t.Log(report.Sentence())
 			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
 				t.Errorf("%d bytes came back of %d", len(got), len(data))
 			}

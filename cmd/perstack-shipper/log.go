@@ -4,10 +4,12 @@ import (
 	"os"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
 
 	"perstack-shipper/config"
+	"perstack-shipper/shipper"
 )
 
 // newLogger returns the logger of what the program tells about itself: to file, which is stderr, as text for a person
@@ -28,7 +30,7 @@ func newLogger(options config.Log, file *os.File) *zap.Logger {
 	if options.LogFormat == "console" || options.LogFormat == "auto" && isTerminal(file) {
 		encoding.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 		encoding.ConsoleSeparator = "  "
-		encoder = zapcore.NewConsoleEncoder(encoding)
+		encoder = consoleEncoder{zapcore.NewConsoleEncoder(encoding)}
 	}
 	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(file), level))
 }
@@ -46,4 +48,29 @@ func isTerminal(file *os.File) bool {
 		terminal = err == nil
 	})
 	return err == nil && terminal
+}
+
+// sentence is a field with what a person reads in place of an entry's message and its other fields.
+func sentence(text string) zap.Field {
+	return zap.Field{Key: "sentence", Type: zapcore.SkipType, String: text}
+}
+
+// consoleEncoder writes the sentence of an entry that has one.
+type consoleEncoder struct{ zapcore.Encoder }
+
+func (e consoleEncoder) Clone() zapcore.Encoder { return consoleEncoder{e.Encoder.Clone()} }
+
+func (e consoleEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
+	for _, f := range fields {
+		if f.Type == zapcore.SkipType && f.Key == "sentence" {
+			entry.Message = f.String
+			return e.Encoder.EncodeEntry(entry, nil)
+		}
+	}
+	return e.Encoder.EncodeEntry(entry, fields)
+}
+
+// summarize says what was shipped.
+func summarize(log *zap.Logger, report *shipper.Report) {
+	log.Info(report.Did(), append(report.Fields(), sentence(report.Sentence()))...)
 }

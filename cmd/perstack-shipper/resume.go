@@ -208,7 +208,7 @@ func (r *resumption) ship(end *ending) int {
 	for _, run := range r.runs {
 		sum.Add(run.report)
 	}
-	r.log.Info(sum.String())
+	summarize(r.log, &sum)
 	code := r.code
 	for _, run := range r.runs {
 		code = max(code, run.sayRest(run.report, run.err))

@@ -172,7 +172,7 @@ func (s *session) options() shipper.Options {
 
 // conclude says what became of the inputs and returns the exit code.
 func (s *session) conclude(report shipper.Report, why error) int {
-	s.log.Info(report.String())
+	summarize(s.log, &report)
 	return s.sayRest(report, why)
 }
 

@@ -1,0 +1,129 @@
+package shipper
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/batch"
+)
+
+// mostNames is how many streams a summary names.
+const mostNames = 3
+
+// Did is what was done, in a few words.
+func (r *Report) Did() string {
+	if r.OwnLeft() {
+		return "read, but did not wholly ship, " + plural(r.Lines, "line")
+	}
+	return "shipped " + plural(r.Lines, "line")
+}
+
+// Sentence is the summary, one line. It says where the lines are and what became of the jobs, and of what else there is to say only what is not zero.
+func (r *Report) Sentence() string {
+	var b strings.Builder
+	b.WriteString(r.Did())
+	if len(r.Groups) > 0 {
+		b.WriteString(" to " + strings.Join(r.Groups, " and "))
+	}
+	if r.Streams > 0 {
+		for i, name := range r.StreamNames {
+			if i > 0 {
+				b.WriteString(",")
+			}
+			b.WriteString(" " + printable(name))
+		}
+		if more := r.Streams - len(r.StreamNames); more > 0 {
+			b.WriteString(" and " + plural(int64(more), "more stream"))
+		}
+	}
+	b.WriteString(" (" + strings.Join(r.details(), ", ") + ")")
+	return b.String()
+}
+
+func (r *Report) details() (all []string) {
+	switch jobs := &r.Jobs; {
+	case jobs.Count == 1 && jobs.Latest.Runs == 0: // what names a job need not be an agent
+	case jobs.Count == 1 && (jobs.Latest.JobID == "" || r.Streams == 1 && jobs.Latest.JobID == r.StreamNames[0]):
+		all = append(all, outcomeText(jobs.Latest.Outcome))
+	case jobs.Count == 1:
+		all = append(all, "job "+printable(jobs.Latest.JobID)+" "+outcomeText(jobs.Latest.Outcome))
+	case jobs.Count > 1:
+		var how []string
+		for _, o := range batch.Outcomes {
+			if n := jobs.Outcomes.Of(o); n > 0 {
+				how = append(how, grouped(n)+" "+outcomeText(o))
+			}
+		}
+		all = append(all, grouped(int64(jobs.Count))+" jobs: "+strings.Join(how, ", "))
+	}
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{
+		{r.Jobs.Tokens, "token"}, {r.EmptyLines, "empty line"}, {r.Lossy, "line that was not UTF-8|lines that were not UTF-8"},
+		{r.Retimed, "event with the time of sending|events with the time of sending"}, {int64(r.Retries), "retry|retries"},
+		{r.Repeated, "event possibly repeated|events possibly repeated"}, {r.Rejected, "line rejected|lines rejected"},
+	} {
+		if c.n > 0 {
+			all = append(all, plural(c.n, c.what))
+		}
+	}
+	return append(all, fmt.Sprintf("%.2f s", r.Took.Seconds()))
+}
+
+func outcomeText(o batch.Outcome) string {
+	switch o {
+	case batch.Failed:
+		return "stopped by an error"
+	case batch.MaxSteps:
+		return "out of steps"
+	case batch.Interactive:
+		return "waiting for a person"
+	}
+	return string(o)
+}
+
+// printable is a name that an agent gave, quoted where it has a space or what a terminal could obey.
+func printable(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` || strings.Contains(name, " ") {
+		return quoted
+	}
+	return name
+}
+
+// Fields are the summary for a program that reads it.
+func (r *Report) Fields() []zap.Field {
+	fields := []zap.Field{
+		zap.Int64("lines", r.Lines), zap.Int64("bytes", r.Bytes), zap.String("group", strings.Join(r.Groups, ",")),
+		zap.Strings("streams", r.StreamNames), zap.Int("streamCount", r.Streams),
+	}
+	if r.Jobs.Count == 1 {
+		fields = append(fields, zap.String("job", r.Jobs.Latest.JobID), zap.String("outcome", string(r.Jobs.Latest.Outcome)))
+	}
+	return append(fields, zap.Int("jobs", r.Jobs.Count), zap.Int64("tokens", r.Jobs.Tokens), zap.Int("retries", r.Retries), zap.Int64("repeats", r.Repeated),
+		zap.Int64("rejected", r.Rejected), zap.Int64("lossy", r.Lossy), zap.Int64("retimed", r.Retimed), zap.Float64("seconds", r.Took.Seconds()))
+}
+
+// plural is a number of things. Where the plural takes more than an s, what is both, with a bar between them.
+func plural(n int64, what string) string {
+	one, many, irregular := strings.Cut(what, "|")
+	if !irregular {
+		many = one + "s"
+	}
+	if n == 1 {
+		return "1 " + one
+	}
+	return grouped(n) + " " + many
+}
+
+// grouped is a number that is not negative, with a comma between each three digits.
+func grouped(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
