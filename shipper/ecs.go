@@ -25,7 +25,7 @@ const (
 )
 
 // AskECS begins to ask the metadata at uri, the value of ECSVariable, for what open records say of the task: cluster, taskArn, family, revision, container,
-// launchType, as far as they are known. The function that it returns waits for the answer, for a second at most since AskECS. It is nil where uri is "".
+// launchType, image and imageDigest, as far as they are known. The function that it returns waits for the answer, for a second at most since AskECS. It is nil where uri is "".
 func AskECS(uri string, log *zap.Logger) func() map[string]string {
 	if uri == "" {
 		return nil
@@ -48,7 +48,7 @@ func askECS(ctx context.Context, uri string) (map[string]string, error) {
 	transport := &http.Transport{DisableKeepAlives: true}
 	client := &http.Client{Transport: transport}
 	var task struct{ Cluster, TaskARN, Family, Revision, LaunchType string }
-	var container struct{ Name string }
+	var container struct{ Name, Image, ImageID string }
 	var taskErr, containerErr error
 	var both sync.WaitGroup
 	both.Go(func() { taskErr = getJSON(ctx, client, uri+"/task", &task) })
@@ -59,6 +59,7 @@ func askECS(ctx context.Context, uri string) (map[string]string, error) {
 	for name, value := range map[string]string{
 		"cluster": task.Cluster, "taskArn": task.TaskARN, "family": task.Family, "revision": task.Revision,
 		"launchType": task.LaunchType, "container": container.Name,
+		"image": container.Image, "imageDigest": container.ImageID,
 	} {
 		if value != "" {
 			found[name] = value

@@ -17,7 +17,7 @@ import (
 const (
 	ecsTask = `{"Cluster":"arn:aws:ecs:eu-west-1:111122223333:cluster/prod","TaskARN":"arn:aws:ecs:eu-west-1:111122223333:task/prod/0f3a",
 		"Family":"nightly","Revision":"26","DesiredStatus":"RUNNING","LaunchType":"FARGATE","Containers":[{"Name":"agent"},{"Name":"shipper"}]}`
-	ecsContainer = `{"DockerId":"0f3a-1","Name":"shipper","Labels":{"com.amazonaws.ecs.container-name":"shipper"}}`
+	ecsContainer = `{"DockerId":"0f3a-1","Name":"shipper","Image":"111122223333.dkr.ecr.eu-west-1.amazonaws.com/my-expert:7","ImageID":"sha256:9f86d081884c","Labels":{"com.amazonaws.ecs.container-name":"shipper"}}`
 )
 
 func metadata(t *testing.T, answer http.HandlerFunc) string {
@@ -31,7 +31,9 @@ func TestECSMetadata(t *testing.T) {
 	whole := map[string]string{
 		"cluster": "arn:aws:ecs:eu-west-1:111122223333:cluster/prod", "taskArn": "arn:aws:ecs:eu-west-1:111122223333:task/prod/0f3a",
 		"family": "nightly", "revision": "26", "launchType": "FARGATE", "container": "shipper",
+		"image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/my-expert:7", "imageDigest": "sha256:9f86d081884c",
 	}
+	container := map[string]string{"container": "shipper", "image": whole["image"], "imageDigest": whole["imageDigest"]}
 	for _, c := range []struct {
 		name            string
 		task, container http.HandlerFunc
@@ -39,10 +41,10 @@ func TestECSMetadata(t *testing.T) {
 		said            string // in the one warning; "" = none
 	}{
 		{"whole", say(ecsTask), say(ecsContainer), whole, ""},
-		{"no container", say(ecsTask), refuse, without(whole, "container"), "500"},
-		{"no task", say("{"), say(ecsContainer), map[string]string{"container": "shipper"}, "/task"},
+		{"no container", say(ecsTask), refuse, without(without(without(whole, "container"), "image"), "imageDigest"), "500"},
+		{"no task", say("{"), say(ecsContainer), container, "/task"},
 		{"nothing", refuse, refuse, map[string]string{}, "500"},
-		{"slow", hang, say(ecsContainer), map[string]string{"container": "shipper"}, "deadline"},
+		{"slow", hang, say(ecsContainer), container, "deadline"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			uri := metadata(t, func(w http.ResponseWriter, r *http.Request) {

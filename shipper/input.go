@@ -32,6 +32,8 @@ type Input struct {
 	Path string
 	// Grew is when a followed file grew last, as far as that is known.
 	Grew time.Time
+	// Command is the command line of who writes it, without secrets, for the open record; nil where that is not known.
+	Command []string
 	// Tee, where there is one, reads the journal too; it keeps the journal until it is done.
 	Tee *Tee
 	// Quit, where there is one, stops who writes the journal, and returns when that is done: a journal is not closed under its writer. Run calls it when

@@ -40,6 +40,7 @@ type openRecord struct {
 	Started      string            `json:"started"`
 	Source       string            `json:"source,omitempty"`
 	Path         string            `json:"path,omitempty"`
+	Command      []string          `json:"command,omitempty"`
 	Target       map[string]string `json:"target"`
 	Stream       string            `json:"stream"`
 	JobID        json.RawMessage   `json:"jobId,omitempty"` // of the first line that went there
@@ -53,7 +54,7 @@ func (in *input) openMessage(o *Origin, stream, job string, now int64) ([]byte, 
 	r := openRecord{
 		Shipper: recordHead{"open", in.Shape.Input}, Type: "shipper.open", Timestamp: now,
 		Version: o.Version, PID: o.PID, Hostname: o.Hostname, Started: o.Started.UTC().Format(time.RFC3339Nano),
-		Source: in.Shape.Source, Path: in.Path, Target: o.Target, Stream: stream, JobID: json.RawMessage(job),
+		Source: in.Shape.Source, Path: in.Path, Command: in.Command, Target: o.Target, Stream: stream, JobID: json.RawMessage(job),
 	}
 	if o.ECS != nil {
 		r.ECS = o.ECS()

@@ -43,6 +43,7 @@ func (s *session) exec(options *config.Exec, file string) int {
 	defer command.Close()
 	end := newEnding(options.DrainTimeout, s.log)
 	defer end.close()
+	s.command = withoutSecrets(options.Command)
 	var out *output
 	err := s.withRoom(end.running, func() (err error) {
 		out, err = s.newOutput(options, command)
@@ -56,6 +57,7 @@ func (s *session) exec(options *config.Exec, file string) int {
 	}
 	inputs := out.started()
 	for i := range inputs {
+		inputs[i].Command = s.command
 		inputs[i].Exit = func() *shipper.Exit { return commandExit(command) }
 	}
 

@@ -76,7 +76,7 @@ func recoverInput(patience context.Context, folder *journal.Folder, l journal.Le
 	if err != nil {
 		return shipper.Input{}, err
 	}
-	in := shipper.Input{Journal: j, Shape: a.Shape, JobOf: a.JobOf, Path: a.Path}
+	in := shipper.Input{Journal: j, Shape: a.Shape, JobOf: a.JobOf, Path: a.Path, Command: a.Command}
 	if l.Kind == journal.Child {
 		in.Shape.Input = l.ID // of one that was made when its output was truncated, a crash may have left the snapshot of the one before it
 	}

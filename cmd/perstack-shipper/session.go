@@ -38,6 +38,7 @@ type session struct {
 	hostname string
 	ecs      func() map[string]string
 	outlived map[int]*outlived // by their process groups
+	command  []string          // that exec runs, without secrets
 }
 
 // about is the snapshot of options and target that stands beside an input's bytes: with it a later process ships what
@@ -50,7 +51,8 @@ type about struct {
 	JobOf    string            `json:"jobOf,omitempty"`
 	Group    int               `json:"group,omitempty"` // the process group of the command that writes it
 	Path     string            `json:"path,omitempty"`
-	File     *follow.Note      `json:"file,omitempty"` // of a followed file
+	Command  []string          `json:"command,omitempty"` // that writes it, without secrets
+	File     *follow.Note      `json:"file,omitempty"`    // of a followed file
 }
 
 // encode is the snapshot as it is kept.
@@ -137,7 +139,7 @@ func (s *session) aboutInput(shape batch.Shape, jobOf, path string) []byte {
 }
 
 func (s *session) newAbout(shape batch.Shape, jobOf, path string) about {
-	return about{Shape: shape, Target: s.client.Target(), Profile: s.profile, Creation: s.creation, JobOf: jobOf, Path: path}
+	return about{Shape: shape, Target: s.client.Target(), Profile: s.profile, Creation: s.creation, JobOf: jobOf, Path: path, Command: s.command}
 }
 
 // run ships the inputs beside what earlier processes left, says how that went and returns the exit code.
