@@ -48,6 +48,8 @@ unset AWS_PROFILE AWS_SESSION_TOKEN
 export PERSTACK_SHIPPER_GIVE_UP_AFTER=20s PERSTACK_SHIPPER_DRAIN_TIMEOUT=2s
 
 step "2. A recorded run through the pipe: cat $(basename "$recording") | perstack-shipper --log-group $group"
+"$(dirname "$0")/stamp.sh" "$recording" >"$work/run.jsonl" # as if it had just ended
+recording=$work/run.jsonl
 cat "$recording" | "$program" --log-group "$group"
 
 step "3. Read back: perstack-shipper logs --log-group $group --job …"

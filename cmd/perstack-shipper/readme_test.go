@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"perstack-shipper/config"
 )
@@ -130,8 +133,58 @@ func TestReadmeQuickStart(t *testing.T) {
 		t.Errorf("the second shell begins with %q", exported)
 	}
 	got := u.shell(strings.ReplaceAll(commands, "bin/perstack-shipper", "perstack-shipper"), "PATH="+os.Getenv("PATH"))
-	if want := string(u.recording("tools.jsonl")); got != want {
-		t.Error(difference([]byte(got), []byte(want)))
+	newest := int64(0)
+	untimed := func(lines string) []byte {
+		return timestamp.ReplaceAllFunc([]byte(lines), func(member []byte) []byte {
+			ms, err := strconv.ParseInt(string(member[len(`"timestamp":`):]), 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			newest = max(newest, ms)
+			return nil
+		})
+	}
+	want := untimed(string(u.recording("tools.jsonl")))
+	newest = 0
+	if got := untimed(got); !bytes.Equal(got, want) {
+		t.Error(difference(got, want))
+	}
+	if ago := time.Since(time.UnixMilli(newest)); ago < 0 || ago > time.Minute {
+		t.Errorf("the run ended %v ago: `aws logs tail` would not show it", ago)
+	}
+}
+
+var timestamp = regexp.MustCompile(`"timestamp":\d+`)
+
+// Stamped, a recording is the same but for its times, which are moved by the same amount: its events keep their distances.
+func TestStamp(t *testing.T) {
+	for _, recording := range []string{"tools.jsonl", "streaming.jsonl", "delegate-parallel.jsonl"} {
+		path := "testdata/recordings/" + recording
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := exec.CommandContext(t.Context(), "../../deploy/stamp.sh", path).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		was, is := timestamp.FindAllString(string(before), -1), timestamp.FindAllString(string(after), -1)
+		if !bytes.Equal(timestamp.ReplaceAll(before, nil), timestamp.ReplaceAll(after, nil)) || len(was) != len(is) || len(was) == 0 {
+			t.Errorf("%s is another one when it is stamped", recording)
+			continue
+		}
+		moved := map[int64]bool{}
+		for i := range was {
+			a, errA := strconv.ParseInt(was[i][len(`"timestamp":`):], 10, 64)
+			b, errB := strconv.ParseInt(is[i][len(`"timestamp":`):], 10, 64)
+			if err := errors.Join(errA, errB); err != nil {
+				t.Fatal(err)
+			}
+			moved[b-a] = true
+		}
+		if len(moved) != 1 {
+			t.Errorf("%s: its times are moved by %v", recording, moved)
+		}
 	}
 }
 
