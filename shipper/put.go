@@ -116,7 +116,7 @@ func (p *putting) created() {
 	case createGroup:
 		p.thereNow = true
 		p.next = createStream
-		if p.ownGroup && p.api.SetsRetention() {
+		if p.ownGroup && p.api.RetentionDays() > 0 {
 			p.next = setRetention
 		}
 	default:

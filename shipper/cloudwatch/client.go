@@ -83,7 +83,9 @@ type Client struct {
 	log         *zap.Logger
 	timeout     time.Duration
 	use         Use
+	config      aws.Config // of the calls
 
+	regionSource            string
 	group, region, endpoint string
 	retentionDays           int32
 	kmsKeyID                string
@@ -133,6 +135,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		log:           o.Logger,
 		timeout:       o.AttemptTimeout,
 		use:           o.Use,
+		regionSource:  regionSource(cfg),
 		group:         o.Group,
 		region:        cfg.Region,
 		retentionDays: int32(o.RetentionDays),
@@ -142,6 +145,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	// After the configuration is loaded: AWS_CA_BUNDLE is put into the SDK's own kind of client only.
 	cfg.HTTPClient = c.http
 	cfg.Credentials = c.credentials
+	c.config = cfg
 	c.api = cloudwatchlogs.NewFromConfig(cfg, func(so *cloudwatchlogs.Options) {
 		if o.Endpoint != "" {
 			so.BaseEndpoint = aws.String(o.Endpoint)

@@ -65,8 +65,8 @@ func (c *Client) createGroup(ctx context.Context, tags map[string]string) error 
 	})
 }
 
-// SetsRetention reports whether a group created by this client gets a retention.
-func (c *Client) SetsRetention() bool { return c.retentionDays > 0 }
+// RetentionDays is the retention of a group created by this client; 0: none is set.
+func (c *Client) RetentionDays() int { return int(c.retentionDays) }
 
 // SetRetention sets the retention of a group that CreateGroup has created.
 func (c *Client) SetRetention(ctx context.Context) error {

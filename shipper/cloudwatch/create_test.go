@@ -99,7 +99,7 @@ func TestCreateGroup(t *testing.T) {
 				o.KMSKeyID, o.Tags, o.RetentionDays, o.Logger = key, tags, 30, zap.New(core)
 			})
 			created, err := c.CreateGroup(context.Background())
-			if created && c.SetsRetention() {
+			if created && c.RetentionDays() > 0 {
 				if err := c.SetRetention(context.Background()); err != nil {
 					c.WarnOfRetention(err)
 				}

@@ -21,6 +21,16 @@ func (c *Client) Explain(err error, action, stream string) string {
 	if err == nil {
 		return ""
 	}
+	cause, remedy := c.Diagnose(err, action, stream)
+	line := fmt.Sprintf("log group %q in %s: %s", c.group, c.region, cause)
+	if remedy != "" {
+		line += "; " + remedy
+	}
+	return oneLine(line, 700)
+}
+
+// Diagnose is Explain in two parts, without the group: what went wrong, and what to do, which may be "".
+func (c *Client) Diagnose(err error, action, stream string) (cause, remedy string) {
 	call, _ := errors.AsType[*callError](err)
 	if call == nil {
 		call = &callError{err: err, reached: true}
@@ -29,12 +39,8 @@ func (c *Client) Explain(err error, action, stream string) string {
 	if action == "" {
 		action = call.action
 	}
-	cause, remedy := c.diagnose(err, call, action, stream)
-	line := fmt.Sprintf("log group %q in %s: %s", c.group, c.region, cause)
-	if remedy != "" {
-		line += "; " + remedy
-	}
-	return oneLine(line, 700)
+	cause, remedy = c.diagnose(err, call, action, stream)
+	return oneLine(cause, 600), oneLine(remedy, 400)
 }
 
 func (c *Client) diagnose(err error, call *callError, action, stream string) (cause, remedy string) {
@@ -46,7 +52,7 @@ func (c *Client) diagnose(err error, call *callError, action, stream string) (ca
 	if status := httpStatus(err); what == "" && status != 0 {
 		what = fmt.Sprintf("HTTP %d %s", status, http.StatusText(status))
 	}
-	on := " on logs:" + action
+	on := " on " + qualified(action)
 	if stream != "" {
 		on += fmt.Sprintf(" for stream %q", stream)
 	}
@@ -61,7 +67,7 @@ func (c *Client) diagnose(err error, call *callError, action, stream string) (ca
 		}
 		return what + on + message, "the credentials are refused: renew them, and check the clock of this machine"
 	case Denied:
-		return what + " on logs:" + action + " for " + c.arn(action, stream) + message, deniedRemedy(action, code)
+		return what + " on " + qualified(action) + " for " + c.arn(action, stream) + message, deniedRemedy(action, code)
 	case Missing:
 		return what + on + message, c.missingRemedy()
 	case Throttled:
@@ -72,6 +78,14 @@ func (c *Client) diagnose(err error, call *callError, action, stream string) (ca
 		return what + on + message, ""
 	}
 	return c.diagnoseRetry(err, call, what, on, message)
+}
+
+// qualified is an action as IAM writes it.
+func qualified(action string) string {
+	if action == "GetCallerIdentity" {
+		return "sts:" + action
+	}
+	return "logs:" + action
 }
 
 func deniedRemedy(action, code string) string {
@@ -163,6 +177,31 @@ func (c *Client) diagnoseRetry(err error, call *callError, what, on, message str
 	return fmt.Sprintf("the call to %s failed%s (%s)", c.where(), on, reason), c.again("")
 }
 
+// Reason is what went wrong in a few words: the service's code and message, else the network's error.
+func Reason(err error) string {
+	code, message := errorCode(err), serviceMessage(err)
+	switch status := httpStatus(err); {
+	case code != "" && message != "":
+		return oneLine(code+": "+message, 300)
+	case code != "":
+		return code
+	case status != 0:
+		return fmt.Sprintf("HTTP %d %s", status, http.StatusText(status))
+	}
+	if call, ok := errors.AsType[*callError](err); ok && call.transport != nil {
+		err = call.transport
+	}
+	return oneLine(err.Error(), 300)
+}
+
+// Endpoint is the address that calls go to.
+func (c *Client) Endpoint() string {
+	if c.endpoint != "" {
+		return c.endpoint
+	}
+	return "CloudWatch Logs in " + c.region
+}
+
 // where names the address that calls go to.
 func (c *Client) where() string {
 	if c.endpoint != "" {
@@ -190,6 +229,8 @@ func (c *Client) arn(action, stream string) string {
 		return arn
 	case "DescribeLogStreams", "FilterLogEvents":
 		return arn + ":*"
+	case "DescribeLogGroups":
+		return strings.TrimSuffix(arn, c.group) + "*"
 	}
 	return arn + ":log-stream:" + stream
 }

@@ -35,8 +35,9 @@ const (
 
 // expected is what a call expects of the answer.
 type expected struct {
-	most int64 // bytes; a longer answer is an error
-	bare bool  // it has no members, and the service sends no body
+	most  int64 // bytes; a longer answer is an error
+	bare  bool  // it has no members, and the service sends no body
+	other bool  // it is another service's
 }
 
 var (
@@ -102,8 +103,12 @@ func (h *httpClient) Do(req *http.Request) (*http.Response, error) {
 	if !ok {
 		a = &attempt{expected: putAnswer}
 	}
+	t, began := trace(req.Context()), time.Now()
 	sent := req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { a.reached.Store(true) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			a.reached.Store(true)
+			t.Address = info.Conn.RemoteAddr().String()
+		},
 	}))
 	if req.Body != nil {
 		sent.Body = &watchedBody{ReadCloser: req.Body, left: req.ContentLength, a: a}
@@ -119,7 +124,8 @@ func (h *httpClient) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	a.answered.Store(true)
-	if resp.StatusCode < 300 {
+	t.answered(resp, began)
+	if resp.StatusCode < 300 && !a.expected.other {
 		if why := notTheService(resp, answer, a.expected.bare); why != "" {
 			a.foreign = &foreignError{status: resp.StatusCode, why: why}
 		}

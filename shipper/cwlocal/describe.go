@@ -31,6 +31,7 @@ type logGroup struct {
 	LogGroupName      string `json:"logGroupName"`
 	CreationTime      int64  `json:"creationTime"`
 	RetentionInDays   int    `json:"retentionInDays,omitempty"`
+	RetentionPolicy   string `json:"retentionPolicyName,omitempty"` // an account policy's, which RetentionInDays is then of
 	MetricFilterCount int    `json:"metricFilterCount"`
 	ARN               string `json:"arn"`
 	LogGroupARN       string `json:"logGroupArn"`
@@ -76,6 +77,9 @@ func (o *describeLogGroups) do(s *Server, region string) ([]byte, error) {
 		}
 		l := logGroup{LogGroupName: g.name, CreationTime: g.created, RetentionInDays: g.retention, ARN: arnOf(region, g.name) + ":*",
 			LogGroupARN: arnOf(region, g.name), KMSKeyID: g.kmsKey, LogGroupClass: g.class}
+		if policy := s.opt.Retention; policy.Name != "" {
+			l.RetentionInDays, l.RetentionPolicy = policy.Days, policy.Name
+		}
 		for _, st := range g.streams {
 			st.mu.Lock()
 			l.StoredBytes += st.bytes

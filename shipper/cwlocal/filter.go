@@ -128,6 +128,9 @@ func (o *filterLogEvents) streamsOf(s *Server) ([]*stream, error) {
 	if g == nil {
 		return nil, noGroup()
 	}
+	if err := g.readBack("FilterLogEvents"); err != nil {
+		return nil, err
+	}
 	var streams []*stream
 	for _, n := range o.LogStreamNames {
 		st := g.streams[n]

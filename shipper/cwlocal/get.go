@@ -101,6 +101,15 @@ func (o *getLogEvents) do(s *Server, _ string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.mu.RLock()
+	g := s.groups[o.group]
+	s.mu.RUnlock()
+	if g == nil {
+		return nil, noGroup()
+	}
+	if err := g.readBack("GetLogEvents"); err != nil {
+		return nil, err
+	}
 	v := st.view()
 	low, high := 0, v.count
 	if o.StartTime != nil {

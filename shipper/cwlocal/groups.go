@@ -59,8 +59,8 @@ func (o *createLogGroup) do(s *Server, _ string) ([]byte, error) {
 		g.tags = maps.Clone(o.Tags)
 	}
 	if c := o.LogGroupClass; c != nil {
-		if !slices.Contains([]string{"STANDARD", "INFREQUENT_ACCESS", "DELIVERY"}, *c) {
-			return nil, constraint(*c, "logGroupClass", "satisfy enum value set: [STANDARD, INFREQUENT_ACCESS, DELIVERY]")
+		if !slices.Contains([]string{"STANDARD", "INFREQUENT_ACCESS", "DELIVERY", "ESSENTIALS"}, *c) {
+			return nil, constraint(*c, "logGroupClass", "satisfy enum value set: [STANDARD, INFREQUENT_ACCESS, DELIVERY, ESSENTIALS]")
 		}
 		g.class = *c
 	}
@@ -76,6 +76,15 @@ func (o *createLogGroup) do(s *Server, _ string) ([]byte, error) {
 	}
 	s.groups[g.name] = g
 	return nil, nil
+}
+
+// readBack refuses an action that the group's class does not have.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatch_Logs_Log_Classes.html
+func (g *group) readBack(action string) error {
+	if g.class == "INFREQUENT_ACCESS" || g.class == "DELIVERY" {
+		return invalid("%s is not supported for log groups in the %s log class.", action, g.class)
+	}
+	return nil
 }
 
 type createLogStream struct{ LogGroupName, LogStreamName string }

@@ -11,6 +11,7 @@
 //	get.go      GetLogEvents; filter.go: FilterLogEvents, and package pattern what it filters with
 //	metric.go   TestMetricFilter
 //	groups.go   creating, deleting, retention; tags.go; describe.go: listing
+//	sts.go      GetCallerIdentity
 //	listen.go   serving it on an address
 package cwlocal
 
@@ -48,7 +49,7 @@ type Options struct {
 	// Dir is the folder where groups and streams are kept as JSON lines; it is made if it is missing. "" keeps
 	// them in memory only. One process at a time can use a folder.
 	Dir string
-	// Now is the clock for ingestion times and for what is too old or too new. nil is time.Now.
+	// Now is the clock for ingestion times, for what is too old or too new, and for the date of answers. nil is time.Now.
 	Now func() time.Time
 	// Latency is the least time between a request's arrival and its answer, in real time.
 	Latency time.Duration
@@ -58,6 +59,8 @@ type Options struct {
 	// EmptyPages precedes each page of GetLogEvents and FilterLogEvents by an empty one that is not the last, as
 	// the service may do at any time.
 	EmptyPages bool
+	// Retention is an account policy of that name that rules the retention of every group; without a name there is none.
+	Retention AccountRetention
 	// Quotas refuses what exceeds the service's calls a second (quota.go) with ThrottlingException.
 	Quotas bool
 	// Discard counts accepted events in Stats, but does not keep them: for benchmarks. Dir must be "".
@@ -69,6 +72,12 @@ type Options struct {
 	// Intercept is asked before each operation what is to go wrong with it; it may be called from several
 	// goroutines at once. nil is nothing.
 	Intercept func(*Call) Fault
+}
+
+// AccountRetention is an account policy for retention. It overrules that of the groups.
+type AccountRetention struct {
+	Name string
+	Days int // 0: for ever
 }
 
 // Server is the endpoint: an http.Handler. It is safe for concurrent use.
@@ -151,6 +160,10 @@ type answer struct {
 // ServeHTTP answers one call of the CloudWatch Logs API.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	arrived := time.Now()
+	if isQuery(r) {
+		s.serveQuery(w, r)
+		return
+	}
 	action, region, err := s.head(r)
 	if err != nil {
 		drain(r)
@@ -252,13 +265,22 @@ func (s *Server) head(r *http.Request) (action, region string, err error) {
 // write sends the answer, spoilt as fault says.
 func (s *Server) write(w http.ResponseWriter, action string, a answer, fault Fault) {
 	status, body := http.StatusOK, a.body
+	if a.err != nil {
+		status, body = a.err.status, a.err.json()
+		w.Header().Set("X-Amzn-Errortype", a.err.code)
+	}
+	s.send(w, action, status, contentType, body, a.err, fault)
+}
+
+// send sends an answer, spoilt as fault says. Its date is the clock's of the Options.
+func (s *Server) send(w http.ResponseWriter, action string, status int, contentType string, body []byte, apiErr *apiError, fault Fault) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("X-Amzn-Requestid", requestID())
+	h.Set("Date", s.opt.Now().UTC().Format(http.TimeFormat))
 	code := ""
-	if a.err != nil {
-		status, code, body = a.err.status, a.err.code, a.err.json()
-		h.Set("X-Amzn-Errortype", code)
+	if apiErr != nil {
+		code = apiErr.code
 	}
 	if fault.spoils() && fault.Body != nil {
 		body = fault.Body

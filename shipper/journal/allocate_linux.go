@@ -72,3 +72,19 @@ func retryEINTR(f func() error) error {
 		}
 	}
 }
+
+// fileSystems are the numbers of statfs(2).
+var fileSystems = map[int64]string{
+	unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs", unix.TMPFS_MAGIC: "tmpfs",
+	unix.OVERLAYFS_SUPER_MAGIC: "overlay", unix.NFS_SUPER_MAGIC: "nfs", unix.FUSE_SUPER_MAGIC: "fuse", unix.V9FS_MAGIC: "9p",
+	unix.F2FS_SUPER_MAGIC: "f2fs", unix.SMB2_SUPER_MAGIC: "smb2", unix.RAMFS_MAGIC: "ramfs", 0x2fc12fc1: "zfs",
+}
+
+// fileSystem is the name of what f lies on, "" where that is not known.
+func fileSystem(f *os.File) string {
+	var st unix.Statfs_t
+	if err := retryEINTR(func() error { return unix.Fstatfs(int(f.Fd()), &st) }); err != nil {
+		return ""
+	}
+	return fileSystems[int64(st.Type)]
+}

@@ -27,3 +27,5 @@ func diskFree(*os.File) (free int64, known bool, err error) { return 0, false, n
 func reopen(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 func firstData(*os.File) int64 { return 0 }
+
+func fileSystem(*os.File) string { return "" }

@@ -112,6 +112,11 @@ func probePunch(st store, block int64) bool {
 		f.Close()
 		_ = st.remove(probeName)
 	}()
+	return punches(f, block)
+}
+
+// punches tries a hole in f, an empty file.
+func punches(f *os.File, block int64) bool {
 	if _, err := f.WriteAt(make([]byte, 2*block), 0); err != nil {
 		return false
 	}

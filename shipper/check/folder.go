@@ -1,0 +1,136 @@
+package check
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/journal"
+)
+
+// littleRoom is how much free space is too little to go far with.
+const littleRoom = 64 << 20
+
+// journal looks at the journal folder.
+func (c *checker) journal() {
+	folder, err := journal.Open(c.JournalDir)
+	if err != nil {
+		c.unusable(err)
+		return
+	}
+	disk, err := folder.Disk()
+	if err != nil {
+		c.unusable(err)
+		return
+	}
+	c.disk(folder.Path(), disk)
+	c.backlog(folder)
+}
+
+// unusable says why the folder cannot be used.
+func (c *checker) unusable(err error) {
+	_, unwritable := errors.AsType[*journal.UnwritableError](err)
+	switch {
+	case errors.Is(err, journal.ErrFull):
+		c.add("journal", Failed, err.Error(), "make room there, or give --journal-dir a folder on another disk")
+	case unwritable && !c.JournalNamed:
+		c.add("journal", Warning, err.Error()+": the input would be kept in memory, and a kill would lose it", "give --journal-dir a folder that can be written")
+	default:
+		c.add("journal", Failed, err.Error(), "give --journal-dir a folder of this user's that can be written")
+	}
+}
+
+// disk says what the folder lies on.
+func (c *checker) disk(path string, d journal.Disk) {
+	message := path + " can be written"
+	if d.Type != "" {
+		message += ", on " + d.Type
+	}
+	if d.FreeKnown {
+		message += ", " + size(d.Free) + " free"
+	}
+	if d.Holes {
+		message += ", with holes"
+	} else {
+		message += ", without holes: of what exec writes, the room comes back at its end"
+	}
+	switch {
+	case d.FreeKnown && d.Free < littleRoom:
+		c.add("journal", Warning, message, "make room there: a full journal makes the agent wait")
+	case c.Dies != nil && c.Dies(path):
+		c.add("journal", Warning, message+"; it is this container's own disk, and dies with it", "mount a volume there")
+	case d.Type == "tmpfs" || d.Type == "ramfs":
+		c.add("journal", Warning, message+"; it is in memory, and dies with the machine or the container", "give --journal-dir a folder on a disk")
+	default:
+		c.add("journal", OK, message, "")
+	}
+}
+
+// backlog says what waits in the folder.
+func (c *checker) backlog(folder *journal.Folder) {
+	left, err := folder.Leftover()
+	if err != nil {
+		c.add("backlog", Failed, err.Error(), "")
+		return
+	}
+	waiting, held, elsewhere, unread := 0, 0, 0, 0
+	var bytes int64
+	for _, l := range left {
+		var about struct {
+			Target cloudwatch.Target `json:"target"`
+		}
+		target := c.Client.Target()
+		switch {
+		case l.Holder != 0:
+			held++
+			continue
+		case l.Err != nil || json.Unmarshal(l.About, &about) != nil:
+			unread++
+			continue
+		case l.Unacked == 0 && l.Kind == journal.File:
+			continue
+		case about.Target.Group != target.Group || about.Target.Region != target.Region || about.Target.Endpoint != target.Endpoint:
+			elsewhere++
+		}
+		waiting++
+		bytes += l.Unacked
+	}
+	message := "nothing waits"
+	if waiting > 0 {
+		message = fmt.Sprintf("%s of earlier processes wait with %s", inputs(waiting), size(bytes))
+	}
+	if held > 0 {
+		message += fmt.Sprintf("; %s are being shipped", inputs(held))
+	}
+	switch {
+	case unread > 0:
+		c.add("backlog", Warning, fmt.Sprintf("%s; %s cannot be read", message, inputs(unread)), "see `perstack-shipper resume`, which names them")
+	case elsewhere > 0:
+		c.add("backlog", Warning, fmt.Sprintf("%s, %d of them for another group, Region or endpoint", message, elsewhere),
+			"`perstack-shipper resume` ships them where they were meant to go")
+	case waiting > 0:
+		c.add("backlog", OK, message+", which the next start ships", "")
+	default:
+		c.add("backlog", OK, message, "")
+	}
+}
+
+func inputs(n int) string {
+	if n == 1 {
+		return "1 input"
+	}
+	return fmt.Sprintf("%d inputs", n)
+}
+
+// size writes a number of bytes for a person.
+func size(n int64) string {
+	unit, units := float64(n), []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	for unit >= 1024 && len(units) > 1 {
+		unit, units = unit/1024, units[1:]
+	}
+	if units[0] == "bytes" {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f %s", unit, units[0])
+}

@@ -1,0 +1,51 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// Disk is what a journal folder lies on.
+type Disk struct {
+	Type      string // of the file system, such as ext4 or nfs; "" where that is not known
+	Free      int64  // bytes that may still be written
+	FreeKnown bool
+	// Holes says whether what is shipped of a file is given back while the file is still written. Without, it takes room until its end.
+	Holes bool
+}
+
+// tried is how much Disk writes: what an input takes at its start.
+const tried = 64 << 10
+
+// Disk looks at what the folder lies on. It writes a file there, syncs it and removes it: what that says is the error, ErrFull for one.
+func (f *Folder) Disk() (d Disk, err error) {
+	if f.path == "" {
+		return d, fmt.Errorf("a journal in memory lies on no disk: %w", errors.ErrUnsupported)
+	}
+	file, err := os.CreateTemp(f.path, probeName+"-*")
+	if err != nil {
+		return d, fmt.Errorf("journal folder %s: make a file: %w", f.path, full(err))
+	}
+	defer func() {
+		if end := errors.Join(file.Close(), os.Remove(file.Name())); end != nil && err == nil {
+			err = fmt.Errorf("journal folder %s: remove a file: %w", f.path, end)
+		}
+	}()
+	d.Type = fileSystem(file)
+	if d.Free, d.FreeKnown, err = diskFree(file); err != nil {
+		return d, fmt.Errorf("journal folder %s: %w", f.path, err)
+	}
+	_, block, err := blocksOf(file)
+	if err != nil {
+		return d, fmt.Errorf("journal folder %s: %w", f.path, err)
+	}
+	d.Holes = punches(file, max(block, 512))
+	if _, err := file.WriteAt(make([]byte, tried), 0); err != nil {
+		return d, fmt.Errorf("journal folder %s: write a file: %w", f.path, full(err))
+	}
+	if err := file.Sync(); err != nil {
+		return d, fmt.Errorf("journal folder %s: sync a file: %w", f.path, full(err))
+	}
+	return d, nil
+}
