@@ -187,6 +187,10 @@ func (r *Restore) check() error {
 	return r.Held.check()
 }
 
+func (c *Check) check() error {
+	return first(c.Target.check(), c.Creation.check(), c.Journal.check(), c.Log.check())
+}
+
 func (l *Local) check() error {
 	if _, port, err := net.SplitHostPort(l.Listen); err != nil || port == "" {
 		return Usage("--listen", "%q is not a valid address and port: write it like 127.0.0.1:4586", l.Listen)

@@ -27,7 +27,7 @@ const Program = "perstack-shipper"
 // EnvPrefix begins the name of every environment variable that is an option.
 const EnvPrefix = "PERSTACK_SHIPPER_"
 
-// Command is what a command line asked for: one of *Ship, *Exec, *Resume, *Logs, *Jobs, *Tokens, *Restore, *Local, *Version and *Help.
+// Command is what a command line asked for: one of *Ship, *Exec, *Resume, *Logs, *Jobs, *Tokens, *Restore, *Check, *Local, *Version and *Help.
 type Command interface {
 	// check reports the first option that cannot be, as a *UsageError.
 	check() error
@@ -78,6 +78,7 @@ type commandLine struct {
 	Jobs    Jobs    `help:"List the jobs of a time, and how they ended."`
 	Usage   Tokens  `help:"Count tokens and calls by Expert, run, step, job, day."`
 	Restore Restore `help:"Write back a job's checkpoints and event files."`
+	Check   Check   `help:"Try whether shipping would work, and say what does not."`
 	Local   Local   `help:"Serve a CloudWatch Logs endpoint on this machine."`
 	Version Version `help:"Print version, commit and Go version."`
 }

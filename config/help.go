@@ -63,6 +63,9 @@ var examples = map[string]string{
 	"restore": `  perstack-shipper restore --log-group /perstack/prod --job uo5p1q
   perstack-shipper restore --log-group /perstack/prod --job uo5p1q --list
 `,
+	"check": `  perstack-shipper check --log-group /perstack/prod
+  perstack-shipper check --log-group /perstack/prod --read --json | jq .ok
+`,
 	"local": `  perstack-shipper local --dir /tmp/cloudwatch
   export AWS_ENDPOINT_URL=http://127.0.0.1:4586
   perstack-shipper --log-group demo <events.jsonl
@@ -78,6 +81,7 @@ var usages = map[string]string{
 	"jobs":    "perstack-shipper jobs --log-group NAME [flags]",
 	"usage":   "perstack-shipper usage --log-group NAME --job ID [flags]",
 	"restore": "perstack-shipper restore --log-group NAME --job ID [flags]",
+	"check":   "perstack-shipper check --log-group NAME [flags]",
 	"local":   "perstack-shipper local [flags]",
 	"version": "perstack-shipper version",
 }

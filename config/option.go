@@ -35,7 +35,8 @@ var commandNames = func() (names []string) {
 func (l *commandLine) command(name string) Command {
 	return map[string]Command{
 		"ship": &l.Ship, "exec": &l.Exec, "resume": &l.Resume, "logs": &l.Logs,
-		"jobs": &l.Jobs, "usage": &l.Usage, "restore": &l.Restore, "local": &l.Local, "version": &l.Version,
+		"jobs": &l.Jobs, "usage": &l.Usage, "restore": &l.Restore, "check": &l.Check,
+		"local": &l.Local, "version": &l.Version,
 	}[name]
 }
 

@@ -230,6 +230,17 @@ type Restore struct {
 	Held
 }
 
+// Check tries whether shipping would work.
+type Check struct {
+	// Read also checks what the commands that read back need.
+	Read bool `name:"read" group:"Check:" help:"Check reading back, too."`
+	JSON bool `name:"json" group:"Check:" help:"Print one JSON object instead of lines."`
+	Target
+	Creation
+	Journal
+	Log
+}
+
 // Local serves a CloudWatch Logs endpoint.
 type Local struct {
 	// Listen is host:port; an empty host is the loopback address, port 0 a free one.

@@ -51,6 +51,7 @@ func allowed(t *testing.T, path string) map[string][]string {
 		Statement []struct {
 			Sid, Effect      string
 			Action, Resource oneOrMore
+			Condition        map[string]map[string]string
 		}
 	}
 	readStrictly(t, path, &policy)
@@ -61,6 +62,18 @@ func allowed(t *testing.T, path string) map[string][]string {
 	for _, s := range policy.Statement {
 		if s.Effect != "Allow" || s.Sid == "" {
 			t.Errorf("%s: a statement %q that says %q", path, s.Sid, s.Effect)
+		}
+		if s.Sid == "UseTheKey" {
+			// By way of CloudWatch Logs alone: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+			actions := []string{"kms:Encrypt", "kms:ReEncrypt*", "kms:Decrypt", "kms:GenerateDataKey*", "kms:Describe*"}
+			if !slices.Equal(s.Action, actions) || s.Condition["StringEquals"]["kms:ViaService"] != "logs.eu-west-1.amazonaws.com" ||
+				!strings.HasPrefix(s.Resource[0], "arn:aws:kms:eu-west-1:111122223333:key/") {
+				t.Errorf("%s: the key may be used so: %+v", path, s)
+			}
+			continue
+		}
+		if len(s.Condition) > 0 {
+			t.Errorf("%s: %s has conditions", path, s.Sid)
 		}
 		for _, action := range s.Action {
 			name, found := strings.CutPrefix(action, "logs:")
@@ -86,6 +99,7 @@ func TestPolicies(t *testing.T) {
 		"GetLogEvents":       {group + ":log-stream:*"},
 		"DescribeLogStreams": {group + ":*", group + ":log-stream:*"},
 		"FilterLogEvents":    {group + ":*", group + ":log-stream:*"},
+		"DescribeLogGroups":  {"arn:aws:logs:eu-west-1:111122223333:log-group:*"}, // it has no group of its own
 	} {
 		if got := slices.Concat(writes[action], reads[action]); !slices.Equal(got, arns) {
 			t.Errorf("logs:%s is allowed on %q, want %q", action, got, arns)
@@ -116,8 +130,25 @@ func TestPolicies(t *testing.T) {
 		u.logs("--log-group", "g", "--log-stream", "{jobId}/{runId}", "--job", "j")
 		u.logs("--log-group", "g", "--search", "--job", "j")
 	})
-	if want := slices.Sorted(maps.Keys(reads)); !slices.Equal(read, want) {
+	checked := calls(func() { u.check("--log-group", "new", "--retention-days", "7", "--tag", "a=b", "--read") })
+	read = append(read, "DescribeLogGroups") // of check alone
+	if want := slices.Sorted(maps.Keys(reads)); !slices.Equal(slices.Sorted(slices.Values(read)), want) {
 		t.Errorf("reading back calls %q, and the policy allows %q", read, want)
+	}
+	// check tries all that the policies allow, and asks who it is, which takes no permission.
+	all := slices.Sorted(slices.Values(slices.Concat(shipped, read, []string{"GetCallerIdentity"})))
+	if !slices.Equal(checked, all) {
+		t.Errorf("check calls %q, and the policies allow %q", checked, all)
+	}
+}
+
+// check runs check, which must find nothing that does not work.
+func (u *user) check(args ...string) {
+	u.t.Helper()
+	command := exec.CommandContext(u.t.Context(), u.program, append([]string{"check"}, args...)...)
+	command.Env = u.env
+	if out, err := command.CombinedOutput(); err != nil {
+		u.t.Fatalf("check %q: %v\n%s", args, err, out)
 	}
 }
 

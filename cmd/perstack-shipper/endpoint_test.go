@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -23,6 +24,9 @@ type mood func(*cwlocal.Call) cwlocal.Fault
 
 // moodKey is the key of a script's value with the mood of its endpoint: *atomic.Pointer[mood].
 type moodKey struct{}
+
+// clockKey is the key of a script's value with how far the clock of its endpoint is ahead, in nanoseconds: *atomic.Int64.
+type clockKey struct{}
 
 // listen starts an endpoint in this process, which ends with the test, and returns its URL, too.
 func listen(t *testing.T, o cwlocal.Options) (*cwlocal.Server, string) {
@@ -50,7 +54,10 @@ func listen(t *testing.T, o cwlocal.Options) (*cwlocal.Server, string) {
 func serve(env *testscript.Env) (string, error) {
 	var current atomic.Pointer[mood]
 	env.Values[moodKey{}] = &current
-	server, err := cwlocal.New(cwlocal.Options{Intercept: func(call *cwlocal.Call) cwlocal.Fault {
+	var ahead atomic.Int64
+	env.Values[clockKey{}] = &ahead
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	server, err := cwlocal.New(cwlocal.Options{Now: now, Intercept: func(call *cwlocal.Call) cwlocal.Fault {
 		if decide := current.Load(); decide != nil {
 			return (*decide)(call)
 		}
@@ -98,13 +105,23 @@ func writeStored(ts *testscript.TestScript, neg bool, args []string) {
 // changeMood is the command endpoint. What it does to calls:
 //
 //	works
-//	throttles|hangs|blanks [ACTION...]   to those of these actions; without one, to PutLogEvents
+//	throttles|hangs|blanks|denies [ACTION...]
+//	                                     to those of these actions; without one, to PutLogEvents
+//	expires                              to all: the credentials have expired
 //	refuses TEXT                         to each put with TEXT in its body, as the service refuses an event that is none
+//
+// And clock DURATION sets the endpoint's clock ahead, or behind.
 //
 // blanks answers 200 without a body, as something in between may do.
 func changeMood(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) == 0 || args[0] == "refuses" && len(args) != 2 {
-		ts.Fatalf("usage: endpoint works | throttles|hangs|blanks [ACTION...] | refuses TEXT")
+	if neg || len(args) == 0 || (args[0] == "refuses" || args[0] == "clock") && len(args) != 2 {
+		ts.Fatalf("usage: endpoint works | throttles|hangs|blanks|denies [ACTION...] | expires | refuses TEXT | clock DURATION")
+	}
+	if args[0] == "clock" {
+		ahead, err := time.ParseDuration(args[1])
+		ts.Check(err)
+		ts.Value(clockKey{}).(*atomic.Int64).Store(int64(ahead))
+		return
 	}
 	fault := cwlocal.Fault{}
 	text, actions := "", args[1:]
@@ -116,6 +133,10 @@ func changeMood(ts *testscript.TestScript, neg bool, args []string) {
 		fault.Hang = true
 	case "blanks":
 		fault = cwlocal.Fault{Status: http.StatusOK, Body: []byte{}, Header: http.Header{"Content-Type": nil, "X-Amzn-Requestid": nil, "X-Amzn-Errortype": nil}}
+	case "denies":
+		fault.Code, fault.Message = "AccessDeniedException", "not authorized"
+	case "expires":
+		fault.Code, fault.Message = "ExpiredTokenException", "The security token included in the request is expired"
 	case "refuses":
 		fault.Code, fault.Message, text, actions = "InvalidParameterException", "Log event is invalid", args[1], nil
 	default:
@@ -125,7 +146,7 @@ func changeMood(ts *testscript.TestScript, neg bool, args []string) {
 		actions = []string{"PutLogEvents"}
 	}
 	decide := mood(func(call *cwlocal.Call) cwlocal.Fault {
-		if !slices.Contains(actions, call.Action) || !bytes.Contains(call.Body, []byte(text)) {
+		if args[0] != "expires" && !slices.Contains(actions, call.Action) || !bytes.Contains(call.Body, []byte(text)) {
 			return cwlocal.Fault{}
 		}
 		return fault

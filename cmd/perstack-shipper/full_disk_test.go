@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -76,6 +78,27 @@ func TestStartOnAFullDisk(t *testing.T) {
 				t.Errorf("%d inputs came", len(s.inputs()))
 			}
 		})
+	}
+}
+
+// check says that there is no room, and names the remedy.
+func TestCheckOnAFullDisk(t *testing.T) {
+	s := newStage(t)
+	s.smallDisk(4)
+	check := func(code int) string {
+		t.Helper()
+		c := s.command("check")
+		var out bytes.Buffer
+		c.Stdout = &out
+		s.start(c).wait(code)
+		return out.String()
+	}
+	if out := check(exitOK); !regexp.MustCompile(`(?m)^warn  journal +\S+ can be written, on tmpfs, \d\.\d MiB free.*\n +-> make room there`).MatchString(out) {
+		t.Errorf("on an empty disk of 4 MiB it says\n%s", out)
+	}
+	s.fill()
+	if out := check(exitFailure); !regexp.MustCompile(`(?m)^FAIL  journal +.* no room: .*\n +-> make room there, or give --journal-dir a folder on another disk`).MatchString(out) {
+		t.Errorf("on a full disk it says\n%s", out)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // runJobs lists the jobs of a time on stdout.
 func runJobs(options *config.Jobs, log *zap.Logger) int {
 	ctx := context.Background()
-	client, err := connect(ctx, options.Target, config.Creation{}, log)
+	client, err := connectReader(ctx, options.Target, log)
 	if err != nil {
 		return fail(err)
 	}

@@ -64,6 +64,8 @@ func run(args, environ []string) int {
 		return runUsage(command, logger(command.Log))
 	case *config.Restore:
 		return runRestore(command, logger(command.Log))
+	case *config.Check:
+		return runCheck(command, logger(command.Log))
 	}
 
 	outliveBrokenPipes()

@@ -21,7 +21,7 @@ import (
 func runRestore(options *config.Restore, log *zap.Logger) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	client, err := connect(ctx, options.Target, config.Creation{}, log)
+	client, err := connectReader(ctx, options.Target, log)
 	if err != nil {
 		return fail(err)
 	}

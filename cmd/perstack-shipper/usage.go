@@ -19,7 +19,7 @@ import (
 // runUsage counts on stdout what jobs took, and says on stderr where events and seals do not agree.
 func runUsage(options *config.Tokens, log *zap.Logger) int {
 	ctx := context.Background()
-	client, err := connect(ctx, options.Target, config.Creation{}, log)
+	client, err := connectReader(ctx, options.Target, log)
 	if err != nil {
 		return fail(err)
 	}

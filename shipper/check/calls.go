@@ -27,13 +27,14 @@ func (c *checker) credentials(ctx context.Context) bool {
 		return true
 	}
 	left := time.Until(info.Expires).Round(time.Second)
-	until := fmt.Sprintf("%s, until %s", info.Kind, info.Expires.UTC().Format(time.RFC3339))
+	at := info.Expires.UTC().Format(time.RFC3339)
 	if left <= 0 {
-		c.add("credentials", Failed, until+", which is over", "renew them, and check the clock of this machine")
+		c.add("credentials", Failed, fmt.Sprintf("%s, which expired at %s", info.Kind, at), "renew them, and check the clock of this machine")
 		c.refused = "the credentials have expired"
 		return false
 	}
-	c.add("credentials", OK, fmt.Sprintf("%s, %s from now", until, left), "")
+	// The SDK renews those of a container or an instance some minutes before they expire, and gives that time.
+	c.add("credentials", OK, fmt.Sprintf("%s, for at least %s, until %s", info.Kind, left, at), "")
 	return true
 }
 

@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"perstack-shipper/shipper/cloudwatch"
@@ -115,12 +116,13 @@ func (c *checker) age(ctx context.Context) {
 			events, token, err = c.Client.FilterPage(ctx, "", "", before, token)
 			return err
 		})
+		older := slices.IndexFunc(events, func(e cloudwatch.Event) bool { return e.Time < c.group.Created.UnixMilli() })
 		switch {
 		case err != nil:
 			c.failed("created", Warning, err, "FilterLogEvents", "")
 			return
-		case len(events) > 0:
-			first := time.UnixMilli(events[0].Time).UTC().Format(time.RFC3339)
+		case older >= 0:
+			first := time.UnixMilli(events[older].Time).UTC().Format(time.RFC3339)
 			c.add("created", Warning, fmt.Sprintf("%s, and it has events from before, such as of %s: Logs Insights never shows those", created, first),
 				"read them with `logs`; create the group before the first agent runs")
 			return
