@@ -121,6 +121,17 @@ func TestAWSCLI(t *testing.T) {
 	if len(got.Events) != 1 || got.Events[0] != (event{now + 2, messages[2], testStream}) {
 		t.Errorf("filter-log-events: %+v", got)
 	}
+	got.Events = nil
+	c.run("", &got, "filter-log-events", "--log-group-name", testGroup, "--filter-pattern", `{ $.type = "complete*" }`)
+	if len(got.Events) != 1 || got.Events[0] != (event{now + 2, messages[2], testStream}) {
+		t.Errorf("filter-log-events by a field: %+v", got)
+	}
+	c.run("InvalidParameterException", nil, "filter-log-events", "--log-group-name", testGroup, "--filter-pattern", `{ $.type EXISTS }`)
+	var tried struct{ Matches []struct{ EventNumber int } }
+	c.run("", &tried, "test-metric-filter", "--filter-pattern", `{ $.n > 1 }`, "--log-event-messages", `{"n":1}`, `{"n":2}`)
+	if len(tried.Matches) != 1 || tried.Matches[0].EventNumber != 2 {
+		t.Errorf("test-metric-filter: %+v", tried)
+	}
 }
 
 // TestAWSCLITail needs version 2 of the CLI, the first to have the command.

@@ -18,6 +18,12 @@ const (
 		`"big":9007199254740993,"text":"400","flag":true,"off":false,"none":null,"o":{"p":1},"a":[1],"q":"a \"b\" \\ *","utf":"日本","empty":""}`
 )
 
+const (
+	tokens = `{ ($.type = "callTools" || $.type = "completeRun" || $.type = "retry" || $.type = "finishGeneration") && $.expertKey = * && ` +
+		`($.shipper.part NOT EXISTS || $.shipper.part = 1) }`
+	failures = `{ $.type = "shipper.seal" && $.ended IS TRUE && $.first IS TRUE && $.outcomes.error > 0 }`
+)
+
 var documented = []struct {
 	pattern, message string
 	want             bool
@@ -119,6 +125,17 @@ var documented = []struct {
 	{`{ ($.user.email = "John.Stiles@example.com" || $.coordinates[0][1] = "nonmatch") && $.actions[2] = "nonmatch" }`, people, false},
 	{`{ ($.user.id = 2 && $.users[0].email = "nonmatch") || $.actions[2] = "GET" }`, people, false},
 	{`{(($.user.id=1)&&($.user.id=1||$.user.id=2))}`, people, true},
+
+	// Metric filters over events of this program.
+	{tokens, `{"shipper":{"input":"a","seq":1},"type":"callTools","expertKey":"e","usage":{"totalTokens":7}}`, true},
+	{tokens, `{"shipper":{"input":"a","seq":1,"part":1},"type":"finishGeneration","expertKey":"e","usage":{"totalTokens":7}}`, true},
+	{tokens, `{"shipper":{"input":"a","seq":1,"part":2},"type":"callTools","expertKey":"e"}`, false},
+	{tokens, `{"shipper":{"input":"a","seq":1},"type":"callDelegate","expertKey":"e","usage":{"totalTokens":7}}`, false},
+	{tokens, `{"shipper":{"input":"a","seq":1},"type":"callTools","usage":{"totalTokens":7}}`, false},
+	{failures, `{"shipper":{"record":"seal","input":"a"},"type":"shipper.seal","ended":true,"first":true,"outcomes":{"error":1}}`, true},
+	{failures, `{"shipper":{"record":"seal","input":"a"},"type":"shipper.seal","ended":true,"outcomes":{"error":1}}`, false},
+	{failures, `{"shipper":{"record":"seal","input":"a"},"type":"shipper.seal","ended":false,"first":true,"outcomes":{"error":1}}`, false},
+	{failures, `{"shipper":{"record":"seal","input":"a"},"type":"shipper.seal","ended":true,"first":true,"outcomes":{"error":0}}`, false},
 
 	// Other events.
 	{`{ $.a NOT EXISTS }`, "text", false},
