@@ -68,10 +68,10 @@ if ! command -v jq >/dev/null; then
 fi
 
 step "4. Tokens per step: perstack-shipper logs --log-group $group --job … | jq …"
-# Each model call ends in one of these three events; other events repeat its usage.
+# A delegate's or interactive tool's event repeats the usage of the callTools before it.
 # shellcheck disable=SC2016 # the $ are jq's
 "$program" logs --log-group "$group" --job "$job" | jq -rs '
-  map(select(.type == "callTools" or .type == "completeRun" or .type == "retry"))
+  map(select(.usage and .type != "callDelegate" and .type != "callInteractiveTool"))
   | (["expert", "step", "event", "input", "output", "cached"]),
     (.[] | [.expertKey, .stepNumber, .type, .usage.inputTokens, .usage.outputTokens, .usage.cachedInputTokens]),
     (["all", "", "", (map(.usage.inputTokens) | add), (map(.usage.outputTokens) | add), (map(.usage.cachedInputTokens) | add)])

@@ -7,10 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
 	"perstack-shipper/shipper/cwlocal"
 )
@@ -267,5 +270,63 @@ func TestTaskDefinitions(t *testing.T) {
 	}
 	if len(agent.DependsOn) != 1 || agent.DependsOn[0].ContainerName != shipper.Name || agent.DependsOn[0].Condition != "START" {
 		t.Errorf("the agent is not started after the sidecar: %+v", agent.DependsOn)
+	}
+}
+
+// The patterns of the metric filters match each event once: not the other parts of a large one, nor what repeats a usage.
+func TestMetricFilters(t *testing.T) {
+	data, err := os.ReadFile("../../deploy/queries.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	patterns := map[string]string{}
+	for _, found := range regexp.MustCompile(`--filter-name (\S+) \\\n +--filter-pattern '([^']+)'`).FindAllStringSubmatch(string(data), -1) {
+		patterns[found[1]] = found[2]
+	}
+	u := newLocalUser(t)
+	group := "/perstack/filters"
+	u.ship(u.recording("mixed.jsonl"), "--log-group", group)
+	u.ship(u.recording("error.jsonl"), "--log-group", group)
+	large := `{"type":"stopRunByError","timestamp":1795347082176,"jobId":"large","runId":"r","error":{"name":"E","message":"m"},"text":"` + strings.Repeat("x", 3<<20) + `"}` + "\n"
+	u.ship([]byte(large), "--log-group", group)
+
+	tokens := int64(0)
+	failed := map[string]int{}
+	for name, count := range map[string]func(event string){
+		"tokens": func(event string) {
+			var e struct{ Usage struct{ TotalTokens int64 } }
+			if err := json.Unmarshal([]byte(event), &e); err != nil {
+				t.Fatal(err)
+			}
+			tokens += e.Usage.TotalTokens
+		},
+		"failed-runs": func(event string) {
+			var e struct{ JobID string }
+			if err := json.Unmarshal([]byte(event), &e); err != nil {
+				t.Fatal(err)
+			}
+			failed[e.JobID]++
+		},
+	} {
+		pattern, ok := patterns[name]
+		if !ok {
+			t.Fatalf("there is no filter %s in %v", name, patterns)
+		}
+		pages := cloudwatchlogs.NewFilterLogEventsPaginator(u.api, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group, FilterPattern: &pattern})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range page.Events {
+				count(*e.Message)
+			}
+		}
+	}
+	if tokens != 14107 {
+		t.Errorf("%d tokens, want 14107", tokens)
+	}
+	if want := map[string]int{"large": 1, "q9o1t5bt2ccir3316uu43jvy": 1}; !maps.Equal(failed, want) {
+		t.Errorf("failed runs %v, want %v", failed, want)
 	}
 }

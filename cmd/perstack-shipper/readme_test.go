@@ -95,6 +95,20 @@ func TestReadmeHasTheOptions(t *testing.T) {
 	}
 }
 
+// What an agent answers reaches no terminal raw by the recipes: it might clear the screen.
+func TestReadmeRecipesHoldBackControlCharacters(t *testing.T) {
+	if _, err := exec.LookPath("jq"); err != nil {
+		t.Skip("there is no jq: the README's recipes are not tried")
+	}
+	u := newLocalUser(t)
+	line := `{"type":"completeRun","expertKey":"e","jobId":"raw","runId":"r","stepNumber":1,"text":"a\u001b[2J\u009b31mb\nc"}` + "\n"
+	u.ship([]byte(line), "--log-group", "/perstack/recipes")
+	got := u.shell(shellBlocks(t, "Reading back")[0], "PATH="+os.Getenv("PATH"), "GROUP=/perstack/recipes", "JOB=raw", "PERSTACK_SHIPPER_LOG_LEVEL=error")
+	if !strings.Contains(got, "e: a?[2J?31mb\nc\n") || strings.ContainsAny(got, "\x1b\u009b") {
+		t.Errorf("the recipes print %q", got)
+	}
+}
+
 // shellBlocks are the blocks of shell commands in a section.
 func shellBlocks(t *testing.T, heading string) []string {
 	t.Helper()
@@ -207,6 +221,9 @@ func TestReadmeRecipes(t *testing.T) {
 			`{"expert":"math-expert","tokens":831}` + "\n",
 			"parallel-coordinator: All three delegates answered; the combined report is ready.\n",
 		}},
+		// Of a version whose callTool and callDelegate are calls of their own, and of one that repeats their usage.
+		{"old-tools.jsonl", "uyjdmiu0l8hnousb2ojqkc0k", []string{`{"expert":"solo","tokens":20147}` + "\n"}},
+		{"mixed.jsonl", "rec-mixed-1795697507", []string{`{"expert":"lead","tokens":4297}` + "\n", `{"expert":"worker","tokens":9810}` + "\n"}},
 		{"error.jsonl", "q9o1t5bt2ccir3316uu43jvy", []string{`"name": "AI_NoOutputGeneratedError"`}},
 	} {
 		u.ship(u.recording(test.recording), "--log-group", "/perstack/recipes")
