@@ -147,30 +147,6 @@ func (s *Shaper) nameJob(at int64) {
 	}
 }
 
-// Succeed makes s, which has shaped nothing, go on where before ended: with its job and run, for lines that name none, and what it knows of how its
-// jobs stand. What they took stays in the receipt of before. It is for the rest of an input that was cut.
-func (s *Shaper) Succeed(before *Shaper) {
-	s.state.Job, s.state.JobIsRun, s.state.Unattended = before.state.Job, before.state.JobIsRun, before.state.Unattended
-	s.state.Run, s.state.ManyRuns = before.state.Run, before.state.ManyRuns
-	s.ledger.marker.runs = slices.Clone(before.ledger.marker.runs)
-	s.ledger.receipt = before.ledger.receipt.standing()
-	s.ledger.changed = true
-}
-
-// standing is the receipt without what was counted.
-func (r *Receipt) standing() Receipt {
-	next := Receipt{experts: r.experts, further: r.further, furtherRoot: r.furtherRoot}
-	for _, j := range r.jobs {
-		k := &Job{JobID: j.JobID, Outcome: j.Outcome, Started: j.Started, Finished: j.Finished, Error: j.Error, DelegateErrors: j.DelegateErrors, DelegateError: j.DelegateError}
-		for _, e := range j.Experts {
-			k.Experts = append(k.Experts, Expert{Key: e.Key})
-		}
-		next.jobs = append(next.jobs, k)
-		next.touch(k)
-	}
-	return next
-}
-
 // touch notes that an entry has changed.
 func (r *Receipt) touch(j *Job) {
 	for len(r.changed) < len(r.jobs) {

@@ -281,27 +281,3 @@ func TestReceiptIsBounded(t *testing.T) {
 		t.Errorf("outcomes %+v", o)
 	}
 }
-
-// What a cut input held before its cut is still known of its rest, and is counted once.
-func TestSucceed(t *testing.T) {
-	shaper := func() *batch.Shaper {
-		s, err := batch.NewShaper(plainShape(), batch.State{}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	var ev batch.Event
-	first := shaper()
-	first.Begin([]byte(`{"type":"stopRunByError","jobId":"j","expertKey":"e","usage":{"totalTokens":7}}`), 0, now, func(int64) int64 { return now }, true)
-	first.Next(&ev)
-	rest := shaper()
-	rest.Succeed(first)
-	job := rest.Receipt().Jobs()[0]
-	if rest.Job() != `"j"` || job.Outcome != batch.Failed || job.Usage.TotalTokens != 0 || job.Root() != "e" {
-		t.Fatalf("job %s, %+v", rest.Job(), job)
-	}
-	if got := rest.State(); got.Seq != 0 || got.Counts != (batch.Counts{}) {
-		t.Errorf("it begins with %+v", got)
-	}
-}

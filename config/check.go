@@ -98,6 +98,7 @@ func (e *Exec) check() error {
 		return Usage("--left-code", "%d is not an exit code: use 1 to 255, such as 75", e.LeftCode)
 	}
 	return first(
+		oneOf("--stdout", e.Stdout, StdoutFile, StdoutPipe),
 		e.Verdict.check(),
 		e.Target.check(), e.Events.check(), e.Delivery.check(), e.Creation.check(), e.Journal.check(), e.Log.check(),
 	)

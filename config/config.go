@@ -111,7 +111,7 @@ func Parse(args, environ []string) (Command, error) {
 	if err := missingValue(args, options); err != nil {
 		return nil, err
 	}
-	err := flags.Parse(args)
+	err := flags.Parse(joinTee(args, options))
 	if errors.Is(err, pflag.ErrHelp) {
 		return &Help{Text: commandHelp(name, options)}, nil
 	}
@@ -142,9 +142,7 @@ func flagsOf(options []option) *pflag.FlagSet {
 	flags.Usage = func() {}
 	for _, o := range options {
 		flag := flags.VarPF(&flagValue{o: o}, o.name, "", o.help)
-		if o.isBool {
-			flag.NoOptDefVal = "true"
-		}
+		flag.NoOptDefVal = o.alone
 		if o.negatable {
 			flags.VarPF(&flagValue{o: o, negates: true}, "no-"+o.name, "", "").NoOptDefVal = "true"
 		}
@@ -174,7 +172,7 @@ func missingValue(args []string, options []option) error {
 			break
 		}
 		o := find(options, strings.TrimPrefix(arg, "--"))
-		if !strings.HasPrefix(arg, "--") || o == nil || o.isBool {
+		if !strings.HasPrefix(arg, "--") || o == nil || o.alone != "" {
 			continue
 		}
 		if i+1 == len(args) || strings.HasPrefix(args[i+1], "--") {
@@ -182,6 +180,21 @@ func missingValue(args []string, options []option) error {
 		}
 	}
 	return nil
+}
+
+// joinTee makes --tee=none of --tee none, which the parser would take for --tee and a command called none. So it is for stderr and all.
+func joinTee(args []string, options []option) []string {
+	for i := 0; i+1 < len(args) && strings.HasPrefix(args[i], "--") && args[i] != "--"; i++ {
+		o := find(options, strings.TrimPrefix(args[i], "--"))
+		switch {
+		case o == nil:
+		case o.alone == "":
+			i++ // its value
+		case o.alone == string(TeeAll) && slices.Contains([]Tee{TeeNone, TeeStderr, TeeAll}, Tee(args[i+1])):
+			return slices.Concat(args[:i], []string{args[i] + "=" + args[i+1]}, args[i+2:])
+		}
+	}
+	return args
 }
 
 // asUsage makes a UsageError of whatever the parser reports. Our own values name the option themselves; what the
@@ -215,7 +228,7 @@ func lateCommand(args []string, options []option) error {
 		switch {
 		case arg == "--":
 			return nil
-		case strings.HasPrefix(arg, "--") && o != nil && !o.isBool:
+		case strings.HasPrefix(arg, "--") && o != nil && o.alone == "":
 			i++ // its value
 		case slices.Contains(commandNames, arg):
 			return Usage("", "the command %q comes too late: write it before its options, as in %s %s %s …", arg, Program, arg, args[0])

@@ -134,13 +134,27 @@ func TestExec(t *testing.T) {
 	}
 	tee := func(args ...string) string {
 		got := parse[*Exec](t, nil, append(append([]string{"exec", group}, args...), "--", "true")...)
-		if got.Tee == nil {
-			return "unset"
+		if !reflect.DeepEqual(got.Command, []string{"true"}) {
+			t.Errorf("exec %q runs %q", args, got.Command)
 		}
-		return strconv.FormatBool(*got.Tee)
+		return string(got.Tee)
 	}
-	if got := []string{tee(), tee("--tee"), tee("--no-tee")}; !reflect.DeepEqual(got, []string{"unset", "true", "false"}) {
-		t.Errorf("tee unset, --tee, --no-tee: %v", got)
+	for _, tt := range []struct {
+		args string
+		want Tee
+	}{
+		{"", ""}, {"--tee", TeeAll}, {"--tee=none", TeeNone}, {"--tee none", TeeNone}, {"--tee stderr", TeeStderr}, {"--tee all", TeeAll}, {"--tee --stdout pipe", TeeAll},
+		{"--stdout pipe --tee none --create", TeeNone}, {"--tee=true", TeeAll}, {"--tee=false", TeeNone},
+	} {
+		if got := tee(strings.Fields(tt.args)...); got != string(tt.want) {
+			t.Errorf("%s: %q, want %q", tt.args, got, tt.want)
+		}
+	}
+	if got := parse[*Exec](t, []string{"PERSTACK_SHIPPER_TEE=stderr", "PERSTACK_SHIPPER_STDOUT=pipe"}, "exec", group, "none"); got.Tee != TeeStderr || got.Stdout != StdoutPipe || got.Command[0] != "none" {
+		t.Errorf("by the environment: %+v", got)
+	}
+	if got := parse[*Exec](t, nil, "exec", group, "--tee", "--", "none"); got.Tee != TeeAll || got.Command[0] != "none" {
+		t.Errorf("--tee of the command none: %+v", got)
 	}
 	got := parse[*Exec](t, nil, "exec", group, "--fail-on", "error,max-steps", "--", "true")
 	if want := (Words{"error", "max-steps"}); !reflect.DeepEqual(got.FailOn, want) {

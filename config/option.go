@@ -17,6 +17,7 @@ type option struct {
 	placeholder string // a word for its value, in help
 	group, help string
 	isBool      bool
+	alone       string        // its value where it is given without one; "" where it must have one
 	flagOnly    bool          // no environment variable sets it
 	negatable   bool          // --no-NAME is there too
 	many        bool          // it may be given several times
@@ -56,8 +57,10 @@ func optionsOf(command Command) []option {
 		_, o.negatable = f.Tag.Lookup("negatable")
 		_, o.flagOnly = f.Tag.Lookup("flagonly")
 		switch o.field.Addr().Interface().(type) {
-		case *bool, **bool:
-			o.isBool = true
+		case *bool:
+			o.isBool, o.alone = true, "true"
+		case *Tee:
+			o.alone = string(TeeAll)
 		case *List, *Pairs:
 			o.many = true
 		}
@@ -83,10 +86,6 @@ func (o *option) set(text string) error {
 		b, err := parseBool(name, text)
 		*p = b
 		return err
-	case **bool:
-		b, err := parseBool(name, text)
-		*p = &b
-		return err
 	case *int:
 		return parseInt(name, text, p)
 	case *time.Duration:
@@ -97,6 +96,8 @@ func (o *option) set(text string) error {
 	case *Size:
 		return p.set(name, text)
 	case *Time:
+		return p.set(name, text)
+	case *Tee:
 		return p.set(name, text)
 	case *List:
 		*p = append(*p, text)
@@ -117,6 +118,8 @@ func (o *option) text() string {
 		return "--[no-]" + o.name
 	case o.isBool:
 		return "--" + o.name
+	case o.alone != "":
+		return "--" + o.name + "[=" + o.placeholder + "]"
 	case o.placeholder != "":
 		return "--" + o.name + "=" + o.placeholder
 	}

@@ -111,10 +111,25 @@ type Ship struct {
 	Log
 }
 
+// What the command's stdout is.
+const (
+	StdoutFile = "file" // a file of the journal folder
+	StdoutPipe = "pipe" // a FIFO there, which may be opened by name
+)
+
+// What of the command's output is shown.
+const (
+	TeeNone   Tee = "none"
+	TeeStderr Tee = "stderr"
+	TeeAll    Tee = "all"
+)
+
 // Exec runs a command and ships its stdout and stderr.
 type Exec struct {
-	// Tee is nil where neither --tee nor --no-tee was given: then it is whether stdout is a terminal.
-	Tee *bool `name:"tee" negatable:"" group:"Command:" help:"Show its output too. Default: on a terminal."`
+	// Stdout is StdoutFile or StdoutPipe.
+	Stdout string `name:"stdout" default:"file" group:"Command:" help:"What its stdout is: file or pipe."`
+	// Tee is TeeNone, TeeStderr or TeeAll; "" where it was not given: then it is TeeAll on a terminal, else TeeStderr.
+	Tee Tee `name:"tee" placeholder:"WHAT" group:"Command:" help:"Show its output too: none, stderr or all."`
 	// LeftCode is the exit code when input is left in the journal, whatever the command's own is, 1 to 255; 0: the command's own comes first.
 	LeftCode int `name:"left-code" placeholder:"CODE" group:"Command:" help:"Exit with CODE when input is left in the journal."`
 	Verdict

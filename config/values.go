@@ -100,6 +100,25 @@ func parseBool(option, text string) (bool, error) {
 	return false, Usage(option, "%q is neither true nor false: write it like %s, or %s=false", text, option, option)
 }
 
+// Tee is what of a command's output is shown. Where no value is given it is all.
+type Tee string
+
+func (t *Tee) set(option, text string) error {
+	switch kind := Tee(text); {
+	case kind == TeeNone, kind == TeeStderr, kind == TeeAll:
+		*t = kind
+		return nil
+	}
+	all, err := parseBool(option, text) // PERSTACK_SHIPPER_TEE may be set for ship, too
+	if err != nil {
+		return Usage(option, "is %q: use none, stderr or all", text)
+	}
+	if *t = TeeNone; all {
+		*t = TeeAll
+	}
+	return nil
+}
+
 // List is an option that may be given several times.
 type List []string
 

@@ -3,6 +3,7 @@ package shipper
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -89,7 +90,6 @@ type input struct {
 	gap        int64     // bytes are missing up to this offset; 0: none
 	unread     bool      // the journal could not be read, and is tried again
 	truncated  bool      // the journal shrank: what was read is all there is
-	succeeded  bool      // what its file holds now is another input
 	overflowed bool      // it names too many streams, and that was said
 	again      bool      // the bytes at hand are to be shaped anew
 	seen       int64     // offset up to which the journal was read
@@ -108,9 +108,16 @@ type input struct {
 
 // account is what the shipper knows of an input beyond what its lines say. It stands in the cursor.
 type account struct {
-	Rejected  ranges `json:"rejected,omitempty"`  // seqs
-	Repeated  int64  `json:"repeated,omitempty"`  // events that may be there twice
-	Restamped int64  `json:"restamped,omitempty"` // events sent with another time than their own, at the put
+	Rejected  ranges      `json:"rejected,omitempty"`  // seqs
+	Repeated  int64       `json:"repeated,omitempty"`  // events that may be there twice
+	Restamped int64       `json:"restamped,omitempty"` // events sent with another time than their own, at the put
+	Truncated truncations `json:"truncated,omitzero"`
+}
+
+// truncations is how often a file was truncated before it was read to its end, and how many bytes that were seen in it are lost by that, at least.
+type truncations struct {
+	Times int64 `json:"times"`
+	Bytes int64 `json:"bytes"`
 }
 
 // cursorState is what a journal's cursor carries for us.
@@ -274,6 +281,10 @@ func (in *input) findJob(now time.Time, sibling *input) (found bool, err error) 
 			return in.stopWaiting()
 		}
 		in.ahead.take(looked)
+		if cut, ok := errors.AsType[*journal.CutError](err); ok {
+			in.ahead.jump(cut.To)
+			continue
+		}
 		// So much without a job could fill a small journal, and then the agent would wait for one that it has no room to name.
 		late := !now.Before(in.lookEnd) || in.ahead.next()-in.window.offset > mostLook
 		if n > 0 && err == nil && !late {

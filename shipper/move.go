@@ -23,7 +23,7 @@ const fullPatience = 5 * time.Second
 // when ctx ends. When the journal is full it says so and waits for space; then, and only then, the writer of r waits too. When the journal's disk fails it says
 // so, and the journal goes on in memory. tee may be nil.
 func Move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
-	err := move(ctx, r, j, tee, log)
+	err := Fill(ctx, r, j, tee, log)
 	if end := j.End(); err == nil && ctx.Err() == nil {
 		return end
 	}
@@ -36,7 +36,8 @@ type mover interface {
 	moveTo(*journal.Journal) (int, error)
 }
 
-func move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
+// Fill is Move, but does not end the journal.
+func Fill(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
 	room := waiter{j: j, tee: tee, log: log, fell: j.Fallen() != nil}
 	if m, ok := r.(mover); ok {
 		if err := moveWhole(ctx, m, j, &room); !errors.Is(err, errors.ErrUnsupported) {

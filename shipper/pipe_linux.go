@@ -16,10 +16,13 @@ type stoppable struct {
 	ctx  context.Context
 	f    *os.File
 	stop *os.File // readable when the context has ended
+
+	stopping bool
+	left     int // bytes that were in f when it stopped, and are still to be read
 }
 
-// Stoppable returns a reader of f that returns io.EOF when ctx ends, and a function that lets go of what it needs. It takes a pipe's capacity as far up
-// as the kernel allows: what is in there is safe from a writer that throws.
+// Stoppable returns a reader of f that reads what is there when ctx ends and then returns io.EOF, and a function that lets go of what it needs. It takes
+// a pipe's capacity as far up as the kernel allows: what is in there is safe from a writer that throws.
 func Stoppable(ctx context.Context, f *os.File) (io.Reader, func(), error) {
 	// The limit is /proc/sys/fs/pipe-max-size, 1 MiB unless somebody changed it; less is no harm.
 	for size := moveBytes; size > 64<<10; size /= 2 {
@@ -55,6 +58,7 @@ func (s *stoppable) Read(p []byte) (int, error) {
 		case n == 0:
 			return 0, io.EOF
 		}
+		s.left -= n
 		return n, nil
 	}
 }
@@ -65,13 +69,16 @@ func (s *stoppable) moveTo(j *journal.Journal) (int, error) {
 		if err := s.wait(); err != nil {
 			return 0, err
 		}
-		if n, err := j.Take(int(s.f.Fd()), moveBytes); !errors.Is(err, journal.ErrNothing) {
+		n, err := j.Take(int(s.f.Fd()), moveBytes)
+		if !errors.Is(err, journal.ErrNothing) {
+			s.left -= n
 			return n, err
 		}
+		s.left = 0
 	}
 }
 
-// wait waits until there is something to read; io.EOF says that the context has ended.
+// wait waits until there is something to read; io.EOF says that the context has ended, and what was there then is read.
 func (s *stoppable) wait() error {
 	fds := []unix.PollFd{{Fd: int32(s.f.Fd()), Events: unix.POLLIN}, {Fd: int32(s.stop.Fd()), Events: unix.POLLIN}}
 	for {
@@ -80,9 +87,28 @@ func (s *stoppable) wait() error {
 		} else if err != nil {
 			return os.NewSyscallError("poll", err)
 		}
-		if s.ctx.Err() != nil {
+		if s.ctx.Err() == nil {
+			return nil
+		}
+		if !s.stopping {
+			s.stopping, s.left = true, inPipe(s.f)
+		}
+		if s.left <= 0 {
 			return io.EOF
 		}
 		return nil
 	}
+}
+
+// inPipe is how many bytes are in a pipe; 0 of what is none.
+func inPipe(f *os.File) int {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return 0
+	}
+	n, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
 }

@@ -72,24 +72,25 @@ func (in *input) openMessage(o *Origin, stream, job string, now int64) ([]byte, 
 }
 
 type sealRecord struct {
-	Shipper    recordHead `json:"shipper"`
-	Type       string     `json:"type"`
-	Timestamp  int64      `json:"timestamp"`
-	Lines      int64      `json:"lines"`
-	EmptyLines int64      `json:"emptyLines"`
-	Bytes      int64      `json:"bytes"`
-	LastSeq    int64      `json:"lastSeq"`
-	SHA256     string     `json:"sha256"`
-	RawSHA256  string     `json:"rawSha256,omitempty"`
-	Events     int64      `json:"events"`
-	Parts      int64      `json:"parts"`
-	Clamped    int64      `json:"clamped"`
-	Lossy      int64      `json:"lossy"`
-	Repeated   int64      `json:"possiblyRepeated"`
-	Rejected   ranges     `json:"rejected"`
-	Streams    []string   `json:"streams"`
-	Ended      bool       `json:"ended"`
-	CutLine    bool       `json:"cutLine,omitempty"` // the input ended within a line of JSON
+	Shipper    recordHead  `json:"shipper"`
+	Type       string      `json:"type"`
+	Timestamp  int64       `json:"timestamp"`
+	Lines      int64       `json:"lines"`
+	EmptyLines int64       `json:"emptyLines"`
+	Bytes      int64       `json:"bytes"`
+	LastSeq    int64       `json:"lastSeq"`
+	SHA256     string      `json:"sha256"`
+	RawSHA256  string      `json:"rawSha256,omitempty"`
+	Events     int64       `json:"events"`
+	Parts      int64       `json:"parts"`
+	Clamped    int64       `json:"clamped"`
+	Lossy      int64       `json:"lossy"`
+	Repeated   int64       `json:"possiblyRepeated"`
+	Rejected   ranges      `json:"rejected"`
+	Truncated  truncations `json:"truncated,omitzero"`
+	Streams    []string    `json:"streams"`
+	Ended      bool        `json:"ended"`
+	CutLine    bool        `json:"cutLine,omitempty"` // the input ended within a line of JSON
 
 	// The receipt. The flat numbers stand beside the arrays because a metric filter cannot add up an array.
 	Jobs          []*batch.Job `json:"jobs"`
@@ -134,7 +135,7 @@ func (in *input) sealRecord(now int64, ended bool) (*sealRecord, error) {
 		SHA256: hex.EncodeToString(lines), RawSHA256: hex.EncodeToString(raw),
 		Events: st.Counts.Events, Parts: st.Counts.Parts, Lossy: st.Counts.Lossy,
 		Clamped: st.Counts.Clamped + in.account.Restamped, Repeated: in.account.Repeated,
-		Rejected: in.account.Rejected, Streams: in.shaper.Streams(), Ended: ended, CutLine: st.Cut,
+		Rejected: in.account.Rejected, Truncated: in.account.Truncated, Streams: in.shaper.Streams(), Ended: ended, CutLine: st.Cut,
 		Jobs: slices.Clone(receipt.Jobs()), Outcomes: receipt.Outcomes(), Tokens: receipt.Usage().TotalTokens, RejectedLines: in.account.Rejected.count(),
 	}
 	if r.Rejected == nil {

@@ -118,10 +118,8 @@ func (r *Report) take(in *input) {
 			}
 		}
 	}
-	if !in.succeeded { // else its successor tells
-		for _, job := range in.shaper.Receipt().Jobs() {
-			r.Jobs.take(*job)
-		}
+	for _, job := range in.shaper.Receipt().Jobs() {
+		r.Jobs.take(*job)
 	}
 	if in.account.Rejected.count() > then.Account.Rejected.count() && in.Journal.Rejected() && !in.Journal.Gone() {
 		r.Rejects = append(r.Rejects, in.Journal.Path())

@@ -211,6 +211,11 @@ func (s *Shipper) finish() {
 			}
 			in.Tee.giveUp()
 		}
+		if in.acked < in.window.offset { // a truncation, or a gap, that no line came after
+			if err := in.persist(in.window.offset, in.shaper.State()); err != nil {
+				s.complain("cursor "+in.Shape.Input, err)
+			}
+		}
 		in.done = true
 		end := in.Journal.Remove
 		if in.ending() != Finished {

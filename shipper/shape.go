@@ -259,6 +259,15 @@ func (s *Shipper) readError(in *input, err error) {
 		}
 		return
 	}
+	if cut, ok := errors.AsType[*journal.CutError](err); ok {
+		if in.gap != cut.To {
+			in.gap = cut.To
+			in.account.Truncated.Times++
+			in.account.Truncated.Bytes += cut.Lost
+			s.lost(in, err)
+		}
+		return
+	}
 	if t, ok := errors.AsType[*journal.TruncatedError](err); ok {
 		// What was read is shipped; what comes now is another input.
 		in.truncated = true
@@ -267,7 +276,6 @@ func (s *Shipper) readError(in *input, err error) {
 		} else {
 			s.lost(in, err)
 		}
-		s.succeed(in)
 		return
 	}
 	in.unread = true

@@ -25,10 +25,7 @@ type Options struct {
 	HopelessAfter time.Duration
 	OthersAfter   time.Duration // how long inputs that are not Own may take when the Own ones are done
 	// Stop, where there is one, is closed when inputs that somebody else goes on writing are waited for no more: of those, what has come is shipped.
-	Stop <-chan struct{}
-	// Successor makes the input of what the output of a child holds after it was truncated, with Journal.Succeed; nil: that is not shipped. The
-	// goroutine of Run calls it.
-	Successor func(truncated Input) (Input, error)
+	Stop      <-chan struct{}
 	MemoryMax int // bytes in windows, open batches and bodies
 	// HalfLine is how long a followed file must stand still after a last line without a newline for that to be shipped as it is; 0: 30 s.
 	HalfLine time.Duration
@@ -127,6 +124,9 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 		if err := s.add(in, s.watching); err != nil && in.Own {
 			return s.report, err
 		} else if err != nil { // what others left stays as it is
+			if in.Quit != nil {
+				in.Quit()
+			}
 			s.log.Error(errors.Join(err, in.Journal.Close()).Error())
 		}
 	}

@@ -25,10 +25,8 @@ type Tee struct {
 	w     io.Writer
 	name  string // of w, for messages
 	log   *zap.Logger
-	after <-chan struct{} // begin when this is closed
 	ended chan struct{}
 	stop  chan struct{} // closed when it is given up
-	over  atomic.Bool   // w takes no more
 
 	offset  atomic.Int64 // what was written
 	acked   atomic.Int64 // what CloudWatch has
@@ -38,21 +36,7 @@ type Tee struct {
 
 // StartTee begins to copy j to w. It ends at the end of the input, when w fails, or when it is given up; a write that hangs then is left behind.
 func StartTee(j *journal.Journal, w io.Writer, log *zap.Logger) *Tee {
-	now := make(chan struct{})
-	close(now)
-	return startTee(j, w, log, now)
-}
-
-// Succeed begins to copy j, to which the output that t copies has moved, where t ends; nil when t copies no more.
-func (t *Tee) Succeed(j *journal.Journal) *Tee {
-	if t == nil || t.over.Load() || t.givenUp.Load() {
-		return nil
-	}
-	return startTee(j, t.w, t.log, t.ended)
-}
-
-func startTee(j *journal.Journal, w io.Writer, log *zap.Logger, after <-chan struct{}) *Tee {
-	t := &Tee{j: j, w: w, name: "the copy", log: log, after: after, ended: make(chan struct{}), stop: make(chan struct{})}
+	t := &Tee{j: j, w: w, name: "the copy", log: log, ended: make(chan struct{}), stop: make(chan struct{})}
 	if f, ok := w.(*os.File); ok {
 		t.name = path.Base(f.Name())
 	}
@@ -68,11 +52,6 @@ func (t *Tee) run() {
 	defer t.j.ReleaseHold()
 	changed, unsubscribe := t.j.Subscribe()
 	defer unsubscribe()
-	select {
-	case <-t.after:
-	case <-t.stop:
-		return
-	}
 	buf := make([]byte, 64<<10)
 	for {
 		ended := t.j.Ended() // asked first: what was there then is all
@@ -83,12 +62,16 @@ func (t *Tee) run() {
 				if errors.Is(werr, syscall.EPIPE) {
 					why = "its reader has closed it"
 				}
-				t.over.Store(true)
 				t.log.Warn("--tee: " + t.name + " takes no more (" + why + "); shipping goes on without it")
 				return
 			}
 			t.moved.Store(time.Now().UnixMilli())
 			t.j.Hold(t.offset.Add(int64(n)))
+			continue
+		}
+		if cut, ok := errors.AsType[*journal.CutError](err); ok {
+			t.offset.Store(cut.To)
+			t.j.Hold(cut.To)
 			continue
 		}
 		if err != nil || ended || t.givenUp.Load() {

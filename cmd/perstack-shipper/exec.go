@@ -52,7 +52,7 @@ func (s *session) exec(options *config.Exec, file string) int {
 	if err != nil {
 		return fail(err)
 	}
-	if err := command.Start(file, options.Command, os.Stdin, out.stdout, out.stderr); err != nil {
+	if err := command.Start(file, options.Command, os.Stdin, out.stdout.file, out.stderr.file); err != nil {
 		return max(failStart(err), out.abandon())
 	}
 	inputs := out.started()
@@ -63,18 +63,21 @@ func (s *session) exec(options *config.Exec, file string) int {
 
 	guarding, unguard := context.WithCancel(context.Background())
 	var beside sync.WaitGroup
-	beside.Go(func() { out.guard.Run(guarding) })
+	if out.guard != nil {
+		beside.Go(func() { out.guard.Run(guarding) })
+	}
 	beside.Go(func() { out.waitForEnd(end) })
-	shipping := s.options()
-	shipping.Successor = out.successor
 	inputs = append(inputs, s.leftovers()...)
 	unguardOthers := s.guardOutlived()
-	report, why := shipper.New(shipping).Run(end.running, inputs, nil)
+	report, why := shipper.New(s.options()).Run(end.running, inputs, nil)
 	end.stopRunning(nil)
 	unguardOthers()
 	unguard()
 	beside.Wait()
 	shipped := s.conclude(report, why)
+	if out.failed() {
+		shipped = max(shipped, exitRejected)
+	}
 	out.sayLeft()
 	code := s.execCode(command, shipped, report.Jobs, options.FailOn)
 	left := shipped == exitLeft || !command.Ended()

@@ -144,7 +144,7 @@ func TestExecPromptOnATerminal(t *testing.T) {
 // What is not to be shown is shipped only.
 func TestExecNoTeeOnATerminal(t *testing.T) {
 	s := newStage(t)
-	term := s.at(s.command("exec", "--no-tee", "--", "sh", "-c", "echo hidden; echo hidden >&2"))
+	term := s.at(s.command("exec", "--tee=none", "--", "sh", "-c", "echo hidden; echo hidden >&2"))
 	term.ends(exitOK)
 	if strings.Contains(term.screen(), "hidden") {
 		t.Errorf("the screen:\n%s", term.screen())

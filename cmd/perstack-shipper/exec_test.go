@@ -174,37 +174,6 @@ func TestExecOfAnAgentThatClosesItsStdout(t *testing.T) {
 	s.nothingLeft()
 }
 
-// `echo x >/dev/stderr` opens the file anew and truncates it: what was shipped stays, what comes is another input, and nothing of that is missed.
-func TestExecOfAnAgentThatTruncatesItsStderr(t *testing.T) {
-	s := newStage(t)
-	open := s.gate()
-	r := s.exec(`echo '{"jobId":"j"}'; echo one >&2; `+atGate+`echo a line that is longer than what stood there >/dev/stderr; echo three >&2`, "--tee")
-	s.until("the first line is shipped", func() bool { return s.has("one") })
-	open()
-	r.wait(exitOK)
-	want := map[string]bool{"one\n": true, "a line that is longer than what stood there\nthree\n": true}
-	for _, in := range s.all("stderr", 2) {
-		if !want[string(in.bytes)] || !in.ended {
-			t.Errorf("an input is %q, ended: %v", in.bytes, in.ended)
-		}
-		for _, part := range in.parts {
-			if part.JobID != "j" {
-				t.Errorf("a line of it has job %q", part.JobID)
-			}
-		}
-	}
-	log := r.stderr.String()
-	if !strings.Contains(log, "was truncated or rewritten: at least 0 bytes after offset 4 are lost") {
-		t.Errorf("it said\n%s", log)
-	}
-	for _, line := range []string{"one\n", "a line that is longer than what stood there\n", "three\n"} {
-		if strings.Count(log, line) != 1 {
-			t.Errorf("--tee showed %q %d times", line, strings.Count(log, line))
-		}
-	}
-	s.nothingLeft()
-}
-
 // Signals go to the whole process group.
 func TestExecPassesSignalsOn(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2} {
@@ -305,43 +274,4 @@ func TestExecIsPrompt(t *testing.T) {
 	if took[4] > time.Second {
 		t.Errorf("half of the lines took longer than %s", took[4])
 	}
-}
-
-// An agent that outlived its shipper truncates its output while nobody looks: the next start says so, and ships what the file holds then.
-func TestExecKilledAndTruncated(t *testing.T) {
-	s := newStage(t)
-	open := s.gate()
-	r := s.exec(`echo '{"jobId":"j"}'; echo one >&2; ` + atGate + `echo two >/dev/stderr; touch $GATE.two; until [ -e $GATE.three ]; do sleep 0.01; done; echo three >&2`)
-	s.until("the first line is shipped, and that is known", func() bool {
-		cursors, _ := filepath.Glob(filepath.Join(s.journal, "*.err", "cursor.*"))
-		for _, f := range cursors {
-			if data, err := os.ReadFile(f); err == nil && bytes.Contains(data, []byte(" 00000000000000000004 ")) {
-				return true
-			}
-		}
-		return false
-	})
-	r.signal(syscall.SIGKILL)
-	if err := r.cmd.Wait(); err == nil {
-		t.Fatal("it ended well")
-	}
-	open()
-	gate := strings.TrimPrefix(s.env[len(s.env)-1], "GATE=")
-	s.until("it has truncated", func() bool { _, err := os.Stat(gate + ".two"); return err == nil })
-	resume := s.start(s.command("resume"))
-	s.until("the line behind the cut is shipped", func() bool { return s.has("two") })
-	if err := os.WriteFile(gate+".three", nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	resume.wait(exitOK)
-	want := map[string]bool{"one\n": true, "two\nthree\n": true}
-	for _, in := range s.all("stderr", 2) {
-		if !want[string(in.bytes)] || !in.ended {
-			t.Errorf("an input is %q, ended: %v", in.bytes, in.ended)
-		}
-	}
-	if log := resume.stderr.String(); !strings.Contains(log, "truncated") {
-		t.Errorf("it said\n%s", log)
-	}
-	s.nothingLeft()
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"go.uber.org/zap"
+
 	"perstack-shipper/config"
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/cloudwatch"
@@ -39,7 +41,7 @@ func (s *session) leftovers() []shipper.Input {
 			s.log.Warn(fmt.Sprintf("input %s in %s is for %s and waits there; `%s resume --journal-dir %s` ships it, or ships it elsewhere with --log-group, --region or --endpoint-url", l.ID, l.Path, targetName(a.Target), config.Program, s.folder.Path()))
 			continue
 		}
-		in, err := recoverInput(atOnce, s.folder, l, a)
+		in, err := recoverInput(atOnce, s.folder, l, a, s.log)
 		if _, held := errors.AsType[*journal.HeldError](err); held {
 			continue // another process was faster
 		}
@@ -64,7 +66,7 @@ func nothingLeft(l journal.Left) bool {
 }
 
 // recoverInput takes one input over. A half line at the end of a followed file is waited for as long as patience lasts, and a moment at most.
-func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about) (shipper.Input, error) {
+func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about, log *zap.Logger) (shipper.Input, error) {
 	j, err := folder.Recover(l.ID)
 	if errors.Is(err, fs.ErrNotExist) && l.Kind == journal.File {
 		said, lost, err := follow.Forget(folder, l.ID, l.File)
@@ -77,8 +79,8 @@ func recoverInput(patience context.Context, folder *journal.Folder, l journal.Le
 		return shipper.Input{}, err
 	}
 	in := shipper.Input{Journal: j, Shape: a.Shape, JobOf: a.JobOf, Path: a.Path, Command: a.Command}
-	if l.Kind == journal.Child {
-		in.Shape.Input = l.ID // of one that was made when its output was truncated, a crash may have left the snapshot of the one before it
+	if j.FIFO() != nil { // the command that writes it goes on
+		in.Quit = startMover(j, nil, nil, log).quit
 	}
 	if l.Kind != journal.File {
 		return in, nil

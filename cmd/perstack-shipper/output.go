@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"perstack-shipper/batch"
@@ -19,98 +16,117 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// output is what the command of exec writes: two journals that are its stdout and stderr themselves, and those that they become when it truncates them.
+// output is what the command of exec writes.
 type output struct {
-	s              *session
-	command        *child.Child
-	guard          *child.Guard
-	tee            bool
-	stdout, stderr *os.File // the command's; ours until it is started
-	inputs         []shipper.Input
-
-	// mu guards what follows: Run's goroutine finds truncations while the command's end is waited for.
-	mu    sync.Mutex
-	now   map[string]*written // by the id of the input that it began as
-	ended bool
+	s       *session
+	command *child.Child
+	guard   *child.Guard // nil: no part is a file
+	stdout  *part
+	stderr  *part
 }
 
-// written is a journal that the command writes now.
-type written struct {
-	*journal.Journal
-	tee  *shipper.Tee
-	goes bool // somebody goes on writing it when this process has ended
+// part is the command's stdout or stderr. It is a file, which is the journal itself, or a FIFO, from which a mover takes the bytes to the journal.
+// Node writes to a file synchronously, so that not even a throw loses what was written; a FIFO may be opened by name, which empties a file.
+type part struct {
+	name    string
+	command *child.Child
+	input   shipper.Input
+	file    *os.File    // the command's end; ours until it is started
+	copyTo  *os.File    // for --tee; nil: it is not copied
+	mover   *mover      // nil: it is a file, or not started yet
+	ended   atomic.Bool // whether it goes on is known
+	goesOn  atomic.Bool // somebody goes on writing it when this process has ended
 }
 
 // newOutput makes the journals.
 func (s *session) newOutput(options *config.Exec, command *child.Child) (*output, error) {
-	o := &output{s: s, command: command, now: map[string]*written{}, tee: isTerminal(os.Stdout)}
-	if options.Tee != nil {
-		o.tee = *options.Tee
+	o := &output{s: s, command: command, stdout: &part{name: "stdout", command: command}, stderr: &part{name: "stderr", command: command}}
+	tee := options.Tee
+	if tee == "" {
+		if tee = config.TeeStderr; isTerminal(os.Stdout) {
+			tee = config.TeeAll
+		}
+	}
+	if tee == config.TeeAll {
+		o.stdout.copyTo = os.Stdout
+	}
+	if tee != config.TeeNone {
+		o.stderr.copyTo = os.Stderr
 	}
 	id := journal.NewID()
 	shape := s.shape(id, options.Events)
-	var err error
-	if o.stdout, err = o.add(shape, ""); err != nil {
+	if err := o.stdout.begin(s, shape, "", options.Stdout == config.StdoutFile); err != nil {
 		return nil, err
 	}
 	shape.Input, shape.Source = id+".err", "stderr"
-	if o.stderr, err = o.add(shape, id); err != nil {
+	if err := o.stderr.begin(s, shape, id, false); err != nil {
 		o.abandon()
 		return nil, err
 	}
-	out, errs := o.inputs[0].Journal, o.inputs[1].Journal
-	o.guard, err = child.NewGuard(command, child.GuardOptions{Limit: int64(options.JournalMax), Stuck: o.letGo, Log: s.log}, out, errs)
+	if !o.stdout.isFile() {
+		return o, nil
+	}
+	j := o.stdout.input.Journal
+	var err error
+	o.guard, err = child.NewGuard(command, child.GuardOptions{Limit: int64(options.JournalMax), Stuck: o.stdout.letGo, Log: s.log}, j)
 	if err != nil {
 		o.abandon()
 		return nil, err
 	}
-	if !out.PunchesHoles() {
-		s.log.Warn(fmt.Sprintf("the file system of %s gives nothing back of a file that is being written: the journal grows to all that the command writes, whatever --journal-max says; name a folder on a local disk", s.folder.Path()))
+	if !j.PunchesHoles() {
+		s.log.Warn(fmt.Sprintf("the file system of %s gives nothing back of a file that is being written: the journal grows to all that the command writes to stdout, whatever --journal-max says; name a folder on a local disk, or use --stdout pipe", s.folder.Path()))
 	}
 	return o, nil
 }
 
-// add makes one journal. The limit on their size is the guard's business, for it holds for both together.
-func (o *output) add(shape batch.Shape, jobOf string) (*os.File, error) {
-	j, file, err := o.s.folder.NewChild(shape.Input, o.s.aboutInput(shape, jobOf, ""), journal.Options{Sync: o.s.keep.Sync})
+// begin makes the journal of a part.
+func (p *part) begin(s *session, shape batch.Shape, jobOf string, file bool) error {
+	about := s.aboutInput(shape, jobOf, "")
+	var j *journal.Journal
+	var err error
+	if file {
+		j, p.file, err = s.folder.NewChild(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // its limit is the guard's business
+	} else {
+		j, p.file, err = s.folder.NewFIFO(shape.Input, about, s.keep)
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	o.now[shape.Input] = &written{Journal: j}
-	o.inputs = append(o.inputs, shipper.Input{Journal: j, Shape: shape, Own: true, JobOf: jobOf, Ending: o.ending(o.now[shape.Input])})
-	return file, nil
+	p.input = shipper.Input{Journal: j, Shape: shape, Own: true, JobOf: jobOf, Ending: p.ending}
+	if !file && s.folder.Path() != "" && !j.Outlasts() {
+		s.log.Warn(fmt.Sprintf("the file system of %s has no FIFOs: if this process is killed, what the command writes to %s after that is lost; name a folder on a local disk", s.folder.Path(), p.name))
+	}
+	return nil
 }
 
-// ending says what the end of a journal means.
-func (o *output) ending(w *written) func() shipper.Ending {
-	return func() shipper.Ending {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		if w.goes {
-			return shipper.PausedInLine
-		}
-		return shipper.Finished
-	}
-}
+func (p *part) isFile() bool { return p.input.Journal.Kind() == journal.Child }
 
-// started lets go of the files that are the command's now, and returns the inputs.
+// started lets go of what is the command's now, and returns the inputs.
 func (o *output) started() []shipper.Input {
 	o.closeFiles()
-	o.noteGroup()
-	if o.tee {
-		for i, to := range []*os.File{os.Stdout, os.Stderr} {
-			in := &o.inputs[i]
-			in.Tee = shipper.StartTee(in.Journal, to, o.s.log)
-			o.now[in.Shape.Input].tee = in.Tee
-		}
+	if o.stdout.isFile() {
+		o.noteGroup()
 	}
-	return o.inputs
+	return []shipper.Input{o.stdout.start(o.s), o.stderr.start(o.s)}
+}
+
+// start begins to copy and to move what the command writes.
+func (p *part) start(s *session) shipper.Input {
+	in := &p.input
+	if p.copyTo != nil {
+		in.Tee = shipper.StartTee(in.Journal, p.copyTo, s.log)
+	}
+	if !p.isFile() {
+		p.mover = startMover(in.Journal, in.Tee, p.command.Done(), s.log)
+		in.Quit = p.mover.quit
+	}
+	return *in
 }
 
 func (o *output) closeFiles() {
-	for _, f := range []*os.File{o.stdout, o.stderr} {
-		if f != nil {
-			f.Close() // nothing was written through it
+	for _, p := range []*part{o.stdout, o.stderr} {
+		if p.file != nil {
+			p.file.Close() // nothing was written through it
 		}
 	}
 }
@@ -118,42 +134,36 @@ func (o *output) closeFiles() {
 // abandon removes the journals of a command that was never started, and returns the exit code of that.
 func (o *output) abandon() int {
 	o.closeFiles()
-	for _, in := range o.inputs {
-		if err := in.Journal.Remove(); err != nil {
+	for _, p := range []*part{o.stdout, o.stderr} {
+		if p.input.Journal == nil {
+			continue
+		}
+		if err := p.input.Journal.Remove(); err != nil {
 			return fail(err)
 		}
 	}
 	return exitOK
 }
 
-// noteGroup keeps for the next start who writes the journals. If this process were killed while the guard has stopped the command, nobody else would
+// noteGroup keeps for the next start who writes the file. If this process were killed while the guard has stopped the command, nobody else would
 // continue it.
 func (o *output) noteGroup() {
-	for _, in := range o.inputs {
-		if err := changeAbout(in.Journal, func(a *about) { a.Group = o.command.Pid() }); err != nil {
-			o.s.log.Error(err.Error())
-		}
-	}
-}
-
-// changeAbout changes the snapshot of an input.
-func changeAbout(j *journal.Journal, change func(*about)) error {
+	j := o.stdout.input.Journal
 	var a about
-	if err := json.Unmarshal(j.About(), &a); err != nil {
-		return fmt.Errorf("the options of input %s: %w", j.ID(), err)
+	err := json.Unmarshal(j.About(), &a)
+	if err == nil {
+		a.Group = o.command.Pid()
+		err = j.SetAbout(a.encode())
 	}
-	change(&a)
-	return j.SetAbout(a.encode())
+	if err != nil {
+		o.s.log.Error(fmt.Sprintf("the options of input %s: %v", j.ID(), err))
+	}
 }
 
-// letGo lets go of what keeps the journals from giving room back, but for CloudWatch.
-func (o *output) letGo() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, w := range o.now {
-		if w.tee != nil {
-			w.tee.GiveUpIfAlone()
-		}
+// letGo lets go of what keeps the journal from giving room back, but for CloudWatch.
+func (p *part) letGo() {
+	if p.input.Tee != nil {
+		p.input.Tee.GiveUpIfAlone()
 	}
 }
 
@@ -161,7 +171,7 @@ func (o *output) letGo() {
 func (o *output) waitForWriters(ctx context.Context, patience time.Duration) {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	for pause := time.Millisecond; o.hasWriter(); pause = min(2*pause, 20*time.Millisecond) {
+	for pause := time.Millisecond; o.stdout.hasWriter() || o.stderr.hasWriter(); pause = min(2*pause, 20*time.Millisecond) {
 		select {
 		case <-ctx.Done():
 			return
@@ -170,119 +180,91 @@ func (o *output) waitForWriters(ctx context.Context, patience time.Duration) {
 	}
 }
 
-func (o *output) hasWriter() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, w := range o.now {
-		if w.writer() {
-			return true
-		}
+// hasWriter reports whether somebody has it open for writing. Of a file in memory that cannot be told, nor would it matter.
+func (p *part) hasWriter() bool {
+	if p.mover != nil {
+		return !p.mover.isDone()
 	}
-	return false
-}
-
-// writer reports whether somebody has it open for writing. In memory that cannot be told, nor would it matter.
-func (w *written) writer() bool {
-	if w.Path() == "" {
+	if p.input.Journal.Path() == "" {
 		return false
 	}
-	writer, known := w.HasWriter()
+	writer, known := p.input.Journal.HasWriter()
 	return known && writer
 }
 
 // end ends the inputs: what was written till now is all that this process ships. One that somebody goes on writing is kept for the next start.
 func (o *output) end() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.ended = true
-	for _, w := range o.now {
-		o.endOne(w)
+	for _, p := range []*part{o.stdout, o.stderr} {
+		if p.mover != nil {
+			p.mover.finish()
+			continue
+		}
+		p.goesOn.Store(!p.command.Ended() || p.hasWriter())
+		p.ended.Store(true)
+		if err := p.input.Journal.EndChild(); err != nil {
+			o.s.log.Error(err.Error())
+		}
 	}
 }
 
-func (o *output) endOne(w *written) {
-	w.goes = !o.command.Ended() || w.writer()
-	if err := w.EndChild(); err != nil {
-		o.s.log.Error(err.Error())
+// ending says what the end of the journal means.
+func (p *part) ending() shipper.Ending {
+	if !p.ended.Load() { // a FIFO's mover has ended, and nobody else takes anything out of it now
+		writer, _ := p.input.Journal.HasWriter()
+		p.goesOn.Store(writer)
+		p.ended.Store(true)
 	}
+	if p.goesOn.Load() {
+		return shipper.PausedInLine
+	}
+	return shipper.Finished
+}
+
+// failed reports whether what the command wrote could not all be read. Call it when all is delivered or given up.
+func (o *output) failed() bool {
+	for _, p := range []*part{o.stdout, o.stderr} {
+		if p.mover != nil {
+			if p.mover.quit(); p.mover.failed {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sayLeft says what of the command goes on when this process has ended.
 func (o *output) sayLeft() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	who := "what the command left behind goes on"
 	if !o.command.Ended() {
 		who = fmt.Sprintf("the command (process %d) goes on", o.command.Pid())
 	}
-	var which []string
-	for _, name := range slices.Sorted(maps.Keys(o.now)) {
-		switch {
-		case !o.now[name].goes && o.command.Ended():
-		case strings.HasSuffix(name, ".err"):
-			which = append(which, "stderr")
-		default:
-			which = append(which, "stdout")
-		}
-	}
 	folder := o.s.folder.Path()
-	for _, w := range o.now {
-		if w.Gone() {
+	var which, waits []string
+	for _, p := range []*part{o.stdout, o.stderr} {
+		if p.input.Journal.Gone() {
 			folder = ""
 		}
+		if o.command.Ended() && !p.goesOn.Load() {
+			continue
+		}
+		which = append(which, p.name)
+		if !p.isFile() {
+			waits = append(waits, p.name)
+		}
+		if !p.isFile() && !p.input.Journal.Outlasts() {
+			folder = ""
+		}
+	}
+	var bound string
+	if len(waits) > 0 {
+		bound = fmt.Sprintf(" (of %s only 1 MiB, in a FIFO, and only while somebody has that open)", strings.Join(waits, " and "))
 	}
 	switch {
 	case len(which) == 0:
 	case folder == "":
 		o.s.log.Warn(fmt.Sprintf("%s; what it writes to %s from here on is lost: give --journal-dir a folder that can be written", who, strings.Join(which, " and ")))
 	default:
-		o.s.log.Warn(fmt.Sprintf("%s; what it writes to %s from here on is kept in %s: the next start on that folder ships it, or `%s resume --journal-dir %s` does",
-			who, strings.Join(which, " and "), folder, config.Program, folder))
+		o.s.log.Warn(fmt.Sprintf("%s; what it writes to %s from here on is kept in %s%s: the next start on that folder ships it, or `%s resume --journal-dir %s` does",
+			who, strings.Join(which, " and "), folder, bound, config.Program, folder))
 	}
-}
-
-// successor is the input of what the command writes after it truncated one.
-func (o *output) successor(of shipper.Input) (shipper.Input, error) {
-	next, err := o.s.successor(of)
-	if err != nil || !of.Own {
-		return next, err
-	}
-	next.Tee = of.Tee.Succeed(next.Journal)
-	w := &written{Journal: next.Journal, tee: next.Tee}
-	next.Ending = o.ending(w)
-	o.mu.Lock()
-	for name, was := range o.now {
-		if was.Journal == of.Journal {
-			o.now[name] = w
-		}
-	}
-	if o.ended {
-		o.endOne(w)
-	}
-	o.mu.Unlock()
-	o.guard.Add(next.Journal)
-	return next, nil
-}
-
-// successor is the input of what the output of a command holds after it was truncated.
-func (s *session) successor(of shipper.Input) (shipper.Input, error) {
-	id := journal.NewID()
-	if strings.HasSuffix(of.Shape.Input, ".err") {
-		id += ".err"
-	}
-	j, err := of.Journal.Succeed(id)
-	if err != nil {
-		return shipper.Input{}, err
-	}
-	next := of
-	next.Journal, next.Shape.Input, next.Tee = j, id, nil
-	if next.JobOf == "" {
-		next.JobOf = of.Shape.Input
-	}
-	err = changeAbout(j, func(a *about) { a.Shape, a.JobOf = next.Shape, next.JobOf })
-	if err != nil {
-		return shipper.Input{}, errors.Join(err, j.Close())
-	}
-	s.moved(of.Journal, j)
-	return next, nil
 }

@@ -123,7 +123,7 @@ func (r *resumption) takeOne(end *ending, l journal.Left) error {
 	if moved { // the next start must go on where this one ships to
 		a.Target, a.Profile = target, run.profile
 	}
-	in, err := recoverInput(end.signalled, r.folder, l, a)
+	in, err := recoverInput(end.signalled, r.folder, l, a, r.log)
 	if err != nil {
 		return err
 	}

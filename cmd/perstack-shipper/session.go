@@ -165,7 +165,7 @@ func (s *session) options() shipper.Options {
 		to["account"] = target.Account
 	}
 	return shipper.Options{
-		Client: s.client, Create: s.creation.Create, Log: s.log, Successor: s.successor,
+		Client: s.client, Create: s.creation.Create, Log: s.log,
 		FlushInterval: s.delivery.FlushInterval, GiveUpAfter: giveUp, HopelessAfter: hopeless, OthersAfter: s.delivery.DrainTimeout,
 		MemoryMax: int(s.delivery.MemoryMax),
 		Origin:    shipper.Origin{Version: versionName(), PID: os.Getpid(), Hostname: s.hostname, Started: s.started, Target: to, ECS: s.ecs},

@@ -161,6 +161,7 @@ type arrived struct {
 	source string
 	bytes  []byte // the input as it was, as far as its lines follow each other
 	ended  bool   // a seal says so
+	seal   string // the last one
 	parts  map[[2]int64]batch.Restored
 }
 
@@ -182,6 +183,9 @@ func (s *stage) inputs() map[string]*arrived {
 			if r.Record == "" {
 				in.source = r.Source
 				in.parts[[2]int64{r.Seq, int64(r.Part)}] = r
+			}
+			if r.Record == "seal" {
+				in.seal = string(r.Line)
 			}
 			in.ended = in.ended || r.Record == "seal" && bytes.Contains(r.Line, []byte(`"ended":true`))
 		}

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -15,12 +14,10 @@ import (
 
 // Group is the process group of a command that outlived its shipper. It is Guarded; make it with FindGroup.
 type Group struct {
-	id   int
-	held atomic.Bool
-
-	mu      sync.Mutex         // for Add, while a guard looks
-	outputs []*journal.Journal // of the command
-	members []member           // at the latest look
+	id      int
+	output  *journal.Journal // the command's stdout
+	held    atomic.Bool
+	members []member // at the latest look
 }
 
 // member is a process of a group. While one is left that was there at a look, the group is the same: its id is not given away before.
@@ -32,7 +29,7 @@ type member struct {
 // FindGroup finds the process group that writes the output j: nil if none of the group does, for its id may be another's by now, and if this process is one of
 // it, which must not stop itself. It is Held when it is stopped, as the guard of a process that is no more may have left it.
 func FindGroup(id int, j *journal.Journal) *Group {
-	g := &Group{id: id, outputs: []*journal.Journal{j}}
+	g := &Group{id: id, output: j}
 	is, stopped := g.look()
 	if !is {
 		return nil
@@ -41,18 +38,9 @@ func FindGroup(id int, j *journal.Journal) *Group {
 	return g
 }
 
-// Add says that the group writes j, too.
-func (g *Group) Add(j *journal.Journal) {
-	g.mu.Lock()
-	g.outputs = append(g.outputs, j)
-	g.mu.Unlock()
-}
-
 // look asks the kernel whether the group is still the one that was found, and whether some of it is stopped. Who wrote the output may be gone, and have left
 // others that are stopped: so it is known by its members, too.
 func (g *Group) look() (is, stopped bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil || g.id <= 1 {
 		return false, false
@@ -70,7 +58,7 @@ func (g *Group) look() (is, stopped bool) {
 		m := member{pid, began}
 		members = append(members, m)
 		stopped = stopped || state == "T"
-		is = is || slices.Contains(g.members, m) || slices.ContainsFunc(g.outputs, func(j *journal.Journal) bool { return j.WrittenBy(pid) })
+		is = is || slices.Contains(g.members, m) || g.output.WrittenBy(pid)
 	}
 	if is {
 		g.members = members

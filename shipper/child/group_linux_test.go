@@ -11,32 +11,27 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// outlives starts a shell script whose stdout is a journal of its own, and so is its stderr.
-func outlives(t *testing.T, folder *journal.Folder, script string) (c *Child, stdout, stderr *journal.Journal) {
+// outlives starts a shell script whose stdout is a journal.
+func outlives(t *testing.T, folder *journal.Folder, script string) (c *Child, stdout *journal.Journal) {
 	t.Helper()
 	stdout, out, err := folder.NewChild("a", nil, journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	stderr, errs, err := folder.NewChild("a.err", nil, journal.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer errs.Close()
-	t.Cleanup(func() { stdout.Close(); stderr.Close() })
-	null, err := os.Open(os.DevNull)
+	t.Cleanup(func() { stdout.Close() })
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer null.Close()
 	c = New()
 	t.Cleanup(c.Close)
-	if err := c.Start("/bin/sh", []string{"sh", "-c", script}, null, out, errs); err != nil {
+	if err := c.Start("/bin/sh", []string{"sh", "-c", script}, null, out, null); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Signal(syscall.SIGKILL) })
-	return c, stdout, stderr
+	return c, stdout
 }
 
 func openFolder(t *testing.T) *journal.Folder {
@@ -57,7 +52,7 @@ func goesOn(t *testing.T, j *journal.Journal) {
 // A group is known by what it writes, is stopped and continued, and no other is.
 func TestGroup(t *testing.T) {
 	folder := openFolder(t)
-	c, j, silent := outlives(t, folder, `exec 2>&-; while :; do echo x; sleep 0.01; done`)
+	c, j := outlives(t, folder, `while :; do echo x; sleep 0.01; done`)
 	other, out, err := folder.NewChild("b", nil, journal.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -69,9 +64,6 @@ func TestGroup(t *testing.T) {
 		if FindGroup(group, j) != nil {
 			t.Errorf("group %d is taken for what writes input %s", group, j.ID())
 		}
-	}
-	if FindGroup(c.Pid(), silent) != nil {
-		t.Error("it is taken for what writes to the stderr that it has closed")
 	}
 	for range 2 {
 		g := FindGroup(c.Pid(), j)
@@ -93,7 +85,7 @@ func TestGroup(t *testing.T) {
 		}
 	}
 	g := FindGroup(c.Pid(), j)
-	g.outputs, g.members = []*journal.Journal{other}, nil // as if the id were another's by now
+	g.output, g.members = other, nil // as if the id were another's by now
 	g.Hold()
 	goesOn(t, j)
 }
@@ -109,7 +101,7 @@ func TestGroupOfAReader(t *testing.T) {
 	if _, err := out.WriteString("x\n"); err != nil {
 		t.Fatal(err)
 	}
-	c, said := shell(t, fmt.Sprintf(`exec <%s/00000000000000000000.output; read x; echo $x; sleep 100`, j.Path()))
+	c, said := shell(t, fmt.Sprintf(`exec <%s/00000000000000000000.output; read head; read x; echo $x; sleep 100`, j.Path()))
 	until(t, "it reads", func() bool { return strings.Contains(said(), "x") })
 	if FindGroup(c.Pid(), j) != nil {
 		t.Error("who reads the output is taken for who writes it")
@@ -119,7 +111,7 @@ func TestGroupOfAReader(t *testing.T) {
 // When who wrote the output has been killed, the others of its group are continued all the same: servers that it started may have no file of ours open.
 func TestGroupOfOneThatIsKilled(t *testing.T) {
 	server := filepath.Join(t.TempDir(), "server")
-	c, j, _ := outlives(t, openFolder(t), fmt.Sprintf(`sh -c 'while :; do echo x; sleep 0.01; done' >%s 2>&1 & echo x; exec sleep 100`, server))
+	c, j := outlives(t, openFolder(t), fmt.Sprintf(`sh -c 'while :; do echo x; sleep 0.01; done' >%s 2>&1 & echo x; exec sleep 100`, server))
 	size := func() int64 {
 		info, err := os.Stat(server)
 		if err != nil {
@@ -142,33 +134,4 @@ func TestGroupOfOneThatIsKilled(t *testing.T) {
 	before := size()
 	g.Release()
 	until(t, "the server goes on", func() bool { return size() != before })
-}
-
-// A group is the same when its output was truncated, and goes on as another input.
-func TestGroupThatTruncates(t *testing.T) {
-	c, j, _ := outlives(t, openFolder(t), `while :; do echo x; sleep 0.01; done`)
-	until(t, "it writes", func() bool { return j.Size() > 9 })
-	if _, err := j.ReadAt(make([]byte, 9), 0); err != nil {
-		t.Fatal(err)
-	}
-	g := FindGroup(c.Pid(), j)
-	if g == nil {
-		t.Fatal("it is not found")
-	}
-	g.Hold()
-	until(t, "it is stopped", func() bool { return stopped(t, c) })
-	if err := os.Truncate(j.Path()+"/00000000000000000000.output", 0); err != nil {
-		t.Fatal(err)
-	}
-	j.Size()
-	next, err := j.Succeed("c")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer next.Close()
-	if err := j.Remove(); err != nil {
-		t.Fatal(err)
-	}
-	g.Release()
-	goesOn(t, next)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -29,19 +27,16 @@ const (
 	sayAgain  = time.Minute
 )
 
-// Guard keeps a command from filling the disk: it does not ask before it writes, and dies of ENOSPC. It reserves space ahead of it, stops it before a
-// bound is reached, and lets it go on when acknowledgements have given room back. Make it with NewGuard, call Run once.
+// Guard keeps a command whose stdout is a file from filling the disk: it does not ask before it writes, and dies of ENOSPC. It reserves space
+// ahead of the command, stops it before a bound is reached, and lets it go on when acknowledgements have given room back. Make it with NewGuard,
+// call Run once.
 type Guard struct {
-	child Guarded
-	o     GuardOptions
-	log   *zap.Logger
+	child  Guarded
+	output *journal.Journal // the command's stdout
+	o      GuardOptions
+	log    *zap.Logger
 
-	more chan *journal.Journal
-	wake chan struct{}
-	gone chan struct{}
-
-	// Owned by Run, but for outputs and margin, which NewGuard sets.
-	outputs []*output
+	// Owned by Run, but for margin, ahead and bounded, which NewGuard sets.
 	margin  int64
 	ahead   int64
 	bounded bool // limit can be kept: what is acknowledged is given back
@@ -63,41 +58,24 @@ type Guarded interface {
 
 // GuardOptions are what a Guard works by.
 type GuardOptions struct {
-	// Limit is how many bytes the command's journals may take together; 0: as many as there are.
+	// Limit is how many bytes the output may take; 0: as many as there are.
 	Limit int64
-	// Stuck is called now and then while the command is stopped for long: what else keeps the journals from giving room back should let go.
+	// Stuck is called now and then while the command is stopped for long: what else keeps the journal from giving room back should let go.
 	Stuck func()
 	// Found: the command has run before, and is not refused for lack of room.
 	Found bool
 	Log   *zap.Logger
 }
 
-// output is a journal that the command writes.
-type output struct {
-	*journal.Journal
-	reserved int64 // offset up to which the command needs no new blocks
-}
-
-// ahead is how much the command may write there without needing new blocks.
-func (o *output) ahead() int64 { return max(0, o.reserved-o.Size()) }
-
-// NewGuard returns a guard over child, which writes to these journals. journal.ErrFull says that there is too little room to begin with.
-func NewGuard(child Guarded, o GuardOptions, outputs ...*journal.Journal) (*Guard, error) {
-	g := &Guard{
-		child: child, o: o, log: o.Log, bounded: o.Limit > 0,
-		more: make(chan *journal.Journal), wake: make(chan struct{}, 1), gone: make(chan struct{}), since: time.Now(),
-	}
-	for _, j := range outputs {
-		g.add(j)
-	}
+// NewGuard returns a guard over child, whose stdout is the journal output. journal.ErrFull says that there is too little room to begin with.
+func NewGuard(child Guarded, o GuardOptions, output *journal.Journal) (*Guard, error) {
+	g := &Guard{child: child, output: output, o: o, log: o.Log, bounded: o.Limit > 0 && output.PunchesHoles(), since: time.Now()}
 	room, which, err := g.room()
 	if err != nil {
 		return nil, err
 	}
 	if o.Found { // as much as there was when it began
-		for _, out := range g.outputs {
-			room += out.Allocated()
-		}
+		room += output.Allocated()
 	} else if room < leastRoom {
 		return nil, fmt.Errorf("%w for what the command writes: %d bytes are left below %s, and it takes %d to begin with; free some, or name another folder", journal.ErrFull, room, which, leastRoom)
 	}
@@ -105,29 +83,10 @@ func NewGuard(child Guarded, o GuardOptions, outputs ...*journal.Journal) (*Guar
 	return g, nil
 }
 
-// Add puts one more journal under guard, where the command's output has moved to.
-func (g *Guard) Add(j *journal.Journal) {
-	select {
-	case g.more <- j:
-	case <-g.gone:
-	}
-}
-
-func (g *Guard) add(j *journal.Journal) {
-	g.outputs = append(g.outputs, &output{Journal: j})
-	g.bounded = g.bounded && j.PunchesHoles()
-}
-
 // Run guards until ctx ends.
 func (g *Guard) Run(ctx context.Context) {
-	ctx, stop := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	defer close(g.gone)
-	defer watching.Wait()
-	defer stop()
-	for _, o := range g.outputs {
-		watching.Go(func() { g.watch(ctx, o) })
-	}
+	changed, unsubscribe := g.output.Subscribe()
+	defer unsubscribe()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -136,30 +95,10 @@ func (g *Guard) Run(ctx context.Context) {
 			return
 		case <-g.child.Done():
 			return
-		case j := <-g.more:
-			g.add(j)
-			o := g.outputs[len(g.outputs)-1]
-			watching.Go(func() { g.watch(ctx, o) })
-		case <-g.wake:
+		case <-changed:
 		case <-timer.C:
 		}
 		timer.Reset(g.look(time.Now()))
-	}
-}
-
-func (g *Guard) watch(ctx context.Context, o *output) {
-	changed, unsubscribe := o.Subscribe()
-	defer unsubscribe()
-	for {
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case g.wake <- struct{}{}:
-		default:
-		}
 	}
 }
 
@@ -195,10 +134,7 @@ func (g *Guard) look(now time.Time) time.Duration {
 		}
 		return heldLook
 	}
-	written := int64(0)
-	for _, o := range g.outputs {
-		written += o.Size()
-	}
+	written := g.output.Size()
 	grew := written != g.written
 	g.written = written
 	if grew && room < 4*margin {
@@ -216,37 +152,27 @@ func (g *Guard) say(now time.Time, room int64, which string) {
 
 // reserve allocates what the command will need next.
 func (g *Guard) reserve() {
-	for _, o := range g.outputs {
-		if o.Path() == "" || o.ahead() > g.ahead/2 {
-			continue // enough is; or it is in memory, where what is reserved is taken
-		}
-		ahead, err := o.Reserve(g.ahead)
-		o.reserved = o.Size() + ahead
-		if err != nil && !errors.Is(err, journal.ErrFull) {
-			g.complain(err)
-		}
+	if g.output.Path() == "" || g.output.Ahead() > g.ahead/2 {
+		return // enough is; or it is in memory, where what is reserved is taken
+	}
+	if _, err := g.output.Reserve(g.ahead); err != nil && !errors.Is(err, journal.ErrFull) {
+		g.complain(err)
 	}
 }
 
 // room is how much the command may write before a bound is reached, and which one that is.
 func (g *Guard) room() (room int64, which string, err error) {
-	room = math.MaxInt64
-	taken := int64(0)
-	for _, o := range g.outputs {
-		r, err := o.Headroom()
-		if err != nil {
-			return 0, "", err
-		}
-		if r < room {
-			room, which = r, "the end of the disk at "+o.Path()
-			if o.Path() == "" {
-				which = "the most that is kept in memory"
-			}
-		}
-		taken += o.Allocated() - o.ahead()
+	room, err = g.output.Headroom()
+	if err != nil {
+		return 0, "", err
 	}
-	if g.bounded && g.o.Limit-taken < room {
-		room, which = max(0, g.o.Limit-taken), "the limit of --journal-max"
+	which = "the end of the disk at " + g.output.Path()
+	if g.output.Path() == "" {
+		which = "the most that is kept in memory"
+	}
+	// What is reserved counts as free, for it is the command's.
+	if left := g.o.Limit - (g.output.Allocated() - g.output.Ahead()); g.bounded && left < room {
+		room, which = max(0, left), "the limit of --journal-max"
 	}
 	return room, which, nil
 }

@@ -123,26 +123,22 @@ func TestGuardLeavesRoomForTheEnd(t *testing.T) {
 	}
 }
 
-// Room is one account over all journals, and what is reserved is counted as free, for it is the command's.
+// What is reserved is counted as free, for it is the command's.
 func TestRoom(t *testing.T) {
 	folder, err := journal.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []*journal.Journal
-	for _, id := range []string{"aaaaaaaa", "aaaaaaaa.err"} {
-		j, out, err := folder.NewChild(id, nil, journal.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer j.Close()
-		defer out.Close()
-		if _, err := out.Write(make([]byte, 1<<20)); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, j)
+	j, out, err := folder.NewChild("aaaaaaaa", nil, journal.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	g, err := NewGuard(New(), GuardOptions{Limit: 16 << 20, Log: zap.NewNop()}, all...)
+	defer j.Close()
+	defer out.Close()
+	if _, err := out.Write(make([]byte, 2<<20)); err != nil {
+		t.Fatal(err)
+	}
+	g, err := NewGuard(New(), GuardOptions{Limit: 16 << 20, Log: zap.NewNop()}, j)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,15 +153,24 @@ func TestRoom(t *testing.T) {
 	if after, _, err := g.room(); err != nil || after < before-64<<10 {
 		t.Errorf("reserving took room: %d, then %d, %v", before, after, err)
 	}
-	if g.outputs[0].ahead() < 512<<10 {
-		t.Errorf("reserved %d bytes ahead", g.outputs[0].ahead())
+	if j.Ahead() < 512<<10 {
+		t.Errorf("reserved %d bytes ahead", j.Ahead())
+	}
+	if err := os.Truncate(j.Path()+"/00000000000000000000.output", 0); err != nil { // what was reserved goes with it
+		t.Fatal(err)
+	}
+	if j.Size(); j.Ahead() != 0 {
+		t.Errorf("%d bytes are reserved for an output that was truncated", j.Ahead())
 	}
 
 	g.o.Limit, g.bounded = 0, false
-	if room, which, err := g.room(); err != nil || room == math.MaxInt64 || which != "the end of the disk at "+all[0].Path() && which != "the end of the disk at "+all[1].Path() {
+	if room, which, err := g.room(); err != nil || room == math.MaxInt64 || which != "the end of the disk at "+j.Path() {
 		t.Errorf("without a limit: room %d below %s, %v", room, which, err)
 	}
-	if _, err := NewGuard(New(), GuardOptions{Limit: 2<<20 + 512<<10, Log: zap.NewNop()}, all...); !errors.Is(err, journal.ErrFull) {
+	if _, err := out.Write(make([]byte, 2<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewGuard(New(), GuardOptions{Limit: 2<<20 + 512<<10, Log: zap.NewNop()}, j); !errors.Is(err, journal.ErrFull) {
 		t.Errorf("a guard that has no room: %v", err)
 	}
 }

@@ -46,18 +46,25 @@ func diskFree(f *os.File) (free int64, known bool, err error) {
 	return int64(st.Bavail) * st.Bsize, st.Blocks > 0, nil // no blocks: a file system without a size, such as memfds are on
 }
 
-// firstData is the offset of the first byte that was not punched out; 0 where the file system does not tell.
+// firstData is the place in the file of the first byte behind the hole at its front, which begins behind the first block; 0 where there is no
+// hole, or the file system does not tell.
 func firstData(f *os.File) int64 {
-	off, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_DATA)
-	if errors.Is(err, unix.ENXIO) { // all of it is a hole, or it is empty
-		if info, err := f.Stat(); err == nil {
-			return info.Size()
-		}
+	size, err := sizeOf(f)
+	if err != nil {
+		return 0
+	}
+	hole, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_HOLE)
+	if err != nil || hole >= size { // at the end of each file is one
+		return 0
+	}
+	data, err := unix.Seek(int(f.Fd()), hole, unix.SEEK_DATA)
+	if errors.Is(err, unix.ENXIO) { // all the rest is a hole
+		return size
 	}
 	if err != nil {
 		return 0
 	}
-	return off
+	return data
 }
 
 // reopen opens the file of f for writing by its descriptor: its name may be gone, or lie on what is read-only now.

@@ -26,10 +26,15 @@ type output struct {
 	step     int64
 
 	punches   bool  // the file system can; found out when the input was opened
-	punched   int64 // all before it was given back
-	reserved  int64 // offset up to which blocks are allocated ahead, as far as we did it
+	holeTo    int64 // place in the file up to which all but the head was given back; 0: nothing was
+	reserved  int64 // place in the file up to which blocks are allocated ahead, as far as we did it
 	noReserve bool  // the file system cannot
 	orphaned  bool  // its writer is no child of ours: whether one is left has to be probed
+
+	head  []byte // what the file begins with, as far as it is known
+	start int64  // offset of the first byte since the file was last truncated; 0: it never was
+	cuts  int64  // offsets before start that stand for truncations and not for bytes
+	keep  func(shift, start, cuts int64)
 
 	unsure    time.Duration // how long it must stand still to have ended where the file system cannot tell
 	stillAt   int64         // its size, and since when it has that
@@ -50,9 +55,11 @@ func (f *Folder) NewChild(id string, about []byte, o Options) (*Journal, *os.Fil
 	}
 	file, err := j.st.create(outputName)
 	if err == nil {
-		err = file.Close()
+		_, err = file.Write(outputHead(id))
+		err = errors.Join(err, file.Close())
 	}
 	if err == nil {
+		j.rec.Shift = -int64(len(outputHead(id)))
 		err = j.openOutput()
 	}
 	if err != nil {
@@ -88,7 +95,17 @@ func (j *Journal) openOutput() error {
 		return err
 	}
 	g.f, g.path = file, j.st.path(outputName)
-	g.own = &output{st: j.st, who: who, maxBytes: j.rec.MaxBytes, block: max(block, 512), step: punchStep, unsure: unsureEnd, hasWriter: HasWriter}
+	g.own = &output{
+		st: j.st, who: who, maxBytes: j.rec.MaxBytes, block: max(block, 512), step: punchStep, unsure: unsureEnd, hasWriter: HasWriter,
+		head: outputHead(j.id), start: j.rec.Start, cuts: j.rec.Cuts, keep: j.keepCut,
+	}
+	switch {
+	case j.rec.Start > 0: // the head went with the first truncation
+		g.own.head = headOf(file)
+	case j.rec.Shift == 0 && g.own.headIsIn(file): // the record was lost
+		j.rec.Shift = -int64(len(g.own.head))
+	}
+	g.shift = j.rec.Shift
 	if j.rec.MaxBytes > 0 {
 		g.own.step = min(punchStep, max(j.rec.MaxBytes/16, g.own.block))
 	}
@@ -141,7 +158,7 @@ func (j *Journal) Reserve(n int64) (ahead int64, err error) {
 	if g.over || g.closed {
 		return 0, nil
 	}
-	ahead, err = g.own.reserve(g.f, g.seen, n)
+	ahead, err = g.own.reserve(g.f, g.seen-g.shift, n)
 	if err != nil {
 		return ahead, fmt.Errorf("journal input %s: reserve %d bytes in %s: %w", j.id, n, j.st.dir(), full(err))
 	}
@@ -190,11 +207,22 @@ func (j *Journal) Headroom() (int64, error) {
 	if g.over || g.closed {
 		return math.MaxInt64, nil
 	}
-	room, err := g.own.headroom(g.f, g.seen)
+	room, err := g.own.headroom(g.f, g.seen-g.shift)
 	if err != nil {
 		return 0, fmt.Errorf("journal input %s: how much room is left: %w", j.id, err)
 	}
 	return room, nil
+}
+
+// Ahead is how many bytes the child may write before it needs blocks that are not reserved for it. Only for a Child.
+func (j *Journal) Ahead() int64 {
+	if j.kind != Child {
+		return 0
+	}
+	g := j.grown
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return max(0, g.own.reserved-(g.seen-g.shift))
 }
 
 // writable opens the output for writing, for an instant. Where its name is gone or cannot be written, it is found by the descriptor of f: else nothing
@@ -234,11 +262,11 @@ func (j *Journal) PunchesHoles() bool {
 	return j.kind == Pipe || j.kind == Child && j.grown.own.punches
 }
 
-// punch gives back what is before off, but for the sample that says whether the file was rewritten. Holes grow from the front, in blocks, and in
-// steps while more is coming. growing.mu is held.
+// punch gives back what is before the place off in the file, but for its first block, which holds the head, and the sample before off.
+// Holes grow from the front, in blocks, and in steps while more is coming. growing.mu is held.
 func (o *output) punch(f *os.File, off, size int64) error {
-	to := (off - sampleBytes) / o.block * o.block
-	if !o.punches || to <= o.punched || to-o.punched < o.step && off < size {
+	from, to := max(o.holeTo, o.block), (off-sampleBytes)/o.block*o.block
+	if !o.punches || to <= from || to-from < o.step && off < size {
 		return nil
 	}
 	w, err := o.writable(f)
@@ -246,10 +274,10 @@ func (o *output) punch(f *os.File, off, size int64) error {
 		return err
 	}
 	defer w.Close()
-	if err := punch(w, o.punched, to-o.punched); err != nil {
+	if err := punch(w, from, to-from); err != nil {
 		return err
 	}
-	o.punched = to
+	o.holeTo = to
 	return nil
 }
 
@@ -265,9 +293,12 @@ func (j *Journal) EndChild() error {
 	return nil
 }
 
-// HasWriter says whether anybody has the child's file open for writing, this process included; where the file system cannot tell, whether another process of
-// this machine has. known is false where that cannot be told either, and for other kinds.
+// HasWriter says whether anybody has the child's file or FIFO open for writing, this process included, or something is in the FIFO still; where the file system
+// cannot tell, whether another process of this machine has. known is false where that cannot be told either, and for other inputs.
 func (j *Journal) HasWriter() (writer, known bool) {
+	if j.fifo != nil {
+		return hasBytesOrWriter(j.fifo), true
+	}
 	if j.kind != Child {
 		return false, false
 	}
@@ -343,15 +374,16 @@ func (j *Journal) attachOutput() error {
 	}
 	g := j.grown
 	g.own.orphaned = true
-	g.own.punched = firstData(g.f)
+	g.own.holeTo = firstData(g.f)
+	held := max(g.own.start, g.own.holeTo+g.shift) // offset of the first byte that is held
 	switch off := j.found.Offset; {
 	case j.fallback != "":
-		j.found.Offset = g.own.punched
+		j.found.Offset = held
 		j.fallback += fmt.Sprintf("; starting at offset %d, the first that is held: what came before it was acked, and what was acked after it is repeated", j.found.Offset)
-	case off < g.own.punched:
+	case off < g.own.holeTo+g.shift && off >= g.own.start:
 		j.fallback = fmt.Sprintf("the cursor is at %d, before the first byte that is held, %d: the %d bytes between were acked and the newer cursor lost, or are missing",
-			off, g.own.punched, g.own.punched-off)
-		j.damage.Gaps = append(j.damage.Gaps, Gap{off, g.own.punched})
+			off, held, held-off)
+		j.damage.Gaps = append(j.damage.Gaps, Gap{off, held})
 	}
 	if err := j.attachGrown(); err != nil {
 		return err
@@ -371,7 +403,7 @@ func (j *Journal) attachGrown() error {
 	return nil
 }
 
-// outputIsGone: the input has ended. Its bytes moved to a successor, which is no loss, or are missing.
+// outputIsGone makes an input of which the file is gone one that has ended; what it is known to have held is missing.
 func (j *Journal) outputIsGone() {
 	if j.grown == nil {
 		j.newGrowing()
@@ -380,65 +412,10 @@ func (j *Journal) outputIsGone() {
 	g.own = &output{st: j.st}
 	g.over, g.path = true, j.st.path(outputName)
 	g.seen, g.readTo = j.found.Offset, j.found.Offset
-	if j.rec.Successor != "" {
-		j.fallback = fmt.Sprintf("its output was truncated at a time and goes on as input %s", j.rec.Successor)
-		return
-	}
 	latest := j.arr.latest()
 	j.damage.note("its output is gone, so how many bytes came after offset %d is not known (the index of arrivals knows %d)", g.seen, max(0, latest-g.seen))
 	if latest > g.seen {
 		j.damage.Gaps = append(j.damage.Gaps, Gap{g.seen, latest})
 		g.seen = latest
 	}
-}
-
-// Succeed makes, after ErrTruncated, a new input of what the file holds now, from its start; with the options and the snapshot of this
-// one (see SetAbout). The child's file moves there; a followed one stays where it is. This input has ended: ack what was read, then Remove it.
-func (j *Journal) Succeed(id string) (*Journal, error) {
-	if j.grown == nil {
-		return nil, fmt.Errorf("journal input %s: succeed: %w", j.id, ErrKind)
-	}
-	if !j.grown.wasCut() {
-		return nil, fmt.Errorf("journal input %s: succeed: it was not truncated; go on with it", j.id)
-	}
-	next, err := j.folder.begin(id, j.kind, j.About(), j.rec.options())
-	if err != nil {
-		return nil, err
-	}
-	next.rec.Path, next.rec.Dev, next.rec.Ino, next.rec.Born = j.rec.Path, j.rec.Dev, j.rec.Ino, j.rec.Born
-	if err := next.writeRecord(); err != nil { // before the bytes move there: what is abandoned must hold none
-		return nil, next.abandon(err)
-	}
-	if j.kind == Child {
-		err = j.moveOutput(next)
-	} else {
-		err = j.followAgain(next)
-	}
-	if err != nil {
-		return nil, next.abandon(err)
-	}
-	next.start()
-	return next, nil
-}
-
-// moveOutput gives the child's file to next. The record of this input says so first: a crash after it finds no loss where there is none.
-func (j *Journal) moveOutput(next *Journal) error {
-	j.rec.Successor = next.id
-	if err := j.writeRecord(); err != nil {
-		return err
-	}
-	j.grown.mu.Lock()
-	err := j.st.move(outputName, next.st)
-	orphaned := j.grown.own.orphaned
-	j.grown.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	if err := next.openOutput(); err != nil {
-		return errors.Join(err, next.st.move(outputName, j.st)) // bytes are not abandoned
-	}
-	g := next.grown
-	g.own.orphaned = orphaned
-	g.own.punched = firstData(g.f) // not 0 when somebody cut only the end
-	return g.attachAt(0, 0, 0)
 }

@@ -301,7 +301,7 @@ func TestReserveAndHeadroom(t *testing.T) {
 	const limit = 4 << 20
 	j, w := newChild(t, openFolder(t), "greedy", Options{MaxBytes: limit})
 	room, err := j.Headroom()
-	if err != nil || room != limit {
+	if err != nil || room > limit || room < limit-64<<10 { // the head of the file takes a block
 		t.Fatal(room, err)
 	}
 	ahead, err := j.Reserve(1 << 20)
@@ -339,22 +339,24 @@ func TestReserveAndHeadroom(t *testing.T) {
 }
 
 func TestRecoveryOfADamagedChild(t *testing.T) {
+	head := int64(len(outputHead("dead")))
 	for _, c := range []struct {
 		name              string
 		damage            func(dir string) error
 		cursor            int64
 		fallback, damaged string
-		truncated         bool
+		cut               string // what is left behind a truncation
 	}{
-		{"nothing", func(string) error { return nil }, 400, "", "", false},
+		{"nothing", func(string) error { return nil }, 400, "", "", ""},
 		{"cursors corrupt", func(dir string) error {
 			return errors.Join(spoil(filepath.Join(dir, cursorNames[0]), 20), spoil(filepath.Join(dir, cursorNames[1]), 20))
-		}, 0, "starting at offset 0", "", false},
-		{"output deleted", func(dir string) error { return os.Remove(filepath.Join(dir, outputName)) }, 400, "", "400 to 1000", false},
-		{"output cut above the cursor", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), 700) }, 400, "truncated", "", true},
-		{"output cut below the cursor", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), 300) }, 400, "truncated", "", true},
-		{"input deleted", func(dir string) error { return os.Remove(filepath.Join(dir, inputName)) }, 400, "", "taken for a child", false},
-		{"foreign file", func(dir string) error { return os.WriteFile(filepath.Join(dir, "core"), nil, 0o600) }, 400, "", "core", false},
+		}, 0, "starting at offset 0", "", ""},
+		{"output deleted", func(dir string) error { return os.Remove(filepath.Join(dir, outputName)) }, 400, "", "400 to 1000", ""},
+		{"output cut above the cursor", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), head+700) }, 400, "", "", "400 to 700"},
+		{"output cut below the cursor", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), head+300) }, 400, "", "", "nothing"},
+		{"output emptied", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), 0) }, 400, "", "", "nothing"},
+		{"input deleted", func(dir string) error { return os.Remove(filepath.Join(dir, inputName)) }, 400, "", "taken for a child", ""},
+		{"foreign file", func(dir string) error { return os.WriteFile(filepath.Join(dir, "core"), nil, 0o600) }, 400, "", "core", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := openFolder(t)
@@ -383,10 +385,16 @@ func TestRecoveryOfADamagedChild(t *testing.T) {
 			}
 			says(t, "Damage", damaged, c.damaged)
 			switch _, err := os.Stat(filepath.Join(dir, outputName)); {
-			case c.truncated:
-				if _, err := j.ReadAt(make([]byte, 1), c.cursor); !errors.Is(err, ErrTruncated) {
+			case c.cut != "":
+				var cut *CutError
+				if _, err := j.ReadAt(make([]byte, 1), c.cursor); !errors.As(err, &cut) || cut.Lost != 600 || cut.To != 1001 {
 					t.Fatal(err)
 				}
+				rest := []byte{}
+				if c.cut == "400 to 700" {
+					rest = data[400:700]
+				}
+				wantRest(t, j, cut.To, rest)
 			case err != nil:
 				if got, gaps := readRest(t, j, c.cursor); len(got) > 0 || len(gaps) != 1 || gaps[0] != (Gap{400, 1000}) {
 					t.Fatal(len(got), gaps)

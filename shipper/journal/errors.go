@@ -121,18 +121,16 @@ func (e *GapError) Error() string {
 	return fmt.Sprintf("journal input %s: bytes %d to %d (%d) are missing; it goes on after them", e.ID, e.From, e.To, e.To-e.From)
 }
 
-// TruncatedError: somebody cut, rewrote or replaced the file. The input has ended; Succeed makes a new one of what the file holds now.
+// TruncatedError: somebody cut, rewrote or replaced the followed file. The input has ended; what the file holds now is another.
 type TruncatedError struct {
 	ID   string
 	Path string // "" in memory
 	At   int64  // offset up to which it was read
 	Lost int64  // bytes after At that were seen and never read: there were at least so many
-	// Followed says that it is the file of somebody else, who may have a reason to cut it: rotation.
-	Followed bool
 }
 
 func (e *TruncatedError) Error() string {
-	if e.Lost == 0 && e.Followed {
+	if e.Lost == 0 {
 		return fmt.Sprintf("journal input %s: %s was rotated or rewritten after %d bytes, and all that was seen of it is read; what it holds now is a new input", e.ID, e.Path, e.At)
 	}
 	return fmt.Sprintf("journal input %s: %s was truncated or rewritten: at least %d bytes after offset %d are lost; what it holds now is a new input", e.ID, e.Path, e.Lost, e.At)

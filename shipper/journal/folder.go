@@ -260,10 +260,11 @@ func unacked(st store, rec record) (int64, error) {
 	}
 	var sum int64
 	for _, file := range files {
-		for _, suffix := range []string{segmentSuffix, outputSuffix} {
-			if first, ok := offsetOf(file.name, suffix); ok && file.regular {
-				sum += max(0, file.size-max(0, cur.Offset-first))
-			}
+		if first, ok := offsetOf(file.name, segmentSuffix); ok && file.regular {
+			sum += max(0, file.size-max(0, cur.Offset-first))
+		}
+		if file.name == outputName {
+			sum += max(0, file.size+rec.Shift-max(cur.Offset, rec.Start))
 		}
 	}
 	return sum, nil

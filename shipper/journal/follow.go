@@ -128,18 +128,6 @@ func (j *Journal) follow(file *os.File) {
 	j.grown.f, j.grown.path = file, j.rec.Path
 }
 
-// followAgain makes next an input of the same file from its start.
-func (j *Journal) followAgain(next *Journal) error {
-	j.grown.mu.Lock()
-	fd, err := unix.FcntlInt(j.grown.f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	j.grown.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("another descriptor for %s: %w", j.rec.Path, err)
-	}
-	next.follow(os.NewFile(uintptr(fd), j.rec.Path))
-	return next.grown.attachAt(0, 0, 0)
-}
-
 // StopFollowing says that what is in the file now is all that is wanted. Only for a File.
 func (j *Journal) StopFollowing() error {
 	if j.kind != File {

@@ -149,11 +149,7 @@ func TestTruncatedFileIsANewInput(t *testing.T) {
 					t.Fatal(err)
 				}
 				ack(t, j, 4, "sealed")
-				next, err := j.Succeed("second")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer next.Close()
+				next := follow(t, f, "second", path)
 				wantRest(t, next, 0, []byte(c.now))
 				put(t, path, "more\n")
 				wantRest(t, next, 0, []byte(c.now+"more\n"))
@@ -165,18 +161,6 @@ func TestTruncatedFileIsANewInput(t *testing.T) {
 				wantRest(t, next, 0, []byte(c.now+"more\n"))
 			})
 		}
-	}
-}
-
-func TestSucceedOnlyAfterTruncation(t *testing.T) {
-	f, path := openFolder(t), filepath.Join(t.TempDir(), "events.jsonl")
-	put(t, path, "one\n")
-	j := follow(t, f, "whole", path)
-	if _, err := j.Succeed("other"); err == nil {
-		t.Fatal("succeeded while it goes on")
-	}
-	if _, err := newPipe(t, f, "pipe", Options{}).Succeed("other"); !errors.Is(err, ErrKind) {
-		t.Fatal(err)
 	}
 }
 

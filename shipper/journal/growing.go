@@ -36,6 +36,7 @@ type growing struct {
 
 	mu     sync.Mutex
 	f      *os.File // for reading only: whoever has it open for writing counts as a writer
+	shift  int64    // offset of a byte less its place in the file; 0 of a followed one
 	seen   int64    // offset after the last byte that a look has found
 	readTo int64    // offset after the last byte that was read
 	sample []byte   // the bytes before readTo, as they were read: at most sampleBytes
@@ -53,8 +54,12 @@ func (g *growing) attachAt(off int64, mark uint32, latest int64) error {
 	if err != nil {
 		return err
 	}
-	g.seen, g.readTo = size, off
-	if seen := max(off, latest); g.another || g.seen < seen || mark != 0 && g.heldBefore(off) && mark != g.sum(off) {
+	if g.own != nil && off < g.own.start { // acked up to a truncation that the reader has yet to meet
+		off, mark = g.own.start, 0
+	}
+	g.seen, g.readTo = size+g.shift, off
+	seen := max(off, latest)
+	if g.another || g.seen < seen || !g.headIsThere() || mark != 0 && g.heldBefore(off) && mark != g.sum(off) {
 		g.seen = seen
 		g.truncated()
 		return nil
@@ -63,9 +68,9 @@ func (g *growing) attachAt(off int64, mark uint32, latest int64) error {
 	return nil
 }
 
-// heldBefore: the bytes that a mark at off is made of were not given back.
+// heldBefore reports whether the bytes that a mark at off is made of were not given back.
 func (g *growing) heldBefore(off int64) bool {
-	return g.own == nil || g.own.punched <= max(0, off-sampleBytes)
+	return g.own == nil || g.own.holeTo <= max(0, off-g.shift-sampleBytes)
 }
 
 // look takes notice of growth and truncation. g.mu is held.
@@ -77,6 +82,7 @@ func (g *growing) look() {
 	if err != nil {
 		return // an fstat of an open file fails on a network file system only, and passes
 	}
+	size += g.shift
 	switch {
 	case size < g.seen, size > g.seen && !g.same():
 		g.truncated()
@@ -99,15 +105,18 @@ func sizeOf(f *os.File) (int64, error) {
 	return st.Size, nil
 }
 
-// same says whether the sample is still in the file.
-func (g *growing) same() bool {
-	return bytes.Equal(g.before(g.readTo)[max(0, min(int64(sampleBytes), g.readTo)-int64(len(g.sample))):], g.sample)
-}
+// same reports whether the sample, and the head of a file of our own, are still in the file.
+func (g *growing) same() bool { return g.headIsThere() && g.sampleIsThere() }
+
+func (g *growing) headIsThere() bool { return g.own == nil || g.own.headIsIn(g.f) }
+
+func (g *growing) sampleIsThere() bool { return bytes.HasSuffix(g.before(g.readTo), g.sample) }
 
 // before reads the bytes before off, at most sampleBytes; zeros where it cannot.
 func (g *growing) before(off int64) []byte {
-	b := make([]byte, min(off, sampleBytes))
-	_, _ = g.f.ReadAt(b, off-int64(len(b)))
+	at := off - g.shift
+	b := make([]byte, min(at, sampleBytes))
+	_, _ = g.f.ReadAt(b, at-int64(len(b)))
 	return b
 }
 
@@ -119,14 +128,22 @@ func (g *growing) sum(off int64) uint32 {
 	return max(1, crc32.Checksum(g.before(off), castagnoli))
 }
 
+// truncated notes that the file was cut or rewritten. g.mu is held.
 func (g *growing) truncated() {
-	g.over, g.cut = true, true
+	if g.own != nil {
+		g.goOn()
+	} else {
+		g.over, g.cut = true, true
+	}
 	g.bell.ring()
 }
 
 // finish says that what is there now is all. g.mu is held.
 func (g *growing) finish() {
 	g.look()
+	if g.own != nil && !g.over && !g.same() { // cut, and grown again to the very same size
+		g.truncated()
+	}
 	if !g.over {
 		g.over = true
 		g.arr.put(g.seen, time.Now().UnixMilli())
@@ -143,17 +160,17 @@ func (g *growing) readAt(b []byte, off int64) (int, error) {
 	if off >= g.seen {
 		g.look()
 	}
-	if g.cut {
+	if g.cut || g.own != nil && off < g.own.start {
 		return 0, g.lostAfter(off)
 	}
 	if off >= g.seen || len(b) == 0 {
 		return 0, nil
 	}
-	if g.own != nil && off < g.own.punched {
+	if g.own != nil && off < g.own.holeTo+g.shift {
 		if off < g.freeable() {
 			return 0, fmt.Errorf("journal input %s: offset %d is %w", g.id, off, ErrAcked)
 		}
-		return 0, &GapError{g.id, Gap{off, min(g.own.punched, g.seen)}}
+		return 0, &GapError{g.id, Gap{off, min(g.own.holeTo+g.shift, g.seen)}}
 	}
 	if g.f == nil { // the file of a recovered input is gone
 		return 0, &GapError{g.id, Gap{off, g.seen}}
@@ -166,13 +183,16 @@ func (g *growing) readAt(b []byte, off int64) (int, error) {
 		}
 		b = b[:most]
 	}
-	n, err := g.f.ReadAt(b, off)
+	n, err := g.f.ReadAt(b, off-g.shift)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, fmt.Errorf("journal input %s: read %s at %d: %w", g.id, g.path, off, err)
 	}
 	if n < len(b) || !g.same() { // it was cut before, or while, this was read
 		g.truncated()
 		return 0, g.lostAfter(off)
+	}
+	if g.own != nil && len(g.own.head) == 0 && off == g.shift { // the first bytes of a file that was cut
+		g.own.head = bytes.Clone(b[:min(n, sampleBytes)])
 	}
 	if end := off + int64(n); end > g.readTo {
 		if off != g.readTo {
@@ -186,7 +206,10 @@ func (g *growing) readAt(b []byte, off int64) (int, error) {
 }
 
 func (g *growing) lostAfter(off int64) error {
-	return &TruncatedError{ID: g.id, Path: g.path, At: off, Lost: max(0, g.seen-off), Followed: g.own == nil}
+	if g.own != nil {
+		return g.own.cutError(g.id, g.path, off)
+	}
+	return &TruncatedError{ID: g.id, Path: g.path, At: off, Lost: max(0, g.seen-off)}
 }
 
 func (g *growing) size() int64 {
@@ -221,8 +244,13 @@ func (g *growing) mark(off int64) uint32 {
 	if g.cut || g.f == nil || g.closed {
 		return noMark
 	}
+	if g.own != nil && off < g.own.start {
+		return 0 // those bytes are gone, and the record says so
+	}
 	if !g.same() {
-		g.truncated()
+		if g.truncated(); g.own != nil {
+			return 0
+		}
 		return noMark
 	}
 	if off == 0 {
@@ -239,7 +267,7 @@ func (g *growing) allocated() int64 {
 	}
 	blocks, _, err := blocksOf(g.f)
 	if err != nil {
-		return g.seen - g.own.punched
+		return g.seen - g.own.holeTo - g.shift
 	}
 	return blocks
 }
@@ -250,7 +278,7 @@ func (g *growing) free() error {
 	if g.own == nil || g.f == nil || g.closed || g.cut {
 		return nil
 	}
-	return g.own.punch(g.f, min(g.freeable(), g.readTo), g.seen)
+	return g.own.punch(g.f, min(g.freeable(), g.readTo)-g.shift, g.seen-g.shift)
 }
 
 func (g *growing) sync() error {

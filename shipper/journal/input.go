@@ -24,10 +24,12 @@ type record struct {
 	Started      int64         `json:"started"` // ms since 1970
 	SegmentBytes int64         `json:"segmentBytes,omitempty"`
 	MaxBytes     int64         `json:"maxBytes,omitempty"`
-	Sync         time.Duration `json:"sync,omitempty"`      // ns
-	Successor    string        `json:"successor,omitempty"` // of a Child: the input that its output went to after a truncation
-	Path         string        `json:"path,omitempty"`      // of a File
-	Dev          uint64        `json:"dev,omitempty"`       // identity of a File
+	Sync         time.Duration `json:"sync,omitempty"`  // ns
+	Shift        int64         `json:"shift,omitempty"` // of a Child: offset of a byte less its place in the output
+	Start        int64         `json:"start,omitempty"` // of a Child whose output was truncated: offset of the first byte since
+	Cuts         int64         `json:"cuts,omitempty"`  // of such a one: see output
+	Path         string        `json:"path,omitempty"`  // of a File
+	Dev          uint64        `json:"dev,omitempty"`   // identity of a File
 	Ino          uint64        `json:"ino,omitempty"`
 	Born         int64         `json:"born,omitempty"` // ns since 1970; 0: the file system does not tell
 }

@@ -10,7 +10,8 @@
 //	<folder>/<id>/cursor.a, cursor.b         the cursor, written in turns
 //	<folder>/<id>/arrivals                   when the byte at an offset arrived
 //	<folder>/<id>/00000000000067108864.segment   bytes of a pipe, named by the first offset
-//	<folder>/<id>/00000000000000000000.output    bytes of a child: its stdout or stderr itself
+//	<folder>/<id>/fifo                       what a child writes, on its way into the segments of a pipe (NewFIFO)
+//	<folder>/<id>/00000000000000000000.output    bytes of a child: its stdout itself, behind a line of ours
 //	<folder>/<id>/rejects.jsonl              what CloudWatch did not want
 //
 // There are three kinds of input. A Pipe is written here, into segments that are deleted when acked. A Child's output
@@ -20,7 +21,7 @@
 // Where no folder can be written the files are memfds (InMemory). A Pipe whose folder fails under way goes on so: its segments are in the folder up to an
 // offset, and in memory from there (Fallen).
 //
-// Goroutines: one writes (Write, WaitRoom), one reads and acks (ReadAt, ArrivalAt, Ack, Reject, Succeed, Remove). Everything else, and
+// Goroutines: one writes (Write, WaitRoom), one reads and acks (ReadAt, ArrivalAt, Ack, Reject, Remove). Everything else, and
 // ReadAt too, may be called from any goroutine, so that a second reader can follow at its own pace (see Hold and Subscribe).
 package journal
 
@@ -28,6 +29,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,7 +41,7 @@ type Kind int
 
 const (
 	Pipe  Kind = iota // this process, from what it reads
-	Child             // a child process, whose stdout or stderr the segment is
+	Child             // a child process, whose stdout the segment is
 	File              // somebody else, into a file that is followed
 )
 
@@ -98,6 +100,8 @@ type Journal struct {
 	src    source
 	pipe   *pipe    // src, when it is a Pipe
 	grown  *growing // src, when it is a Child or a File
+	fifo   *os.File // of a Pipe that a child fills; nil: none
+	named  bool     // the FIFO is in the folder
 
 	found    Cursor // the cursor at start
 	fallback string
@@ -173,8 +177,8 @@ func (j *Journal) ReadAt(p []byte, off int64) (int, error) {
 // Size is the number of bytes that were ever written to the input: the offset after its last byte.
 func (j *Journal) Size() int64 { return j.src.size() }
 
-// Ended says that no more bytes can come and that Size is final. A Pipe has ended after End, or when it is recovered; a
-// Child after EndChild, or when it is recovered and no writer is left; a File after StopFollowing; all after truncation.
+// Ended says that no more bytes can come and that Size is final. A Pipe has ended after End, or when it is recovered
+// and no child writes its FIFO; a Child after EndChild, or when it is recovered and no writer is left; a File after StopFollowing; all after truncation.
 func (j *Journal) Ended() bool { return j.src.ended() }
 
 // ArrivalAt is when the byte at off arrived, in ms since 1970, at most about 100 ms early. It is the same after a restart.
@@ -285,7 +289,11 @@ func (j *Journal) Close() error {
 	if j.rec.Sync > 0 {
 		errs = append(errs, j.syncAll())
 	}
-	errs = append(errs, j.src.close(), j.cur.close(), j.arr.close(), j.lock.release())
+	errs = append(errs, j.src.close())
+	if j.fifo != nil {
+		errs = append(errs, j.fifo.Close())
+	}
+	errs = append(errs, j.cur.close(), j.arr.close(), j.lock.release())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("journal input %s: close: %w", j.id, err)
 	}

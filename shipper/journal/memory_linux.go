@@ -117,21 +117,6 @@ func (m *memoryStore) remove(name string) error {
 	return f.Close()
 }
 
-func (m *memoryStore) move(name string, to store) error {
-	other := to.(*memoryStore)
-	m.mu.Lock()
-	f := m.files[name]
-	delete(m.files, name)
-	m.mu.Unlock()
-	if f == nil {
-		return &fs.PathError{Op: "move", Path: name, Err: fs.ErrNotExist}
-	}
-	other.mu.Lock()
-	other.files[name] = f
-	other.mu.Unlock()
-	return nil
-}
-
 func (m *memoryStore) list() ([]stored, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

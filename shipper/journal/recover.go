@@ -9,7 +9,7 @@ import (
 )
 
 // Recover takes the lock of an input of the folder and opens it at its cursor, with the options it was made with. *HeldError says who
-// owns it; fs.ErrNotExist that there is no such input, or that the followed file is gone. A Pipe and what it holds has ended. See
+// owns it; fs.ErrNotExist that there is no such input, or that the followed file is gone. A Pipe has ended, unless a child writes to its FIFO still. See
 // Fallback and Damage for what was not as it should be; no damage of the folder keeps what it holds from being read.
 func (f *Folder) Recover(id string) (*Journal, error) {
 	if f.path == "" {
@@ -126,6 +126,9 @@ func (j *Journal) attachPipe() error {
 		j.found.Offset = p.segs[0].first
 		j.fallback += fmt.Sprintf("; starting at offset %d, the first that is held: what came before it was acked or is missing, and what was acked after it is repeated", j.found.Offset)
 	}
+	if err := j.attachFIFO(p); err != nil {
+		return fmt.Errorf("its FIFO in %s: %w", j.st.dir(), full(err))
+	}
 	return nil
 }
 
@@ -148,6 +151,9 @@ func (j *Journal) letGo() error {
 	var errs []error
 	if j.src != nil {
 		errs = append(errs, j.src.close())
+	}
+	if j.fifo != nil {
+		errs = append(errs, j.fifo.Close())
 	}
 	if j.cur != nil {
 		errs = append(errs, j.cur.close())

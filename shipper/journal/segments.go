@@ -141,12 +141,14 @@ const unknownOffset = -1
 // maxOffset: no input has so many bytes; a name that says so is none of ours, and sums with it must not overflow.
 const maxOffset = 1 << 60
 
-// known: the input's other files. They must be files.
+// known reports whether file is another one of the input's, and of the right type.
 func known(file stored) bool {
 	name := strings.TrimSuffix(file.name, newSuffix)
 	switch name {
 	case lockName, inputName, aboutName, arrivalsName, rejectsName, probeName, cursorNames[0], cursorNames[1]:
 		return file.regular
+	case fifoName:
+		return !file.regular
 	}
 	return false
 }

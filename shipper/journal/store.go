@@ -25,6 +25,7 @@ const (
 	rejectsName  = "rejects.jsonl"
 	finishedName = "finished"
 	probeName    = "probe"
+	fifoName     = "fifo"
 
 	segmentSuffix = ".segment"
 	outputSuffix  = ".output"
@@ -46,7 +47,6 @@ type store interface {
 	rename(from, to string) error
 	remove(name string) error
 	list() ([]stored, error)
-	move(name string, to store) error
 	syncDir() error
 	drop() error // the folder itself, when it is empty
 }
@@ -141,10 +141,6 @@ func (d dirStore) replace(name string, data []byte) error {
 func (d dirStore) rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
 func (d dirStore) remove(name string) error     { return os.Remove(d.path(name)) }
 func (d dirStore) drop() error                  { return os.Remove(string(d)) }
-
-func (d dirStore) move(name string, to store) error {
-	return os.Rename(d.path(name), to.(dirStore).path(name))
-}
 
 func (d dirStore) list() ([]stored, error) {
 	entries, err := os.ReadDir(string(d))

@@ -9,6 +9,21 @@ import (
 	"testing"
 )
 
+// wantCut reads at off and wants to be told that the output was truncated; it returns where reading goes on.
+func wantCut(t *testing.T, j *Journal, off, lost int64) (to int64) {
+	t.Helper()
+	var cut *CutError
+	_, err := j.ReadAt(make([]byte, 100), off)
+	if !errors.As(err, &cut) || !errors.Is(err, ErrTruncated) || cut.From != off || cut.Lost != lost {
+		t.Fatalf("%v, want %d bytes lost after %d", err, lost, off)
+	}
+	if says := strings.Contains(err.Error(), "at least"); says != (lost > 0) || !strings.Contains(err.Error(), "--stdout pipe") {
+		t.Fatal(err)
+	}
+	return cut.To
+}
+
+// An output that is truncated goes on as the same input, behind all that was seen of it.
 func TestChildThatTruncatesItsOutput(t *testing.T) {
 	for _, where := range []string{"disk", "memory"} {
 		for _, c := range []struct {
@@ -23,43 +38,51 @@ func TestChildThatTruncatesItsOutput(t *testing.T) {
 				if where == "memory" {
 					f = inMemory(t, 0)
 				}
-				j, w := newChild(t, f, "first", Options{})
+				j, w := newChild(t, f, "child", Options{})
 				w.WriteString("line one\nline two\nline three\n")
 				got := make([]byte, 9)
 				if n, err := j.ReadAt(got, 0); n != 9 || err != nil {
 					t.Fatal(n, err)
 				}
 				ack(t, j, 9, "state")
-				// What `echo x >/dev/stderr` does, and then the child goes on with its own descriptor.
+				// What `echo x >/dev/stdout` does, and then the child goes on with its own descriptor.
 				script := "printf '" + strings.ReplaceAll(c.after, "\n", `\n`) + "' >/dev/stdout; echo appended"
 				if err := shell(t, w, script).Wait(); err != nil {
 					t.Fatal(err)
 				}
-				_, err := j.ReadAt(make([]byte, 100), 9)
-				var cut *TruncatedError
-				if !errors.Is(err, ErrTruncated) || !errors.As(err, &cut) || cut.At != 9 || cut.Lost < 20 {
-					t.Fatalf("%v", err)
-				}
-				if !j.Ended() || j.Size() != 9 {
-					t.Fatal(j.Ended(), j.Size())
-				}
-				next, err := j.Succeed("second")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer next.Close()
+				to := wantCut(t, j, 9, 20)
 				w.WriteString("and on\n")
-				if string(next.About()) != "about" {
-					t.Fatalf("%q", next.About())
+				wantRest(t, j, to, []byte(c.after+"appended\nand on\n"))
+				wantCut(t, j, 9, 20) // a second reader meets it, too
+				if where == "disk" {
+					j.Close()
+					j = recoverInput(t, f, "child")
+					if j.Fallback() != "" || j.Damage() != nil || j.Cursor().Offset != 9 {
+						t.Fatal(j.Fallback(), j.Damage(), j.Cursor())
+					}
+					to = wantCut(t, j, 9, 20)
+					wantRest(t, j, to, []byte(c.after+"appended\nand on\n"))
+					left, err := f.Leftover()
+					if want := int64(len(c.after + "appended\nand on\n")); err != nil || len(left) != 1 || left[0].Unacked != want {
+						t.Errorf("%+v, %v: %d bytes are left", left, err, want)
+					}
 				}
-				wantRest(t, next, 0, []byte(c.after+"appended\nand on\n"))
-				ack(t, j, 9, "sealed")
-				if err := j.Remove(); err != nil {
+				// Once more, with a reader that is at the end and one that has met neither.
+				end := j.Size()
+				ack(t, j, to+1, "")
+				if err := shell(t, w, "echo again >/dev/stdout").Wait(); err != nil {
 					t.Fatal(err)
 				}
-				next.EndChild()
-				ack(t, next, next.Size(), "")
-				if err := next.Remove(); err != nil {
+				to2 := wantCut(t, j, end, 0)
+				wantRest(t, j, to2, []byte("again\n"))
+				if err := j.EndChild(); err != nil {
+					t.Fatal(err)
+				}
+				if err := j.Remove(); !errors.Is(err, ErrUnacked) {
+					t.Fatal(err)
+				}
+				ack(t, j, j.Size(), "")
+				if err := j.Remove(); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -67,7 +90,31 @@ func TestChildThatTruncatesItsOutput(t *testing.T) {
 	}
 }
 
-// What was all read is not lost, however long the file is by now.
+// A truncation that came before the first look, and one to the very size that was seen, are told by the head of the file.
+func TestTruncationThatNobodySaw(t *testing.T) {
+	for _, c := range []struct{ name, before, now string }{
+		{"before anything was read", "", strings.Repeat("a longer line than the head of the file is, by far, and so no smaller\n", 3)},
+		{"grown to the same size", strings.Repeat("x", 200) + "\n", strings.Repeat("y", len(outputHead("child"))+200) + "\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			j, w := newChild(t, openFolder(t), "child", Options{})
+			w.WriteString(c.before)
+			seen := j.Size()
+			j.grown.mu.Lock() // nobody looks meanwhile
+			err := shell(t, w, "echo lost; printf '"+strings.TrimSuffix(c.now, "\n")+`\n' >/dev/stdout`).Wait()
+			j.grown.mu.Unlock()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := j.EndChild(); err != nil {
+				t.Fatal(err)
+			}
+			wantRest(t, j, wantCut(t, j, 0, seen), []byte(c.now))
+		})
+	}
+}
+
+// What was all read is not lost, however long the file is by now; what came since may be.
 func TestTruncatedAndRegrownAfterAllWasRead(t *testing.T) {
 	j, w := newChild(t, openFolder(t), "first", Options{})
 	w.WriteString("all of it was read\n")
@@ -78,12 +125,9 @@ func TestTruncatedAndRegrownAfterAllWasRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if j.Size() != 19 {
+	to := wantCut(t, j, 19, 0)
+	if j.Size() != to+5000 {
 		t.Fatal("grew to", j.Size())
-	}
-	var cut *TruncatedError
-	if _, err := j.ReadAt(make([]byte, 10), 19); !errors.As(err, &cut) || cut.Lost != 0 {
-		t.Fatal(err)
 	}
 }
 
@@ -99,15 +143,16 @@ func TestTruncationIsNoticedAgainAfterARestart(t *testing.T) {
 	ack(t, j, 8, "acked later")
 	j.Close()
 	j = recoverInput(t, f, "first")
-	if _, err := j.ReadAt(make([]byte, 10), 8); !errors.Is(err, ErrTruncated) || string(j.Cursor().State) != "acked later" {
-		t.Fatal(err)
+	if string(j.Cursor().State) != "acked later" {
+		t.Fatalf("%s", j.Cursor().State)
 	}
+	wantRest(t, j, wantCut(t, j, 8, 0), []byte("other bytes, and more of them\n"))
 }
 
 func TestTruncationWhileNobodyLooked(t *testing.T) {
 	for _, c := range []struct{ name, now string }{
 		{"shorter", "new\n"},
-		{"longer", "a new story that is longer than the old one was\n"},
+		{"longer", "a new story that is longer than the old one was, and than what stood at the head of the file\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := openFolder(t)
@@ -121,27 +166,31 @@ func TestTruncationWhileNobodyLooked(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.now), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			j = recoverInput(t, f, "first")
-			_, err := j.ReadAt(make([]byte, 10), 14)
-			var cut *TruncatedError
-			if !errors.As(err, &cut) || cut.Lost != 7 || j.Fallback() == "" || string(j.Cursor().State) != "state" {
-				t.Fatalf("%v %q %s", err, j.Fallback(), j.Cursor().State)
-			}
-			next, err := j.Succeed("second")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer next.Close()
-			wantRest(t, next, 0, []byte(c.now))
-			j.Close()
-			// A crash before the first was removed: it has ended, nothing of it is missing.
-			j = recoverInput(t, f, "first")
-			if !j.Ended() || j.Size() != 14 || j.Damage() != nil || !strings.Contains(j.Fallback(), "second") {
-				t.Fatal(j.Ended(), j.Size(), j.Damage(), j.Fallback())
-			}
-			if err := j.Remove(); err != nil {
-				t.Fatal(err)
+			for range 2 { // a crash before anything is acked changes nothing
+				j = recoverInput(t, f, "first")
+				to := wantCut(t, j, 14, 7)
+				if string(j.Cursor().State) != "state" {
+					t.Fatalf("%s", j.Cursor().State)
+				}
+				wantRest(t, j, to, []byte(c.now))
+				j.Close()
 			}
 		})
 	}
+}
+
+// Where the head and what was read are in the file still, only its end was cut off: what stands before that is read once.
+func TestOutputWhoseEndIsCutOff(t *testing.T) {
+	j, w := newChild(t, openFolder(t), "first", Options{})
+	w.WriteString("read\nunread\ngone\n")
+	j.Size()
+	if n, err := j.ReadAt(make([]byte, 5), 0); n != 5 || err != nil {
+		t.Fatal(n, err)
+	}
+	if err := os.Truncate(j.grown.path, int64(len(outputHead("first"))+len("read\nunread\n"))); err != nil {
+		t.Fatal(err)
+	}
+	to := wantCut(t, j, 5, 12)
+	w.WriteString("and on\n")
+	wantRest(t, j, to, []byte("unread\nand on\n"))
 }

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/journal"
+)
+
+// mover moves what a command writes to a FIFO into the journal of that FIFO.
+type mover struct {
+	stopReading, stopRunning context.CancelFunc
+	done                     chan struct{}
+	failed                   bool // set when it is done
+}
+
+// startMover starts the mover of j, which has a FIFO. tee reads j too; nil: nobody does. When the FIFO has come to its end, the journal ends, but not
+// before ended is closed, if there is that: the seal says how the command ended.
+func startMover(j *journal.Journal, tee *shipper.Tee, ended <-chan struct{}, log *zap.Logger) *mover {
+	m := &mover{done: make(chan struct{})}
+	var reading, running context.Context
+	reading, m.stopReading = context.WithCancel(context.Background())
+	running, m.stopRunning = context.WithCancel(context.Background())
+	go func() {
+		defer close(m.done)
+		err := fill(reading, running, j, tee, log)
+		if ended != nil {
+			select {
+			case <-ended:
+			case <-reading.Done():
+			}
+		}
+		if end := j.End(); err == nil {
+			err = end
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
+			m.failed = true
+			log.Error(fmt.Sprintf("input %s: %v", j.ID(), err))
+		}
+	}()
+	return m
+}
+
+func fill(reading, running context.Context, j *journal.Journal, tee *shipper.Tee, log *zap.Logger) error {
+	r, release, err := shipper.Stoppable(reading, j.FIFO())
+	if err != nil {
+		return err
+	}
+	defer release()
+	return shipper.Fill(running, r, j, tee, log)
+}
+
+// finish has it take what is in the FIFO now and then end the journal.
+func (m *mover) finish() { m.stopReading() }
+
+// quit is finish, but without waiting for room in the journal. It returns when the mover is done.
+func (m *mover) quit() {
+	m.stopReading()
+	m.stopRunning()
+	<-m.done
+}
+
+// isDone reports whether it has ended: by itself when nobody has the FIFO open for writing any more.
+func (m *mover) isDone() bool {
+	select {
+	case <-m.done:
+		return true
+	default:
+		return false
+	}
+}

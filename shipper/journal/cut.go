@@ -1,0 +1,99 @@
+package journal
+
+// Truncation of a Child's output. The file is the command's stdout, and whoever opens /dev/stdout by name with O_TRUNC empties it. The input
+// goes on all the same: what the file holds from then on has offsets behind all that was seen before.
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"time"
+)
+
+// outputHead is what the output of an input begins with. A file that was emptied does not, however long it is by now, so that no truncation
+// goes unnoticed. It is a line of JSON because people read the file with jq.
+func outputHead(id string) []byte {
+	return fmt.Appendf(nil, `{"type":"shipper.output","input":%q}`+"\n", id)
+}
+
+// headOf reads the first bytes of an output that has no head of ours.
+func headOf(f *os.File) []byte {
+	b := make([]byte, sampleBytes)
+	n, _ := f.ReadAt(b, 0) // a head that is not known is one that is not compared
+	return b[:n]
+}
+
+func (o *output) headIsIn(f *os.File) bool {
+	b := make([]byte, len(o.head))
+	_, _ = f.ReadAt(b, 0) // what cannot be read does not compare equal
+	return bytes.Equal(b, o.head)
+}
+
+// goOn gives what the file holds after a truncation offsets of its own. The truncation itself takes one offset, so that every reader meets it,
+// also one that had read all there was. growing.mu is held.
+func (g *growing) goOn() {
+	size, err := sizeOf(g.f)
+	if err != nil {
+		return // of an open file; the next look tries it again
+	}
+	o := g.own
+	from := int64(0) // place in the file at which what was not read begins
+	if len(o.head) > 0 && o.headIsIn(g.f) {
+		// Only its end was cut off.
+		if from = g.readTo - g.shift; from > size || !g.sampleIsThere() {
+			from = size
+		}
+	}
+	if g.freeable() >= o.start {
+		o.cuts = 0
+	}
+	o.cuts++
+	o.start = g.seen + 1
+	g.shift = o.start - from
+	if from == 0 {
+		o.head = o.head[:0]
+	}
+	o.holeTo, o.reserved = 0, 0
+	g.sample, g.readTo, g.seen = g.sample[:0], o.start, o.start
+	g.arr.note(g.seen, time.Now().UnixMilli())
+	g.seen = g.shift + size
+	o.keep(g.shift, o.start, o.cuts)
+}
+
+// keepCut records a truncation for the next start. That it could not be kept is no error: the next start then finds the truncation again, and
+// ships what the file holds a second time.
+func (j *Journal) keepCut(shift, start, cuts int64) {
+	j.rec.Shift, j.rec.Start, j.rec.Cuts = shift, start, cuts
+	if err := j.writeRecord(); err != nil {
+		j.setTrouble(fmt.Errorf("journal input %s: record that its output was truncated: %w", j.id, full(err)))
+	}
+}
+
+// CutError says that the file which is a command's stdout was truncated under it. Bytes From to To are missing at most; reading goes on at To.
+type CutError struct {
+	ID   string
+	Path string // of the file; "" in memory
+	Gap
+	Lost int64 // bytes that the file was seen to hold and that were not read: at least so many are lost
+}
+
+func (o *output) cutError(id, path string, off int64) error {
+	return &CutError{ID: id, Path: path, Gap: Gap{off, o.start}, Lost: max(0, o.start-off-o.cuts)}
+}
+
+// Error names the remedy, too: it is one of exec, whose stdout alone can be cut.
+func (e *CutError) Error() string {
+	lost := "all that was seen of it had been read, but what was written to it since then is lost"
+	if e.Lost > 0 {
+		lost = fmt.Sprintf("at least %d bytes that it held and that were not read yet are lost", e.Lost)
+	}
+	file := e.Path
+	if file == "" {
+		file = "which is kept in memory"
+	}
+	return fmt.Sprintf("journal input %s: the command's stdout (%s) was truncated, as opening /dev/stdout by name does: output may be lost: %s; "+
+		"use exec --stdout pipe for such a command", e.ID, file, lost)
+}
+
+// Is makes errors.Is(err, ErrTruncated) true.
+func (e *CutError) Is(target error) bool { return target == ErrTruncated }

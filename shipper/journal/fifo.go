@@ -1,0 +1,136 @@
+package journal
+
+// A Pipe that a child fills by way of a FIFO in the input's folder. The child holds the FIFO open at both ends: it gets no EPIPE when its
+// shipper dies, what it wrote last stays in there, and whoever recovers the input reads on. When nobody holds it any more, because child and
+// shipper are both gone, the kernel drops what is in it.
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// fifoMode is that of all files of the folder.
+const fifoMode = 0o600
+
+// NewFIFO makes a Pipe whose bytes a child writes. in is for the child's stdout or stderr: it blocks, and is open for reading, too; the caller
+// closes its own copy after the start. The caller moves what comes out of FIFO to the journal, with Take. In memory, and where the file system
+// has no FIFOs, it is a pipe without a name, which ends with this process.
+func (f *Folder) NewFIFO(id string, about []byte, o Options) (j *Journal, in *os.File, err error) {
+	j, err = f.NewPipe(id, about, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	if j.fifo, in, err = j.makeFIFO(); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("journal input %s: make its FIFO: %w", id, full(err)), j.Remove())
+	}
+	return j, in, nil
+}
+
+// FIFO is the end that a child's bytes come out of: nil of an input that is none of NewFIFO, or was recovered and has no writer left. Close
+// closes it; nobody may read it then.
+func (j *Journal) FIFO() *os.File { return j.fifo }
+
+// Outlasts reports whether what the child writes to the FIFO is found by a later start when this process is gone: not where it has no name.
+func (j *Journal) Outlasts() bool { return j.named }
+
+func (j *Journal) makeFIFO() (out, in *os.File, err error) {
+	if j.st.dir() != "" {
+		path := j.st.path(fifoName)
+		err := unix.Mkfifo(path, fifoMode)
+		if err == nil {
+			j.named = true
+			return openFIFO(path)
+		}
+		if isFull(err) {
+			return nil, nil, err
+		}
+	}
+	out, in, err = os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if both, err := openBoth(fmt.Sprintf("/proc/self/fd/%d", in.Fd()), 0); err == nil {
+		in.Close()
+		in = both
+	} // else the child dies of SIGPIPE if we are gone before it, as in any pipe
+	return out, in, nil
+}
+
+func openFIFO(path string) (out, in *os.File, err error) {
+	if in, err = openBoth(path, unix.O_NOFOLLOW); err != nil {
+		return nil, nil, err
+	}
+	if out, err = openOut(path); err != nil {
+		in.Close()
+		return nil, nil, err
+	}
+	return out, in, nil
+}
+
+// openBoth opens a FIFO at both ends: on Linux that does not wait. It is not os.OpenFile, which would make it one that does not block for the
+// child either.
+func openBoth(path string, flags int) (*os.File, error) {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|flags, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// openOut opens a FIFO for reading and waits for no writer.
+func openOut(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
+		f.Close()
+		return nil, errors.Join(err, fmt.Errorf("%s is no FIFO", path))
+	}
+	return f, nil
+}
+
+// attachFIFO makes a recovered Pipe one that goes on, if somebody holds its FIFO still.
+func (j *Journal) attachFIFO(p *pipe) error {
+	out, err := openOut(j.st.path(fifoName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !hasBytesOrWriter(out) {
+		return out.Close()
+	}
+	if err := p.writeOn(j.rec.options()); err != nil {
+		out.Close()
+		return err
+	}
+	j.fifo = out
+	return nil
+}
+
+// writeOn makes the last segment the active one again.
+func (p *pipe) writeOn(o Options) (err error) {
+	n, size := len(p.segs), p.bytes.Load()
+	if n > 0 && p.segs[n-1].end == size {
+		s := p.segs[n-1]
+		if s.f, err = s.in.open(s.name, true); err != nil {
+			return err
+		}
+		s.fd = int(s.f.Fd())
+		p.active = s
+	} else if p.active, err = newSegment(p.st, size); err != nil { // some of its bytes are missing
+		return err
+	} else {
+		p.segs = append(p.segs, p.active)
+	}
+	p.opened++
+	p.segmentBytes = segmentSize(p.active, o)
+	p.over.Store(false)
+	return nil
+}
