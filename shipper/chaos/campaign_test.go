@@ -32,6 +32,7 @@ type campaign struct {
 	agents []*agent
 	ends   []func() // wait until an agent is gone, and take down what it has written
 	procs  int
+	cut    bool     // an agent has emptied its stdout
 	broken []string // what processes did that they may not
 }
 
@@ -258,6 +259,13 @@ func (c *campaign) settle(p *process) {
 			if !p.agent.wait(out, errs) {
 				c.broken = append(c.broken, fmt.Sprintf("the agent of process %s did not end or say what it has written; the process said:\n%s", p.name, p.says()))
 			}
+			if p.agent.cut {
+				c.cut = true
+				c.tally.add(func(y *tally) { y.cuts++ })
+			}
+			if p.agent.cut && !p.killed && p.code() == 0 {
+				c.broken = append(c.broken, fmt.Sprintf("the agent of process %s emptied its stdout, and the process ended with 0; it said:\n%s", p.name, p.says()))
+			}
 		})
 	default:
 		if consumed, err = p.consumed(); err != nil {
@@ -338,7 +346,7 @@ func (c *campaign) finish() {
 		_ = p.signal(syscall.SIGQUIT)
 		p.wait(patience)
 	}
-	if p.wait(0) && p.code() != 0 && (p.code() != 65 || !c.end.poison) {
+	if p.wait(0) && p.code() != 0 && (p.code() != 65 || !c.end.poison && !c.cut) {
 		c.broken = append(c.broken, fmt.Sprintf("the last process ended with %s; it said:\n%s", p.state, p.says()))
 	}
 	c.settle(p)

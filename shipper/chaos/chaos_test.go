@@ -7,6 +7,7 @@
 //	campaign_test.go  one journal folder: rounds of trouble, a last clean start, the comparison
 //	process_test.go   one process and the account of what it has read
 //	exec_test.go      one that runs a command; testdata/agent is that command
+//	cut_test.go       the comparison for an agent that emptied its stdout
 //	follow_test.go    one that follows a file
 //	trace_test.go     kills in the middle of disk calls, and slow disks
 //	feed_test.go      what agents write, and what should come of it

@@ -25,8 +25,9 @@ type sight struct {
 // taken is what is known of one process's input.
 type taken struct {
 	proc   string
-	data   []byte // what it has in its journal, or had
-	paused bool   // it has not ended: it may go on another day
+	data   []byte   // what it has in its journal, or had
+	pieces [][]byte // instead of data: what an agent wrote between the times at which it emptied its stdout; of all but the last some may be lost
+	paused bool     // it has not ended: it may go on another day
 	sights []sight
 }
 
@@ -58,6 +59,7 @@ type seal struct {
 	SHA256, RawSHA256                 string
 	Events, Parts, Lossy              int64
 	Rejected                          [][2]int64
+	Truncated                         struct{ Times, Bytes int64 }
 	Streams                           []string
 	Ended                             bool
 }
@@ -205,6 +207,10 @@ func (a *arrived) add(ev event, v *verdict) (fresh bool) {
 
 // compare compares one input.
 func (in *taken) compare(a *arrived, rejects []rejected, v *verdict) {
+	if len(in.pieces) > 0 {
+		in.compareCut(a, rejects, v)
+		return
+	}
 	lines, emptyLines := expect(in.data)
 	v.lines += len(lines) + int(emptyLines)
 	v.bytes += int64(len(in.data))
@@ -306,25 +312,31 @@ func (in *taken) compareRejected(a *arrived, seq int64, want expected, rejects [
 	v.lose("line %d of input %s is refused, and not in rejects.jsonl: %.200q", seq, a.id, want.line)
 }
 
-// compareSeal compares the seal that counts with what is there.
-func (in *taken) compareSeal(a *arrived, want seal, v *verdict) {
-	if len(a.seals) == 0 {
-		v.lose("the seal of input %s of process %s", a.id, in.proc)
-		return
-	}
+// lastSeal is the seal that counts.
+func (a *arrived) lastSeal() seal {
 	got := a.seals[0]
 	for _, s := range a.seals {
 		if s.LastSeq > got.LastSeq || s.LastSeq == got.LastSeq && len(s.Rejected) >= len(got.Rejected) {
 			got = s
 		}
 	}
+	return got
+}
+
+// compareSeal compares the seal that counts with what is there.
+func (in *taken) compareSeal(a *arrived, want seal, v *verdict) {
+	if len(a.seals) == 0 {
+		v.lose("the seal of input %s of process %s", a.id, in.proc)
+		return
+	}
+	got := a.lastSeal()
 	if want.SHA256 == want.RawSHA256 {
 		want.RawSHA256 = ""
 	}
 	for name, differs := range map[string]bool{
 		"lines": got.Lines != want.Lines, "emptyLines": got.EmptyLines != want.EmptyLines, "bytes": got.Bytes != want.Bytes, "lastSeq": got.LastSeq != want.LastSeq,
 		"sha256": got.SHA256 != want.SHA256, "rawSha256": got.RawSHA256 != want.RawSHA256, "events": got.Events != want.Events, "parts": got.Parts != want.Parts,
-		"lossy": got.Lossy != want.Lossy, "rejected": !slices.Equal(got.Rejected, want.Rejected), "ended": got.Ended == in.paused,
+		"truncated": got.Truncated != want.Truncated, "lossy": got.Lossy != want.Lossy, "rejected": !slices.Equal(got.Rejected, want.Rejected), "ended": got.Ended == in.paused,
 	} {
 		if differs {
 			v.alter("the seal of input %s of process %s is wrong in %s: %+v, want %+v", a.id, in.proc, name, got, want)

@@ -5,6 +5,7 @@ package chaos
 // Processes of `exec`: their agent writes the journal itself, and may outlive them.
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -22,6 +23,7 @@ var agentBinary string
 type agent struct {
 	out, errs []byte // what it would say
 	note      string // where it says how much of that it has written
+	cut       bool   // it has emptied its stdout, and so lost some of that
 	// alive is the writing end of a pipe of which it and its shipper have the reading end: an error on it says that neither lives.
 	alive *os.File
 }
@@ -36,7 +38,10 @@ func (o *options) exec(t testing.TB, rng *rand.Rand, name string, out, errs []by
 		}
 	}
 	args := append([]string{"exec"}, o.shipping(name)...)
-	args = append(args, "--no-tee")
+	args = append(args, "--tee", []string{"none", "stderr", "all"}[rng.IntN(3)])
+	if rng.IntN(3) == 0 {
+		args = append(args, "--stdout", "pipe")
+	}
 	p := o.start(t, rng, name, drain, args, "--", agentBinary, said, complained, a.note, fmt.Sprint(rng.Uint64()))
 	a.alive, p.agent = p.w, a
 	p.r.Close()
@@ -67,10 +72,21 @@ func (a *agent) wait(out, errs *taken) bool {
 	if err != nil {
 		return os.IsNotExist(err) // it was never started
 	}
-	var n, m int
-	if _, err := fmt.Sscan(string(note), &n, &m); err != nil {
+	var said struct {
+		Wrote [2]int
+		Cuts  []int
+	}
+	if err := json.Unmarshal(note, &said); err != nil {
 		return false
 	}
-	out.data, errs.data = a.out[:n], a.errs[:m]
+	out.data, errs.data = a.out[:said.Wrote[0]], a.errs[:said.Wrote[1]]
+	if a.cut = len(said.Cuts) > 0; a.cut {
+		from := 0
+		for _, at := range append(said.Cuts, said.Wrote[0]) {
+			out.pieces = append(out.pieces, a.out[from:at])
+			from = at
+		}
+		out.data = nil
+	}
 	return true
 }

@@ -50,8 +50,13 @@ func whatIsKept(folder string) (map[string]kept, error) {
 
 // read fills k from its files. It reports false when it is no whole input, also when another process removes it meanwhile.
 func (k *kept) read() (whole bool, err error) {
-	if _, err := os.Stat(filepath.Join(k.dir, "input")); err != nil {
+	var input struct{ Shift int64 } // of what an agent writes itself
+	record, err := os.ReadFile(filepath.Join(k.dir, "input"))
+	if err != nil {
 		return false, nil
+	}
+	if err := json.Unmarshal(record, &input); err != nil {
+		return false, err
 	}
 	data, err := os.ReadFile(filepath.Join(k.dir, "about"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -88,7 +93,7 @@ func (k *kept) read() (whole bool, err error) {
 			first, err := strconv.ParseInt(digits, 10, 64)
 			info, ierr := f.Info()
 			if err == nil && ierr == nil {
-				k.size = max(k.size, first+info.Size())
+				k.size = max(k.size, first+info.Size()+input.Shift)
 			}
 		case strings.HasPrefix(f.Name(), "cursor."):
 			offset, gen, ok := cursorIn(path)

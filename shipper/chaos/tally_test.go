@@ -24,6 +24,7 @@ type tally struct {
 	altered   int
 	fullDisks int // processes that met a full journal or disk
 	slowDisks int // processes with a disk that took its time
+	cuts      int // agents that emptied their stdout
 	atCalls   int // kills at a disk call
 	said      map[string]bool
 }
@@ -65,7 +66,7 @@ func (y *tally) String() string {
 		total += y.faults[k]
 		each = append(each, fmt.Sprintf("%d %s", y.faults[k], k))
 	}
-	fmt.Fprintf(&b, "; %d faults (%s), %d full journals, %d slow disks", total, strings.Join(each, ", "), y.fullDisks, y.slowDisks)
+	fmt.Fprintf(&b, "; %d faults (%s), %d full journals, %d slow disks, %d stdouts emptied", total, strings.Join(each, ", "), y.fullDisks, y.slowDisks, y.cuts)
 	fmt.Fprintf(&b, "; %d lines, %d bytes, %d repeats, %d rejected as they should be", y.lines, y.bytes, y.repeats, y.rejects)
 	fmt.Fprintf(&b, "; lost %d, altered %d", y.lost, y.altered)
 	return b.String()

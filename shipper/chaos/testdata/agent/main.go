@@ -1,10 +1,12 @@
 // Command agent stands for the agent under `perstack-shipper exec`: it writes one file to stdout and another to stderr, piece by piece, and leaves a note of
-// how many bytes of each it has written when it ends, or is told to.
+// how many bytes of each it has written when it ends, or is told to. Now and then it opens /dev/stdout or /dev/stderr by name, as scripts do; where that
+// empties a file, the note says behind which byte.
 //
 //	agent OUT ERR NOTE SEED
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -12,6 +14,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -19,6 +23,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "agent:", err)
 		os.Exit(3)
 	}
+}
+
+// note is what it leaves.
+type note struct {
+	Wrote [2]int // bytes to stdout and to stderr
+	Cuts  []int  // bytes that were written to stdout when it was emptied
 }
 
 func run(args []string) error {
@@ -33,18 +43,37 @@ func run(args []string) error {
 	}
 	rng := rand.New(rand.NewPCG(seed, 0))
 	to := []*os.File{os.Stdout, os.Stderr}
+	info, err := os.Stdout.Stat()
+	if err != nil {
+		return err
+	}
+	file := info.Mode().IsRegular()
+	cuts := !file || rng.IntN(2) == 0 // what a file held may be lost by it
 	var left [2][]byte
 	for i := range left {
 		if left[i], err = os.ReadFile(args[i]); err != nil {
 			return err
 		}
 	}
-	var wrote [2]int
+	var n note
 	for len(left[0])+len(left[1]) > 0 && len(told) == 0 {
 		i := rng.IntN(2)
-		n, err := to[i].Write(left[i][:min(len(left[i]), 1+rng.IntN(32<<10))])
-		wrote[i] += n
-		left[i] = left[i][n:]
+		piece := left[i][:min(len(left[i]), 1+rng.IntN(32<<10))]
+		var wrote int
+		var err error
+		switch roll := rng.IntN(12); {
+		case roll == 0 && (i == 1 || cuts):
+			if i == 0 && file {
+				n.Cuts = append(n.Cuts, n.Wrote[0])
+			}
+			wrote, err = byName(i, os.O_TRUNC, piece)
+		case roll <= 1:
+			wrote, err = byName(i, os.O_APPEND, piece)
+		default:
+			wrote, err = to[i].Write(piece)
+		}
+		n.Wrote[i] += wrote
+		left[i] = left[i][wrote:]
 		if err != nil {
 			return err
 		}
@@ -52,9 +81,32 @@ func run(args []string) error {
 			time.Sleep(time.Duration(rng.IntN(5000)) * time.Microsecond)
 		}
 	}
-	note := args[2]
-	if err := os.WriteFile(note+".new", fmt.Appendf(nil, "%d %d", wrote[0], wrote[1]), 0o600); err != nil {
+	// What is in a FIFO that nobody has open is gone: it ends when somebody has read it.
+	for _, f := range to {
+		for {
+			in, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCINQ)
+			if info, serr := f.Stat(); serr != nil || err != nil || in == 0 || info.Mode().IsRegular() {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	data, err := json.Marshal(n)
+	if err != nil {
 		return err
 	}
-	return os.Rename(note+".new", note)
+	if err := os.WriteFile(args[2]+".new", data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(args[2]+".new", args[2])
+}
+
+// byName writes as `>/dev/stdout` and `>>/dev/stderr` do.
+func byName(i, flag int, piece []byte) (int, error) {
+	f, err := os.OpenFile([]string{"/dev/stdout", "/dev/stderr"}[i], os.O_WRONLY|flag, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return f.Write(piece)
 }

@@ -1,0 +1,117 @@
+package chaos
+
+// The comparison for an agent that emptied the file that its stdout was: what it wrote before that may be lost, but for nothing else, and it is said.
+
+import (
+	"bytes"
+
+	"perstack-shipper/batch"
+)
+
+// compareCut compares an input of which all lines that came must be the beginnings of its pieces, one after the other, and the last piece wholly.
+func (in *taken) compareCut(a *arrived, rejects []rejected, v *verdict) {
+	var pieces [][]expected
+	for _, piece := range in.pieces {
+		lines, _ := expect(piece)
+		pieces = append(pieces, lines)
+		v.lines += len(lines)
+		v.bytes += int64(len(piece))
+	}
+	last := len(pieces) - 1
+	if a == nil {
+		if len(pieces[last]) > 0 {
+			v.lose("all of process %s, which has emptied its stdout, also what came after that", in.proc)
+		}
+		return
+	}
+	v.repeats += a.repeats
+	if len(a.seals) == 0 {
+		v.lose("the seal of input %s of process %s", a.id, in.proc)
+		return
+	}
+	got := a.lastSeal()
+	lines := a.came(got.LastSeq, rejects, v)
+	// Lines repeat themselves, so several places in the pieces may be where the lines so far have come to.
+	type at struct{ piece, line int }
+	places := map[at]bool{}
+	reach := func(next map[at]bool, p at) {
+		for next[p] = true; p.piece < last; next[p] = true { // the rest of the piece may be lost
+			p = at{p.piece + 1, 0}
+		}
+	}
+	reach(places, at{})
+	for i, line := range lines {
+		next := map[at]bool{}
+		for p := range places {
+			if p.line == len(pieces[p.piece]) {
+				continue
+			}
+			switch want := pieces[p.piece][p.line]; {
+			case bytes.Equal(line.Line, want.line) && line.NoNewline == want.noNewline:
+				reach(next, at{p.piece, p.line + 1})
+			case line.NoNewline && p.piece < last && begins(want.line, line.Line): // it was being written, or read
+				reach(next, at{p.piece + 1, 0})
+			}
+		}
+		if places = next; len(places) == 0 {
+			v.alter("line %d of input %s of process %s, which has emptied its stdout, is none that may come there: %.200q", i+1, a.id, in.proc, line.Line)
+			return
+		}
+	}
+	if !places[at{last, len(pieces[last])}] {
+		v.lose("lines of process %s that came after it had emptied its stdout for the last time: it wrote %d, and %d lines came in all", in.proc, len(pieces[last]), len(lines))
+	}
+	if got.Truncated.Times == 0 || !got.Ended {
+		v.alter("the seal of input %s of process %s does not say that its output was emptied, or not that it ended: %+v", a.id, in.proc, got)
+	}
+	var digest bytes.Buffer
+	for _, line := range lines {
+		digest.Write(line.Line)
+		digest.WriteByte('\n')
+	}
+	if got.SHA256 != sum(digest.Bytes()) || got.Lines != int64(len(lines)) {
+		v.alter("the seal of input %s of process %s, which has emptied its stdout, is wrong: %+v for %d lines", a.id, in.proc, got, len(lines))
+	}
+}
+
+// begins reports whether line is the beginning of want, which may end in the middle of a character.
+func begins(want, line []byte) bool {
+	for range 4 {
+		if bytes.HasPrefix(want, line) {
+			return true
+		}
+		line = bytes.TrimSuffix(line, []byte("\uFFFD"))
+	}
+	return false
+}
+
+// came is the lines 1 to last of an input, those that were refused among them.
+func (a *arrived) came(last int64, rejects []rejected, v *verdict) (lines []batch.Restored) {
+	refused := map[int64]batch.Restored{}
+	for _, r := range rejects {
+		if restored, err := batch.Restore([]byte(r.Message)); err == nil && restored.Input == a.id {
+			refused[r.Seq] = restored
+			v.rejects++
+		}
+	}
+	for seq := int64(1); seq <= last; seq++ {
+		line, ok := a.first[place{seq, 0}]
+		if r, set := refused[seq]; set && !ok {
+			lines = append(lines, r)
+			continue
+		}
+		var whole []byte
+		for part := 1; !ok; part++ {
+			p, there := a.first[place{seq, part}]
+			if !there {
+				v.lose("line %d of input %s from part %d on", seq, a.id, part)
+				return lines
+			}
+			whole = append(whole, p.Line...)
+			line, ok = p, p.Last
+			line.Line = whole
+		}
+		lines = append(lines, line.Restored)
+	}
+	return lines
+}
