@@ -192,6 +192,22 @@ func (c *Check) check() error {
 	return first(c.Target.check(), c.Creation.check(), c.Journal.check(), c.Log.check())
 }
 
+func (v *Verify) check() error {
+	switch {
+	case len(v.Jobs) == 0 && v.Since.IsZero():
+		return Usage("--job", "is required, or --since: give the jobId to verify, or how far to look back, as in --since 7d")
+	case slices.Contains(v.Jobs, ""):
+		return Usage("--job", "is empty: give a jobId")
+	case len(v.Jobs) > 0 && (!v.Since.IsZero() || !v.Until.IsZero()):
+		return Usage("--since", "looks for jobs, --job names them: leave one of them out")
+	case !v.Until.IsZero() && !v.Until.After(v.Since.Time):
+		return Usage("--until", "is not after --since: leave out one of them, or exchange them")
+	case len(v.Files) > 0 && len(v.Jobs) != 1:
+		return Usage("--job", "is required once with FILE: give the jobId that the file is of")
+	}
+	return first(v.Target.check(), checkStream(v.LogStream), between("--settle", v.Settle, 0, time.Hour), v.Log.check())
+}
+
 func (l *Local) check() error {
 	if _, port, err := net.SplitHostPort(l.Listen); err != nil || port == "" {
 		return Usage("--listen", "%q is not a valid address and port: write it like 127.0.0.1:4586", l.Listen)

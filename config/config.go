@@ -27,7 +27,8 @@ const Program = "perstack-shipper"
 // EnvPrefix begins the name of every environment variable that is an option.
 const EnvPrefix = "PERSTACK_SHIPPER_"
 
-// Command is what a command line asked for: one of *Ship, *Exec, *Resume, *Logs, *Jobs, *Tokens, *Restore, *Check, *Local, *Version and *Help.
+// Command is what a command line asked for: one of
+// *Ship, *Exec, *Resume, *Logs, *Verify, *Jobs, *Tokens, *Restore, *Check, *Local, *Version and *Help.
 type Command interface {
 	// check reports the first option that cannot be, as a *UsageError.
 	check() error
@@ -75,6 +76,7 @@ type commandLine struct {
 	Exec    Exec    `help:"Run a command and ship what it writes."`
 	Resume  Resume  `help:"Ship what earlier runs left in the journal."`
 	Logs    Logs    `help:"Print a job's lines as the agent wrote them."`
+	Verify  Verify  `help:"Prove that all of a job is there, as it was written."`
 	Jobs    Jobs    `help:"List the jobs of a time, and how they ended."`
 	Usage   Tokens  `help:"Count tokens and calls by Expert, run, step, job, day."`
 	Restore Restore `help:"Write back a job's checkpoints and event files."`
@@ -123,11 +125,14 @@ func Parse(args, environ []string) (Command, error) {
 		return nil, env.blame(err)
 	}
 	if flags.NArg() > 0 {
-		run, ok := command.(*Exec)
-		if !ok {
+		switch command := command.(type) {
+		case *Exec:
+			command.Command = flags.Args()
+		case *Verify:
+			command.Files = flags.Args()
+		default:
 			return nil, unexpected(name, flags.Arg(0))
 		}
-		run.Command = flags.Args()
 	}
 	if err := command.check(); err != nil {
 		return nil, env.blame(err)

@@ -66,6 +66,10 @@ var examples = map[string]string{
 	"check": `  perstack-shipper check --log-group /perstack/prod
   perstack-shipper check --log-group /perstack/prod --read --json | jq .ok
 `,
+	"verify": `  perstack-shipper verify --log-group /perstack/prod --job uo5p1q
+  perstack-shipper verify --log-group /perstack/prod --job uo5p1q events.jsonl
+  perstack-shipper verify --log-group /perstack/prod --since 7d --json
+`,
 	"local": `  perstack-shipper local --dir /tmp/cloudwatch
   export AWS_ENDPOINT_URL=http://127.0.0.1:4586
   perstack-shipper --log-group demo <events.jsonl
@@ -82,6 +86,7 @@ var usages = map[string]string{
 	"usage":   "perstack-shipper usage --log-group NAME --job ID [flags]",
 	"restore": "perstack-shipper restore --log-group NAME --job ID [flags]",
 	"check":   "perstack-shipper check --log-group NAME [flags]",
+	"verify":  "perstack-shipper verify --log-group NAME --job ID [flags] [FILE…]",
 	"local":   "perstack-shipper local [flags]",
 	"version": "perstack-shipper version",
 }

@@ -256,6 +256,24 @@ type Check struct {
 	Log
 }
 
+// Verify proves that what was shipped is there.
+type Verify struct {
+	// Jobs are jobIds; without any, what was shipped in Period is proved.
+	Jobs List `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. May be repeated."`
+	Period
+	// LogStream is the template that the jobs were shipped with.
+	LogStream string        `name:"log-stream" default:"{jobId}" group:"Selection:" help:"As it was when the job was shipped."`
+	Search    bool          `name:"search" group:"Selection:" help:"Look for the jobs in all streams of the group."`
+	Unmask    bool          `name:"unmask" group:"Selection:" help:"Read what a data protection policy masks."`
+	Settle    time.Duration `name:"settle" default:"30s" group:"Selection:" help:"Look for what is missing for so long."`
+	JSON      bool          `name:"json" group:"Output:" help:"Print JSON."`
+	Target
+	Log
+
+	// Files hold what the agent wrote; "-" is stdin.
+	Files []string
+}
+
 // Local serves a CloudWatch Logs endpoint.
 type Local struct {
 	// Listen is host:port; an empty host is the loopback address, port 0 a free one.

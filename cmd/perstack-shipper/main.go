@@ -66,6 +66,8 @@ func run(args, environ []string) int {
 		return runRestore(command, logger(command.Log))
 	case *config.Check:
 		return runCheck(command, logger(command.Log))
+	case *config.Verify:
+		return runVerify(command, logger(command.Log))
 	}
 
 	outliveBrokenPipes()

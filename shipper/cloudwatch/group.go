@@ -2,6 +2,7 @@ package cloudwatch
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,6 +17,7 @@ type Group struct {
 	RetentionPolicy string // the account's policy that it comes from; "": it is the group's own
 	Class           string // STANDARD, INFREQUENT_ACCESS, DELIVERY or ESSENTIALS
 	KMSKeyID        string // ARN of the key; "": the service's own encryption
+	Masked          bool   // a data protection policy, of the group or the account, masks some of what it holds
 }
 
 // CanBeRead reports whether the group's class has the calls that read back: GetLogEvents and FilterLogEvents.
@@ -44,6 +46,8 @@ func (c *Client) DescribeGroup(ctx context.Context) (g Group, found bool, err er
 					RetentionPolicy: aws.ToString(g.RetentionPolicyName),
 					Class:           string(g.LogGroupClass),
 					KMSKeyID:        aws.ToString(g.KmsKeyId),
+					Masked: g.DataProtectionStatus == types.DataProtectionStatusActivated ||
+						slices.Contains(g.InheritedProperties, types.InheritedPropertyAccountDataProtection),
 				}, true, nil
 			}
 		}

@@ -63,7 +63,7 @@ func (c *collected) collect(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(c.q.Streams) == 0 {
+	if len(c.q.Streams) == 0 || c.q.Whole {
 		if err := c.read(ctx, c.early()); err != nil {
 			return err
 		}
@@ -323,10 +323,11 @@ func (c *collected) record(in *Input, got *batch.Restored) {
 	case "seal":
 		var says Seal
 		if !parse(got.Line, &says) {
+			in.Strange = strange(got.Line)
 			return
 		}
 		if says.newer(in.Seal) {
-			in.Seal = &says
+			in.Seal, in.Strange = &says, strange(got.Line)
 		}
 		in.emptyLines = max(in.emptyLines, says.EmptyLines)
 	}

@@ -66,7 +66,7 @@ type store struct {
 	dir  string // "" until it is needed
 	runs []run  // in the order in which their items came; the levels never rise
 
-	repeats int64
+	repeats []int64      // by input
 	differs map[key]bool // of these, the ones whose bytes differ from the first's; at most maxFaults
 }
 
@@ -246,7 +246,10 @@ func (s *store) merge(ctx context.Context, cursors []*cursor, f func(*cursor) er
 				return err
 			}
 		default:
-			s.repeats++
+			if missing := int(c.head.input) + 1 - len(s.repeats); missing > 0 {
+				s.repeats = append(s.repeats, make([]int64, missing)...)
+			}
+			s.repeats[c.head.input]++
 			if (c.head.sum != before.sum || c.head.line() != before.line()) && len(s.differs) < maxFaults {
 				s.differs[c.head.key] = true
 			}

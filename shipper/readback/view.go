@@ -1,8 +1,12 @@
 package readback
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
+	"strings"
+
+	"perstack-shipper/batch"
 )
 
 // View is what is made of what CloudWatch holds: printed lines, a proof, a table. Read calls it for one input after the other, by the
@@ -97,6 +101,8 @@ type Input struct {
 	Streams []string // that something of it was read from
 	Open    *Open    // of the first process that shipped it; nil: none was read
 	Seal    *Seal    // the newest; nil: none was read
+	// Strange is what a seal has that this version does not know, such as a member of a later version; "": nothing.
+	Strange string
 
 	// Proved says that every stream that the newest seal names was read, all of it. Only then a seq up to the seal's last that is not
 	// there is a Fault.
@@ -107,6 +113,7 @@ type Input struct {
 	// These are right in End only.
 	LastSeq  int64 // of the last line of the job
 	Trailing int64 // lines without a byte behind the last line, as far as that is known
+	Repeats  int64 // events left out because another had the same seq and part
 
 	named      bool   // some line names the job and run asked for
 	others     bool   // some line names another job
@@ -155,6 +162,26 @@ type Seal struct {
 	Excluded      [][2]int64 `json:"excluded"` // ranges of seqs that --exclude-type left out
 	Streams       []string   `json:"streams"`
 	Ended         bool       `json:"ended"` // no more can come
+
+	Jobs []*batch.Job `json:"jobs"` // nil in a seal of an earlier version
+
+	// These are here to be known: a member that is not is of a later version.
+	Shipper, Type, Clamped, PossiblyRepeated, RejectedLines, RedactedLines json.RawMessage
+	Outcomes, Tokens, First, Exit, CutLine                                 json.RawMessage
+}
+
+// strange returns what a seal has that this version does not know, or "".
+func strange(message []byte) string {
+	d := json.NewDecoder(bytes.NewReader(message))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&Seal{}); err != nil {
+		_, name, found := strings.Cut(err.Error(), "unknown field ")
+		if !found {
+			return "a form that this version cannot read"
+		}
+		return "the member " + name + ", which this version does not know"
+	}
+	return ""
 }
 
 // parse reads a record's message into says. It reports whether it could: one that is no JSON, or has other types, says nothing.

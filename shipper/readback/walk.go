@@ -59,7 +59,10 @@ func (c *collected) walk(ctx context.Context, view View) error {
 	w := walker{c: c, view: view}
 	err := w.inputs(ctx)
 	w.joint.start(0)
-	c.report.Repeats = c.store.repeats
+	c.report.Repeats = 0
+	for _, n := range c.store.repeats {
+		c.report.Repeats += n
+	}
 	if err != nil {
 		return err
 	}
@@ -71,7 +74,7 @@ func (c *collected) walk(ctx context.Context, view View) error {
 
 // whole reports whether a walk would meet no fault.
 func (c *collected) whole(ctx context.Context) (bool, error) {
-	before, repeats := c.report, c.store.repeats
+	before, repeats := c.report, slices.Clone(c.store.repeats)
 	err := c.walk(ctx, Ignore{})
 	c.report, c.store.repeats = before, repeats // all will be met again
 	if _, damaged := errors.AsType[*DamageError](err); damaged {
@@ -129,7 +132,10 @@ func (w *walker) input(ctx context.Context, i int32) error {
 			return err
 		}
 	}
-	w.in.LastSeq, w.in.Trailing = w.seq, 0
+	w.in.LastSeq, w.in.Trailing, w.in.Repeats = w.seq, 0, 0
+	if int(i) < len(w.c.store.repeats) {
+		w.in.Repeats = w.c.store.repeats[i]
+	}
 	// Empty lines behind the last line are only in the seal, and meant only if that is of what was seen here.
 	if seal := w.in.Seal; seal != nil && w.gapless && seal.LastSeq <= w.known.skip(w.seq) {
 		w.in.Trailing = max(0, w.in.emptyLines-w.empty)
@@ -158,8 +164,8 @@ func (w *walker) findLead(ctx context.Context, input int32) error {
 	if !w.in.nameless {
 		return nil
 	}
-	defer func(n int64) { w.c.store.repeats = n }(w.c.store.repeats) // they will be met again
-	var from, last int64                                             // of the lines that follow on each other
+	defer func(n []int64) { w.c.store.repeats = n }(slices.Clone(w.c.store.repeats)) // they will be met again
+	var from, last int64                                                             // of the lines that follow on each other
 	err := w.c.store.each(ctx, input, func(c *cursor) error {
 		seq := c.head.seq
 		if seq == 0 {

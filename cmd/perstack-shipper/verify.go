@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/config"
+	"perstack-shipper/shipper/audit/proof"
+)
+
+// runVerify proves that what was shipped is there, and prints what is not. Signals end it as they end logs.
+func runVerify(options *config.Verify, log *zap.Logger) int {
+	ctx := context.Background()
+	client, err := connect(ctx, options.Target, config.Creation{}, log)
+	if err != nil {
+		return fail(err)
+	}
+	defer client.Close()
+	spareMemory()
+
+	source := newProgress(client, os.Stderr)
+	result, err := proof.Verify(ctx, source, proof.Verification{
+		Jobs:           options.Jobs,
+		Since:          options.Since.Time,
+		Until:          options.Until.Time,
+		StreamTemplate: options.LogStream,
+		Search:         options.Search,
+		Originals:      options.Files,
+		Settle:         options.Settle,
+		Unmask:         options.Unmask,
+	}, func(j *proof.Job) error {
+		source.clear()
+		if options.JSON {
+			return nil
+		}
+		return proof.PrintJob(os.Stdout, j)
+	})
+	source.clear()
+	if err != nil {
+		target := client.Target()
+		return unread(client, err, fmt.Sprintf("nothing that perstack-shipper wrote in this time is in log group %q in %s: check --log-group, --since and --until",
+			target.Group, target.Region))
+	}
+	if options.JSON {
+		err = json.NewEncoder(os.Stdout).Encode(result)
+	} else {
+		err = proof.PrintVerdict(os.Stdout, result)
+	}
+	if err != nil {
+		return fail(fmt.Errorf("print the verdict: %w", err))
+	}
+	switch result.Verdict {
+	case proof.Complete:
+		return exitOK
+	case proof.NotComplete:
+		return exitFailure
+	}
+	return exitUnknown
+}

@@ -1,0 +1,428 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/smithy-go"
+	"pgregory.net/rapid"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/audit/proof"
+	"perstack-shipper/shipper/cloudwatch"
+)
+
+// This file ships what real runs wrote in every way in, has verify prove it, and then takes away and changes what the log group holds.
+
+// runFor runs the program, and returns what it wrote to stdout and its exit code. What it said goes into the test's log.
+func (u *user) runFor(stdin io.Reader, args ...string) (stdout string, code int) {
+	u.t.Helper()
+	command := exec.CommandContext(u.t.Context(), u.program, args...)
+	command.Env, command.Stdin = u.env, stdin
+	var out, said bytes.Buffer
+	command.Stdout, command.Stderr = &out, &said
+	err := command.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		u.t.Logf("%q: %v\n%s", args, err, &said)
+		return out.String(), exit.ExitCode()
+	} else if err != nil {
+		u.t.Fatal(err)
+	}
+	return out.String(), 0
+}
+
+// verify runs verify, which must end with the code, and returns what it found.
+func (u *user) verify(code int, args ...string) (result proof.Result) {
+	u.t.Helper()
+	out, got := u.runFor(nil, append([]string{"verify", "--settle=0s", "--json"}, args...)...)
+	if got != code {
+		u.t.Errorf("verify %q: exit code %d, want %d\n%s", args, got, code, out)
+	}
+	if out != "" {
+		if err := json.Unmarshal([]byte(out), &result); err != nil {
+			u.t.Fatalf("verify %q: %v\n%s", args, err, out)
+		}
+	}
+	return result
+}
+
+// waysIn ship the file at path into the group.
+var waysIn = map[string]func(u *user, group, path string){
+	"pipe": func(u *user, group, path string) {
+		file, err := os.Open(path)
+		if err != nil {
+			u.t.Fatal(err)
+		}
+		defer file.Close()
+		if _, code := u.runFor(struct{ io.Reader }{file}, "--log-group", group); code != 0 {
+			u.t.Fatalf("exit code %d", code)
+		}
+	},
+	"exec": func(u *user, group, path string) {
+		if _, code := u.runFor(nil, "exec", "--log-group", group, "--", "sh", "-c", `echo starting >&2; cat "$1"`, "sh", path); code != 0 {
+			u.t.Fatalf("exit code %d", code)
+		}
+	},
+	"followed file": func(u *user, group, path string) {
+		if _, code := u.runFor(nil, "--log-group", group, "--input", u.copy(path), "--until-idle=100ms"); code != 0 {
+			u.t.Fatalf("exit code %d", code)
+		}
+	},
+	"killed ten times": func(u *user, group, path string) {
+		args := []string{"--log-group", group, "--input", u.copy(path), "--until-idle=100ms"}
+		for range 10 {
+			u.kill(time.Duration(rand.IntN(20))*time.Millisecond, args...)
+		}
+		if _, code := u.runFor(nil, args...); code != 0 {
+			u.t.Fatalf("exit code %d", code)
+		}
+	},
+	"killed and resumed": func(u *user, group, path string) {
+		u.kill(time.Duration(10+rand.IntN(40))*time.Millisecond, "exec", "--log-group", group, "--", "cat", path)
+		if _, code := u.runFor(nil, "resume"); code != 0 {
+			u.t.Fatalf("exit code %d", code)
+		}
+	},
+}
+
+// copy returns the path of a copy of a file: a followed file's input is known by its path.
+func (u *user) copy(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	to := filepath.Join(u.t.TempDir(), filepath.Base(path))
+	if err := os.WriteFile(to, data, 0o600); err != nil {
+		u.t.Fatal(err)
+	}
+	return to
+}
+
+// kill runs the program, and kills it after a while unless it ends before.
+func (u *user) kill(after time.Duration, args ...string) {
+	ctx, cancel := context.WithTimeout(u.t.Context(), after)
+	defer cancel()
+	command := exec.CommandContext(ctx, u.program, args...)
+	command.Env = u.env
+	if _, ok := errors.AsType[*exec.ExitError](command.Run()); !ok && ctx.Err() == nil && command.ProcessState == nil {
+		u.t.Fatal("it could not be run")
+	}
+}
+
+// endless are the recordings of no job, or of one that does not come to its end. A file with one of these may go on.
+var endless = map[string]bool{
+	"error-500.stderr": true, "error.stderr": true, "openai-warning.stderr": true, "sigterm.jsonl": true, "throw-truncated.jsonl": true,
+}
+
+// Every recording, in every way in: all of it is there by its seal alone, and byte for byte.
+func TestVerifyEveryWayIn(t *testing.T) {
+	all := newLocalUser(t)
+	for way, ship := range waysIn {
+		t.Run(way, func(t *testing.T) {
+			u := all.in(t)
+			u.env = slices.Concat(u.env, []string{"XDG_STATE_HOME=" + t.TempDir()})
+			for name, path := range recordings(t) {
+				group := "/verify/" + strings.NewReplacer(" ", "-", ".", "-").Replace(way+"/"+name)
+				ship(u, group, path)
+				if len(u.groups(group)) == 0 {
+					continue // it was killed before anything was read
+				}
+				if (way == "followed file" || way == "killed ten times") && endless[name] {
+					u.verify(3, "--log-group", group, "--since=1h")
+					continue
+				}
+				result := u.verify(0, "--log-group", group, "--since=1h")
+				for _, job := range result.Jobs {
+					if job.JobID != "" {
+						u.verify(0, "--log-group", group, "--job", job.JobID, path)
+					}
+				}
+				if t.Failed() {
+					t.Errorf("%s: %+v", name, result)
+				}
+			}
+		})
+	}
+}
+
+// groups are the log groups whose names begin with prefix.
+func (u *user) groups(prefix string) []string {
+	out, err := u.api.DescribeLogGroups(u.t.Context(), &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &prefix})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	var names []string
+	for _, g := range out.LogGroups {
+		names = append(names, aws.ToString(g.LogGroupName))
+	}
+	return names
+}
+
+// held is what a log group holds, to be changed and read.
+type held map[string][]cloudwatch.Event
+
+// hold reads all of a group.
+func (u *user) hold(group string) held {
+	all := held{}
+	for _, stream := range u.streams(group) {
+		for token := (*string)(nil); ; {
+			page, err := u.api.GetLogEvents(u.t.Context(), &cloudwatchlogs.GetLogEventsInput{
+				LogGroupName: &group, LogStreamName: &stream, StartFromHead: aws.Bool(true), NextToken: token,
+			})
+			if err != nil {
+				u.t.Fatal(err)
+			}
+			for _, e := range page.Events {
+				all[stream] = append(all[stream], cloudwatch.Event{Stream: stream, Time: *e.Timestamp, Ingested: *e.IngestionTime, Message: *e.Message})
+			}
+			if token != nil && *token == *page.NextForwardToken {
+				break
+			}
+			token = page.NextForwardToken
+		}
+	}
+	return all
+}
+
+const heldPage = 50
+
+func (h held) EventsPage(_ context.Context, stream string, _ cloudwatch.Selection, token string) ([]cloudwatch.Event, string, bool, error) {
+	events, ok := h[stream]
+	if !ok {
+		return nil, "", false, missing{}
+	}
+	at, _ := strconv.Atoi(token)
+	to := min(at+heldPage, len(events))
+	return events[at:to], strconv.Itoa(to), to == len(events), nil
+}
+
+func (h held) StreamsPage(_ context.Context, prefix, _ string) (names []string, next string, err error) {
+	for name := range h {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names, "", nil
+}
+
+func (h held) FilterPage(_ context.Context, pattern, _ string, _ cloudwatch.Selection, _ string) (events []cloudwatch.Event, next string, err error) {
+	for _, all := range h {
+		for _, e := range all {
+			if strings.HasPrefix(pattern, "{") && strings.Contains(e.Message, `"record"`) || strings.Contains(e.Message, strings.Trim(pattern, `"`)) {
+				events = append(events, e)
+			}
+		}
+	}
+	return events, "", nil
+}
+
+// missing is the service's error for what does not exist.
+type missing struct{}
+
+func (missing) Error() string                 { return "it does not exist" }
+func (missing) ErrorCode() string             { return "ResourceNotFoundException" }
+func (missing) ErrorMessage() string          { return "it does not exist" }
+func (missing) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
+
+// change returns a copy with the events of a stream changed.
+func (h held) change(stream string, f func([]cloudwatch.Event) []cloudwatch.Event) held {
+	changed := held{}
+	for name, events := range h {
+		if changed[name] = slices.Clone(events); name == stream {
+			changed[name] = f(changed[name])
+		}
+	}
+	return changed
+}
+
+// seqOf is the seq and part of an event, and its record.
+func seqOf(e cloudwatch.Event) (seq int64, part int, record string) {
+	r, err := batch.Restore([]byte(e.Message))
+	if err != nil {
+		panic(err)
+	}
+	return r.Seq, r.Part, r.Record
+}
+
+// without takes away the events of lines that drop names, by seq and part.
+func without(drop func(seq int64, part int) bool) func([]cloudwatch.Event) []cloudwatch.Event {
+	return func(events []cloudwatch.Event) []cloudwatch.Event {
+		return slices.DeleteFunc(events, func(e cloudwatch.Event) bool {
+			seq, part, record := seqOf(e)
+			return record == "" && drop(seq, part)
+		})
+	}
+}
+
+// What is done to a log group's events is found, and said to be what it is.
+func TestVerifyFindsWhatIsDone(t *testing.T) {
+	u := newLocalUser(t)
+	large := filepath.Join(t.TempDir(), "large.jsonl")
+	if err := os.WriteFile(large, largeRun(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tools := "testdata/recordings/tools.jsonl"
+	waysIn["pipe"](u, "/tools", tools)
+	waysIn["pipe"](u, "/large", large)
+	const job = "d9urbpfdpmij1axcii58vgzr"
+	groups := map[string]held{job: u.hold("/tools"), "large": u.hold("/large")}
+	changed := func(seq int64, f func(string) string) func([]cloudwatch.Event) []cloudwatch.Event {
+		return func(events []cloudwatch.Event) []cloudwatch.Event {
+			for i := range events {
+				if s, _, _ := seqOf(events[i]); s == seq {
+					events[i].Message = f(events[i].Message)
+				}
+			}
+			return events
+		}
+	}
+	for _, test := range []struct {
+		name     string
+		job      string
+		change   func([]cloudwatch.Event) []cloudwatch.Event
+		original string
+		want     proof.Verdict
+		missing  [][2]int64
+		altered  []int64
+		repeats  int64
+	}{
+		{name: "nothing", job: job, want: proof.Complete},
+		{name: "nothing, with the original", job: job, original: tools, want: proof.Complete},
+		{name: "nothing, in parts", job: "large", original: large, want: proof.Complete},
+		{name: "one event deleted", job: job, change: without(func(seq int64, _ int) bool { return seq == 40 }), want: proof.NotComplete, missing: [][2]int64{{40, 40}}},
+		{name: "one event deleted, with the original", job: job, original: tools, change: without(func(seq int64, _ int) bool { return seq == 40 }),
+			want: proof.NotComplete, missing: [][2]int64{{40, 40}}},
+		{name: "the first deleted", job: job, original: tools, change: without(func(seq int64, _ int) bool { return seq <= 2 }), want: proof.NotComplete, missing: [][2]int64{{1, 2}}},
+		{name: "one part deleted", job: "large", change: without(func(seq int64, part int) bool { return seq == 4 && part == 2 }), want: proof.NotComplete, missing: [][2]int64{{4, 4}}},
+		{name: "the last part deleted", job: "large", original: large, change: without(func(seq int64, part int) bool { return seq == 5 && part == 3 }), want: proof.NotComplete, missing: [][2]int64{{5, 5}}},
+		{name: "the last ten deleted", job: job, change: without(func(seq int64, _ int) bool { return seq > 79 }), want: proof.NotComplete, missing: [][2]int64{{80, 89}}},
+		{name: "all lines deleted", job: job, change: without(func(int64, int) bool { return true }), want: proof.NotComplete, missing: [][2]int64{{1, 89}}},
+		{name: "one changed", job: job, change: changed(40, func(m string) string { return m[:len(m)-1] + ` }` }), want: proof.NotComplete},
+		{name: "one changed, with the original", job: job, original: tools, change: changed(40, func(m string) string { return m[:len(m)-1] + ` }` }),
+			want: proof.NotComplete, altered: []int64{40}},
+		{name: "a part changed, with the original", job: "large", original: large, change: changed(4, func(m string) string { return strings.Replace(m, "日", "月", 1) }),
+			want: proof.NotComplete, altered: []int64{4}},
+		{name: "one doubled", job: job, change: func(events []cloudwatch.Event) []cloudwatch.Event { return append(events, events[40]) }, want: proof.Complete, repeats: 1},
+		{name: "two swapped", job: job, original: tools, change: func(events []cloudwatch.Event) []cloudwatch.Event {
+			events[40], events[20] = events[20], events[40]
+			return events
+		}, want: proof.Complete},
+		{name: "the seal deleted", job: job, change: func(events []cloudwatch.Event) []cloudwatch.Event {
+			return slices.DeleteFunc(events, func(e cloudwatch.Event) bool { _, _, record := seqOf(e); return record == "seal" })
+		}, want: proof.CannotTell},
+		{name: "the seal changed", job: job, change: changed(0, func(m string) string { return strings.Replace(m, `"sha256":"`, `"sha256":"0`, 1) }), want: proof.NotComplete},
+		{name: "a seal of a later version", job: job, change: changed(0, func(m string) string { return strings.Replace(m, `"lastSeq"`, `"holes":1,"lastSeq"`, 1) }), want: proof.CannotTell},
+		{name: "a seal that was put before the end", job: job, change: changed(0, func(m string) string { return strings.Replace(m, `"ended":true`, `"ended":false`, 1) }), want: proof.CannotTell},
+		{name: "somebody else's event", job: job, change: func(events []cloudwatch.Event) []cloudwatch.Event {
+			return append(events, cloudwatch.Event{Message: "hello", Time: 1})
+		}, want: proof.CannotTell},
+		{name: "the wrong file", job: job, original: "testdata/recordings/simple.jsonl", want: proof.NotComplete},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			source := groups[test.job]
+			if test.change != nil {
+				source = source.change(test.job, test.change)
+			}
+			v := proof.Verification{Jobs: []string{test.job}, Memory: 1 << 20}
+			if test.original != "" {
+				v.Originals = []string{test.original}
+			}
+			result, err := proof.Verify(t.Context(), source, v, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var printed strings.Builder
+			if err := errors.Join(proof.PrintJob(&printed, result.Jobs[0]), proof.PrintVerdict(&printed, result)); err != nil {
+				t.Fatal(err)
+			}
+			t.Log(printed.String())
+			in := result.Jobs[0].Inputs[0]
+			if result.Verdict != test.want || !slices.Equal(in.Missing, test.missing) || in.Repeats != test.repeats {
+				t.Errorf("%+v", in)
+			}
+			if test.altered != nil && !slices.Equal(in.Altered, test.altered) {
+				t.Errorf("altered: %v, want %v", in.Altered, test.altered)
+			}
+			if !strings.HasSuffix(printed.String(), "\n") || !strings.Contains(printed.String(), "\n"+string(test.want)) {
+				t.Errorf("printed %q", &printed)
+			}
+		})
+	}
+	t.Run("the stream deleted", func(t *testing.T) {
+		source := maps.Clone(groups[job])
+		delete(source, job)
+		result, err := proof.Verify(t.Context(), source, proof.Verification{Jobs: []string{job}}, nil)
+		if err != nil || result.Verdict != proof.CannotTell {
+			t.Errorf("%+v, %v", result, err)
+		}
+	})
+}
+
+// Whatever is deleted, just that is missed.
+func TestVerifyFindsEachDeletion(t *testing.T) {
+	u := newLocalUser(t)
+	waysIn["exec"](u, "/delegate", "testdata/recordings/delegate-parallel.jsonl")
+	const job = "rg5xjsjyitoxtwsf2dwjccga"
+	all := u.hold("/delegate")
+	rapid.Check(t, func(t *rapid.T) {
+		drop := map[string]map[int64]bool{}
+		want := map[string][]int64{}
+		odds := rapid.IntRange(1, 40).Draw(t, "one of")
+		kept := all.change(job, func(events []cloudwatch.Event) []cloudwatch.Event {
+			return slices.DeleteFunc(events, func(e cloudwatch.Event) bool {
+				r, err := batch.Restore([]byte(e.Message))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Record != "" {
+					return false
+				}
+				if drop[r.Input] == nil {
+					drop[r.Input] = map[int64]bool{}
+				}
+				is, known := drop[r.Input][r.Seq]
+				if !known {
+					if is = rapid.IntRange(1, odds).Draw(t, "delete") == 1; is {
+						want[r.Input] = append(want[r.Input], r.Seq)
+					}
+					drop[r.Input][r.Seq] = is
+				}
+				return is
+			})
+		})
+		result, err := proof.Verify(context.Background(), kept, proof.Verification{Jobs: []string{job}, Memory: rapid.SampledFrom([]int{1, 64 << 10, 0}).Draw(t, "memory")}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string][]int64{}
+		for _, in := range result.Jobs[0].Inputs {
+			for _, r := range in.Missing {
+				for seq := r[0]; seq <= r[1]; seq++ {
+					got[in.ID] = append(got[in.ID], seq)
+				}
+			}
+		}
+		for _, seqs := range want {
+			slices.Sort(seqs)
+		}
+		if !reflect.DeepEqual(got, want) || (result.Verdict == proof.Complete) != (len(want) == 0) {
+			t.Fatalf("missed %v of %v: %s", got, want, result.Verdict)
+		}
+	})
+}

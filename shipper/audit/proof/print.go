@@ -1,0 +1,140 @@
+package proof
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"perstack-shipper/shipper/terminal"
+)
+
+// This file writes a proof for people.
+
+// PrintJob writes what was found of a job: a line for it, one for each input, and what is wrong below that.
+func PrintJob(w io.Writer, j *Job) error {
+	var b strings.Builder
+	id := "job " + terminal.Escape(j.JobID)
+	if j.JobID == "" {
+		id = "no job"
+	}
+	fmt.Fprintf(&b, "%s  %s  %s\n", id, count(int64(len(j.Inputs)), "input", "inputs"), j.Verdict)
+	rows := [][]string{}
+	for _, in := range j.Inputs {
+		rows = append(rows, row(in))
+	}
+	for _, line := range table(rows) {
+		fmt.Fprintf(&b, "  %s\n", line)
+	}
+	for _, in := range j.Inputs {
+		for _, why := range in.Why {
+			fmt.Fprintf(&b, "  %s: %s\n", terminal.Escape(in.ID), terminal.Escape(why))
+		}
+		if len(in.Jobs) > 1 {
+			fmt.Fprintf(&b, "  %s: it holds %s\n", terminal.Escape(in.ID), count(int64(len(in.Jobs)), "job", "jobs"))
+		}
+	}
+	for _, why := range j.Why {
+		fmt.Fprintf(&b, "  %s\n", terminal.Escape(why))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// row is an input in columns.
+func row(in *Input) []string {
+	more := []string{string(in.Verdict)}
+	if len(in.SHA256) >= 12 && in.Verdict == Complete {
+		more = append(more, "sha256 "+in.SHA256)
+	}
+	if in.Excluded > 0 {
+		more = append(more, thousands(in.Excluded)+" left out")
+	}
+	if len(in.Rejected) > 0 {
+		more = append(more, "refused: "+rangesText(in.Rejected))
+	}
+	if in.Repeats > 0 {
+		more = append(more, count(in.Repeats, "repeat", "repeats")+" dropped")
+	}
+	seqs := "no line"
+	if in.LastSeq > 0 {
+		seqs = "seq 1–" + thousands(in.LastSeq)
+	}
+	return []string{
+		terminal.Escape(in.ID), terminal.Fit(terminal.Escape(in.Source), 40), count(in.Lines, "line", "lines"), count(in.Bytes, "byte", "bytes"),
+		seqs, strings.Join(more, "  "),
+	}
+}
+
+// table aligns columns: words to the left, counts to the right.
+func table(rows [][]string) []string {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], terminal.Width(cell))
+		}
+	}
+	var lines []string
+	for _, row := range rows {
+		var b strings.Builder
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-terminal.Width(cell))
+			switch right := i == 2 || i == 3; {
+			case right:
+				b.WriteString(pad + cell + "  ")
+			case i == len(row)-1:
+				b.WriteString(cell)
+			default:
+				b.WriteString(cell + pad + "  ")
+			}
+		}
+		lines = append(lines, strings.TrimRight(b.String(), " "))
+	}
+	return lines
+}
+
+// PrintVerdict writes what all of it comes to, in a line, below what concerns no job.
+func PrintVerdict(w io.Writer, p *Result) error {
+	var b strings.Builder
+	for _, why := range p.Why {
+		b.WriteString(terminal.Escape(why) + "\n")
+	}
+	var jobs, lines, missing, altered int64
+	seen := []string{}
+	for _, j := range p.Jobs {
+		jobs++
+		for _, in := range j.Inputs {
+			if slices.Contains(seen, in.ID) {
+				continue // that two of the jobs share
+			}
+			if len(in.Jobs) > 1 {
+				seen = append(seen, in.ID)
+			}
+			lines += in.Lines
+			for _, r := range in.Missing {
+				missing += r[1] - r[0] + 1
+			}
+			altered += int64(len(in.Altered))
+		}
+	}
+	switch of := count(lines, "line", "lines"); {
+	case p.Verdict == Complete:
+		fmt.Fprintf(&b, "complete: %s of %s", of, count(jobs, "job", "jobs"))
+	case missing > 0:
+		is := "are"
+		if missing == 1 {
+			is = "is"
+		}
+		fmt.Fprintf(&b, "%s: %s of %s %s missing", p.Verdict, thousands(missing), of, is)
+	case altered > 0:
+		fmt.Fprintf(&b, "%s: of %s some differ", p.Verdict, of)
+	default:
+		fmt.Fprintf(&b, "%s: see above", p.Verdict)
+	}
+	b.WriteString("\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
