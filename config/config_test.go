@@ -349,11 +349,11 @@ func TestHelpNamesEveryOption(t *testing.T) {
 
 func TestLogs(t *testing.T) {
 	want := &Logs{
-		Job: "j:1", Run: "r", Type: "callTools", Stderr: true, LogStream: "{jobId}/{runId}", Search: true, Wait: time.Second,
+		Job: "j:1", Run: "r", Types: Words{"callTools", "retry"}, Stderr: true, LogStream: "{jobId}/{runId}", Search: true, Wait: time.Second,
 		Target: Target{LogGroup: "g"}, Log: Log{"info", "auto"},
 	}
 	got := parse[*Logs](t, []string{"PERSTACK_SHIPPER_LOG_GROUP=g", "PERSTACK_SHIPPER_LOG_STREAM={jobId}/{runId}"},
-		"logs", "--job=j:1", "--run=r", "--type=callTools", "--stderr", "--search", "--wait=1s")
+		"logs", "--job=j:1", "--run=r", "--type=callTools, retry", "--stderr", "--search", "--wait=1s")
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}

@@ -171,9 +171,9 @@ type Logs struct {
 	Job string `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. Required, unless --stream is given."`
 	// Run is a runId, or empty for all of the job.
 	Run string `name:"run" placeholder:"ID" group:"Selection:" help:"Only lines of this runId."`
-	// Type is an event's type, or empty for all.
-	Type   string `name:"type" placeholder:"NAME" group:"Selection:" help:"Only events of this type, such as callTools."`
-	Stderr bool   `name:"stderr" group:"Selection:" help:"Also what the agent wrote to stderr."`
+	// Types are types of events; none: all.
+	Types  Words `name:"type" placeholder:"NAME,…" group:"Selection:" help:"Only events of these types, such as callTools."`
+	Stderr bool  `name:"stderr" group:"Selection:" help:"Also what the agent wrote to stderr."`
 	// LogStream is the template that the job was shipped with.
 	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"As it was when the job was shipped."`
 	// Streams are read instead of those that LogStream gives.

@@ -24,7 +24,7 @@ func runLogs(options *config.Logs, log *zap.Logger) int {
 	report, err := readback.Lines(ctx, client, readback.Query{
 		Job:            options.Job,
 		Run:            options.Run,
-		Type:           options.Type,
+		Types:          options.Types,
 		Stderr:         options.Stderr,
 		StreamTemplate: options.LogStream,
 		Streams:        options.Streams,
@@ -46,9 +46,9 @@ func runLogs(options *config.Logs, log *zap.Logger) int {
 		return unread(client, err, fmt.Sprintf("nothing of the job %q is in log group %q in %s: check --job, --run and --log-stream, "+
 			"or wait for what was just shipped with --wait 30s", options.Job, target.Group, target.Region))
 	}
-	if report.Lines == 0 && (options.Type != "" || options.Run != "") {
+	if report.Lines == 0 && (len(options.Types) > 0 || options.Run != "") {
 		log.Warn("the job is there, but no line of it is what was asked for; check --type and --run",
-			zap.String("type", options.Type), zap.String("run", options.Run))
+			zap.Strings("type", options.Types), zap.String("run", options.Run))
 	}
 	return exitOK
 }

@@ -290,7 +290,7 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 			in.firstSeq, in.Time = got.Seq, c.details.time
 		}
 	}
-	it.muted = !c.q.Whole && (it.other || !ofRun || c.q.Type != "" && got.Type != c.q.Type)
+	it.muted = !c.q.Whole && (it.other || !ofRun || len(c.q.Types) > 0 && !slices.Contains(c.q.Types, got.Type))
 	if it.muted {
 		return c.store.add(ctx, it, nil, nil)
 	}

@@ -76,7 +76,7 @@ func (c *cursor) copy(w io.Writer) error {
 // read into scratch.
 func (c *cursor) body(scratch *[]byte) (details, line []byte, err error) {
 	it := &c.head
-	all := c.bytes
+	var all []byte
 	switch {
 	case c.r == nil:
 		all = c.bytes[it.at : it.at+it.size]

@@ -185,7 +185,7 @@ func TestEndToEnd(t *testing.T) {
 			}
 
 			out.Reset()
-			if _, err := Lines(t.Context(), client, Query{Job: job, StreamTemplate: template, Stderr: true, Type: "text"}, &out); err != nil {
+			if _, err := Lines(t.Context(), client, Query{Job: job, StreamTemplate: template, Stderr: true, Types: []string{"text"}}, &out); err != nil {
 				t.Fatal(err)
 			}
 			var want []byte

@@ -187,7 +187,7 @@ func TestLinesFindsNothing(t *testing.T) {
 			t.Errorf("%+v: printed %q, %v", q, out.String(), err)
 		}
 	}
-	if _, err := Lines(t.Context(), g, Query{Type: "x"}, &out); err == nil || errors.Is(err, ErrNothing) {
+	if _, err := Lines(t.Context(), g, Query{Types: []string{"x"}}, &out); err == nil || errors.Is(err, ErrNothing) {
 		t.Errorf("a query of nothing: %v", err)
 	}
 	// A stream that was named must be there.

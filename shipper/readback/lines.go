@@ -13,7 +13,7 @@ import (
 // order of seq. Without Run and Type empty lines are printed too, and the last line of an input that had no newline has none, unless
 // another input's follow. The Report and the error are those of Read; a line that is not whole is left out.
 func Lines(ctx context.Context, src Source, q Query, w io.Writer) (Report, error) {
-	p := printer{ctx: ctx, out: bufio.NewWriterSize(w, 64<<10), whole: q.Run == "" && q.Type == ""}
+	p := printer{ctx: ctx, out: bufio.NewWriterSize(w, 64<<10), whole: q.Run == "" && len(q.Types) == 0}
 	report, err := Read(ctx, src, q, &p)
 	_, damaged := errors.AsType[*DamageError](err)
 	if flushErr := p.out.Flush(); flushErr != nil && (err == nil || damaged) {

@@ -29,11 +29,13 @@ const DefaultTemplate = "{jobId}"
 // DefaultMemory is Query.Memory where that is 0.
 const DefaultMemory = 4 << 20
 
-// Query says which lines. Job, Run and Type are compared with what each event says itself, whatever stream it is in: names of streams
+// Query says which lines. Job, Run and Types are compared with what each event says itself, whatever stream it is in: names of streams
 // can collide. Empty ones are not asked for. A line that names no job at all is of the job that its input named last before it, or, when
 // there was none, first.
 type Query struct {
-	Job, Run, Type string
+	Job, Run string
+	// Types are the types of events that are wanted; none: all.
+	Types []string
 
 	// Inputs are the ids of the inputs that are asked for, whatever job their lines name; empty: all of the job.
 	Inputs []string
@@ -43,7 +45,7 @@ type Query struct {
 	Whole bool
 
 	// Records asks for records alone, of all inputs that the other fields do not exclude. They are looked up by a filter pattern, so
-	// that no events are fetched. Job, Run and Type are of no effect.
+	// that no events are fetched. Job, Run and Types are of no effect.
 	Records bool
 
 	// Since and Until bound the time of events: Since ≤ time < Until. Zero: no bound. What lies outside is no Fault.
