@@ -88,6 +88,29 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 	}
 }
 
+// An agent that writes more to its stderr than the disk holds waits as one behind a pipe does, or is stopped; nothing of it is lost.
+func TestExecOfAnAgentThatFillsTheDiskByItsStderr(t *testing.T) {
+	for _, stdout := range []string{"file", "pipe"} {
+		t.Run(stdout, func(t *testing.T) {
+			s := newStage(t)
+			s.smallDisk(24)
+			s.stuck.Store(true)
+			block, script := s.bulk(160) // 40 MiB
+			r := s.exec(`{ `+script+`; } >&2`, "--tee=none", "--stdout="+stdout, "--journal-dir="+s.journal)
+			s.until("it is stopped, or waits", func() bool {
+				log := r.stderr.String()
+				return strings.Contains(log, isStopped) || strings.Contains(log, "the input waits meanwhile")
+			})
+			s.stuck.Store(false)
+			r.wait(exitOK)
+			if got, want := s.text("stderr"), strings.Repeat(block, 160); got != want {
+				t.Errorf("%d bytes came of %d", len(got), len(want))
+			}
+			s.nothingLeft()
+		})
+	}
+}
+
 // A disk that is full at the very start: the command is not even started.
 func TestExecOnAFullDisk(t *testing.T) {
 	for _, free := range []int{64 << 10, 512 << 10} { // not even the journal's own files fit; or they do

@@ -16,6 +16,16 @@ func outputHead(id string) []byte {
 	return fmt.Appendf(nil, `{"type":"shipper.output","input":%q}`+"\n", id)
 }
 
+// onlyHead reports whether an output holds no more than its head, or the beginning of that: nothing was written to it yet.
+func onlyHead(st store, output stored, id string) bool {
+	head := outputHead(id)
+	if output.size > int64(len(head)) {
+		return false
+	}
+	data, err := st.read(output.name, output.size)
+	return err == nil && bytes.HasPrefix(head, data)
+}
+
 // headOf reads the first bytes of an output that has no head of ours.
 func headOf(f *os.File) []byte {
 	b := make([]byte, sampleBytes)

@@ -81,7 +81,7 @@ func openBoth(path string, flags int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// openOut opens a FIFO for reading and waits for no writer.
+// openOut opens a FIFO for reading and waits for no writer. errNoFIFO where it is something else.
 func openOut(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if err != nil {
@@ -89,15 +89,17 @@ func openOut(path string) (*os.File, error) {
 	}
 	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
 		f.Close()
-		return nil, errors.Join(err, fmt.Errorf("%s is no FIFO", path))
+		return nil, errors.Join(err, fmt.Errorf("%s: %w", path, errNoFIFO))
 	}
 	return f, nil
 }
 
+var errNoFIFO = errors.New("it is no FIFO")
+
 // attachFIFO makes a recovered Pipe one that goes on, if somebody holds its FIFO still.
 func (j *Journal) attachFIFO(p *pipe) error {
 	out, err := openOut(j.st.path(fifoName))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFIFO) { // what else has its name is known as foreign
 		return nil
 	}
 	if err != nil {

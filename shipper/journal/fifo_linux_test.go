@@ -81,6 +81,25 @@ func TestFIFO(t *testing.T) {
 	}
 }
 
+// Something else in the FIFO's place keeps nobody from what is in the segments.
+func TestNoFIFOInItsPlace(t *testing.T) {
+	f := openFolder(t)
+	j, in := newFIFO(t, f, "fifo")
+	in.WriteString("line\n")
+	in.Close()
+	moveAll(t, j)
+	path := filepath.Join(j.Path(), fifoName)
+	j.Close()
+	if err := errors.Join(os.Remove(path), os.WriteFile(path, []byte("x"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if j = recoverInput(t, f, "fifo"); !j.Ended() || j.FIFO() != nil {
+		t.Fatal(j.Ended())
+	}
+	says(t, "Damage", j.Damage().Error(), fifoName)
+	wantRest(t, j, 0, []byte("line\n"))
+}
+
 // A child that outlives its shipper writes on: what it writes waits in the FIFO, and who recovers the input reads on, as often as need be.
 func TestFIFOOfAChildThatOutlivesItsShipper(t *testing.T) {
 	f := openFolder(t)

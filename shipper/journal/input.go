@@ -77,6 +77,9 @@ func examine(st store, id string) (record, inputState, error) {
 			rec.Kind, data = Pipe.String(), true
 		case output:
 			rec.Kind, data = Child.String(), true
+			if onlyHead(st, file, id) {
+				continue
+			}
 		case file.name != rejectsName && known(file):
 			ours = true
 			continue

@@ -194,3 +194,22 @@ func TestOutputWhoseEndIsCutOff(t *testing.T) {
 	w.WriteString("and on\n")
 	wantRest(t, j, to, []byte("unread\nand on\n"))
 }
+
+// A crash while a child's input is made leaves no more than the head of its output: that is nothing to be taken over.
+func TestHalfMadeChildIsClearedAway(t *testing.T) {
+	for _, size := range []int64{0, 1, int64(len(outputHead("half")))} {
+		f := openFolder(t)
+		j, w := newChild(t, f, "half", Options{})
+		w.Close()
+		j.Close()
+		if err := errors.Join(os.Remove(j.st.path(inputName)), os.Truncate(j.grown.path, size)); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := f.Leftover(); err != nil || len(left) != 0 {
+			t.Errorf("of %d bytes %+v is left, %v", size, left, err)
+		}
+		if _, err := os.Stat(j.Path()); !errors.Is(err, os.ErrNotExist) {
+			t.Error(err)
+		}
+	}
+}
