@@ -111,7 +111,7 @@ func (t *Tee) set(option, text string) error {
 	}
 	all, err := parseBool(option, text) // PERSTACK_SHIPPER_TEE may be set for ship, too
 	if err != nil {
-		return Usage(option, "is %q: use none, stderr or all", text)
+		return oneOf(option, text, string(TeeNone), string(TeeStderr), string(TeeAll))
 	}
 	if *t = TeeNone; all {
 		*t = TeeAll

@@ -1,6 +1,6 @@
 package journal
 
-// A Child: the input's one segment is the child's stdout (or stderr) itself. The child writes it without us; here it is read, watched,
+// A Child: the one segment of the input is the stdout of the child itself. The child writes it without us; here it is read, watched,
 // given back by punching holes, and kept from filling the disk.
 
 import (
@@ -46,7 +46,7 @@ type output struct {
 // it, as EFS cannot, and no process of this machine has it open. Where one has, the command may think as long as it likes.
 const unsureEnd = 30 * time.Second
 
-// NewChild makes an input whose bytes a child writes. The file is for the child's stdout or stderr (exec.Cmd.Stdout): opened
+// NewChild makes an input whose bytes a child writes. The file is for the stdout of the child (exec.Cmd.Stdout): opened
 // O_APPEND; the caller closes its own copy after the start. Readers see what the child writes without its or our help.
 func (f *Folder) NewChild(id string, about []byte, o Options) (*Journal, *os.File, error) {
 	j, err := f.begin(id, Child, about, o)
