@@ -37,22 +37,25 @@ type Delivery struct {
 	FlushInterval time.Duration `name:"flush-interval" default:"1s" group:"Delivery:" help:"Put an event at most this long after it came."`
 	// DrainTimeout is all the time from a signal to the exit, 1 s to 1 h.
 	DrainTimeout time.Duration `name:"drain-timeout" default:"25s" group:"Delivery:" help:"All the time there is from SIGTERM to the exit."`
-	// GiveUpAfter is how long after the end of input to go on without an ack, 1 s to 30 d; nil where none was given. See Patience.
+	// GiveUpAfter is how long after the end of input to go on without an ack, 1 s to 30 d; nil
+	// where none was given. See Patience.
 	GiveUpAfter *time.Duration `name:"give-up-after" placeholder:"TIME" group:"Delivery:" help:"Go on so long without an ack at the end. Default: 10m."`
 	// MemoryMax bounds the bytes held: blocks, open batches, bodies. At least MinMemory.
 	MemoryMax Size `name:"memory-max" default:"32MiB" group:"Delivery:" help:"Bound on what is held in memory."`
 }
 
 const (
-	// DefaultGiveUpAfter is how long after the end of input to go on without an ack where GiveUpAfter does not say.
+	// DefaultGiveUpAfter is how long after the end of input to go on without an ack where
+	// GiveUpAfter does not say.
 	DefaultGiveUpAfter = 10 * time.Minute
-	// DefaultHopelessAfter is the same where nothing was ever accepted and credentials, permission or address are wrong, which seldom
-	// mend themselves.
+	// DefaultHopelessAfter is the same where nothing was ever accepted and credentials, permission
+	// or address are wrong, which seldom mend themselves.
 	DefaultHopelessAfter = 30 * time.Second
 )
 
-// Patience returns how long after the end of input to go on without an ack, and how long where it looks hopeless. A GiveUpAfter that was
-// given holds for both: whoever gives one may be about to mend what is wrong.
+// Patience returns how long after the end of input to go on without an ack, and how long where it
+// looks hopeless. A GiveUpAfter that was given holds for both: whoever gives one may be about to
+// mend what is wrong.
 func (d *Delivery) Patience() (giveUp, hopeless time.Duration) {
 	if d.GiveUpAfter != nil {
 		return *d.GiveUpAfter, *d.GiveUpAfter

@@ -11,14 +11,16 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// This file brings one batch to CloudWatch, whatever it takes: it creates what is missing, tries again what may pass, finds the event
-// that is refused, and sends again what came too late. It returns when every event of the batch is accepted or rejected, or its context ends.
+// This file brings one batch to CloudWatch, whatever it takes: it creates what is missing, tries
+// again what may pass, finds the event that is refused, and sends again what came too late. It
+// returns when every event of the batch is accepted or rejected, or its context ends.
 
 const (
-	// refusedPuts is how many refused puts without an accepted one call the target wrong; it doubles each round, so that in the end every event was asked
-	// about.
+	// refusedPuts is how many refused puts without an accepted one call the target wrong; it
+	// doubles each round, so that in the end every event was asked about.
 	refusedPuts = 64
-	// putMargin is how far from the bounds of CloudWatch's time an event must be for a put that may take this long.
+	// putMargin is how far from the bounds of CloudWatch's time an event must be for a put that may
+	// take this long.
 	putMargin = time.Minute
 )
 
@@ -72,8 +74,8 @@ type attempt struct {
 
 var errAllRefused = errors.New("every event is refused")
 
-// deliver delivers b, a closed batch of st, after the lone ones of that stream. last: no put need follow it, so that it cannot be lone. It owns st's
-// created flag meanwhile.
+// deliver delivers b, a closed batch of st, after the lone ones of that stream. last: no put need
+// follow it, so that it cannot be lone. It owns st's created flag meanwhile.
 func (d *delivery) deliver(ctx context.Context, st *stream, b *batch.Batch, lones []*batch.Batch, last bool) outcome {
 	a := &attempt{delivery: d, stream: st, out: outcome{stream: st, batch: b}}
 	a.out.err = a.deliver(ctx, b, lones, last)
@@ -118,8 +120,8 @@ func (a *attempt) deliver(ctx context.Context, b *batch.Batch, lones []*batch.Ba
 	}
 }
 
-// judge rejects those of the suspects that are refused once more, now that the target takes other events: when they were refused before, it may have
-// been the target that refused everything.
+// judge rejects those of the suspects that are refused once more, now that the target takes other
+// events: when they were refused before, it may have been the target that refused everything.
 func (a *attempt) judge(ctx context.Context, suspects []refusal) (err error) {
 	a.out.rejected, err = a.ask(ctx, suspects)
 	return err
@@ -137,8 +139,9 @@ func (a *attempt) ask(ctx context.Context, suspects []refusal) (refused []refusa
 	return refused, nil
 }
 
-// settle puts the events of b from index from up to, without, to. What is refused is halved, in order, until each refused event is alone, and
-// kept in a.refused. What is refused for its time is sent again or, where that was done already (again), kept in a.late.
+// settle puts the events of b from index from up to, without, to. What is refused is halved, in
+// order, until each refused event is alone, and kept in a.refused. What is refused for its time is
+// sent again or, where that was done already (again), kept in a.late.
 func (a *attempt) settle(ctx context.Context, b *batch.Batch, from, to int, again bool) error {
 	now := time.Now()
 	if !again && b.RefusedAt(now.UnixMilli(), putMargin) {
@@ -185,7 +188,8 @@ func (a *attempt) settle(ctx context.Context, b *batch.Batch, from, to int, agai
 	return nil
 }
 
-// late is the events of a batch from an index up to, without, another, which CloudWatch refused for their time.
+// late is the events of a batch from an index up to, without, another, which CloudWatch refused for
+// their time.
 type late struct {
 	b        *batch.Batch
 	from, to int
@@ -193,7 +197,8 @@ type late struct {
 
 func all(int, int64) bool { return true }
 
-// restamp puts the events of b from index from up to, without, to, those that refused names with the time now, until none is refused for its time.
+// restamp puts the events of b from index from up to, without, to, those that refused names with
+// the time now, until none is refused for its time.
 func (a *attempt) restamp(ctx context.Context, b *batch.Batch, from, to int, refused func(int, int64) bool) error {
 	if a.out.restamped == nil {
 		a.out.restamped = map[string]int64{}
@@ -203,7 +208,8 @@ func (a *attempt) restamp(ctx context.Context, b *batch.Batch, from, to int, ref
 	last := int64(-1) // the time now of the round before: whose time that is was counted
 	for round, work := 1, []late{{b, from, to}}; len(work) > 0; round++ {
 		if round > 2 {
-			// CloudWatch refused the time now: its clock or ours is off. Nothing is lost by waiting.
+			// CloudWatch refused the time now: its clock or ours is off. Nothing is lost by
+			// waiting.
 			a.failed(errClock, "PutLogEvents", "")
 			if err := wait(ctx, slow.NextBackOff()); err != nil {
 				return err

@@ -28,7 +28,8 @@ var usual = paces{
 	refused: pace{15 * time.Second, 5 * time.Minute},
 }
 
-// pace doubles the pauses, with full jitter: from nothing to first, and in the end from nothing to most.
+// pace doubles the pauses, with full jitter: from nothing to first, and in the end from nothing to
+// most.
 type pace struct{ first, most time.Duration }
 
 func (p pace) begin() backoff.BackOff {
@@ -41,12 +42,13 @@ func (p pace) begin() backoff.BackOff {
 	)
 }
 
-// sprint is the pace for failures that may be chance: of an endpoint that fails half of all calls, say. The pauses are short as long as a
-// run of failures can be chance, and long when it must be an outage. An endpoint that fails half of all calls fails n in a row once in
-// 2^n times.
+// sprint is the pace for failures that may be chance: of an endpoint that fails half of all calls,
+// say. The pauses are short as long as a run of failures can be chance, and long when it must be an
+// outage. An endpoint that fails half of all calls fails n in a row once in 2^n times.
 type sprint struct {
 	first, most time.Duration // the short pauses grow from first to most
-	// How many short pauses there are in a row: fresh as long as no call has ever succeeded, for then an outage is likely; later known.
+	// How many short pauses there are in a row: fresh as long as no call has ever succeeded, for
+	// then an outage is likely; later known.
 	fresh, known  int
 	long, longest time.Duration // the bounds of the long pauses
 }
@@ -63,7 +65,8 @@ type sprinting struct {
 
 func (s *sprinting) Reset() { s.pauses, s.last = 0, 0 }
 
-// NextBackOff implements decorrelated jitter for the short pauses: each is between first and the triple of the one before it.
+// NextBackOff implements decorrelated jitter for the short pauses: each is between first and the
+// triple of the one before it.
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 func (s *sprinting) NextBackOff() time.Duration {
 	s.pauses++

@@ -10,7 +10,8 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// The calls that bring one request body to its stream: the put, and those that create what it needs.
+// The calls that bring one request body to its stream: the put, and those that create what it
+// needs.
 
 // action is a call of the API by its name.
 type action string
@@ -22,10 +23,12 @@ const (
 	putEvents    action = "PutLogEvents"
 )
 
-// retentionTries is how often setting the retention of a new group is tried: events must not wait for it for long.
+// retentionTries is how often setting the retention of a new group is tried: events must not wait
+// for it for long.
 const retentionTries = 5
 
-// putting is one body on its way. Each call is an attempt of its own: what is done stays done, and only the call that failed is made again.
+// putting is one body on its way. Each call is an attempt of its own: what is done stays done, and
+// only the call that failed is made again.
 type putting struct {
 	*attempt
 	body *batch.Body
@@ -34,7 +37,7 @@ type putting struct {
 	chance, steady, denied backoff.BackOff
 
 	ownGroup  bool           // this has created it, so its retention is for us to set
-	thereNow  bool           // the group is, because a call to create it has succeeded
+	groupMade bool           // a call to create the group has succeeded, so it should be there
 	absent    map[action]int // how often each call did not find what it needs
 	retention int            // tries to set it
 }
@@ -101,7 +104,8 @@ func (p *putting) call(ctx context.Context) (verdict cloudwatch.Verdict, err err
 	return verdict, err
 }
 
-// progress notes that the service has done what was asked, or said what must be done first: failures before that were chance.
+// progress notes that the service has done what was asked, or said what must be done first:
+// failures before that were chance.
 func (p *putting) progress() {
 	p.chance.Reset()
 	p.answered.Store(true)
@@ -114,7 +118,7 @@ func (p *putting) created() {
 		p.stream.created = true
 		p.next = putEvents
 	case createGroup:
-		p.thereNow = true
+		p.groupMade = true
 		p.next = createStream
 		if p.ownGroup && p.api.RetentionDays() > 0 {
 			p.next = setRetention
@@ -158,7 +162,8 @@ func (p *putting) failed(err error, class cloudwatch.Class) (pause time.Duration
 	}
 	p.attempt.failed(err, string(call), "")
 	if class == cloudwatch.Denied || class == cloudwatch.Refused {
-		// Somebody may have created it meanwhile, which the call that is not allowed would never tell.
+		// Somebody may have created it meanwhile, which the call that is not allowed would never
+		// tell.
 		switch call {
 		case createStream:
 			p.next = putEvents
@@ -169,8 +174,9 @@ func (p *putting) failed(err error, class cloudwatch.Class) (pause time.Duration
 	return pause
 }
 
-// missing chooses the call after one that did not find the stream or the group, and says how long to wait before it. It is trouble only
-// where that was thought to be there: it was deleted, or was created a moment ago and is not there yet everywhere.
+// missing chooses the call after one that did not find the stream or the group, and says how long
+// to wait before it. It is trouble only where that was thought to be there: it was deleted, or was
+// created a moment ago and is not there yet everywhere.
 func (p *putting) missing(err error) (pause time.Duration) {
 	p.progress()
 	call, expected := p.next, !p.create
@@ -180,7 +186,7 @@ func (p *putting) missing(err error) (pause time.Duration) {
 		expected, p.stream.created = p.stream.created, false
 		p.next = createStream
 	case call == createStream:
-		expected, p.thereNow = p.thereNow, false
+		expected, p.groupMade = p.groupMade, false
 		p.next = createGroup
 	default:
 		p.next = createStream // the group has gone before its retention was set
@@ -197,7 +203,8 @@ func (p *putting) missing(err error) (pause time.Duration) {
 	return pause
 }
 
-// retentionFailed tries again what may pass, and goes on without after a few times: the group keeps events for too long then, and none is lost.
+// retentionFailed tries again what may pass, and goes on without after a few times: the group keeps
+// events for too long then, and none is lost.
 func (p *putting) retentionFailed(err error, class cloudwatch.Class, pause time.Duration) time.Duration {
 	p.retention++
 	passes := class == cloudwatch.Retry || class == cloudwatch.Throttled || class == cloudwatch.Credentials

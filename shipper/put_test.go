@@ -77,7 +77,8 @@ func (w *world) retained(days int) {
 	w.client = client
 }
 
-// TestWhatSomebodyElseCreates: a creation that is not allowed is no hindrance once somebody else has made it needless.
+// TestWhatSomebodyElseCreates: a creation that is not allowed is no hindrance once somebody else
+// has made it needless.
 func TestWhatSomebodyElseCreates(t *testing.T) {
 	for _, denied := range []string{"CreateLogStream", "CreateLogGroup"} {
 		t.Run(denied, func(t *testing.T) {

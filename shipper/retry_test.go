@@ -23,7 +23,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// How long the pauses between attempts are, in simulated time: whole runs over connections in memory, from the input's bytes to the endpoint.
+// How long the pauses between attempts are, in simulated time: whole runs over connections in
+// memory, from the input's bytes to the endpoint.
 
 // memoryNetwork is a network of one address.
 type memoryNetwork struct {
@@ -81,7 +82,8 @@ func (s *simulation) perMinute(minutes int) []int {
 	return counts
 }
 
-// simulate ships data to a group that is not there yet, for at most limit; fault decides on each call.
+// simulate ships data to a group that is not there yet, for at most limit; fault decides on each
+// call.
 func simulate(t *testing.T, seed uint64, data []byte, limit time.Duration, fault func(*rand.Rand, *cwlocal.Call) cwlocal.Fault) simulation {
 	t.Helper()
 	return simulateWith(t, seed, data, limit, fault, func(o *Options) { o.GiveUpAfter = 24 * time.Hour })
@@ -168,7 +170,8 @@ func every2nd(f cwlocal.Fault) func(*rand.Rand, *cwlocal.Call) cwlocal.Fault {
 	}
 }
 
-// TestHalfOfAllCallsFail prints the distribution of how long 50 runs take, and holds it to its bounds.
+// TestHalfOfAllCallsFail prints the distribution of how long 50 runs take, and holds it to its
+// bounds.
 func TestHalfOfAllCallsFail(t *testing.T) {
 	data := fourBatches()
 	var took []time.Duration
@@ -186,7 +189,8 @@ func TestHalfOfAllCallsFail(t *testing.T) {
 	}
 }
 
-// TestOutage prints how many calls there are in each minute of an outage, and holds them to those of a pace that doubles up to 20 s.
+// TestOutage prints how many calls there are in each minute of an outage, and holds them to those
+// of a pace that doubles up to 20 s.
 func TestOutage(t *testing.T) {
 	const minutes, runs = 5, 50
 	least := make([]float64, minutes)
@@ -222,7 +226,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// TestHalfOfAllCallsAreThrottled holds the calls that a run takes to those that it cannot do without: 7, and as many that fail.
+// TestHalfOfAllCallsAreThrottled holds the calls that a run takes to those that it cannot do
+// without: 7, and as many that fail.
 func TestHalfOfAllCallsAreThrottled(t *testing.T) {
 	data, calls := fourBatches(), 0
 	for seed := range uint64(50) {
@@ -234,7 +239,8 @@ func TestHalfOfAllCallsAreThrottled(t *testing.T) {
 	}
 }
 
-// TestPatience: after the end of input a wrong target is given up soon, unless somebody has said how long to go on.
+// TestPatience: after the end of input a wrong target is given up soon, unless somebody has said
+// how long to go on.
 func TestPatience(t *testing.T) {
 	denied := func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return cwlocal.Fault{Code: "AccessDeniedException"} }
 	broken := func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return cwlocal.Unavailable() }

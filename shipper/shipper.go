@@ -21,7 +21,8 @@ type Options struct {
 	Create        bool          // create group and streams where they are missing
 	FlushInterval time.Duration // how old the oldest event of an open batch becomes
 	GiveUpAfter   time.Duration // after the end of input: how long to go on without an acknowledgement
-	// HopelessAfter is the same where nothing was ever accepted, and credentials, permission or address are what is wrong; 0: GiveUpAfter.
+	// HopelessAfter is the same where nothing was ever accepted, and credentials, permission or
+	// address are what is wrong; 0: GiveUpAfter.
 	HopelessAfter time.Duration
 	OthersAfter   time.Duration // how long inputs that are not Own may take when the Own ones are done
 	// Stop, where there is one, is closed when inputs that somebody else goes on writing are waited for no more: of those, what has come is shipped.

@@ -10,7 +10,8 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// trouble says what goes wrong between here and CloudWatch: once, then at most once a minute, and when it is over.
+// trouble says what goes wrong between here and CloudWatch: once, then at most once a minute, and
+// when it is over.
 type trouble struct {
 	api *cloudwatch.Client
 	log *zap.Logger
@@ -72,7 +73,8 @@ func (t *trouble) accepted() {
 	if t.told && t.said.may("over", time.Now()) {
 		t.log.Info(fmt.Sprintf("CloudWatch takes events again, after %s and %d failed attempts", time.Since(t.since).Round(time.Millisecond), t.failures))
 	}
-	// What was said stays said: where every other call fails, the same two sentences would come with each of them.
+	// What was said stays said: where every other call fails, the same two sentences would come
+	// with each of them.
 	t.since, t.failures, t.told, t.last = time.Time{}, 0, false, failure{}
 }
 
@@ -90,7 +92,8 @@ func (t *trouble) progress() time.Time {
 	return t.lastOK
 }
 
-// hopeless tells whether nothing was ever accepted and all that fails now is credentials, permission or address.
+// hopeless tells whether nothing was ever accepted and all that fails now is credentials,
+// permission or address.
 func (t *trouble) hopeless() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -33,12 +33,14 @@ func (c *checker) credentials(ctx context.Context) bool {
 		c.refused = "the credentials have expired"
 		return false
 	}
-	// The SDK renews those of a container or an instance some minutes before they expire, and gives that time.
+	// The SDK renews those of a container or an instance some minutes before they expire, and gives
+	// that time.
 	c.add("credentials", OK, fmt.Sprintf("%s, for at least %s, until %s", info.Kind, left, at), "")
 	return true
 }
 
-// identity says who the credentials are of. Shipping does not need STS, so it is no failure that it cannot be asked.
+// identity says who the credentials are of. Shipping does not need STS, so it is no failure that it
+// cannot be asked.
 func (c *checker) identity(ctx context.Context) {
 	var who cloudwatch.Identity
 	err := try(ctx, func() (err error) { who, err = c.Client.Identity(ctx); return err })
@@ -50,11 +52,12 @@ func (c *checker) identity(ctx context.Context) {
 		c.refused = "the credentials are refused"
 	default:
 		c.add("identity", Warning, "not known: STS cannot be asked ("+cloudwatch.Reason(err)+")",
-			"nothing, if only CloudWatch Logs can be reached from here: shipping does not need STS")
+			"none is needed where only CloudWatch Logs can be reached: shipping does not use STS")
 	}
 }
 
-// endpoint makes the first call, and reports whether CloudWatch Logs has answered it: where that is, how long it took, and what time it has.
+// endpoint makes the first call, and reports whether CloudWatch Logs has answered it: where that
+// is, how long it took, and what time it has.
 func (c *checker) endpoint(ctx context.Context) bool {
 	var call cloudwatch.Trace
 	c.look(cloudwatch.WithTrace(ctx, &call))
@@ -88,7 +91,8 @@ const (
 	// refusedSkew is how far a clock may be off before AWS refuses the signature.
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
 	refusedSkew = 5 * time.Minute
-	// oddSkew is how far it may be off before somebody should know: the times of events come from such clocks.
+	// oddSkew is how far it may be off before somebody should know: the times of events come from
+	// such clocks.
 	oddSkew = 30 * time.Second
 )
 

@@ -1,5 +1,6 @@
-// Package check tries whether shipping and reading back would work: where the calls go and as whom, what they may do, what the log group
-// is like, and whether the journal can be written. Each finding is a Result, with what to do about it.
+// Package check tries whether shipping and reading back would work: where the calls go and as whom,
+// what they may do, what the log group is like, and whether the journal can be written. Each
+// finding is a Result, with what to do about it.
 //
 //	check.go    what is checked, in which order
 //	calls.go    Region, credentials, endpoint and clock

@@ -12,8 +12,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// mayWrite tries what shipping calls. A stream that is there already and a group that is there already are what the service says only to
-// those who may create one.
+// mayWrite tries what shipping calls. A stream that is there already and a group that is there
+// already are what the service says only to those who may create one.
 func (c *checker) mayWrite(ctx context.Context) {
 	if c.Create {
 		c.mayCreate(ctx)

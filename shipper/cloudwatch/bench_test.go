@@ -1,6 +1,7 @@
 package cloudwatch
 
-// What a put costs this process: its own CPU time by GB of body, with the server in a process of its own.
+// What a put costs this process: its own CPU time by GB of body, with the server in a process of
+// its own.
 
 import (
 	"bufio"
@@ -24,7 +25,8 @@ import (
 
 const sinkVariable = "CLOUDWATCH_TEST_SINK" // "http" or "https": run the test binary as a server
 
-// sink takes requests and throws them away as cheaply as a server can. It prints its address, and a certificate for TLS, and ends with its stdin.
+// sink takes requests and throws them away as cheaply as a server can. It prints its address, and a
+// certificate for TLS, and ends with its stdin.
 func sink() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,7 +1,7 @@
 package cloudwatch
 
-// What an error means for who made the call. The table is decided by the service's error code, else by the HTTP status, else by how far
-// the request got; nothing here looks at the text of a message.
+// What an error means for who made the call. The table is decided by the service's error code, else
+// by the HTTP status, else by how far the request got; nothing here looks at the text of a message.
 
 import (
 	"context"
@@ -33,7 +33,8 @@ func (c Class) String() string {
 	return [...]string{"retry", "throttled", "credentials", "denied", "missing", "refused", "accepted", "again", "stopped"}[c]
 }
 
-// classes has the codes without "Exception", which some endpoints leave away. Codes that are not here are Retry, or by HTTP status.
+// classes has the codes without "Exception", which some endpoints leave away. Codes that are not
+// here are Retry, or by HTTP status.
 var classes = map[string]Class{
 	"Throttling":             Throttled,
 	"Throttled":              Throttled,
@@ -121,8 +122,9 @@ func Classify(err error) Class {
 	return Retry
 }
 
-// Ambiguous says that the batch may have been stored although the call failed: all of it was sent, and what came back, if anything, does
-// not say that it was refused. A repeat of it may then be there twice.
+// Ambiguous says that the batch may have been stored although the call failed: all of it was sent,
+// and what came back, if anything, does not say that it was refused. A repeat of it may then be
+// there twice.
 func Ambiguous(err error) bool {
 	call, ok := errors.AsType[*callError](err)
 	if !ok || !call.whole {
@@ -145,8 +147,8 @@ func NoCredentials(err error) bool {
 	return ok
 }
 
-// Unreachable says that credentials, permission or the address are what is wrong: things that seldom mend themselves, so that a run
-// that has never had a batch accepted may give up early.
+// Unreachable says that credentials, permission or the address are what is wrong: things that
+// seldom mend themselves, so that a run that has never had a batch accepted may give up early.
 func Unreachable(err error) bool {
 	switch Classify(err) {
 	case Credentials, Denied:
@@ -158,8 +160,9 @@ func Unreachable(err error) bool {
 	return false
 }
 
-// foreign says that what answered is not CloudWatch Logs: a page where JSON was due, or a path that is not there. Statuses from 500 are left
-// out, since front ends of the real service answer those without JSON.
+// foreign says that what answered is not CloudWatch Logs: a page where JSON was due, or a path that
+// is not there. Statuses from 500 are left out, since front ends of the real service answer those
+// without JSON.
 func foreign(err error) bool {
 	status := httpStatus(err)
 	return status != 0 && status < 500 && status != http.StatusRequestTimeout && errorCode(err) == ""

@@ -1,8 +1,9 @@
-// Package cloudwatch is the CloudWatch Logs API as this program needs it: put a batch, create a stream and its group, read back, and
-// say what each error means.
+// Package cloudwatch is the CloudWatch Logs API as this program needs it: put a batch, create a
+// stream and its group, read back, and say what each error means.
 //
-// Every call is one attempt with a deadline of its own: the SDK's retryer is off, because two retry layers multiply each other. Retrying
-// is the caller's, who asks Classify what an error means and Explain how to say it.
+// Every call is one attempt with a deadline of its own: the SDK's retryer is off, because two retry
+// layers multiply each other. Retrying is the caller's, who asks Classify what an error means and
+// Explain how to say it.
 package cloudwatch
 
 import (
@@ -24,7 +25,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// DefaultAttemptTimeout is the deadline of an attempt: 1 MB in 15 s is 70 KB/s, less than any link that an agent runs on.
+// DefaultAttemptTimeout is the deadline of an attempt: 1 MB in 15 s is 70 KB/s, less than any link
+// that an agent runs on.
 const DefaultAttemptTimeout = 15 * time.Second
 
 // DefaultParallel is the number of connections kept for reuse.
@@ -38,7 +40,8 @@ var (
 	ErrProfile  = errors.New("there is no such profile")
 )
 
-// Use is what a Client is for. Explain's remedies depend on it: they must be ones that its user has.
+// Use is what a Client is for. Explain's remedies depend on it: they must be ones that its user
+// has.
 type Use int
 
 const (
@@ -52,7 +55,8 @@ type Options struct {
 	Use   Use
 	Group string // the log group of every call
 
-	// Empty: what the SDK finds in AWS_REGION, AWS_ENDPOINT_URL_CLOUDWATCH_LOGS, AWS_ENDPOINT_URL, AWS_PROFILE and the shared configuration.
+	// Empty: what the SDK finds in AWS_REGION, AWS_ENDPOINT_URL_CLOUDWATCH_LOGS, AWS_ENDPOINT_URL,
+	// AWS_PROFILE and the shared configuration.
 	Region, Endpoint, Profile string
 
 	// What a group created by this client gets. A group that exists is never changed.
@@ -60,7 +64,8 @@ type Options struct {
 	KMSKeyID      string            // ARN of the key; "": the service's own encryption
 	Tags          map[string]string // the Client reads it, the caller leaves it alone
 
-	// Dial opens the connections; nil: TCP. It is for tests in simulated time, which a real network would stop.
+	// Dial opens the connections; nil: TCP. It is for tests in simulated time, which a real network
+	// would stop.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	AttemptTimeout time.Duration // 0: DefaultAttemptTimeout
@@ -68,7 +73,8 @@ type Options struct {
 	Logger         *zap.Logger   // nil: nothing is logged
 }
 
-// Target is where the batches go, as far as it is known without a call. Journals of one target must not be shipped to another.
+// Target is where the batches go, as far as it is known without a call. Journals of one target must
+// not be shipped to another.
 type Target struct {
 	Group, Region string
 	Endpoint      string // "": AWS's own for that Region
@@ -83,7 +89,6 @@ type Client struct {
 	log         *zap.Logger
 	timeout     time.Duration
 	use         Use
-	config      aws.Config // of the calls
 
 	regionSource            string
 	group, region, endpoint string
@@ -98,8 +103,9 @@ type Client struct {
 // A Region is a host label of the service's address.
 var regionName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 
-// New resolves Region, endpoint and the source of credentials. It reads the environment and the shared configuration files, and makes no
-// network call. The error wraps ErrNoRegion, ErrRegion, ErrEndpoint or ErrProfile where it is one of those.
+// New resolves Region, endpoint and the source of credentials. It reads the environment and the
+// shared configuration files, and makes no network call. The error wraps ErrNoRegion, ErrRegion,
+// ErrEndpoint or ErrProfile where it is one of those.
 func New(ctx context.Context, o Options) (*Client, error) {
 	if o.AttemptTimeout <= 0 {
 		o.AttemptTimeout = DefaultAttemptTimeout
@@ -142,10 +148,10 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		kmsKeyID:      o.KMSKeyID,
 		tags:          o.Tags,
 	}
-	// After the configuration is loaded: AWS_CA_BUNDLE is put into the SDK's own kind of client only.
+	// After the configuration is loaded: AWS_CA_BUNDLE is put into the SDK's own kind of client
+	// only.
 	cfg.HTTPClient = c.http
 	cfg.Credentials = c.credentials
-	c.config = cfg
 	c.api = cloudwatchlogs.NewFromConfig(cfg, func(so *cloudwatchlogs.Options) {
 		if o.Endpoint != "" {
 			so.BaseEndpoint = aws.String(o.Endpoint)
@@ -164,9 +170,11 @@ func New(ctx context.Context, o Options) (*Client, error) {
 func loadConfig(ctx context.Context, o Options, log logging.Logger) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithLogger(log),
-		// Also for the providers of credentials (metadata services, STS): the caller's retries are the only ones.
+		// Also for the providers of credentials (metadata services, STS): the caller's retries are
+		// the only ones.
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
-		// AWS_DEFAULTS_MODE=auto would ask the metadata service right here; what the modes set (timeouts, retries) is set by this package.
+		// AWS_DEFAULTS_MODE=auto would ask the metadata service right here; what the modes set
+		// (timeouts, retries) is set by this package.
 		config.WithDefaultsMode(aws.DefaultsModeLegacy),
 	}
 	if o.Region != "" {
@@ -191,7 +199,8 @@ func (c *Client) Target() Target {
 	return Target{Group: c.group, Region: c.region, Endpoint: c.endpoint, Account: c.credentials.account()}
 }
 
-// InvalidateCredentials has the next call fetch credentials anew: for after an error of class Credentials.
+// InvalidateCredentials has the next call fetch credentials anew: for after an error of class
+// Credentials.
 func (c *Client) InvalidateCredentials() { c.credentials.invalidate() }
 
 // Close closes the connections that wait to be used again. Calls under way are left alone.

@@ -2,7 +2,10 @@ package cloudwatch
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -82,5 +85,50 @@ func TestNewIsFast(t *testing.T) {
 	}
 	if best > 20*time.Millisecond {
 		t.Errorf("New took %v", best)
+	}
+}
+
+// STS is asked where the SDK would ask it, or where everything else is for trying out.
+func TestSTSEndpoint(t *testing.T) {
+	for _, tc := range []struct{ region, endpoint, own, want string }{
+		{"eu-west-1", "", "", "https://sts.eu-west-1.amazonaws.com/"},
+		{"cn-north-1", "", "", "https://sts.cn-north-1.amazonaws.com.cn/"},
+		{"eu-west-1", "http://127.0.0.1:4586", "", "http://127.0.0.1:4586"},
+		{"eu-west-1", "https://vpce-1.logs.eu-west-1.vpce.amazonaws.com", "", "https://sts.eu-west-1.amazonaws.com/"},
+		{"eu-west-1", "http://127.0.0.1:4586", "http://127.0.0.1:1", "http://127.0.0.1:1"},
+	} {
+		t.Setenv("AWS_ENDPOINT_URL_STS", tc.own)
+		c := newClient(t, tc.endpoint, func(o *Options) { o.Region = tc.region })
+		if got := c.stsEndpoint(); got != tc.want {
+			t.Errorf("%+v: %s", tc, got)
+		}
+	}
+}
+
+// The question is signed for STS, and an answer that is none of STS is told from a refusal.
+func TestIdentity(t *testing.T) {
+	answer := `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>` +
+		`<Arn>arn:aws:sts::111122223333:assumed-role/task/0123</Arn><UserId>A:0123</UserId><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`
+	status := 200
+	s := serve(t, func(w http.ResponseWriter, r request) {
+		sum := sha256.Sum256(r.body)
+		if !strings.Contains(r.Header.Get("Authorization"), "/eu-west-1/sts/aws4_request") || string(r.body) != whoAmI || signatureOf(t, r, sum[:]) == "" {
+			t.Errorf("%s %s", r.Header, r.body)
+		}
+		w.WriteHeader(status)
+		io.WriteString(w, answer)
+	})
+	c := newClient(t, s.URL)
+	who, err := c.Identity(context.Background())
+	if err != nil || who != (Identity{"111122223333", "arn:aws:sts::111122223333:assumed-role/task/0123"}) {
+		t.Errorf("%+v %v", who, err)
+	}
+	status, answer = 403, `<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>no such token</Message></Error></ErrorResponse>`
+	if _, err = c.Identity(context.Background()); Classify(err) != Credentials || Reason(err) != "InvalidClientTokenId: no such token" {
+		t.Errorf("%v: %v", Classify(err), err)
+	}
+	status, answer = 200, `<html><body>Sign in</body></html>`
+	if _, err = c.Identity(context.Background()); Classify(err) != Retry || Reason(err) != "HTTP 200 with no answer of STS" {
+		t.Errorf("%v: %v", Classify(err), err)
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// CreateStream creates a log stream. One that exists is success; a missing group is an error of class Missing.
+// CreateStream creates a log stream. One that exists is success; a missing group is an error of
+// class Missing.
 func (c *Client) CreateStream(ctx context.Context, stream string) error {
 	return exists(c.call(ctx, "CreateLogStream", createAnswer, func(ctx context.Context) error {
 		_, err := c.api.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &c.group, LogStreamName: &stream})
@@ -28,16 +29,19 @@ func exists(err error) error {
 	return err
 }
 
-// CreateGroup creates the log group and reports whether it did: one that exists is success, and is left as it is.
+// CreateGroup creates the log group and reports whether it did: one that exists is success, and is
+// left as it is.
 //
-// The KMS key goes with the creation, and where the key is refused so is the group: data must not silently lie unencrypted. Tags go
-// with it too, for an organisation may demand them there; where they are refused the group is created without. Tags that could not be
-// set are logged, with what to do, and are no error.
+// The KMS key goes with the creation, and where the key is refused so is the group: data must not
+// silently lie unencrypted. Tags go with it too, for an organisation may demand them there; where
+// they are refused the group is created without. Tags that could not be set are logged, with what
+// to do, and are no error.
 func (c *Client) CreateGroup(ctx context.Context) (created bool, err error) {
 	err = c.createGroup(ctx, c.tags)
 	if len(c.tags) > 0 {
 		if class := Classify(err); err != nil && (class == Denied || class == Refused) {
-			// The key or the name may be what is refused; then this one fails as well, and says why.
+			// The key or the name may be what is refused; then this one fails as well, and says
+			// why.
 			refused := err
 			if err = c.createGroup(ctx, nil); err == nil {
 				c.log.Warn("the log group was created without its tags; allow logs:TagResource (deploy/iam-policy.json) and tag it by hand",

@@ -1,8 +1,9 @@
 package cloudwatch
 
-// Where the keys come from: the SDK's own chain and cache, with three additions. What goes wrong in it is marked, so that a refusal by a
-// credentials service is not taken for one by CloudWatch; the account is remembered; and invalidating goes back to the shared files, which
-// the SDK by itself reads once: whoever renews keys there, or gives some at last, is heard.
+// Where the keys come from: the SDK's own chain and cache, with three additions. What goes wrong in
+// it is marked, so that a refusal by a credentials service is not taken for one by CloudWatch; the
+// account is remembered; and invalidating goes back to the shared files, which the SDK by itself
+// reads once: whoever renews keys there, or gives some at last, is heard.
 
 import (
 	"context"
@@ -17,7 +18,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// credentialsError marks an error as one of getting credentials, before any call was made with them.
+// credentialsError marks an error as one of getting credentials, before any call was made with
+// them.
 type credentialsError struct{ err error }
 
 func (e *credentialsError) Error() string { return "AWS credentials: " + e.err.Error() }
@@ -50,7 +52,8 @@ func cacheOf(cfg aws.Config) *aws.CredentialsCache {
 	return aws.NewCredentialsCache(cfg.Credentials)
 }
 
-// fixed says whether the keys are those that were in the environment or the shared files when the configuration was read.
+// fixed says whether the keys are those that were in the environment or the shared files when the
+// configuration was read.
 func fixed(cache *aws.CredentialsCache) bool {
 	return aws.IsCredentialsProvider(cache, awscredentials.StaticCredentialsProvider{})
 }
@@ -73,7 +76,8 @@ func (c *credentials) current(ctx context.Context) *aws.CredentialsCache {
 	defer c.mu.Unlock()
 	if c.stale {
 		c.stale = false
-		// A file that is just being written may not parse, or have no keys: then the old ones stay, and the service says what it thinks of them.
+		// A file that is just being written may not parse, or have no keys: then the old ones stay,
+		// and the service says what it thinks of them.
 		if cfg, err := c.load(ctx); err == nil {
 			if cache := cacheOf(cfg); fixed(cache) || !fixed(c.cache) {
 				c.cache = cache
@@ -117,8 +121,9 @@ func (c *credentials) IsCredentialsProvider(target aws.CredentialsProvider) bool
 	return aws.IsCredentialsProvider(c.cache, target)
 }
 
-// sdkLogger hands what the SDK has to say to the program's log; by itself it writes to stderr. Each kind of warning comes once a minute at
-// most: where there are no credentials, each call brings the same ones.
+// sdkLogger hands what the SDK has to say to the program's log; by itself it writes to stderr. Each
+// kind of warning comes once a minute at most: where there are no credentials, each call brings the
+// same ones.
 type sdkLogger struct {
 	log *zap.Logger
 

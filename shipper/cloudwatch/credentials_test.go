@@ -51,7 +51,8 @@ func refusing(t testing.TB, good, code string) *httptest.Server {
 	})
 }
 
-// The container's credentials (ECS, EKS) are asked for again after InvalidateCredentials, and only then.
+// The container's credentials (ECS, EKS) are asked for again after InvalidateCredentials, and only
+// then.
 func TestExpiredTokenIsRenewed(t *testing.T) {
 	var asked atomic.Int64
 	container := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -97,7 +98,8 @@ func TestExpiredTokenIsRenewed(t *testing.T) {
 	}
 }
 
-// Keys in the shared file are fixed for the SDK; whoever renews them writes the file anew, and it is read again.
+// Keys in the shared file are fixed for the SDK; whoever renews them writes the file anew, and it
+// is read again.
 func TestSharedFileIsReadAgain(t *testing.T) {
 	file := writeFile(t, "credentials", "[default]\naws_access_key_id=OLD\naws_secret_access_key=s\n")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
@@ -174,8 +176,8 @@ func TestCredentialProcess(t *testing.T) {
 	}
 }
 
-// Without credentials a call fails at once, as an error of credentials; also where the address of the metadata service swallows what it
-// is sent, as on a machine that is not EC2.
+// Without credentials a call fails at once, as an error of credentials; also where the address of
+// the metadata service swallows what it is sent, as on a machine that is not EC2.
 func TestNoCredentials(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r request) { t.Error("a request without credentials was sent") })
 	swallows := rawServer(t, func(conn net.Conn) { io.Copy(io.Discard, conn) })
@@ -254,7 +256,8 @@ func TestStoppedWhileLookingForCredentials(t *testing.T) {
 	}
 }
 
-// The clock of this machine may be wrong: the refusal brings the service's time, and the next attempt is signed with that.
+// The clock of this machine may be wrong: the refusal brings the service's time, and the next
+// attempt is signed with that.
 func TestWrongClock(t *testing.T) {
 	const off = 3 * time.Hour
 	s := serve(t, func(w http.ResponseWriter, r request) {

@@ -15,8 +15,9 @@ import (
 	smithy "github.com/aws/smithy-go"
 )
 
-// Explain says err for a person: what it concerns, what went wrong, what to do. One line without control characters, of at most some
-// 700 bytes. action is the call's name (PutLogEvents, with or without "logs:"; "" for the one that err knows), stream its log stream or "".
+// Explain says err for a person: what it concerns, what went wrong, what to do. One line without
+// control characters, of at most some 700 bytes. action is the call's name (PutLogEvents, with or
+// without "logs:"; "" for the one that err knows), stream its log stream or "".
 func (c *Client) Explain(err error, action, stream string) string {
 	if err == nil {
 		return ""
@@ -29,7 +30,8 @@ func (c *Client) Explain(err error, action, stream string) string {
 	return oneLine(line, 700)
 }
 
-// Diagnose is Explain in two parts, without the group: what went wrong, and what to do, which may be "".
+// Diagnose is Explain in two parts, without the group: what went wrong, and what to do, which may
+// be "".
 func (c *Client) Diagnose(err error, action, stream string) (cause, remedy string) {
 	call, _ := errors.AsType[*callError](err)
 	if call == nil {
@@ -177,9 +179,13 @@ func (c *Client) diagnoseRetry(err error, call *callError, what, on, message str
 	return fmt.Sprintf("the call to %s failed%s (%s)", c.where(), on, reason), c.again("")
 }
 
-// Reason is what went wrong in a few words: the service's code and message, else the network's error.
+// Reason is what went wrong in a few words: the service's code and message, else the network's
+// error.
 func Reason(err error) string {
 	code, message := errorCode(err), serviceMessage(err)
+	if foreign, ok := errors.AsType[*foreignError](err); ok {
+		return foreign.Error()
+	}
 	switch status := httpStatus(err); {
 	case code != "" && message != "":
 		return oneLine(code+": "+message, 300)
@@ -243,7 +249,8 @@ func serviceMessage(err error) string {
 	return ""
 }
 
-// oneLine makes s fit a line of a log: control characters become spaces, invalid UTF-8 U+FFFD, and it is cut at most bytes, at a character.
+// oneLine makes s fit a line of a log: control characters become spaces, invalid UTF-8 U+FFFD, and
+// it is cut at most bytes, at a character.
 func oneLine(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {

@@ -20,7 +20,8 @@ type Group struct {
 	Masked          bool   // a data protection policy, of the group or the account, masks some of what it holds
 }
 
-// CanBeRead reports whether the group's class has the calls that read back: GetLogEvents and FilterLogEvents.
+// CanBeRead reports whether the group's class has the calls that read back: GetLogEvents and
+// FilterLogEvents.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatch_Logs_Log_Classes.html
 func (g Group) CanBeRead() bool {
 	return g.Class != string(types.LogGroupClassInfrequentAccess) && g.Class != string(types.LogGroupClassDelivery)

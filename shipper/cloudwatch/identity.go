@@ -3,15 +3,22 @@ package cloudwatch
 // Who calls, from where: what a check says before it tries anything.
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/xml"
+	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 )
 
 // Region is the Region of every call, and where it was found.
@@ -63,7 +70,8 @@ func (c *Client) Credentials(ctx context.Context) (CredentialsInfo, error) {
 	return info, nil
 }
 
-// credentialsKinds are the SDK's names of the places where credentials come from, and what they are.
+// credentialsKinds are the SDK's names of the places where credentials come from, and what they
+// are.
 var credentialsKinds = []struct{ source, kind string }{
 	{"EnvConfigCredentials", "environment variables"},
 	{"SharedConfigCredentials", "keys in the shared AWS configuration"},
@@ -87,22 +95,68 @@ func credentialsKind(source string) string {
 // Identity is who the credentials are of.
 type Identity struct{ Account, ARN string }
 
-// Identity asks STS who the credentials are of, which takes no permission.
-func (c *Client) Identity(ctx context.Context) (Identity, error) {
-	api := sts.NewFromConfig(c.config, func(o *sts.Options) {
-		if o.BaseEndpoint == nil && c.endpoint != "" && !ofAWS(c.endpoint) {
-			o.BaseEndpoint = &c.endpoint // one for trying out, which is all of AWS
-		}
-	})
-	var out *sts.GetCallerIdentityOutput
-	err := c.call(ctx, "GetCallerIdentity", expected{most: putAnswer.most, other: true}, func(ctx context.Context) (err error) {
-		out, err = api.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+// whoAmI is the only call of STS here, which takes no permission. Its client of the SDK would be a
+// dependency more.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+const whoAmI = "Action=GetCallerIdentity&Version=2011-06-15"
+
+// Identity asks STS who the credentials are of.
+func (c *Client) Identity(ctx context.Context) (who Identity, err error) {
+	err = c.call(ctx, "GetCallerIdentity", expected{most: putAnswer.most, other: true}, func(ctx context.Context) (err error) {
+		who, err = c.identity(ctx)
 		return err
 	})
+	return who, err
+}
+
+func (c *Client) identity(ctx context.Context) (Identity, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.stsEndpoint(), strings.NewReader(whoAmI))
 	if err != nil {
 		return Identity{}, err
 	}
-	return Identity{Account: aws.ToString(out.Account), ARN: aws.ToString(out.Arn)}, nil
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	keys, err := c.credentials.Retrieve(ctx)
+	if err != nil {
+		return Identity{}, err
+	}
+	sum := sha256.Sum256([]byte(whoAmI))
+	if err := v4.NewSigner().SignHTTP(ctx, keys, req, hex.EncodeToString(sum[:]), "sts", c.region, time.Now()); err != nil {
+		return Identity{}, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return Identity{}, err
+	}
+	var answer struct {
+		ARN     string `xml:"GetCallerIdentityResult>Arn"`
+		Account string `xml:"GetCallerIdentityResult>Account"`
+		Code    string `xml:"Error>Code"`
+		Message string `xml:"Error>Message"`
+	}
+	err = xml.NewDecoder(resp.Body).Decode(&answer)
+	switch {
+	case err == nil && answer.Code != "":
+		return Identity{}, &smithy.GenericAPIError{Code: answer.Code, Message: answer.Message}
+	case err != nil || answer.ARN == "":
+		return Identity{}, &foreignError{status: resp.StatusCode, why: "no answer of STS"}
+	}
+	return Identity{Account: answer.Account, ARN: answer.ARN}, nil
+}
+
+// stsEndpoint is where STS is asked: as the SDK would, and where the calls go where that is an
+// endpoint for trying out, which is all of AWS.
+func (c *Client) stsEndpoint() string {
+	if own := cmp.Or(os.Getenv("AWS_ENDPOINT_URL_STS"), os.Getenv("AWS_ENDPOINT_URL")); own != "" {
+		return own
+	}
+	if c.endpoint != "" && !ofAWS(c.endpoint) {
+		return c.endpoint
+	}
+	domain := "amazonaws.com"
+	if strings.HasPrefix(c.region, "cn-") {
+		domain = "amazonaws.com.cn"
+	}
+	return fmt.Sprintf("https://sts.%s.%s/", c.region, domain)
 }
 
 // ofAWS reports whether an endpoint is one of AWS's own.

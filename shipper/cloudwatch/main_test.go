@@ -1,6 +1,7 @@
 package cloudwatch
 
-// What the tests share: an environment without a trace of the machine's, a server that answers what it is told, and clients for it.
+// What the tests share: an environment without a trace of the machine's, a server that answers what
+// it is told, and clients for it.
 
 import (
 	"bytes"

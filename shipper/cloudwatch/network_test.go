@@ -1,7 +1,8 @@
 package cloudwatch
 
-// What networks do to a put: answers before the body was read, resets, silence, refused connections, names and certificates that do not hold.
-// In each the body's memory is overwritten as soon as Put returned, which the race detector watches.
+// What networks do to a put: answers before the body was read, resets, silence, refused
+// connections, names and certificates that do not hold. In each the body's memory is overwritten as
+// soon as Put returned, which the race detector watches.
 
 import (
 	"bufio"
@@ -162,7 +163,8 @@ func TestNetworkFailures(t *testing.T) {
 	}
 }
 
-// Nothing reads a body after Put returned, also under many puts at once whose connections break at all moments.
+// Nothing reads a body after Put returned, also under many puts at once whose connections break at
+// all moments.
 func TestBodyIsFreeAfterPut(t *testing.T) {
 	var n atomic.Int64
 	url := rawServer(t, func(conn net.Conn) {
@@ -276,7 +278,8 @@ func TestNoSuchHost(t *testing.T) {
 	}
 }
 
-// A certificate authority of one's own is taken from AWS_CA_BUNDLE; without, the server is not trusted.
+// A certificate authority of one's own is taken from AWS_CA_BUNDLE; without, the server is not
+// trusted.
 func TestTLS(t *testing.T) {
 	var proto atomic.Pointer[string]
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -343,7 +346,8 @@ func proxied(proxy string) {
 	}
 }
 
-// The proxy of the environment is used. net/http reads it once in a process, so the put is one of another process.
+// The proxy of the environment is used. net/http reads it once in a process, so the put is one of
+// another process.
 func TestProxy(t *testing.T) {
 	var asked atomic.Pointer[string]
 	proxy := serve(t, func(w http.ResponseWriter, r request) {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Quotas of reading are small, fixed, and shared by everyone who reads in the account and Region. A reader that goes through a gigabyte
-// keeps under them by itself, so that neither it nor a dashboard beside it is throttled.
+// Quotas of reading are small, fixed, and shared by everyone who reads in the account and Region. A
+// reader that goes through a gigabyte keeps under them by itself, so that neither it nor a
+// dashboard beside it is throttled.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html
 
 // Calls a second, by Region. A Region that is not named has the lowest quota that is known.
@@ -23,8 +24,8 @@ type quota struct {
 	regions map[string]int
 }
 
-// saved is how much time without a call is made up for: a small job is read without waiting, and a second never has more calls than the
-// quota, for the pace is four fifths of it.
+// saved is how much time without a call is made up for: a small job is read without waiting, and a
+// second never has more calls than the quota, for the pace is four fifths of it.
 const saved = time.Second / 4
 
 // paced is when the next call of a kind is due.

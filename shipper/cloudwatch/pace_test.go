@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// However long a reader was idle, and however fast it could read, no second has more calls than the quota.
+// However long a reader was idle, and however fast it could read, no second has more calls than the
+// quota.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, region := range []string{"us-east-1", "eu-west-3", "eu-central-1"} {

@@ -1,7 +1,8 @@
 package cloudwatch
 
-// PutLogEvents, with a request body that was encoded while the lines were read. The SDK does everything else: it resolves the endpoint,
-// gets credentials, signs, sends, and types the errors. The body takes the place of the SDK's own right behind its serializer.
+// PutLogEvents, with a request body that was encoded while the lines were read. The SDK does
+// everything else: it resolves the endpoint, gets credentials, signs, sends, and types the errors.
+// The body takes the place of the SDK's own right behind its serializer.
 
 import (
 	"context"
@@ -18,11 +19,12 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Body is the whole JSON body of a PutLogEvents request: {"logEvents":[…],"logGroupName":…,"logStreamName":…}, in any order of members.
-// One that implements io.WriterTo as well is hashed without a copy.
+// Body is the whole JSON body of a PutLogEvents request:
+// {"logEvents":[…],"logGroupName":…,"logStreamName":…}, in any order of members. One that
+// implements io.WriterTo as well is hashed without a copy.
 //
-// Put reads it for the wire and, where it must be hashed, before that for the signature, each time from its start (Seek(0, io.SeekStart)) wherever it stands.
-// Read must not block.
+// Put reads it for the wire and, where it must be hashed, before that for the signature, each time
+// from its start (Seek(0, io.SeekStart)) wherever it stands. Read must not block.
 type Body interface {
 	io.Reader
 	io.Seeker
@@ -30,8 +32,8 @@ type Body interface {
 	SHA256() []byte // of all of it, where that is known already; nil: Put hashes it
 }
 
-// Verdict is what the service says of an accepted batch: the events that it took the batch without. The indexes count the events of the
-// batch, in its order; -1 stands for "none".
+// Verdict is what the service says of an accepted batch: the events that it took the batch without.
+// The indexes count the events of the batch, in its order; -1 stands for "none".
 type Verdict struct {
 	OldEnd         int // [0, OldEnd) are too old (14 days)
 	ExpiredEnd     int // [0, ExpiredEnd) are older than the group's retention
@@ -42,11 +44,13 @@ type Verdict struct {
 // Clean says that every event was taken.
 func (v Verdict) Clean() bool { return v.OldEnd <= 0 && v.ExpiredEnd <= 0 && v.NewStart < 0 }
 
-// errShort is for an answer of 200 to a body that was not read to its end: such a batch cannot be stored.
+// errShort is for an answer of 200 to a body that was not read to its end: such a batch cannot be
+// stored.
 var errShort = errors.New("accepted before all of the batch was sent")
 
-// Put puts one batch, in one attempt. Its stream must be the one that the body names; the argument is for messages and for the SDK.
-// When Put returns, nothing reads body any more, however the call ended: its memory may be used again at once.
+// Put puts one batch, in one attempt. Its stream must be the one that the body names; the argument
+// is for messages and for the SDK. When Put returns, nothing reads body any more, however the call
+// ended: its memory may be used again at once.
 //
 // An error may be asked about with Classify, Ambiguous and Unreachable, and said with Explain.
 func (c *Client) Put(ctx context.Context, stream string, body Body) (Verdict, error) {
@@ -90,10 +94,12 @@ func index(i *int32) int {
 	return int(*i)
 }
 
-// serializer is the name of the SDK's middleware that writes the request body. If it ever goes, every Put fails, and says so.
+// serializer is the name of the SDK's middleware that writes the request body. If it ever goes,
+// every Put fails, and says so.
 const serializer = "OperationSerializer"
 
-// replaceBody puts src in the place of what the SDK's serializer has made, before anything looks at it.
+// replaceBody puts src in the place of what the SDK's serializer has made, before anything looks at
+// it.
 func (s *source) replaceBody(stack *middleware.Stack) error {
 	return stack.Serialize.Insert(middleware.SerializeMiddlewareFunc("BatchBody", func(
 		ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler,
@@ -112,8 +118,9 @@ func (s *source) replaceBody(stack *middleware.Stack) error {
 	}), serializer, middleware.After)
 }
 
-// source stands between a Body and the SDK with its transport. net/http may still read a request's body after the call returned (an answer
-// that came early, a reset, a cancellation); so Put cuts the connection before it returns, and a late reader finds the end.
+// source stands between a Body and the SDK with its transport. net/http may still read a request's
+// body after the call returned (an answer that came early, a reset, a cancellation); so Put cuts
+// the connection before it returns, and a late reader finds the end.
 type source struct {
 	size int64
 	sum  []byte // the body's SHA-256; nil: the signer makes it
@@ -137,7 +144,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteTo is for the signature's hash, which is computed before the request is sent: the transport only ever reads.
+// WriteTo is for the signature's hash, which is computed before the request is sent: the transport
+// only ever reads.
 func (s *source) WriteTo(w io.Writer) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

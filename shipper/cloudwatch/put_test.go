@@ -43,7 +43,8 @@ func ownBody(group, stream string, events []types.InputLogEvent) body {
 	return body{bytes.NewReader(data)}
 }
 
-// The request over our body is, decoded, the one that the SDK would have sent for the same batch: same address, same operation, same content.
+// The request over our body is, decoded, the one that the SDK would have sent for the same batch:
+// same address, same operation, same content.
 func TestPutSendsWhatTheSDKWouldHaveSent(t *testing.T) {
 	got := make(chan request, 1)
 	s := serve(t, func(w http.ResponseWriter, r request) {
@@ -175,7 +176,8 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// If the SDK stops to build its requests as Put expects, no batch must be taken for stored that was not sent.
+// If the SDK stops to build its requests as Put expects, no batch must be taken for stored that was
+// not sent.
 func TestPutNoticesAnotherSDK(t *testing.T) {
 	if err := new(source).replaceBody(middleware.NewStack("empty", smithyhttp.NewStackRequest)); err == nil {
 		t.Error("a stack without the serializer is taken")

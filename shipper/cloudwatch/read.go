@@ -1,6 +1,7 @@
 package cloudwatch
 
-// Reading back. A page is one attempt; the caller retries, and asks for the next page until there is none.
+// Reading back. A page is one attempt; the caller retries, and asks for the next page until there
+// is none.
 
 import (
 	"context"
@@ -22,7 +23,8 @@ type Event struct {
 type Selection struct {
 	// From and To bound the events' times, ms since 1970: From ≤ time < To. 0: no bound.
 	From, To int64
-	// Unmask asks for the originals where a data protection policy masks them. It takes logs:Unmask.
+	// Unmask asks for the originals where a data protection policy masks them. It takes
+	// logs:Unmask.
 	Unmask bool
 	// Limit is the most events of a page; 0: as many as the service puts on one.
 	Limit int32
@@ -45,8 +47,9 @@ func optionalTime(ms int64) *int64 {
 	return &ms
 }
 
-// EventsPage reads a page of a stream's events, oldest first, from its start (token "") or from where the page before it ended (its next).
-// A page may be empty and not be the last: end says that there was nothing more when it was read. The next of an end may be asked again later.
+// EventsPage reads a page of a stream's events, oldest first, from its start (token "") or from
+// where the page before it ended (its next). A page may be empty and not be the last: end says that
+// there was nothing more when it was read. The next of an end may be asked again later.
 func (c *Client) EventsPage(ctx context.Context, stream string, of Selection, token string) (events []Event, next string, end bool, err error) {
 	if err := c.pace(ctx, &c.gets, getQuota); err != nil {
 		return nil, "", false, err
@@ -76,7 +79,8 @@ func (c *Client) EventsPage(ctx context.Context, stream string, of Selection, to
 	return events, next, next == token || next == "", nil
 }
 
-// StreamsPage lists names of the group's streams that begin with prefix ("": all), in order. An empty next is the end.
+// StreamsPage lists names of the group's streams that begin with prefix ("": all), in order. An
+// empty next is the end.
 func (c *Client) StreamsPage(ctx context.Context, prefix, token string) (names []string, next string, err error) {
 	var out *cloudwatchlogs.DescribeLogStreamsOutput
 	err = c.call(ctx, "DescribeLogStreams", pageAnswer, func(ctx context.Context) (err error) {
@@ -98,8 +102,9 @@ func (c *Client) StreamsPage(ctx context.Context, prefix, token string) (names [
 	return names, aws.ToString(out.NextToken), nil
 }
 
-// FilterPage reads a page of the group's events that match a filter pattern of CloudWatch Logs ("": all), of the streams whose names begin with
-// streamPrefix ("": all). A page may be empty and not be the last; an empty next is the end.
+// FilterPage reads a page of the group's events that match a filter pattern of CloudWatch Logs ("":
+// all), of the streams whose names begin with streamPrefix ("": all). A page may be empty and not
+// be the last; an empty next is the end.
 func (c *Client) FilterPage(ctx context.Context, pattern, streamPrefix string, of Selection, token string) (events []Event, next string, err error) {
 	if err := c.pace(ctx, &c.filters, filterQuota); err != nil {
 		return nil, "", err

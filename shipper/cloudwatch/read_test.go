@@ -87,7 +87,8 @@ func TestFilterPage(t *testing.T) {
 	}
 }
 
-// A page of the largest messages there are, escaped, is read; and errors of reading have their classes.
+// A page of the largest messages there are, escaped, is read; and errors of reading have their
+// classes.
 func TestLargePage(t *testing.T) {
 	message := strings.Repeat(`\u0001`, 1<<20)
 	s := serve(t, func(w http.ResponseWriter, r request) {

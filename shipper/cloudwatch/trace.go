@@ -44,7 +44,8 @@ func (t *Trace) answered(resp *http.Response, began time.Time) {
 	}
 }
 
-// Skew is how far the other's clock is ahead of this machine's; known is false where the answer did not say.
+// Skew is how far the other's clock is ahead of this machine's; known is false where the answer did
+// not say.
 func (t *Trace) Skew() (ahead time.Duration, known bool) {
 	if t.Date.IsZero() {
 		return 0, false

@@ -1,6 +1,7 @@
 package cloudwatch
 
-// The HTTP side: connections for one host and large request bodies, answers read whole and bounded, and how far a request got.
+// The HTTP side: connections for one host and large request bodies, answers read whole and bounded,
+// and how far a request got.
 
 import (
 	"bytes"
@@ -24,8 +25,8 @@ import (
 const (
 	dialTimeout = 5 * time.Second // well under the attempt's, so that "cannot be reached" is told from "does not answer"
 	tlsTimeout  = 5 * time.Second
-	// idleTimeout is under the 60 s after which load balancers usually close a connection that is not used: a request that meets the
-	// closing is lost.
+	// idleTimeout is under the 60 s after which load balancers usually close a connection that is
+	// not used: a request that meets the closing is lost.
 	idleTimeout = 50 * time.Second
 	writeBuffer = 64 << 10
 	readBuffer  = 4 << 10
@@ -52,7 +53,8 @@ type httpClient struct{ transport *http.Transport }
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// newHTTPClient goes out from the client that the SDK has made of its configuration, which may hold AWS_CA_BUNDLE.
+// newHTTPClient goes out from the client that the SDK has made of its configuration, which may hold
+// AWS_CA_BUNDLE.
 func newHTTPClient(from aws.HTTPClient, dial dialFunc, parallel int) *httpClient {
 	b, ok := from.(*awshttp.BuildableClient)
 	if !ok {
@@ -69,7 +71,8 @@ func newHTTPClient(from aws.HTTPClient, dial dialFunc, parallel int) *httpClient
 	t.WriteBufferSize = writeBuffer
 	t.ReadBufferSize = readBuffer
 	t.MaxResponseHeaderBytes = maxHeader
-	// HTTP/1.1 only: a put is one large body on a connection of its own, which HTTP/2 would cut into frames of 16 KB under a window.
+	// HTTP/1.1 only: a put is one large body on a connection of its own, which HTTP/2 would cut
+	// into frames of 16 KB under a window.
 	t.ForceAttemptHTTP2 = false
 	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	if t.TLSClientConfig == nil {
@@ -84,7 +87,8 @@ func (h *httpClient) closeIdle() {
 	h.transport.CloseIdleConnections()
 }
 
-// attempt is how far one call got. It travels in the context, because the SDK replaces the errors of a call whose context ended.
+// attempt is how far one call got. It travels in the context, because the SDK replaces the errors
+// of a call whose context ended.
 type attempt struct {
 	expected expected
 	reached  atomic.Bool // there was a connection
@@ -96,8 +100,9 @@ type attempt struct {
 
 type attemptKey struct{}
 
-// Do implements the SDK's HTTPClient. The answer is read before it returns, so nothing of a call is left on the wire but, at most, the rest
-// of a request whose answer came early; the transport then closes that connection.
+// Do implements the SDK's HTTPClient. The answer is read before it returns, so nothing of a call is
+// left on the wire but, at most, the rest of a request whose answer came early; the transport then
+// closes that connection.
 func (h *httpClient) Do(req *http.Request) (*http.Response, error) {
 	a, ok := req.Context().Value(attemptKey{}).(*attempt)
 	if !ok {
@@ -163,12 +168,15 @@ type foreignError struct {
 
 func (e *foreignError) Error() string { return fmt.Sprintf("HTTP %d with %s", e.status, e.why) }
 
-// notTheService says why an answer that reports success cannot be the service's, or "". Something in between may have answered: a proxy, a
-// login page, a health check. The SDK takes an empty body for an empty result, so a batch that nobody stored would count as delivered.
+// notTheService says why an answer that reports success cannot be the service's, or "". Something
+// in between may have answered: a proxy, a login page, a health check. The SDK takes an empty body
+// for an empty result, so a batch that nobody stored would count as delivered.
 //
-// The service answers 200 with a JSON object, as application/x-amz-json-1.1. Where an action has no result, it sends no body:
-// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogStream.html. Another content type will do where AWS's
-// request ID comes with it, because moto calls its JSON text/html.
+// The service answers 200 with a JSON object, as application/x-amz-json-1.1. Where an action has no
+// result, it sends no body:
+// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogStream.html.
+// Another content type will do where AWS's request ID comes with it, because moto calls its JSON
+// text/html.
 func notTheService(resp *http.Response, answer []byte, bare bool) string {
 	contentType := resp.Header.Get("Content-Type")
 	media, _, _ := mime.ParseMediaType(contentType) // "" for one that is none
@@ -206,7 +214,8 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// call runs one attempt under its deadline, and dresses the error with what Classify, Ambiguous and Explain need.
+// call runs one attempt under its deadline, and dresses the error with what Classify, Ambiguous and
+// Explain need.
 func (c *Client) call(ctx context.Context, action string, expected expected, do func(context.Context) error) error {
 	a := &attempt{expected: expected}
 	limited, cancel := context.WithTimeout(context.WithValue(ctx, attemptKey{}, a), c.timeout)

@@ -1,6 +1,7 @@
 package cwlocal
 
-// GetCallerIdentity of STS, which shares the endpoint: `perstack-shipper check` asks who it is before it asks what it may do.
+// GetCallerIdentity of STS, which shares the endpoint: `perstack-shipper check` asks who it is
+// before it asks what it may do.
 
 import (
 	"encoding/xml"

@@ -1,19 +1,15 @@
 package cwlocal
 
 import (
-	"context"
-	"errors"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go"
 )
 
-// The SDK's own client is told who it is, and reads the error when it is refused. Answers have the date of the endpoint's clock.
+// A signed caller is told who it is, and refused as STS refuses. Answers have the date of the
+// endpoint's clock.
 func TestGetCallerIdentity(t *testing.T) {
 	refused := false
 	clock := time.Date(2027, 3, 4, 5, 6, 7, 0, time.UTC)
@@ -26,29 +22,43 @@ func TestGetCallerIdentity(t *testing.T) {
 			return Fault{}
 		},
 	})
-	api := sts.New(sts.Options{
-		BaseEndpoint: &e.url, Region: "eu-west-1", Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-		HTTPClient:  &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
-	})
-	got, err := api.GetCallerIdentity(context.Background(), nil)
-	if err != nil || *got.Account != account || *got.Arn != callerARN || *got.UserId != callerID {
-		t.Fatalf("%+v %v", got, err)
+	ask := func(body, authorization string) (status int, answer, date string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+		r.Header.Set("Authorization", authorization)
+		r.Close = true
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		data, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(data), resp.Header.Get("Date")
+	}
+	const question, signed = "Action=GetCallerIdentity&Version=2011-06-15", "AWS4-HMAC-SHA256 Credential=x"
+	status, answer, date := ask(question, signed)
+	if status != 200 || date != clock.Format(http.TimeFormat) ||
+		!strings.Contains(answer, "<Account>"+account+"</Account>") || !strings.Contains(answer, "<Arn>"+callerARN+"</Arn>") {
+		t.Errorf("%d, dated %s: %s", status, date, answer)
+	}
+	if status, answer, _ := ask(question, ""); status != 403 || !strings.Contains(answer, "<Code>MissingAuthenticationToken</Code>") {
+		t.Errorf("unsigned: %d %s", status, answer)
+	}
+	if status, answer, _ := ask("Action=AssumeRole", signed); status != 400 || !strings.Contains(answer, "<Code>InvalidAction</Code>") {
+		t.Errorf("another action: %d %s", status, answer)
 	}
 	refused = true
-	_, err = api.GetCallerIdentity(context.Background(), nil)
-	if api, ok := errors.AsType[smithy.APIError](err); !ok || api.ErrorCode() != "ExpiredToken" {
-		t.Errorf("%v", err)
+	if status, answer, _ := ask(question, signed); status != 400 || !strings.Contains(answer, "<Code>ExpiredToken</Code>") {
+		t.Errorf("refused: %d %s", status, answer)
 	}
-	if calls := e.Stats().Calls["GetCallerIdentity"]; calls != 2 {
+	if calls := e.Stats().Calls["GetCallerIdentity"]; calls != 3 {
 		t.Errorf("%d calls", calls)
-	}
-	r, err := http.Post(e.url, "application/x-www-form-urlencoded", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Body.Close()
-	if r.StatusCode != http.StatusBadRequest || r.Header.Get("Date") != clock.Format(http.TimeFormat) {
-		t.Errorf("%s, dated %s", r.Status, r.Header.Get("Date"))
 	}
 }

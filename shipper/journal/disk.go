@@ -11,14 +11,16 @@ type Disk struct {
 	Type      string // of the file system, such as ext4 or nfs; "" where that is not known
 	Free      int64  // bytes that may still be written
 	FreeKnown bool
-	// Holes says whether what is shipped of a file is given back while the file is still written. Without, it takes room until its end.
+	// Holes says whether what is shipped of a file is given back while the file is still written.
+	// Without, it takes room until its end.
 	Holes bool
 }
 
 // tried is how much Disk writes: what an input takes at its start.
 const tried = 64 << 10
 
-// Disk looks at what the folder lies on. It writes a file there, syncs it and removes it: what that says is the error, ErrFull for one.
+// Disk looks at what the folder lies on. It writes a file there, syncs it and removes it: what that
+// says is the error, ErrFull for one.
 func (f *Folder) Disk() (d Disk, err error) {
 	if f.path == "" {
 		return d, fmt.Errorf("a journal in memory lies on no disk: %w", errors.ErrUnsupported)
