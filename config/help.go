@@ -71,7 +71,8 @@ var examples = map[string]string{
   perstack-shipper verify --log-group /perstack/prod --since 7d --json
 `,
 	"local": `  perstack-shipper local --dir /tmp/cloudwatch
-  export AWS_ENDPOINT_URL=http://127.0.0.1:4586
+  export AWS_ENDPOINT_URL=http://127.0.0.1:4586 AWS_REGION=us-east-1
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
   perstack-shipper --log-group demo <events.jsonl
 `,
 }

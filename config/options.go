@@ -34,14 +34,14 @@ type Events struct {
 // Delivery says how eagerly and how patiently batches are put.
 type Delivery struct {
 	// FlushInterval bounds how old the oldest event of an open batch becomes, 10 ms to 1 h.
-	FlushInterval time.Duration `name:"flush-interval" default:"1s" group:"Delivery:" help:"Put an event at most this long after it came."`
+	FlushInterval time.Duration `name:"flush-interval" default:"1s" group:"Delivery:" help:"Longest wait for a batch to fill."`
 	// DrainTimeout is all the time from a signal to the exit, 1 s to 1 h.
-	DrainTimeout time.Duration `name:"drain-timeout" default:"25s" group:"Delivery:" help:"All the time there is from SIGTERM to the exit."`
+	DrainTimeout time.Duration `name:"drain-timeout" default:"25s" group:"Delivery:" help:"Total time allowed between a signal and the exit."`
 	// GiveUpAfter is how long after the end of input to go on without an ack, 1 s to 30 d; nil
 	// where none was given. See Patience.
-	GiveUpAfter *time.Duration `name:"give-up-after" placeholder:"TIME" group:"Delivery:" help:"Go on so long without an ack at the end. Default: 10m."`
+	GiveUpAfter *time.Duration `name:"give-up-after" placeholder:"TIME" group:"Delivery:" help:"Give up this long after the last success. Default: 10m."`
 	// MemoryMax bounds the bytes held: blocks, open batches, bodies. At least MinMemory.
-	MemoryMax Size `name:"memory-max" default:"32MiB" group:"Delivery:" help:"Bound on what is held in memory."`
+	MemoryMax Size `name:"memory-max" default:"32MiB" group:"Delivery:" help:"Limit on the data held in memory."`
 }
 
 const (
@@ -79,9 +79,9 @@ type Journal struct {
 	// JournalDir is empty where none was given: then it is DefaultJournalDir, and one that cannot be written is no error.
 	JournalDir string `name:"journal-dir" placeholder:"DIR" group:"Journal:" help:"Where the input is kept. Default: ~/.local/state/…"`
 	// JournalMax bounds the disk space that inputs take, in allocated bytes. At least MinJournal.
-	JournalMax Size `name:"journal-max" default:"4GiB" group:"Journal:" help:"Bound on disk space; at the limit the input waits."`
+	JournalMax Size `name:"journal-max" default:"4GiB" group:"Journal:" help:"Limit on disk space; reading stops there."`
 	// JournalSync is how often the journal is synced to disk; 0 leaves that to the kernel.
-	JournalSync time.Duration `name:"journal-sync" default:"0" group:"Journal:" help:"Sync to disk so often; 0: leave it to the kernel."`
+	JournalSync time.Duration `name:"journal-sync" default:"0" group:"Journal:" help:"fsync interval; 0 leaves it to the kernel."`
 }
 
 // Log says what the program tells about itself, on stderr.
@@ -178,14 +178,14 @@ type Logs struct {
 	Types  Words `name:"type" placeholder:"NAME,…" group:"Selection:" help:"Only events of these types, such as callTools."`
 	Stderr bool  `name:"stderr" group:"Selection:" help:"Also what the agent wrote to stderr."`
 	// LogStream is the template that the job was shipped with.
-	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"As it was when the job was shipped."`
+	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"The template that the job was shipped with."`
 	// Streams are read instead of those that LogStream gives.
 	Streams List `name:"stream" placeholder:"NAME" group:"Selection:" help:"Read this log stream only. May be repeated."`
 	Search  bool `name:"search" group:"Selection:" help:"Look for the job in all streams of the group."`
 	// Unmask asks for the originals of what a data protection policy masks.
 	Unmask bool `name:"unmask" group:"Selection:" help:"Read what a data protection policy masks."`
 	// Wait is how long to read again until the job has ended and is whole; 0: print what is readable now.
-	Wait time.Duration `name:"wait" placeholder:"TIME" group:"Selection:" help:"Wait so long for the last events to be readable."`
+	Wait time.Duration `name:"wait" placeholder:"TIME" group:"Selection:" help:"How long to wait for the last events."`
 	Target
 	Log
 }
@@ -210,7 +210,7 @@ type Held struct {
 	// Job is the jobId; required.
 	Job string `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. Required."`
 	// LogStream is the template that the job was shipped with.
-	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"As it was when the job was shipped."`
+	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"The template that the job was shipped with."`
 	Search    bool   `name:"search" group:"Selection:" help:"Look for the job in all streams of the group."`
 	// Unmask asks for the originals of what a data protection policy masks.
 	Unmask bool `name:"unmask" group:"Selection:" help:"Read what a data protection policy masks."`
@@ -227,7 +227,7 @@ type Tokens struct {
 	Jobs List `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. May be repeated. Required, unless --since is."`
 	Period
 	// LogStream is the template that the jobs of Jobs were shipped with.
-	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"As it was when the job was shipped."`
+	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"The template that the job was shipped with."`
 	Search    bool   `name:"search" group:"Selection:" help:"Look for the job in all streams of the group."`
 	// By is one of Usages.
 	By   string `name:"by" default:"expert" group:"Output:" help:"A row for each expert, run, step, job or day."`
@@ -265,7 +265,7 @@ type Verify struct {
 	Jobs List `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. May be repeated."`
 	Period
 	// LogStream is the template that the jobs were shipped with.
-	LogStream string        `name:"log-stream" default:"{jobId}" group:"Selection:" help:"As it was when the job was shipped."`
+	LogStream string        `name:"log-stream" default:"{jobId}" group:"Selection:" help:"The template that the job was shipped with."`
 	Search    bool          `name:"search" group:"Selection:" help:"Look for the jobs in all streams of the group."`
 	Unmask    bool          `name:"unmask" group:"Selection:" help:"Read what a data protection policy masks."`
 	Settle    time.Duration `name:"settle" default:"30s" group:"Selection:" help:"Look for what is missing for so long."`
