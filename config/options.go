@@ -39,7 +39,7 @@ type Delivery struct {
 	DrainTimeout time.Duration `name:"drain-timeout" default:"25s" group:"Delivery:" help:"Total time allowed between a signal and the exit."`
 	// GiveUpAfter is how long after the end of input to go on without an ack, 1 s to 30 d; nil
 	// where none was given. See Patience.
-	GiveUpAfter *time.Duration `name:"give-up-after" placeholder:"TIME" group:"Delivery:" help:"Give up this long after the last success. Default: 10m."`
+	GiveUpAfter *time.Duration `name:"give-up-after" placeholder:"TIME" group:"Delivery:" help:"After the input: give up without success. Default: 10m."`
 	// MemoryMax bounds the bytes held: blocks, open batches, bodies. At least MinMemory.
 	MemoryMax Size `name:"memory-max" default:"32MiB" group:"Delivery:" help:"Limit on the data held in memory."`
 }
