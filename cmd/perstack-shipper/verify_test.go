@@ -13,19 +13,18 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-	"github.com/aws/smithy-go"
 	"pgregory.net/rapid"
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/audit/proof"
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/readback/readbacktest"
 )
 
 // This file ships what real runs wrote in every way in, has verify prove it, and then takes away and changes what the log group holds.
@@ -174,12 +173,9 @@ func (u *user) groups(prefix string) []string {
 	return names
 }
 
-// held is what a log group holds, to be changed and read.
-type held map[string][]cloudwatch.Event
-
 // hold reads all of a group.
-func (u *user) hold(group string) held {
-	all := held{}
+func (u *user) hold(group string) readbacktest.Held {
+	all := readbacktest.Held{}
 	for _, stream := range u.streams(group) {
 		for token := (*string)(nil); ; {
 			page, err := u.api.GetLogEvents(u.t.Context(), &cloudwatchlogs.GetLogEventsInput{
@@ -200,71 +196,11 @@ func (u *user) hold(group string) held {
 	return all
 }
 
-const heldPage = 50
-
-func (h held) EventsPage(_ context.Context, stream string, _ cloudwatch.Selection, token string) ([]cloudwatch.Event, string, bool, error) {
-	events, ok := h[stream]
-	if !ok {
-		return nil, "", false, missing{}
-	}
-	at, _ := strconv.Atoi(token)
-	to := min(at+heldPage, len(events))
-	return events[at:to], strconv.Itoa(to), to == len(events), nil
-}
-
-func (h held) StreamsPage(_ context.Context, prefix, _ string) (names []string, next string, err error) {
-	for name := range h {
-		if strings.HasPrefix(name, prefix) {
-			names = append(names, name)
-		}
-	}
-	return names, "", nil
-}
-
-func (h held) FilterPage(_ context.Context, pattern, _ string, _ cloudwatch.Selection, _ string) (events []cloudwatch.Event, next string, err error) {
-	for _, all := range h {
-		for _, e := range all {
-			if strings.HasPrefix(pattern, "{") && strings.Contains(e.Message, `"record"`) || strings.Contains(e.Message, strings.Trim(pattern, `"`)) {
-				events = append(events, e)
-			}
-		}
-	}
-	return events, "", nil
-}
-
-// missing is the service's error for what does not exist.
-type missing struct{}
-
-func (missing) Error() string                 { return "it does not exist" }
-func (missing) ErrorCode() string             { return "ResourceNotFoundException" }
-func (missing) ErrorMessage() string          { return "it does not exist" }
-func (missing) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
-
-// change returns a copy with the events of a stream changed.
-func (h held) change(stream string, f func([]cloudwatch.Event) []cloudwatch.Event) held {
-	changed := held{}
-	for name, events := range h {
-		if changed[name] = slices.Clone(events); name == stream {
-			changed[name] = f(changed[name])
-		}
-	}
-	return changed
-}
-
-// seqOf is the seq and part of an event, and its record.
-func seqOf(e cloudwatch.Event) (seq int64, part int, record string) {
-	r, err := batch.Restore([]byte(e.Message))
-	if err != nil {
-		panic(err)
-	}
-	return r.Seq, r.Part, r.Record
-}
-
 // without takes away the events of lines that drop names, by seq and part.
 func without(drop func(seq int64, part int) bool) func([]cloudwatch.Event) []cloudwatch.Event {
 	return func(events []cloudwatch.Event) []cloudwatch.Event {
 		return slices.DeleteFunc(events, func(e cloudwatch.Event) bool {
-			seq, part, record := seqOf(e)
+			seq, part, record := readbacktest.Place(e)
 			return record == "" && drop(seq, part)
 		})
 	}
@@ -281,11 +217,11 @@ func TestVerifyFindsWhatIsDone(t *testing.T) {
 	waysIn["pipe"](u, "/tools", tools)
 	waysIn["pipe"](u, "/large", large)
 	const job = "d9urbpfdpmij1axcii58vgzr"
-	groups := map[string]held{job: u.hold("/tools"), "large": u.hold("/large")}
+	groups := map[string]readbacktest.Held{job: u.hold("/tools"), "large": u.hold("/large")}
 	changed := func(seq int64, f func(string) string) func([]cloudwatch.Event) []cloudwatch.Event {
 		return func(events []cloudwatch.Event) []cloudwatch.Event {
 			for i := range events {
-				if s, _, _ := seqOf(events[i]); s == seq {
+				if s, _, _ := readbacktest.Place(events[i]); s == seq {
 					events[i].Message = f(events[i].Message)
 				}
 			}
@@ -324,7 +260,7 @@ func TestVerifyFindsWhatIsDone(t *testing.T) {
 			return events
 		}, want: proof.Complete},
 		{name: "the seal deleted", job: job, change: func(events []cloudwatch.Event) []cloudwatch.Event {
-			return slices.DeleteFunc(events, func(e cloudwatch.Event) bool { _, _, record := seqOf(e); return record == "seal" })
+			return slices.DeleteFunc(events, func(e cloudwatch.Event) bool { _, _, record := readbacktest.Place(e); return record == "seal" })
 		}, want: proof.CannotTell},
 		{name: "the seal changed", job: job, change: changed(0, func(m string) string { return strings.Replace(m, `"sha256":"`, `"sha256":"0`, 1) }), want: proof.NotComplete},
 		{name: "a seal of a later version", job: job, change: changed(0, func(m string) string { return strings.Replace(m, `"lastSeq"`, `"holes":1,"lastSeq"`, 1) }), want: proof.CannotTell},
@@ -337,7 +273,7 @@ func TestVerifyFindsWhatIsDone(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			source := groups[test.job]
 			if test.change != nil {
-				source = source.change(test.job, test.change)
+				source = source.Change(test.job, test.change)
 			}
 			v := proof.Verification{Jobs: []string{test.job}, Memory: 1 << 20}
 			if test.original != "" {
@@ -384,7 +320,7 @@ func TestVerifyFindsEachDeletion(t *testing.T) {
 		drop := map[string]map[int64]bool{}
 		want := map[string][]int64{}
 		odds := rapid.IntRange(1, 40).Draw(t, "one of")
-		kept := all.change(job, func(events []cloudwatch.Event) []cloudwatch.Event {
+		kept := all.Change(job, func(events []cloudwatch.Event) []cloudwatch.Event {
 			return slices.DeleteFunc(events, func(e cloudwatch.Event) bool {
 				r, err := batch.Restore([]byte(e.Message))
 				if err != nil {

@@ -103,9 +103,10 @@ func (c *campaign) conclude() {
 		y.lost += v.lost
 		y.altered += v.altered
 	})
-	for i, f := range append(c.broken, v.faults...) {
+	faults := slices.Concat(c.broken, v.faults, c.verify(v))
+	for i, f := range faults {
 		if i == 20 {
-			c.t.Errorf("%s: and %d more", c.name, len(c.broken)+len(v.faults)-i)
+			c.t.Errorf("%s: and %d more", c.name, len(faults)-i)
 			break
 		}
 		c.t.Errorf("%s: %.6000s", c.name, f)

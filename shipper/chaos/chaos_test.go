@@ -15,6 +15,7 @@
 //	disk_test.go      small disks
 //	folder_test.go    what lies in a journal folder
 //	check_test.go     the comparison
+//	verify_test.go    what verify says of it
 //	tally_test.go     the figures
 //
 // CHAOS_TIME (a duration) says how long to go on, CHAOS_SEED repeats a run's plans. The moments at which things happen are the machine's, so a seed does

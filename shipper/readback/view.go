@@ -163,11 +163,17 @@ type Seal struct {
 	Streams       []string   `json:"streams"`
 	Ended         bool       `json:"ended"` // no more can come
 
+	CutLine   bool `json:"cutLine"` // the input ended within a line of JSON
+	Truncated struct {
+		Times int64 `json:"times"`
+		Bytes int64 `json:"bytes"`
+	} `json:"truncated"` // before it was read; at least so many bytes are lost
+
 	Jobs []*batch.Job `json:"jobs"` // nil in a seal of an earlier version
 
 	// These are here to be known: a member that is not is of a later version.
 	Shipper, Type, Clamped, PossiblyRepeated, RejectedLines, RedactedLines json.RawMessage
-	Outcomes, Tokens, First, Exit, CutLine                                 json.RawMessage
+	Outcomes, Tokens, First, Exit                                          json.RawMessage
 }
 
 // strange returns what a seal has that this version does not know, or "".

@@ -242,7 +242,13 @@ func (v *prover) judge() {
 	for _, name := range v.in.Absent {
 		say(NotComplete, "log stream %q, which the seal names, does not exist any more", name)
 	}
+	if seal != nil && seal.Truncated.Times > 0 {
+		say(NotComplete, "what the agent wrote was truncated before it was read: at least %s lost", count(seal.Truncated.Bytes, "byte is", "bytes are"))
+	}
 	v.compare(say)
+	if seal != nil && seal.CutLine {
+		say(Complete, "it ended in the middle of a line of JSON: what the agent wrote after that never arrived")
+	}
 	switch {
 	case v.in.Strange != "":
 		say(CannotTell, "its seal has %s: use the version of perstack-shipper that shipped it, or a later one", v.in.Strange)

@@ -1,0 +1,210 @@
+package proof
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/readback/readbacktest"
+)
+
+// held is a log group in memory, of which more is known than what it holds.
+type held struct {
+	readbacktest.Held
+	streams map[string][]string // the messages
+	group   cloudwatch.Group
+	secret  error // of DescribeGroup
+	masked  bool  // unless the originals are asked for, secrets are masked
+}
+
+var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+
+// fill makes events of the messages: of 20 days ago, but put three minutes ago.
+func (h *held) fill() *held {
+	h.Held = readbacktest.Held{}
+	for stream, messages := range h.streams {
+		for i, m := range messages {
+			h.Held[stream] = append(h.Held[stream], cloudwatch.Event{
+				Stream: stream, Time: noon.AddDate(0, 0, -20).UnixMilli() + int64(i), Ingested: noon.Add(-3 * time.Minute).UnixMilli(), Message: m,
+			})
+		}
+	}
+	return h
+}
+
+func (h *held) EventsPage(ctx context.Context, stream string, of cloudwatch.Selection, token string) ([]cloudwatch.Event, string, bool, error) {
+	events, next, end, err := h.Held.EventsPage(ctx, stream, of, token)
+	events = slices.Clone(events)
+	for i := range events {
+		if h.masked && !of.Unmask {
+			events[i].Message = strings.ReplaceAll(events[i].Message, "secret", "******")
+		}
+	}
+	return events, next, end, err
+}
+
+func (h *held) DescribeGroup(context.Context) (cloudwatch.Group, bool, error) {
+	return h.group, h.secret == nil, h.secret
+}
+
+// lines are events of input i of job j, from seq 1; seal is what its seal says of them, with more.
+func lines(all ...string) (events []string) {
+	for i, line := range all {
+		events = append(events, fmt.Sprintf(`{"shipper":{"input":"i","seq":%d},%s`, i+1, line[1:]))
+	}
+	return events
+}
+
+func seal(more string, all ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(all, "\n") + "\n"))
+	return fmt.Sprintf(`{"shipper":{"record":"seal","input":"i"},"type":"shipper.seal","timestamp":%d,"lines":%d,"lastSeq":%d,"sha256":"%x","streams":["j"]%s}`,
+		noon.Add(-3*time.Minute).UnixMilli(), len(all), len(all), sum, more)
+}
+
+func TestVerify(t *testing.T) {
+	three := []string{`{"jobId":"j","n":1}`, `{"jobId":"j","n":2,"x":"secret"}`, `{"jobId":"j","n":3}`}
+	done := `,"ended":true`
+	for _, test := range []struct {
+		name   string
+		held   held
+		unmask bool
+		want   Verdict
+		why    string // of the first input, or of the job where it has none
+	}{
+		{name: "complete", held: held{streams: map[string][]string{"j": append(lines(three...), seal(done, three...))}}, want: Complete},
+		{
+			name: "not ended", held: held{streams: map[string][]string{"j": append(lines(three...), seal("", three...))}},
+			want: CannotTell, why: "the input has not ended (last seal at seq 3, 3 minutes ago)",
+		},
+		{
+			name: "lines behind the last seal", held: held{streams: map[string][]string{"j": append(lines(three...), seal(done, three[:2]...))}},
+			want: CannotTell, why: "1 line is behind the last seal, at seq 2",
+		},
+		{
+			name: "altered before a seal that is not the last", held: held{streams: map[string][]string{"j": append(lines(three...), seal("", three[0], three[2]))}},
+			want: NotComplete, why: "altered: no line is missing, but the digest is not the one in the seal; give the FILE that holds the original to see which lines differ; 1 line is behind the last seal, at seq 2",
+		},
+		{
+			name: "a followed file whose job has ended", want: Complete,
+			held: held{streams: map[string][]string{"j": append(lines(three...), `{"shipper":{"record":"open","input":"i"},"path":"/events/run.jsonl"}`,
+				seal(`,"jobs":[{"jobId":"j","outcome":"completed"},{"jobId":"k","outcome":"unfinished"}]`, three...))}},
+		},
+		{
+			name: "a followed file whose job has not ended", want: CannotTell, why: "the input has not ended (last seal at seq 3, 3 minutes ago)",
+			held: held{streams: map[string][]string{"j": append(lines(three...), `{"shipper":{"record":"open","input":"i"},"path":"/events/run.jsonl"}`,
+				seal(`,"jobs":[{"jobId":"j","outcome":"unfinished"},{"jobId":"k","outcome":"completed"}]`, three...))}},
+		},
+		{
+			name: "masked", held: held{masked: true, group: cloudwatch.Group{Masked: true}, streams: map[string][]string{"j": append(lines(three...), seal(done, three...))}},
+			want: CannotTell, why: "a data protection policy of the log group masks some of it, so that its digest is another one: --unmask reads the original, where logs:Unmask is allowed",
+		},
+		{
+			name: "unmasked", unmask: true, want: Complete,
+			held: held{masked: true, group: cloudwatch.Group{Masked: true}, streams: map[string][]string{"j": append(lines(three...), seal(done, three...))}},
+		},
+		{
+			name: "the beginning is older than the retention", want: NotComplete, why: "2 missing: 1–2; its beginning is older than the log group's retention of 20 days",
+			held: held{group: cloudwatch.Group{RetentionDays: 20}, streams: map[string][]string{"j": append(lines(three...)[2:], seal(done, three...))}},
+		},
+		{
+			name: "the beginning is older than the account's retention", want: NotComplete, why: `1 missing: 1; its beginning is older than the account's (policy "p") retention of 20 days`,
+			held: held{group: cloudwatch.Group{RetentionDays: 20, RetentionPolicy: "p"}, streams: map[string][]string{"j": append(lines(three...)[1:], seal(done, three...))}},
+		},
+		{
+			name: "the beginning is younger than the retention", want: NotComplete, why: "1 missing: 1",
+			held: held{group: cloudwatch.Group{RetentionDays: 30}, streams: map[string][]string{"j": append(lines(three...)[1:], seal(done, three...))}},
+		},
+		{
+			name: "another class", want: CannotTell, why: "the log group is of class INFREQUENT_ACCESS, which cannot be read back",
+			held: held{group: cloudwatch.Group{Class: "INFREQUENT_ACCESS"}},
+		},
+		{
+			name: "nothing, and the group may not be looked at", want: CannotTell, why: "nothing of it is in the log group: check the job id and --log-stream, or --search for it",
+			held: held{secret: errors.New("refused")},
+		},
+		{
+			name: "left out", want: Complete,
+			held: held{streams: map[string][]string{"j": append(lines(three...), seal(`,"excludedLines":2,"excluded":[[4,5]],"lastSeq":5`+done, three...))}},
+		},
+		{
+			name: "truncated", want: NotComplete, why: "what the agent wrote was truncated before it was read: at least 1,200 bytes are lost",
+			held: held{streams: map[string][]string{"j": append(lines(three...), seal(`,"truncated":{"times":1,"bytes":1200}`+done, three...))}},
+		},
+		{
+			name: "a seal that does not name its streams", want: CannotTell, why: "its seal does not say which log streams it is in",
+			held: held{streams: map[string][]string{"j": append(lines(three...), strings.Replace(seal(done, three...), `"streams":["j"]`, `"streams":[]`, 1))}},
+		},
+		{
+			name: "a seal without a digest", want: CannotTell, why: "its seal has no digest",
+			held: held{streams: map[string][]string{"j": append(lines(three...), `{"shipper":{"record":"seal","input":"i"},"lastSeq":3,"streams":["j"],"ended":true}`)}},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, v := range []Verification{{Jobs: []string{"j"}}, {Since: noon.AddDate(0, 0, -30)}} {
+				if v.Jobs == nil && len(test.held.streams) == 0 {
+					continue
+				}
+				v.Unmask, v.Now = test.unmask, func() time.Time { return noon }
+				result, err := Verify(t.Context(), test.held.fill(), v, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if result.Verdict != test.want && !(v.Jobs == nil && strings.HasPrefix(test.name, "a followed file")) { // that has all of its jobs to wait for
+					t.Errorf("%v: %+v", v.Jobs, result.Jobs[0])
+				}
+				why := result.Jobs[0].Why
+				if len(result.Jobs[0].Inputs) > 0 {
+					why = result.Jobs[0].Inputs[0].Why
+				}
+				if strings.Join(why, "; ") != test.why && !(v.Jobs == nil && strings.HasPrefix(test.name, "a followed file")) {
+					t.Errorf("%v: %q\nwant %q", v.Jobs, why, test.why)
+				}
+			}
+		})
+	}
+}
+
+// What is printed of untrusted text cannot steer a terminal, and numbers are read as people read them.
+func TestPrint(t *testing.T) {
+	job := &Job{JobID: "j\x1b[2J", Verdict: NotComplete, Inputs: []*Input{
+		{ID: "a", Source: "stdout", Lines: 1, Bytes: 1, LastSeq: 1, Verdict: Complete, SHA256: strings.Repeat("0", 64), Repeats: 1},
+		{ID: "long.err", Source: "/x\ny", Lines: 1234567, Bytes: 99, LastSeq: 1234567, Verdict: NotComplete, Excluded: 1000, Rejected: [][2]int64{{7, 7}}, Why: []string{"2 missing: 3–4"}, Missing: [][2]int64{{3, 4}}},
+	}}
+	var out strings.Builder
+	if err := errors.Join(PrintJob(&out, job), PrintVerdict(&out, &Result{Verdict: NotComplete, Jobs: []*Job{job}})); err != nil {
+		t.Fatal(err)
+	}
+	want := `job j\x1b[2J  2 inputs  not complete
+  a         stdout           1 line    1 byte  seq 1–1          complete  sha256 ` + strings.Repeat("0", 64) + `  1 repeat dropped
+  long.err  /x\ny   1,234,567 lines  99 bytes  seq 1–1,234,567  not complete  1,000 left out  refused: 7
+  long.err: 2 missing: 3–4
+not complete: 2 of 1,234,568 lines are missing
+`
+	if out.String() != want {
+		t.Errorf("printed\n%s\nwant\n%s", &out, want)
+	}
+}
+
+func TestRangesText(t *testing.T) {
+	var many [][2]int64
+	for i := range int64(12) {
+		many = append(many, [2]int64{10 * i, 10*i + i%2})
+	}
+	for _, test := range []struct {
+		ranges [][2]int64
+		want   string
+	}{
+		{nil, ""}, {[][2]int64{{12, 12}, {40, 41}}, "12, 40–41"},
+		{many, "0, 10–11, 20, 30–31, 40, 50–51, 60, 70–71, 80, 90–91 and 2 more ranges"},
+	} {
+		if got := rangesText(test.ranges); got != test.want {
+			t.Errorf("%v: %q, want %q", test.ranges, got, test.want)
+		}
+	}
+}

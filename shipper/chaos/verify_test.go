@@ -1,0 +1,86 @@
+//go:build linux
+
+package chaos
+
+// What verify finds in the end, with what was taken in as the originals: it must come to the same as the comparison.
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"perstack-shipper/shipper/audit/proof"
+	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/readback/readbacktest"
+)
+
+// verify proves all that the endpoint ever accepted, and says where that does not agree with v, what the comparison found.
+func (c *campaign) verify(v verdict) (faults []string) {
+	held := readbacktest.Held{}
+	for stream, lives := range c.end.held() {
+		for _, e := range slices.Concat(lives...) {
+			held[stream] = append(held[stream], cloudwatch.Event{Stream: stream, Time: e.Timestamp, Ingested: e.IngestionTime, Message: e.Message})
+		}
+	}
+	byProc, _ := gather(c.end.held(), c.end.fickle, &verdict{})
+
+	var query proof.Verification
+	dir := c.t.TempDir()
+	want := map[string]proof.Verdict{} // by input
+	paused := ""                       // the input that may go on, or have come to its job's end
+	for _, in := range c.inputs {
+		lines, _ := expect(in.data)
+		a := byProc[in.proc]
+		switch {
+		case a == nil || len(a.first) == 0 || len(a.seals) == 0:
+			continue
+		case len(in.pieces) > 0:
+			want[a.id] = proof.NotComplete
+			continue
+		case len(lines) == 0:
+			continue
+		case in.paused:
+			paused = a.id
+		}
+		want[a.id] = proof.Complete
+		name := filepath.Join(dir, in.proc)
+		if err := os.WriteFile(name, in.data, 0o600); err != nil {
+			c.t.Fatal(err)
+		}
+		query.Originals = append(query.Originals, name)
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	query.Since = time.Unix(1, 0)
+	result, err := proof.Verify(c.t.Context(), held, query, nil)
+	if err != nil {
+		return []string{fmt.Sprintf("verify: %v", err)}
+	}
+	for _, job := range result.Jobs {
+		for _, in := range job.Inputs {
+			expected, known := want[in.ID]
+			delete(want, in.ID)
+			switch {
+			case !known || in.Verdict == expected || in.ID == paused && in.Verdict == proof.CannotTell:
+			case v.lost+v.altered > 0 && in.Verdict != proof.Complete: // the comparison has found something, too
+			default:
+				faults = append(faults, fmt.Sprintf("verify says of input %s %q, the comparison %q: %q", in.ID, in.Verdict, expected, in.Why))
+			}
+		}
+	}
+	for id := range want {
+		faults = append(faults, fmt.Sprintf("verify does not find input %s", id))
+	}
+	for _, why := range result.Why {
+		if v.lost == 0 {
+			faults = append(faults, "verify says: "+why)
+		}
+	}
+	if v.lost > 0 && result.Verdict == proof.Complete {
+		faults = append(faults, "something is lost, and verify says that all is complete")
+	}
+	return faults
+}
