@@ -25,6 +25,7 @@ type collected struct {
 
 	inputs  []*Input
 	index   map[string]int32 // of inputs, by id
+	wanted  map[string]bool  // the ids of q.Inputs
 	records int32            // read so far
 	absent  []string         // streams that do not exist
 	store   *store
@@ -40,7 +41,11 @@ func newCollected(src Source, q *Query) *collected {
 	if q.StreamTemplate == "" {
 		q.StreamTemplate = DefaultTemplate
 	}
-	return &collected{src: src, q: q, index: map[string]int32{}, store: newStore(memory)}
+	c := &collected{src: src, q: q, index: map[string]int32{}, wanted: map[string]bool{}, store: newStore(memory)}
+	for _, id := range q.Inputs {
+		c.wanted[id] = true
+	}
+	return c
 }
 
 // collect reads the streams of the query. It is ErrNothing where they hold nothing of the job.
@@ -236,7 +241,7 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 	switch {
 	case got.Record == "check": // of a permission that was tried
 		return nil
-	case !c.q.Stderr && strings.HasSuffix(got.Input, ".err"), len(c.q.Inputs) > 0 && !slices.Contains(c.q.Inputs, got.Input):
+	case !c.q.Stderr && strings.HasSuffix(got.Input, ".err"), len(c.wanted) > 0 && !c.wanted[got.Input]:
 		return nil
 	}
 	i, ok := c.index[got.Input]
