@@ -1,3 +1,5 @@
+//go:build linux
+
 package chaos
 
 // The comparison for an agent that emptied the file that its stdout was: what it wrote before that may be lost, but for nothing else, and it is said.
