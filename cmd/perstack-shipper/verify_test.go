@@ -19,6 +19,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"pgregory.net/rapid"
 
 	"perstack-shipper/batch"
@@ -313,9 +314,9 @@ func TestVerifyFindsWhatIsDone(t *testing.T) {
 // Whatever is deleted, just that is missed.
 func TestVerifyFindsEachDeletion(t *testing.T) {
 	u := newLocalUser(t)
-	waysIn["exec"](u, "/delegate", "testdata/recordings/delegate-parallel.jsonl")
-	const job = "rg5xjsjyitoxtwsf2dwjccga"
-	all := u.hold("/delegate")
+	waysIn["exec"](u, "/tools", "testdata/recordings/tools.jsonl")
+	const job = "d9urbpfdpmij1axcii58vgzr"
+	all := u.hold("/tools")
 	rapid.Check(t, func(t *rapid.T) {
 		drop := map[string]map[int64]bool{}
 		want := map[string][]int64{}
@@ -361,4 +362,42 @@ func TestVerifyFindsEachDeletion(t *testing.T) {
 			t.Fatalf("missed %v of %v: %s", got, want, result.Verdict)
 		}
 	})
+}
+
+// A log group of a class that has no GetLogEvents is said to be one, whatever the answer was.
+func TestVerifyOfAnotherClass(t *testing.T) {
+	u := newLocalUser(t)
+	if _, err := u.api.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{
+		LogGroupName: aws.String("/rare"), LogGroupClass: types.LogGroupClassInfrequentAccess,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	waysIn["pipe"](u, "/rare", "testdata/recordings/simple.jsonl")
+	for _, args := range [][]string{{"verify", "--since=1h"}, {"verify", "--job=any"}, {"logs", "--job=any"}, {"logs", "--job=any", "--search"}} {
+		command := exec.CommandContext(t.Context(), u.program, append(args, "--log-group=/rare")...)
+		command.Env = u.env
+		said, _ := command.CombinedOutput()
+		if code := command.ProcessState.ExitCode(); code != 3 || !strings.Contains(string(said), "is of class INFREQUENT_ACCESS, which GetLogEvents and FilterLogEvents cannot read") {
+			t.Errorf("%q: exit code %d, said %q", args, code, said)
+		}
+	}
+}
+
+// What is read is shown on a terminal, and taken away before anything else is said there.
+func TestVerifyShowsProgress(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p := &progress{terminal: w, began: time.Now().Add(-2 * time.Second)}
+	p.count(make([]cloudwatch.Event, 3)) // due at once
+	p.count([]cloudwatch.Event{{Message: "not due"}})
+	p.clear()
+	p.clear()
+	w.Close()
+	shown, err := io.ReadAll(r)
+	if want := "\r\x1b[K3 events, 0.0 MB read, 0.0 MB/s\r\x1b[K"; err != nil || string(shown) != want {
+		t.Errorf("%q, %v; want %q", shown, err, want)
+	}
 }

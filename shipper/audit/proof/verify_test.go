@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/smithy-go"
+
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/readback"
 	"perstack-shipper/shipper/readback/readbacktest"
 )
 
@@ -168,6 +171,31 @@ func TestVerify(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What may not be read is an error of reading, and no verdict.
+func TestVerifyWithoutPermission(t *testing.T) {
+	denied := &smithy.GenericAPIError{Code: "AccessDeniedException"}
+	for _, v := range []Verification{{Jobs: []string{"j"}}, {Since: noon}} {
+		result, err := Verify(t.Context(), refusing{denied}, v, nil)
+		if call, ok := errors.AsType[*readback.CallError](err); !ok || call.Err != denied || result != nil {
+			t.Errorf("%+v, %v", result, err)
+		}
+	}
+}
+
+type refusing struct{ err error }
+
+func (r refusing) EventsPage(context.Context, string, cloudwatch.Selection, string) ([]cloudwatch.Event, string, bool, error) {
+	return nil, "", false, r.err
+}
+
+func (r refusing) StreamsPage(context.Context, string, string) ([]string, string, error) {
+	return nil, "", r.err
+}
+
+func (r refusing) FilterPage(context.Context, string, string, cloudwatch.Selection, string) ([]cloudwatch.Event, string, error) {
+	return nil, "", r.err
 }
 
 // What is printed of untrusted text cannot steer a terminal, and numbers are read as people read them.
