@@ -76,6 +76,13 @@ func TestRead(t *testing.T) {
 			faults: []Fault{{"i", 1, 1, 0, false}, {"i", 3, 3, 0, false}, {"i", 5, 5, 0, false}, {"i", 9, 9, 0, false}, {"i", 6, 6, 0, true}},
 		},
 		{
+			name: "lines that were left out at the end, of which no range is listed",
+			puts: []put{{"j", event("i", 1, line("j", 1))}, {"j", sealOf("i", 4, []string{"j"}, `,"excludedLines":2,"excludedCut":true,"excludedSince":2`)}},
+			want: []string{"input i proved true absent []", "seal of i in j", "line 1 " + line("j", 1) + " job j type t at 1 in j parts 0",
+				"fault input i, line 2 is missing", "end i at 1, trailing 0"},
+			faults: []Fault{{"i", 2, 2, 0, false}},
+		},
+		{
 			name: "another job's lines are in a stream that is not read, so nothing is known",
 			puts: []put{{"j", event("i", 2, line("j", 2))}, {"j", sealOf("i", 3, []string{"j", "k"}, "")}, {"k", event("i", 1, line("k", 1))}},
 			want: []string{"input i proved false absent []", "seal of i in j", "line 2 " + line("j", 2) + " job j type t at 1 in j parts 0", "end i at 2, trailing 0"},

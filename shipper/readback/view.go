@@ -159,7 +159,10 @@ type Seal struct {
 	Lossy         int64      `json:"lossy"`
 	Rejected      [][2]int64 `json:"rejected"` // ranges of seqs that CloudWatch refused
 	ExcludedLines int64      `json:"excludedLines"`
-	Excluded      [][2]int64 `json:"excluded"` // ranges of seqs that --exclude-type left out
+	Excluded      [][2]int64 `json:"excluded"`      // ranges of seqs that --exclude-type left out
+	ExcludedCut   bool       `json:"excludedCut"`   // there are more of these than are listed
+	ExcludedSince int64      `json:"excludedSince"` // lines left out since the latest event
+	Redacted      int64      `json:"redacted"`      // matches of --redact that were replaced
 	Streams       []string   `json:"streams"`
 	Ended         bool       `json:"ended"` // no more can come
 

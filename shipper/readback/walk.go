@@ -120,7 +120,7 @@ func (w *walker) input(ctx context.Context, i int32) error {
 		return err
 	}
 	if seal := w.in.Seal; seal != nil {
-		if err := w.gap(seal.LastSeq+1, 0); err != nil {
+		if err := w.gap(seal.LastSeq+1, seal.ExcludedSince); err != nil {
 			return err
 		}
 	}

@@ -268,6 +268,7 @@ func (v *prover) compare(say func(Verdict, string, ...any)) {
 	out, seal, o := v.out, v.in.Seal, v.original
 	known := seal != nil && seal.SHA256 != "" && v.missing == 0 && len(v.in.Absent) == 0 && v.in.Proved
 	rejected := seal != nil && len(seal.Rejected) > 0
+	v.lossy = v.lossy || seal != nil && seal.ExcludedLines+seal.Redacted > 0
 	same := known && !rejected && v.sum == seal.SHA256
 	if same || seal == nil && v.missing == 0 {
 		out.SHA256 = v.sum
