@@ -30,8 +30,12 @@ func PrintJob(w io.Writer, j *Job) error {
 		for _, why := range in.Why {
 			fmt.Fprintf(&b, "  %s: %s\n", terminal.Escape(in.ID), terminal.Escape(why))
 		}
-		if len(in.Jobs) > 1 {
-			fmt.Fprintf(&b, "  %s: it holds %s\n", terminal.Escape(in.ID), count(int64(len(in.Jobs)), "job", "jobs"))
+		if n := len(in.Jobs); n > 1 {
+			most := ""
+			if n == maxJobs {
+				most = "at least "
+			}
+			fmt.Fprintf(&b, "  %s: it holds %s%d jobs\n", terminal.Escape(in.ID), most, n)
 		}
 	}
 	for _, why := range j.Why {
@@ -102,10 +106,9 @@ func PrintVerdict(w io.Writer, p *Result) error {
 	for _, why := range p.Why {
 		b.WriteString(terminal.Escape(why) + "\n")
 	}
-	var jobs, lines, missing, altered int64
+	var inputs, lines, missing, altered int64
 	seen := []string{}
 	for _, j := range p.Jobs {
-		jobs++
 		for _, in := range j.Inputs {
 			if slices.Contains(seen, in.ID) {
 				continue // that two of the jobs share
@@ -113,6 +116,7 @@ func PrintVerdict(w io.Writer, p *Result) error {
 			if len(in.Jobs) > 1 {
 				seen = append(seen, in.ID)
 			}
+			inputs++
 			lines += in.Lines
 			for _, r := range in.Missing {
 				missing += r[1] - r[0] + 1
@@ -122,7 +126,7 @@ func PrintVerdict(w io.Writer, p *Result) error {
 	}
 	switch of := count(lines, "line", "lines"); {
 	case p.Verdict == Complete:
-		fmt.Fprintf(&b, "complete: %s of %s", of, count(jobs, "job", "jobs"))
+		fmt.Fprintf(&b, "complete: %s of %s", of, count(inputs, "input", "inputs"))
 	case missing > 0:
 		is := "are"
 		if missing == 1 {

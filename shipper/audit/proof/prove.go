@@ -15,8 +15,10 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// maxNamed bounds how many lines and ranges are named of an input.
-const maxNamed = 1000
+const (
+	maxNamed = 1000 // lines and ranges that are named of an input
+	maxJobs  = 100  // that are named of an input
+)
 
 // prover is the View that proves inputs, one after the other.
 type prover struct {
@@ -78,7 +80,7 @@ func (v *prover) Line(l *readback.Line) error {
 	v.given++
 	v.out.LastSeq = l.Seq
 	v.out.Excluded += l.Excluded
-	if l.JobID != "" && len(v.out.Jobs) < 100 && (len(v.out.Jobs) == 0 || v.out.Jobs[len(v.out.Jobs)-1] != l.JobID) && !slices.Contains(v.out.Jobs, l.JobID) {
+	if l.JobID != "" && len(v.out.Jobs) < maxJobs && (len(v.out.Jobs) == 0 || v.out.Jobs[len(v.out.Jobs)-1] != l.JobID) && !slices.Contains(v.out.Jobs, l.JobID) {
 		v.out.Jobs = append(v.out.Jobs, l.JobID)
 	}
 	v.lossy = v.lossy || l.Lossy || l.Redacted > 0 || l.Excluded > 0
