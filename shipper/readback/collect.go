@@ -283,6 +283,7 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 		lossy:     got.Lossy,
 		nameless:  c.q.Job != "" && got.JobID == "",
 	}
+	it.excluded, c.details.redacted = filtered(got.ShipperMember)
 	ofRun := c.q.Run == "" || got.RunID == c.q.Run
 	switch {
 	case it.nameless:

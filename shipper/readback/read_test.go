@@ -35,6 +35,9 @@ func (v *told) Line(l *Line) error {
 	if held && string(text) != all.String() || int64(all.Len()) != l.Size {
 		return fmt.Errorf("line %d: held %q, written %q, size %d", l.Seq, text, all.String(), l.Size)
 	}
+	if l.Excluded+l.Redacted > 0 {
+		return v.say("line %d behind %d, %d redacted", l.Seq, l.Excluded, l.Redacted)
+	}
 	return v.say("line %d %s job %s type %s at %d in %s parts %d", l.Seq, &all, l.JobID, l.Type, l.Time, l.Stream, l.Parts)
 }
 
@@ -81,6 +84,14 @@ func TestRead(t *testing.T) {
 			want: []string{"input i proved true absent []", "seal of i in j", "line 1 " + line("j", 1) + " job j type t at 1 in j parts 0",
 				"fault input i, line 2 is missing", "end i at 1, trailing 0"},
 			faults: []Fault{{"i", 2, 2, 0, false}},
+		},
+		{
+			name: "lines that were left out before others, and what was taken out of them",
+			puts: []put{{"j", event("i", 3, line("j", 3), `"excluded":2`)}, {"j", parts("i", 5, big, 200, `"redacted":2`, `"excluded":"a field"`)[0]},
+				{"j", parts("i", 5, big, 200, `"redacted":1`)[1]}, {"j", event("i", 8, line("j", 8), `"excluded":1`)}, {"j", sealOf("i", 8, []string{"j"}, `,"excludedLines":3,"excludedCut":true`)}},
+			want: []string{"input i proved true absent []", "seal of i in j", "line 3 behind 2, 0 redacted", "fault input i, line 4 is missing",
+				"line 5 behind 0, 3 redacted", "fault input i, line 6 is missing", "line 8 behind 1, 0 redacted", "end i at 8, trailing 0"},
+			faults: []Fault{{"i", 4, 4, 0, false}, {"i", 6, 6, 0, false}},
 		},
 		{
 			name: "another job's lines are in a stream that is not read, so nothing is known",

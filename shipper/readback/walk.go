@@ -42,6 +42,8 @@ type joint struct {
 	file   *tempFile
 	filed  int64 // bytes in file
 	held   bytes.Buffer
+
+	redacted int64 // in the parts so far
 }
 
 // start makes j the line seq; 0 is none.
@@ -49,7 +51,7 @@ func (j *joint) start(seq int64) {
 	if j.file != nil {
 		j.file.Close()
 	}
-	j.seq, j.next, j.closed = seq, 1, false
+	j.seq, j.next, j.closed, j.redacted = seq, 1, false, 0
 	j.file, j.filed = nil, 0
 	j.held.Reset()
 }
@@ -276,6 +278,7 @@ func (w *walker) part(it *item, data []byte) error {
 		w.describe(&j.line, it)
 	}
 	j.next++
+	j.redacted += w.details.redacted
 	j.held.Write(data)
 	if !it.last {
 		if j.held.Len() < w.c.store.memory {
@@ -287,7 +290,7 @@ func (w *walker) part(it *item, data []byte) error {
 	j.closed = true
 	l := &j.line
 	l.Parts = int(it.part)
-	l.Lossy, l.NoNewline = l.Lossy || it.lossy, it.noNewline
+	l.Lossy, l.NoNewline, l.Redacted = l.Lossy || it.lossy, it.noNewline, j.redacted
 	l.file, l.filed, l.held = j.file, j.filed, j.held.Bytes()
 	l.Size = j.filed + int64(j.held.Len())
 	w.c.report.Joined++
