@@ -207,7 +207,7 @@ func without(drop func(seq int64, part int) bool) func([]cloudwatch.Event) []clo
 	}
 }
 
-// What is done to a log group's events is found, and said to be what it is.
+// verify finds each way to tamper with a log group's events, and calls it what it is.
 func TestVerifyFindsWhatIsDone(t *testing.T) {
 	u := newLocalUser(t)
 	large := filepath.Join(t.TempDir(), "large.jsonl")
@@ -364,7 +364,7 @@ func TestVerifyFindsEachDeletion(t *testing.T) {
 	})
 }
 
-// A log group of a class that has no GetLogEvents is said to be one, whatever the answer was.
+// The readers name the class of a log group that has no GetLogEvents, whatever the service answered.
 func TestVerifyOfAnotherClass(t *testing.T) {
 	u := newLocalUser(t)
 	if _, err := u.api.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{
@@ -383,7 +383,7 @@ func TestVerifyOfAnotherClass(t *testing.T) {
 	}
 }
 
-// What is read is shown on a terminal, and taken away before anything else is said there.
+// The progress line appears on a terminal and is erased before anything else is printed there.
 func TestVerifyShowsProgress(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
