@@ -104,7 +104,7 @@ func TestLocalInUnusableFolder(t *testing.T) {
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	err := command.Run()
-	if command.ProcessState.ExitCode() != exitUsage || !strings.HasPrefix(stderr.String(), "perstack-shipper: --dir /dev/null/x cannot be used: ") {
+	if command.ProcessState.ExitCode() != exitUsage || !strings.HasPrefix(stderr.String(), "perstack-shipper: --dir the folder \"/dev/null/x\" cannot be made; ") {
 		t.Errorf("%v, %q", err, &stderr)
 	}
 }

@@ -19,7 +19,7 @@ const verifyMemory = 2 << 20
 // runVerify proves that what was shipped is there, and prints what is not. Signals end it as they end logs.
 func runVerify(options *config.Verify, log *zap.Logger) int {
 	ctx := context.Background()
-	client, err := connect(ctx, options.Target, config.Creation{}, log)
+	client, err := connectReader(ctx, options.Target, log)
 	if err != nil {
 		return fail(err)
 	}
