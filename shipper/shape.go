@@ -198,6 +198,7 @@ func (s *Shipper) end(in *input) bool {
 			in.Shape.Input, batch.MaxStreams, in.shaper.Streams()[0]))
 	}
 	s.advance(in)
+	in.tellProgress()
 	return true
 }
 

@@ -14,7 +14,7 @@ type HoleError struct {
 }
 
 func (e *HoleError) Error() string {
-	return fmt.Sprintf("journal input %s: %s has a hole from offset %d to %d, which is skipped: somebody cut the file and its writer went on at its old offset; let it append (`>>`, O_APPEND), or rename the file instead",
+	return fmt.Sprintf("journal input %s: %s has a hole from offset %d to %d, which is skipped and shipped in 0 parts: somebody cut the file and its writer went on at its old offset; let it append (`>>`, O_APPEND), or rename the file instead",
 		e.ID, e.Path, e.From, e.To)
 }
 
