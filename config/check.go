@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -139,10 +140,21 @@ func (l *Logs) check() error {
 	if slices.Contains(l.Streams, "") {
 		return Usage("--stream", "is empty: name a log stream")
 	}
+	if l.Follow && l.Wait > 0 {
+		return Usage("--wait", "has no effect with --follow, which goes on by itself: leave one of them out")
+	}
+	if l.Follow && !l.Until.IsZero() {
+		return Usage("--until", "ends what --follow is to go on with: leave one of them out")
+	}
+	for _, pattern := range l.Types {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			return Usage("--type", "%q is not a type or a pattern: write it like callTools or stopRun*", pattern)
+		}
+	}
 	if len(l.Streams) > 0 && l.Search {
 		return Usage("--search", "looks in all streams, --stream in some: leave one of them out")
 	}
-	return first(l.Target.check(), checkStream(l.LogStream), between("--wait", l.Wait, 0, time.Hour), l.Log.check())
+	return first(l.Target.check(), checkStream(l.LogStream), between("--wait", l.Wait, 0, time.Hour), checkPeriod(l.Since, l.Until), l.Log.check())
 }
 
 func (j *Jobs) check() error {

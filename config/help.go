@@ -53,6 +53,7 @@ var examples = map[string]string{
   perstack-shipper resume --log-group /perstack/prod
 `,
 	"logs": `  perstack-shipper logs --log-group /perstack/prod --job uo5p1q | jq -r .type
+  perstack-shipper logs --log-group agents --job uo5p1q --follow --pretty
 `,
 	"jobs": `  perstack-shipper jobs --log-group /perstack/prod --since 7d --failed
   perstack-shipper jobs --log-group /perstack/prod --json | jq -r .jobId

@@ -174,9 +174,12 @@ type Logs struct {
 	Job string `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. Required, unless --stream is given."`
 	// Run is a runId, or empty for all of the job.
 	Run string `name:"run" placeholder:"ID" group:"Selection:" help:"Only lines of this runId."`
-	// Types are types of events; none: all.
-	Types  Words `name:"type" placeholder:"NAME,…" group:"Selection:" help:"Only events of these types, such as callTools."`
-	Stderr bool  `name:"stderr" group:"Selection:" help:"Also what the agent wrote to stderr."`
+	// Types are patterns of types of events; none: all.
+	Types Words `name:"type" placeholder:"NAME,…" group:"Selection:" help:"Only events of these types, such as callTools,stopRun*."`
+	// Errors adds the types of errors to Types.
+	Errors bool `name:"errors" group:"Selection:" help:"Only errors: failed runs and calls, no steps left."`
+	Period
+	Stderr bool `name:"stderr" group:"Selection:" help:"Also what the agent wrote to stderr."`
 	// LogStream is the template that the job was shipped with.
 	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"The template that the job was shipped with."`
 	// Streams are read instead of those that LogStream gives.
@@ -186,6 +189,10 @@ type Logs struct {
 	Unmask bool `name:"unmask" group:"Selection:" help:"Read what a data protection policy masks."`
 	// Wait is how long to read again until the job has ended and is whole; 0: print what is readable now.
 	Wait time.Duration `name:"wait" placeholder:"TIME" group:"Selection:" help:"How long to wait for the last events."`
+	// Follow goes on until the seals of the job's inputs say that no more can come.
+	Follow bool `name:"follow" group:"Output:" help:"Go on with what comes, until the job has ended."`
+	// Pretty shows a line an event, for people.
+	Pretty bool `name:"pretty" group:"Output:" help:"Show a readable line an event, in colour on a terminal."`
 	Target
 	Log
 }

@@ -2,17 +2,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"go.uber.org/zap"
 
 	"perstack-shipper/config"
+	"perstack-shipper/shipper/audit/event"
+	"perstack-shipper/shipper/audit/pretty"
 	"perstack-shipper/shipper/readback"
+	"perstack-shipper/shipper/terminal"
 )
 
-// runLogs prints a job's original lines on stdout. Signals and a closed stdout end it as they end cat: it has nothing
-// to tidy up.
+// runLogs prints a job's original lines on stdout, or shows them to a person. Signals and a closed stdout end it as they end cat: it has
+// nothing to tidy up.
 func runLogs(options *config.Logs, log *zap.Logger) int {
 	ctx := context.Background()
 	client, err := connectReader(ctx, options.Target, log)
@@ -21,17 +26,15 @@ func runLogs(options *config.Logs, log *zap.Logger) int {
 	}
 	defer client.Close()
 
-	report, err := readback.Lines(ctx, client, readback.Query{
-		Job:            options.Job,
-		Run:            options.Run,
-		Types:          options.Types,
-		Stderr:         options.Stderr,
-		StreamTemplate: options.LogStream,
-		Streams:        options.Streams,
-		Search:         options.Search,
-		Unmask:         options.Unmask,
-		Wait:           options.Wait,
-	}, os.Stdout)
+	following := readback.Following{
+		Waiting: func() { log.Info("nothing of the job is there yet: waiting for it", zap.String("job", options.Job)) },
+		Trouble: func(err error) {
+			if call, ok := errors.AsType[*readback.CallError](err); ok {
+				log.Warn(client.Explain(call.Err, call.Action, call.Stream) + "; reading goes on")
+			}
+		},
+	}
+	report, err := printLogs(ctx, client, logsQuery(options), following, options)
 	log.Debug("read back",
 		zap.Int64("lines", report.Lines), zap.Int64("bytes", report.Bytes), zap.Int64("joined", report.Joined),
 		zap.Int64("repeats", report.Repeats), zap.Int64("foreign", report.Foreign), zap.Int("inputs", report.Inputs),
@@ -51,4 +54,57 @@ func runLogs(options *config.Logs, log *zap.Logger) int {
 			zap.Strings("type", options.Types), zap.String("run", options.Run))
 	}
 	return exitOK
+}
+
+func logsQuery(options *config.Logs) readback.Query {
+	types := options.Types
+	if options.Errors {
+		types = append(types, event.ErrorTypes()...)
+	}
+	return readback.Query{
+		Job:            options.Job,
+		Run:            options.Run,
+		Types:          types,
+		Since:          options.Since.Time,
+		Until:          options.Until.Time,
+		Stderr:         options.Stderr,
+		StreamTemplate: options.LogStream,
+		Streams:        options.Streams,
+		Search:         options.Search,
+		Unmask:         options.Unmask,
+		Wait:           options.Wait,
+	}
+}
+
+// printLogs prints what the query asks for. A pipe gets the original bytes; on a terminal control characters are shown instead of obeyed.
+func printLogs(ctx context.Context, src readback.Source, query readback.Query, following readback.Following, options *config.Logs) (readback.Report, error) {
+	onTerminal := isTerminal(os.Stdout)
+	if options.Pretty {
+		look := pretty.Options{}
+		if onTerminal {
+			look.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" // https://no-color.org
+			look.Width = func() int { return terminal.Columns(os.Stdout) }
+			look.Live = options.Follow && os.Getenv("TERM") != "dumb"
+		}
+		view := pretty.New(os.Stdout, look)
+		report, err := readOrFollow(ctx, src, query, following, options.Follow, view)
+		return report, errors.Join(err, view.Close())
+	}
+	var out io.Writer = os.Stdout
+	if onTerminal {
+		visible := &terminal.Writer{W: os.Stdout}
+		defer visible.Close() // it holds no more than the beginning of a character, which is none
+		out = visible
+	}
+	if options.Follow {
+		return readback.FollowLines(ctx, src, query, following, out)
+	}
+	return readback.Lines(ctx, src, query, out)
+}
+
+func readOrFollow(ctx context.Context, src readback.Source, query readback.Query, following readback.Following, follow bool, view readback.View) (readback.Report, error) {
+	if follow {
+		return readback.Follow(ctx, src, query, following, view)
+	}
+	return readback.Read(ctx, src, query, view)
 }

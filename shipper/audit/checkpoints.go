@@ -41,7 +41,7 @@ type lister struct {
 
 // Line implements readback.View.
 func (v *lister) Line(l *readback.Line) error {
-	line, err := whole(l, &v.line)
+	line, err := l.All(&v.line)
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ type restorer struct {
 
 // Line implements readback.View.
 func (r *restorer) Line(l *readback.Line) error {
-	line, err := whole(l, &r.line)
+	line, err := l.All(&r.line)
 	if err != nil {
 		return err
 	}
@@ -221,14 +221,4 @@ func jsonText(raw json.RawMessage) (s string) {
 		return ""
 	}
 	return s
-}
-
-// whole returns all of a line. One that is too large to be held already is read into buf.
-func whole(l *readback.Line, buf *bytes.Buffer) ([]byte, error) {
-	if line, ok := l.Bytes(); ok {
-		return line, nil
-	}
-	buf.Reset()
-	_, err := l.WriteTo(buf)
-	return buf.Bytes(), err
 }

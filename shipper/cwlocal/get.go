@@ -38,7 +38,7 @@ func (o *getLogEvents) target() (string, string, int) {
 type place struct {
 	key
 	forward bool
-	shown   bool // with Options.EmptyPages: the empty page before this one was answered
+	shown   bool // with Options.EmptyPages or RepeatPages: the page before this one, which was empty or the same, was answered
 }
 
 func (p place) String() string {
@@ -170,6 +170,9 @@ func (s *Server) page(v *view, from *place, head bool, low, high, limit int) []b
 		}
 		back.key, next.key = v.key(first), v.key(last)
 		next.arrival++
+		if s.opt.RepeatPages && forward && (from == nil || !from.shown) {
+			next.key, next.shown = v.key(first), true
+		}
 	} else if from != nil {
 		back.shown, next.shown = from.shown, from.shown
 	}

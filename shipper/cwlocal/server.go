@@ -61,6 +61,8 @@ type Options struct {
 	EmptyPages bool
 	// Retention is an account policy of that name that rules the retention of every group; without a name there is none.
 	Retention AccountRetention
+	// RepeatPages answers each page of GetLogEvents twice: the first time with a token that leads to it again.
+	RepeatPages bool
 	// Quotas refuses what exceeds the service's calls a second (quota.go) with ThrottlingException.
 	Quotas bool
 	// Discard counts accepted events in Stats, but does not keep them: for benchmarks. Dir must be "".

@@ -31,6 +31,10 @@ type collected struct {
 	store   *store
 	details details // scratch
 	report  Report
+
+	// Of Follow: events before from (ms since 1970) are not read, nor lines up to the seq that was handed over of their input.
+	from  int64
+	after map[string]int64
 }
 
 func newCollected(src Source, q *Query) *collected {
@@ -198,6 +202,7 @@ func (c *collected) sealed() []string {
 // read reads those of the streams that it has not read yet.
 func (c *collected) read(ctx context.Context, names []string) error {
 	of := c.q.selection()
+	of.From = max(of.From, c.from)
 	for _, name := range names {
 		if slices.Contains(c.report.Streams, name) || slices.Contains(c.absent, name) {
 			continue
@@ -267,9 +272,10 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 		c.records++
 		return c.store.add(ctx, item{key: key{input: i, part: c.records}}, &c.details, got.Line)
 	}
-	if c.q.Records {
-		return nil // a line that looks like a record
+	if c.q.Records || got.Seq <= c.after[got.Input] {
+		return nil // a line that looks like a record, or that was handed over
 	}
+	in.newest = max(in.newest, ev.Time)
 	if in.Source == "" {
 		in.Source = got.Source
 	}
@@ -296,7 +302,7 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 			in.firstSeq, in.Time = got.Seq, c.details.time
 		}
 	}
-	it.muted = !c.q.Whole && (it.other || !ofRun || len(c.q.Types) > 0 && !slices.Contains(c.q.Types, got.Type))
+	it.muted = !c.q.Whole && (it.other || !ofRun || !c.q.wants(got.Type))
 	if it.muted {
 		return c.store.add(ctx, it, nil, nil)
 	}

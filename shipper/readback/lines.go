@@ -10,11 +10,27 @@ import (
 )
 
 // Lines prints the lines that q asks for to w, each with its newline: one input after the other by the time of its first line, each in the
-// order of seq. Without Run and Type empty lines are printed too, and the last line of an input that had no newline has none, unless
+// order of seq. Without Run and Types empty lines are printed too, and the last line of an input that had no newline has none, unless
 // another input's follow. The Report and the error are those of Read; a line that is not whole is left out.
 func Lines(ctx context.Context, src Source, q Query, w io.Writer) (Report, error) {
-	p := printer{ctx: ctx, out: bufio.NewWriterSize(w, 64<<10), whole: q.Run == "" && len(q.Types) == 0}
-	report, err := Read(ctx, src, q, &p)
+	p := newPrinter(ctx, &q, w)
+	report, err := Read(ctx, src, q, p)
+	return p.finish(report, err)
+}
+
+// FollowLines is Lines for what is still coming: it prints lines as Follow hands them over.
+func FollowLines(ctx context.Context, src Source, q Query, f Following, w io.Writer) (Report, error) {
+	p := newPrinter(ctx, &q, w)
+	report, err := Follow(ctx, src, q, f, p)
+	return p.finish(report, err)
+}
+
+func newPrinter(ctx context.Context, q *Query, w io.Writer) *printer {
+	return &printer{ctx: ctx, out: bufio.NewWriterSize(w, 64<<10), whole: q.Run == "" && len(q.Types) == 0, seqs: map[*Input]int64{}}
+}
+
+// finish writes what is left and completes what is said of the reading.
+func (p *printer) finish(report Report, err error) (Report, error) {
 	_, damaged := errors.AsType[*DamageError](err)
 	if flushErr := p.out.Flush(); flushErr != nil && (err == nil || damaged) {
 		err = fmt.Errorf("print lines: %w", flushErr)
@@ -28,25 +44,21 @@ type printer struct {
 	Ignore
 	ctx   context.Context // of the call that it serves
 	out   *bufio.Writer
-	whole bool  // all of each input is asked for: empty lines count
-	owed  bool  // the last line printed had no newline; what follows decides whether it gets one
-	seq   int64 // of the last line that was printed of the input at hand; 0: none
+	whole bool // all of each input is asked for: empty lines count
+	owed  bool // the last line printed had no newline; what follows decides whether it gets one
+	last  *Input
+	seqs  map[*Input]int64 // of the last lines that were printed
 
 	emptyLines, bytes int64 // printed
-}
-
-func (p *printer) Input(*Input) error {
-	p.seq = 0
-	return nil
 }
 
 func (p *printer) Line(l *Line) error {
 	// An input that went on after all, where it had ended without newline, went on in the same line: what it lacked is this line's
 	// beginning, or the first of its empty lines.
-	if p.seq > 0 && l.Seq == p.seq+1 && (p.whole || l.Empty == 0) {
+	if p.last == l.Input && l.Seq == p.seqs[l.Input]+1 && (p.whole || l.Empty == 0) {
 		p.owed = false
 	}
-	p.seq = l.Seq
+	p.last, p.seqs[l.Input] = l.Input, l.Seq
 	if err := p.newline(); err != nil {
 		return err
 	}
@@ -70,9 +82,12 @@ func (p *printer) End(in *Input) error {
 	if !p.whole || in.Trailing == 0 {
 		return nil
 	}
-	p.owed = p.owed && p.seq < in.LastSeq // as in Line
+	p.owed = p.owed && (p.last != in || p.seqs[in] < in.LastSeq) // as in Line
 	return p.empty(in.Trailing)
 }
+
+// Flush writes what is held.
+func (p *printer) Flush() error { return p.out.Flush() }
 
 // newline prints the newline that the line before did not have.
 func (p *printer) newline() error {

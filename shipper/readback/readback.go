@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"time"
 
 	"perstack-shipper/shipper/cloudwatch"
@@ -34,7 +36,9 @@ const DefaultMemory = 4 << 20
 // there was none, first.
 type Query struct {
 	Job, Run string
-	// Types are the types of events that are wanted; none: all.
+
+	// Types are the types of the events that are asked for, each a pattern as path.Match has it, such as stopRun*. A pattern that is
+	// none matches nothing.
 	Types []string
 
 	// Inputs are the ids of the inputs that are asked for, whatever job their lines name; empty: all of the job.
@@ -90,6 +94,14 @@ type Report struct {
 	Inputs     int   // that lines were handed over of
 	Streams    []string
 	Ended      bool // each of these inputs has a seal that says that no more can come
+}
+
+// wants reports whether events of a type are asked for.
+func (q *Query) wants(typ string) bool {
+	return len(q.Types) == 0 || slices.ContainsFunc(q.Types, func(pattern string) bool {
+		matches, err := path.Match(pattern, typ)
+		return err == nil && matches
+	})
 }
 
 // ErrNothing says that no event of the job or run was found, of whatever type.

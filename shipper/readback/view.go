@@ -69,6 +69,16 @@ type Line struct {
 // WriteTo and Reader give that too.
 func (l *Line) Bytes() ([]byte, bool) { return l.held, l.file == nil }
 
+// All returns all of the line without its newline. One that is not held is read into buf.
+func (l *Line) All(buf *bytes.Buffer) ([]byte, error) {
+	if line, ok := l.Bytes(); ok {
+		return line, nil
+	}
+	buf.Reset()
+	_, err := l.WriteTo(buf)
+	return buf.Bytes(), err
+}
+
 // WriteTo writes the line to w, without its newline.
 func (l *Line) WriteTo(w io.Writer) (int64, error) {
 	var n int64
@@ -122,6 +132,7 @@ type Input struct {
 	nameless   bool   // lines before it name no job
 	early      string // the stream of its lines before one named a job, or ""; of its open record
 	emptyLines int64  // the most that a seal says
+	newest     int64  // the time at which CloudWatch has the newest of its lines that were read
 }
 
 // ours reports whether the input is of what is asked for.

@@ -18,20 +18,33 @@ type walker struct {
 	damage DamageError
 
 	// The input at hand.
-	in      *Input
-	lead    int64 // where the lines begin that name no job and are the job's, for the line behind them names it
-	seq     int64 // of the last line of the job that was there
-	seen    int64 // of the last line that was there, whatever it names
-	given   int64 // of the last line that was handed over
-	gapless bool  // no line of the job was missing yet, as far as that matters for empty lines
-	empty   int64 // lines seen
-	known   known // why lines may be missing
+	in   *Input
+	lead int64 // where the lines begin that name no job and are the job's, for the line behind them names it
+	position
+	known known // why lines may be missing
+
+	// hold ends an input where a line or a part is missing, with errHeld, instead of going on behind it. before is where the line at hand
+	// began.
+	hold   bool
+	before position
 
 	details details // of the item at hand
 	scratch []byte
 	line    Line
 	joint   joint
 }
+
+// position is how far an input was handed over.
+type position struct {
+	seq     int64 // of the last line of the job that was there
+	seen    int64 // of the last line that was there, whatever it names
+	given   int64 // of the last line that was handed over
+	gapless bool  // no line of the job was missing yet, as far as that matters for empty lines
+	empty   int64 // lines seen
+}
+
+// errHeld ends a walk where something may still come.
+var errHeld = errors.New("what is missing may still come")
 
 // joint is the line in parts at hand. Its parts are held until it is whole.
 type joint struct {
@@ -55,6 +68,9 @@ func (j *joint) start(seq int64) {
 	j.file, j.filed = nil, 0
 	j.held.Reset()
 }
+
+// open reports whether parts of the line were there, and not all.
+func (j *joint) open() bool { return j.seq != 0 && !j.closed }
 
 // walk hands what was collected to view.
 func (c *collected) walk(ctx context.Context, view View) error {
@@ -106,7 +122,7 @@ func (w *walker) inputs(ctx context.Context) error {
 
 func (w *walker) input(ctx context.Context, i int32) error {
 	before := w.c.report.Lines
-	w.in, w.seq, w.seen, w.given, w.gapless, w.empty = w.c.inputs[i], 0, 0, 0, true, 0
+	w.in, w.position = w.c.inputs[i], position{gapless: true}
 	w.known = newKnown(w.in.Seal)
 	w.joint.start(0)
 	if err := w.view.Input(w.in); err != nil {
@@ -208,9 +224,13 @@ func (w *walker) item(c *cursor) error {
 		if err := w.endParts(); err != nil {
 			return err
 		}
+		if w.hold && w.lacks(it.seq-1-it.excluded) {
+			return errHeld
+		}
 		if err := w.gap(it.seq, it.excluded); err != nil {
 			return err
 		}
+		w.before = w.position
 		w.seen = it.seq
 	}
 	if !w.c.q.Whole && (it.other || it.nameless && !w.ours(it.seq)) {
@@ -317,8 +337,11 @@ func (w *walker) file() (err error) {
 // endParts is called when no more parts of the line at hand come, or none that help.
 func (w *walker) endParts() error {
 	j := &w.joint
-	if j.seq == 0 || j.closed {
+	if !j.open() {
 		return nil
+	}
+	if w.hold {
+		return errHeld
 	}
 	j.closed = true
 	w.gapless = false // of the empty lines before it nothing is known where part 1 is what is missing
@@ -348,6 +371,18 @@ func (w *walker) gap(next, excluded int64) error {
 		from = until + 1
 	}
 	return nil
+}
+
+// lacks reports whether a line up to last is missing behind those that were there, and nothing accounts for it.
+func (w *walker) lacks(last int64) bool {
+	for from := w.seen + 1; from <= last; {
+		why, until := w.known.at(from)
+		if why == missing {
+			return true
+		}
+		from = until + 1
+	}
+	return false
 }
 
 func (w *walker) fault(f Fault) error {

@@ -11,7 +11,15 @@ import (
 
 // Escape returns text with everything that could steer a terminal made visible, so that it takes one line and is read as it stands:
 // control characters as \x1b, \n or \u009b, characters that change the direction of writing as \u202e, bytes that are not UTF-8 as \xff.
-func Escape(text string) string {
+func Escape(text string) string { return escape(text, steers) }
+
+// EscapeText is Escape for text of several lines: newlines and tabs stay.
+func EscapeText(text string) string {
+	return escape(text, func(r rune) bool { return r != '\n' && r != '\t' && steers(r) })
+}
+
+// escape returns text with the characters for which steers is true, and what is not UTF-8, made visible.
+func escape(text string, steers func(rune) bool) string {
 	at := strings.IndexFunc(text, steers)
 	if at < 0 && utf8.ValidString(text) {
 		return text
@@ -107,4 +115,20 @@ func Fit(text string, columns int) string {
 		}
 	}
 	return text
+}
+
+// FitEnd is Fit for the end of text: the beginning is cut.
+func FitEnd(text string, columns int) string {
+	if Width(text) <= columns {
+		return text
+	}
+	used, at := 0, len(text)
+	for at > 0 {
+		r, size := utf8.DecodeLastRuneInString(text[:at])
+		if used += width(r); used > columns-1 {
+			break
+		}
+		at -= size
+	}
+	return "…" + text[at:]
 }

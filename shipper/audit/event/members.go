@@ -1,4 +1,3 @@
-// Package event tells what one of the events of Perstack says.
 package event
 
 import (

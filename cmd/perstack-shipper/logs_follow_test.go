@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// TestFollowWhileItRuns follows a job while a recording of one is written as fast as it was then, over an endpoint that throttles, hides new events for
+// half a second, and repeats pages. Each line comes once, in order, and soon; and it ends by itself.
+func TestFollowWhileItRuns(t *testing.T) {
+	_, url := listen(t, cwlocal.Options{
+		ReadableAfter: 500 * time.Millisecond, RepeatPages: true,
+		Intercept: func(call *cwlocal.Call) cwlocal.Fault {
+			if call.N%4 == 0 {
+				return cwlocal.Throttle()
+			}
+			return cwlocal.Fault{}
+		},
+	})
+	u := newUser(t, buildProgram(t), url)
+	lines := inRealTime(t, u.recording("delegate-parallel.jsonl"))
+
+	follow := exec.CommandContext(t.Context(), u.program, "logs", "--log-group", "/perstack/live", "--job", "rg5xjsjyitoxtwsf2dwjccga", "--follow")
+	ship := exec.CommandContext(t.Context(), u.program, "--log-group", "/perstack/live", "--flush-interval", "100ms")
+	follow.Env, ship.Env = u.env, u.env
+	stdin, err := ship.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := follow.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said, shipped bytes.Buffer
+	follow.Stderr, ship.Stderr = &said, &shipped
+	if err := ship.Start(); err != nil {
+		t.Fatal(err)
+	}
+
+	var mu sync.Mutex
+	written := make([]time.Time, len(lines))
+	began := time.Now()
+	go func() {
+		for i, line := range lines {
+			time.Sleep(time.Until(began.Add(line.after)))
+			mu.Lock()
+			written[i] = time.Now()
+			mu.Unlock()
+			if _, err := stdin.Write(line.stamped(began)); err != nil {
+				t.Error(err)
+			}
+		}
+		stdin.Close()
+	}()
+	for !u.hasBegun("/perstack/live") {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var worst time.Duration
+	n := 0
+	for scanner := bufio.NewReader(stdout); ; n++ {
+		line, err := scanner.ReadBytes('\n')
+		if err != nil {
+			break
+		}
+		if n == len(lines) {
+			t.Fatalf("a line too many: %.200s", line)
+		}
+		if want := lines[n].stamped(began); !bytes.Equal(line, want) {
+			t.Fatalf("line %d is %.200s, want %.200s", n+1, line, want)
+		}
+		mu.Lock()
+		late := time.Since(written[n])
+		mu.Unlock()
+		worst = max(worst, late)
+	}
+	if err := follow.Wait(); err != nil || n != len(lines) {
+		t.Errorf("%d of %d lines, %v\n%s", n, len(lines), err, &said)
+	}
+	if err := ship.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, &shipped)
+	}
+	t.Logf("%d lines in %v; the latest came %v after it was written", n, time.Since(began), worst)
+	if worst > 30*time.Second { // 3 s where the machine is idle
+		t.Errorf("a line came %v after it was written", worst)
+	}
+}
+
+// hasBegun reports whether the group of a job is there.
+func (u *user) hasBegun(group string) bool {
+	command := exec.CommandContext(u.t.Context(), u.program, "logs", "--log-group", group, "--job", "none")
+	command.Env = u.env
+	said, _ := command.CombinedOutput()
+	return bytes.Contains(said, []byte("nothing of the job"))
+}
+
+// timedLine is a line of a recording and when it was written, after the first.
+type timedLine struct {
+	text  string
+	stamp int64
+	after time.Duration
+}
+
+// stamped is the line with the time at which it is written now.
+func (l timedLine) stamped(began time.Time) []byte {
+	now := began.Add(l.after).UnixMilli()
+	return []byte(strings.Replace(l.text, fmt.Sprintf(`"timestamp":%d`, l.stamp), fmt.Sprintf(`"timestamp":%d`, now), 1) + "\n")
+}
+
+// inRealTime takes a recording apart.
+func inRealTime(t *testing.T, data []byte) []timedLine {
+	t.Helper()
+	var lines []timedLine
+	latest := int64(0)
+	for _, line := range nonEmpty(data) {
+		var event struct{ Timestamp int64 }
+		if err := json.Unmarshal(line, &event); err != nil {
+			t.Fatal(err)
+		}
+		l := timedLine{text: string(line), stamp: event.Timestamp}
+		if len(lines) > 0 {
+			latest = max(latest, event.Timestamp)
+			l.after = time.Duration(latest-lines[0].stamp) * time.Millisecond
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// TestLogsAtATerminal shows that what an agent wrote does not steer a terminal, and when there are colours.
+func TestLogsAtATerminal(t *testing.T) {
+	u := newLocalUser(t)
+	line := `{"type":"startRun","expertKey":"e","timestamp":1795347082176,"jobId":"j","runId":"r","stepNumber":1}` + "\n\x1b[2Jgone\u009b2J\u202e\n"
+	u.ship([]byte(line), "--log-group", "/perstack/terminal")
+	for _, test := range []struct {
+		args, env    []string
+		want, absent string
+	}{
+		{nil, nil, `\x1b[2Jgone\u009b2J\u202e` + "\r\n", "\x1b"},
+		{[]string{"--follow"}, nil, `\x1b[2Jgone\u009b2J\u202e` + "\r\n", "\x1b"},
+		{[]string{"--pretty"}, []string{"TERM=xterm"}, "\x1b[36me           \x1b[0m", "\x1b[2Jgone"},
+		{[]string{"--pretty", "--follow"}, []string{"TERM=xterm"}, "\x1b[36me           \x1b[0m", "\x1b[2Jgone"},
+		{[]string{"--pretty"}, []string{"TERM=xterm", "NO_COLOR=1"}, `\x1b[2Jgone\u009b2J\u202e`, "\x1b"},
+		{[]string{"--pretty"}, []string{"TERM=dumb"}, `\x1b[2Jgone\u009b2J\u202e`, "\x1b"},
+	} {
+		command := exec.CommandContext(t.Context(), u.program, append([]string{"logs", "--log-group", "/perstack/terminal", "--job", "j"}, test.args...)...)
+		command.Env = append(u.env, test.env...)
+		if shown := atTerminal(t, command, 120); !strings.Contains(shown, test.want) || strings.Contains(shown, test.absent) {
+			t.Errorf("%q %q shows %q", test.args, test.env, shown)
+		}
+	}
+}

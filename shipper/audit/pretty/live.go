@@ -1,0 +1,110 @@
+package pretty
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// This file shows streams: a delta is a piece of what a model says, and comes before its whole text does.
+
+// stream is what the deltas of a run belong to.
+type stream struct{ run, kind string }
+
+// streamOf tells a run's streams apart by the types of their events.
+func streamOf(typ string) string {
+	switch {
+	case strings.Contains(typ, "Reasoning"):
+		return "reasoning"
+	case strings.Contains(typ, "RunResult"):
+		return "result"
+	}
+	return "text"
+}
+
+// text is what has come of a stream.
+type text struct {
+	entry
+	of stream
+}
+
+const (
+	maxStream  = 4 << 10 // bytes that are kept of a stream's text: its end
+	maxStreams = 1000
+	drawEvery  = 50 * time.Millisecond
+)
+
+// live is the last line of a terminal, which shows the stream that moved last.
+type live struct {
+	streams map[stream]*text
+	newest  *text
+	shown   bool // the line is there
+	drawn   time.Time
+}
+
+// delta adds to a stream.
+func (v *View) delta(of stream, e *entry, piece string) error {
+	t := v.live.streams[of]
+	if t == nil {
+		if len(v.live.streams) == maxStreams {
+			clear(v.live.streams)
+		}
+		t = &text{entry: *e, of: of}
+		v.live.streams[of] = t
+	}
+	t.text += piece
+	if over := len(t.text) - 2*maxStream; over > 0 {
+		t.text = strings.ToValidUTF8(t.text[len(t.text)-maxStream:], "")
+	}
+	v.live.newest = t
+	return v.draw(false)
+}
+
+// endStreams prints the streams of a run that have no whole text behind them; with "", of all runs.
+func (v *View) endStreams(run string) error {
+	var ended []*text
+	for of, t := range v.live.streams {
+		if run == "" || of.run == run {
+			ended = append(ended, t)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *text) int { return int(a.time - b.time) })
+	for _, t := range ended {
+		delete(v.live.streams, t.of)
+		if err := v.print(&t.entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// erase takes the live line away.
+func (v *View) erase() {
+	if v.live.shown {
+		v.live.shown = false
+		v.out.WriteString("\r\x1b[K") // an error stays in the writer
+	}
+}
+
+// draw writes the live line anew, unless that was just done; always, where it must be.
+func (v *View) draw(must bool) error {
+	t := v.live.newest
+	if !v.o.Live {
+		return nil
+	}
+	if t == nil || v.live.streams[t.of] != t {
+		v.live.newest = nil
+		v.erase()
+		return nil
+	}
+	now := v.o.Now()
+	if !must && v.live.shown && now.Sub(v.live.drawn) < drawEvery {
+		return nil
+	}
+	v.erase()
+	v.live.shown, v.live.drawn = true, now
+	if _, err := v.out.WriteString(v.layout(&t.entry, true)); err != nil {
+		return err
+	}
+	return v.out.Flush()
+}
