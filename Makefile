@@ -45,7 +45,7 @@ build: ## Build bin/perstack-shipper, static and stripped
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/perstack-shipper
 
 .PHONY: test
-test: moto ## Run all tests, with the race detector where there is a C compiler
+test: moto chromium ## Run all tests, with the race detector where there is a C compiler
 	$(GO) test $(RACE) -timeout 12m ./...
 
 .PHONY: moto
@@ -62,6 +62,19 @@ moto: ## Prepare moto_server in .cache, which `test` compares with (needs Python
 	    exit 1
 	fi
 	echo "make: no moto_server (see above, or install python3 and python3-venv): its test is skipped" >&2
+
+.PHONY: chromium
+chromium: ## Install Chromium where CI=true, which opens reports in `test` (elsewhere those tests are skipped without it)
+	@command -v chromium chromium-browser google-chrome >/dev/null && exit
+	if [[ "$${CI:-}" == true ]]; then
+	    apt-get update -q && apt-get install -y -q chromium
+	    exit
+	fi
+	echo "make: no chromium (apt-get install chromium): the tests that open reports are skipped" >&2
+
+.PHONY: docs
+docs: build ## Draw the README's picture of a report from a recording (needs chromium)
+	@docs/draw.sh bin/perstack-shipper cmd/perstack-shipper/testdata/recordings/delegate-parallel.jsonl rg5xjsjyitoxtwsf2dwjccga
 
 .PHONY: lint
 lint: ## Check format, go vet (for Linux and macOS) and staticcheck

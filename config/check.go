@@ -188,6 +188,10 @@ func (h *Held) check() error {
 	return first(h.Target.check(), checkStream(h.LogStream), h.Log.check())
 }
 
+func (r *Report) check() error {
+	return first(r.Held.check(), between("--settle", r.Settle, 0, time.Hour))
+}
+
 func (r *Restore) check() error {
 	switch {
 	case r.Into == "":

@@ -79,6 +79,7 @@ type commandLine struct {
 	Verify  Verify  `help:"Prove that all of a job is there, as it was written."`
 	Jobs    Jobs    `help:"List the jobs of a time, and how they ended."`
 	Usage   Tokens  `help:"Count tokens and calls by Expert, run, step, job, day."`
+	Report  Report  `help:"Write one HTML file about a job."`
 	Restore Restore `help:"Write back a job's checkpoints and event files."`
 	Check   Check   `help:"Try whether shipping would work, and say what does not."`
 	Local   Local   `help:"Serve a CloudWatch Logs endpoint on this machine."`

@@ -227,7 +227,7 @@ func TestUsageErrors(t *testing.T) {
 		{group + " --region", "", `--region has no value: write it like --region=VALUE`},
 		{"--log-group --region x", "", `--log-group has no value: write it like --log-group=VALUE`},
 		{group + " --field", "", `--field has no value: write it like --field=VALUE`},
-		{"shp " + group, "", `unknown command "shp", did you mean "ship"?; the commands are ship, exec, resume, logs, verify, jobs, usage, restore, check, local, version; to ship a file: perstack-shipper --input shp; to run a program: perstack-shipper exec [flags] -- shp`},
+		{"shp " + group, "", `unknown command "shp", did you mean "ship"?; the commands are ship, exec, resume, logs, verify, jobs, usage, report, restore, check, local, version; to ship a file: perstack-shipper --input shp; to run a program: perstack-shipper exec [flags] -- shp`},
 		{group + " -- perstack run", "", `unexpected argument "perstack": to ship a file: --input perstack; to run a program: perstack-shipper exec [flags] -- perstack`},
 		{group + " events.jsonl", "", `unexpected argument "events.jsonl": to ship a file: --input events.jsonl; to run a program: perstack-shipper exec [flags] -- events.jsonl`},
 		{"logs " + group + " uo5p1q", "", `unexpected argument "uo5p1q": to read a job back, give its ID as --job uo5p1q`},

@@ -61,6 +61,8 @@ var examples = map[string]string{
 	"usage": `  perstack-shipper usage --log-group /perstack/prod --job uo5p1q --by step
   perstack-shipper usage --log-group /perstack/prod --since 7d --by day --csv
 `,
+	"report": `  perstack-shipper report --log-group /perstack/prod --job uo5p1q >job.html
+`,
 	"restore": `  perstack-shipper restore --log-group /perstack/prod --job uo5p1q
   perstack-shipper restore --log-group /perstack/prod --job uo5p1q --list
 `,
@@ -86,6 +88,7 @@ var usages = map[string]string{
 	"logs":    "perstack-shipper logs --log-group NAME --job ID [flags]",
 	"jobs":    "perstack-shipper jobs --log-group NAME [flags]",
 	"usage":   "perstack-shipper usage --log-group NAME --job ID [flags]",
+	"report":  "perstack-shipper report --log-group NAME --job ID [flags] >FILE",
 	"restore": "perstack-shipper restore --log-group NAME --job ID [flags]",
 	"check":   "perstack-shipper check --log-group NAME [flags]",
 	"verify":  "perstack-shipper verify --log-group NAME --job ID [flags] [FILE…]",

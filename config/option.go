@@ -36,7 +36,7 @@ var commandNames = func() (names []string) {
 func (l *commandLine) command(name string) Command {
 	return map[string]Command{
 		"ship": &l.Ship, "exec": &l.Exec, "resume": &l.Resume, "logs": &l.Logs, "verify": &l.Verify,
-		"jobs": &l.Jobs, "usage": &l.Usage, "restore": &l.Restore, "check": &l.Check,
+		"jobs": &l.Jobs, "usage": &l.Usage, "report": &l.Report, "restore": &l.Restore, "check": &l.Check,
 		"local": &l.Local, "version": &l.Version,
 	}[name]
 }

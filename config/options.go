@@ -244,6 +244,13 @@ type Tokens struct {
 	Log
 }
 
+// Report writes one HTML file about a job.
+type Report struct {
+	// Settle is how long what is missing is looked for again before it is called missing.
+	Settle time.Duration `name:"settle" default:"30s" group:"Selection:" help:"How long to look again for what is missing."`
+	Held
+}
+
 // Restore writes back what a job had in its workspace.
 type Restore struct {
 	// Into is the workspace, which need not exist.

@@ -62,6 +62,8 @@ func run(args, environ []string) int {
 		return runJobs(command, logger(command.Log))
 	case *config.Tokens:
 		return runUsage(command, logger(command.Log))
+	case *config.Report:
+		return runReport(command, logger(command.Log))
 	case *config.Restore:
 		return runRestore(command, logger(command.Log))
 	case *config.Check:

@@ -51,7 +51,7 @@ func TestReadmeHasTheOptions(t *testing.T) {
 		command, value, help string
 	}
 	declared := map[string][]option{}
-	for _, command := range []string{"ship", "exec", "resume", "logs", "verify", "jobs", "usage", "restore", "check", "local", "version"} {
+	for _, command := range []string{"ship", "exec", "resume", "logs", "verify", "jobs", "usage", "report", "restore", "check", "local", "version"} {
 		parsed, err := config.Parse([]string{command, "--help"}, nil)
 		if err != nil {
 			t.Fatal(err)

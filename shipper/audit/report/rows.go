@@ -1,0 +1,185 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"perstack-shipper/shipper/audit/event"
+)
+
+// This file keeps the table of events. A job that is too long for it keeps what matters, and says what was left out.
+
+// The table's bounds, so that a browser opens the page in about a second.
+const (
+	maxRows     = 10_000
+	maxRowBytes = 6 << 20
+)
+
+// level says how much it matters that a row is there: 0 most.
+type level int
+
+const (
+	essential level = iota // how runs begin and end, and what went wrong
+	work                   // what the model said, and what tools did
+	routine                // everything else
+	pieces                 // deltas, whose text comes again whole
+	levels
+)
+
+func levelOf(ev *event.Event) level {
+	switch ev.Kind {
+	case event.Start, event.Answer, event.Failure, event.Retry, event.Stop, event.Question, event.Delegate:
+		return essential
+	case event.Call, event.Thought, event.Said:
+		return work
+	case event.Resolved:
+		if slices.ContainsFunc(ev.Results, func(r event.Result) bool { return r.Failed }) {
+			return essential
+		}
+		return work
+	case event.Delta, event.StreamStart:
+		return pieces
+	}
+	return routine
+}
+
+// row is an event, or several deltas of one stream that follow on each other.
+type row struct {
+	input     string
+	seq, last int64 // of its lines
+	count     int64
+	time      int64
+	expert    *run // whose Expert is shown; nil: none
+	step      int64
+	typ       string
+	verb      string
+	text      string
+	bad       bool
+	tokens    int64
+	level     level
+	detail    []piece
+	size      int
+}
+
+type rows struct {
+	all    []*row
+	size   int
+	long   int              // bytes that are kept of a long value
+	cutoff level            // rows of this level and above are left out
+	left   map[string]int64 // events that were left out, by type
+	open   map[*run]*row    // the row that further deltas of a run belong to
+}
+
+func newRows() rows {
+	return rows{long: maxLong, cutoff: levels, left: map[string]int64{}, open: map[*run]*row{}}
+}
+
+// maxDeltas bounds the text that is kept of a stream of deltas, in bytes.
+const maxDeltas = 4000
+
+func (rs *rows) add(input string, seq int64, ev *event.Event, run *run, tokens int64, line []byte) {
+	if ev.Kind == event.Delta {
+		if r := rs.open[run]; r != nil && r.typ == ev.Type && r.input == input {
+			r.last, r.count = seq, r.count+1
+			if len(r.text) < maxDeltas {
+				r.text += start(ev.Delta, maxDeltas)
+			}
+			return
+		}
+	}
+	delete(rs.open, run)
+	lv := levelOf(ev)
+	if lv >= rs.cutoff {
+		rs.leave(ev.Type, 1)
+		return
+	}
+	r := &row{
+		input: strings.Clone(input), seq: seq, last: seq, count: 1, time: ev.Time, expert: run, step: ev.Step, typ: strings.Clone(ev.Type),
+		verb: ev.Verb(), text: strings.Clone(ev.Text()), tokens: tokens, level: lv,
+		bad: event.IsError(ev.Type) || ev.Kind == event.Resolved && lv == essential,
+	}
+	if ev.Kind == event.Delta {
+		rs.open[run] = r
+	} else {
+		r.detail = fold(line, rs.long)
+	}
+	r.measure()
+	rs.all = append(rs.all, r)
+	rs.size += r.size
+	for rs.size > maxRowBytes && rs.long > minLong {
+		rs.squeeze()
+	}
+	for len(rs.all) > maxRows || rs.size > maxRowBytes {
+		rs.shrink()
+	}
+}
+
+func (r *row) measure() {
+	r.size = 200 + len(r.text)
+	for i := range r.detail {
+		r.size += len(r.detail[i].Text) + len(r.detail[i].Preview)
+	}
+}
+
+// squeeze keeps only half as much of each long value.
+func (rs *rows) squeeze() {
+	rs.long /= 2
+	rs.size = 0
+	for _, r := range rs.all {
+		for i := range r.detail {
+			if p := &r.detail[i]; p.Long && len(p.Text) > rs.long {
+				kept := strings.Clone(start(p.Text, rs.long))
+				p.Cut += len(p.Text) - len(kept)
+				p.Text = kept
+			}
+		}
+		r.measure()
+		rs.size += r.size
+	}
+}
+
+func (rs *rows) leave(typ string, n int64) {
+	if typ == "" {
+		typ = "text"
+	}
+	if _, known := rs.left[typ]; !known && len(rs.left) == 50 {
+		typ = "others"
+	}
+	rs.left[typ] += n
+}
+
+// shrink leaves out the rows of the level that matters least or, where only the essential ones are left, those in the middle.
+func (rs *rows) shrink() {
+	gone := func(i int, r *row) bool { return i > len(rs.all)/2 && i < len(rs.all)*3/4 }
+	if rs.cutoff > work {
+		rs.cutoff--
+		gone = func(_ int, r *row) bool { return r.level >= rs.cutoff }
+		clear(rs.open)
+	}
+	var kept []*row
+	for i, r := range rs.all {
+		if gone(i, r) {
+			rs.leave(r.typ, r.count)
+			rs.size -= r.size
+			continue
+		}
+		kept = append(kept, r)
+	}
+	rs.all = kept
+}
+
+// Left is how many events of a type the table leaves out.
+type Left struct {
+	Type  string
+	Count int64
+}
+
+func (rs *rows) leftOut() (list []Left, total int64) {
+	for typ, n := range rs.left {
+		list = append(list, Left{typ, n})
+		total += n
+	}
+	slices.SortFunc(list, func(a, b Left) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Type, b.Type)) })
+	return list, total
+}

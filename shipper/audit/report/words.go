@@ -1,0 +1,86 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"perstack-shipper/shipper/terminal"
+)
+
+// This file writes numbers, times and sizes as people read them.
+
+// number writes n with commas between the thousands.
+func number(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
+
+// count writes n things: 1 run, 3 runs.
+func count(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return number(n) + " " + many
+}
+
+// duration writes a time in ms, with two units at most.
+func duration(ms int64) string {
+	d := time.Duration(ms) * time.Millisecond
+	two := func(big int64, bigUnit string, small int64, smallUnit string) string {
+		if small == 0 {
+			return fmt.Sprintf("%d %s", big, bigUnit)
+		}
+		return fmt.Sprintf("%d %s %d %s", big, bigUnit, small, smallUnit)
+	}
+	switch {
+	case ms < 0:
+		return "–"
+	case ms < 1000:
+		return fmt.Sprintf("%d ms", ms)
+	case ms < 60_000:
+		return strconv.FormatFloat(float64(ms/10)/100, 'f', -1, 64) + " s"
+	case d < time.Hour:
+		return two(ms/60_000, "min", ms/1000%60, "s")
+	case d < 48*time.Hour:
+		return two(ms/3_600_000, "h", ms/60_000%60, "min")
+	}
+	return two(ms/86_400_000, "d", ms/3_600_000%24, "h")
+}
+
+// size writes bytes.
+func size(n int) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1_000_000:
+		return fmt.Sprintf("%.3g kB", float64(n)/1000)
+	}
+	return fmt.Sprintf("%.3g MB", float64(n)/1e6)
+}
+
+// clock writes the time of day of a time in ms, in UTC.
+func clock(ms int64) string {
+	if ms <= 0 {
+		return ""
+	}
+	return time.UnixMilli(ms).UTC().Format("15:04:05.000")
+}
+
+// moment writes a time in ms with its day, in UTC.
+func moment(ms int64) string {
+	if ms <= 0 {
+		return ""
+	}
+	return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+// fit cuts a name to a number of characters.
+func fit(s string, width int) string { return terminal.Fit(terminal.Escape(s), width) }
