@@ -27,13 +27,10 @@ type Input struct {
 	Shape   batch.Shape
 	// Own: the process lives for it, and its end and fate make the exit code. Others are what earlier processes left.
 	Own bool
-	// JobOf is the id, or the path of the followed file, of the input whose job this one's lines take
-	// while they know none: a child's stdout, for its stderr. "" = none.
+	// JobOf is the id of the input whose job this one's lines take while they know none: a child's stdout, for its stderr. "" = none.
 	JobOf string
 	// Path is the followed file's, or "".
 	Path string
-	// Progress, where there is one, is told how far the input was shaped.
-	Progress Progress
 	// Grew is when a followed file grew last, as far as that is known.
 	Grew time.Time
 	// Command is the command line of who writes it, without secrets, for the open record; nil where that is not known.
@@ -162,7 +159,6 @@ func newInput(in Input, index int, spare *spare) (*input, error) {
 	if in.Grew.IsZero() {
 		i.grewAt = time.Now()
 	}
-	i.tellProgress()
 	return i, nil
 }
 

@@ -198,7 +198,6 @@ func (s *Shipper) end(in *input) bool {
 			in.Shape.Input, batch.MaxStreams, in.shaper.Streams()[0]))
 	}
 	s.advance(in)
-	in.tellProgress()
 	return true
 }
 

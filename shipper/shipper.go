@@ -218,9 +218,6 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 		s.inputs = append(s.inputs, i)
 	}
 	s.byID[in.Shape.Input], s.byID[i.Shape.Input] = i, i
-	if in.Path != "" {
-		s.byID[in.Path] = i
-	}
 	for _, name := range i.shaper.Streams() {
 		st := s.stream(name)
 		if !st.busy { // while a put is under way that one owns created

@@ -128,29 +128,15 @@ func (m *movers) wait() { m.going.Wait() }
 
 // followed is what was found, as an input to ship: with the options that it was recorded with, if it was. quit stops its mover.
 func (s *session) followed(in *follow.Input, events config.Events, quit func()) shipper.Input {
-	shape, jobOf := s.shapeFollowed(in.Journal.ID(), in.Path, events)
+	shape := s.shape(in.Journal.ID(), events)
 	var a about
 	if err := json.Unmarshal(in.Journal.About(), &a); err == nil && a.Shape.Input == shape.Input {
 		if now := shape; !sameOptions(a.Shape, now) {
 			s.log.Info(fmt.Sprintf("%s goes on as input %s with the options that it began with; those given now are for what is new", in.Path, shape.Input))
 		}
-		shape, jobOf = a.Shape, a.JobOf
+		shape = a.Shape
 	}
-	return shipper.Input{
-		Journal: in.Journal, Shape: shape, Own: true, JobOf: jobOf, Path: in.Path, Grew: in.Grew, Progress: in.Progress(),
-		Ending: endingOf(in), Quit: quit, Closed: in.Close,
-	}
-}
-
-// shapeFollowed is what turns the lines of the file or FIFO at path into events, and the path of the file
-// whose job they take, "" if none.
-func (s *session) shapeFollowed(id, path string, events config.Events) (shape batch.Shape, jobOf string) {
-	shape = s.shape(id, events)
-	jobOf, stderr := follow.Siblings(path)
-	if stderr {
-		shape.Source = "stderr"
-	}
-	return shape, jobOf
+	return shipper.Input{Journal: in.Journal, Shape: shape, Own: true, Path: in.Path, Grew: in.Grew, Ending: endingOf(in), Quit: quit, Closed: in.Close}
 }
 
 // sameOptions reports whether two shapes of an input are by the same options; its host may have another name now.
@@ -176,8 +162,7 @@ func endingOf(in *follow.Input) func() shipper.Ending {
 func (s *session) aboutFollowed(id string, note follow.Note, old []byte, events config.Events) []byte {
 	var a about
 	if json.Unmarshal(old, &a) != nil || a.Shape.Input != id {
-		shape, jobOf := s.shapeFollowed(id, note.Path, events)
-		a = s.newAbout(shape, jobOf, note.Path)
+		a = s.newAbout(s.shape(id, events), "", note.Path)
 	}
 	a.File = &note
 	return a.encode()

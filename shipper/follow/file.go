@@ -24,9 +24,6 @@ type file struct {
 	gone    time.Time // since when it has none; zero: it has
 	retry   time.Time // not to be tried before
 	over    bool      // its input has ended
-	waits   bool      // it may be a copy of another
-
-	compared map[*Input]match // with truncated inputs
 }
 
 func (f *file) unpin() {
@@ -44,7 +41,7 @@ func (s *Set) measure(f *file, now time.Time) {
 	} else if info, err := f.pin.Stat(); err == nil {
 		size = info.Size()
 	}
-	if size < f.size && f.in == nil && !f.waits {
+	if size < f.size && f.in == nil {
 		s.lose(fmt.Errorf("%s was truncated before its first line was complete: at least %d bytes are lost", f.path, f.size-size))
 	}
 	if size != f.size {
@@ -96,10 +93,6 @@ func (s *Set) start(f *file, now time.Time) error {
 	if taken, err := s.revive(f, path, now); taken || err != nil {
 		return err
 	}
-	of, common, wait := s.copied(f, path, now)
-	if f.waits = wait; wait {
-		return nil
-	}
 	note := Note{Path: path, Dev: f.who.dev, Ino: f.who.ino}
 	id, err := journal.FileID(path)
 	switch {
@@ -124,9 +117,6 @@ func (s *Set) start(f *file, now time.Time) error {
 		return s.again(f, now, err)
 	}
 	s.used[id], s.used[note.Base] = true, true
-	if of != nil {
-		s.skipCopied(j, path, of, common, f.size)
-	}
 	s.give(j, path, note, now)
 	return nil
 }
@@ -149,7 +139,6 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *f
 	in := &Input{Journal: j, Path: path, live: s.live}
 	s.live.Add(1)
 	if j.Ended() { // it was cut while nobody looked: there is nothing to follow
-		s.remember(in)
 		s.fresh = append(s.fresh, in)
 		return nil
 	}
@@ -220,7 +209,6 @@ func pinOf(j *journal.Journal, path string, meant identity) (*os.File, identity)
 // cut makes what a file holds that somebody cut another input. The shipper says what is lost.
 func (s *Set) cut(f *file, now time.Time) {
 	f.over = true
-	s.remember(f.in)
 	if f.pin == nil {
 		return // the next look finds it
 	}
@@ -285,13 +273,10 @@ func (s *Set) pause(f *file, now time.Time) bool {
 		s.cut(f, now)
 		return false
 	}
-	ended := s.o.Reading.Err() != nil
 	switch {
 	case !f.present && s.lost(f):
 		s.end(f, finished)
-	case !ended && s.goesOn(f, now):
-		return false
-	case f.endsLine(), ended:
+	case f.endsLine(), s.o.Reading.Err() != nil:
 		s.end(f, pausedInLine) // what comes at this moment is of another day
 		s.putAside(f.asParked())
 	case now.Sub(f.grew) >= lineQuiet:

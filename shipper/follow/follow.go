@@ -3,9 +3,6 @@
 //	follow.go   what is asked for and what comes of it; Run, which looks until it is told to stop
 //	look.go     one look at all paths: what is there now
 //	file.go     a followed file: from its first line until it is gone, cut or left for another day
-//	story.go    what belongs together: the files of one process, and the events of one job
-//	copies.go   copies of other files, as rotation leaves them
-//	progress.go how far the shipper has got with an input
 //	park.go     any number of files, of which some are followed at a time
 //	known.go    what earlier processes followed, taken up again
 //	fifo.go     a FIFO
@@ -34,13 +31,11 @@ import (
 
 // Options say what to follow.
 type Options struct {
-	// Paths are files, FIFOs and folders. In a folder, files named *.jsonl and *.log are followed, and
-	// *.err and *.stderr beside one of these; those in folders below it are not.
+	// Paths are files, FIFOs and folders. In a folder, files named *.jsonl and *.log are followed, those in folders below it are not.
 	Paths []string
 	// Wait: paths that do not exist are waited for.
 	Wait bool
-	// UntilIdle is how long nothing may come of any path before Run ends by itself; 0: for ever. While a
-	// job is under way it takes 60 times as long, and at least 10 minutes.
+	// UntilIdle is how long nothing may come of any path before Run ends by itself; 0: for ever.
 	UntilIdle time.Duration
 	// HalfLine is how long a file must stand still to begin although its first line has no newline yet; 0: 30 s.
 	HalfLine time.Duration
@@ -59,8 +54,7 @@ type Options struct {
 	// quiet and unsure are how long a file that is gone must stand still to be taken for finished: where it is known that nobody has it open for
 	// writing, and where that is not known.
 	quiet, unsure time.Duration
-	patience      time.Duration // see leastPatience
-	most          int           // files followed at once
+	most          int // files followed at once
 }
 
 const (
@@ -101,23 +95,15 @@ type Input struct {
 	Reading context.Context
 	Grew    time.Time // when a file grew last, as far as that was seen
 
-	paused   atomic.Int32
-	once     sync.Once
-	closed   atomic.Bool
-	live     *atomic.Int64
-	progress Progress
+	paused atomic.Int32
+	once   sync.Once
+	live   *atomic.Int64
 }
 
 // Close says that the caller has closed or removed the journal: there is room for another.
 func (in *Input) Close() {
-	in.once.Do(func() {
-		in.closed.Store(true)
-		in.live.Add(-1)
-	})
+	in.once.Do(func() { in.live.Add(-1) })
 }
-
-// Progress is where the shipper says how far it has got with the input.
-func (in *Input) Progress() *Progress { return &in.progress }
 
 // What Journal's end means, for Paused.
 const (
@@ -153,9 +139,6 @@ type Set struct {
 	live       *atomic.Int64 // inputs whose journals are open
 	refused    bool          // a file waits for a place
 	stopping   bool          // what is there is all that there will be
-	stopped    time.Time     // since when
-	wasIdle    bool          // because nothing came for UntilIdle
-	past       []*Input      // inputs that were truncated, of which copies may be found
 	fifos      []*fifo
 	used       map[string]bool     // ids that are taken
 	dead       map[string][]string // inputs whose file was not there, by its path
@@ -183,9 +166,6 @@ func New(o Options) (*Set, error) {
 	}
 	if o.HalfLine == 0 {
 		o.HalfLine = defaultHalfLine
-	}
-	if o.patience == 0 {
-		o.patience = leastPatience
 	}
 	if o.most == 0 {
 		o.most = filesAtOnce()
@@ -268,7 +248,7 @@ func (s *Set) Run(stop, alive context.Context, take func(*Input) bool) {
 		if err := s.look(now); err != nil {
 			s.complain(err)
 		}
-		idle = s.idle(now)
+		idle = s.o.UntilIdle > 0 && now.Sub(s.came) >= s.o.UntilIdle
 	}
 	if alive.Err() == nil {
 		s.stop(alive, take, idle)
@@ -297,7 +277,7 @@ func (s *Set) handOver(take func(*Input) bool) bool {
 
 // stop takes all that is there and ends every input.
 func (s *Set) stop(alive context.Context, take func(*Input) bool, idle bool) {
-	s.stopping, s.stopped, s.wasIdle = true, time.Now(), idle
+	s.stopping = true
 	for _, f := range s.fifos {
 		f.letGo(idle)
 	}

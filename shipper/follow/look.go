@@ -47,10 +47,16 @@ func nameOf(dir string, who identity) string {
 	return ""
 }
 
+// matches reports whether a file of that name in a folder is followed.
+func matches(name string) bool {
+	ext := filepath.Ext(name)
+	return ext == ".jsonl" || ext == ".log"
+}
+
 // wants reports whether a file of that path is asked for.
 func (s *Set) wants(path string) bool {
 	for _, p := range s.o.Paths {
-		if path == p || filepath.Dir(path) == p && matches(path) {
+		if path == p || filepath.Dir(path) == p && matches(filepath.Base(path)) {
 			return true
 		}
 	}
@@ -150,8 +156,8 @@ func (s *Set) lookAt(path string, now time.Time) error {
 	case info.IsDir():
 		delete(s.unread, path)
 		for _, e := range entries {
-			if file := filepath.Join(path, e.Name()); matches(file) {
-				s.candidate(file, now)
+			if matches(e.Name()) {
+				s.candidate(filepath.Join(path, e.Name()), now)
 			}
 		}
 	case info.Mode().IsRegular():

@@ -40,8 +40,7 @@ type parked struct {
 	id   string // "": there is no input yet
 	path string // of the file, by the journal's own record or by the snapshot
 	note Note
-	lone bool   // the journal's own record has no path
-	job  string // that is under way in it
+	lone bool // the journal's own record has no path
 
 	who     identity
 	size    int64 // when it was parked; -1: not looked at yet
@@ -122,7 +121,7 @@ func (s *Set) park(now time.Time) {
 		p := &parked{who: f.who, size: f.size, changed: info.ModTime(), present: true}
 		if f.over = true; f.in != nil {
 			j := f.in.Journal
-			p.id, p.path, p.note, p.job = j.ID(), j.FilePath(), f.note, f.in.progress.get().Job
+			p.id, p.path, p.note = j.ID(), j.FilePath(), f.note
 			s.end(f, pausedInLine)
 			if j.Size() != f.size { // it grew at this moment
 				p.size = -1

@@ -188,13 +188,6 @@ func (j *Journal) ArrivalAt(off int64) int64 { return j.arr.at(off) }
 // Cursor as it was found at start: zero for a new input. The caller may keep State.
 func (j *Journal) Cursor() Cursor { return j.found }
 
-// StartAt lets a new input begin at c instead of its first byte: what comes before c was shipped as
-// another input. Call it before anything is read.
-func (j *Journal) StartAt(c Cursor) error {
-	j.found = c
-	return j.Ack(c)
-}
-
 // Fallback says, for people, why Cursor is not what the previous owner left: "" if it is. Where the State is gone too, Cursor().State is nil.
 func (j *Journal) Fallback() string { return j.fallback }
 

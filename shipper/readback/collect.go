@@ -246,7 +246,7 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 	switch {
 	case got.Record == "check": // of a permission that was tried
 		return nil
-	case !c.q.Stderr && (got.Source == "stderr" || strings.HasSuffix(got.Input, ".err")), len(c.wanted) > 0 && !c.wanted[got.Input]:
+	case !c.q.Stderr && strings.HasSuffix(got.Input, ".err"), len(c.wanted) > 0 && !c.wanted[got.Input]:
 		return nil
 	}
 	i, ok := c.index[got.Input]
