@@ -162,7 +162,7 @@ func (d *driver) block(data []byte, base int64, final bool) (done int) {
 
 // findJob lets go of the lines that wait: it looks for their job in all that is to come.
 func (d *driver) findJob(offset int64) {
-	if job, isRun, _ := batch.FirstJob(d.input[offset:], true); job != "" {
+	if job, isRun, _ := d.shaper.FirstJob(d.input[offset:], true); job != "" {
 		d.shaper.SetJob(job, isRun)
 	} else {
 		d.shaper.StopWaiting()
@@ -334,6 +334,10 @@ func (s *shipment) check(t rapid.TB, shape batch.Shape, input []byte) {
 		}
 		return a.Part - b.Part
 	})
+	if len(shape.Exclude)+len(shape.Redact) > 0 {
+		s.checkFiltered(t, shape, input)
+		return
+	}
 	s.checkLines(t, input)
 	s.checkState(t, input)
 }

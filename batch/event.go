@@ -63,6 +63,7 @@ type extras struct {
 	part           int
 	last           bool
 	text, lossy    bool
+	redacted       int   // so many matches were taken out
 	bom            bool  // a byte order mark stood in front of the object
 	newline        bool  // false: the line is the input's last and has none
 	addJob, addRun bool  // jobId, runId were added
@@ -75,6 +76,9 @@ func (s *Shaper) shipper(before []byte, x *extras) *member {
 	m := s.lead.reset().value(before).join(&s.open).value(s.seq.text(s.state.Seq))
 	if s.state.Empty > 0 && x.part <= 1 {
 		m.plain(`,`).key("empty").int(s.state.Empty)
+	}
+	if s.state.Excluded.Since > 0 && x.part <= 1 {
+		m.plain(`,`).key("excluded").int(s.state.Excluded.Since)
 	}
 	if x.part > 0 {
 		m.plain(`,`).key("part").int(int64(x.part))
@@ -101,6 +105,9 @@ func (s *Shaper) shipper(before []byte, x *extras) *member {
 	}
 	if x.lossy {
 		m.plain(`,`).key("lossy").plain(`true`)
+	}
+	if x.redacted > 0 {
+		m.plain(`,`).key("redacted").int(int64(x.redacted))
 	}
 	if !x.newline && (x.part == 0 || x.last) {
 		m.plain(`,`).key("newline").plain(`false`)
@@ -213,6 +220,8 @@ type remainder struct {
 	lossy   bool // data is as it was read, and no UTF-8: each part repairs its own
 	ends    bool // the line ends with data
 	newline bool
+
+	redacted int // matches that were taken out of it, which the next part says
 }
 
 func (r *remainder) left() bool { return r.data != nil }
@@ -256,7 +265,7 @@ func small(raw []byte) string {
 func (s *Shaper) part(ev *Event) Step {
 	sp := s.state.Split
 	sp.Parts++
-	x := extras{part: sp.Parts, last: s.rest.ends, text: sp.Text, lossy: sp.Lossy, newline: s.rest.newline || !s.rest.ends, own: sp.Own, clamped: sp.Clamped}
+	x := extras{part: sp.Parts, redacted: s.rest.redacted, last: s.rest.ends, text: sp.Text, lossy: sp.Lossy, newline: s.rest.newline || !s.rest.ends, own: sp.Own, clamped: sp.Clamped}
 	text := s.rest.data
 	if s.rest.lossy {
 		var all bool
@@ -275,12 +284,12 @@ func (s *Shaper) part(ev *Event) Step {
 	ev.Time, ev.Route = sp.Time, sp.Route
 	s.state.Counts.Parts++
 	s.state.Counts.Events++
-	s.rest.data = s.rest.data[n:]
+	s.rest.data, s.rest.redacted = s.rest.data[n:], 0
 	switch {
 	case x.last:
 		s.rest = remainder{}
 		s.state.Split = nil
-		s.state.Empty = 0
+		s.shipped()
 	case len(s.rest.data) == 0 && !s.rest.ends:
 		s.rest = remainder{}
 	}

@@ -70,7 +70,8 @@ func (s *Shaper) beginLong(x *extras) {
 // goOnLong keeps the end of what was read of a long line.
 func (s *Shaper) goOnLong(piece []byte) {
 	long := *s.state.Split.Long
-	long.Tail = slices.Clone(piece[max(0, len(piece)-longTail):])
+	tail := slices.Concat(long.Tail, piece[max(0, len(piece)-longTail):])
+	long.Tail = tail[max(0, len(tail)-longTail):]
 	s.state.Split.Long = &long
 }
 

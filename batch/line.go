@@ -18,46 +18,49 @@ func (s *Shaper) emptyLine() {
 // line makes the event, or the first part, of the line raw, or of the rest of one whose beginning is shipped.
 func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	if s.state.Split != nil {
-		line, lossy := raw, !utf8.Valid(raw)
-		if lossy {
-			line = s.repair(raw)
-			s.lossyPiece()
-		}
-		s.endLong(raw, terminated)
-		s.took(raw, line, terminated, lossy)
-		s.rest = remainder{data: line, ends: true, newline: terminated}
-		return s.part(ev)
+		return s.lastPiece(ev, raw, terminated)
 	}
-	line, lossy, object := raw, false, s.scan.object(raw, &s.head)
+	object := s.scan.object(raw, &s.head)
 	mark := 0 // so long is the byte order mark in front of the object
 	if !object {
 		mark, object = s.behindMark(raw)
 	}
-	if (!object || !s.scan.ascii()) && !utf8.Valid(raw) {
-		if lossy = true; len(raw) > s.bounds.event {
+	if s.excluded(object) {
+		s.leaveOutLine(raw[mark:], object)
+		s.skip(len(raw), terminated)
+		return skipped
+	}
+	text, redacted := raw, 0 // what of raw may leave the machine
+	if s.redact.on() {
+		text, redacted, object = s.redactLine(raw, mark, object)
+	}
+	line, lossy := text, false
+	if (!object || !s.scan.ascii()) && !utf8.Valid(text) {
+		if lossy = true; len(text) > s.bounds.event {
 			line = nil // it goes in parts, and repaired it could come to three times its size
 			s.head.repair()
 		} else {
-			line = s.repair(raw)
+			line = s.repair(text)
 			object = s.scan.object(line[mark:], &s.head)
 		}
 	}
 	if s.mustWait() {
 		return Wait
 	}
-	x := extras{text: !object, lossy: lossy, bom: object && mark > 0, newline: terminated}
+	x := extras{text: !object, lossy: lossy || redacted > 0 && !utf8.Valid(raw), redacted: redacted, bom: object && mark > 0, newline: terminated}
 	s.begin(ev, object, &x)
 	switch {
 	case object:
-		s.count(raw[mark:], &x)
+		s.count(text[mark:], &x)
 		if !lossy {
 			s.last = s.head.typ
 		}
 	case !terminated && begunJSON(raw):
 		s.state.Cut, s.last = true, s.head.typ
 	}
-	s.took(raw, line, terminated, lossy)
-	if lossy {
+	s.took(len(raw), text, line, terminated, lossy || redacted > 0)
+	s.state.Counts.Redacted += int64(redacted)
+	if x.lossy {
 		s.state.Counts.Lossy++
 	}
 	made := false
@@ -72,15 +75,40 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	}
 	if !made {
 		s.split(ev, &x)
-		s.rest = remainder{data: line, ends: true, newline: terminated}
+		s.rest = remainder{data: line, ends: true, newline: terminated, redacted: redacted}
 		if line == nil {
-			s.rest.data, s.rest.lossy = raw, true
+			s.rest.data, s.rest.lossy = text, true
 		}
 		return s.part(ev)
 	}
-	s.state.Empty = 0
+	s.shipped()
 	s.state.Counts.Events++
 	return Made
+}
+
+// shipped notes that an event, or the last part of one, has said what came before it.
+func (s *Shaper) shipped() { s.state.Empty, s.state.Excluded.Since = 0, 0 }
+
+// redactLine returns what of the line raw may leave the machine. What was found in it, and what a scan had escaped, is from that.
+func (s *Shaper) redactLine(raw []byte, mark int, object bool) (text []byte, n int, isObject bool) {
+	if !object {
+		text, n = s.redact.text(raw)
+		s.redact.head(&s.head)
+		return text, n, false
+	}
+	if text, n = s.redact.object(raw); n > 0 {
+		object = s.scan.object(text[mark:], &s.head)
+	}
+	return text, n, object
+}
+
+// skip moves past a line of so many bytes, or a piece of one, of which nothing is shipped.
+func (s *Shaper) skip(length int, terminated bool) {
+	if terminated {
+		length++
+	}
+	s.parted(s.pos + length)
+	s.pos += length
 }
 
 // byteOrderMark is what programs on Windows put in front of a file's first line. JSON does not allow it.
@@ -95,31 +123,103 @@ func (s *Shaper) behindMark(raw []byte) (mark int, object bool) {
 	return len(byteOrderMark), true
 }
 
+// redactHold is which part of a piece of a long line the next piece begins with again, where what matches may go on behind the first: an eighth, 64 KiB.
+const redactHold = 8
+
 // longPiece makes a part of a line that is too long to wait for its end. What was found at its beginning counts.
 func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
-	if s.state.Split == nil {
-		s.scan.object(bytes.TrimPrefix(raw, []byte(byteOrderMark)), &s.head)
-		s.head.repair()
-		if s.mustWait() {
-			return Wait
-		}
-		var x extras
-		s.begin(ev, true, &x)
-		s.split(ev, &x)
-		s.beginLong(&x)
+	if s.state.Split == nil && !s.beginPieces(ev, raw) {
+		return Wait
 	}
-	s.goOnLong(raw)
-	raw = raw[:wholeRunes(raw)]
-	line := raw
-	if !utf8.Valid(raw) {
-		s.parted(s.pos + len(raw))
-		line = s.repair(raw)
+	if s.state.Split.Excluded {
+		s.goOnLong(raw)
+		s.skip(len(raw), false)
+		return skipped
+	}
+	var c change
+	if s.redact.on() {
+		c = s.redact.piece(raw, s.redacting(), false, len(raw)/redactHold)
+	} else {
+		c.used = wholeRunes(raw)
+		c.text = raw[:c.used]
+	}
+	line, differs := s.piece(raw[:c.used], &c)
+	if differs {
+		s.parted(s.pos + c.used)
 		s.digest.lines.Write(line)
-		s.lossyPiece()
 	}
-	s.pos += len(raw)
-	s.rest = remainder{data: line}
+	s.goOnLong(line)
+	s.pos += c.used
+	if len(line) == 0 {
+		return skipped // all of it belongs to a match whose place an earlier piece holds
+	}
+	s.rest = remainder{data: line, redacted: c.n}
 	return s.part(ev)
+}
+
+// lastPiece makes the first part of the rest of a line whose beginning is shipped.
+func (s *Shaper) lastPiece(ev *Event, raw []byte, terminated bool) Step {
+	if s.state.Split.Excluded {
+		s.endLong(raw, terminated)
+		s.skip(len(raw), terminated)
+		s.state.Split = nil
+		return skipped
+	}
+	c := change{text: raw, used: len(raw)}
+	if s.redact.on() {
+		c = s.redact.piece(raw, s.redacting(), true, 0)
+	}
+	line, differs := s.piece(raw, &c)
+	s.endLong(line, terminated)
+	s.took(len(raw), c.text, line, terminated, differs)
+	s.rest = remainder{data: line, ends: true, newline: terminated, redacted: c.n}
+	return s.part(ev)
+}
+
+// beginPieces begins a long line, of which raw is the first piece. It reports false where that must wait for its job.
+func (s *Shaper) beginPieces(ev *Event, raw []byte) bool {
+	s.scan.object(bytes.TrimPrefix(raw, []byte(byteOrderMark)), &s.head)
+	s.head.repair()
+	out := s.exclude.excludes(s.head.typ)
+	s.redact.head(&s.head)
+	if out {
+		var x extras
+		s.leaveOut(true, &x)
+		s.state.Split = &Split{Excluded: true, Own: x.own}
+		s.beginLong(&x)
+		return true
+	}
+	if s.mustWait() {
+		return false
+	}
+	var x extras
+	s.begin(ev, true, &x)
+	s.split(ev, &x)
+	if s.redact.on() {
+		at := startOf(raw)
+		s.state.Split.Redacting = &at
+	}
+	s.beginLong(&x)
+	return true
+}
+
+// redacting is the spot of the long line at hand, to be moved: States share the one before.
+func (s *Shaper) redacting() *spot {
+	next := *s.state.Split.Redacting
+	next.Open = slices.Clone(next.Open)
+	s.state.Split.Redacting = &next
+	return &next
+}
+
+// piece returns a piece of a long line, raw, as it is shipped, and whether it differs.
+func (s *Shaper) piece(raw []byte, c *change) (line []byte, differs bool) {
+	line = c.text
+	if !utf8.Valid(raw) {
+		s.lossyPiece()
+		line, differs = s.repair(line), true
+	}
+	s.state.Counts.Redacted += int64(c.n)
+	return line, differs || c.changed
 }
 
 // lossyPiece marks and counts a line in parts, once.
@@ -177,20 +277,20 @@ func (s *Shaper) repairSome(raw []byte) (text []byte, all bool) {
 	return text, len(raw) == 0
 }
 
-// took moves past a line that was shipped as line, or, with nil, as raw repaired, and keeps the digest. Bytes that were shipped as they were read wait
-// in a run, to be hashed at once.
-func (s *Shaper) took(raw, line []byte, terminated, lossy bool) {
-	next := s.pos + len(raw)
+// took moves past a line of so many bytes, of which text was shipped as line or, with nil, repaired, and keeps the digest. Bytes that were shipped as they
+// were read wait in a run, to be hashed at once; with differs these were not.
+func (s *Shaper) took(length int, text, line []byte, terminated, differs bool) {
+	next := s.pos + length
 	if terminated {
 		next++
 	}
-	if lossy || !terminated {
+	if differs || !terminated {
 		s.parted(next)
 		s.digest.lines.Write(line)
-		for line == nil && len(raw) > 0 { // by and by, for it grows
-			text, _ := s.repairSome(raw)
-			s.digest.lines.Write(text)
-			raw = raw[unrepairedLen(raw, len(text)):]
+		for line == nil && len(text) > 0 { // by and by, for it grows
+			some, _ := s.repairSome(text)
+			s.digest.lines.Write(some)
+			text = text[unrepairedLen(text, len(some)):]
 		}
 		s.digest.lines.Write(newline)
 	}
@@ -235,8 +335,18 @@ func isID(raw []byte) bool {
 	return len(raw) > 2 && len(raw) <= maxID && raw[0] == '"'
 }
 
-// time finds the line's own time, and gives the event that or, where CloudWatch would refuse it, the time now.
+// time gives the event the line's own time or, where CloudWatch would refuse it, the time now.
 func (s *Shaper) time(ev *Event, object bool, x *extras) {
+	s.ownTime(object, x)
+	ev.Time = x.own
+	if Refused(x.own, s.now, timeMargin) {
+		ev.Time, x.clamped = s.now, true
+		s.state.Counts.Clamped++
+	}
+}
+
+// ownTime finds the line's own time.
+func (s *Shaper) ownTime(object bool, x *extras) {
 	var ok bool
 	if object {
 		x.own, ok = eventTime(s.head.timestamp)
@@ -244,11 +354,12 @@ func (s *Shaper) time(ev *Event, object bool, x *extras) {
 	if !ok {
 		x.own = s.arrivals(s.base + int64(s.pos))
 	}
-	ev.Time = x.own
-	if Refused(x.own, s.now, timeMargin) {
-		ev.Time, x.clamped = s.now, true
-		s.state.Counts.Clamped++
-	}
+}
+
+// FirstJob is the function of that name, without what must not leave the machine.
+func (s *Shaper) FirstJob(data []byte, final bool) (job string, isRun bool, looked int) {
+	job, isRun, looked = FirstJob(data, final)
+	return string(s.redact.value([]byte(job))), isRun, looked
 }
 
 // FirstJob looks for the first line in data that names a job, or a run, which is its job then, and returns that as a raw JSON string and whether it is

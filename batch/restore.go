@@ -24,6 +24,8 @@ type Restored struct {
 	Seq   int64
 	// Empty is the number of lines without any byte that came directly before this one.
 	Empty int64
+	// Excluded is the number of lines directly before this one that were left out, and Redacted that of the matches that were taken out of it, or of a part.
+	Excluded, Redacted int64
 	// Part is 0 where Line is the whole line, else the number, from 1, of the part in Line. Last marks a line's last part.
 	Part int
 	Last bool
@@ -148,6 +150,10 @@ func (s *unsplice) shipperMember(r *Restored) error {
 			r.Seq, fits = count(value, 1, math.MaxInt64)
 		case "empty":
 			r.Empty, fits = count(value, 0, math.MaxInt64)
+		case "excluded":
+			r.Excluded, fits = count(value, 0, math.MaxInt64)
+		case "redacted":
+			r.Redacted, fits = count(value, 0, math.MaxInt64)
 		case "part":
 			var part int64
 			part, fits = count(value, 1, math.MaxInt32)

@@ -36,6 +36,8 @@ type Shape struct {
 	Fields   []Member `json:"fields,omitempty"` // put inside the shipper member, in this order
 	Template string   `json:"logStream"`        // see ParseTemplate
 	Hostname string   `json:"hostname"`
+	Exclude  []string `json:"exclude,omitempty"` // globs of the types of lines that are left out
+	Redact   []string `json:"redact,omitempty"`  // regular expressions of what is taken out of lines
 }
 
 // Member is a name and a value of --field.
@@ -53,6 +55,9 @@ type Shaper struct {
 	job, run string // of the options, raw JSON strings
 	open     member // `{"shipper":{"input":"…","seq":`
 	fields   member // `,"env":"prod"`
+
+	exclude excluder
+	redact  redactor
 
 	state  State
 	digest digest
@@ -102,6 +107,12 @@ func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
 	}
 	if s.digest, err = restoreDigest(state.Digest); err != nil {
 		return nil, fmt.Errorf("the digest of input %s: %w", shape.Input, err)
+	}
+	if s.exclude, err = newExcluder(shape.Exclude); err != nil {
+		return nil, fmt.Errorf("the options of input %s: %w", shape.Input, err)
+	}
+	if s.redact, err = newRedactor(shape.Redact, 2*MaxLineBytes); err != nil {
+		return nil, fmt.Errorf("the options of input %s: %w", shape.Input, err)
 	}
 	if s.ledger, err = restoreLedger(state.Counted); err != nil {
 		return nil, fmt.Errorf("the receipt of input %s: %w", shape.Input, err)
@@ -218,8 +229,8 @@ func (s *Shaper) keep(most int) {
 }
 
 // scratch is what grows with the lines.
-func (s *Shaper) scratch() [4]*[]byte {
-	return [...]*[]byte{&s.repaired, &s.quoted, &s.scan.out, &s.lead.esc}
+func (s *Shaper) scratch() [6]*[]byte {
+	return [...]*[]byte{&s.repaired, &s.quoted, &s.scan.out, &s.lead.esc, &s.redact.out, &s.redact.decoded}
 }
 
 // Step is what Next says.
@@ -232,6 +243,8 @@ const (
 	Done
 	// Wait: the next line names no job and no run, and neither did any before it. Find its job (FirstJob), or call StopWaiting.
 	Wait
+	// skipped is for Next alone: what was there makes no event.
+	skipped
 )
 
 // Next makes the next event.
@@ -250,17 +263,21 @@ func (s *Shaper) Next(ev *Event) Step {
 			length = len(rest)
 		}
 		// Where a line is cut must not depend on how much of it was there: after a crash it is cut again, and the parts must be the same.
+		step := skipped
 		switch {
 		case s.state.Split != nil && length >= s.bounds.step, s.state.Split == nil && length >= s.bounds.line:
-			return s.longPiece(ev, rest[:s.bounds.step])
+			step = s.longPiece(ev, rest[:s.bounds.step])
 		case end == 0 && s.state.Split == nil:
 			s.emptyLine()
 		case end >= 0:
-			return s.line(ev, rest[:end], true)
+			step = s.line(ev, rest[:end], true)
 		case s.final:
-			return s.line(ev, rest, false)
+			step = s.line(ev, rest, false)
 		default:
 			return Done
+		}
+		if step != skipped {
+			return step
 		}
 	}
 }

@@ -37,8 +37,12 @@ var kinds = []struct {
 }{{"delta", deltas, block}, {"41KB", longLines, 4 * block}}
 
 func newBenchShaper(tb testing.TB) *Shaper {
+	return newFilteringShaper(tb, nil, nil)
+}
+
+func newFilteringShaper(tb testing.TB, exclude, redact []string) *Shaper {
 	tb.Helper()
-	s, err := NewShaper(Shape{Input: "k3v9x2ab", Template: "{jobId}", Hostname: "h"}, State{}, nil)
+	s, err := NewShaper(Shape{Input: "k3v9x2ab", Template: "{jobId}", Hostname: "h", Exclude: exclude, Redact: redact}, State{}, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -85,6 +89,43 @@ func BenchmarkShapeAdd(b *testing.B) {
 			var ev Event
 			batch, from := New(&pool), new(Block)
 			shapeBlock(s, data, batch, &ev, from)
+			measure(b, int64(len(data)), func() { shapeBlock(s, data, batch, &ev, from) })
+		})
+	}
+}
+
+// BenchmarkRedact is BenchmarkShapeAdd with something to look for, which is not there: that is what --redact costs every line.
+func BenchmarkRedact(b *testing.B) {
+	for _, c := range []struct {
+		name     string
+		patterns []string
+	}{
+		{"none", nil},
+		{"key", []string{`sk-ant-[A-Za-z0-9_-]{20,}`}},
+		{"three", []string{`sk-ant-[A-Za-z0-9_-]{20,}`, `AKIA[0-9A-Z]{16}`, `-----BEGIN [A-Z ]*PRIVATE KEY-----`}},
+		{"any-case", []string{`(?i)(password|secret|token)\s*[=:]\s*\S+`}},
+	} {
+		for _, k := range kinds {
+			b.Run(c.name+"/"+k.name, func(b *testing.B) {
+				data, s := k.lines(k.block), newFilteringShaper(b, nil, c.patterns)
+				var pool Pool
+				var ev Event
+				batch, from := New(&pool), new(Block)
+				shapeBlock(s, data, batch, &ev, from)
+				measure(b, int64(len(data)), func() { shapeBlock(s, data, batch, &ev, from) })
+			})
+		}
+	}
+}
+
+// BenchmarkExclude is BenchmarkShapeAdd with all lines left out.
+func BenchmarkExclude(b *testing.B) {
+	for _, k := range kinds {
+		b.Run(k.name, func(b *testing.B) {
+			data, s := k.lines(k.block), newFilteringShaper(b, []string{"*"}, nil)
+			var pool Pool
+			var ev Event
+			batch, from := New(&pool), new(Block)
 			measure(b, int64(len(data)), func() { shapeBlock(s, data, batch, &ev, from) })
 		})
 	}

@@ -17,6 +17,8 @@ type State struct {
 
 	Split *Split `json:"split,omitempty"` // in the middle of a line in parts, which a block's end only is in one over MaxLineBytes
 
+	Excluded Excluded `json:"excluded"`
+
 	Counts  Counts   `json:"counts"`
 	Counted *Counted `json:"counted,omitempty"` // of the input's jobs
 	Streams int      `json:"-"`                 // how many of the Shaper's Streams were opened
@@ -36,6 +38,9 @@ type Split struct {
 	Lossy   bool `json:"lossy,omitempty"`
 
 	Long *LongLine `json:"long,omitempty"` // of a line that is shipped as it is read
+	// Redacting is where in such a line the next piece begins, if anything is to be taken out of it.
+	Redacting *spot `json:"redacting,omitempty"`
+	Excluded  bool  `json:"excluded,omitempty"` // it is left out
 }
 
 // LongLine is what was seen of a line over MaxLineBytes, which nobody sees whole: how it began and how it ends. It is counted at its end. A
@@ -59,6 +64,7 @@ type Counts struct {
 	Parts      int64 `json:"parts,omitempty"`      // of these, parts
 	Lossy      int64 `json:"lossy,omitempty"`      // lines that were not UTF-8
 	Clamped    int64 `json:"clamped,omitempty"`    // events sent with another time than their own
+	Redacted   int64 `json:"redacted,omitempty"`   // matches that were taken out
 }
 
 // Digested is the state of a digest between two blocks.

@@ -194,14 +194,18 @@ func truth(value []byte) (is, ok bool) {
 
 // unquoted returns the text of a JSON string that was stepped over, quotes and all. It shares the string's memory where
 // nothing in it is escaped. An escape that JSON does not have stays as it is; half a surrogate pair becomes U+FFFD.
-func unquoted(quoted []byte) []byte {
-	in := quoted[1 : len(quoted)-1]
-	next := bytes.IndexByte(in, '\\')
-	if next < 0 {
+func unquoted(quoted []byte) []byte { return unescaped(quoted[1 : len(quoted)-1]) }
+
+// unescaped returns the text of the content of a JSON string, as unquoted does. No escape is cut at its end.
+func unescaped(in []byte) []byte {
+	if bytes.IndexByte(in, '\\') < 0 {
 		return in
 	}
-	out := make([]byte, 0, len(in))
-	for ; next >= 0; next = bytes.IndexByte(in, '\\') {
+	return appendUnescaped(make([]byte, 0, len(in)), in)
+}
+
+func appendUnescaped(out, in []byte) []byte {
+	for next := bytes.IndexByte(in, '\\'); next >= 0; next = bytes.IndexByte(in, '\\') {
 		out = append(out, in[:next]...)
 		in = in[next:] // at the backslash, which never is the last byte
 		used := 2

@@ -45,7 +45,7 @@ var FailOnKinds = []string{"error", "max-steps", "delegate-error", "unfinished"}
 
 // reservedFields are the members that an event's shipper member has of its own.
 var reservedFields = []string{
-	"input", "seq", "empty", "part", "last", "text", "bom", "source", "added", "lossy", "newline", "at", "record",
+	"input", "seq", "empty", "part", "last", "text", "bom", "source", "added", "lossy", "excluded", "redacted", "newline", "at", "record",
 }
 
 var (
@@ -270,7 +270,28 @@ func checkEndpoint(text string) error {
 func (e *Events) check() error {
 	return first(
 		checkStream(e.LogStream), checkID("--job-id", e.JobID), checkID("--run-id", e.RunID), checkFields(e.Fields),
+		checkEach("--exclude-type", e.ExcludeTypes, func(glob string) error {
+			_, err := path.Match(glob, "")
+			return err
+		}),
+		checkEach("--redact", e.Redact, func(pattern string) error {
+			_, err := regexp.Compile(pattern)
+			return err
+		}),
 	)
+}
+
+// checkEach checks the patterns of an option.
+func checkEach(option string, patterns []string, check func(string) error) error {
+	for _, pattern := range patterns {
+		if pattern == "" {
+			return Usage(option, "is empty: leave it out or give a pattern")
+		}
+		if err := check(pattern); err != nil {
+			return Usage(option, "%q is no pattern: %v", pattern, err)
+		}
+	}
+	return nil
 }
 
 // checkStream reads the template of a log stream's name.

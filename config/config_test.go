@@ -56,7 +56,7 @@ func TestEveryOption(t *testing.T) {
 	set := map[string][]string{
 		"input": {"/events", "/more"}, "input-wait": {"true"}, "until-idle": {"1m"},
 		"log-group": {"g"}, "region": {"eu-west-1"}, "endpoint-url": {"https://localhost:1"}, "profile": {"p"},
-		"log-stream": {"{jobId}/{runId}"}, "job-id": {"job: 日本"}, "run-id": {"r"}, "field": {"env=prod", "k.x=a,b=c"},
+		"log-stream": {"{jobId}/{runId}"}, "job-id": {"job: 日本"}, "run-id": {"r"}, "exclude-type": {"stream*", "a"}, "redact": {`sk-\w{8,}`}, "field": {"env=prod", "k.x=a,b=c"},
 		"flush-interval": {"10ms"}, "drain-timeout": {"1h"}, "give-up-after": {"720h"}, "memory-max": {"8MiB"},
 		"create": {"true"}, "retention-days": {"14"}, "kms-key-id": {"arn:aws:kms:eu-west-1:1:key/2"}, "tag": {"team=a b", "x="},
 		"journal-dir": {"/j"}, "journal-max": {"1.5GB"}, "journal-sync": {"1s"},
@@ -65,7 +65,7 @@ func TestEveryOption(t *testing.T) {
 	want := &Ship{
 		Inputs: List{"/events", "/more"}, InputWait: true, UntilIdle: time.Minute,
 		Target:   Target{"g", AWS{"eu-west-1", "https://localhost:1", "p"}},
-		Events:   Events{"{jobId}/{runId}", "job: 日本", "r", Pairs{{"env", "prod"}, {"k.x", "a,b=c"}}},
+		Events:   Events{"{jobId}/{runId}", "job: 日本", "r", List{"stream*", "a"}, List{`sk-\w{8,}`}, Pairs{{"env", "prod"}, {"k.x", "a,b=c"}}},
 		Delivery: Delivery{10 * time.Millisecond, time.Hour, new(30 * 24 * time.Hour), 8 << 20},
 		Creation: Creation{true, 14, "arn:aws:kms:eu-west-1:1:key/2", Pairs{{"team", "a b"}, {"x", ""}}},
 		Journal:  Journal{"/j", 1.5e9, time.Second},
@@ -243,6 +243,9 @@ func TestUsageErrors(t *testing.T) {
 		{"resume --endpoint-url=x", "", `--endpoint-url "x" is not a valid http or https URL: write it like http://127.0.0.1:4586`},
 		{"exec " + group, "", `exec has no command: put it after --, as in perstack-shipper exec --log-group /perstack/prod -- perstack run …`},
 		{"exec " + group + " --", "", `exec has no command: put it after --, as in perstack-shipper exec --log-group /perstack/prod -- perstack run …`},
+		{"exec " + group + " --redact=( -- x", "", "--redact \"(\" is no pattern: error parsing regexp: missing closing ): `(`"},
+		{"exec " + group + " --exclude-type=[a -- x", "", `--exclude-type "[a" is no pattern: syntax error in pattern`},
+		{"exec " + group + " --exclude-type= -- x", "", `--exclude-type is empty: leave it out or give a pattern`},
 		{"exec " + group + " --fail-on=crash -- x", "", `--fail-on does not know "crash": use error, max-steps, delegate-error, unfinished, with commas between them`},
 		{"exec " + group + " --fail-on=error,error -- x", "", `--fail-on names error twice: leave one of them out`},
 		{"exec " + group + " --tee=stdout -- x", "", `--tee does not know "stdout": use none, stderr or all`},

@@ -27,6 +27,10 @@ type Events struct {
 	JobID string `name:"job-id" placeholder:"ID" group:"Events:" help:"jobId of lines that have none."`
 	// RunID is for lines without a runId; empty: the input's single run, while it has known no other.
 	RunID string `name:"run-id" placeholder:"ID" group:"Events:" help:"runId of lines that have none."`
+	// ExcludeTypes are globs of the types of lines that are left out.
+	ExcludeTypes List `name:"exclude-type" placeholder:"GLOB" group:"Events:" help:"Leave out lines of this type. May be repeated."`
+	// Redact are RE2 patterns of what is taken out of lines.
+	Redact List `name:"redact" placeholder:"REGEX" group:"Events:" help:"Replace what matches in texts. May be repeated."`
 	// Fields go into each event's shipper member, in this order; no key twice, MaxFieldBytes in all.
 	Fields Pairs `name:"field" placeholder:"KEY=VALUE" group:"Events:" help:"Put into each event. May be repeated."`
 }

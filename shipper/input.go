@@ -275,7 +275,7 @@ func (in *input) findJob(now time.Time, sibling *input) (found bool, err error) 
 	for range lookWindows {
 		n, err := in.ahead.fill(in.Journal)
 		final := in.ended() && in.ahead.next() >= in.Journal.Size()
-		job, isRun, looked := batch.FirstJob(in.ahead.bytes(), final)
+		job, isRun, looked := in.shaper.FirstJob(in.ahead.bytes(), final)
 		if job != "" {
 			in.shaper.SetJob(job, isRun)
 			return in.stopWaiting()

@@ -98,7 +98,11 @@ type sealRecord struct {
 	Tokens        int64        `json:"tokens"`
 	RejectedLines int64        `json:"rejectedLines"`
 	ExcludedLines int64        `json:"excludedLines"`
-	First         bool         `json:"first,omitempty"` // in the copy for the input's first stream alone, so that a filter can count each seal once
+	Excluded      [][2]int64   `json:"excluded,omitempty"`      // ranges of seqs
+	ExcludedCut   bool         `json:"excludedCut,omitempty"`   // there are more of these than are listed
+	ExcludedSince int64        `json:"excludedSince,omitempty"` // lines since the latest event
+	Redacted      int64        `json:"redacted,omitempty"`      // matches that were taken out
+	First         bool         `json:"first,omitempty"`         // in the copy for the input's first stream alone, so that a filter can count each seal once
 	Exit          *Exit        `json:"exit,omitempty"`
 }
 
@@ -137,6 +141,8 @@ func (in *input) sealRecord(now int64, ended bool) (*sealRecord, error) {
 		Clamped: st.Counts.Clamped + in.account.Restamped, Repeated: in.account.Repeated,
 		Rejected: in.account.Rejected, Truncated: in.account.Truncated, Streams: in.shaper.Streams(), Ended: ended, CutLine: st.Cut,
 		Jobs: slices.Clone(receipt.Jobs()), Outcomes: receipt.Outcomes(), Tokens: receipt.Usage().TotalTokens, RejectedLines: in.account.Rejected.count(),
+		ExcludedLines: st.Excluded.Lines, Excluded: st.Excluded.Ranges(), ExcludedCut: st.Excluded.Cut, ExcludedSince: st.Excluded.Since,
+		Redacted: st.Counts.Redacted,
 	}
 	if r.Rejected == nil {
 		r.Rejected = ranges{}

@@ -16,6 +16,8 @@ type Report struct {
 	Rejected                                int64 // lines
 	Lossy                                   int64 // lines that were not UTF-8
 	Retimed                                 int64 // events sent with another time than their own
+	Excluded                                int64 // lines that were left out
+	Redacted                                int64 // matches that were taken out of lines
 	Streams                                 int
 	StreamNames                             []string // of the first mostNames
 	Jobs                                    Jobs
@@ -82,6 +84,7 @@ func (r *Report) Add(o Report) {
 	r.Lines, r.EmptyLines, r.Events, r.Parts, r.Bytes = r.Lines+o.Lines, r.EmptyLines+o.EmptyLines, r.Events+o.Events, r.Parts+o.Parts, r.Bytes+o.Bytes
 	r.Repeated, r.Rejected, r.Streams = r.Repeated+o.Repeated, r.Rejected+o.Rejected, r.Streams+o.Streams
 	r.Lossy, r.Retimed = r.Lossy+o.Lossy, r.Retimed+o.Retimed
+	r.Excluded, r.Redacted = r.Excluded+o.Excluded, r.Redacted+o.Redacted
 	r.Jobs.add(o.Jobs)
 	for _, group := range o.Groups {
 		if !slices.Contains(r.Groups, group) {
@@ -108,6 +111,8 @@ func (r *Report) take(in *input) {
 	r.Repeated += in.account.Repeated - then.Account.Repeated
 	r.Rejected += in.account.Rejected.count() - then.Account.Rejected.count()
 	r.Lossy += now.Counts.Lossy - then.State.Counts.Lossy
+	r.Excluded += now.Excluded.Lines - then.State.Excluded.Lines
+	r.Redacted += now.Counts.Redacted - then.State.Counts.Redacted
 	r.Retimed += now.Counts.Clamped + in.account.Restamped - then.State.Counts.Clamped - then.Account.Restamped
 	for _, st := range in.streams {
 		if !st.counted { // inputs share streams

@@ -63,7 +63,8 @@ func (r *Report) details() (all []string) {
 		n    int64
 		what string
 	}{
-		{r.Jobs.Tokens, "token"}, {r.EmptyLines, "empty line"}, {r.Lossy, "line that was not UTF-8|lines that were not UTF-8"},
+		{r.Jobs.Tokens, "token"}, {r.EmptyLines, "empty line"}, {r.Excluded, "line left out|lines left out"},
+		{r.Redacted, "match redacted|matches redacted"}, {r.Lossy, "line that was not UTF-8|lines that were not UTF-8"},
 		{r.Retimed, "event with the time of sending|events with the time of sending"}, {int64(r.Retries), "retry|retries"},
 		{r.Repeated, "event possibly repeated|events possibly repeated"}, {r.Rejected, "line rejected|lines rejected"},
 	} {
@@ -104,7 +105,8 @@ func (r *Report) Fields() []zap.Field {
 		fields = append(fields, zap.String("job", r.Jobs.Latest.JobID), zap.String("outcome", string(r.Jobs.Latest.Outcome)))
 	}
 	return append(fields, zap.Int("jobs", r.Jobs.Count), zap.Int64("tokens", r.Jobs.Tokens), zap.Int("retries", r.Retries), zap.Int64("repeats", r.Repeated),
-		zap.Int64("rejected", r.Rejected), zap.Int64("lossy", r.Lossy), zap.Int64("retimed", r.Retimed), zap.Float64("seconds", r.Took.Seconds()))
+		zap.Int64("rejected", r.Rejected), zap.Int64("lossy", r.Lossy), zap.Int64("retimed", r.Retimed),
+		zap.Int64("excluded", r.Excluded), zap.Int64("redacted", r.Redacted), zap.Float64("seconds", r.Took.Seconds()))
 }
 
 // plural is a number of things. Where the plural takes more than an s, what is both, with a bar between them.

@@ -19,8 +19,10 @@ func TestSentence(t *testing.T) {
 		return r
 	}
 	troubled := report(1, []string{"j"}, job("j", batch.Failed, 1))
+	troubled.Excluded, troubled.Redacted = 1, 1
 	troubled.EmptyLines, troubled.Lossy, troubled.Retimed, troubled.Retries, troubled.Repeated, troubled.Rejected = 1, 1, 1, 1, 1, 1
 	more := report(20000, []string{"a", "b", "c", "d", "e"}, job("a", batch.Completed, 4000), job("b", batch.Interactive, 0), job("c", batch.Completed, 1000000))
+	more.Excluded, more.Redacted = 2, 2
 	more.EmptyLines, more.Lossy, more.Retimed, more.Retries, more.Repeated, more.Rejected = 2, 2, 2, 2, 2, 2
 	left := report(2, []string{"j"}, job("j", batch.Unfinished, 0))
 	left.Left = []Left{{Own: true}}
@@ -36,8 +38,8 @@ func TestSentence(t *testing.T) {
 		{report(1, []string{"j/r", "j/s"}, job("j", batch.MaxSteps, 0)), "shipped 1 line to /perstack/prod j/r, j/s (job j out of steps, 0.01 s)"},
 		{report(1, []string{"a b\x1b"}, job("\n", batch.Completed, 0)), `shipped 1 line to /perstack/prod "a b\x1b" (job "\n" completed, 0.01 s)`},
 		{logs, "shipped 1 line to /perstack/prod j (0.01 s)"},
-		{troubled, "shipped 1 line to /perstack/prod j (stopped by an error, 1 token, 1 empty line, 1 line that was not UTF-8, 1 event with the time of sending, 1 retry, 1 event possibly repeated, 1 line rejected, 0.01 s)"},
-		{more, "shipped 20,000 lines to /perstack/prod a, b, c and 2 more streams (3 jobs: 2 completed, 1 waiting for a person, 1,004,000 tokens, 2 empty lines, 2 lines that were not UTF-8, 2 events with the time of sending, 2 retries, 2 events possibly repeated, 2 lines rejected, 0.01 s)"},
+		{troubled, "shipped 1 line to /perstack/prod j (stopped by an error, 1 token, 1 empty line, 1 line left out, 1 match redacted, 1 line that was not UTF-8, 1 event with the time of sending, 1 retry, 1 event possibly repeated, 1 line rejected, 0.01 s)"},
+		{more, "shipped 20,000 lines to /perstack/prod a, b, c and 2 more streams (3 jobs: 2 completed, 1 waiting for a person, 1,004,000 tokens, 2 empty lines, 2 lines left out, 2 matches redacted, 2 lines that were not UTF-8, 2 events with the time of sending, 2 retries, 2 events possibly repeated, 2 lines rejected, 0.01 s)"},
 		{left, "read, but did not wholly ship, 2 lines to /perstack/prod j (unfinished, 0.01 s)"},
 		{both, "shipped 2 lines to /perstack/prod and /other j, k (0.01 s)"},
 	} {

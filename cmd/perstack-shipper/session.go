@@ -126,6 +126,7 @@ func journalUsage(err error) *config.UsageError {
 func (s *session) shape(id string, events config.Events) batch.Shape {
 	shape := batch.Shape{
 		Input: id, JobID: events.JobID, RunID: events.RunID, Template: events.LogStream, Hostname: s.hostname,
+		Exclude: events.ExcludeTypes, Redact: events.Redact,
 	}
 	for _, f := range events.Fields {
 		shape.Fields = append(shape.Fields, batch.Member{Name: f.Key, Value: f.Value})

@@ -261,7 +261,7 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 		in.Streams = append(in.Streams, name)
 	}
 	c.details = details{
-		stream: stream, time: ev.Time, arrived: ev.Ingested,
+		stream: stream, time: ev.Time, arrived: ev.Ingested, redacted: got.Redacted,
 		typ: got.Type, jobID: got.JobID, runID: got.RunID, source: got.Source, record: got.Record,
 	}
 	if got.At != 0 {
@@ -287,9 +287,9 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 		noNewline: got.NoNewline,
 		text:      got.Text,
 		lossy:     got.Lossy,
+		excluded:  got.Excluded,
 		nameless:  c.q.Job != "" && got.JobID == "",
 	}
-	it.excluded, c.details.redacted = filtered(got.ShipperMember)
 	ofRun := c.q.Run == "" || got.RunID == c.q.Run
 	switch {
 	case it.nameless:

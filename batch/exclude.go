@@ -1,0 +1,128 @@
+package batch
+
+import (
+	"fmt"
+	"path"
+)
+
+// This file leaves lines out by their type. They count in seq and lines, and the next event and the seal say how many there were and which, so that
+// what is there can still be proved to be all of the rest.
+
+// MaxExcluded is how many ranges of excluded seqs a State lists. What comes after is only counted: with the "excluded" of each event that still proves
+// that nothing else is missing.
+const MaxExcluded = 1000
+
+// Excluded are the lines that were left out.
+type Excluded struct {
+	Lines int64 `json:"lines"`
+	// Since counts those since the latest event.
+	Since int64 `json:"since,omitempty"`
+	// Ranges are their seqs, first and last of each range, ascending: the latest is Open, the others are Done. It is empty when Cut is set and there were more
+	// than fit.
+	Done [][2]int64 `json:"done,omitempty"` // shared by States, and only appended to
+	Open [2]int64   `json:"open"`
+	Cut  bool       `json:"cut,omitempty"` // there were more ranges than are listed
+}
+
+// add takes a line out.
+func (e *Excluded) add(seq int64) {
+	e.Lines++
+	e.Since++
+	switch {
+	case e.Cut:
+	case e.Open[1] == seq-1 && e.Open[0] > 0:
+		e.Open[1] = seq
+	case e.Open[0] == 0:
+		e.Open = [2]int64{seq, seq}
+	case len(e.Done) == MaxExcluded-1:
+		e.Cut = true
+	default:
+		e.Done = append(e.Done, e.Open)
+		e.Open = [2]int64{seq, seq}
+	}
+}
+
+// Ranges are the seqs of the lines that were left out, first and last of each range; where Cut is set, not all of them.
+func (e *Excluded) Ranges() [][2]int64 {
+	if e.Open[0] == 0 {
+		return [][2]int64{}
+	}
+	return append(e.Done[:len(e.Done):len(e.Done)], e.Open)
+}
+
+// excluder knows the types that are left out.
+type excluder struct {
+	globs []string
+	known map[string]bool // by type, a raw JSON value: is it left out? Types are few, and an agent that invents them costs no memory
+}
+
+// maxTypes bounds how many types are remembered.
+const maxTypes = 1000
+
+func newExcluder(globs []string) (excluder, error) {
+	for _, glob := range globs {
+		if _, err := path.Match(glob, ""); err != nil {
+			return excluder{}, fmt.Errorf("%q is no pattern: %w", glob, err)
+		}
+	}
+	return excluder{globs: globs}, nil
+}
+
+func (e *excluder) excludes(typ []byte) bool {
+	if len(e.globs) == 0 || typ == nil {
+		return false
+	}
+	out, known := e.known[string(typ)]
+	if known {
+		return out
+	}
+	if name, ok := stringValue(typ); ok {
+		for _, glob := range e.globs {
+			match, err := path.Match(glob, name)
+			out = out || match && err == nil
+		}
+	}
+	if e.known == nil || len(e.known) == maxTypes {
+		e.known = map[string]bool{}
+	}
+	if len(typ) <= maxID {
+		e.known[string(typ)] = out
+	}
+	return out
+}
+
+// textType is the type of a line that is no JSON object.
+var textType = []byte(`"text"`)
+
+// excluded reports whether the line at hand is left out.
+func (s *Shaper) excluded(object bool) bool {
+	if object {
+		return s.exclude.excludes(s.head.typ)
+	}
+	return s.exclude.excludes(textType)
+}
+
+// leaveOutLine counts a line that is left out. It opens no stream, and waits for no job.
+func (s *Shaper) leaveOutLine(line []byte, object bool) {
+	if object && s.head.marks() && s.redact.on() { // what it counts goes into the seal
+		line, _ = s.redact.object(line)
+		s.scan.object(line, &s.head)
+	} else {
+		s.redact.head(&s.head)
+	}
+	s.head.repair()
+	var x extras
+	s.leaveOut(object, &x)
+	if object {
+		s.count(line, &x)
+		s.last = s.head.typ
+	}
+}
+
+// leaveOut counts the line at hand.
+func (s *Shaper) leaveOut(object bool, x *extras) {
+	s.state.Seq++
+	s.state.Excluded.add(s.state.Seq)
+	s.learn()
+	s.ownTime(object, x)
+}
