@@ -101,14 +101,19 @@ var waysIn = map[string]func(u *user, group, path string){
 	},
 }
 
-// copy returns the path of a copy of a file: a followed file's input is known by its path.
+// copy returns the path of a copy of a file: a followed file's input is known by its path. Its time is of an hour ago, so
+// that nobody waits for the end of a job in it.
 func (u *user) copy(path string) string {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		u.t.Fatal(err)
 	}
 	to := filepath.Join(u.t.TempDir(), filepath.Base(path))
-	if err := os.WriteFile(to, data, 0o600); err != nil {
+	err = os.WriteFile(to, data, 0o600)
+	if before := time.Now().Add(-time.Hour); err == nil {
+		err = os.Chtimes(to, before, before)
+	}
+	if err != nil {
 		u.t.Fatal(err)
 	}
 	return to
