@@ -25,6 +25,12 @@ type State struct {
 	Digest  Digested `json:"digest"`
 }
 
+// Heir is the state in which the lines after st go on as another input: with its job and run, and
+// counted from 1.
+func (st State) Heir() State {
+	return State{Job: st.Job, JobIsRun: st.JobIsRun, Run: st.Run, ManyRuns: st.ManyRuns, Unattended: st.Unattended}
+}
+
 // Split is a line that is being shipped in parts: what each part repeats, and how far it is.
 type Split struct {
 	Parts int    `json:"parts"` // made so far

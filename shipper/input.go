@@ -100,6 +100,9 @@ type input struct {
 	placed     bool      // the block at hand has made an event
 	lones      int       // of the pending events, those that wait for a neighbour's fate
 
+	// overtaken is the truncation that made this another input than the one that the journal was of.
+	overtaken *journal.CutError
+
 	acked   int64       // the cursor's offset
 	kept    batch.State // the cursor's
 	account account
@@ -147,17 +150,30 @@ func newInput(in Input, index int, spare *spare) (*input, error) {
 		cs.Input = journal.NewID()
 		in.Shape.Input = cs.Input
 	}
+	offset := cursor.Offset
+	overtaken := in.Journal.Overtaken()
+	if overtaken != nil {
+		// The lines that were lost may be in CloudWatch, with seqs that a process gave them and did not live to keep.
+		cs = cursorState{
+			State: cs.State.Heir(), Input: journal.NewID(),
+			Account: account{Truncated: truncations{Times: cs.Account.Truncated.Times + 1, Bytes: cs.Account.Truncated.Bytes + overtaken.Lost}},
+		}
+		in.Shape.Input, offset = cs.Input, overtaken.To
+	}
 	shaper, err := batch.NewShaper(in.Shape, cs.State, cs.Streams)
 	if err != nil {
 		return nil, fmt.Errorf("input %s in %s cannot be shipped as its options say; start the program that wrote it on that folder: %w", in.Journal.ID(), in.Journal.Path(), err)
 	}
-	i := &input{Input: in, index: index, shaper: shaper, account: cs.Account, began: cs, sealed: cs.Sealed, final: cs.Final, opened: len(cs.Streams), acked: cursor.Offset, let: make(chan struct{})}
+	i := &input{Input: in, index: index, shaper: shaper, account: cs.Account, began: cs, sealed: cs.Sealed, final: cs.Final, opened: len(cs.Streams), acked: offset, let: make(chan struct{})}
 	i.kept, i.cuts = cs.State, cs.Cuts
 	i.kept.Streams = len(cs.Streams)
-	i.window = window{offset: cursor.Offset, spare: spare}
-	i.seen, i.had, i.grewAt = cursor.Offset, in.Journal.Size(), in.Grew
+	i.window = window{offset: offset, spare: spare}
+	i.seen, i.had, i.grewAt = offset, in.Journal.Size(), in.Grew
 	if in.Grew.IsZero() {
 		i.grewAt = time.Now()
+	}
+	if i.overtaken = overtaken; overtaken != nil {
+		return i, i.persist(offset, cs.State)
 	}
 	return i, nil
 }

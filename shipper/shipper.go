@@ -212,6 +212,9 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 	if err := in.Journal.Damage(); err != nil {
 		s.lost(i, err)
 	}
+	if i.overtaken != nil {
+		s.lost(i, fmt.Errorf("%w; what came after that is shipped as input %s", i.overtaken, i.Shape.Input))
+	}
 	if place < len(s.inputs) {
 		s.inputs[place], s.free = i, s.free[1:]
 	} else {

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
@@ -89,6 +90,10 @@ func compare(inputs []*taken, e *endpoint, folder string) (v verdict) {
 		v.lose("rejects: %v", err)
 	}
 	for _, in := range inputs {
+		if len(in.pieces) > 0 {
+			in.compareCut(all(byProc, in.proc), rejects, &v)
+			continue
+		}
 		a := byProc[in.proc]
 		delete(byProc, in.proc)
 		in.compare(a, rejects, &v)
@@ -178,20 +183,35 @@ func of(byProc map[string]*arrived, ids map[string]string, r batch.Restored) *ar
 	if r.Source == "stderr" {
 		fields.Proc += ".err"
 	}
-	a := byProc[fields.Proc]
+	key := fields.Proc
+	if a := byProc[key]; a != nil && a.id != r.Input { // only a process whose agent emptied its stdout may have several
+		key += another + r.Input
+	}
+	a := byProc[key]
 	if a == nil {
 		a = &arrived{id: r.Input, first: map[place]event{}, opened: map[string]bool{}, sealed: map[string]bool{}, streams: map[string]bool{}}
-		byProc[fields.Proc] = a
+		byProc[key] = a
 	}
-	ids[r.Input] = fields.Proc
+	ids[r.Input] = key
 	return a
+}
+
+// another stands between a process and an input of it that is not the first one seen.
+const another = "@"
+
+// all takes the inputs of a process out of byProc.
+func all(byProc map[string]*arrived, proc string) (inputs []*arrived) {
+	for key, a := range byProc {
+		if key == proc || strings.HasPrefix(key, proc+another) {
+			inputs = append(inputs, a)
+			delete(byProc, key)
+		}
+	}
+	return inputs
 }
 
 // add takes an event in; it reports false for a repeat.
 func (a *arrived) add(ev event, v *verdict) (fresh bool) {
-	if ev.Input != a.id {
-		v.alter("one process has inputs %s and %s", a.id, ev.Input)
-	}
 	a.streams[ev.stream] = true
 	before, repeated := a.first[ev.place()]
 	if !repeated {
@@ -207,10 +227,6 @@ func (a *arrived) add(ev event, v *verdict) (fresh bool) {
 
 // compare compares one input.
 func (in *taken) compare(a *arrived, rejects []rejected, v *verdict) {
-	if len(in.pieces) > 0 {
-		in.compareCut(a, rejects, v)
-		return
-	}
 	lines, emptyLines := expect(in.data)
 	v.lines += len(lines) + int(emptyLines)
 	v.bytes += int64(len(in.data))

@@ -6,12 +6,23 @@ package chaos
 
 import (
 	"bytes"
+	"slices"
 
 	"perstack-shipper/batch"
 )
 
-// compareCut compares an input of which all lines that came must be the beginnings of its pieces, one after the other, and the last piece wholly.
-func (in *taken) compareCut(a *arrived, rejects []rejected, v *verdict) {
+// compareCut compares what came of a process whose agent emptied its stdout. The lines of its last input must be the
+// beginnings of its pieces, one after the other, and the last piece wholly. A kill may have made more inputs of it: one
+// that starts when lines were lost which another had begun to ship.
+func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
+	var a *arrived
+	if len(inputs) > 0 {
+		slices.SortFunc(inputs, func(a, b *arrived) int { return int(a.ended() - b.ended()) })
+		a = inputs[len(inputs)-1]
+		for _, before := range inputs[:len(inputs)-1] {
+			in.compareOvertaken(before, v)
+		}
+	}
 	var pieces [][]expected
 	for _, piece := range in.pieces {
 		lines, _ := expect(piece)
@@ -73,6 +84,34 @@ func (in *taken) compareCut(a *arrived, rejects []rejected, v *verdict) {
 	}
 	if got.SHA256 != sum(digest.Bytes()) || got.Lines != int64(len(lines)) {
 		v.alter("the seal of input %s of process %s, which has emptied its stdout, is wrong: %+v for %d lines", a.id, in.proc, got, len(lines))
+	}
+}
+
+// ended is 1 where a seal says that the input ended, else 0.
+func (a *arrived) ended() int {
+	if slices.ContainsFunc(a.seals, func(s seal) bool { return s.Ended }) {
+		return 1
+	}
+	return 0
+}
+
+// compareOvertaken compares an input that another one goes on for: each of its lines is one that was written.
+func (in *taken) compareOvertaken(a *arrived, v *verdict) {
+	written := map[string]bool{}
+	for _, piece := range in.pieces {
+		lines, _ := expect(piece)
+		for _, line := range lines {
+			written[string(line.line)] = true
+		}
+	}
+	v.repeats += a.repeats
+	for at, ev := range a.first {
+		if at.part == 0 && !ev.NoNewline && !written[string(ev.Line)] {
+			v.alter("line %d of input %s of process %s, which has emptied its stdout, was never written: %.200q", at.seq, a.id, in.proc, ev.Line)
+		}
+	}
+	if a.ended() != 0 {
+		v.alter("input %s of process %s has ended, and it was the process's last: %+v", a.id, in.proc, a.lastSeal())
 	}
 }
 

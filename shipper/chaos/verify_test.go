@@ -37,7 +37,9 @@ func (c *campaign) verify(v verdict) (faults []string) {
 		case a == nil || len(a.first) == 0 || len(a.seals) == 0:
 			continue
 		case len(in.pieces) > 0:
-			want[a.id] = proof.NotComplete
+			if inputs := all(byProc, in.proc); len(inputs) == 1 {
+				want[a.id] = proof.NotComplete
+			}
 			continue
 		case len(lines) == 0:
 			continue

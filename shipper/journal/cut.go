@@ -105,5 +105,24 @@ func (e *CutError) Error() string {
 		"use exec --stdout pipe for such a command", e.ID, file, lost)
 }
 
+// Overtaken returns the truncation that took bytes which the cursor had not passed, when the input was
+// recovered; nil if there was none. What an earlier process shipped of those bytes is not known, so the
+// lines that follow cannot go on with its count.
+func (j *Journal) Overtaken() *CutError {
+	if j.kind != Child || j.grown == nil {
+		return nil
+	}
+	g := j.grown
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.own == nil || j.found.Offset >= g.own.start {
+		return nil
+	}
+	if cut := g.own.cutError(g.id, g.path, j.found.Offset).(*CutError); cut.Lost > 0 {
+		return cut
+	}
+	return nil
+}
+
 // Is makes errors.Is(err, ErrTruncated) true.
 func (e *CutError) Is(target error) bool { return target == ErrTruncated }
