@@ -161,6 +161,61 @@ func TestTemplateKeepsTheLimits(t *testing.T) {
 	}
 }
 
+// TestTemplatePolicies compares the template's policies with those that are tried against the program. The template
+// creates the group, so its tasks need not.
+func TestTemplatePolicies(t *testing.T) {
+	tmpl := readTemplate(t)
+	for name, file := range map[string]string{"WritePolicy": "iam-policy.json", "ReadPolicy": "iam-policy-read.json"} {
+		want := allowed(t, file)
+		for _, creating := range []string{"CreateLogGroup", "PutRetentionPolicy", "TagResource"} {
+			delete(want, creating)
+		}
+		var policy struct {
+			PolicyDocument struct {
+				Statement []yaml.Node `yaml:"Statement"`
+			} `yaml:"PolicyDocument"`
+		}
+		properties := tmpl.Resources[name].Properties
+		if err := properties.Decode(&policy); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string][]string{}
+		for _, node := range policy.PolicyDocument.Statement {
+			if node.Kind != yaml.MappingNode {
+				continue // an !If, of the key
+			}
+			var s struct {
+				Action   yaml.Node `yaml:"Action"`
+				Resource yaml.Node `yaml:"Resource"`
+			}
+			if err := node.Decode(&s); err != nil {
+				t.Fatal(err)
+			}
+			for _, action := range texts(s.Action) {
+				for _, arn := range texts(s.Resource) {
+					arn = strings.NewReplacer("${AWS::Partition}", "aws", "${AWS::Region}", "eu-west-1", "${AWS::AccountId}", "111122223333",
+						"${LogGroupName}", "/perstack/prod").Replace(arn)
+					got[strings.TrimPrefix(action, "logs:")] = append(got[strings.TrimPrefix(action, "logs:")], arn)
+				}
+			}
+		}
+		if !maps.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("%s allows %v, want %v", name, got, want)
+		}
+	}
+}
+
+// texts are the scalars of a node that is one, or a list of them.
+func texts(node yaml.Node) (all []string) {
+	if node.Kind == yaml.ScalarNode {
+		return []string{node.Value}
+	}
+	for _, one := range node.Content {
+		all = append(all, one.Value)
+	}
+	return all
+}
+
 // checkDashboard checks that the dashboard's body is JSON and shows metrics that there are.
 func checkDashboard(t *testing.T, properties yaml.Node, filters map[string]metricFilter) {
 	t.Helper()
