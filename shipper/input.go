@@ -152,6 +152,9 @@ func newInput(in Input, index int, spare *spare) (*input, error) {
 	}
 	offset := cursor.Offset
 	overtaken := in.Journal.Overtaken()
+	if overtaken != nil && in.Journal.Ended() && in.Journal.Size() <= overtaken.To {
+		overtaken = nil // no line follows
+	}
 	if overtaken != nil {
 		// The lines that were lost may be in CloudWatch, with seqs that a process gave them and did not live to keep.
 		cs = cursorState{

@@ -88,8 +88,11 @@ type CutError struct {
 }
 
 func (o *output) cutError(id, path string, off int64) error {
-	return &CutError{ID: id, Path: path, Gap: Gap{off, o.start}, Lost: max(0, o.start-off-o.cuts)}
+	return &CutError{ID: id, Path: path, Gap: Gap{off, o.start}, Lost: o.lostFrom(off)}
 }
+
+// lostFrom is how many bytes at least are lost from off on.
+func (o *output) lostFrom(off int64) int64 { return max(0, o.start-off-o.cuts) }
 
 // Error names the remedy, too: it is one of exec, whose stdout alone can be cut.
 func (e *CutError) Error() string {
@@ -105,9 +108,9 @@ func (e *CutError) Error() string {
 		"use exec --stdout pipe for such a command", e.ID, file, lost)
 }
 
-// Overtaken returns the truncation that took bytes which the cursor had not passed, when the input was
-// recovered; nil if there was none. What an earlier process shipped of those bytes is not known, so the
-// lines that follow cannot go on with its count.
+// Overtaken returns the truncation that the cursor had not passed when the input was recovered; nil if
+// there was none. How much an earlier process had read and shipped before it is not known, not even where
+// no byte is known to be lost, so the lines that follow cannot go on with its count.
 func (j *Journal) Overtaken() *CutError {
 	if j.kind != Child || j.grown == nil {
 		return nil
@@ -118,10 +121,7 @@ func (j *Journal) Overtaken() *CutError {
 	if g.own == nil || j.found.Offset >= g.own.start {
 		return nil
 	}
-	if cut := g.own.cutError(g.id, g.path, j.found.Offset).(*CutError); cut.Lost > 0 {
-		return cut
-	}
-	return nil
+	return &CutError{ID: g.id, Path: g.path, Gap: Gap{j.found.Offset, g.own.start}, Lost: g.own.lostFrom(j.found.Offset)}
 }
 
 // Is makes errors.Is(err, ErrTruncated) true.

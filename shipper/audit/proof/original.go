@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"slices"
 	"unicode/utf8"
 
 	"perstack-shipper/shipper/readback"
@@ -22,6 +23,8 @@ type original struct {
 	path string // what can be opened again
 	raw  string // its digest
 	used bool
+	// reserved says that some input's seal has this digest: no other input may take the file for its beginning.
+	reserved bool
 
 	file *os.File
 	r    *bufio.Reader
@@ -106,6 +109,21 @@ func (all *originals) close() {
 	}
 }
 
+// rawSum is the digest of an input as it was read.
+func rawSum(seal *readback.Seal) string {
+	if seal.RawSHA256 != "" {
+		return seal.RawSHA256
+	}
+	return seal.SHA256
+}
+
+// reserve keeps the files with these digests for the inputs whose seals say them.
+func (all *originals) reserve(sums []string) {
+	for _, o := range all.files {
+		o.reserved = slices.Contains(sums, o.raw)
+	}
+}
+
 // of returns the file that holds an input, of which l is the first line that is there (nil: none is), or nil. That is the one whose digest
 // is in the seal, else the one that goes on with that line, else one that begins with it, else the only one.
 func (all *originals) of(in *readback.Input, l *readback.Line) (*original, error) {
@@ -113,12 +131,8 @@ func (all *originals) of(in *readback.Input, l *readback.Line) (*original, error
 		return nil, nil
 	}
 	if seal := in.Seal; seal != nil {
-		raw := seal.RawSHA256
-		if raw == "" {
-			raw = seal.SHA256
-		}
 		for _, o := range all.files {
-			if !o.used && o.raw == raw {
+			if !o.used && o.raw == rawSum(seal) {
 				return o, o.begin()
 			}
 		}
@@ -140,7 +154,7 @@ func (all *originals) of(in *readback.Input, l *readback.Line) (*original, error
 			}
 		}
 		for _, o := range all.files {
-			if o.used {
+			if o.used || o.reserved {
 				continue
 			}
 			probe := original{path: o.path}

@@ -170,6 +170,7 @@ func (p *proving) period(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.originals.reserve(found.sums)
 	for _, group := range found.together() {
 		inputs, foreign, err := p.read(ctx, group)
 		if errors.Is(err, readback.ErrNothing) {
@@ -265,6 +266,7 @@ type found struct {
 	readback.Ignore
 	inputs []string
 	places map[string][]string // of inputs, the streams
+	sums   []string            // of inputs with a seal, the digest of what was read
 }
 
 func (f *found) Input(in *readback.Input) error {
@@ -275,6 +277,7 @@ func (f *found) Input(in *readback.Input) error {
 	f.places[in.ID] = in.Streams
 	if in.Seal != nil {
 		f.places[in.ID] = append(slices.Clone(in.Streams), in.Seal.Streams...)
+		f.sums = append(f.sums, rawSum(in.Seal))
 	}
 	return nil
 }

@@ -221,9 +221,12 @@ func outcomeWords(o batch.Outcome) (words, tone string) {
 }
 
 func (r *Report) tiles(v *view) []Tile {
-	var calls, steps, tools int64
+	var steps, tools int64
 	for _, run := range r.runs.all {
-		calls, steps, tools = calls+run.calls, steps+run.steps, tools+run.tools
+		tools += run.tools
+	}
+	for _, job := range r.receipt.Jobs() {
+		steps += job.Steps
 	}
 	failures, tone := int64(len(r.errors)-v.Warnings), ""
 	if failures > 0 {
