@@ -27,7 +27,8 @@ type Input struct {
 	Shape   batch.Shape
 	// Own: the process lives for it, and its end and fate make the exit code. Others are what earlier processes left.
 	Own bool
-	// JobOf is the id of the input whose job this one's lines take while they know none: a child's stdout, for its stderr. "" = none.
+	// JobOf is the id, or of a followed file the path, of the input whose job this one's lines take while they know none: a process's stdout, for its
+	// stderr. "" = none.
 	JobOf string
 	// Path is the followed file's, or "".
 	Path string

@@ -13,6 +13,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/journal"
 )
 
 // Options are what a Shipper works by.
@@ -57,8 +58,8 @@ type Shipper struct {
 	read     spare
 	spare    []*batch.Batch
 	inputs   []*input
-	free     []int // places in inputs of followed files that are done: who follows a folder for months sees many
-	byID     map[string]*input
+	free     []int             // places in inputs of followed files that are done: who follows a folder for months sees many
+	byID     map[string]*input // of followed files by path, too
 	streams  map[string]*stream
 	interval time.Duration // the flush interval, stretched
 	underway int           // deliveries
@@ -221,6 +222,9 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 		s.inputs = append(s.inputs, i)
 	}
 	s.byID[in.Shape.Input], s.byID[i.Shape.Input] = i, i
+	if in.Path != "" && in.Journal.Kind() == journal.File {
+		s.byID[in.Path] = i
+	}
 	for _, name := range i.shaper.Streams() {
 		st := s.stream(name)
 		if !st.busy { // while a put is under way that one owns created

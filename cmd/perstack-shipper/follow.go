@@ -129,6 +129,7 @@ func (m *movers) wait() { m.going.Wait() }
 // followed is what was found, as an input to ship: with the options that it was recorded with, if it was. quit stops its mover.
 func (s *session) followed(in *follow.Input, events config.Events, quit func()) shipper.Input {
 	shape := s.shape(in.Journal.ID(), events)
+	shape.Source = follow.Source(in.Path)
 	var a about
 	if err := json.Unmarshal(in.Journal.About(), &a); err == nil && a.Shape.Input == shape.Input {
 		if now := shape; !sameOptions(a.Shape, now) {
@@ -136,12 +137,12 @@ func (s *session) followed(in *follow.Input, events config.Events, quit func()) 
 		}
 		shape = a.Shape
 	}
-	return shipper.Input{Journal: in.Journal, Shape: shape, Own: true, Path: in.Path, Grew: in.Grew, Ending: endingOf(in), Quit: quit, Closed: in.Close}
+	return shipper.Input{Journal: in.Journal, Shape: shape, Own: true, JobOf: follow.JobOf(in.Path), Path: in.Path, Grew: in.Grew, Ending: endingOf(in), Quit: quit, Closed: in.Close}
 }
 
-// sameOptions reports whether two shapes of an input are by the same options; its host may have another name now.
+// sameOptions reports whether two shapes of an input are by the same options; its host and its file may have other names now.
 func sameOptions(a, b batch.Shape) bool {
-	a.Hostname = b.Hostname
+	a.Hostname, a.Source = b.Hostname, b.Source
 	return reflect.DeepEqual(a, b)
 }
 
@@ -162,7 +163,9 @@ func endingOf(in *follow.Input) func() shipper.Ending {
 func (s *session) aboutFollowed(id string, note follow.Note, old []byte, events config.Events) []byte {
 	var a about
 	if json.Unmarshal(old, &a) != nil || a.Shape.Input != id {
-		a = s.newAbout(s.shape(id, events), "", note.Path)
+		shape := s.shape(id, events)
+		shape.Source = follow.Source(note.Path)
+		a = s.newAbout(shape, follow.JobOf(note.Path), note.Path)
 	}
 	a.File = &note
 	return a.encode()

@@ -328,6 +328,48 @@ func TestSameFirstLine(t *testing.T) {
 	}
 }
 
+// Files of one stem are what one process wrote: its stderr is of the job that its stdout names, and is called stderr.
+func TestFilesOfOneStem(t *testing.T) {
+	w := newSidecar(t)
+	w.write("run.err", "npm warn, before anything else\n")
+	w.write("other.stderr", "a warning beside a log\n")
+	w.write("lone.err", "nobody asked for this\n")
+	p := w.follow("--input", w.events)
+	w.write("other.log", line("other", 0))
+	w.write("run.log", "a log that names no job\n")
+	w.write("run.jsonl", line("a", 0))
+	want := map[string]string{
+		"npm warn, before anything else\n": "a stderr", "a warning beside a log\n": "other stderr", "a log that names no job\n": "a ",
+		line("a", 0): "a ", line("other", 0): "other ",
+	}
+	eventually(t, "all is shipped", func() bool { return len(w.shipped()) == len(want) })
+	w.write("run.err", "and more\n")
+	want["npm warn, before anything else\nand more\n"] = want["npm warn, before anything else\n"]
+	delete(want, "npm warn, before anything else\n")
+	p.stop(0)
+	for text, is := range want {
+		in := w.input(text)
+		for _, piece := range in.pieces {
+			if got := piece.JobID + " " + piece.Source; got != is {
+				t.Errorf("%q is %q, want %q", text, got, is)
+			}
+		}
+	}
+	// A start that finds the stderr alone goes on with it.
+	if err := os.Remove(w.path("run.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(w.path("run.log")); err != nil {
+		t.Fatal(err)
+	}
+	w.write("run.err", "the last\n")
+	w.follow("--input", w.events, "--until-idle", "300ms").wait(0)
+	w.input("npm warn, before anything else\nand more\nthe last\n")
+	if len(w.shipped()) != len(want) {
+		t.Errorf("%d inputs", len(w.shipped()))
+	}
+}
+
 func TestFileBehindALink(t *testing.T) {
 	w := newSidecar(t)
 	w.write("2026-11-22", lines("a", 0, 5))

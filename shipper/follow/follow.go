@@ -3,6 +3,7 @@
 //	follow.go   what is asked for and what comes of it; Run, which looks until it is told to stop
 //	look.go     one look at all paths: what is there now
 //	file.go     a followed file: from its first line until it is gone, cut or left for another day
+//	stem.go     files that are the stdout and the stderr of one process
 //	park.go     any number of files, of which some are followed at a time
 //	known.go    what earlier processes followed, taken up again
 //	fifo.go     a FIFO
@@ -31,7 +32,8 @@ import (
 
 // Options say what to follow.
 type Options struct {
-	// Paths are files, FIFOs and folders. In a folder, files named *.jsonl and *.log are followed, those in folders below it are not.
+	// Paths are files, FIFOs and folders. In a folder, files named *.jsonl and *.log are followed, and *.err and *.stderr beside one of the same stem; those in
+	// folders below it are not.
 	Paths []string
 	// Wait: paths that do not exist are waited for.
 	Wait bool

@@ -47,16 +47,10 @@ func nameOf(dir string, who identity) string {
 	return ""
 }
 
-// matches reports whether a file of that name in a folder is followed.
-func matches(name string) bool {
-	ext := filepath.Ext(name)
-	return ext == ".jsonl" || ext == ".log"
-}
-
-// wants reports whether a file of that path is asked for.
+// wants reports whether a file of that path is asked for, if it has what it needs beside it.
 func (s *Set) wants(path string) bool {
 	for _, p := range s.o.Paths {
-		if path == p || filepath.Dir(path) == p && matches(filepath.Base(path)) {
+		if path == p || filepath.Dir(path) == p && (matches(path) || isStderr(path)) {
 			return true
 		}
 	}
@@ -156,8 +150,9 @@ func (s *Set) lookAt(path string, now time.Time) error {
 	case info.IsDir():
 		delete(s.unread, path)
 		for _, e := range entries {
-			if matches(e.Name()) {
-				s.candidate(filepath.Join(path, e.Name()), now)
+			name := filepath.Join(path, e.Name())
+			if matches(name) || isStderr(name) && (hasStdout(entries, e.Name()) || s.isFollowed(name)) {
+				s.candidate(name, now)
 			}
 		}
 	case info.Mode().IsRegular():
