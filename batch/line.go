@@ -251,6 +251,7 @@ func (s *Shaper) mustWait() bool {
 // begin counts a line and finds its event's time and stream.
 func (s *Shaper) begin(ev *Event, object bool, x *extras) {
 	s.state.Seq++
+	s.state.Cut = false // a followed file may go on after it was cut
 	s.learn()
 	s.time(ev, object, x)
 	ev.Route = s.routes.find(s)

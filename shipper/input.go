@@ -46,6 +46,8 @@ type Input struct {
 	Ending func() Ending
 	// Exit, where there is one, says how the command ended whose output this is, for the seal; it returns nil while that is not known.
 	Exit func() *Exit
+	// Shaped, where there is one, is told how far the input is shaped, the state there, and the job of which a run is under way.
+	Shaped func(offset int64, state batch.State, running bool, job string)
 	// Closed, where there is one, is called when the journal was closed or removed.
 	Closed func()
 }
@@ -238,6 +240,18 @@ func (in *input) ended() bool { return in.truncated || in.Journal.Ended() }
 
 func (in *input) shapedAll() bool {
 	return in.truncated || in.window.next() >= in.Journal.Size()
+}
+
+// tellShaped says how far the input is shaped to who wants to know.
+func (in *input) tellShaped(offset int64, state batch.State) {
+	if in.Shaped == nil {
+		return
+	}
+	job, running := "", in.newestRuns()
+	if jobs := in.shaper.Receipt().Jobs(); running {
+		job = jobs[len(jobs)-1].JobID
+	}
+	in.Shaped(offset, state, running, job)
 }
 
 // pending counts the events that are not acknowledged.

@@ -191,6 +191,7 @@ func (s *Shipper) end(in *input) bool {
 		return in.grew // no whole line yet: there may be more of it to read
 	}
 	b.End, b.State = in.window.offset, in.shaper.State()
+	in.tellShaped(b.End, b.State)
 	in.sealed = false
 	if in.shaper.Overflowed() && !in.overflowed {
 		in.overflowed = true

@@ -232,6 +232,7 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 		}
 		i.streams = append(i.streams, st)
 	}
+	i.tellShaped(i.acked, i.kept)
 	var copied <-chan struct{}
 	if in.Tee != nil {
 		copied = in.Tee.ended

@@ -47,3 +47,13 @@ func (in *input) running() *batch.Job {
 	}
 	return nil
 }
+
+// newestRuns reports whether a run of the job that was named last has begun, and none has ended that job.
+func (in *input) newestRuns() bool {
+	jobs := in.shaper.Receipt().Jobs()
+	if len(jobs) == 0 {
+		return false
+	}
+	newest := jobs[len(jobs)-1]
+	return newest.Runs > 0 && newest.Outcome == batch.Unfinished
+}

@@ -137,7 +137,7 @@ func (s *session) followed(in *follow.Input, events config.Events, quit func()) 
 		}
 		shape = a.Shape
 	}
-	return shipper.Input{Journal: in.Journal, Shape: shape, Own: true, JobOf: follow.JobOf(in.Path), Path: in.Path, Grew: in.Grew, Ending: endingOf(in), Quit: quit, Closed: in.Close}
+	return shipper.Input{Journal: in.Journal, Shape: shape, Own: true, JobOf: follow.JobOf(in.Path), Path: in.Path, Grew: in.Grew, Ending: endingOf(in), Quit: quit, Shaped: in.Shaped, Closed: in.Close}
 }
 
 // sameOptions reports whether two shapes of an input are by the same options; its host and its file may have other names now.

@@ -80,7 +80,7 @@ func TestSigtermWhileTheWriterGoesOn(t *testing.T) {
 	writer := startAgent(t, w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE), time.Millisecond)
 	for n := range 4 {
 		puts, goal := w.server.Stats().Batches, writer.written.Load()+300_000
-		p := w.follow("--input", w.path("run.jsonl"))
+		p := w.follow("--input", w.path("run.jsonl"), "--drain-timeout", "1s") // half of which it is read on
 		eventually(t, "it is at work, and some of it is written", func() bool {
 			return w.server.Stats().Batches > puts && writer.written.Load() > goal
 		})
@@ -184,6 +184,70 @@ func TestUntilIdle(t *testing.T) {
 	text := writer.end()
 	p.wait(0)
 	w.input(text)
+}
+
+// runEvent is the beginning or the end of a run.
+func runEvent(kind, job string) string {
+	return fmt.Sprintf(`{"type":%q,"timestamp":1795347082176,"jobId":%q,"runId":"r","expertKey":"e"}`+"\n", kind, job)
+}
+
+// A model may think for longer than nothing may come: a run under way is waited for.
+func TestUntilIdleWaitsForARun(t *testing.T) {
+	w := newSidecar(t)
+	text := runEvent("startRun", "a") + line("a", 0)
+	w.write("run.jsonl", text)
+	p := w.follow("--input", w.events, "--until-idle", "200ms")
+	eventually(t, "what is there is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+	time.Sleep(time.Second)
+	w.write("run.jsonl", runEvent("completeRun", "a"))
+	p.wait(0)
+	w.input(text + runEvent("completeRun", "a"))
+
+	// One of which nothing has come for long is not.
+	w.write("run.jsonl", runEvent("startRun", "dead"))
+	long := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(w.path("run.jsonl"), long, long); err != nil {
+		t.Fatal(err)
+	}
+	p = w.follow("--input", w.events, "--until-idle", "200ms")
+	p.wait(0)
+	p.mustSay(w.path("run.jsonl"), "dead", "has not ended, but nothing has come of it")
+}
+
+// Whoever stops the shipper stops the agent with it: what that writes at its end is shipped.
+func TestSigtermWhileARunIsUnderWay(t *testing.T) {
+	w := newSidecar(t)
+	text := runEvent("startRun", "a")
+	writer := w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE)
+	p := w.follow("--input", w.events)
+	for n, rest := range []string{text, line("a", 0), line("a", 1), runEvent("completeRun", "a")} {
+		if _, err := io.WriteString(writer, rest); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			eventually(t, "the beginning is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+			p.signal(syscall.SIGTERM)
+		} else {
+			text += rest
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	p.wait(0)
+	if in := w.input(text); in.ended(t) {
+		t.Error("the seal says that it ended")
+	}
+
+	// One that nobody writes to any more is not waited for.
+	writer.Close()
+	w.write("run.jsonl", runEvent("startRun", "dead"))
+	p = w.follow("--input", w.events, "--drain-timeout", "50s")
+	text += runEvent("startRun", "dead")
+	eventually(t, "what came is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+	began := time.Now()
+	p.stop(0)
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it took %s to end", took)
+	}
 }
 
 // A rotation by copying: the file is cut, and what comes then is another input, also with the same first line.

@@ -22,6 +22,7 @@ type fifo struct {
 	stop    context.CancelFunc // ends reading at once
 	present bool
 	size    int64
+	grew    time.Time
 }
 
 // candidateFIFO is a FIFO that is to be read, if it is not already.
@@ -124,7 +125,7 @@ func (s *Set) stepFIFOs(now time.Time) {
 	kept := s.fifos[:0]
 	for _, f := range s.fifos {
 		if size := f.in.Journal.Size(); size != f.size {
-			f.size, s.came = size, now
+			f.size, f.grew, s.came = size, now, now
 		}
 		if !f.present || f.in.Journal.Ended() {
 			f.letGo(false)

@@ -20,6 +20,7 @@ type file struct {
 	note    Note      // of in
 	size    int64     // at the latest look
 	grew    time.Time // when a look found more
+	changed time.Time // when it grew, or when it was changed before it was looked at
 	present bool      // it has a name that is asked for
 	gone    time.Time // since when it has none; zero: it has
 	retry   time.Time // not to be tried before
@@ -45,8 +46,16 @@ func (s *Set) measure(f *file, now time.Time) {
 		s.lose(fmt.Errorf("%s was truncated before its first line was complete: at least %d bytes are lost", f.path, f.size-size))
 	}
 	if size != f.size {
-		f.size, f.grew, s.came = size, now, now
+		f.size, f.grew, f.changed, s.came = size, now, now, now
 	}
+}
+
+// changedBefore is when the file pin grew last, before anybody looked.
+func changedBefore(pin *os.File, now time.Time) time.Time {
+	if info, err := pin.Stat(); err == nil && info.ModTime().Before(now) {
+		return info.ModTime()
+	}
+	return now
 }
 
 // step lets f go on: it begins when its first line is there, is another input when it was cut, and ends when it is gone. The error is that another process
@@ -176,7 +185,10 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *f
 	if in.Grew = f.grew; in.Grew.IsZero() {
 		in.Grew = now
 	}
-	f.in, f.note, f.size, f.grew, s.came = in, is, j.Size(), now, now
+	f.in, f.note, f.size, f.grew, f.changed, s.came = in, is, j.Size(), now, now, now
+	if f.pin != nil {
+		f.changed = changedBefore(f.pin, now)
+	}
 	s.fresh = append(s.fresh, in)
 	return f
 }
@@ -212,7 +224,7 @@ func (s *Set) cut(f *file, now time.Time) {
 	if f.pin == nil {
 		return // the next look finds it
 	}
-	next := &file{path: f.path, pin: f.pin, who: f.who, present: f.present, gone: f.gone, grew: now}
+	next := &file{path: f.path, pin: f.pin, who: f.who, present: f.present, gone: f.gone, grew: now, changed: now}
 	f.pin = nil
 	s.came = now
 	s.add(next)
@@ -271,6 +283,9 @@ func (s *Set) pause(f *file, now time.Time) bool {
 	s.measure(f, now)
 	if f.in.Journal.Ended() {
 		s.cut(f, now)
+		return false
+	}
+	if s.readsOn(f, now) {
 		return false
 	}
 	switch {

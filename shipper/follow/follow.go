@@ -5,6 +5,7 @@
 //	file.go     a followed file: from its first line until it is gone, cut or left for another day
 //	stem.go     files that are the stdout and the stderr of one process
 //	park.go     any number of files, of which some are followed at a time
+//	underway.go whether an agent is at work, and is waited for
 //	known.go    what earlier processes followed, taken up again
 //	fifo.go     a FIFO
 //	watch.go    when to look again: what the kernel tells, and polling behind it
@@ -37,7 +38,7 @@ type Options struct {
 	Paths []string
 	// Wait: paths that do not exist are waited for.
 	Wait bool
-	// UntilIdle is how long nothing may come of any path before Run ends by itself; 0: for ever.
+	// UntilIdle is how long nothing may come of any path before Run ends by itself; 0: for ever. A run under way is waited for longer.
 	UntilIdle time.Duration
 	// HalfLine is how long a file must stand still to begin although its first line has no newline yet; 0: 30 s.
 	HalfLine time.Duration
@@ -56,7 +57,8 @@ type Options struct {
 	// quiet and unsure are how long a file that is gone must stand still to be taken for finished: where it is known that nobody has it open for
 	// writing, and where that is not known.
 	quiet, unsure time.Duration
-	most          int // files followed at once
+	leastRun      time.Duration // see runPatience
+	most          int           // files followed at once
 }
 
 const (
@@ -97,9 +99,10 @@ type Input struct {
 	Reading context.Context
 	Grew    time.Time // when a file grew last, as far as that was seen
 
-	paused atomic.Int32
-	once   sync.Once
-	live   *atomic.Int64
+	progress atomic.Pointer[progress] // nil: it was not told
+	paused   atomic.Int32
+	once     sync.Once
+	live     *atomic.Int64
 }
 
 // Close says that the caller has closed or removed the journal: there is room for another.
@@ -141,6 +144,7 @@ type Set struct {
 	live       *atomic.Int64 // inputs whose journals are open
 	refused    bool          // a file waits for a place
 	stopping   bool          // what is there is all that there will be
+	idle       bool          // because nothing came for so long
 	fifos      []*fifo
 	used       map[string]bool     // ids that are taken
 	dead       map[string][]string // inputs whose file was not there, by its path
@@ -165,6 +169,9 @@ func New(o Options) (*Set, error) {
 	}
 	if o.quiet == 0 {
 		o.quiet, o.unsure = defaultQuiet, defaultUnsure
+	}
+	if o.leastRun == 0 {
+		o.leastRun = leastRun
 	}
 	if o.HalfLine == 0 {
 		o.HalfLine = defaultHalfLine
@@ -241,8 +248,7 @@ func (s *Set) Left() []string { return s.left }
 // take, which returns false when nobody wants it any more; alive has ended then.
 func (s *Set) Run(stop, alive context.Context, take func(*Input) bool) {
 	defer s.close()
-	idle := false
-	for stop.Err() == nil && !idle {
+	for stop.Err() == nil && !s.idle {
 		if !s.handOver(take) || !s.sleep(stop, alive) {
 			break
 		}
@@ -250,10 +256,10 @@ func (s *Set) Run(stop, alive context.Context, take func(*Input) bool) {
 		if err := s.look(now); err != nil {
 			s.complain(err)
 		}
-		idle = s.o.UntilIdle > 0 && now.Sub(s.came) >= s.o.UntilIdle
+		s.idle = s.isIdle(now)
 	}
 	if alive.Err() == nil {
-		s.stop(alive, take, idle)
+		s.stop(alive, take)
 	}
 	for _, in := range s.Found() { // nobody wants it: it waits for the next start
 		if err := in.Journal.Close(); err != nil {
@@ -277,18 +283,23 @@ func (s *Set) handOver(take func(*Input) bool) bool {
 	return true
 }
 
-// stop takes all that is there and ends every input.
-func (s *Set) stop(alive context.Context, take func(*Input) bool, idle bool) {
+// stop takes all that is there, and what comes of runs under way, and ends every input.
+func (s *Set) stop(alive context.Context, take func(*Input) bool) {
 	s.stopping = true
 	for _, f := range s.fifos {
-		f.letGo(idle)
+		f.letGo(s.idle)
 	}
+	began := time.Now()
 	tick := time.NewTicker(lineQuiet / 10)
 	defer tick.Stop()
 	for {
-		more := s.pauseAll(time.Now())
+		now := time.Now()
+		more := s.pauseAll(now)
 		if !s.handOver(take) || !more {
 			return
+		}
+		if now.Sub(began) > s.o.quiet { // it takes longer: an agent is at work
+			tick.Reset(lineQuiet / 3)
 		}
 		select {
 		case <-tick.C:

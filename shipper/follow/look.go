@@ -223,7 +223,7 @@ func (s *Set) candidate(path string, now time.Time) {
 		f.present, f.path = true, path
 		return
 	}
-	s.add(&file{path: path, pin: opened, who: who, present: true, grew: now})
+	s.add(&file{path: path, pin: opened, who: who, present: true, grew: now, changed: now})
 }
 
 func (s *Set) add(f *file) {

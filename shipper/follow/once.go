@@ -21,7 +21,7 @@ func Once(patience context.Context, j *journal.Journal, note *Note) *Input {
 	f.pin, f.who = pinOf(j, j.FilePath(), identity{note.Dev, note.Ino})
 	f.present = !j.Replaced()
 	defer f.unpin()
-	s := &Set{o: Options{Reading: patience}, byIdentity: map[identity]*file{}, parkedBy: map[identity]*parked{}}
+	s := &Set{o: Options{Reading: patience}, idle: true, byIdentity: map[identity]*file{}, parkedBy: map[identity]*parked{}}
 	tick := time.NewTicker(lineQuiet / 10)
 	defer tick.Stop()
 	for !s.pause(f, time.Now()) {

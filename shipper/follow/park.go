@@ -40,7 +40,8 @@ type parked struct {
 	id   string // "": there is no input yet
 	path string // of the file, by the journal's own record or by the snapshot
 	note Note
-	lone bool // the journal's own record has no path
+	in   *Input // as it was until it was paused; nil: this process did not follow it
+	lone bool   // the journal's own record has no path
 
 	who     identity
 	size    int64 // when it was parked; -1: not looked at yet
@@ -121,7 +122,7 @@ func (s *Set) park(now time.Time) {
 		p := &parked{who: f.who, size: f.size, changed: info.ModTime(), present: true}
 		if f.over = true; f.in != nil {
 			j := f.in.Journal
-			p.id, p.path, p.note = j.ID(), j.FilePath(), f.note
+			p.id, p.path, p.note, p.in = j.ID(), j.FilePath(), f.note, f.in
 			s.end(f, pausedInLine)
 			if j.Size() != f.size { // it grew at this moment
 				p.size = -1

@@ -123,8 +123,8 @@ func (s *Set) wait() time.Duration {
 			d = min(d, pollBusy)
 		}
 	}
-	if s.o.UntilIdle > 0 {
-		d = min(d, time.Until(s.came.Add(s.o.UntilIdle)))
+	if left := time.Until(s.came.Add(s.o.UntilIdle)); s.o.UntilIdle > 0 && left > -pollRoom { // else a run is waited for
+		d = min(d, left)
 	}
 	return max(d, lookShare*s.watch.took, time.Millisecond)
 }
