@@ -25,6 +25,9 @@ type file struct {
 	gone    time.Time // since when it has none; zero: it has
 	retry   time.Time // not to be tried before
 	over    bool      // its input has ended
+	held    bool      // it does not begin before it is known whether it is a copy
+	// compared is up to where it is the same as files that it may be a copy of; -1: it is none.
+	compared map[*origin]int64
 }
 
 func (f *file) unpin() {
@@ -74,6 +77,9 @@ func (s *Set) step(f *file, now time.Time) error {
 	if f.in == nil {
 		return s.start(f, now)
 	}
+	if f.note.First == "" && f.grew.Equal(now) {
+		s.learnFirst(f)
+	}
 	if f.in.Journal.Ended() {
 		s.cut(f, now)
 		return nil
@@ -103,7 +109,8 @@ func (s *Set) start(f *file, now time.Time) error {
 		return err
 	}
 	note := Note{Path: path, Dev: f.who.dev, Ino: f.who.ino}
-	id, err := journal.FileID(path)
+	id, first, err := journal.FileID(path)
+	note.First = first
 	switch {
 	case errors.Is(err, journal.ErrNoLine):
 		if f.size == 0 || !s.stopping && now.Sub(f.grew) < s.o.HalfLine && (f.present || !s.finished(f, now)) {
@@ -121,7 +128,16 @@ func (s *Set) start(f *file, now time.Time) error {
 	if !isNow(path, f.who) {
 		return nil // renamed at this moment: the next look finds it
 	}
-	j, err := s.o.Folder.Follow(id, path, s.o.About(id, note, nil), s.o.Journal)
+	of, wait := s.copyOf(f, first, now)
+	if f.held = wait; wait {
+		return nil
+	}
+	var j *journal.Journal
+	if of != nil {
+		j, err = s.followCopy(id, path, note, of)
+	} else {
+		j, err = s.o.Folder.Follow(id, path, s.o.About(id, note, nil), s.o.Journal)
+	}
 	if err != nil {
 		return s.again(f, now, err)
 	}
@@ -148,6 +164,7 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *f
 	in := &Input{Journal: j, Path: path, live: s.live}
 	s.live.Add(1)
 	if j.Ended() { // it was cut while nobody looked: there is nothing to follow
+		s.remember(in, note, nil)
 		s.fresh = append(s.fresh, in)
 		return nil
 	}
@@ -176,7 +193,7 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *f
 		in.Close()
 		return nil
 	}
-	is := Note{Path: path, Dev: who.dev, Ino: who.ino, Base: note.Base}
+	is := Note{Path: path, Dev: who.dev, Ino: who.ino, First: note.First, Base: note.Base}
 	if is != note {
 		if err := j.SetAbout(s.o.About(j.ID(), is, j.About())); err != nil {
 			s.complain(err)
@@ -188,6 +205,10 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *f
 	f.in, f.note, f.size, f.grew, f.changed, s.came = in, is, j.Size(), now, now, now
 	if f.pin != nil {
 		f.changed = changedBefore(f.pin, now)
+	}
+	s.remember(in, is, f)
+	if is.First == "" {
+		s.learnFirst(f)
 	}
 	s.fresh = append(s.fresh, in)
 	return f
@@ -270,6 +291,9 @@ func (s *Set) pause(f *file, now time.Time) bool {
 	if f.in == nil {
 		if err := s.start(f, now); err != nil {
 			s.complain(err)
+		}
+		if f.held {
+			return false
 		}
 		if f.in == nil { // it is empty, or cannot be begun, which was said
 			if f.size > 0 {

@@ -4,6 +4,7 @@
 //	look.go     one look at all paths: what is there now
 //	file.go     a followed file: from its first line until it is gone, cut or left for another day
 //	stem.go     files that are the stdout and the stderr of one process
+//	copy.go     copies that a rotation leaves
 //	park.go     any number of files, of which some are followed at a time
 //	underway.go whether an agent is at work, and is waited for
 //	known.go    what earlier processes followed, taken up again
@@ -75,6 +76,8 @@ type Note struct {
 	Path string `json:"path"` // absolute
 	Dev  uint64 `json:"dev,omitempty"`
 	Ino  uint64 `json:"ino,omitempty"`
+	// First is the digest of the file's first line.
+	First string `json:"first,omitempty"`
 	// Base is the id that path and first line give, where another input had that.
 	Base string `json:"base,omitempty"`
 	// Lent: whoever holds the input only ships the rest of it, and lets go of it then for one who follows the file.
@@ -101,13 +104,17 @@ type Input struct {
 
 	progress atomic.Pointer[progress] // nil: it was not told
 	paused   atomic.Int32
+	closed   atomic.Bool
 	once     sync.Once
 	live     *atomic.Int64
 }
 
 // Close says that the caller has closed or removed the journal: there is room for another.
 func (in *Input) Close() {
-	in.once.Do(func() { in.live.Add(-1) })
+	in.once.Do(func() {
+		in.live.Add(-1)
+		in.closed.Store(true)
+	})
 }
 
 // What Journal's end means, for Paused.
@@ -141,13 +148,14 @@ type Set struct {
 	byIdentity map[identity]*file
 	parked     []*parked
 	parkedBy   map[identity]*parked
+	origins    []*origin     // what others may be copies of
 	live       *atomic.Int64 // inputs whose journals are open
 	refused    bool          // a file waits for a place
 	stopping   bool          // what is there is all that there will be
 	idle       bool          // because nothing came for so long
 	fifos      []*fifo
-	used       map[string]bool     // ids that are taken
-	dead       map[string][]string // inputs whose file was not there, by its path
+	used       map[string]bool      // ids that are taken
+	dead       map[string][]*parked // inputs whose file was not there, by its path
 
 	fresh  []*Input  // found, and not handed over
 	came   time.Time // when something came last
@@ -194,7 +202,7 @@ func New(o Options) (*Set, error) {
 	}
 	o.Paths = paths
 	s := &Set{
-		o: o, log: o.Log, byIdentity: map[identity]*file{}, parkedBy: map[identity]*parked{}, used: map[string]bool{}, dead: map[string][]string{}, said: map[string]time.Time{},
+		o: o, log: o.Log, byIdentity: map[identity]*file{}, parkedBy: map[identity]*parked{}, used: map[string]bool{}, dead: map[string][]*parked{}, said: map[string]time.Time{},
 		unread: map[string]error{}, came: time.Now(), live: new(atomic.Int64),
 	}
 	if err := s.begin(); err != nil {

@@ -46,7 +46,8 @@ func (s *Set) isKnown(id string) bool {
 // is done with it. It reports whether f is taken care of.
 func (s *Set) revive(f *file, path string, now time.Time) (taken bool, err error) {
 	for len(s.dead[path]) > 0 {
-		id, note := s.dead[path][0], Note{Path: path, Dev: f.who.dev, Ino: f.who.ino}
+		was := s.dead[path][0]
+		id, note := was.id, Note{Path: path, Dev: f.who.dev, Ino: f.who.ino, First: was.note.First}
 		j, err := s.o.Folder.Follow(id, path, s.o.About(id, note, nil), s.o.Journal)
 		if err != nil {
 			return true, s.again(f, now, err)

@@ -2,6 +2,8 @@ package follow
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -14,6 +16,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"perstack-shipper/batch"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -31,6 +34,7 @@ type model struct {
 	wrote  []string       // by number
 	read   []string       // by number
 	names  int
+	copies map[int]bool // numbers of files that were rotated by copying: what is shipped of the copy begins in its middle
 }
 
 // reading is an input as the shipper reads it.
@@ -38,6 +42,31 @@ type reading struct {
 	*Input
 	number int // of its file; -1: not known yet
 	off    int64
+	kept
+}
+
+// kept is what the cursor keeps of an input.
+type kept struct {
+	Bytes  int64
+	Digest []byte // the state of a SHA-256 over them
+}
+
+// add takes bytes that were read.
+func (k *kept) add(data []byte) {
+	h := sha256.New()
+	if k.Digest != nil {
+		if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(k.Digest); err != nil {
+			panic(err)
+		}
+	}
+	h.Write(data)
+	k.Digest, _ = h.(encoding.BinaryAppender).AppendBinary(nil)
+	k.Bytes += int64(len(data))
+}
+
+// tell says how far it is shaped.
+func (r *reading) tell() {
+	r.Shaped(r.off, batch.State{Counts: batch.Counts{Bytes: r.Bytes}, Digest: batch.Digested{Lines: r.Digest}}, false, "")
 }
 
 func about(id string, note Note, _ []byte) []byte {
@@ -75,7 +104,12 @@ func (m *model) check(err error) {
 // take takes what was found.
 func (m *model) take() {
 	for _, in := range m.set.Found() {
-		m.inputs = append(m.inputs, &reading{Input: in, number: -1, off: in.Journal.Cursor().Offset})
+		r := &reading{Input: in, number: -1, off: in.Journal.Cursor().Offset}
+		if state := in.Journal.Cursor().State; len(state) > 0 {
+			m.check(json.Unmarshal(state, &r.kept))
+		}
+		r.tell()
+		m.inputs = append(m.inputs, r)
 	}
 }
 
@@ -96,8 +130,12 @@ func (m *model) ship() {
 			}
 			m.got(in, string(buf[:n]))
 			in.off += int64(n)
+			in.add(buf[:n])
 		}
-		m.check(in.Journal.Ack(journal.Cursor{Offset: in.off}))
+		in.tell()
+		state, err := json.Marshal(in.kept)
+		m.check(err)
+		m.check(in.Journal.Ack(journal.Cursor{Offset: in.off, State: state}))
 		switch paused, _ := in.Paused(); {
 		case !ended:
 			kept = append(kept, in)
@@ -190,6 +228,30 @@ func (m *model) rename(from, to string) {
 	}
 }
 
+// copy copies a file and cuts it, while nobody looks or in between.
+func (m *model) copy(from, to string) {
+	data, err := os.ReadFile(filepath.Join(m.events, from))
+	m.check(err)
+	down := rapid.Bool().Draw(m.t, "down")
+	if down {
+		m.pause()
+	}
+	m.check(os.WriteFile(filepath.Join(m.events, to), data, 0o600))
+	if !down && rapid.Bool().Draw(m.t, "look") {
+		m.look()
+	}
+	m.check(os.Truncate(filepath.Join(m.events, from), 0))
+	if down {
+		m.start()
+	}
+	m.look()
+	m.files[to] = m.files[from]
+	m.copies[m.files[to]] = true
+	m.files[from] = len(m.wrote)
+	m.wrote, m.read = append(m.wrote, ""), append(m.read, "")
+	m.settle(to) // what it has beyond is shipped
+}
+
 // pause stops as a signal does.
 func (m *model) pause() {
 	m.set.stopping = true
@@ -211,7 +273,7 @@ func TestEveryByteOfAFolderIsReadOnce(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir := t.TempDir()
 		folder, err := journal.Open(filepath.Join(dir, "journal"))
-		m := &model{t: rt, events: filepath.Join(dir, "events"), journal: folder, now: time.Now(), files: map[string]int{},
+		m := &model{t: rt, events: filepath.Join(dir, "events"), journal: folder, now: time.Now(), files: map[string]int{}, copies: map[int]bool{},
 			most: rapid.SampledFrom([]int{2, 3, 5, 100}).Draw(rt, "most")}
 		m.check(err)
 		m.check(os.Mkdir(m.events, 0o700))
@@ -255,6 +317,13 @@ func TestEveryByteOfAFolderIsReadOnce(t *testing.T) {
 					m.look()
 					m.files[name] = len(m.wrote)
 					m.wrote, m.read = append(m.wrote, ""), append(m.read, "")
+				}
+			},
+			"rotate by copying": func(*rapid.T) {
+				if name := m.some(); name != "" && !m.copies[m.files[name]] {
+					m.settle(name)
+					m.names++
+					m.copy(name, fmt.Sprintf("copy-%d.log", m.names))
 				}
 			},
 			"restart": func(*rapid.T) {

@@ -58,12 +58,16 @@ func (p *parked) mustWake() bool {
 
 // crowded reports whether no more files are to be followed now, for one that is to be. Inputs that are paused but not delivered take their descriptors still.
 func (s *Set) crowded() bool {
-	open := int(s.live.Load())
+	open, held := int(s.live.Load()), 0
 	for _, f := range s.files {
-		if f.in == nil {
+		switch {
+		case f.held:
+			held++ // it may wait for another that needs a place
+		case f.in == nil:
 			open++
 		}
 	}
+	open += max(0, held-s.o.most)
 	s.refused = s.refused || open >= s.o.most
 	return open >= s.o.most
 }
@@ -79,7 +83,7 @@ func (s *Set) isParked(who identity, info os.FileInfo) bool {
 		return true
 	}
 	p.moved = p.moved || p.size != info.Size() || !p.changed.Equal(info.ModTime())
-	if p.id == "" && p.moved { // there may be a first line now
+	if p.id == "" && (p.moved || s.stopping && p.size > 0) { // there may be a first line now, or what there is of it is all
 		s.parked = slices.DeleteFunc(s.parked, func(other *parked) bool { return other == p && s.unpark(p) })
 		return false
 	}
@@ -109,7 +113,7 @@ func (s *Set) park(now time.Time) {
 		if len(s.files) <= least || now.Sub(f.grew) < after {
 			break
 		}
-		if f.over || f.pin == nil || !f.present || f.in != nil && !f.endsLine() && now.Sub(f.grew) < 2*s.o.HalfLine {
+		if f.over || f.held || f.pin == nil || !f.present || f.in != nil && !f.endsLine() && now.Sub(f.grew) < 2*s.o.HalfLine {
 			continue
 		}
 		if f.in != nil && (f.in.Journal.Path() == "" || f.in.Journal.Gone()) {
@@ -196,7 +200,7 @@ func (s *Set) missing(p *parked) {
 	info, err := os.Stat(p.path)
 	_, away := os.Stat(filepath.Dir(p.path))
 	if away != nil || err == nil && s.byIdentity[identityOf(info)] == nil {
-		s.dead[p.path] = append(s.dead[p.path], p.id)
+		s.dead[p.path] = append(s.dead[p.path], p)
 		return
 	}
 	said, lost, err := Forget(s.o.Folder, p.id, p.path)

@@ -119,6 +119,9 @@ func (s *Set) wait() time.Duration {
 		d = pollBusy
 	}
 	for _, f := range s.files {
+		if f.held {
+			d = min(d, pollRoom)
+		}
 		if !f.present {
 			d = min(d, pollBusy)
 		}

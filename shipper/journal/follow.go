@@ -5,6 +5,7 @@ package journal
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,11 @@ const idLineBytes = 64 << 10
 // and o are what that one had. Where path names another file than the one that was followed, the first ReadAt says ErrTruncated: what looks
 // the same may be another story that begins the same way, and a repeat can be told where a loss cannot. *HeldError when another process follows it with this folder.
 func (f *Folder) Follow(id, path string, about []byte, o Options) (*Journal, error) {
+	return f.FollowFrom(id, path, about, o, Cursor{})
+}
+
+// FollowFrom is Follow with the cursor at which a new input begins: what the file has before it is not wanted.
+func (f *Folder) FollowFrom(id, path string, about []byte, o Options, from Cursor) (*Journal, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("follow %s: %w", path, err)
@@ -46,10 +52,27 @@ func (f *Folder) Follow(id, path string, about []byte, o Options) (*Journal, err
 	}
 	j.rec.Path, j.rec.Dev, j.rec.Ino, j.rec.Born = path, who.dev, who.ino, birthOf(file)
 	j.follow(file)
+	if err := j.startAt(from); err != nil {
+		return nil, j.abandon(err)
+	}
 	if err := j.commit(); err != nil {
 		return nil, err
 	}
 	return j, nil
+}
+
+// startAt makes from the cursor of a new input.
+func (j *Journal) startAt(from Cursor) error {
+	if from.Offset == 0 {
+		return nil
+	}
+	if err := j.grown.attachAt(from.Offset, 0, 0); err != nil {
+		return err
+	}
+	j.found = from
+	j.acked.Store(from.Offset)
+	j.persisted.Store(from.Offset)
+	return j.cur.put(from, j.src.mark(from.Offset))
 }
 
 // followOn is Follow for an input that the folder has.
@@ -179,27 +202,28 @@ func openFollowed(path string) (*os.File, identity, error) {
 }
 
 // FileID is the id for following a file: 8 characters from a hash of its absolute path and its first line (of a longer one the first
-// 64 KiB). ErrNoLine when that line is not complete yet: wait.
-func FileID(path string) (string, error) {
-	path, err := filepath.Abs(path)
+// 64 KiB). first is that line's own digest. ErrNoLine when that line is not complete yet: wait.
+func FileID(path string) (id, first string, err error) {
+	path, err = filepath.Abs(path)
 	if err != nil {
-		return "", fmt.Errorf("the id of %s: %w", path, err)
+		return "", "", fmt.Errorf("the id of %s: %w", path, err)
 	}
 	f, _, err := openFollowed(path)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer f.Close()
 	line, err := io.ReadAll(io.NewSectionReader(f, 0, idLineBytes))
 	if err != nil {
-		return "", fmt.Errorf("the id of %s: %w", path, err)
+		return "", "", fmt.Errorf("the id of %s: %w", path, err)
 	}
 	end := bytes.IndexByte(line, '\n')
 	if end < 0 && len(line) < idLineBytes {
-		return "", fmt.Errorf("%s: %w", path, ErrNoLine)
+		return "", "", fmt.Errorf("%s: %w", path, ErrNoLine)
 	}
 	if end < 0 {
 		end = len(line)
 	}
-	return idOf(sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", path, line[:end]))), nil
+	digest := sha256.Sum256(line[:end])
+	return idOf(sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", path, line[:end]))), hex.EncodeToString(digest[:16]), nil
 }

@@ -315,41 +315,41 @@ func TestFileID(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.jsonl")
 	put(t, path, "half a line")
-	if _, err := FileID(path); !errors.Is(err, ErrNoLine) {
+	if _, _, err := FileID(path); !errors.Is(err, ErrNoLine) {
 		t.Fatal(err)
 	}
 	put(t, path, "\n")
-	id, err := FileID(path)
+	id, _, err := FileID(path)
 	if err != nil || !validID(id) || len(id) != 8 {
 		t.Fatal(id, err)
 	}
 	put(t, path, "more\n")
-	if again, _ := FileID(path); again != id {
+	if again, _, _ := FileID(path); again != id {
 		t.Fatal("grew, and has another id")
 	}
 	put(t, filepath.Join(dir, "b.jsonl"), "half a line\n")
-	if other, _ := FileID(filepath.Join(dir, "b.jsonl")); other == id {
+	if other, _, _ := FileID(filepath.Join(dir, "b.jsonl")); other == id {
 		t.Fatal("two paths, one id")
 	}
 	os.WriteFile(path, []byte("another line\n"), 0o600)
-	if other, _ := FileID(path); other == id {
+	if other, _, _ := FileID(path); other == id {
 		t.Fatal("two first lines, one id")
 	}
 	long := filepath.Join(dir, "long")
 	put(t, long, strings.Repeat("x", idLineBytes-1))
-	if _, err := FileID(long); !errors.Is(err, ErrNoLine) {
+	if _, _, err := FileID(long); !errors.Is(err, ErrNoLine) {
 		t.Fatal(err)
 	}
 	put(t, long, "x")
-	id, err = FileID(long)
+	id, _, err = FileID(long)
 	if err != nil {
 		t.Fatal(err)
 	}
 	put(t, long, "xx\n")
-	if again, err := FileID(long); err != nil || again != id {
+	if again, _, err := FileID(long); err != nil || again != id {
 		t.Fatal(again, err)
 	}
-	if _, err := FileID(filepath.Join(dir, "none")); !gone(err) {
+	if _, _, err := FileID(filepath.Join(dir, "none")); !gone(err) {
 		t.Fatal(err)
 	}
 }

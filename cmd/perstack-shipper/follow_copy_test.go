@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// This file has rotations by copying: `cp app.log app-1.log; : >app.log`.
+
+// rotate copies a file, and cuts it.
+func (w *sidecar) rotate(from, to string) {
+	w.t.Helper()
+	w.copy(from, to)
+	if err := os.Truncate(w.path(from), 0); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *sidecar) copy(from, to string) {
+	w.t.Helper()
+	data, err := os.ReadFile(w.path(from))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(w.path(to), data, 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// linesOnce checks that what is shipped has each of the lines as often as it was written.
+func (w *sidecar) linesOnce(text string) {
+	w.t.Helper()
+	var got []string
+	for _, in := range w.shipped() {
+		got = append(got, strings.SplitAfter(in.bytes(w.t), "\n")...)
+	}
+	want := strings.SplitAfter(text, "\n")
+	slices.Sort(got)
+	slices.Sort(want)
+	got, want = slices.DeleteFunc(got, func(l string) bool { return l == "" }), slices.DeleteFunc(want, func(l string) bool { return l == "" })
+	if !slices.Equal(got, want) {
+		w.t.Errorf("%d lines are shipped, %d were written", len(got), len(want))
+	}
+}
+
+func TestRotatedCopyIsNotShippedAgain(t *testing.T) {
+	w := newSidecar(t)
+	text := lines("a", 0, 600)
+	w.write("app.log", text)
+	p := w.follow("--input", w.events)
+	eventually(t, "it is shipped", func() bool { return w.has(w.path("app.log"), text) })
+	w.rotate("app.log", "app-1.log")
+	w.write("app.log.1.gz", "no log\n")
+	w.write("app.log", lines("b", 0, 5))
+	text += lines("b", 0, 5)
+	eventually(t, "what came then is shipped", func() bool { return w.has(w.path("app.log"), lines("b", 0, 5)) })
+	eventually(t, "it is said", func() bool {
+		return strings.Contains(p.said(), w.path("app-1.log")+" is a copy of "+w.path("app.log"))
+	})
+	w.write("app-1.log", "what the copy has beyond\n")
+	text += "what the copy has beyond\n"
+	eventually(t, "that is shipped", func() bool { return w.has(w.path("app-1.log"), "what the copy has beyond\n") })
+	p.stop(0)
+	if strings.Contains(p.said(), "lost") || strings.Count(p.said(), "is a copy of") != 1 {
+		t.Error("it speaks of a loss, or of the copy again")
+	}
+	w.linesOnce(text)
+
+	// A start knows it still, and by another name.
+	w.rename("app-1.log", "app-2.log")
+	w.write("app-2.log", "and more\n")
+	w.follow("--input", w.events, "--until-idle", "300ms").wait(0)
+	w.linesOnce(text + "and more\n")
+}
+
+func TestRotatedByCopyingWhileNobodyLooks(t *testing.T) {
+	for name, rotate := range map[string]func(w *sidecar){
+		"cut": func(w *sidecar) { w.rotate("app.log", "app-1.log") },
+		"made again": func(w *sidecar) {
+			w.copy("app.log", "app-1.log")
+			if err := os.Remove(w.path("app.log")); err != nil {
+				w.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newSidecar(t)
+			w.write("app.log", lines("a", 0, 600))
+			w.follow("--input", w.events, "--until-idle", "100ms").wait(0)
+			w.write("app.log", lines("a", 600, 700))
+			time.Sleep(20 * time.Millisecond) // the kernel's clock for files ticks every few milliseconds
+			rotate(w)
+			w.write("app.log", lines("b", 0, 5))
+			for range 2 {
+				p := w.follow("--input", w.events, "--until-idle", "100ms")
+				p.wait(0)
+				w.linesOnce(lines("a", 0, 700) + lines("b", 0, 5))
+			}
+		})
+	}
+}
+
+func TestTenRotationsInASecond(t *testing.T) {
+	w := newSidecar(t)
+	p := w.follow("--input", w.events)
+	text := ""
+	for n := range 10 {
+		for part := range 5 {
+			more := lines(fmt.Sprint("job", n), part*10, part*10+10)
+			w.write("app.log", more)
+			text += more
+			time.Sleep(15 * time.Millisecond)
+		}
+		w.rotate("app.log", fmt.Sprintf("app-%d.log", n))
+	}
+	w.write("app.log", lines("last", 0, 1))
+	text += lines("last", 0, 1)
+	eventually(t, "all is shipped", func() bool {
+		n := 0
+		for _, in := range w.shipped() {
+			got, _ := in.restore()
+			n += strings.Count(got, "\n")
+		}
+		return n >= strings.Count(text, "\n")
+	})
+	p.stop(0)
+	w.linesOnce(text)
+}
+
+// Two files that only begin with the same lines are shipped both, as is a copy of a file that nobody cuts.
+func TestSameBeginningIsNoCopy(t *testing.T) {
+	w := newSidecar(t)
+	const same = "starting worker\nconnected\n"
+	w.write("a.log", same)
+	p := w.follow("--input", w.events, "--job-id", "job")
+	eventually(t, "the first is shipped", func() bool { return w.has(w.path("a.log"), same) })
+	w.write("b.log", same)
+	w.write("c.log", same, "and more\n")
+	eventually(t, "both others are shipped", func() bool { return w.has(w.path("b.log"), same) && w.has(w.path("c.log"), same+"and more\n") })
+	p.stop(0)
+	w.linesOnce(same + same + same + "and more\n")
+}
