@@ -9,11 +9,12 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// The last line of a followed file may have no newline, and its writer may be gone. When such a file has stood still for long enough, the line is cut: it is
-// shipped as it is, and what comes of it later follows it as a line of its own, which logs joins to it.
+// The last line of a followed file may have no newline, and its writer may be gone. When such a
+// file has stood still for long enough, the line is cut: it is shipped as it is, and what comes of
+// it later follows it as a line of its own, which logs joins to it.
 //
-// A cut stands in the cursor before anything is shipped up to it. A start after a crash would else read the line to an end that it has by then, and ship other
-// bytes under the same number.
+// A cut stands in the cursor before anything is shipped up to it. A start after a crash would else
+// read the line to an end that it has by then, and ship other bytes under the same number.
 
 // halfLine is how long the last line must have stood still to be cut.
 const halfLine = 30 * time.Second
@@ -36,7 +37,8 @@ func (in *input) cut(offset int64) error {
 	return in.persist(in.acked, in.kept)
 }
 
-// cutHalfLine cuts the last line when it has stood still for long enough. It reports whether it did.
+// cutHalfLine cuts the last line when it has stood still for long enough. It reports whether it
+// did.
 func (s *Shipper) cutHalfLine(in *input, now time.Time) bool {
 	if !in.inHalfLine() || now.Sub(in.grewAt) < s.o.HalfLine {
 		return false
@@ -61,7 +63,8 @@ func (in *input) upToCut() (data []byte, isCut bool) {
 	return data, false
 }
 
-// endsInLine reports whether data, all that is left of an input that is paused, ends in the middle of a line.
+// endsInLine reports whether data, all that is left of an input that is paused, ends in the middle
+// of a line.
 func endsInLine(data []byte, shaper *batch.Shaper) bool {
 	return len(data) > 0 && !bytes.HasSuffix(data, []byte{'\n'}) || len(data) == 0 && shaper.InLine()
 }

@@ -14,13 +14,16 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// This file knows the copies that a rotation leaves: `cp app.log app-1.log; : >app.log`. The copy begins with the bytes that were shipped of the file that was cut.
-// That is proved by their digest, and only what is more is shipped of the copy.
+// This file knows the copies that a rotation leaves: `cp app.log app-1.log; : >app.log`. The copy
+// begins with the bytes that were shipped of the file that was cut. That is proved by their digest,
+// and only what is more is shipped of the copy.
 
 const (
-	// copyPatience is how long a file that may be a copy must stand still to be taken for none, because nobody has cut the other, or it is too short.
+	// copyPatience is how long a file that may be a copy must stand still to be taken for none,
+	// because nobody has cut the other, or it is too short.
 	copyPatience = 5 * time.Second
-	// finalPatience bounds the wait until all that was read of a file that was cut is shaped: then its digest is known.
+	// finalPatience bounds the wait until all that was read of a file that was cut is shaped: then
+	// its digest is known.
 	finalPatience = 30 * time.Second
 	// mostOrigins bounds how many files are remembered that have ended.
 	mostOrigins = 1000
@@ -44,7 +47,8 @@ func (o *origin) hasEnded() bool {
 	return o.in == nil || o.in.Journal.Ended() && o.in.paused.Load() == finished
 }
 
-// settle takes the digest of an origin that has ended, if it is known. It reports whether the origin is of no use.
+// settle takes the digest of an origin that has ended, if it is known. It reports whether the
+// origin is of no use.
 func (o *origin) settle() (useless bool) {
 	if o.in == nil || !o.hasEnded() {
 		return false
@@ -59,7 +63,8 @@ func (o *origin) settle() (useless bool) {
 	return sum == nil
 }
 
-// sum is the digest of all bytes up to the offset; nil where some of them were not read, as of a copy or of a file with a hole.
+// sum is the digest of all bytes up to the offset; nil where some of them were not read, as of a
+// copy or of a file with a hole.
 func (p *progress) sum() []byte {
 	if p.offset == 0 || p.state.Counts.Bytes != p.offset {
 		return nil
@@ -96,7 +101,8 @@ func (s *Set) learnFirst(f *file) {
 	s.remember(f.in, f.note, f)
 }
 
-// settleOrigins takes the digests of those that have ended, and forgets the oldest when there are many.
+// settleOrigins takes the digests of those that have ended, and forgets the oldest when there are
+// many.
 func (s *Set) settleOrigins() {
 	s.origins = slices.DeleteFunc(s.origins, (*origin).settle)
 	for n := len(s.origins) - mostOrigins; n > 0; n-- {
@@ -108,8 +114,8 @@ func (s *Set) settleOrigins() {
 	}
 }
 
-// copyOf finds the origin that f, which has the first line first, begins with. wait says that this is not known yet.
-// What has its path is no copy, but has replaced it.
+// copyOf finds the origin that f, which has the first line first, begins with. wait says that this
+// is not known yet. What has its path is no copy, but has replaced it.
 func (s *Set) copyOf(f *file, first string, now time.Time) (of *origin, wait bool) {
 	s.settleOrigins()
 	wait = now.Sub(f.grew) < copyPatience && s.mayTurnUp(f.path, first)
@@ -136,7 +142,8 @@ func (s *Set) copyOf(f *file, first string, now time.Time) (of *origin, wait boo
 	return nil, wait
 }
 
-// mayTurnUp reports whether an input of an earlier process, whose file began with the line first and is not the one at path, was not looked at yet.
+// mayTurnUp reports whether an input of an earlier process, whose file began with the line first
+// and is not the one at path, was not looked at yet.
 func (s *Set) mayTurnUp(path, first string) bool {
 	begins := func(p *parked) bool { return p.note.First == first && p.path != path }
 	for _, dead := range s.dead {
@@ -199,7 +206,8 @@ func sumOf(file *os.File, n int64) []byte {
 
 // followCopy makes an input of what the copy at path has beyond what was shipped.
 func (s *Set) followCopy(id, path string, note Note, of *origin) (*journal.Journal, error) {
-	// The state of an input that nothing was shaped of, though its cursor is not at its beginning, and its lines go on with the ids of the other.
+	// The state of an input that nothing was shaped of, though its cursor is not at its beginning,
+	// and its lines go on with the ids of the other.
 	state, err := json.Marshal(map[string]any{"state": of.ids})
 	if err != nil {
 		return nil, err

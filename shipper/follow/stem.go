@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// This file knows which files of a folder are one story: run.jsonl beside run.log, run.err or run.stderr is what one process wrote to stdout and stderr.
+// This file knows which files of a folder are one story: run.jsonl beside run.log, run.err or
+// run.stderr is what one process wrote to stdout and stderr.
 
 // matches reports whether a file of that name in a folder is followed, whatever is beside it.
 func matches(name string) bool {
@@ -15,7 +16,8 @@ func matches(name string) bool {
 	return ext == ".jsonl" || ext == ".log"
 }
 
-// isStderr reports whether a file is somebody's stderr, by its name. In a folder it is followed if the stdout of its stem is there.
+// isStderr reports whether a file is somebody's stderr, by its name. In a folder it is followed if
+// the stdout of its stem is there.
 func isStderr(name string) bool {
 	ext := filepath.Ext(name)
 	return ext == ".err" || ext == ".stderr"
@@ -29,7 +31,8 @@ func Source(path string) string {
 	return ""
 }
 
-// JobOf is the path of the file whose job the lines of the file at path belong to while they know none, or "".
+// JobOf is the path of the file whose job the lines of the file at path belong to while they know
+// none, or "".
 func JobOf(path string) string {
 	stem := strings.TrimSuffix(path, filepath.Ext(path))
 	switch {

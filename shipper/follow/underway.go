@@ -7,9 +7,11 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file knows whether an agent is at work: a model may think for minutes, and nothing comes meanwhile.
+// This file knows whether an agent is at work: a model may think for minutes, and nothing comes
+// meanwhile.
 
-// idleRuns and leastRun are how long nothing may come of a run under way, so many times UntilIdle and at least so long, until it is taken for dead.
+// idleRuns and leastRun are how long nothing may come of a run under way, so many times UntilIdle
+// and at least so long, until it is taken for dead.
 const (
 	idleRuns = 60
 	leastRun = 10 * time.Minute
@@ -23,7 +25,8 @@ type progress struct {
 	job     string
 }
 
-// Shaped is for the shipper to tell how far the input is shaped, the state there, and the job of which a run is under way.
+// Shaped is for the shipper to tell how far the input is shaped, the state there, and the job of
+// which a run is under way.
 func (in *Input) Shaped(offset int64, state batch.State, running bool, job string) {
 	in.progress.Store(&progress{offset, state, running, job})
 }
@@ -45,7 +48,8 @@ func (s *Set) runPatience() time.Duration {
 	return max(idleRuns*s.o.UntilIdle, s.o.leastRun)
 }
 
-// isIdle reports whether nothing has come for UntilIdle, and no run is under way of which more may come. It says which runs it does not wait for any longer.
+// isIdle reports whether nothing has come for UntilIdle, and no run is under way of which more may
+// come. It says which runs it does not wait for any longer.
 func (s *Set) isIdle(now time.Time) bool {
 	if s.o.UntilIdle == 0 || now.Sub(s.came) < s.o.UntilIdle {
 		return false
@@ -84,8 +88,9 @@ func (s *Set) isIdle(now time.Time) bool {
 	return true
 }
 
-// readsOn reports whether more may come of f after a signal, which is waited for as long as FIFOs are read: while it grows, and while a run is under way. Who
-// stops the shipper often stops the agent at the same time, and that has something to say yet.
+// readsOn reports whether more may come of f after a signal, which is waited for as long as FIFOs
+// are read: while it grows, and while a run is under way. Who stops the shipper often stops the
+// agent at the same time, and that has something to say yet.
 func (s *Set) readsOn(f *file, now time.Time) bool {
 	if s.idle || s.o.Reading.Err() != nil {
 		return false

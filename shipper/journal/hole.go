@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// HoleError says that a followed file has a hole: bytes that nobody wrote, as a writer leaves them that goes on at its old offset after somebody has cut the file.
-// Nothing is lost by skipping them.
+// HoleError says that a followed file has a hole: bytes that nobody wrote, as a writer leaves them
+// that goes on at its old offset after somebody has cut the file. Nothing is lost by skipping them.
 type HoleError struct {
 	ID, Path string
 	Gap
@@ -18,11 +18,13 @@ func (e *HoleError) Error() string {
 		e.ID, e.Path, e.From, e.To)
 }
 
-// skipHole returns how many of the n bytes from off on can be read before a hole, or a *HoleError where off lies in one. It returns 0 where only a hole is there
-// yet: a writer that made its file as long as it will be is still to fill it. g.mu is held.
+// skipHole returns how many of the n bytes from off on can be read before a hole, or a *HoleError
+// where off lies in one. It returns 0 where only a hole is there yet: a writer that made its file
+// as long as it will be is still to fill it. g.mu is held.
 //
-// The bytes around a hole count as part of it where they are zero, up to the end of the block: the file system has no smaller holes. A hole that does not read as
-// zeros is none, whatever the file system says.
+// The bytes around a hole count as part of it where they are zero, up to the end of the block: the
+// file system has no smaller holes. A hole that does not read as zeros is none, whatever the file
+// system says.
 func (g *growing) skipHole(off int64, n int) (int, error) {
 	hole := nextHole(g.f, off)
 	if hole >= min(g.seen, off+int64(n)+holeBlock) {

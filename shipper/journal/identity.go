@@ -1,6 +1,7 @@
 package journal
 
-// What makes a followed file the one that it was: its identity first, then the bytes that were read of it.
+// What makes a followed file the one that it was: its identity first, then the bytes that were read
+// of it.
 
 import (
 	"errors"
@@ -41,8 +42,9 @@ const (
 	isSame
 )
 
-// compare tells whether f is the file of the record. An inode number is used again when its file is gone, often at once; the time of birth is not. On some file
-// systems dev changes with each mount, so it proves sameness and not difference.
+// compare tells whether f is the file of the record. An inode number is used again when its file is
+// gone, often at once; the time of birth is not. On some file systems dev changes with each mount,
+// so it proves sameness and not difference.
 func (r *record) compare(f *os.File, who identity) sameness {
 	if r.Ino == 0 && r.Dev == 0 {
 		return mayBeSame // the record is lost
@@ -64,8 +66,8 @@ func (r *record) compare(f *os.File, who identity) sameness {
 // errIsAnother: there is a file at the path, but not the one that was followed.
 var errIsAnother = errors.New("another file is there now")
 
-// findFollowed opens the followed file: at its path, or where it was renamed to in the same folder. errIsAnother when there is only another
-// one at the path.
+// findFollowed opens the followed file: at its path, or where it was renamed to in the same folder.
+// errIsAnother when there is only another one at the path.
 func findFollowed(rec record) (f *os.File, is sameness, err error) {
 	f, who, err := openFollowed(rec.Path)
 	if err == nil {
@@ -95,8 +97,9 @@ func findFollowed(rec record) (f *os.File, is sameness, err error) {
 	return nil, isAnother, err
 }
 
-// markBytes is how much of what was acked makes the mark of a followed file's cursor: so much of its beginning and so much before the cursor. Lines without times
-// repeat themselves, so that a smaller sample is found in another file, too.
+// markBytes is how much of what was acked makes the mark of a followed file's cursor: so much of
+// its beginning and so much before the cursor. Lines without times repeat themselves, so that a
+// smaller sample is found in another file, too.
 const markBytes = 16 << 10
 
 var markBuffers = sync.Pool{New: func() any { return new([markBytes]byte) }}
