@@ -120,8 +120,9 @@ func checkRedacted(t rapid.TB, patterns []string, line, got []byte, n int64) {
 	}
 	object := bytes.TrimPrefix(line, []byte("\ufeff"))
 	if !json.Valid(object) || !bytes.HasPrefix(bytes.TrimLeft(object, " \t\r\n"), []byte("{")) {
-		for piece := range bytes.SplitSeq(got, []byte("[redacted]")) {
-			if _, n := searched(patterns, string(piece)); n > 0 && len(line) < batch.SmallLine {
+		floating := slices.DeleteFunc(slices.Clone(patterns), func(p string) bool { return strings.ContainsAny(p, "^$") })
+		for piece := range bytes.SplitSeq(got, []byte("[redacted]")) { // where a piece ends, the line did not
+			if _, n := searched(floating, string(piece)); n > 0 && len(line) < batch.SmallLine {
 				t.Fatalf("%.300q is there of %.300q", piece, line)
 			}
 		}
@@ -243,12 +244,15 @@ func drawSecret(t *rapid.T) string {
 	return rapid.SampledFrom([]string{`SECRET-123456`, `SEC\u0052ET-9`, `key=\u00e9\uD83D\uDE00"`[:21], `BEGIN \n\\ END`, `sk-abcdefgh`, `\\`, `\"`, `\ud800`, `日`}).Draw(t, "secret")
 }
 
-// A line that is shipped as it is read is redacted piece by piece, and the cuts hide nothing.
+// A line that is shipped as it is read is redacted piece by piece, and the cuts hide nothing. No pattern matches a whole run of a unit, for one that is
+// longer than a piece takes the rest of its string with it.
 func TestLongLinesAreRedacted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shape := plainShape()
 		shape.JobID = "j"
-		shape.Redact = rapid.SliceOfN(rapid.SampledFrom([]string{`SECRET-[0-9]{1,6}`, `key=\S{1,9}`, `é|日`, `\\`, `"`, `\bsk-[A-Za-z0-9]{4,9}`, `(?s)BEGIN.{0,20}?END`, `\x{fffd}`, `😀`}), 1, 3).Draw(t, "redact")
+		shape.Redact = rapid.SliceOfN(rapid.SampledFrom([]string{
+			`SECRET-[0-9]{1,6}`, `key=\S{1,9}`, `日`, `é[^é]`, `\\[^\\]`, `"`, `sk-[A-Za-z0-9]{4,9}`, `(?s)BEGIN.{0,20}?END`, `\x{fffd}[^\x{fffd}]`, `😀[^😀]`,
+		}), 1, 3).Draw(t, "redact")
 		var line strings.Builder
 		line.WriteString(rapid.SampledFrom([]string{`{"type":"big","a":"`, "\ufeff{\"jobId\":\"SECRET-1\",\"a\":[\"", `{"SECRET-1":{"b":["`, `{"_aws":1,"a":"`}).Draw(t, "beginning"))
 		size := rapid.SampledFrom([]int{100, batch.SmallEvent, batch.SmallLine, batch.SmallLine + 3*batch.SmallStep}).Draw(t, "size")
