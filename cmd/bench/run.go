@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -128,12 +129,29 @@ func (b *bench) run() (err error) {
 	text := b.render()
 	fmt.Print(text)
 	if b.out != "" {
+		before, err := os.ReadFile(b.out)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		text += byHand(string(before))
 		if err := os.WriteFile(b.out, []byte(text), 0o644); err != nil {
 			return err
 		}
 		fmt.Fprintln(os.Stderr, "written to", b.out)
 	}
 	return nil
+}
+
+// handMark begins what is measured by other means than this command, at the end of the file that it writes.
+const handMark = "\n## Measured by hand\n"
+
+// byHand returns the end of what was written before that a new sitting leaves as it is.
+func byHand(before string) string {
+	_, rest, found := strings.Cut(before, handMark)
+	if !found {
+		return ""
+	}
+	return handMark + rest
 }
 
 // sittingDir makes a folder in dir for this sitting, and removes those of sittings that were broken off: they may hold gigabytes.

@@ -74,3 +74,13 @@ func TestSittingClearsUp(t *testing.T) {
 		}
 	}
 }
+
+func TestByHandStays(t *testing.T) {
+	if got := byHand("# Benchmarks\n\nold\n"); got != "" {
+		t.Errorf("%q stays of a file without such a part", got)
+	}
+	const hand = "\n## Measured by hand\n\nverify: 22 s\n"
+	if got := byHand("# Benchmarks\n\nold\n" + hand); got != hand {
+		t.Errorf("%q stays, want %q", got, hand)
+	}
+}
