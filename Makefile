@@ -46,7 +46,7 @@ build: ## Build bin/perstack-shipper, static and stripped
 
 .PHONY: test
 test: moto chromium ## Run all tests, with the race detector where there is a C compiler
-	$(GO) test $(RACE) -timeout 12m ./...
+	$(GO) test $(RACE) -timeout 15m ./...
 
 .PHONY: moto
 moto: ## Prepare moto_server in .cache, which `test` compares with (needs Python 3)

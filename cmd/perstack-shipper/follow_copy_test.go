@@ -127,6 +127,14 @@ func TestTenRotationsInASecond(t *testing.T) {
 		}
 		return n >= strings.Count(text, "\n")
 	})
+	// At a stop a copy of which nothing is known yet is shipped, in doubt.
+	for n := range 10 {
+		copied := fmt.Sprintf("app-%d.log", n)
+		eventually(t, copied+" is told from others", func() bool {
+			return strings.Contains(p.said(), copied+" is a copy of") ||
+				slices.ContainsFunc(w.shipped(), func(in *shipped) bool { return in.path == w.path(copied) })
+		})
+	}
 	p.stop(0)
 	w.linesOnce(text)
 }

@@ -87,7 +87,7 @@ func TestRead(t *testing.T) {
 		},
 		{
 			name: "lines that were left out before others, and what was taken out of them",
-			puts: []put{{"j", event("i", 3, line("j", 3), `"excluded":2`)}, {"j", parts("i", 5, big, 200, `"redacted":2`, `"excluded":"a field"`)[0]},
+			puts: []put{{"j", event("i", 3, line("j", 3), `"excluded":2`)}, {"j", parts("i", 5, big, 200, `"redacted":2`)[0]},
 				{"j", parts("i", 5, big, 200, `"redacted":1`)[1]}, {"j", event("i", 8, line("j", 8), `"excluded":1`)}, {"j", sealOf("i", 8, []string{"j"}, `,"excludedLines":3,"excludedCut":true`)}},
 			want: []string{"input i proved true absent []", "seal of i in j", "line 3 behind 2, 0 redacted", "fault input i, line 4 is missing",
 				"line 5 behind 0, 3 redacted", "fault input i, line 6 is missing", "line 8 behind 1, 0 redacted", "end i at 8, trailing 0"},
