@@ -45,7 +45,8 @@ type prover struct {
 	parts   []string // sentences about parts that are missing
 	twice   []int64  // lines that are there twice with different bytes
 	lossy   bool     // some line was repaired, redacted or left out: the input as it was is not known
-	split   bool     // the last line that the seal counts, or the one behind it, is in parts
+	split   bool     // the last line that the seal counts is so long that the seal may have been written in the middle of it
+	within  bool     // it was, so its digest proves nothing
 	first   int64    // time of the first line that is there
 }
 
@@ -93,7 +94,7 @@ func (v *prover) Line(l *readback.Line) error {
 		} else {
 			v.empty += l.Empty
 		}
-		v.split = v.split || l.Parts > 0 && (l.Seq == seal.LastSeq || l.Seq == seal.LastSeq+1)
+		v.split = v.split || l.Seq == seal.LastSeq && l.Size > batch.MaxLineBytes // a shorter line is counted as a whole
 	}
 	if err := v.hash(l); err != nil {
 		return err
@@ -260,7 +261,7 @@ func (v *prover) judge() {
 		say(CannotTell, "its seal does not say which log streams it is in")
 	case v.beyond > 0:
 		say(CannotTell, "%s behind the last seal, at seq %d", count(v.beyond, "line is", "lines are"), seal.LastSeq)
-	case !seal.Ended && !v.over():
+	case !seal.Ended && (v.within || !v.over()):
 		say(CannotTell, "the input has not ended (last seal at seq %d, %s)", seal.LastSeq, v.age(seal.Timestamp, ""))
 	}
 }
@@ -303,7 +304,7 @@ func (v *prover) compare(say func(Verdict, string, ...any)) {
 			say(NotComplete, "%s is not what was read: its digest is not the one in the seal", o.name)
 		}
 	case known && !same && !seal.Ended && v.split:
-		// The seal was written in the middle of a line, whose beginning its digest has.
+		v.within = true
 	case known && !same:
 		out.Altered = append(out.Altered, v.twice...)
 		say(NotComplete, "altered: no line is missing, but the digest is not the one in the seal; give the FILE that holds the original to see which lines differ")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/smithy-go"
 
+	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/readback"
 	"perstack-shipper/shipper/readback/readbacktest"
@@ -70,9 +71,18 @@ func seal(more string, all ...string) string {
 		noon.Add(-3*time.Minute).UnixMilli(), len(all), len(all), sum, more)
 }
 
+// inParts are the events of a line in two parts.
+func inParts(seq int, line string) []string {
+	part := func(n int, more, data string) string {
+		return fmt.Sprintf(`{"shipper":{"input":"i","seq":%d,"part":%d%s},"jobId":"j","data":%q}`, seq, n, more, data)
+	}
+	return []string{part(1, "", line[:len(line)/2]), part(2, `,"last":true`, line[len(line)/2:])}
+}
+
 func TestVerify(t *testing.T) {
 	three := []string{`{"jobId":"j","n":1}`, `{"jobId":"j","n":2,"x":"secret"}`, `{"jobId":"j","n":3}`}
 	done := `,"ended":true`
+	long := `{"jobId":"j","x":"` + strings.Repeat("x", batch.MaxLineBytes) + `"}`
 	for _, test := range []struct {
 		name   string
 		held   held
@@ -102,6 +112,19 @@ func TestVerify(t *testing.T) {
 			name: "a followed file whose job has not ended", want: CannotTell, why: "the input has not ended (last seal at seq 3, 3 minutes ago)",
 			held: held{streams: map[string][]string{"j": append(lines(three...), `{"shipper":{"record":"open","input":"i"},"path":"/events/run.jsonl"}`,
 				seal(`,"jobs":[{"jobId":"j","outcome":"unfinished"},{"jobId":"k","outcome":"completed"}]`, three...))}},
+		},
+		{
+			name: "a followed file whose job has ended with a line in parts, altered", want: NotComplete,
+			why: "altered: no line is missing, but the digest is not the one in the seal; give the FILE that holds the original to see which lines differ",
+			held: held{streams: map[string][]string{"j": append(append(lines(three[:2]...), inParts(3, three[2])...),
+				`{"shipper":{"record":"open","input":"i"},"path":"/events/run.jsonl"}`,
+				seal(`,"jobs":[{"jobId":"j","outcome":"completed"}]`, three[0], `{"jobId":"j","n":9,"x":"secret"}`, three[2]))}},
+		},
+		{
+			name: "a followed file whose seal was written in the middle of a line", want: CannotTell, why: "the input has not ended (last seal at seq 2, 3 minutes ago)",
+			held: held{streams: map[string][]string{"j": append(append(lines(three[0]), inParts(2, long)...),
+				`{"shipper":{"record":"open","input":"i"},"path":"/events/run.jsonl"}`,
+				seal(`,"jobs":[{"jobId":"j","outcome":"completed"}]`, three[0], long[:batch.MaxLineBytes]))}},
 		},
 		{
 			name: "masked", held: held{masked: true, group: cloudwatch.Group{Masked: true}, streams: map[string][]string{"j": append(lines(three...), seal(done, three...))}},
