@@ -50,7 +50,8 @@ type Job struct {
 
 	counted bool  // a seal says what it took
 	shared  bool  // an input has lines of other jobs
-	said    int64 // when the Outcome was said
+	said    int64 // when the job ended by that, see lastWord
+	sealed  int64 // when the input that says so was sealed
 	heard   int64 // when the newest of its records arrived
 	ran     bool  // some input has a run of it; others have its text only
 	running []open
@@ -208,7 +209,11 @@ func (j *Job) began(at int64) {
 	}
 }
 
-// add adds what a seal says of the job. Of several inputs, the latest says how it ended.
+// lastWord is when a job ended by the times of an input's events, or began where it did not end. The times of seals do not put inputs in
+// order: what a killed process left in its journal is shipped and sealed after the process that went on with the job.
+func lastWord(entry *batch.Job) int64 { return cmp.Or(entry.Finished, entry.Started) }
+
+// add adds what a seal says of the job. Of several inputs, the one with the latest events says how it ended.
 func (j *Job) add(entry *batch.Job, at int64) {
 	j.counted = true
 	j.began(entry.Started)
@@ -227,10 +232,11 @@ func (j *Job) add(entry *batch.Job, at int64) {
 		sum.Calls += e.Calls
 		sum.Usage.Add(e.Usage)
 	}
-	if len(j.running) > 0 || j.ran && !ran(entry) || j.ran == ran(entry) && at < j.said {
+	said := lastWord(entry)
+	if len(j.running) > 0 || j.ran && !ran(entry) || j.ran == ran(entry) && cmp.Or(cmp.Compare(said, j.said), cmp.Compare(at, j.sealed)) < 0 {
 		return
 	}
-	j.ran, j.said = ran(entry), at
+	j.ran, j.said, j.sealed = ran(entry), said, at
 	j.Outcome, j.Finished, j.Error = entry.Outcome, entry.Finished, entry.Error
 }
 

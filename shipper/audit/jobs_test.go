@@ -95,6 +95,15 @@ var fates = []fate{
 		want[id] = expected{batch.Completed, tokens + 11, 30, 2, true}
 		return 0
 	},
+	// Two processes, of which the first was killed, and what it left was shipped last.
+	func(g *testGroup, id, input string, ago time.Duration, tokens int64, want map[string]expected) int {
+		g.open(input+"x", id, id, ago-hour)
+		g.seal(input+"x", []string{id}, ago-2*hour, 20, true, []batch.Job{entry(id, batch.Completed, ago-hour, tokens)})
+		g.open(input, id, id, ago)
+		g.seal(input, []string{id}, ago-2*hour-time.Minute, 10, true, []batch.Job{entry(id, batch.Unfinished, ago, 11)})
+		want[id] = expected{batch.Completed, tokens + 11, 30, 2, true}
+		return 0
+	},
 	// The shipper was stopped, and goes on.
 	func(g *testGroup, id, input string, ago time.Duration, tokens int64, want map[string]expected) int {
 		g.open(input, id, id, ago)
