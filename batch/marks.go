@@ -103,7 +103,7 @@ type Marker struct {
 
 // openRun is a run that has not ended. Its steps are remembered as long as an event may repeat their usage.
 type openRun struct {
-	Run  uint64 `json:"run"`  // hash of the runId and the Expert
+	Run  uint64 `json:"run"`  // hash of the jobId, the runId and the Expert
 	Open int    `json:"open"` // how many such runs: old versions gave all delegates of a job one runId
 	// Steps are the latest steps that had a call: the number, and 1 where a callTools was among its events.
 	Steps [][2]int64 `json:"steps,omitempty"`
@@ -153,7 +153,7 @@ func (h *head) ends() End {
 func (m *Marker) mark(h *head, line []byte, jobID, runID string, at int64) Mark {
 	mark := Mark{JobID: jobID, RunID: runID, Expert: text(h.expertKey), Time: at, Begins: h.begins(), Ends: h.ends()}
 	mark.Step, _ = whole(h.stepNumber)
-	key := runKey(mark.RunID, mark.Expert)
+	key := runKey(jobID, runID, mark.Expert)
 	i := slices.IndexFunc(m.runs, func(r openRun) bool { return r.Run == key })
 	if i < 0 {
 		if mark.Ends != NoEnd {
@@ -212,12 +212,13 @@ func (m *Marker) call(run *openRun, h *head, mark *Mark, usage Usage) {
 	}
 }
 
-// runKey tells runs apart.
-func runKey(runID, expert string) uint64 {
+// runKey tells runs apart: where no line names its run, or --run-id names it for all, those of several jobs by the job.
+func runKey(of ...string) uint64 {
 	h := fnv.New64a()
-	h.Write([]byte(runID))
-	h.Write([]byte{0})
-	h.Write([]byte(expert))
+	for _, id := range of {
+		h.Write([]byte(id))
+		h.Write([]byte{0})
+	}
 	return h.Sum64()
 }
 

@@ -180,6 +180,24 @@ func TestReceiptInTheDocumentedVocabulary(t *testing.T) {
 	}
 }
 
+// Runs of several jobs in one input are told apart, though all have one id or none.
+func TestReceiptOfJobsSideBySide(t *testing.T) {
+	for _, run := range []string{"", `,"runId":"r"`} {
+		var b strings.Builder
+		for _, line := range []string{`"type":"startRun"`, `"type":"callTools","usage":{"totalTokens":7}`, `"type":"callDelegate","usage":{"totalTokens":7}`, `"type":"completeRun"`} {
+			for _, job := range []string{"a", "b"} {
+				fmt.Fprintf(&b, `{%s,"expertKey":"e","stepNumber":1,"jobId":%q%s}`+"\n", line, job, run)
+			}
+		}
+		receipt := receiptOf(t, []byte(b.String()))
+		for _, j := range receipt.Jobs() {
+			if j.Runs != 1 || j.Steps != 1 || j.Calls != 1 || j.Usage.TotalTokens != 7 {
+				t.Errorf("runs %q: %s", run, jobsJSON(receipt))
+			}
+		}
+	}
+}
+
 // A line in parts is one line: its usage counts once, though nobody sees the whole of one over 8 MiB.
 func TestUsageOfALineInParts(t *testing.T) {
 	for _, size := range []int{3 << 20, batch.MaxLineBytes, batch.MaxLineBytes + 512<<10 - 30, 9 << 20} {

@@ -207,13 +207,9 @@ func (v *usageView) Line(l *readback.Line) error {
 	if l.Text {
 		return nil
 	}
-	line, held := l.Bytes()
-	if !held {
-		v.scratch.Reset()
-		if _, err := l.WriteTo(&v.scratch); err != nil {
-			return err
-		}
-		line = v.scratch.Bytes()
+	line, err := l.All(&v.scratch)
+	if err != nil {
+		return err
 	}
 	mark, ok := v.marker.Line(line, v.job, l.RunID, l.Time)
 	if ok && v.seal != nil && l.Seq <= v.seal.LastSeq {

@@ -75,6 +75,7 @@ func (l *Line) All(buf *bytes.Buffer) ([]byte, error) {
 		return line, nil
 	}
 	buf.Reset()
+	buf.Grow(int(l.Size)) // at once: a buffer that grows as it is filled takes twice as much
 	_, err := l.WriteTo(buf)
 	return buf.Bytes(), err
 }
