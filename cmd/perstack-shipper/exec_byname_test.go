@@ -96,13 +96,16 @@ func TestTruncatedBacklogIsCounted(t *testing.T) {
 	s.stuck.Store(true)
 	open := s.gate()
 	_, script := s.bulk(80) // 20 MiB
-	r := s.exec(script+`; touch $GATE.written; `+atGate+`: >/dev/stdout; echo '{"jobId":"j","n":"last"}'`, "--memory-max=8MiB")
+	r := s.exec(script+`; touch $GATE.written; `+atGate+`: >/dev/stdout; echo '{"jobId":"j","n":"last"}'; touch $GATE.cut`, "--memory-max=8MiB")
 	gate := strings.TrimPrefix(s.env[len(s.env)-1], "GATE=")
 	s.until("all is written", func() bool { _, err := os.Stat(gate + ".written"); return err == nil })
 	open()
-	s.until("it is said", func() bool { return strings.Contains(r.stderr.String(), wasTruncated+"at least ") })
+	s.until("it is truncated", func() bool { _, err := os.Stat(gate + ".cut"); return err == nil })
 	s.stuck.Store(false)
 	r.wait(exitRejected)
+	if !strings.Contains(r.stderr.String(), wasTruncated+"at least ") {
+		t.Errorf("it said\n%s", r.stderr.String())
+	}
 	in := s.all("", 1)[0]
 	if got := string(in.bytes); !strings.HasSuffix(got, "\"n\":\"last\"}\n") || len(got) > 12<<20 {
 		t.Errorf("%d bytes came, the last are %q", len(got), got[max(0, len(got)-40):])
