@@ -31,7 +31,7 @@ type ledger struct {
 	receipt Receipt
 	kept    *Counted // as of the latest change but those since; nil: there was none
 	changed bool     // something has changed since
-	lastJob string   // the latest job that a line named, a raw JSON string: it is in the receipt
+	named   bool     // the latest job that a line named is in the receipt
 }
 
 // Receipt returns what the lines that were shaped so far come to.
@@ -39,7 +39,9 @@ func (s *Shaper) Receipt() *Receipt { return &s.ledger.receipt }
 
 // count takes the line at hand into the receipt.
 func (s *Shaper) count(line []byte, x *extras) {
-	s.nameJob(x.own)
+	if !s.ledger.named {
+		s.nameJob(x.own)
+	}
 	if s.head.marks() {
 		job, run := s.lineIDs()
 		s.mark(&s.head, line, job, run, x.own)
@@ -141,10 +143,9 @@ func (s *Shaper) nameJob(at int64) {
 	if job == nil && s.state.JobIsRun && s.job == "" {
 		job = s.head.runID
 	}
-	if string(job) != s.ledger.lastJob && isID(job) {
-		s.ledger.lastJob = string(job)
+	if isID(job) {
 		s.ledger.receipt.Name(text(job), at)
-		s.ledger.changed = true
+		s.ledger.named, s.ledger.changed = true, true
 	}
 }
 

@@ -25,7 +25,7 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	if !object {
 		mark, object = s.behindMark(raw)
 	}
-	if s.excluded(object) {
+	if len(s.exclude.globs) > 0 && s.excluded(object) {
 		s.leaveOutLine(raw[mark:], object)
 		s.skip(len(raw), terminated)
 		return skipped
@@ -47,7 +47,10 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	if s.mustWait() {
 		return Wait
 	}
-	x := extras{text: !object, lossy: lossy || redacted > 0 && !utf8.Valid(raw), redacted: redacted, bom: object && mark > 0, newline: terminated}
+	var x extras
+	x.text, x.newline = !object, terminated
+	x.lossy = lossy || redacted > 0 && !utf8.Valid(raw)
+	x.bom, x.redacted = object && mark > 0, redacted
 	s.begin(ev, object, &x)
 	switch {
 	case object:
@@ -315,12 +318,13 @@ func (s *Shaper) learn() {
 			s.state.ManyRuns = true // the run known was the other job's
 		}
 		s.state.Job = string(s.head.jobID)
+		s.ledger.named = false
 	}
 	switch run := s.head.runID; {
 	case isID(s.head.jobID):
 		s.state.JobIsRun = false
 	case s.head.jobID == nil && isID(run) && (s.state.Job == "" || s.state.JobIsRun) && string(run) != s.state.Job:
-		s.state.Job, s.state.JobIsRun = string(run), true // as long as no line has named a job, its run is the job
+		s.state.Job, s.state.JobIsRun, s.ledger.named = string(run), true, false // as long as no line has named a job, its run is the job
 	}
 	if run := s.head.runID; isID(run) && !s.state.ManyRuns && string(run) != s.state.Run {
 		if s.state.Run == "" {

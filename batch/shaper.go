@@ -159,7 +159,9 @@ func (s *Shaper) LineJob() string {
 }
 
 // SetJob names the job of the lines that wait for one: a raw JSON string, as FirstJob finds it. isRun says that it is a run, whose lines name no job.
-func (s *Shaper) SetJob(raw string, isRun bool) { s.state.Job, s.state.JobIsRun = raw, isRun }
+func (s *Shaper) SetJob(raw string, isRun bool) {
+	s.state.Job, s.state.JobIsRun, s.ledger.named = raw, isRun, false
+}
 
 // StopWaiting lets lines that wait for a job go without one.
 func (s *Shaper) StopWaiting() { s.state.Unattended = true }
