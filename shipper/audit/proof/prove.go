@@ -294,6 +294,8 @@ func (v *prover) compare(say func(Verdict, string, ...any)) {
 		say(NotComplete, "altered: %s from %s", o.differing(), o.name)
 	case known && rejected && o == nil:
 		say(CannotTell, "CloudWatch refused %s when it was shipped, so the digest of the rest is not known: give the FILE that holds the original", rangesText(seal.Rejected))
+	case known && rejected && seal.Redacted > 0:
+		say(CannotTell, "CloudWatch refused %s when it was shipped, so the digest of the rest is not known, and %s does not tell what was redacted from what was altered", rangesText(seal.Rejected), o.name)
 	case known && rejected, same && o != nil && v.lossy:
 		// The lines that are there are those of the file; the file is the one that was read if its digest is the one in the seal.
 		raw := seal.RawSHA256
