@@ -135,19 +135,12 @@ func TestTenRotationsInASecond(t *testing.T) {
 				slices.ContainsFunc(w.shipped(), func(in *shipped) bool { return in.path == w.path(copied) })
 		})
 	}
-	p.stop(0)
-	// Nothing is lost. On a busy machine a copy may be seen before what it is a copy of, and is shipped then.
-	count := map[string]int{}
-	for _, in := range w.shipped() {
-		for _, line := range strings.SplitAfter(in.bytes(t), "\n") {
-			count[line]++
-		}
+	want := 0
+	if strings.Contains(p.said(), "app.log was truncated or rewritten: at least ") {
+		want = 65 // a busy machine did not read all of it in time; the copy has the rest
 	}
-	for _, line := range strings.SplitAfter(text, "\n") {
-		if line != "" && (count[line] < 1 || count[line] > 2) {
-			t.Errorf("%q is shipped %d times", line, count[line])
-		}
-	}
+	p.stop(want)
+	w.linesOnce(text)
 }
 
 // Two files that only begin with the same lines are shipped both, as is a copy of a file that nobody cuts.

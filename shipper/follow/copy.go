@@ -33,9 +33,12 @@ const (
 type origin struct {
 	id    string // of its input
 	path  string
-	first string // the digest of its first line
-	in    *Input // nil: it has ended, and what follows is known
-	file  *file  // nil: its input had ended when it was found
+	first string // the digest of its first line; "" where that is not known
+	// proven: first is that of the lines that were shipped. The file may have been rewritten between
+	// the look at its first line and the first read.
+	proven bool
+	in     *Input // nil: it has ended, and what follows is known
+	file   *file  // nil: its input had ended when it was found
 
 	bytes int64 // so many bytes from its beginning were shipped
 	sum   []byte
@@ -56,6 +59,9 @@ func (o *origin) settle() (useless bool) {
 	p, closed := o.in.progress.Load(), o.in.closed.Load()
 	if p == nil || p.offset < o.in.Journal.Size() && !closed {
 		return closed
+	}
+	if !o.proven {
+		o.first = ""
 	}
 	sum := p.sum()
 	o.bytes, o.sum, o.in, o.file = p.offset, sum, nil, nil
@@ -83,7 +89,8 @@ func (p *progress) sum() []byte {
 func (s *Set) remember(in *Input, note Note, f *file) {
 	s.origins = slices.DeleteFunc(s.origins, func(o *origin) bool { return o.id == in.Journal.ID() })
 	if note.First != "" {
-		s.origins = append(s.origins, &origin{id: in.Journal.ID(), path: note.Path, first: note.First, in: in, file: f})
+		// A file that is gone cannot be looked at again.
+		s.origins = append(s.origins, &origin{id: in.Journal.ID(), path: note.Path, first: note.First, proven: f == nil, in: in, file: f})
 	}
 }
 
@@ -104,6 +111,9 @@ func (s *Set) learnFirst(f *file) {
 // settleOrigins takes the digests of those that have ended, and forgets the oldest when there are
 // many.
 func (s *Set) settleOrigins() {
+	for _, o := range s.origins {
+		o.prove()
+	}
 	s.origins = slices.DeleteFunc(s.origins, (*origin).settle)
 	for n := len(s.origins) - mostOrigins; n > 0; n-- {
 		i := slices.IndexFunc(s.origins, func(o *origin) bool { return o.in == nil })
@@ -120,7 +130,7 @@ func (s *Set) copyOf(f *file, first string, now time.Time) (of *origin, wait boo
 	s.settleOrigins()
 	wait = now.Sub(f.grew) < copyPatience && s.mayTurnUp(f.path, first)
 	for _, o := range slices.Backward(s.origins) {
-		if o.first != first || o.path == f.path || f.compared[o] < 0 {
+		if o.first != first && o.first != "" || o.path == f.path || f.compared[o] < 0 {
 			continue
 		}
 		still := now.Sub(f.grew)
@@ -174,6 +184,9 @@ func (f *file) maybeCopy(o *origin) bool {
 		m, _ := o.file.pin.ReadAt(theirs[:], from)
 		n = min(n, m)
 		if !bytes.Equal(mine[:n], theirs[:n]) {
+			if o.rewritten() {
+				return true
+			}
 			f.differs(o)
 			return false
 		}
@@ -182,6 +195,37 @@ func (f *file) maybeCopy(o *origin) bool {
 			return true
 		}
 	}
+}
+
+// prove makes sure that the first line is that of what was shipped, once something was.
+func (o *origin) prove() {
+	if o.proven || o.in == nil || o.file == nil || o.file.pin == nil {
+		return
+	}
+	p := o.in.progress.Load()
+	if p == nil || p.offset == 0 {
+		return
+	}
+	first, err := journal.FirstLine(o.file.pin)
+	switch {
+	case err != nil:
+	case first == o.first:
+		o.proven = true
+	case !o.rewritten():
+		o.first, o.proven = first, true
+	}
+}
+
+// rewritten reports whether the file of o no longer begins with what was shipped of it, or nothing
+// was yet: it may have been truncated and written again since the journal looked at it last. Then
+// its bytes say nothing about a copy, and its digest will once the truncation is noticed.
+func (o *origin) rewritten() bool {
+	p := o.in.progress.Load()
+	if p == nil || p.offset == 0 {
+		return true
+	}
+	sum := p.sum()
+	return sum != nil && !bytes.Equal(sumOf(o.file.pin, p.offset), sum)
 }
 
 // differs notes that f is no copy of o.

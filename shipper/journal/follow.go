@@ -213,17 +213,38 @@ func FileID(path string) (id, first string, err error) {
 		return "", "", err
 	}
 	defer f.Close()
-	line, err := io.ReadAll(io.NewSectionReader(f, 0, idLineBytes))
+	line, err := firstLine(f)
 	if err != nil {
 		return "", "", fmt.Errorf("the id of %s: %w", path, err)
 	}
-	end := bytes.IndexByte(line, '\n')
-	if end < 0 && len(line) < idLineBytes {
-		return "", "", fmt.Errorf("%s: %w", path, ErrNoLine)
+	return idOf(sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", path, line))), lineDigest(line), nil
+}
+
+// FirstLine is the digest of the first line of an open file, as FileID returns it.
+func FirstLine(f *os.File) (string, error) {
+	line, err := firstLine(f)
+	if err != nil {
+		return "", fmt.Errorf("the first line of %s: %w", f.Name(), err)
 	}
-	if end < 0 {
-		end = len(line)
+	return lineDigest(line), nil
+}
+
+// firstLine reads the first line, without its newline, and of a longer one the first 64 KiB.
+func firstLine(f *os.File) ([]byte, error) {
+	line, err := io.ReadAll(io.NewSectionReader(f, 0, idLineBytes))
+	if err != nil {
+		return nil, err
 	}
-	digest := sha256.Sum256(line[:end])
-	return idOf(sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", path, line[:end]))), hex.EncodeToString(digest[:16]), nil
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		return line[:end], nil
+	}
+	if len(line) < idLineBytes {
+		return nil, ErrNoLine
+	}
+	return line, nil
+}
+
+func lineDigest(line []byte) string {
+	sum := sha256.Sum256(line)
+	return hex.EncodeToString(sum[:16])
 }
