@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/loglimit"
 )
 
 // moveBytes is what is taken from a pipe at once: all that Linux lets one hold.
@@ -102,7 +103,7 @@ type waiter struct {
 	j     *journal.Journal
 	tee   *Tee
 	log   *zap.Logger
-	said  sayings
+	said  loglimit.Limiter
 	since time.Time // since when the journal takes nothing; zero: it does
 	told  bool      // that was said
 	fell  bool      // the journal goes on in memory, and that was said
@@ -123,7 +124,7 @@ func (w *waiter) look() {
 func (w *waiter) wait(ctx context.Context, why error) error {
 	now := time.Now()
 	if w.since.IsZero() {
-		w.since, w.told = now, w.said.may("full", now)
+		w.since, w.told = now, w.said.Allow("full", now)
 		if w.told {
 			w.log.Warn(fmt.Sprintf("%v; the input waits meanwhile, nothing is dropped", why))
 		}

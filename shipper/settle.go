@@ -282,7 +282,7 @@ func (s *Shipper) closeAll() {
 
 // complain says an error of this machine's: once, then at most once a minute.
 func (s *Shipper) complain(kind string, err error) {
-	if s.said.may(kind, time.Now()) {
+	if s.said.Allow(kind, time.Now()) {
 		s.log.Error(err.Error())
 	}
 }

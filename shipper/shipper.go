@@ -14,6 +14,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/loglimit"
 )
 
 // Options are what a Shipper works by.
@@ -70,7 +71,7 @@ type Shipper struct {
 	quiet    bool      // every input that the process lives for has ended
 	ownDone  time.Time // when the last own input was done
 	fed      bool      // own inputs may come while Run runs
-	said     sayings
+	said     loglimit.Limiter
 	asides   []aside   // rejected events that could not be kept yet
 	asided   time.Time // when that was tried
 	report   Report

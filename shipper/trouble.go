@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/loglimit"
 )
 
 // trouble says what goes wrong between here and CloudWatch: once, then at most once a minute, and
@@ -18,7 +19,7 @@ type trouble struct {
 
 	// mu guards what follows: every delivery reports here, and the loop asks.
 	mu          sync.Mutex
-	said        sayings
+	said        loglimit.Limiter
 	since       time.Time // of the first failure after the last success; zero: none
 	failures    int       // since then
 	told        bool      // one of them was said
@@ -55,7 +56,7 @@ func (t *trouble) failed(err error, action, stream, prefix string) {
 	if cloudwatch.NoCredentials(err) {
 		kind = "no credentials" // no call was made with them, so it is the same whatever the call
 	}
-	if !t.said.may(kind, now) {
+	if !t.said.Allow(kind, now) {
 		return
 	}
 	t.told = true
@@ -70,7 +71,7 @@ func (t *trouble) accepted() {
 	if t.since.IsZero() {
 		return
 	}
-	if t.told && t.said.may("over", time.Now()) {
+	if t.told && t.said.Allow("over", time.Now()) {
 		t.log.Info(fmt.Sprintf("CloudWatch takes events again, after %s and %d failed attempts", time.Since(t.since).Round(time.Millisecond), t.failures))
 	}
 	// What was said stays said: where every other call fails, the same two sentences would come

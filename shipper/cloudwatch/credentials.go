@@ -16,6 +16,8 @@ import (
 	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/smithy-go/logging"
 	"go.uber.org/zap"
+
+	"perstack-shipper/shipper/loglimit"
 )
 
 // credentialsError marks an error as one of getting credentials, before any call was made with
@@ -128,7 +130,7 @@ type sdkLogger struct {
 	log *zap.Logger
 
 	mu   sync.Mutex // calls come in parallel; guards said
-	said map[string]time.Time
+	said loglimit.Limiter
 }
 
 func (l *sdkLogger) Logf(class logging.Classification, format string, values ...any) {
@@ -139,17 +141,9 @@ func (l *sdkLogger) Logf(class logging.Classification, format string, values ...
 	say("AWS SDK: " + fmt.Sprintf(format, values...))
 }
 
-// may reports whether a kind of warning may be said now, and takes it for said.
+// may reports whether a kind of warning may be logged now, and if so records that it was.
 func (l *sdkLogger) may(kind string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	if last, ok := l.said[kind]; ok && now.Sub(last) < time.Minute {
-		return false
-	}
-	if l.said == nil {
-		l.said = map[string]time.Time{}
-	}
-	l.said[kind] = now
-	return true
+	return l.said.Allow(kind, time.Now())
 }
