@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// This file gives events their form. See the README, "The event format": it is a public contract.
+// This file gives events their form. See docs/event-format.md: it is a public contract.
 
 // member is the beginning of a message, escaped for the request body as it is written, with the size it has unescaped.
 type member struct {

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,26 +17,84 @@ import (
 	"perstack-shipper/config"
 )
 
-// This file holds the README to what the program is: its options, and the commands that it shows.
+// This file checks that the documents describe the program: its options, the commands that they
+// show, and where their links lead.
 
-func readme(t *testing.T) string {
+// document returns the text of a Markdown file, named from the top of the repository.
+func document(t *testing.T, path string) string {
 	t.Helper()
-	data, err := os.ReadFile("../../README.md")
+	data, err := os.ReadFile("../../" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(data)
 }
 
-// section is what the README has below a heading, up to the next.
-func section(t *testing.T, heading string) string {
+// section returns what a document has below a heading, up to the next one of that level.
+func section(t *testing.T, path, heading string) string {
 	t.Helper()
-	_, text, found := strings.Cut(readme(t), "\n## "+heading+"\n")
+	_, text, found := strings.Cut(document(t, path), "\n## "+heading+"\n")
 	if !found {
-		t.Fatalf("the README has no section %q", heading)
+		t.Fatalf("%s has no section %q", path, heading)
 	}
 	text, _, _ = strings.Cut(text, "\n## ")
 	return text
+}
+
+// documents returns the Markdown files of the repository, named from its top.
+func documents(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "deploy/*.md", "deploy/*/*.md"} {
+		names, err := fs.Glob(os.DirFS("../.."), pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, names...)
+	}
+	if len(found) < 10 {
+		t.Fatalf("only %d documents are found", len(found))
+	}
+	return found
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	// notInAnchor is what GitHub leaves out of a heading when it makes an anchor of it.
+	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchors returns the anchors of a document's headings.
+func anchors(text string) map[string]bool {
+	found := map[string]bool{}
+	for _, match := range heading.FindAllStringSubmatch(text, -1) {
+		name := strings.ToLower(notInAnchor.ReplaceAllString(match[1], ""))
+		found[strings.ReplaceAll(name, " ", "-")] = true
+	}
+	return found
+}
+
+func TestLinksInDocuments(t *testing.T) {
+	for _, path := range documents(t) {
+		for _, match := range link.FindAllStringSubmatch(document(t, path), -1) {
+			target, anchor, _ := strings.Cut(match[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			to := path
+			if target != "" {
+				to = filepath.Join(filepath.Dir(path), target)
+			}
+			info, err := os.Stat("../../" + to)
+			switch {
+			case err != nil:
+				t.Errorf("%s links to %s, which does not exist", path, match[1])
+			case anchor != "" && !info.IsDir() && !anchors(document(t, to))[anchor]:
+				t.Errorf("%s links to %s, which has no such heading", path, match[1])
+			}
+		}
+	}
 }
 
 var (
@@ -46,7 +106,7 @@ var (
 	optionRow = regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| ([^|]+) \\| ([^|]+) \\|$")
 )
 
-func TestReadmeHasTheOptions(t *testing.T) {
+func TestOptionsPage(t *testing.T) {
 	type option struct {
 		command, value, help string
 	}
@@ -69,28 +129,28 @@ func TestReadmeHasTheOptions(t *testing.T) {
 	}
 
 	written := map[string]bool{}
-	for _, row := range optionRow.FindAllStringSubmatch(section(t, "Options"), -1) {
+	for _, row := range optionRow.FindAllStringSubmatch(document(t, "docs/options.md"), -1) {
 		name, def, text := row[1], strings.Trim(row[2], "`"), row[3]
 		written[name] = true
 		options := declared[name]
 		if len(options) == 0 {
-			t.Errorf("the README has --%s, which is no option", name)
+			t.Errorf("docs/options.md has --%s, which is no option", name)
 			continue
 		}
 		fits := func(o option) bool { return o.value == "" || o.value == def }
 		if !slices.ContainsFunc(options, fits) {
-			t.Errorf("the README says the default of --%s is %q; the help says %q", name, def, options[0].value)
+			t.Errorf("docs/options.md says the default of --%s is %q; the help says %q", name, def, options[0].value)
 		}
 		repeats := func(o option) bool {
 			return strings.Contains(o.help, "May be repeated") == strings.Contains(text, "May be repeated")
 		}
 		if name != "stream" && !slices.ContainsFunc(options, repeats) {
-			t.Errorf("README and help do not agree on whether --%s may be repeated", name)
+			t.Errorf("docs/options.md and the help do not agree on whether --%s may be repeated", name)
 		}
 	}
 	for name, options := range declared {
 		if !written[name] {
-			t.Errorf("the README does not have --%s of %s", name, options[0].command)
+			t.Errorf("docs/options.md does not have --%s of %s", name, options[0].command)
 		}
 	}
 }
@@ -103,17 +163,16 @@ func TestReadmeRecipesHoldBackControlCharacters(t *testing.T) {
 	u := newLocalUser(t)
 	line := `{"type":"completeRun","expertKey":"e","jobId":"raw","runId":"r","stepNumber":1,"text":"a\u001b[2J\u009b31mb\nc"}` + "\n"
 	u.ship([]byte(line), "--log-group", "/perstack/recipes")
-	got := u.shell(shellBlocks(t, "Reading back")[0], "PATH="+os.Getenv("PATH"), "GROUP=/perstack/recipes", "JOB=raw", "PERSTACK_SHIPPER_LOG_LEVEL=error")
+	got := u.shell(shellBlocks(document(t, "docs/reading-back.md"))[0], "PATH="+os.Getenv("PATH"), "GROUP=/perstack/recipes", "JOB=raw", "PERSTACK_SHIPPER_LOG_LEVEL=error")
 	if !strings.Contains(got, "e: a?[2J?31mb\nc\n") || strings.ContainsAny(got, "\x1b\u009b") {
 		t.Errorf("the recipes print %q", got)
 	}
 }
 
-// shellBlocks are the blocks of shell commands in a section.
-func shellBlocks(t *testing.T, heading string) []string {
-	t.Helper()
+// shellBlocks returns the blocks of shell commands in a text.
+func shellBlocks(text string) []string {
 	var blocks []string
-	for _, block := range strings.Split(section(t, heading), "```sh\n")[1:] {
+	for _, block := range strings.Split(text, "```sh\n")[1:] {
 		text, _, _ := strings.Cut(block, "```")
 		blocks = append(blocks, text)
 	}
@@ -137,7 +196,7 @@ func (u *user) shell(script string, env ...string) string {
 
 func TestReadmeQuickStart(t *testing.T) {
 	u := newLocalUser(t)
-	blocks := shellBlocks(t, "Quick start")
+	blocks := shellBlocks(section(t, "README.md", "Quick start"))
 	if len(blocks) != 2 {
 		t.Fatalf("%d blocks of commands, want one for each shell", len(blocks))
 	}
@@ -207,7 +266,7 @@ func TestReadmeRecipes(t *testing.T) {
 		t.Skip("there is no jq: the README's recipes are not tried")
 	}
 	u := newLocalUser(t)
-	blocks := shellBlocks(t, "Reading back")
+	blocks := shellBlocks(document(t, "docs/reading-back.md"))
 	if len(blocks) != 1 {
 		t.Fatalf("%d blocks of commands, want one", len(blocks))
 	}
