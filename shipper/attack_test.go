@@ -17,6 +17,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -177,7 +178,7 @@ func TestStopsWhileLookingForAJob(t *testing.T) {
 	in, j := w.written("aaaaaaaa")
 	e := &endless{}
 	moved := make(chan error, 1)
-	go func() { moved <- Move(context.Background(), e, j, nil, w.log) }()
+	go func() { moved <- feed.Move(context.Background(), e, j, nil, w.log) }()
 	began := time.Now()
 	_, err := New(w.options()).Run(within(t, time.Second), []Input{in}, nil)
 	if took := time.Since(began); took > 3*time.Second {

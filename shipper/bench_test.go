@@ -13,6 +13,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -59,12 +60,12 @@ func BenchmarkPipeline(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		in, release, err := Stoppable(context.Background(), r)
+		in, release, err := feed.Stoppable(context.Background(), r)
 		if err != nil {
 			b.Fatal(err)
 		}
 		moved := make(chan error, 1)
-		go func() { moved <- Move(context.Background(), in, j, nil, nil) }()
+		go func() { moved <- feed.Move(context.Background(), in, j, nil, nil) }()
 		_, err = New(Options{Client: client, Create: true, FlushInterval: time.Second, GiveUpAfter: time.Minute, MemoryMax: 32 << 20}).
 			Run(context.Background(), []Input{{Journal: j, Own: true, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "h"}}}, nil)
 		if err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -28,12 +29,12 @@ import (
 // osPipe is an input that is fed through a pipe of the operating system, as by a shell, and the pipe's writing end.
 func (w *world) osPipe(id string) (Input, *os.File) {
 	w.t.Helper()
-	r, feed, err := os.Pipe()
+	r, writer, err := os.Pipe()
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	in, release, err := Stoppable(ctx, r)
+	in, release, err := feed.Stoppable(ctx, r)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func (w *world) osPipe(id string) (Input, *os.File) {
 	moved := make(chan struct{})
 	go func() {
 		defer close(moved)
-		if err := Move(ctx, in, j, nil, w.log); err != nil {
+		if err := feed.Move(ctx, in, j, nil, w.log); err != nil {
 			w.t.Error(err)
 		}
 	}()
@@ -53,12 +54,12 @@ func (w *world) osPipe(id string) (Input, *os.File) {
 		<-moved
 	}
 	w.t.Cleanup(func() {
-		feed.Close()
+		writer.Close()
 		quit()
 		release()
 		r.Close()
 	})
-	return Input{Journal: j, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}, Own: true, Quit: quit}, feed
+	return Input{Journal: j, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}, Own: true, Quit: quit}, writer
 }
 
 // write writes to a feed, or fails the test.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -37,7 +38,7 @@ type Input struct {
 	// Command is the command line of who writes it, without secrets, for the open record; nil where that is not known.
 	Command []string
 	// Tee, where there is one, reads the journal too; it keeps the journal until it is done.
-	Tee *Tee
+	Tee *feed.Tee
 	// Quit, where there is one, stops who writes the journal, and returns when that is done: a journal is not closed under its writer. Run calls it when
 	// it ends before the input is delivered.
 	Quit func()
@@ -288,9 +289,6 @@ func (in *input) persist(offset int64, state batch.State) error {
 		return err
 	}
 	in.acked, in.kept = offset, state
-	if in.Tee != nil {
-		in.Tee.acked.Store(offset)
-	}
 	return in.Journal.Ack(journal.Cursor{Offset: offset, State: data})
 }
 

@@ -21,6 +21,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -134,7 +135,7 @@ func simulateWith(
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Move(ctx, bytes.NewReader(data), j, nil, zap.NewNop()); err != nil {
+		if err := feed.Move(ctx, bytes.NewReader(data), j, nil, zap.NewNop()); err != nil {
 			t.Fatal(err)
 		}
 		o := Options{Client: client, Create: true, FlushInterval: time.Second, OthersAfter: time.Second, MemoryMax: 32 << 20}

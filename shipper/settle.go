@@ -204,12 +204,12 @@ func (s *Shipper) finish() {
 		if in.done || !in.readAll() || len(in.blocks) > 0 || !in.sealed && len(in.streams) > 0 {
 			continue
 		}
-		if in.Tee != nil && !in.Tee.finished() {
-			if !in.Tee.stuck(time.Now()) {
+		if in.Tee != nil && !in.Tee.Finished() {
+			if !in.Tee.Stuck(time.Now()) {
 				s.progress = time.Now() // it is the reader of stdout that takes its time now
 				continue
 			}
-			in.Tee.giveUp()
+			in.Tee.GiveUp()
 		}
 		if in.acked < in.window.offset { // a truncation, or a gap, that no line came after
 			if err := in.persist(in.window.offset, in.shaper.State()); err != nil {

@@ -236,7 +236,7 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 	i.tellShaped(i.acked, i.kept)
 	var copied <-chan struct{}
 	if in.Tee != nil {
-		copied = in.Tee.ended
+		copied = in.Tee.Done()
 	}
 	go s.watch(in.Journal.Changed(), copied, i.let, watch)
 	return nil

@@ -17,6 +17,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -103,7 +104,7 @@ func (w *world) pipe(id string, r io.Reader, shape func(*batch.Shape)) Input {
 		shape(&s)
 	}
 	moved := make(chan error, 1)
-	go func() { moved <- Move(context.Background(), r, j, nil, w.log) }()
+	go func() { moved <- feed.Move(context.Background(), r, j, nil, w.log) }()
 	w.t.Cleanup(func() {
 		if err := <-moved; err != nil {
 			w.t.Error(err)

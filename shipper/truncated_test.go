@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -44,7 +45,7 @@ func TestTruncatedOutputGoesOn(t *testing.T) {
 			done := make(chan result, 1)
 			go func() {
 				report, err := New(o).Run(context.Background(), []Input{{
-					Journal: j, Own: true, Tee: StartTee(j, copied, w.log), Shape: batch.Shape{Input: "aaaaaaaa", Template: "{jobId}", Hostname: "host"},
+					Journal: j, Own: true, Tee: feed.StartTee(j, copied, w.log), Shape: batch.Shape{Input: "aaaaaaaa", Template: "{jobId}", Hostname: "host"},
 				}}, nil)
 				done <- result{report, err}
 			}()

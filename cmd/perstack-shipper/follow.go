@@ -14,6 +14,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/config"
 	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/journal"
 )
@@ -116,12 +117,12 @@ func (m *movers) start(in *follow.Input) (quit func()) {
 }
 
 func move(reading, running context.Context, in *follow.Input, log *zap.Logger) error {
-	r, release, err := shipper.Stoppable(reading, in.FIFO)
+	r, release, err := feed.Stoppable(reading, in.FIFO)
 	if err != nil {
 		return errors.Join(err, in.Journal.End())
 	}
 	defer release()
-	return shipper.Move(running, r, in.Journal, nil, log)
+	return feed.Move(running, r, in.Journal, nil, log)
 }
 
 func (m *movers) wait() { m.going.Wait() }

@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -20,7 +20,7 @@ type mover struct {
 
 // startMover starts the mover of j, which has a FIFO. tee reads j too; nil: nobody does. When the FIFO has come to its end, the journal ends, but not
 // before ended is closed, if there is that: the seal says how the command ended.
-func startMover(j *journal.Journal, tee *shipper.Tee, ended <-chan struct{}, log *zap.Logger) *mover {
+func startMover(j *journal.Journal, tee *feed.Tee, ended <-chan struct{}, log *zap.Logger) *mover {
 	m := &mover{done: make(chan struct{})}
 	var reading, running context.Context
 	reading, m.stopReading = context.WithCancel(context.Background())
@@ -45,13 +45,13 @@ func startMover(j *journal.Journal, tee *shipper.Tee, ended <-chan struct{}, log
 	return m
 }
 
-func fill(reading, running context.Context, j *journal.Journal, tee *shipper.Tee, log *zap.Logger) error {
-	r, release, err := shipper.Stoppable(reading, j.FIFO())
+func fill(reading, running context.Context, j *journal.Journal, tee *feed.Tee, log *zap.Logger) error {
+	r, release, err := feed.Stoppable(reading, j.FIFO())
 	if err != nil {
 		return err
 	}
 	defer release()
-	return shipper.Fill(running, r, j, tee, log)
+	return feed.Fill(running, r, j, tee, log)
 }
 
 // finish has it take what is in the FIFO now and then end the journal.

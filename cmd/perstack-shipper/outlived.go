@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sync"
 
-	"perstack-shipper/shipper/child"
+	"perstack-shipper/shipper/guard"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -14,7 +14,7 @@ import (
 
 // outlived is such a command, and what is left of what it writes.
 type outlived struct {
-	group   *child.Group
+	group   *guard.Group
 	journal *journal.Journal // nil: what it wrote is shipped
 }
 
@@ -27,7 +27,7 @@ func (s *session) outlive(group int, j *journal.Journal) {
 		o.journal = j
 		return
 	}
-	found := child.FindGroup(group, j)
+	found := guard.FindGroup(group, j)
 	if found == nil {
 		return
 	}
@@ -50,12 +50,12 @@ func (s *session) guardOutlived() (stop func()) {
 			delete(s.outlived, group)
 			continue
 		}
-		guard, err := child.NewGuard(o.group, child.GuardOptions{Limit: s.keep.MaxBytes, Stuck: func() {}, Found: true, Log: s.log}, o.journal)
+		g, err := guard.New(o.group, guard.Options{Limit: s.keep.MaxBytes, Found: true, Log: s.log}, o.journal)
 		if err != nil {
 			s.log.Error(err.Error())
 			continue
 		}
-		beside.Go(func() { guard.Run(guarding) })
+		beside.Go(func() { g.Run(guarding) })
 	}
 	return func() {
 		unguard()

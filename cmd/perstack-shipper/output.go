@@ -13,6 +13,8 @@ import (
 	"perstack-shipper/config"
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/child"
+	"perstack-shipper/shipper/feed"
+	"perstack-shipper/shipper/guard"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -20,7 +22,7 @@ import (
 type output struct {
 	s       *session
 	command *child.Child
-	guard   *child.Guard // nil: no part is a file
+	guard   *guard.Guard // nil: no part is a file
 	stdout  *part
 	stderr  *part
 }
@@ -68,7 +70,7 @@ func (s *session) newOutput(options *config.Exec, command *child.Child) (*output
 	}
 	j := o.stdout.input.Journal
 	var err error
-	o.guard, err = child.NewGuard(command, child.GuardOptions{Limit: int64(options.JournalMax), Stuck: o.stdout.letGo, Log: s.log}, j)
+	o.guard, err = guard.New(command, guard.Options{Limit: int64(options.JournalMax), Stuck: o.stdout.letGo, Log: s.log}, j)
 	if err != nil {
 		o.abandon()
 		return nil, err
@@ -114,7 +116,7 @@ func (o *output) started() []shipper.Input {
 func (p *part) start(s *session) shipper.Input {
 	in := &p.input
 	if p.copyTo != nil {
-		in.Tee = shipper.StartTee(in.Journal, p.copyTo, s.log)
+		in.Tee = feed.StartTee(in.Journal, p.copyTo, s.log)
 	}
 	if !p.isFile() {
 		p.mover = startMover(in.Journal, in.Tee, p.command.Done(), s.log)

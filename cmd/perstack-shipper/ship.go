@@ -12,6 +12,7 @@ import (
 
 	"perstack-shipper/config"
 	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -40,7 +41,7 @@ func (s *session) shipStdin(options *config.Ship) int {
 		s.log.Info("reading the terminal: Ctrl-D ends the input; to ship a file, use --input FILE or <FILE")
 		reading = end.signalled // nobody types on after Ctrl-C
 	}
-	stdin, release, err := shipper.Stoppable(reading, os.Stdin)
+	stdin, release, err := feed.Stoppable(reading, os.Stdin)
 	if err != nil {
 		return fail(fmt.Errorf("stdin: %w", err))
 	}
@@ -57,12 +58,12 @@ func (s *session) shipStdin(options *config.Ship) int {
 	}
 	in := shipper.Input{Journal: j, Shape: shape, Own: true}
 	if options.Tee {
-		in.Tee = shipper.StartTee(j, os.Stdout, s.log)
+		in.Tee = feed.StartTee(j, os.Stdout, s.log)
 	}
 
 	moving, stopMoving := context.WithCancel(end.running)
 	moved := make(chan error, 1)
-	go func() { moved <- shipper.Move(moving, stdin, j, in.Tee, s.log) }()
+	go func() { moved <- feed.Move(moving, stdin, j, in.Tee, s.log) }()
 	var lost error
 	in.Quit = sync.OnceFunc(func() {
 		stopMoving()

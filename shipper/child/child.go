@@ -1,6 +1,6 @@
-// Package child runs one command as a shell would: in a process group of its own, in the foreground of the terminal if stdin is one, with the signals
-// that this process gets. It is the only place that waits for processes: as PID 1 of a container it reaps the orphans, too. Guard stops the command
-// before it fills the disk.
+// Package child runs one command as a shell would: in a process group of its own, in the foreground of the terminal if
+// stdin is one, with the signals that this process gets. It is the only place that waits for processes: as PID 1 of a
+// container it reaps the orphans, too.
 package child
 
 import (

@@ -223,6 +223,9 @@ func (j *Journal) Ack(c Cursor) error {
 	return err
 }
 
+// Acked is the offset up to which everything is delivered, whether or not the cursor that says so could be kept.
+func (j *Journal) Acked() int64 { return j.acked.Load() }
+
 // freeable is the offset up to which nothing is needed any more: persisted as acked, and not held.
 func (j *Journal) freeable() int64 { return min(j.persisted.Load(), j.hold.Load()) }
 

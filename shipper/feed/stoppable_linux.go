@@ -1,4 +1,4 @@
-package shipper
+package feed
 
 import (
 	"context"
@@ -11,20 +11,22 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// stoppable reads a file whose reads may block for ever, until a context ends: it polls, so that nothing has to be closed under a reader.
+// stoppable reads a file whose reads may block for ever, until a context ends. It polls, so that nothing has to be closed
+// under a reader.
 type stoppable struct {
 	ctx  context.Context
 	f    *os.File
 	stop *os.File // readable when the context has ended
 
 	stopping bool
-	left     int // bytes that were in f when it stopped, and are still to be read
+	left     int // bytes that were in f when it stopped and are still unread
 }
 
-// Stoppable returns a reader of f that reads what is there when ctx ends and then returns io.EOF, and a function that lets go of what it needs. It takes
-// a pipe's capacity as far up as the kernel allows: what is in there is safe from a writer that throws.
+// Stoppable returns a reader of f and a function that releases the reader's resources. When ctx ends, the reader still
+// reads what is in f and then returns io.EOF. Stoppable raises a pipe's capacity as far as the kernel allows: what is in
+// the pipe is safe even if its writer throws.
 func Stoppable(ctx context.Context, f *os.File) (io.Reader, func(), error) {
-	// The limit is /proc/sys/fs/pipe-max-size, 1 MiB unless somebody changed it; less is no harm.
+	// The limit is /proc/sys/fs/pipe-max-size, 1 MiB unless somebody changed it; less does no harm.
 	for size := moveBytes; size > 64<<10; size /= 2 {
 		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, size); !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOMEM) {
 			break
@@ -78,7 +80,8 @@ func (s *stoppable) moveTo(j *journal.Journal) (int, error) {
 	}
 }
 
-// wait waits until there is something to read; io.EOF says that the context has ended, and what was there then is read.
+// wait waits until there is something to read. It returns io.EOF when the context has ended and what was in f then has
+// been read.
 func (s *stoppable) wait() error {
 	fds := []unix.PollFd{{Fd: int32(s.f.Fd()), Events: unix.POLLIN}, {Fd: int32(s.stop.Fd()), Events: unix.POLLIN}}
 	for {
@@ -100,7 +103,7 @@ func (s *stoppable) wait() error {
 	}
 }
 
-// inPipe is how many bytes are in a pipe; 0 of what is none.
+// inPipe returns how many bytes are in a pipe; 0 if f is not a pipe.
 func inPipe(f *os.File) int {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package shipper
+package feed
 
 import (
 	"context"
@@ -8,5 +8,5 @@ import (
 	"os"
 )
 
-// Stoppable returns f: here a read that blocks ends with the process only.
+// Stoppable returns f: on this system a read that blocks ends with the process only.
 func Stoppable(_ context.Context, f *os.File) (io.Reader, func(), error) { return f, func() {}, nil }

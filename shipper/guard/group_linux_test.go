@@ -1,18 +1,18 @@
-package child
+package guard
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
+	"perstack-shipper/shipper/child"
 	"perstack-shipper/shipper/journal"
 )
 
 // outlives starts a shell script whose stdout is a journal.
-func outlives(t *testing.T, folder *journal.Folder, script string) (c *Child, stdout *journal.Journal) {
+func outlives(t *testing.T, folder *journal.Folder, script string) (c *child.Child, stdout *journal.Journal) {
 	t.Helper()
 	stdout, out, err := folder.NewChild("a", nil, journal.Options{})
 	if err != nil {
@@ -20,18 +20,7 @@ func outlives(t *testing.T, folder *journal.Folder, script string) (c *Child, st
 	}
 	defer out.Close()
 	t.Cleanup(func() { stdout.Close() })
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer null.Close()
-	c = New()
-	t.Cleanup(c.Close)
-	if err := c.Start("/bin/sh", []string{"sh", "-c", script}, null, out, null); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Signal(syscall.SIGKILL) })
-	return c, stdout
+	return start(t, script, out), stdout
 }
 
 func openFolder(t *testing.T) *journal.Folder {
@@ -101,8 +90,12 @@ func TestGroupOfAReader(t *testing.T) {
 	if _, err := out.WriteString("x\n"); err != nil {
 		t.Fatal(err)
 	}
-	c, said := shell(t, fmt.Sprintf(`exec <%s/00000000000000000000.output; read head; read x; echo $x; sleep 100`, j.Path()))
-	until(t, "it reads", func() bool { return strings.Contains(said(), "x") })
+	reads := filepath.Join(t.TempDir(), "reads")
+	c := start(t, fmt.Sprintf(`exec <%s/00000000000000000000.output; read head; read x; : >%s; sleep 100`, j.Path(), reads), null(t))
+	until(t, "it reads", func() bool {
+		_, err := os.Stat(reads)
+		return err == nil
+	})
 	if FindGroup(c.Pid(), j) != nil {
 		t.Error("who reads the output is taken for who writes it")
 	}

@@ -1,4 +1,4 @@
-package child
+package guard
 
 import (
 	"bytes"
@@ -8,28 +8,28 @@ import (
 	"strconv"
 	"sync/atomic"
 	"syscall"
-
-	"perstack-shipper/shipper/journal"
 )
 
-// Group is the process group of a command that outlived its shipper. It is Guarded; make it with FindGroup.
+// Group is the process group of a command that outlived its shipper. It is a [Command]; make it with [FindGroup].
 type Group struct {
 	id      int
-	output  *journal.Journal // the command's stdout
+	output  Written // the command's stdout
 	held    atomic.Bool
 	members []member // at the latest look
 }
 
-// member is a process of a group. While one is left that was there at a look, the group is the same: its id is not given away before.
+// member is a process of a group. While one that was there at a look is left, the group is the same: its id is not given
+// to another before.
 type member struct {
 	pid   int
 	began string
 }
 
-// FindGroup finds the process group that writes the output j: nil if none of the group does, for its id may be another's by now, and if this process is one of
-// it, which must not stop itself. It is Held when it is stopped, as the guard of a process that is no more may have left it.
-func FindGroup(id int, j *journal.Journal) *Group {
-	g := &Group{id: id, output: j}
+// FindGroup returns the process group id if one of its processes writes output. Otherwise it returns nil, for the id may be
+// another group's by now; so it does if this process belongs to the group, because it must not stop itself. The group is
+// Held if it is stopped: the guard of a process that was killed may have left it so.
+func FindGroup(id int, output Written) *Group {
+	g := &Group{id: id, output: output}
 	is, stopped := g.look()
 	if !is {
 		return nil
@@ -38,8 +38,8 @@ func FindGroup(id int, j *journal.Journal) *Group {
 	return g
 }
 
-// look asks the kernel whether the group is still the one that was found, and whether some of it is stopped. Who wrote the output may be gone, and have left
-// others that are stopped: so it is known by its members, too.
+// look asks the kernel whether the group is still the one that was found, and whether some of it is stopped. The process
+// that wrote the output may be gone and have left others that are stopped, so the group is known by its members, too.
 func (g *Group) look() (is, stopped bool) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil || g.id <= 1 {
@@ -69,7 +69,7 @@ func (g *Group) look() (is, stopped bool) {
 // Hold stops the group until Release, if it is still there.
 func (g *Group) Hold() { g.signal(syscall.SIGSTOP) }
 
-// Release continues it, if it is still there.
+// Release continues the group, if it is still there.
 func (g *Group) Release() { g.signal(syscall.SIGCONT) }
 
 func (g *Group) signal(s syscall.Signal) {
@@ -79,20 +79,21 @@ func (g *Group) signal(s syscall.Signal) {
 	g.held.Store(s == syscall.SIGSTOP)
 }
 
-// Held reports whether it is stopped.
+// Held reports whether the group is stopped.
 func (g *Group) Held() bool { return g.held.Load() }
 
-// Warned is false: its signals are not ours.
+// Warned is false: this process does not pass signals on to the group.
 func (g *Group) Warned() bool { return false }
 
-// Ended is false, and Done is never closed: it is nobody's child here, and its journals say when it has ended.
+// Ended is false, and Done is never closed: the group is not a child of this process, and its journals say when it has
+// ended.
 func (g *Group) Ended() bool { return false }
 
-// Done is nil.
+// Done returns nil.
 func (g *Group) Done() <-chan struct{} { return nil }
 
-// stateOf is the state, the process group and the time of the start that a stat file of /proc names: the first, third and twentieth field behind the name,
-// which may hold anything. proc_pid_stat(5)
+// stateOf reads the state, the process group and the time of the start from a stat file of /proc: the first, third and
+// twentieth field behind the name, which may hold anything. proc_pid_stat(5)
 func stateOf(stat string) (state string, group int, began string) {
 	data, err := os.ReadFile(stat)
 	if err != nil {

@@ -1,4 +1,7 @@
-package shipper
+// Package feed fills the journal of a pipe: [Move] and [Fill] move what a reader brings into the journal, [Stoppable] makes a
+// file's reads end with a context, and [Tee] copies the journal to a second reader. Nothing here knows what becomes of the
+// bytes: the writer at the other end of the pipe waits for the disk alone, never for CloudWatch.
+package feed
 
 import (
 	"context"
@@ -14,15 +17,18 @@ import (
 	"perstack-shipper/shipper/loglimit"
 )
 
-// moveBytes is what is taken from a pipe at once: all that Linux lets one hold.
-const moveBytes = 1 << 20
+const (
+	// moveBytes is how much is taken from a pipe at once: all that Linux lets a pipe hold.
+	moveBytes = 1 << 20
 
-// fullPatience is how long a full journal may wait before a reader of --tee that alone holds it is given up.
-const fullPatience = 5 * time.Second
+	// fullPatience is how long a full journal may wait before a copy that alone holds it is given up.
+	fullPatience = 5 * time.Second
+)
 
-// Move moves the bytes of r to the journal j, and does nothing else: the agent behind r never waits for CloudWatch. It ends the journal at the end of r, when r fails, or
-// when ctx ends. When the journal is full it says so and waits for space; then, and only then, the writer of r waits too. When the journal's disk fails it says
-// so, and the journal goes on in memory. tee may be nil.
+// Move moves the bytes of r to the journal j and does nothing else, so that the agent behind r never waits for CloudWatch.
+// It ends the journal at the end of r, when r fails, or when ctx ends. When the journal is full, Move reports it and waits
+// for room; then, and only then, the writer of r waits too. When the journal's disk fails, Move reports it, and the journal
+// goes on in memory. tee may be nil.
 func Move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
 	err := Fill(ctx, r, j, tee, log)
 	if end := j.End(); err == nil && ctx.Err() == nil {
@@ -31,15 +37,16 @@ func Move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 	return err
 }
 
-// mover is a reader that can do without having bytes in hand, which a kill would lose, and which a full journal would have it hold for long.
+// mover is a reader whose bytes go to the journal without passing through this process. Bytes in hand would be lost by a
+// kill, and would be in hand for long while the journal is full.
 type mover interface {
-	// moveTo waits for bytes and moves them to the journal: see journal.Journal.Take.
+	// moveTo waits for bytes and moves them to the journal: see [journal.Journal.Take].
 	moveTo(*journal.Journal) (int, error)
 }
 
-// Fill is Move, but does not end the journal.
+// Fill is [Move], except that it does not end the journal.
 func Fill(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
-	room := waiter{j: j, tee: tee, log: log, fell: j.Fallen() != nil}
+	room := waiter{j: j, tee: tee, log: log, degraded: j.Fallen() != nil}
 	if m, ok := r.(mover); ok {
 		if err := moveWhole(ctx, m, j, &room); !errors.Is(err, errors.ErrUnsupported) {
 			return err
@@ -51,7 +58,7 @@ func Fill(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 		for data := buf[:n]; len(data) > 0; {
 			m, werr := j.Write(data)
 			data = data[m:]
-			room.look()
+			room.reportDisk()
 			if m > 0 {
 				room.found()
 			}
@@ -74,11 +81,11 @@ func Fill(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 	}
 }
 
-// moveWhole is move for a mover. When ctx ends while the journal is full, the bytes are in the pipe still.
+// moveWhole is [Fill] for a mover. When ctx ends while the journal is full, the bytes are still in the pipe.
 func moveWhole(ctx context.Context, m mover, j *journal.Journal, room *waiter) error {
 	for {
 		n, err := m.moveTo(j)
-		room.look()
+		room.reportDisk()
 		if n > 0 {
 			room.found()
 		}
@@ -98,33 +105,32 @@ func moveWhole(ctx context.Context, m mover, j *journal.Journal, room *waiter) e
 	}
 }
 
-// waiter waits for space in a full journal, and says so: once, then at most once a minute.
+// waiter waits for room in a full journal and reports it: at once, then at most once a minute.
 type waiter struct {
-	j     *journal.Journal
-	tee   *Tee
-	log   *zap.Logger
-	said  loglimit.Limiter
-	since time.Time // since when the journal takes nothing; zero: it does
-	told  bool      // that was said
-	fell  bool      // the journal goes on in memory, and that was said
+	j        *journal.Journal
+	tee      *Tee
+	log      *zap.Logger
+	limit    loglimit.Limiter
+	since    time.Time // when the journal became full; zero while it takes bytes
+	told     bool      // this wait was reported, so its end is reported too
+	degraded bool      // the journal goes on in memory, and that was reported
 }
 
-// look says once that the journal goes on in memory.
-func (w *waiter) look() {
-	if w.fell {
+// reportDisk reports, once, that the journal's disk failed and that it goes on in memory.
+func (w *waiter) reportDisk() {
+	if w.degraded {
 		return
 	}
 	if err := w.j.Fallen(); err != nil {
-		w.fell = true
+		w.degraded = true
 		w.log.Warn(err.Error())
 	}
 }
 
-// wait returns when it is worth trying again, which is not to say that there is room.
+// wait returns when it is worth trying again, which does not mean that there is room.
 func (w *waiter) wait(ctx context.Context, why error) error {
-	now := time.Now()
-	if w.since.IsZero() {
-		w.since, w.told = now, w.said.Allow("full", now)
+	if now := time.Now(); w.since.IsZero() {
+		w.since, w.told = now, w.limit.Allow("full", now)
 		if w.told {
 			w.log.Warn(fmt.Sprintf("%v; the input waits meanwhile, nothing is dropped", why))
 		}
@@ -138,7 +144,7 @@ func (w *waiter) wait(ctx context.Context, why error) error {
 	return nil
 }
 
-// found says that the journal has taken something.
+// found notes that the journal has taken something.
 func (w *waiter) found() {
 	if w.told {
 		w.log.Info(fmt.Sprintf("the journal has room again after %s", time.Since(w.since).Round(time.Millisecond)))

@@ -1,4 +1,4 @@
-package child
+package guard
 
 import (
 	"context"
@@ -6,12 +6,17 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"perstack-shipper/shipper/child"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -20,14 +25,62 @@ func writer(blocks int) string {
 	return fmt.Sprintf(`n=0; while [ $n -lt %d ]; do head -c 65536 /dev/zero; n=$((n+1)); done; echo the end`, blocks)
 }
 
-// stopped reports whether a shell is. One that is in the middle of a vfork waits for its stopped child first.
-func stopped(t *testing.T, c *Child) bool {
-	now := state(t, c.Pid())
-	return now == 'T' || now == 'D'
+func null(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// start starts a shell script that writes stdout.
+func start(t *testing.T, script string, stdout *os.File) *child.Child {
+	t.Helper()
+	null := null(t)
+	c := child.New()
+	t.Cleanup(c.Close)
+	if err := c.Start("/bin/sh", []string{"sh", "-c", script}, null, stdout, null); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Signal(syscall.SIGKILL) })
+	return c
+}
+
+// stopped reports whether a shell is stopped. One that is in the middle of a vfork waits for its stopped child first.
+func stopped(t *testing.T, c *child.Child) bool {
+	t.Helper()
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(c.Pid()) + "/stat")
+	if err != nil {
+		return false
+	}
+	_, behind, ok := strings.Cut(string(stat), ") ")
+	if !ok {
+		t.Fatalf("/proc says %q", stat)
+	}
+	return behind[0] == 'T' || behind[0] == 'D'
+}
+
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it never came to this: ", what)
+		}
+	}
+}
+
+func wantCode(t *testing.T, c *child.Child, code int) {
+	t.Helper()
+	until(t, "the command ends", c.Ended)
+	if got := c.Code(); got != code {
+		t.Errorf("code %d, want %d", got, code)
+	}
 }
 
 // guarded starts a shell script whose stdout is a journal that a guard keeps below limit.
-func guarded(t *testing.T, limit int64, script string) (*Child, *journal.Journal, *observer.ObservedLogs) {
+func guarded(t *testing.T, limit int64, script string) (*child.Child, *journal.Journal, *observer.ObservedLogs) {
 	t.Helper()
 	folder, err := journal.Open(t.TempDir())
 	if err != nil {
@@ -42,28 +95,18 @@ func guarded(t *testing.T, limit int64, script string) (*Child, *journal.Journal
 	if !j.PunchesHoles() {
 		t.Skip("NOT TESTED: this file system punches no holes")
 	}
-	c := New()
+	c := start(t, script, out)
 	core, logs := observer.New(zap.InfoLevel)
-	g, err := NewGuard(c, GuardOptions{Limit: limit, Stuck: func() {}, Log: zap.New(core)}, j)
+	g, err := New(c, Options{Limit: limit, Log: zap.New(core)}, j)
 	if err != nil {
-		t.Fatal(err)
-	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer null.Close()
-	if err := c.Start("/bin/sh", []string{"sh", "-c", script}, null, out, null); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { g.Run(ctx) })
 	t.Cleanup(func() {
-		c.Signal(9)
 		stop()
 		running.Wait()
-		c.Close()
 	})
 	return c, j, logs
 }
@@ -138,7 +181,9 @@ func TestRoom(t *testing.T) {
 	if _, err := out.Write(make([]byte, 2<<20)); err != nil {
 		t.Fatal(err)
 	}
-	g, err := NewGuard(New(), GuardOptions{Limit: 16 << 20, Log: zap.NewNop()}, j)
+	command := child.New() // is never started
+	defer command.Close()
+	g, err := New(command, Options{Limit: 16 << 20, Log: zap.NewNop()}, j)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +215,7 @@ func TestRoom(t *testing.T) {
 	if _, err := out.Write(make([]byte, 2<<20)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewGuard(New(), GuardOptions{Limit: 2<<20 + 512<<10, Log: zap.NewNop()}, j); !errors.Is(err, journal.ErrFull) {
+	if _, err := New(command, Options{Limit: 2<<20 + 512<<10, Log: zap.NewNop()}, j); !errors.Is(err, journal.ErrFull) {
 		t.Errorf("a guard that has no room: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package shipper
+package feed
 
 import (
 	"errors"
@@ -15,26 +15,26 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// teePatience is how long a reader of --tee may take for nothing when everything else is done.
+// teePatience is how long the reader of a copy may take nothing when everything else is done.
 const teePatience = 10 * time.Second
 
-// Tee copies an input's bytes to a writer, unchanged, reading the journal at its own pace: a slow or closed writer costs nothing but the disk that the
-// journal takes until then.
+// Tee copies an input's bytes to a writer, unchanged. It reads the journal at its own pace, so a slow or closed writer
+// costs nothing but the disk space that the journal takes meanwhile.
 type Tee struct {
 	j     *journal.Journal
 	w     io.Writer
 	name  string // of w, for messages
 	log   *zap.Logger
 	ended chan struct{}
-	stop  chan struct{} // closed when it is given up
+	stop  chan struct{} // closed when the copy is given up
 
-	offset  atomic.Int64 // what was written
-	acked   atomic.Int64 // what CloudWatch has
-	moved   atomic.Int64 // when something was written, ms
+	offset  atomic.Int64 // up to where the journal was copied
+	moved   atomic.Int64 // when something was last written, in ms
 	givenUp atomic.Bool
 }
 
-// StartTee begins to copy j to w. It ends at the end of the input, when w fails, or when it is given up; a write that hangs then is left behind.
+// StartTee starts copying j to w. The copy ends at the end of the input, when w fails, or when it is given up; a write
+// that hangs then is left behind.
 func StartTee(j *journal.Journal, w io.Writer, log *zap.Logger) *Tee {
 	t := &Tee{j: j, w: w, name: "the copy", log: log, ended: make(chan struct{}), stop: make(chan struct{})}
 	if f, ok := w.(*os.File); ok {
@@ -54,7 +54,7 @@ func (t *Tee) run() {
 	defer unsubscribe()
 	buf := make([]byte, 64<<10)
 	for {
-		ended := t.j.Ended() // asked first: what was there then is all
+		ended := t.j.Ended() // before the read: what is there then is all there will be
 		n, err := t.j.ReadAt(buf, t.offset.Load())
 		if n > 0 {
 			if _, werr := t.w.Write(buf[:n]); werr != nil {
@@ -84,8 +84,11 @@ func (t *Tee) run() {
 	}
 }
 
-// finished reports whether nothing more will be copied.
-func (t *Tee) finished() bool {
+// Done is closed when the copy has ended by itself. One that was given up may still hang in a write.
+func (t *Tee) Done() <-chan struct{} { return t.ended }
+
+// Finished reports whether nothing more will be copied.
+func (t *Tee) Finished() bool {
 	select {
 	case <-t.ended:
 		return true
@@ -94,13 +97,13 @@ func (t *Tee) finished() bool {
 	}
 }
 
-// stuck reports whether the writer has taken nothing for teePatience.
-func (t *Tee) stuck(now time.Time) bool {
+// Stuck reports whether the writer has taken nothing for so long that the end need not wait for it.
+func (t *Tee) Stuck(now time.Time) bool {
 	return now.UnixMilli()-t.moved.Load() > teePatience.Milliseconds()
 }
 
-// giveUp lets go of the journal.
-func (t *Tee) giveUp() {
+// GiveUp releases the journal and reports how much is not copied.
+func (t *Tee) GiveUp() {
 	if t.givenUp.Swap(true) {
 		return
 	}
@@ -109,9 +112,9 @@ func (t *Tee) giveUp() {
 	t.log.Warn(fmt.Sprintf("--tee: %s takes nothing; %d bytes are not copied to it, all is shipped", t.name, t.j.Size()-t.offset.Load()))
 }
 
-// GiveUpIfAlone gives the copy up when it alone keeps the journal from giving back space.
+// GiveUpIfAlone gives up the copy if it alone keeps the journal from giving back space.
 func (t *Tee) GiveUpIfAlone() {
-	if t.offset.Load() < t.acked.Load() {
-		t.giveUp()
+	if t.offset.Load() < t.j.Acked() {
+		t.GiveUp()
 	}
 }

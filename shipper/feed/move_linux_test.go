@@ -1,4 +1,4 @@
-package shipper
+package feed
 
 import (
 	"context"
@@ -14,8 +14,11 @@ import (
 
 // TestFullJournalHasNothingInHand stops a mover whose journal is full: each byte that was written is in the journal or in the pipe.
 func TestFullJournalHasNothingInHand(t *testing.T) {
-	w := newWorld(t, nil)
-	j, err := w.folder.NewPipe("aaaaaaaa", nil, journal.Options{MaxBytes: 1 << 20})
+	folder, err := journal.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := folder.NewPipe("aaaaaaaa", nil, journal.Options{MaxBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
