@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// This file runs the commands that the pages below docs show, and compares what they print.
+
+// fence is a fenced block of a document: its language and its text.
+var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+
+// shown is a command of a console block, and what the page says that it prints.
+type shown struct {
+	command, output string
+}
+
+// sessions returns the commands of a console block. A command may go on behind a backslash.
+func sessions(block string) []shown {
+	var all []shown
+	for _, line := range strings.SplitAfter(block, "\n") {
+		switch command, isCommand := strings.CutPrefix(line, "$ "); {
+		case isCommand:
+			all = append(all, shown{command: command})
+		case len(all) == 0:
+		case strings.HasSuffix(all[len(all)-1].command, "\\\n"):
+			all[len(all)-1].command += line
+		default:
+			all[len(all)-1].output += line
+		}
+	}
+	return all
+}
+
+// varies are the parts of an output that differ from run to run, and what stands for them in a
+// comparison.
+var varies = []struct {
+	pattern *regexp.Regexp
+	name    string
+}{
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "TIME"},
+	{regexp.MustCompile(`\b\d\d:\d\d:\d\d(\.\d+)?`), "CLOCK"},
+	{regexp.MustCompile(`\w+day, \d+ \w+ \d{4}`), "DAY"},
+	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "SHA256"},
+	{regexp.MustCompile(`(?m)^  [0-9a-z]{8}(  |:)`), "  INPUT$1"},
+	{regexp.MustCompile(`[0-9.]+m?s\b`), "DURATION"},
+	{regexp.MustCompile(`[0-9.]+ [GMK]iB free`), "FREE"},
+	{regexp.MustCompile(` {2,}`), "  "},
+}
+
+func withoutWhatVaries(text string) string {
+	for _, v := range varies {
+		text = v.pattern.ReplaceAllString(text, v.name)
+	}
+	return text
+}
+
+// TestPages runs each console block of the pages. What is not run says what it needs.
+func TestPages(t *testing.T) {
+	u := newLocalUser(t)
+	dir := t.TempDir()
+	u.env = append(u.env, "PERSTACK_SHIPPER_LOG_GROUP=/perstack/prod")
+	for _, name := range []string{"delegate-parallel.jsonl", "error.jsonl", "tools.jsonl"} {
+		stamped, err := exec.CommandContext(t.Context(), "../../deploy/stamp.sh", "testdata/recordings/"+name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), stamped, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		u.ship(stamped)
+	}
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	for _, path := range pages {
+		page := "docs/" + filepath.Base(path)
+		for _, block := range fence.FindAllStringSubmatch(document(t, page), -1) {
+			language, text := block[1], block[2]
+			switch {
+			case language == "console":
+				for _, s := range sessions(text) {
+					u.mustPrint(page, dir, s)
+				}
+			case language == "sh" && page != "docs/reading-back.md" &&
+				!strings.HasPrefix(text, "# needs ") && !strings.HasPrefix(text, "# set once\n"):
+				t.Errorf("%s: this block is not run, and does not say what it needs:\n%s", page, text)
+			}
+		}
+	}
+}
+
+// mustPrint runs a command of a page. One that fails is shown for that.
+func (u *user) mustPrint(page, dir string, s shown) {
+	u.t.Helper()
+	command := exec.CommandContext(u.t.Context(), "sh", "-c", s.command)
+	command.Dir, command.Env = dir, append(u.env, "PATH="+filepath.Dir(u.program)+":"+os.Getenv("PATH"))
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err := command.Run()
+	if got, want := withoutWhatVaries(stdout.String()), withoutWhatVaries(s.output); got != want {
+		u.t.Errorf("%s: $ %s(%v) prints\n%s%s\nand the page says\n%s", page, s.command, err, stdout.String(), stderr.String(), s.output)
+	}
+}
