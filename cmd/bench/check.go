@@ -118,7 +118,6 @@ func unzip(body []byte) ([]byte, error) {
 // worker checks bodies, one after the other.
 type worker struct {
 	c *check
-	d decoder
 }
 
 func (w *worker) body(i int, body []byte) error {
@@ -131,7 +130,7 @@ func (w *worker) body(i int, body []byte) error {
 		input, bad  string
 		first, span int64
 	)
-	_, _, err := w.d.body(body, func(timestamp int64, message []byte) error {
+	err := decodeBody(body, func(timestamp int64, message []byte) error {
 		if events == 0 {
 			first = timestamp
 		}
@@ -231,13 +230,12 @@ func lineNumber(message []byte) int {
 func (e *endpoint) accepted(o *order) (answer, error) {
 	puts := e.inOrder()
 	a := answer{Accepted: make([]int64, o.Lines)}
-	var d decoder
 	for _, p := range puts {
 		body, err := e.keep.load(p.body)
 		if err != nil {
 			return a, err
 		}
-		_, _, err = d.body(body, func(_ int64, message []byte) error {
+		err = decodeBody(body, func(_ int64, message []byte) error {
 			if n := lineNumber(message) - o.First; n >= 0 && n < o.Lines && a.Accepted[n] == 0 {
 				a.Accepted[n] = p.answered.UnixNano()
 			}
