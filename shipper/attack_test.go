@@ -17,6 +17,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
@@ -81,7 +82,7 @@ func TestLineAcrossSegments(t *testing.T) {
 
 // The input has ended, and so much of it is left that memory does not hold it.
 func TestGivesUpWithMoreThanMemoryHolds(t *testing.T) {
-	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return cwlocal.Unavailable() })
+	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() })
 	o := w.options()
 	o.MemoryMax, o.GiveUpAfter = 2<<20, time.Second
 	in := w.pipe("aaaaaaaa", bytes.NewReader(bytes.Repeat(lineOf, 5000)), nil)
@@ -190,7 +191,7 @@ func TestStopsWhileLookingForAJob(t *testing.T) {
 
 // Memory is full of what another input cannot put, and this one waits for its job: nothing can be done about that, so nothing is.
 func TestWaitsIdlyWhileMemoryIsFull(t *testing.T) {
-	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return cwlocal.Unavailable() })
+	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() })
 	o := w.options()
 	o.MemoryMax = 2 << 20
 	own, j := w.written("aaaaaaaa")
@@ -223,7 +224,7 @@ func TestManyInputsKeepWithinMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for long := time.Second; ; long *= 2 {
-				w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return cwlocal.Unavailable() })
+				w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() })
 				w.log = zap.NewNop()
 				o := w.options()
 				o.MemoryMax = 4 << 20
@@ -346,7 +347,7 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 	const lines = 3 * manyBlocks
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Stream == "stuck" {
-			return cwlocal.Unavailable()
+			return localtest.Unavailable()
 		}
 		return cwlocal.Fault{}
 	})
@@ -391,7 +392,7 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 
 // Run ends while bytes still come: who writes them is done before the journal is closed, and what it wrote last is counted.
 func TestWriterQuitsBeforeItsJournalIsClosed(t *testing.T) {
-	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return cwlocal.Unavailable() })
+	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() })
 	in, j := w.written("aaaaaaaa")
 	write(t, j, lineOf)
 	in.Quit = func() { write(t, j, lineOf) }

@@ -20,6 +20,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
@@ -148,9 +149,9 @@ func TestOutageTakesNoMemory(t *testing.T) {
 	}{
 		{"ExpiredTokenException", true, cwlocal.Fault{Code: "ExpiredTokenException"}},
 		{"ExpiredTokenException", true, cwlocal.Fault{ResetBefore: true}},
-		{"ExpiredTokenException", true, cwlocal.Unavailable()},
+		{"ExpiredTokenException", true, localtest.Unavailable()},
 		{"AccessDeniedException", false, cwlocal.Fault{Code: "AccessDeniedException"}},
-		{"ServiceUnavailableException", false, cwlocal.Unavailable()},
+		{"ServiceUnavailableException", false, localtest.Unavailable()},
 	} {
 		code, everywhere := trouble.code, trouble.everywhere
 		w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
@@ -481,7 +482,7 @@ func TestThrottledCreateDoesNotStallOtherStreams(t *testing.T) {
 	var open atomic.Bool
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Action == "CreateLogStream" && c.Stream == "job0" && !open.Load() {
-			return cwlocal.Throttle()
+			return localtest.Throttle()
 		}
 		return cwlocal.Fault{}
 	})

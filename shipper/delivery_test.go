@@ -22,6 +22,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -175,8 +176,8 @@ func TestEachErrorIsOutlived(t *testing.T) {
 		repeats bool // the call was carried out all the same
 		said    string
 	}{
-		{"throttling", cwlocal.Throttle(), false, "Throttling on logs:PutLogEvents"},
-		{"503", cwlocal.Unavailable(), false, "ServiceUnavailable on logs:PutLogEvents"},
+		{"throttling", localtest.Throttle(), false, "Throttling on logs:PutLogEvents"},
+		{"503", localtest.Unavailable(), false, "ServiceUnavailable on logs:PutLogEvents"},
 		{"500", cwlocal.Fault{Status: 500, Code: "InternalFailure"}, false, "InternalFailure on logs:PutLogEvents"},
 		{"500 after acceptance", cwlocal.Fault{Status: 500, Code: "InternalFailure", After: true}, true, "InternalFailure on logs:PutLogEvents"},
 		{"reset before acceptance", cwlocal.Fault{ResetBefore: true}, false, "connection reset by peer"},
@@ -416,7 +417,7 @@ func TestDeletedUnderWay(t *testing.T) {
 
 // TestTroubleIsSaidOnce has every other call fail: the log must not have a line for each.
 func TestTroubleIsSaidOnce(t *testing.T) {
-	w := newWorld(t, puts(func(n int64) bool { return n%2 == 0 }, cwlocal.Throttle()))
+	w := newWorld(t, puts(func(n int64) bool { return n%2 == 0 }, localtest.Throttle()))
 	logs := w.said()
 	r, feed := io.Pipe()
 	go func() {

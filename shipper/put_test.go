@@ -10,6 +10,7 @@ import (
 
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
 // TestWhatIsDoneStaysDone: only the call that failed is made again.
@@ -28,15 +29,15 @@ func TestWhatIsDoneStaysDone(t *testing.T) {
 		said  string
 	}{
 		"nothing fails": {nil, map[string]int64{"CreateLogStream": 2, "CreateLogGroup": 1, "PutRetentionPolicy": 1, "PutLogEvents": 1}, ""},
-		"the stream's creation fails": {fails("CreateLogStream", cwlocal.Unavailable(), 3),
+		"the stream's creation fails": {fails("CreateLogStream", localtest.Unavailable(), 3),
 			map[string]int64{"CreateLogStream": 5, "CreateLogGroup": 1, "PutRetentionPolicy": 1, "PutLogEvents": 1}, ""},
-		"the group's creation fails": {fails("CreateLogGroup", cwlocal.Unavailable(), 3),
+		"the group's creation fails": {fails("CreateLogGroup", localtest.Unavailable(), 3),
 			map[string]int64{"CreateLogStream": 2, "CreateLogGroup": 4, "PutRetentionPolicy": 1, "PutLogEvents": 1}, ""},
-		"the put fails": {fails("PutLogEvents", cwlocal.Throttle(), 3),
+		"the put fails": {fails("PutLogEvents", localtest.Throttle(), 3),
 			map[string]int64{"CreateLogStream": 2, "CreateLogGroup": 1, "PutRetentionPolicy": 1, "PutLogEvents": 4}, ""},
-		"the retention fails": {fails("PutRetentionPolicy", cwlocal.Unavailable(), 3),
+		"the retention fails": {fails("PutRetentionPolicy", localtest.Unavailable(), 3),
 			map[string]int64{"CreateLogStream": 2, "CreateLogGroup": 1, "PutRetentionPolicy": 4, "PutLogEvents": 1}, ""},
-		"the retention keeps failing": {fails("PutRetentionPolicy", cwlocal.Throttle(), 100),
+		"the retention keeps failing": {fails("PutRetentionPolicy", localtest.Throttle(), 100),
 			map[string]int64{"CreateLogStream": 2, "CreateLogGroup": 1, "PutRetentionPolicy": 5, "PutLogEvents": 1}, "aws logs put-retention-policy"},
 		"the retention is not allowed": {fails("PutRetentionPolicy", cwlocal.Fault{Code: "AccessDeniedException"}, 100),
 			map[string]int64{"CreateLogStream": 2, "CreateLogGroup": 1, "PutRetentionPolicy": 1, "PutLogEvents": 1}, "aws logs put-retention-policy"},

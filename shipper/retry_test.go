@@ -21,6 +21,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
@@ -178,7 +179,7 @@ func TestHalfOfAllCallsFail(t *testing.T) {
 	data := fourBatches()
 	var took []time.Duration
 	for seed := range uint64(runs) {
-		s := simulate(t, seed, data, 24*time.Hour, every2nd(cwlocal.Unavailable()))
+		s := simulate(t, seed, data, 24*time.Hour, every2nd(localtest.Unavailable()))
 		if s.err != nil {
 			t.Fatal(s.err)
 		}
@@ -212,7 +213,7 @@ func TestOutage(t *testing.T) {
 		name   string
 		fault  cwlocal.Fault
 		margin float64 // the mean of so many runs is that near to the mean of many, by four deviations
-	}{{"503", cwlocal.Unavailable(), 0}, {"throttling", cwlocal.Throttle(), 5.7 / math.Sqrt(runs)}} {
+	}{{"503", localtest.Unavailable(), 0}, {"throttling", localtest.Throttle(), 5.7 / math.Sqrt(runs)}} {
 		mean := make([]float64, minutes)
 		for seed := range uint64(runs) {
 			s := simulate(t, seed, numbered("job", 1), minutes*time.Minute, func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return outage.fault })
@@ -234,7 +235,7 @@ func TestOutage(t *testing.T) {
 func TestHalfOfAllCallsAreThrottled(t *testing.T) {
 	data, calls := fourBatches(), 0
 	for seed := range uint64(runs) {
-		calls += len(simulate(t, seed, data, 24*time.Hour, every2nd(cwlocal.Throttle())).calls)
+		calls += len(simulate(t, seed, data, 24*time.Hour, every2nd(localtest.Throttle())).calls)
 	}
 	t.Logf("%.1f calls a run", float64(calls)/runs)
 	if calls > 16*runs {
@@ -246,7 +247,7 @@ func TestHalfOfAllCallsAreThrottled(t *testing.T) {
 // how long to go on.
 func TestPatience(t *testing.T) {
 	denied := func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return cwlocal.Fault{Code: "AccessDeniedException"} }
-	broken := func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return cwlocal.Unavailable() }
+	broken := func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() }
 	for _, c := range []struct {
 		giveUp, hopeless, want time.Duration
 		fault                  func(*rand.Rand, *cwlocal.Call) cwlocal.Fault

@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
 // This file holds the endpoint of a script, and what it can be told to do with puts.
@@ -128,7 +129,7 @@ func changeMood(ts *testscript.TestScript, neg bool, args []string) {
 	switch args[0] {
 	case "works":
 	case "throttles":
-		fault = cwlocal.Throttle()
+		fault = localtest.Throttle()
 	case "hangs":
 		fault.Hang = true
 	case "blanks":

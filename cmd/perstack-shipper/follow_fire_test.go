@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
 // rotator writes events to app.log, and gives it another name now and then, as a logger that rotates does.
@@ -55,9 +56,9 @@ func TestSidecarUnderFire(t *testing.T) {
 		defer mu.Unlock()
 		switch n := chance.IntN(40); n {
 		case 0:
-			return cwlocal.Throttle()
+			return localtest.Throttle()
 		case 1:
-			return cwlocal.Unavailable()
+			return localtest.Unavailable()
 		case 2:
 			return cwlocal.Fault{ResetBefore: true}
 		case 3:

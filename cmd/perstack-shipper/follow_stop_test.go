@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
 // This file has the ends: signals, kills, cuts; and FIFOs, which have an end only then.
@@ -161,7 +162,7 @@ func TestSigtermInTheMiddleOfALine(t *testing.T) {
 func TestSigtermWhileCloudWatchIsAway(t *testing.T) {
 	w := newSidecar(t)
 	w.write("run.jsonl", lines("a", 0, 100))
-	w.puts(cwlocal.Unavailable())
+	w.puts(localtest.Unavailable())
 	p := w.follow("--input", w.path("run.jsonl"), "--drain-timeout", "1s")
 	eventually(t, "a put has failed", func() bool { return w.server.Stats().Calls["PutLogEvents"] > 0 })
 	p.stop(75)
@@ -282,7 +283,7 @@ func TestFileCutBetweenTwoStarts(t *testing.T) {
 	w := newSidecar(t)
 	w.write("run.jsonl", lines("a", 0, 5))
 	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
-	w.puts(cwlocal.Unavailable())
+	w.puts(localtest.Unavailable())
 	lost := lines("a", 5, 20)
 	w.write("run.jsonl", lost)
 	p := w.follow("--input", w.path("run.jsonl"), "--drain-timeout", "1s")

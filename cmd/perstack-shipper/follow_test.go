@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
 // line is an event as an agent writes it.
@@ -138,7 +139,7 @@ func TestRenamedFileIsReadToItsEnd(t *testing.T) {
 func TestDeletedFileIsReadToItsEnd(t *testing.T) {
 	w := newSidecar(t)
 	w.write("run.jsonl", lines("a", 0, 5))
-	w.puts(cwlocal.Throttle())
+	w.puts(localtest.Throttle())
 	p := w.follow("--input", w.path("run.jsonl"))
 	eventually(t, "the file is followed", func() bool { return len(w.kept()) == 1 })
 	if err := os.Remove(w.path("run.jsonl")); err != nil {
@@ -413,7 +414,7 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 		add(n)
 	}
 	// Nor are those that cannot be delivered forgotten, while CloudWatch is away.
-	w.puts(cwlocal.Unavailable())
+	w.puts(localtest.Unavailable())
 	args := []string{"--log-group", sidecarGroup, "--journal-dir", w.journal, "--flush-interval", "50ms", "--input", w.events}
 	p := w.limited(200, args...)
 	eventually(t, "some puts have failed", func() bool { return w.server.Stats().Errors["ServiceUnavailableException"] > 5 })

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
 // TestFollowWhileItRuns follows a job while a recording of one is written as fast as it was then, over an endpoint that throttles, hides new events for
@@ -21,7 +22,7 @@ func TestFollowWhileItRuns(t *testing.T) {
 		ReadableAfter: 500 * time.Millisecond, RepeatPages: true,
 		Intercept: func(call *cwlocal.Call) cwlocal.Fault {
 			if call.N%4 == 0 {
-				return cwlocal.Throttle()
+				return localtest.Throttle()
 			}
 			return cwlocal.Fault{}
 		},

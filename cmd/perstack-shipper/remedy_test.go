@@ -12,6 +12,7 @@ import (
 	"perstack-shipper/config"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
 var flagName = regexp.MustCompile(`--([a-z][a-z-]+)`)
@@ -24,8 +25,8 @@ func TestRemediesNameOptionsOfTheCommand(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	page := http.Header{"X-Amzn-Errortype": nil, "X-Amzn-Requestid": nil, "Content-Type": {"text/html"}}
 	faults := map[string]cwlocal.Fault{
-		"denied": {Code: "AccessDeniedException"}, "missing": {Code: "ResourceNotFoundException"}, "throttled": cwlocal.Throttle(),
-		"refused": {Code: "InvalidParameterException"}, "expired": {Code: "ExpiredTokenException"}, "broken": cwlocal.Unavailable(),
+		"denied": {Code: "AccessDeniedException"}, "missing": {Code: "ResourceNotFoundException"}, "throttled": localtest.Throttle(),
+		"refused": {Code: "InvalidParameterException"}, "expired": {Code: "ExpiredTokenException"}, "broken": localtest.Unavailable(),
 		"a page": {Status: 200, Header: page, Body: []byte("<html>")}, "a proxy": {Status: 403, Header: page, Body: []byte("<html>")},
 	}
 	target := config.Target{LogGroup: "g", AWS: config.AWS{Region: "eu-west-1", EndpointURL: url}}

@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
 // leave ships text from stdin to a group while CloudWatch is away, and returns the id of the input that stays in the journal.
 func (w *sidecar) leave(group, text string, args ...string) string {
 	w.t.Helper()
 	before := w.kept()
-	w.puts(cwlocal.Unavailable())
+	w.puts(localtest.Unavailable())
 	p := w.run([]byte(text), append([]string{"--log-group", group, "--journal-dir", w.journal, "--give-up-after", "1s"}, args...)...)
 	p.wait(75)
 	p.mustSay(fmt.Sprintf("%d bytes", len(text)), "resume --journal-dir "+w.journal)
@@ -89,7 +90,7 @@ func TestResumeWithOneTargetAway(t *testing.T) {
 	good, bad := w.leave("/perstack/good", lines("a", 0, 10)), w.leave("/perstack/bad", lines("b", 0, 10))
 	decide := mood(func(call *cwlocal.Call) cwlocal.Fault {
 		if call.Group == "/perstack/bad" {
-			return cwlocal.Unavailable()
+			return localtest.Unavailable()
 		}
 		return cwlocal.Fault{}
 	})
@@ -229,7 +230,7 @@ func TestLeftoverThatCannotBeDelivered(t *testing.T) {
 	left := w.leave(sidecarGroup, lines("a", 0, 10))
 	decide := mood(func(call *cwlocal.Call) cwlocal.Fault {
 		if call.Stream == "a" {
-			return cwlocal.Throttle()
+			return localtest.Throttle()
 		}
 		return cwlocal.Fault{}
 	})
@@ -286,7 +287,7 @@ func TestResumeOfAFollowedFile(t *testing.T) {
 		w.write("run.jsonl", lines("b", 0, 5))
 		w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
 		if c.more != "" {
-			w.puts(cwlocal.Unavailable())
+			w.puts(localtest.Unavailable())
 			w.write("run.jsonl", c.more)
 			p = w.follow("--input", w.path("run.jsonl"), "--drain-timeout", "1s")
 			failed := w.server.Stats().Errors["ServiceUnavailableException"]
@@ -310,7 +311,7 @@ func TestResumeOfAFollowedFile(t *testing.T) {
 func TestFollowedFileIsLent(t *testing.T) {
 	w := newSidecar(t)
 	w.write("run.jsonl", lines("a", 0, 5))
-	w.puts(cwlocal.Unavailable())
+	w.puts(localtest.Unavailable())
 	p := w.follow("--input", w.path("run.jsonl"))
 	eventually(t, "a put has failed", func() bool { return w.server.Stats().Errors["ServiceUnavailableException"] > 0 })
 	p.kill()

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
 // group is the log group of every campaign.
@@ -176,11 +177,11 @@ func (e *endpoint) fault(k kind, c *cwlocal.Call) cwlocal.Fault {
 	}
 	switch k {
 	case throttle:
-		return cwlocal.Throttle()
+		return localtest.Throttle()
 	case fail500:
 		return cwlocal.Fault{Status: 500, Code: "InternalFailure"}
 	case fail503:
-		return cwlocal.Unavailable()
+		return localtest.Unavailable()
 	case fail500After:
 		return after(cwlocal.Fault{Status: 500, Code: "InternalFailure", After: true})
 	case resetBefore:

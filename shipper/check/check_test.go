@@ -23,6 +23,7 @@ import (
 
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
 func TestMain(m *testing.M) {
@@ -246,7 +247,7 @@ func TestTrying(t *testing.T) {
 	fail := map[string]int64{"CreateLogStream": 2, "PutLogEvents": 1, "GetLogEvents": 2, "GetCallerIdentity": 1}
 	url := serve(t, cwlocal.Options{Intercept: func(c *cwlocal.Call) cwlocal.Fault {
 		if c.N <= fail[c.Action] {
-			return cwlocal.Unavailable()
+			return localtest.Unavailable()
 		}
 		return cwlocal.Fault{}
 	}})

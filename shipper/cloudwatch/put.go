@@ -35,10 +35,9 @@ type Body interface {
 // Verdict is what the service says of an accepted batch: the events that it took the batch without.
 // The indexes count the events of the batch, in its order; -1 stands for "none".
 type Verdict struct {
-	OldEnd         int // [0, OldEnd) are too old (14 days)
-	ExpiredEnd     int // [0, ExpiredEnd) are older than the group's retention
-	NewStart       int // [NewStart, n) are too far in the future (2 hours)
-	EntityRejected bool
+	OldEnd     int // [0, OldEnd) are too old (14 days)
+	ExpiredEnd int // [0, ExpiredEnd) are older than the group's retention
+	NewStart   int // [NewStart, n) are too far in the future (2 hours)
 }
 
 // Clean says that every event was taken.
@@ -83,7 +82,6 @@ func (c *Client) Put(ctx context.Context, stream string, body Body) (Verdict, er
 		v.ExpiredEnd = index(r.ExpiredLogEventEndIndex)
 		v.NewStart = index(r.TooNewLogEventStartIndex)
 	}
-	v.EntityRejected = out.RejectedEntityInfo != nil
 	return v, nil
 }
 

@@ -19,7 +19,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"pgregory.net/rapid"
 
-	"perstack-shipper/shipper/cwlocal/sigv4"
+	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
 // ownBody is our own body of events.
@@ -147,7 +147,7 @@ func (h hashed) SHA256() []byte { return h.sum }
 func signatureOf(t *testing.T, r request, sum []byte) string {
 	t.Helper()
 	keys := aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", SessionToken: "session/token+1"}
-	authorization, err := sigv4.Authorization(r.Request, sum, keys)
+	authorization, err := localtest.Authorization(r.Request, sum, keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,6 @@ func TestVerdict(t *testing.T) {
 		{`{"rejectedLogEventsInfo":{"tooNewLogEventStartIndex":0}}`, Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: 0}, false},
 		{`{"rejectedLogEventsInfo":{"expiredLogEventEndIndex":2,"tooOldLogEventEndIndex":1,"tooNewLogEventStartIndex":5}}`,
 			Verdict{OldEnd: 1, ExpiredEnd: 2, NewStart: 5}, false},
-		{`{"rejectedEntityInfo":{"errorType":"InvalidAttributes"}}`, Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1, EntityRejected: true}, true},
 	} {
 		s := serve(t, func(w http.ResponseWriter, r request) { w.Write([]byte(tc.answer)) })
 		got, err := newClient(t, s.URL).Put(context.Background(), "job", bodyOf("x"))

@@ -21,10 +21,8 @@ func (e *apiError) Error() string { return fmt.Sprintf("%s (%d): %s", e.code, e.
 
 // json is the body of the answer, as AWS JSON 1.1 has it.
 func (e *apiError) json() []byte {
-	b := append([]byte(`{"__type":`), quoted(e.code)...)
-	b = append(b, `,"message":`...)
-	b = append(b, quoted(e.message)...)
-	return append(b, '}')
+	b, _ := marshal(map[string]string{"__type": e.code, "message": e.message}) // text never fails
+	return b
 }
 
 // asAPIError returns err as the client is to see it. What is no apiError is trouble of our own.
@@ -64,7 +62,16 @@ func throttled() *apiError {
 	return &apiError{http.StatusBadRequest, "ThrottlingException", "Rate exceeded"}
 }
 
-// unmarshal decodes the body of any operation but PutLogEvents into its struct.
+// marshal encodes an answer, with "<", ">" and "&" as they are: answers hold logs, not HTML.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// unmarshal decodes the body of an operation into its struct.
 func unmarshal(body []byte, op any) error {
 	if body = bytes.TrimSpace(body); len(body) == 0 || body[0] != '{' {
 		return serialization("the body is not a JSON object")

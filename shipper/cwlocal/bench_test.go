@@ -22,7 +22,7 @@ const agentEvent = `{"shipper":{"input":"k3v9x2ab","seq":15},"type":"callTools",
 func putBody(message string) (body string, events int) {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"logEvents":[`)
-	quoted := string(appendQuoted(nil, message))
+	quoted, _ := marshal(message)
 	for size := 0; ; events++ {
 		if size += len(message) + batch.EventOverhead; size > batch.MaxBatchBytes || events == batch.MaxBatchEvents {
 			break
@@ -94,19 +94,6 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// BenchmarkScan is the scanner alone, on the body of a full batch.
-func BenchmarkScan(b *testing.B) {
-	body, _ := putBody(agentEvent)
-	b.SetBytes(int64(len(body)))
-	for b.Loop() {
-		p := newPut().(*putLogEvents)
-		if err := p.scan([]byte(body)); err != nil {
-			b.Fatal(err)
-		}
-		p.release()
-	}
-}
-
 // createDirectly makes the group and stream of the tests without HTTP.
 func createDirectly(t testing.TB, s *Server) {
 	t.Helper()
@@ -137,14 +124,13 @@ func TestMemoryOfSmallEvents(t *testing.T) {
 	}
 	before := heap()
 	for range batches {
-		p := newPut().(*putLogEvents)
-		if err := p.scan([]byte(body)); err != nil {
+		p, err := decode("PutLogEvents", []byte(body))
+		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := p.do(s, ""); err != nil {
 			t.Fatal(err)
 		}
-		p.release()
 	}
 	if used := heap() - before; used > int64(events*batches*(50+40)) {
 		t.Errorf("%d events of 50 bytes take %d bytes each", events*batches, used/int64(events*batches))

@@ -63,14 +63,6 @@ type Rejected struct {
 	TooOldEnd, ExpiredEnd, TooNewStart *int
 }
 
-// Throttle is the fault of a quota that is used up.
-func Throttle() Fault { return Fault{Code: "ThrottlingException", Message: "Rate exceeded"} }
-
-// Unavailable is the fault of a service that is down for the moment.
-func Unavailable() Fault {
-	return Fault{Status: http.StatusServiceUnavailable, Code: "ServiceUnavailableException", Message: "The service cannot complete the request."}
-}
-
 // spoils says whether f answers an error of its own.
 func (f Fault) spoils() bool { return f.Status != 0 || f.Code != "" }
 

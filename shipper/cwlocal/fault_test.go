@@ -36,8 +36,8 @@ func TestErrorFaults(t *testing.T) {
 		code   string
 		stored string // after the faulty put
 	}{
-		{"throttling", Throttle(), 400, "ThrottlingException", ""},
-		{"unavailable", Unavailable(), 503, "ServiceUnavailableException", ""},
+		{"throttling", Fault{Code: "ThrottlingException"}, 400, "ThrottlingException", ""},
+		{"unavailable", Fault{Status: 503, Code: "ServiceUnavailableException"}, 503, "ServiceUnavailableException", ""},
 		{"a code alone", Fault{Code: "ExpiredTokenException"}, 400, "ExpiredTokenException", ""},
 		{"the service's own code alone", Fault{Code: "InternalFailure"}, 500, "InternalFailure", ""},
 		{"403", Fault{Status: 403, Code: "AccessDeniedException", Message: "no"}, 403, "AccessDeniedException", ""},

@@ -209,6 +209,22 @@ func (o *filterLogEvents) cursors(streams []*stream) *merge {
 	return m
 }
 
+// filteredEvent is an event as FilterLogEvents answers it.
+type filteredEvent struct {
+	Stream    string `json:"logStreamName"`
+	Timestamp int64  `json:"timestamp"`
+	Ingestion int64  `json:"ingestionTime"`
+	ID        string `json:"eventId"`
+	Message   string `json:"message"`
+}
+
+// filterAnswer is the answer of FilterLogEvents.
+type filterAnswer struct {
+	Events   []filteredEvent `json:"events"`
+	Searched []struct{}      `json:"searchedLogStreams"` // the service leaves it empty, too
+	Next     string          `json:"nextToken,omitempty"`
+}
+
 func (o *filterLogEvents) do(s *Server, _ string) ([]byte, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -218,27 +234,24 @@ func (o *filterLogEvents) do(s *Server, _ string) ([]byte, error) {
 		return nil, err
 	}
 	m := o.cursors(streams)
-	b := []byte(`{"events":[`)
 	readable := s.readable()
-	count, size, scanned := 0, 0, 0
+	answer := filterAnswer{Events: []filteredEvent{}, Searched: []struct{}{}}
+	size, scanned := 0, 0
 	if s.opt.EmptyPages && !o.from.shown && m.Len() > 0 {
 		at := (*m)[0].at
 		at.shown = true
-		return append(b, `],"searchedLogStreams":[],"nextToken":"`+at.String()+`"}`...), nil
+		answer.Next = at.String()
+		return marshal(answer)
 	}
-	for m.Len() > 0 && count < o.limit && scanned < maxScanned {
+	for m.Len() > 0 && len(answer.Events) < o.limit && scanned < maxScanned {
 		c := (*m)[0]
 		e, message := c.get(c.at.arrival)
 		scanned += len(message)
 		if e.ingestion <= readable && o.pattern.Match(message) {
-			if size += len(message) + batch.EventOverhead; size > maxPageBytes && count > 0 {
+			if size += len(message) + batch.EventOverhead; size > maxPageBytes && len(answer.Events) > 0 {
 				break
 			}
-			if count > 0 {
-				b = append(b, ',')
-			}
-			count++
-			b = appendFiltered(b, c.view, c.at, message)
+			answer.Events = append(answer.Events, filtered(c.view, c.at, message))
 		}
 		if c.position++; c.settle() {
 			heap.Fix(m, 0)
@@ -246,25 +259,15 @@ func (o *filterLogEvents) do(s *Server, _ string) ([]byte, error) {
 			heap.Pop(m)
 		}
 	}
-	b = append(b, `],"searchedLogStreams":[]`...)
 	if m.Len() > 0 {
-		b = append(b, `,"nextToken":"`+(*m)[0].at.String()+`"`...)
+		answer.Next = (*m)[0].at.String()
 	}
-	return append(b, '}'), nil
+	return marshal(answer)
 }
 
-// appendFiltered appends one event as FilterLogEvents answers it. Its eventId is the same at every read, and no other
-// event's.
-func appendFiltered(b []byte, v *view, at crossPlace, message []byte) []byte {
-	b = append(b, `{"logStreamName":`...)
-	b = appendQuoted(b, v.name)
-	b = append(b, `,"timestamp":`...)
-	b = strconv.AppendInt(b, at.timestamp, 10)
-	b = append(b, `,"ingestionTime":`...)
-	b = strconv.AppendInt(b, at.ingestion, 10)
-	b = append(b, `,"eventId":"`...)
-	b = fmt.Appendf(b, "%020d%016d%020d", at.timestamp, at.arrival, v.id)
-	b = append(b, `","message":`...)
-	b = appendQuoted(b, message)
-	return append(b, '}')
+// filtered is one event as FilterLogEvents answers it. Its eventId is the same at every read, and no
+// other event's.
+func filtered(v *view, at crossPlace, message []byte) filteredEvent {
+	id := fmt.Sprintf("%020d%016d%020d", at.timestamp, at.arrival, v.id)
+	return filteredEvent{v.name, at.timestamp, at.ingestion, id, string(message)}
 }

@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -53,6 +52,13 @@ type groupLine struct {
 type streamLine struct {
 	LogStreamName string `json:"logStreamName"`
 	CreationTime  int64  `json:"creationTime"`
+}
+
+// eventLine is each of the other lines; nil is what a line that was damaged does not have.
+type eventLine struct {
+	Timestamp     *int64  `json:"timestamp"`
+	IngestionTime *int64  `json:"ingestionTime"`
+	Message       *string `json:"message"`
 }
 
 // openFolder makes the folder if need be, and takes its lock.
@@ -166,18 +172,16 @@ type streamFile struct {
 	size int64 // of its whole lines
 }
 
-// append writes the events [from, to) of p as lines, all or none. A message is written as the JSON that it came in.
-func (f *streamFile) append(p *putLogEvents, from, to int, now int64) error {
+// append writes events as lines: all of them or none.
+func (f *streamFile) append(events []inputEvent, now int64) error {
 	buf := newBuffer()
 	defer bodies.Put(buf)
-	ingestion := strconv.FormatInt(now, 10)
-	for _, e := range p.events[from:to] {
-		b := append(buf.AvailableBuffer(), `{"timestamp":`...)
-		b = strconv.AppendInt(b, e.timestamp, 10)
-		b = append(append(append(b, `,"ingestionTime":`...), ingestion...), `,"message":"`...)
-		buf.Write(b)
-		buf.Write(p.body[e.rawStart:e.rawEnd])
-		buf.WriteString("\"}\n")
+	lines := json.NewEncoder(buf)
+	lines.SetEscapeHTML(false)
+	for _, e := range events {
+		if err := lines.Encode(eventLine{e.Timestamp, &now, e.Message}); err != nil {
+			return fmt.Errorf("the file %q: %w", f.path, err)
+		}
 	}
 	file, err := os.OpenFile(f.path, os.O_WRONLY, 0)
 	if err == nil {

@@ -219,7 +219,7 @@ func TestFolderRefusals(t *testing.T) {
 		{"job-1.jsonl", `{"logStreamName":"job-1","creationTime":1}` + "\nnonsense\n", "line 2"},
 		{"job-1.jsonl", `{"logStreamName":"job-1","creationTime":1}` + "\n" + `{"timestamp":1,"message":"x"}` + "\n", "ingestionTime"},
 		{"job-1.jsonl", `{"logStreamName":"job-1","creationTime":1}` + "\n" + `{"timestamp":1,"ingestionTime":1,"message":""}` + "\n", "line 2"},
-		{"job-1.jsonl", `{"logStreamName":"job-1","creationTime":1}` + "\n" + `{"timestamp":1,"ingestionTime":1,"message":"x"} {}` + "\n", "more than one"},
+		{"job-1.jsonl", `{"logStreamName":"job-1","creationTime":1}` + "\n" + `{"timestamp":1,"ingestionTime":1,"message":"x"} {}` + "\n", "after top-level value"},
 		{"job-1.jsonl", `{"logStreamName":"job-1","creationTime":1}` + "\n" + `{"timestamp":1,"ingestionTime":1,"message":"` + "\xff" + `"}` + "\n", "UTF-8"},
 		{"group.json", "{}", "group.json"},
 	} {

@@ -5,6 +5,7 @@ package cwlocal
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"perstack-shipper/batch"
@@ -118,11 +119,25 @@ func (o *getLogEvents) do(s *Server, _ string) ([]byte, error) {
 	if o.EndTime != nil {
 		high = max(low, v.at(key{timestamp: *o.EndTime}))
 	}
-	return s.page(v, from, o.StartFromHead, low, high, limit), nil
+	return s.page(v, from, o.StartFromHead, low, high, limit)
+}
+
+// outputEvent is an event as GetLogEvents answers it.
+type outputEvent struct {
+	Timestamp int64  `json:"timestamp"`
+	Ingestion int64  `json:"ingestionTime"`
+	Message   string `json:"message"`
+}
+
+// pageAnswer is the answer of GetLogEvents.
+type pageAnswer struct {
+	Events []outputEvent `json:"events"`
+	Next   string        `json:"nextForwardToken"`
+	Back   string        `json:"nextBackwardToken"`
 }
 
 // page answers the positions of [low, high) that come next from a place, or from an end when that is nil.
-func (s *Server) page(v *view, from *place, head bool, low, high, limit int) []byte {
+func (s *Server) page(v *view, from *place, head bool, low, high, limit int) ([]byte, error) {
 	forward, position := head, low
 	var here key // where the tokens of an empty page stay
 	switch {
@@ -150,7 +165,6 @@ func (s *Server) page(v *view, from *place, head bool, low, high, limit int) []b
 		}
 		picked = append(picked, arrival)
 	}
-	b := []byte(`{"events":[`)
 	back, next := place{key: here}, place{key: here, forward: true}
 	if len(picked) > 0 && s.opt.EmptyPages && (from == nil || !from.shown) {
 		// A page without events: the tokens are at the same place, but not the same.
@@ -176,25 +190,15 @@ func (s *Server) page(v *view, from *place, head bool, low, high, limit int) []b
 	} else if from != nil {
 		back.shown, next.shown = from.shown, from.shown
 	}
-	for n := range picked {
-		if n > 0 {
-			b = append(b, ',')
-		}
-		arrival := picked[n]
-		if !forward {
-			arrival = picked[len(picked)-1-n]
-		}
-		e, message := v.get(arrival)
-		b = append(b, `{"timestamp":`...)
-		b = strconv.AppendInt(b, e.timestamp, 10)
-		b = append(b, `,"ingestionTime":`...)
-		b = strconv.AppendInt(b, e.ingestion, 10)
-		b = append(b, `,"message":`...)
-		b = appendQuoted(b, message)
-		b = append(b, '}')
+	if !forward {
+		slices.Reverse(picked)
 	}
-	b = append(b, `],"nextForwardToken":"`+next.String()+`","nextBackwardToken":"`+back.String()+`"}`...)
-	return b
+	answer := pageAnswer{Events: make([]outputEvent, len(picked)), Next: next.String(), Back: back.String()}
+	for n, arrival := range picked {
+		e, message := v.get(arrival)
+		answer.Events[n] = outputEvent{e.timestamp, e.ingestion, string(message)}
+	}
+	return marshal(answer)
 }
 
 // readable is the latest ingestion time of what can be read now.

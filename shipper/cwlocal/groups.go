@@ -18,7 +18,7 @@ var operations = map[string]func() operation{
 	"DeleteLogStream":       func() operation { return new(deleteLogStream) },
 	"PutRetentionPolicy":    func() operation { return new(putRetentionPolicy) },
 	"DeleteRetentionPolicy": func() operation { return new(deleteRetentionPolicy) },
-	"PutLogEvents":          newPut,
+	"PutLogEvents":          func() operation { return new(putLogEvents) },
 	"GetLogEvents":          func() operation { return new(getLogEvents) },
 	"FilterLogEvents":       func() operation { return new(filterLogEvents) },
 	"TestMetricFilter":      func() operation { return new(testMetricFilter) },

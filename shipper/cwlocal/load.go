@@ -4,7 +4,6 @@ package cwlocal
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -91,7 +89,6 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 	lines := bufio.NewReaderSize(file, 256<<10)
 	var (
 		st    *stream
-		p     putLogEvents
 		whole int64
 		long  []byte // what a line has before the reader's buffer was full
 	)
@@ -126,12 +123,12 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 			st = newStream(g.name, l.LogStreamName, l.CreationTime)
 			continue
 		}
-		if err := p.restore(line); err != nil {
+		e, err := parseEvent(line)
+		if err != nil {
 			return nil, fmt.Errorf("line %d of %q is no event; remove the line: %w", n, path, err)
 		}
-		e := p.events[0]
-		message := p.data[e.start:e.end]
-		st.add(st.room(len(message), len(message)), stored{timestamp: e.timestamp, ingestion: p.ingestion}, message)
+		size := len(*e.Message)
+		st.add(st.room(size, size), stored{timestamp: *e.Timestamp, ingestion: *e.IngestionTime}, *e.Message)
 	}
 	if st == nil {
 		if err := os.Remove(path); err != nil {
@@ -143,24 +140,15 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 	return st, nil
 }
 
-// restore reads one event's line into p, which then holds that event alone.
-func (p *putLogEvents) restore(line []byte) error {
-	p.events, p.data, p.count = p.events[:0], p.data[:0], 0
-	p.restoring, p.ingestion = true, -1
-	line = bytes.TrimSpace(line)
-	if !utf8.Valid(line) {
-		return errors.New("it is not valid UTF-8")
-	}
-	p.data = slices.Grow(p.data, len(line)+8) // as scanner.message wants it
-	s := &scanner{b: line}
-	err := p.scanEvent(s)
-	switch {
+// parseEvent reads the line of one event.
+func parseEvent(line []byte) (e eventLine, err error) {
+	switch err = json.Unmarshal(line, &e); {
 	case err != nil:
-		return err
-	case s.i != len(line):
-		return errors.New("there is more than one value")
-	case !p.events[0].hasTimestamp || p.ingestion < 0 || p.events[0].start == p.events[0].end:
-		return errors.New("timestamp, ingestionTime or message is missing")
+		return e, err
+	case !utf8.Valid(line):
+		return e, errors.New("it is not valid UTF-8")
+	case e.Timestamp == nil || e.IngestionTime == nil || *e.IngestionTime < 0 || e.Message == nil || *e.Message == "":
+		return e, errors.New("timestamp, ingestionTime or message is missing")
 	}
-	return nil
+	return e, nil
 }

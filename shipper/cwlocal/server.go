@@ -5,7 +5,7 @@
 //
 //	server.go   options, one HTTP request from its headers to its answer
 //	fault.go    what a test can make go wrong with a call
-//	put.go      PutLogEvents: every limit of a batch; scan.go reads its body, json.go JSON as such
+//	put.go      PutLogEvents: every limit of a batch
 //	store.go    groups, streams and their events in memory, in reading order
 //	folder.go   the same on disk
 //	get.go      GetLogEvents; filter.go: FilterLogEvents, and package pattern what it filters with
@@ -187,9 +187,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call := &Call{Action: action, Body: body}
 	if op != nil {
 		call.Group, call.Stream, call.Events = op.target()
-		if p, ok := op.(*putLogEvents); ok {
-			defer p.release()
-		}
 	}
 	leave := s.counters.enter(call, r.ContentLength)
 	defer leave()
@@ -336,8 +333,5 @@ func decode(action string, body []byte) (operation, error) {
 		return nil, serialization("the body is not valid UTF-8; repair the messages before encoding them")
 	}
 	op := operations[action]()
-	if p, ok := op.(*putLogEvents); ok {
-		return op, p.scan(body)
-	}
 	return op, unmarshal(body, op)
 }

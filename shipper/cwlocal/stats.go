@@ -79,20 +79,20 @@ func (c *counters) enter(call *Call, contentLength int64) (leave func()) {
 	}
 }
 
-// accepted counts a batch of which the events [from, to) were stored.
-func (c *counters) accepted(p *putLogEvents, from, to int) {
+// accepted counts a batch of which events were stored and so many others rejected.
+func (c *counters) accepted(events []inputEvent, rejected int) {
 	var bytes int64
-	for _, e := range p.events[from:to] {
-		bytes += int64(e.end - e.start)
+	for _, e := range events {
+		bytes += int64(len(*e.Message))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := int64(to - from)
+	n := int64(len(events))
 	c.stats.Batches++
 	c.stats.Events += n
 	c.stats.MessageBytes += bytes
 	c.stats.BatchBytes += bytes + n*batch.EventOverhead
-	c.stats.Rejected += int64(len(p.events)) - n
+	c.stats.Rejected += int64(rejected)
 }
 
 // answered counts an answer; code is "" for a 200.

@@ -89,35 +89,34 @@ func (s *Server) find(groupName, streamName string) (*stream, int, error) {
 	return st, g.retention, nil
 }
 
-// append stores the events [from, to) of p: on disk first, then in memory. All or none is stored.
-func (st *stream) append(p *putLogEvents, from, to int, now int64) error {
+// append stores events, on disk first and then in memory: all of them or none.
+func (st *stream) append(events []inputEvent, now int64) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.gone != nil {
 		return st.gone
 	}
-	if from == to {
+	if len(events) == 0 {
 		return nil
 	}
 	if st.file != nil {
-		if err := st.file.append(p, from, to, now); err != nil {
+		if err := st.file.append(events, now); err != nil {
 			return err
 		}
 	}
 	left := 0
-	for _, e := range p.events[from:to] {
-		left += e.end - e.start
+	for _, e := range events {
+		left += len(*e.Message)
 	}
-	for _, e := range p.events[from:to] {
-		n := e.end - e.start
-		st.add(st.room(n, left), stored{timestamp: e.timestamp, ingestion: now}, p.data[e.start:e.end])
-		left -= n
+	for _, e := range events {
+		st.add(st.room(len(*e.Message), left), stored{timestamp: *e.Timestamp, ingestion: now}, *e.Message)
+		left -= len(*e.Message)
 	}
 	return nil
 }
 
-// room returns a chunk that takes need more bytes of messages, when as many as left are about to come; nil where
-// nothing is kept.
+// room returns a chunk with space for need more bytes of messages, sized for the left bytes that are
+// about to come. It returns nil where nothing is kept.
 func (st *stream) room(need, left int) *chunk {
 	if st.discard {
 		return nil
@@ -135,8 +134,8 @@ func (st *stream) room(need, left int) *chunk {
 	return c
 }
 
-// add counts one event and stores it in c, which has room, unless nothing is kept.
-func (st *stream) add(c *chunk, e stored, message []byte) {
+// add counts one event and, unless nothing is kept, stores it in c, which has room for it.
+func (st *stream) add(c *chunk, e stored, message string) {
 	if st.bytes == 0 || e.timestamp < st.first { // no message is empty
 		st.first = e.timestamp
 	}

@@ -14,6 +14,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
 // What batch makes of lines goes through the real client to an endpoint as strict as the service, and comes back.
@@ -160,7 +161,7 @@ func TestEndToEnd(t *testing.T) {
 				switch c.Action {
 				case "GetLogEvents", "DescribeLogStreams", "FilterLogEvents":
 					if c.N == 2 {
-						return cwlocal.Throttle()
+						return localtest.Throttle()
 					}
 				}
 				return cwlocal.Fault{}

@@ -23,15 +23,6 @@ type step struct {
 	index int    // of the element
 }
 
-// ParseSelector reads a selector.
-func ParseSelector(text string) (Selector, error) {
-	s, rest, err := cutSelector(text)
-	if err == nil && rest != "" {
-		err = fmt.Errorf("%q behind the selector %s", rest, s.text)
-	}
-	return s, err
-}
-
 // cutSelector takes a selector off the front of text.
 func cutSelector(text string) (s Selector, rest string, err error) {
 	rest, ok := strings.CutPrefix(text, "$")

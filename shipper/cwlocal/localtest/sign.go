@@ -1,5 +1,4 @@
-// Package sigv4 tells tests how a call should be signed, by the SDK's own signer: the endpoint takes any signature, and the service does not.
-package sigv4
+package localtest
 
 import (
 	"context"
@@ -13,8 +12,10 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// Authorization returns the header of that name that r, which a server got, should have, were it signed with keys for a body of the SHA-256 sum. Time and
-// signed headers are those that r says. The region is eu-west-1.
+// Authorization returns what the header of that name should be in r, a request that a server got, if
+// it was signed with keys for a body of the SHA-256 sum: the endpoint takes any signature, and the
+// service does not. It is computed by the SDK's own signer. Time and signed headers are those of r;
+// the Region is eu-west-1.
 func Authorization(r *http.Request, sum []byte, keys aws.Credentials) (string, error) {
 	_, rest, _ := strings.Cut(r.Header.Get("Authorization"), "SignedHeaders=")
 	names, _, _ := strings.Cut(rest, ",")
