@@ -128,9 +128,6 @@ func (b *Batch) Add(ev *Event, block *Block) bool {
 // Len is the number of events.
 func (b *Batch) Len() int { return len(b.index) }
 
-// Bytes is the size by the service's count: the sum of message+EventOverhead.
-func (b *Batch) Bytes() int { return b.bytes }
-
 // Of counts the events of blocks of one input.
 func (b *Batch) Of(input int) int {
 	n := 0
@@ -146,9 +143,6 @@ func (b *Batch) Of(input int) int {
 func (b *Batch) Held() int {
 	return len(b.text.chunks)*ChunkBytes + b.counted
 }
-
-// Times returns the times of the oldest and the newest event, in milliseconds since 1970.
-func (b *Batch) Times() (oldest, newest int64) { return b.oldest, b.newest }
 
 // Close puts the events into the order of their times, those of one time in order of Add. Nothing is added after it, and several goroutines may read.
 // Prepare may come in its place.

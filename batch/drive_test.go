@@ -324,6 +324,18 @@ func (s *shipment) check(t rapid.TB, shape batch.Shape, input []byte) {
 		if m.Input != shape.Input || m.Record != "" || m.Source != shape.Source {
 			t.Fatalf("of input %q, record %q, source %q: %.300q", m.Input, m.Record, m.Source, m.text)
 		}
+		var members map[string]any
+		if err := json.Unmarshal(m.ShipperMember, &members); err != nil {
+			t.Fatalf("%v: %.300q", err, m.text)
+		}
+		for _, field := range shape.Fields {
+			delete(members, field.Name)
+		}
+		for name := range members {
+			if !slices.Contains(batch.ShipperMembers, name) {
+				t.Fatalf("%s is not reserved for the shipper member: %.300q", name, m.text)
+			}
+		}
 		if i > 0 && m.stream == s.messages[i-1].stream && m.time == s.messages[i-1].time && !s.messages[i-1].before(m) {
 			t.Fatalf("seq %d part %d stands behind seq %d part %d of the same time", m.Seq, m.Part, s.messages[i-1].Seq, s.messages[i-1].Part)
 		}

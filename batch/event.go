@@ -58,6 +58,13 @@ func (m *member) join(other *member) *member {
 	return m
 }
 
+// ShipperMembers are the names that the shipper member uses itself: no field that is added to it may
+// have one of them.
+var ShipperMembers = []string{
+	"input", "seq", "empty", "excluded", "part", "last", "text", "bom", "source", "added", "lossy", "redacted", "newline", "at",
+	"record", // of a record alone
+}
+
 // extras is what the shipper member says beside input and seq.
 type extras struct {
 	part           int

@@ -15,13 +15,14 @@ import (
 func TestParseTemplate(t *testing.T) {
 	for text, wrong := range map[string]string{
 		"{jobId}": "", "{jobId}/{runId}": "", "all": "", "a-{hostname}.{expertKey}{runId}": "", "é日": "",
-		"": "empty", "{": "other half", "}": "other half", "a{jobId": "other half", "jobId}": "other half", "{jobId}}": "other half", "{{jobId}}": "{{jobId}",
+		"": "empty", "{": "unmatched", "}": "unmatched", "a{jobId": "unmatched", "jobId}": "unmatched", "{jobId}}": "unmatched", "{{jobId}}": "{{jobId}",
+		"\xff": "UTF-8", strings.Repeat("n", 512): "", strings.Repeat("n", 513): "512 bytes",
 		"{}": "{}", "{job}": "{job}", "{JobId}": "{JobId}", "{ jobId }": "{ jobId }",
 	} {
-		parsed, err := batch.ParseTemplate(text)
+		_, err := batch.ParseTemplate(text)
 		switch {
-		case wrong == "" && (err != nil || parsed.String() != text):
-			t.Errorf("%q: %q, %v", text, parsed.String(), err)
+		case wrong == "" && err != nil:
+			t.Errorf("%q: %v", text, err)
 		case wrong != "" && (err == nil || !strings.Contains(err.Error(), wrong)):
 			t.Errorf("%q: %v, want an error that says %q", text, err, wrong)
 		}

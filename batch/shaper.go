@@ -98,7 +98,7 @@ type bounds struct {
 func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
 	t, err := ParseTemplate(shape.Template)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the log stream of input %s %w", shape.Input, err)
 	}
 	s := &Shaper{shape: shape, template: t, bounds: bounds{MaxEventBytes, MaxLineBytes, longStep}, state: state}
 	if state.Split != nil {

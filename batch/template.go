@@ -1,13 +1,16 @@
 package batch
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
-// Template is the name of a log stream with fields in braces: "{jobId}/{runId}". Its zero value is not usable.
+// Template is the name of a log stream with fields in braces: "{jobId}/{runId}". Its zero value is
+// not usable; see [ParseTemplate].
 type Template struct {
-	text  string
 	parts []templatePart
 	uses  [fields]bool
 }
@@ -29,9 +32,16 @@ const (
 
 var fieldNames = [fields]string{"jobId", "runId", "expertKey", "hostname"}
 
-// ParseTemplate reads a template. The error names what is wrong with it and what may stand there.
+// ParseTemplate parses a template. Its error reads on from the name of the option that holds it, and
+// says what may stand there instead.
 func ParseTemplate(text string) (Template, error) {
-	t := Template{text: text}
+	switch {
+	case text == "":
+		return Template{}, errors.New("is empty: use {jobId}, or a name")
+	case !utf8.ValidString(text) || len(text) > MaxStreamNameBytes:
+		return Template{}, fmt.Errorf("is not UTF-8 text of at most %d bytes: use a shorter one", MaxStreamNameBytes)
+	}
+	var t Template
 	for rest := text; rest != ""; {
 		open := strings.IndexAny(rest, "{}")
 		if open < 0 {
@@ -41,32 +51,43 @@ func ParseTemplate(text string) (Template, error) {
 		if open > 0 {
 			t.parts = append(t.parts, templatePart{literal: rest[:open]})
 		}
-		length := strings.IndexByte(rest[open:], '}')
-		if rest[open] != '{' || length < 0 {
-			return Template{}, fmt.Errorf("%q has a brace without its other half", text)
+		name, after, closed := strings.Cut(rest[open+1:], "}")
+		if rest[open] == '}' || !closed {
+			return Template{}, fmt.Errorf("%q has an unmatched brace: write fields like {jobId}", text)
 		}
-		name := rest[open+1 : open+length]
-		f := field(0)
-		for f < fields && fieldNames[f] != name {
-			f++
-		}
-		if f == fields {
-			return Template{}, fmt.Errorf("%q has the unknown field {%s}; the fields are {%s}", text, name, strings.Join(fieldNames[:], "} {"))
+		f := field(slices.Index(fieldNames[:], name))
+		if f < 0 {
+			return Template{}, fmt.Errorf("does not know {%s}: use {%s}", name, strings.Join(fieldNames[:], "}, {"))
 		}
 		t.parts = append(t.parts, templatePart{field: f})
 		t.uses[f] = true
-		rest = rest[open+length+1:]
-	}
-	if len(t.parts) == 0 {
-		return Template{}, fmt.Errorf("the template is empty; {jobId} gives a stream a job")
+		rest = after
 	}
 	return t, nil
 }
 
-// String returns the template as it was written.
-func (t Template) String() string { return t.text }
+// Fixed returns what is fixed in the names that t gives to the streams of a job and run, either of
+// which may be "", for any. Between one piece and the next stands a field that is not known, so a
+// single piece is the whole name. The pieces are not yet what [StreamName] makes of them. named
+// reports whether a given id is part of them.
+func (t Template) Fixed(job, run string) (pieces []string, named bool) {
+	pieces = []string{""}
+	known := [fields]string{fieldJob: job, fieldRun: run}
+	for _, p := range t.parts {
+		text := p.literal
+		if text == "" {
+			if text = known[p.field]; text == "" {
+				pieces = append(pieces, "")
+				continue
+			}
+			named = true
+		}
+		pieces[len(pieces)-1] += text
+	}
+	return pieces, named
+}
 
-// name fills the fields in and makes a legal stream name of the result. A field without a value becomes "-".
+// name fills in the fields and makes the result a legal stream name. A field without a value becomes "-".
 func (t Template) name(values *[fields]string) string {
 	var b strings.Builder
 	for _, p := range t.parts {

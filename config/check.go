@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"perstack-shipper/batch"
 )
 
 // This file says what each option's value may be, and what to do about one that cannot be.
@@ -26,9 +28,6 @@ const (
 	MaxFieldBytes = 8 << 10
 	// maxIDBytes bounds JobID and RunID, which are added to events.
 	maxIDBytes = 1 << 10
-	// maxNameBytes is the longest name of a log group or stream.
-	// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html
-	maxNameBytes = 512
 )
 
 // RetentionDays are the retentions that PutRetentionPolicy takes.
@@ -37,16 +36,8 @@ var RetentionDays = []int{
 	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 }
 
-// StreamFields are the names that may stand in braces in a log stream's template.
-var StreamFields = []string{"jobId", "runId", "expertKey", "hostname"}
-
 // FailOnKinds are the ends of a job that --fail-on can turn into exit code 1.
 var FailOnKinds = []string{"error", "max-steps", "delegate-error", "unfinished"}
-
-// reservedFields are the members that an event's shipper member has of its own.
-var reservedFields = []string{
-	"input", "seq", "empty", "part", "last", "text", "bom", "source", "added", "lossy", "excluded", "redacted", "newline", "at", "record",
-}
 
 var (
 	groupARN  = regexp.MustCompile(`^arn:[a-z-]+:logs:([a-z0-9-]*):\d*:log-group:([^:]+)(:\*)?$`)
@@ -294,28 +285,12 @@ func checkEach(option string, patterns []string, check func(string) error) error
 	return nil
 }
 
-// checkStream reads the template of a log stream's name.
+// checkStream checks the template of a log stream's name.
 func checkStream(template string) error {
-	if template == "" {
-		return Usage("--log-stream", "is empty: use {jobId}, or a name")
+	if _, err := batch.ParseTemplate(template); err != nil {
+		return Usage("--log-stream", "%v", err)
 	}
-	if !utf8.ValidString(template) || len(template) > maxNameBytes {
-		return Usage("--log-stream", "is not UTF-8 text of at most %d bytes: use a shorter one", maxNameBytes)
-	}
-	for rest := template; ; {
-		open := strings.IndexAny(rest, "{}")
-		if open < 0 {
-			return nil
-		}
-		field, after, closed := strings.Cut(rest[open+1:], "}")
-		if rest[open] == '}' || !closed {
-			return Usage("--log-stream", "%q has an unmatched brace: write fields like {jobId}", template)
-		}
-		if !slices.Contains(StreamFields, field) {
-			return Usage("--log-stream", "does not know {%s}: use {%s}", field, strings.Join(StreamFields, "}, {"))
-		}
-		rest = after
-	}
+	return nil
 }
 
 func checkID(option, id string) error {
@@ -331,7 +306,7 @@ func checkFields(fields Pairs) error {
 		if !fieldKey.MatchString(field.Key) {
 			return Usage("--field", "%q is not a valid key: use letters, digits, _ . and -, and begin with a letter or _", field.Key)
 		}
-		if slices.Contains(reservedFields, field.Key) {
+		if slices.Contains(batch.ShipperMembers, field.Key) {
 			return Usage("--field", "%q is reserved for the shipper: use another key", field.Key)
 		}
 		if !utf8.ValidString(field.Value) {

@@ -142,9 +142,6 @@ func (j *Journal) Path() string { return j.st.dir() }
 // FilePath is the path of the followed file, as it was given to Follow; "" for a Pipe or Child.
 func (j *Journal) FilePath() string { return j.rec.Path }
 
-// Started is when this input was made (a restart does not change it), in ms since 1970.
-func (j *Journal) Started() int64 { return j.rec.Started }
-
 // About is the caller's snapshot, as last set; a copy.
 func (j *Journal) About() []byte {
 	j.mu.Lock()

@@ -30,14 +30,18 @@ type collected struct {
 	absent  []string         // streams that do not exist
 	store   *store
 	details details // scratch
-	report  Report
+
+	template batch.Template // q.StreamTemplate, parsed
+
+	report Report
 
 	// Of Follow: events before from (ms since 1970) are not read, nor lines up to the seq that was handed over of their input.
 	from  int64
 	after map[string]int64
 }
 
-func newCollected(src Source, q *Query) *collected {
+// newCollected returns a collected that has read nothing yet.
+func newCollected(src Source, q *Query) (*collected, error) {
 	memory := q.Memory
 	if memory <= 0 {
 		memory = DefaultMemory
@@ -49,7 +53,11 @@ func newCollected(src Source, q *Query) *collected {
 	for _, id := range q.Inputs {
 		c.wanted[id] = true
 	}
-	return c
+	var err error
+	if c.template, err = batch.ParseTemplate(q.StreamTemplate); err != nil {
+		return c, fmt.Errorf("the template of the log stream %w", err)
+	}
+	return c, nil
 }
 
 // collect reads the streams of the query. It is ErrNothing where they hold nothing of the job.

@@ -17,7 +17,7 @@ func (c *collected) streams(ctx context.Context) ([]string, error) {
 	if len(c.q.Streams) > 0 {
 		return slices.Compact(slices.Sorted(slices.Values(c.q.Streams))), nil
 	}
-	t := resolve(c.q.StreamTemplate, c.q.Job, c.q.Run)
+	t := resolve(c.template, c.q.Job, c.q.Run)
 	switch {
 	case len(t.fixed) == 1:
 		return []string{batch.StreamName(t.fixed[0])}, nil
@@ -42,7 +42,7 @@ func (c *collected) ownStream() string {
 	if c.q.Job == "" || c.q.Run != "" {
 		return ""
 	}
-	if t := resolve(c.q.StreamTemplate, c.q.Job, ""); t.named && len(t.fixed) == 1 {
+	if t := resolve(c.template, c.q.Job, ""); t.named && len(t.fixed) == 1 {
 		return batch.StreamName(t.fixed[0])
 	}
 	return ""
@@ -84,37 +84,15 @@ func (c *collected) search(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// resolved is a template with the ids filled in: what is fixed of a stream's name, in order, with something unknown, or nothing, between one
-// and the next.
+// resolved is a template with the ids filled in, as [batch.Template.Fixed] returns it.
 type resolved struct {
 	fixed []string
 	named bool // a given id is part of it
 }
 
-func resolve(template, job, run string) resolved {
-	t := resolved{fixed: []string{""}}
-	last := func() *string { return &t.fixed[len(t.fixed)-1] }
-	for {
-		literal, rest, found := strings.Cut(template, "{")
-		*last() += literal
-		if !found {
-			break
-		}
-		var field, value string
-		field, template, _ = strings.Cut(rest, "}")
-		switch field {
-		case "jobId":
-			value = job
-		case "runId":
-			value = run
-		}
-		if value == "" {
-			t.fixed = append(t.fixed, "")
-			continue
-		}
-		*last() += value
-		t.named = true
-	}
+func resolve(template batch.Template, job, run string) resolved {
+	var t resolved
+	t.fixed, t.named = template.Fixed(job, run)
 	for i, part := range t.fixed {
 		if part != "" && len(t.fixed) > 1 {
 			t.fixed[i] = legal.Replace(part)

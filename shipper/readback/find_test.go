@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 )
 
@@ -45,7 +46,11 @@ func TestResolve(t *testing.T) {
 		{template: "{runId}", job: "j", prefix: ""},
 	} {
 		t.Run(c.template, func(t *testing.T) {
-			got := resolve(c.template, c.job, c.run)
+			template, err := batch.ParseTemplate(c.template)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := resolve(template, c.job, c.run)
 			if got.prefix() != c.prefix || got.named != c.named || (len(got.fixed) == 1) != c.whole {
 				t.Errorf("resolved to %q with prefix %q, named %v", got.fixed, got.prefix(), got.named)
 			}

@@ -41,7 +41,10 @@ const (
 func Follow(ctx context.Context, src Source, q Query, how Following, view View) (Report, error) {
 	how.Every = cmp.Or(how.Every, time.Second)
 	how.Patience = cmp.Or(how.Patience, 10*time.Second)
-	c := newCollected(src, &q)
+	c, err := newCollected(src, &q)
+	if err != nil {
+		return c.report, err
+	}
 	c.after = map[string]int64{}
 	f := follower{how: how, c: c, w: walker{c: c, view: view}, places: map[*Input]*place{}}
 	defer func() { c.store.close() }()

@@ -150,8 +150,11 @@ const (
 func collectEnded(ctx context.Context, src Source, q *Query) (*collected, error) {
 	deadline := time.Now().Add(q.Wait)
 	for pause := firstWait; ; pause = min(2*pause, maxWait) {
-		c := newCollected(src, q)
-		err := c.collect(ctx)
+		c, err := newCollected(src, q)
+		if err != nil {
+			return c, err
+		}
+		err = c.collect(ctx)
 		left := time.Until(deadline)
 		if left <= 0 || err != nil && !errors.Is(err, ErrNothing) {
 			return c, err

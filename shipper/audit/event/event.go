@@ -55,9 +55,6 @@ var kinds = map[string]Kind{
 	"stopRunByError": Failure, "errorRun": Failure,
 }
 
-// KindOf returns the kind of a type of events.
-func KindOf(typ string) Kind { return kinds[typ] }
-
 // ErrorTypes are the types for which IsError is true.
 func ErrorTypes() []string {
 	var types []string

@@ -1,0 +1,7 @@
+package batch
+
+// Bytes returns the size by the service's count: the sum of message+EventOverhead.
+func (b *Batch) Bytes() int { return b.bytes }
+
+// Times returns the times of the oldest and the newest event, in milliseconds since 1970.
+func (b *Batch) Times() (oldest, newest int64) { return b.oldest, b.newest }
