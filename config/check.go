@@ -19,10 +19,12 @@ import (
 // This file says what each option's value may be, and what to do about one that cannot be.
 
 const (
-	// MinMemory is the least that MemoryMax may be: a few bodies of 1 MiB and the blocks that they are made of.
+	// MinMemory is the least that MemoryMax may be: a few bodies of 1 MiB and the blocks that they
+	// are made of.
 	MinMemory Size = 8 << 20
-	// MinJournal is the least that JournalMax may be: a line of 8 MiB must be there as a whole before any of it is shipped, and what is shipped already
-	// of its first segment (an eighth, and what one read of a pipe writes over that) goes only with that.
+	// MinJournal is the least that JournalMax may be: a line of 8 MiB must be there as a whole
+	// before any of it is shipped, and what is shipped already of its first segment (an eighth, and
+	// what one read of a pipe writes over that) goes only with that.
 	MinJournal Size = 16 << 20
 	// MaxFieldBytes bounds Events.Fields as they stand in each event, in JSON.
 	MaxFieldBytes = 8 << 10
@@ -382,7 +384,8 @@ func (c *Creation) check() error {
 	return nil
 }
 
-// checkTags keeps the rules of https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_TagResource.html.
+// checkTags keeps the rules of
+// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_TagResource.html.
 func checkTags(tags Pairs) error {
 	if len(tags) > 50 {
 		return Usage("--tag", "is given %d times: AWS allows at most 50 tags", len(tags))

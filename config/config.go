@@ -1,12 +1,13 @@
-// Package config holds every option of perstack-shipper, each declared once: flag, environment variable, default,
-// help and validation. Parse turns a command line and an environment into the command to run, or into a UsageError
-// of one line that names the option and the remedy.
+// Package config holds every option of perstack-shipper, each declared once: flag, environment
+// variable, default, help and validation. Parse turns a command line and an environment into the
+// command to run, or into a UsageError of one line that names the option and the remedy.
 //
-// A flag's environment variable is PERSTACK_SHIPPER_ and its name in capitals, with _ for -: --log-group is
-// PERSTACK_SHIPPER_LOG_GROUP. A flag wins over its variable; an empty variable is one that is not set. A variable of
-// a flag that may be given several times holds several values with commas between them, and \, for a comma in a value.
-// The variables AWS_… mean what the AWS SDK means by them and are not read here. Unknown finds variables that look like
-// options and are none.
+// A flag's environment variable is PERSTACK_SHIPPER_ and its name in capitals, with _ for -:
+// --log-group is PERSTACK_SHIPPER_LOG_GROUP. A flag wins over its variable; an empty variable is
+// one that is not set. A variable of a flag that may be given several times holds several values
+// with commas between them, and \, for a comma in a value. The variables AWS_… mean what the AWS
+// SDK means by them and are not read here. Unknown finds variables that look like options and are
+// none.
 //
 // The structs of the options are in options.go, their checks in check.go.
 package config
@@ -27,8 +28,8 @@ const Program = "perstack-shipper"
 // EnvPrefix begins the name of every environment variable that is an option.
 const EnvPrefix = "PERSTACK_SHIPPER_"
 
-// Command is what a command line asked for: one of
-// *Ship, *Exec, *Resume, *Logs, *Verify, *Jobs, *Tokens, *Restore, *Check, *Local, *Version and *Help.
+// Command is what a command line asked for: one of *Ship, *Exec, *Resume, *Logs, *Verify, *Jobs,
+// *Tokens, *Restore, *Check, *Local, *Version and *Help.
 type Command interface {
 	// check reports the first option that cannot be, as a *UsageError.
 	check() error
@@ -42,14 +43,15 @@ type Help struct {
 
 func (*Help) check() error { return nil }
 
-// UsageError says what is wrong with the command line or its environment, in one line. The program exits with 2 on it,
-// before a byte of input is read.
+// UsageError says what is wrong with the command line or its environment, in one line. The program
+// exits with 2 on it, before a byte of input is read.
 type UsageError struct {
 	// Option is the option that is wrong, as in "--log-group", or empty where it is none.
 	Option string
 	// Env is the environment variable that Option came from, or empty.
 	Env string
-	// Problem says what is wrong and, after a colon or semicolon, what to do. It follows the option's name.
+	// Problem says what is wrong and, after a colon or semicolon, what to do. It follows the
+	// option's name.
 	Problem string
 }
 
@@ -64,8 +66,8 @@ func (e *UsageError) Error() string {
 	return strings.NewReplacer("\n", " ", "\r", " ").Replace(line)
 }
 
-// Usage returns a UsageError about option ("--region"), for what can only be found wrong after Parse, such as
-// a folder that cannot be written. The format makes Problem.
+// Usage returns a UsageError about option ("--region"), for what can only be found wrong after
+// Parse, such as a folder that cannot be written. The format makes Problem.
 func Usage(option, format string, args ...any) *UsageError {
 	return &UsageError{Option: option, Problem: fmt.Sprintf(format, args...)}
 }
@@ -86,8 +88,8 @@ type commandLine struct {
 	Version Version `help:"Print version, commit and Go version."`
 }
 
-// Parse reads the arguments (without the program's name) and the environment (as of os.Environ). A returned error is a
-// *UsageError.
+// Parse reads the arguments (without the program's name) and the environment (as of os.Environ). A
+// returned error is a *UsageError.
 func Parse(args, environ []string) (Command, error) {
 	args = conventional(args)
 	if len(args) > 0 && (args[0] == "--help" || args[0] == "-h") {
@@ -141,7 +143,8 @@ func Parse(args, environ []string) (Command, error) {
 	return command, nil
 }
 
-// flagsOf returns the flags of the options, as long ones only, with the options' defaults in their places.
+// flagsOf returns the flags of the options, as long ones only, with the options' defaults in their
+// places.
 func flagsOf(options []option) *pflag.FlagSet {
 	flags := pflag.NewFlagSet(Program, pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -156,7 +159,8 @@ func flagsOf(options []option) *pflag.FlagSet {
 	return flags
 }
 
-// conventional turns the spellings that people try, help and --version, into the ones of the grammar.
+// conventional turns the spellings that people try, help and --version, into the ones of the
+// grammar.
 func conventional(args []string) []string {
 	if len(args) == 0 {
 		return args
@@ -170,8 +174,8 @@ func conventional(args []string) []string {
 	return args
 }
 
-// missingValue finds an option that wants a value and has the next option, or nothing, behind it: a forgotten value is better
-// said than taken from there.
+// missingValue finds an option that wants a value and has the next option, or nothing, behind it: a
+// forgotten value is better said than taken from there.
 func missingValue(args []string, options []option) error {
 	for i, arg := range args {
 		if arg == "--" {
@@ -188,7 +192,8 @@ func missingValue(args []string, options []option) error {
 	return nil
 }
 
-// joinTee makes --tee=none of --tee none, which the parser would take for --tee and a command called none. So it is for stderr and all.
+// joinTee makes --tee=none of --tee none, which the parser would take for --tee and a command
+// called none. So it is for stderr and all.
 func joinTee(args []string, options []option) []string {
 	for i := 0; i+1 < len(args) && strings.HasPrefix(args[i], "--") && args[i] != "--"; i++ {
 		o := find(options, strings.TrimPrefix(args[i], "--"))
@@ -203,8 +208,8 @@ func joinTee(args []string, options []option) []string {
 	return args
 }
 
-// asUsage makes a UsageError of whatever the parser reports. Our own values name the option themselves; what the
-// parser found by itself, an unknown flag say, gets the way to the help.
+// asUsage makes a UsageError of whatever the parser reports. Our own values name the option
+// themselves; what the parser found by itself, an unknown flag say, gets the way to the help.
 func asUsage(err error, command string, options []option) error {
 	var usage *UsageError
 	if errors.As(err, &usage) {

@@ -51,7 +51,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestEveryOption sets each flag of ship to something that is not its default, once by flag and once by variable.
+// TestEveryOption sets each flag of ship to something that is not its default, once by flag and
+// once by variable.
 func TestEveryOption(t *testing.T) {
 	set := map[string][]string{
 		"input": {"/events", "/more"}, "input-wait": {"true"}, "until-idle": {"1m"},
@@ -331,7 +332,8 @@ func TestHelpFitsAScreen(t *testing.T) {
 	}
 }
 
-// TestHelpNamesEveryOption finds each flag in the help of its command, and each command in that of the program.
+// TestHelpNamesEveryOption finds each flag in the help of its command, and each command in that of
+// the program.
 func TestHelpNamesEveryOption(t *testing.T) {
 	overview := parse[*Help](t, nil, "--help").Text
 	commands := reflect.TypeFor[commandLine]()
@@ -375,7 +377,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestRedirect: what moves a backlog to another target is given on the command line, and never taken from the environment of other commands.
+// TestRedirect: what moves a backlog to another target is given on the command line, and never
+// taken from the environment of other commands.
 func TestRedirect(t *testing.T) {
 	environ := []string{"PERSTACK_SHIPPER_LOG_GROUP=g", "PERSTACK_SHIPPER_REGION=r", "PERSTACK_SHIPPER_ENDPOINT_URL=http://e"}
 	if got := parse[*Resume](t, environ, "resume"); got.Any() {

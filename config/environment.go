@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// environment has the options that are set by environment variables, and remembers which were used, so that an
-// error can name the variable that somebody has to mend.
+// environment has the options that are set by environment variables, and remembers which were used,
+// so that an error can name the variable that somebody has to mend.
 type environment struct {
 	variables map[string]string
 	// used maps an option to the variable it was taken from.
@@ -29,7 +29,8 @@ func newEnvironment(environ []string) *environment {
 	return env
 }
 
-// EnvName returns the environment variable of an option, such as PERSTACK_SHIPPER_LOG_GROUP of --log-group.
+// EnvName returns the environment variable of an option, such as PERSTACK_SHIPPER_LOG_GROUP of
+// --log-group.
 func EnvName(option string) string {
 	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(option, "--"), "-", "_"))
 }
@@ -83,13 +84,13 @@ func (e *environment) blame(err error) error {
 	return err
 }
 
-// kubernetes matches the variables that Kubernetes gives every container in the namespace of a service that is called
-// perstack-shipper.
+// kubernetes matches the variables that Kubernetes gives every container in the namespace of a
+// service that is called perstack-shipper.
 // https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 var kubernetes = regexp.MustCompile(`^PERSTACK_SHIPPER_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$`)
 
-// Unknown returns a sentence about each variable of the environment (as of os.Environ) that is named like an option of
-// this program while no command has that option: most are misspelt.
+// Unknown returns a sentence about each variable of the environment (as of os.Environ) that is
+// named like an option of this program while no command has that option: most are misspelt.
 func Unknown(environ []string) []string {
 	var line commandLine
 	var known []string // names of options

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// This file prints the help: a screen for the program and one for each command, every option in one line.
+// This file prints the help: a screen for the program and one for each command, every option in one
+// line.
 
 const overview = `Usage: perstack run … 2>&1 | perstack-shipper --log-group NAME [flags]
        perstack-shipper exec --log-group NAME [flags] -- perstack run …

@@ -6,9 +6,9 @@ import (
 	"path/filepath"
 )
 
-// DefaultJournalDir returns the folder of the journal where --journal-dir names none: perstack-shipper in
-// $XDG_STATE_HOME or ~/.local/state, or, for a user without a home (as in many containers), perstack-shipper-UID in the
-// temporary folder. The folder need not exist.
+// DefaultJournalDir returns the folder of the journal where --journal-dir names none:
+// perstack-shipper in $XDG_STATE_HOME or ~/.local/state, or, for a user without a home (as in many
+// containers), perstack-shipper-UID in the temporary folder. The folder need not exist.
 func DefaultJournalDir() string {
 	// The XDG base directory specification has relative paths ignored.
 	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {

@@ -41,7 +41,8 @@ func (l *commandLine) command(name string) Command {
 	}[name]
 }
 
-// optionsOf returns the options of a command in the order of their declaration, with their defaults set.
+// optionsOf returns the options of a command in the order of their declaration, with their defaults
+// set.
 func optionsOf(command Command) []option {
 	var options []option
 	s := reflect.ValueOf(command).Elem()

@@ -2,8 +2,9 @@ package config
 
 import "time"
 
-// This file declares the commands and, by groups that several share, their options. The tags are the declaration: option.go
-// reads flag, default, help and group from them; help.go prints them; check.go says what a value may be.
+// This file declares the commands and, by groups that several share, their options. The tags are
+// the declaration: option.go reads flag, default, help and group from them; help.go prints them;
+// check.go says what a value may be.
 
 // Target is the log group to write to or read from.
 type Target struct {
@@ -11,8 +12,9 @@ type Target struct {
 	AWS
 }
 
-// AWS says where CloudWatch is and as whom to call it. An empty value leaves it to the SDK: AWS_REGION, AWS_PROFILE,
-// AWS_ENDPOINT_URL, the shared configuration files and the container's role.
+// AWS says where CloudWatch is and as whom to call it. An empty value leaves it to the SDK:
+// AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, the shared configuration files and the container's
+// role.
 type AWS struct {
 	Region      string `name:"region" placeholder:"NAME" group:"Target:" help:"AWS Region. Default: as the AWS SDK finds it."`
 	EndpointURL string `name:"endpoint-url" placeholder:"URL" group:"Target:" help:"Endpoint other than the Region's own."`
@@ -21,17 +23,20 @@ type AWS struct {
 
 // Events shapes the events that lines become.
 type Events struct {
-	// LogStream is the template of the log stream's name: text with {jobId}, {runId}, {expertKey} and {hostname} in it.
+	// LogStream is the template of the log stream's name: text with {jobId}, {runId}, {expertKey}
+	// and {hostname} in it.
 	LogStream string `name:"log-stream" default:"{jobId}" group:"Events:" help:"Log stream; also {runId} {expertKey} {hostname}."`
 	// JobID is for lines without a jobId; empty: that of the latest event that had one.
 	JobID string `name:"job-id" placeholder:"ID" group:"Events:" help:"jobId of lines that have none."`
-	// RunID is for lines without a runId; empty: the input's single run, while it has known no other.
+	// RunID is for lines without a runId; empty: the input's single run, while it has known no
+	// other.
 	RunID string `name:"run-id" placeholder:"ID" group:"Events:" help:"runId of lines that have none."`
 	// ExcludeTypes are globs of the types of lines that are left out.
 	ExcludeTypes List `name:"exclude-type" placeholder:"GLOB" group:"Events:" help:"Leave out lines of this type. May be repeated."`
 	// Redact are RE2 patterns of what is taken out of lines.
 	Redact List `name:"redact" placeholder:"REGEX" group:"Events:" help:"Replace what matches in texts. May be repeated."`
-	// Fields go into each event's shipper member, in this order; no key twice, MaxFieldBytes in all.
+	// Fields go into each event's shipper member, in this order; no key twice, MaxFieldBytes in
+	// all.
 	Fields Pairs `name:"field" placeholder:"KEY=VALUE" group:"Events:" help:"Put into each event. May be repeated."`
 }
 
@@ -80,7 +85,8 @@ type Creation struct {
 
 // Journal says where the input is kept until CloudWatch has it.
 type Journal struct {
-	// JournalDir is empty where none was given: then it is DefaultJournalDir, and one that cannot be written is no error.
+	// JournalDir is empty where none was given: then it is DefaultJournalDir, and one that cannot
+	// be written is no error.
 	JournalDir string `name:"journal-dir" placeholder:"DIR" group:"Journal:" help:"Where the input is kept. Default: ~/.local/state/…"`
 	// JournalMax bounds the disk space that inputs take, in allocated bytes. At least MinJournal.
 	JournalMax Size `name:"journal-max" default:"4GiB" group:"Journal:" help:"Limit on disk space; reading stops there."`
@@ -135,9 +141,11 @@ const (
 type Exec struct {
 	// Stdout is StdoutFile or StdoutPipe.
 	Stdout string `name:"stdout" default:"file" group:"Command:" help:"What its stdout is: file or pipe."`
-	// Tee is TeeNone, TeeStderr or TeeAll; "" where it was not given: then it is TeeAll on a terminal, else TeeStderr.
+	// Tee is TeeNone, TeeStderr or TeeAll; "" where it was not given: then it is TeeAll on a
+	// terminal, else TeeStderr.
 	Tee Tee `name:"tee" placeholder:"WHAT" group:"Command:" help:"Show its output too: none, stderr or all."`
-	// LeftCode is the exit code when input is left in the journal, whatever the command's own is, 1 to 255; 0: the command's own comes first.
+	// LeftCode is the exit code when input is left in the journal, whatever the command's own is, 1
+	// to 255; 0: the command's own comes first.
 	LeftCode int `name:"left-code" placeholder:"CODE" group:"Command:" help:"Exit with CODE when input is left in the journal."`
 	Verdict
 	Target
@@ -160,8 +168,9 @@ type Resume struct {
 	Log
 }
 
-// Redirect replaces parts of the target that the journal recorded, for everything that is left in it. An environment
-// variable does not set these: it is there for other commands, and moving a backlog must be deliberate.
+// Redirect replaces parts of the target that the journal recorded, for everything that is left in
+// it. An environment variable does not set these: it is there for other commands, and moving a
+// backlog must be deliberate.
 type Redirect struct {
 	LogGroup string `name:"log-group" flagonly:"" placeholder:"NAME" group:"Another target than recorded (flags only):" help:"Ship everything to this log group instead."`
 	Region   string `name:"region" flagonly:"" placeholder:"NAME" group:"Another target than recorded (flags only):" help:"Ship everything to this AWS Region instead."`
@@ -191,7 +200,8 @@ type Logs struct {
 	Search  bool `name:"search" group:"Selection:" help:"Look for the job in all streams of the group."`
 	// Unmask asks for the originals of what a data protection policy masks.
 	Unmask bool `name:"unmask" group:"Selection:" help:"Read what a data protection policy masks."`
-	// Wait is how long to read again until the job has ended and is whole; 0: print what is readable now.
+	// Wait is how long to read again until the job has ended and is whole; 0: print what is
+	// readable now.
 	Wait time.Duration `name:"wait" placeholder:"TIME" group:"Selection:" help:"How long to wait for the last events."`
 	// Follow goes on until the seals of the job's inputs say that no more can come.
 	Follow bool `name:"follow" group:"Output:" help:"Go on with what comes, until the job has ended."`

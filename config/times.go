@@ -10,14 +10,16 @@ import (
 // Time is an option that names a moment. Its zero value is that none was given.
 type Time struct{ time.Time }
 
-// timeForms are the ways to write a moment that say it in full, and those in UTC that leave something out.
+// timeForms are the ways to write a moment that say it in full, and those in UTC that leave
+// something out.
 var timeForms = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly}
 
 // ago is a moment as the time since then: a number and a unit, or several of these.
 var ago = regexp.MustCompile(`^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$`)
 
-// ParseTime reads a moment: as the time that has passed since then, such as 7d, 12h or 1h30m; as a date, which begins at midnight in
-// UTC; or as a date and time, in UTC unless it ends with an offset as RFC 3339 has it.
+// ParseTime reads a moment: as the time that has passed since then, such as 7d, 12h or 1h30m; as a
+// date, which begins at midnight in UTC; or as a date and time, in UTC unless it ends with an
+// offset as RFC 3339 has it.
 func ParseTime(text string, now time.Time) (time.Time, error) {
 	for _, form := range timeForms {
 		if t, err := time.Parse(form, text); err == nil {

@@ -53,8 +53,8 @@ func ParseSize(text string) (Size, bool) {
 	return 0, false
 }
 
-// abbreviated is a size as other programs take it, such as 32m, 32M and 32Mi. Some mean 1,000 by k and others 1,024, so
-// such a size is not taken but explained.
+// abbreviated is a size as other programs take it, such as 32m, 32M and 32Mi. Some mean 1,000 by k
+// and others 1,024, so such a size is not taken but explained.
 var abbreviated = regexp.MustCompile(`^([0-9.]+) ?([kKmMgGtT])[iI]?[bB]?$`)
 
 func (s *Size) set(option, text string) error {

@@ -13,7 +13,8 @@ import (
 // farLatency is the latency of the tables that have one.
 const farLatency = 50 * time.Millisecond
 
-// roundTrips drains one stream into an endpoint that takes its time for each answer: a put at a time, 1 MiB in 50 ms is all there can be.
+// roundTrips drains one stream into an endpoint that takes its time for each answer: a put at a
+// time, 1 MiB in 50 ms is all there can be.
 func (b *bench) roundTrips() error {
 	f, err := b.generate("latency", workload{Lines: b.count(600_000), Jobs: 1})
 	if err != nil {
@@ -47,7 +48,8 @@ type readerResult struct {
 	backlog   sample   // what the last input, left behind by a kill, came to in the next process
 }
 
-// reader stops the endpoint and measures how fast the input is taken, beside cat into a file; then a new process ships what the last one left.
+// reader stops the endpoint and measures how fast the input is taken, beside cat into a file; then
+// a new process ships what the last one left.
 func (b *bench) reader() error {
 	f, err := b.generate("backlog", workload{Lines: b.count(2_000_000_000 / deltaBytes), Jobs: 1})
 	if err != nil {
@@ -101,7 +103,8 @@ func (b *bench) reader() error {
 	return errors.Join(b.drop(f), b.drop(taken))
 }
 
-// takenBy runs p until it has taken all of the input, which it has not when it is cat, and kills it then, unless it ends by itself.
+// takenBy runs p until it has taken all of the input, which it has not when it is cat, and kills it
+// then, unless it ends by itself.
 func (b *bench) takenBy(p *program, f *file) (sample, error) {
 	run, err := p.start()
 	if err != nil {
@@ -183,7 +186,8 @@ type awayResult struct {
 	away time.Duration
 }
 
-// away lets the endpoint go while the input comes as fast as it is taken, longer than the journal has room for.
+// away lets the endpoint go while the input comes as fast as it is taken, longer than the journal
+// has room for.
 func (b *bench) away() error {
 	f, err := b.generate("away", workload{Lines: b.count(3_000_000_000 / deltaBytes), Jobs: 1})
 	if err != nil {

@@ -16,7 +16,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file says, when the clock stands, whether every line arrived once and unchanged, and whether CloudWatch would have taken the batches.
+// This file says, when the clock stands, whether every line arrived once and unchanged, and whether
+// CloudWatch would have taken the batches.
 
 // maxProblems are said of one check; more are of no use.
 const maxProblems = 5
@@ -177,7 +178,8 @@ func (w *worker) body(i int, body []byte) error {
 	return nil
 }
 
-// line returns the line that a message holds, and the input that it is of where the message says so; nil for what is no line. It notes the line's number.
+// line returns the line that a message holds, and the input that it is of where the message says
+// so; nil for what is no line. It notes the line's number.
 func (c *check) line(message []byte) (line []byte, input, problem string) {
 	n := 0
 	switch c.o.Form {

@@ -26,7 +26,8 @@ import (
 	"time"
 )
 
-// The endpoint takes every put, keeps its body, and says yes. It looks into no body while puts come.
+// The endpoint takes every put, keeps its body, and says yes. It looks into no body while puts
+// come.
 
 // endpoint is the process's state.
 type endpoint struct {
@@ -168,7 +169,8 @@ func (e *endpoint) read(r *http.Request, p *put) error {
 	return e.keep.store(to, where)
 }
 
-// away ends when calls under way are answered: none is taken whose answer is lost, which would be another measurement.
+// away ends when calls under way are answered: none is taken whose answer is lost, which would be
+// another measurement.
 func (e *endpoint) away() error {
 	limited, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -13,7 +13,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// roleVariable makes the test binary the bench itself, whose roles are processes of the same program.
+// roleVariable makes the test binary the bench itself, whose roles are processes of the same
+// program.
 const roleVariable = "BENCH_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -44,7 +45,8 @@ func TestEndpointAway(t *testing.T) {
 	}
 }
 
-// TestEndpointLatency: an answer comes as late as was asked for, the times of puts say so, and reset forgets them.
+// TestEndpointLatency: an answer comes as late as was asked for, the times of puts say so, and
+// reset forgets them.
 func TestEndpointLatency(t *testing.T) {
 	e, put := served(t, 1<<20)
 	const late = 30 * time.Millisecond
@@ -77,7 +79,8 @@ func TestEndpointLatency(t *testing.T) {
 	}
 }
 
-// TestEndpointTLS: its certificate is one that a client can be told to trust, and it speaks HTTP/1.1, as the service does.
+// TestEndpointTLS: its certificate is one that a client can be told to trust, and it speaks
+// HTTP/1.1, as the service does.
 func TestEndpointTLS(t *testing.T) {
 	e, _ := served(t, 1<<20)
 	cert, err := x509.ParseCertificate(e.cert.Certificate[0])

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// This file measures lives: of a run of a few lines, and of a long one once its last line is written.
+// This file measures lives: of a run of a few lines, and of a long one once its last line is
+// written.
 
 // lifeResult is how long processes live.
 type lifeResult struct {
@@ -95,7 +96,8 @@ func (b *bench) longEnds() error {
 	return nil
 }
 
-// longEnd writes pacedRate lines a second for so long, and ends the input in the middle of a flush interval.
+// longEnd writes pacedRate lines a second for so long, and ends the input in the middle of a flush
+// interval.
 func (b *bench) longEnd(latency, lasts time.Duration) (sample, error) {
 	if err := errors.Join(b.endpoint.reset(latency), os.RemoveAll(b.journal())); err != nil {
 		return sample{}, err
@@ -120,7 +122,8 @@ func (b *bench) longEnd(latency, lasts time.Duration) (sample, error) {
 	return s, b.arrived(&w, nil)
 }
 
-// pace writes the lines of w to the process, one an interval, and returns when each was written, nanoseconds since 1970.
+// pace writes the lines of w to the process, one an interval, and returns when each was written,
+// nanoseconds since 1970.
 func (p *process) pace(w *workload, interval time.Duration) ([]int64, error) {
 	at := make([]int64, w.Lines)
 	var line []byte
@@ -136,7 +139,8 @@ func (p *process) pace(w *workload, interval time.Duration) ([]int64, error) {
 	return at, nil
 }
 
-// arrived checks that each line of w was accepted, and adds how long after it was written, in milliseconds, to delays.
+// arrived checks that each line of w was accepted, and adds how long after it was written, in
+// milliseconds, to delays.
 func (b *bench) arrived(w *workload, written []int64, delays ...*[]float64) error {
 	a, err := b.endpoint.ask(order{Do: "accepted", First: w.First, Lines: w.Lines})
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keeper keeps the bodies of puts until they are checked: in memory that is there before the clock runs, and what does not fit in a file.
+// keeper keeps the bodies of puts until they are checked: in memory that is there before the clock
+// runs, and what does not fit in a file.
 type keeper struct {
 	memory []byte
 	used   atomic.Int64 // of memory, or asked of it

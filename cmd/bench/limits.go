@@ -25,7 +25,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file holds the rows that are no shippers but bounds: they have everything ready and do nothing but the last step, over and over.
+// This file holds the rows that are no shippers but bounds: they have everything ready and do
+// nothing but the last step, over and over.
 
 const (
 	limitGroup, limitStream = "/bench", "limit"
@@ -193,7 +194,8 @@ func plainClient() (*http.Client, error) {
 	return &http.Client{Transport: transport}, nil
 }
 
-// floors is what every shipper pays that reads its input from a disk and signs what it sends, in CPU nanoseconds for Bytes.
+// floors is what every shipper pays that reads its input from a disk and signs what it sends, in
+// CPU nanoseconds for Bytes.
 type floors struct {
 	Bytes int64 `json:"bytes"`
 	Read  int64 `json:"read"` // from the page cache, 256 KiB at a time

@@ -16,9 +16,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
 
-// This file is what one writes on an afternoon instead of a shipper, and what perstack-shipper is compared with: lines by bufio.Scanner, events with the time
-// now (or, with "own", each line's own), a put at 1 MiB, at 10,000 events or after a second, by the SDK with its own retries. It keeps nothing on
-// disk, numbers nothing and proves nothing; while a put is under way its reader soon waits.
+// This file is what one writes on an afternoon instead of a shipper, and what perstack-shipper is
+// compared with: lines by bufio.Scanner, events with the time now (or, with "own", each line's
+// own), a put at 1 MiB, at 10,000 events or after a second, by the SDK with its own retries. It
+// keeps nothing on disk, numbers nothing and proves nothing; while a put is under way its reader
+// soon waits.
 
 const (
 	loopBatchBytes  = 1 << 20
@@ -36,7 +38,8 @@ type loop struct {
 	bytes         int
 }
 
-// runLoop ships stdin to one log stream. Its arguments are the group, the stream and, where it is to take each line's own time, "own".
+// runLoop ships stdin to one log stream. Its arguments are the group, the stream and, where it is
+// to take each line's own time, "own".
 func runLoop(args []string) error {
 	if len(args) != 2 && (len(args) != 3 || args[2] != "own") {
 		return errors.New("give a log group, a log stream and perhaps own")

@@ -18,7 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file asks the machine what it is and what else it does meanwhile. What /proc does not say on a system stays unsaid.
+// This file asks the machine what it is and what else it does meanwhile. What /proc does not say on
+// a system stays unsaid.
 
 // machine is what a sitting ran on.
 type machine struct {
@@ -93,8 +94,9 @@ func memoryAvailable() int64 {
 	return kib << 10
 }
 
-// ownPeak is the peak of this process's memory in bytes. A process that it starts begins as a share of it, and the kernel counts that
-// in the other's peak: no row can show less, so this process stays small.
+// ownPeak is the peak of this process's memory in bytes. A process that it starts begins as a share
+// of it, and the kernel counts that in the other's peak: no row can show less, so this process
+// stays small.
 func ownPeak() int64 {
 	kib, err := strconv.ParseInt(strings.TrimSuffix(procField("/proc/self/status", "VmHWM"), " kB"), 10, 64)
 	if err != nil {
@@ -112,7 +114,8 @@ func residentBytes(pid int) (int64, error) {
 	return kib << 10, nil
 }
 
-// threadsCPU is the CPU time of a process's threads, to the nanosecond, which its rusage is not. Threads of Go programs stay.
+// threadsCPU is the CPU time of a process's threads, to the nanosecond, which its rusage is not.
+// Threads of Go programs stay.
 func threadsCPU(pid int) (time.Duration, error) {
 	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(paths) == 0 {
@@ -137,8 +140,9 @@ func threadsCPU(pid int) (time.Duration, error) {
 	return time.Duration(sum), nil
 }
 
-// watchOthers begins to watch what the machine does beside us. The function that it returns says how much that was: of one core, on average, the time the
-// host took away included; less than 0 where it cannot be told.
+// watchOthers begins to watch what the machine does beside us. The function that it returns says
+// how much that was: of one core, on average, the time the host took away included; less than 0
+// where it cannot be told.
 func (b *bench) watchOthers() func() float64 {
 	began, all, mine := time.Now(), machineCPU(), b.sittingCPU()
 	return func() float64 {

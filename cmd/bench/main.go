@@ -1,9 +1,11 @@
-// Command bench measures perstack-shipper beside what else could ship the same lines, and writes what it found to BENCHMARKS.md. `make bench`
-// builds and runs it.
+// Command bench measures perstack-shipper beside what else could ship the same lines, and writes
+// what it found to BENCHMARKS.md. `make bench` builds and runs it.
 //
-// Every program that is measured is a process of its own, fed through a pipe, and its CPU time and peak memory are what the kernel says of it when it
-// ends. The endpoint is a process of its own too: while the clock runs it counts and keeps the bodies, and only afterwards it decodes them and
-// says whether every line arrived once. The rows of a table are run in turns (A B C A B C …), so that a machine whose speed changes changes it for all.
+// Every program that is measured is a process of its own, fed through a pipe, and its CPU time and
+// peak memory are what the kernel says of it when it ends. The endpoint is a process of its own
+// too: while the clock runs it counts and keeps the bodies, and only afterwards it decodes them and
+// says whether every line arrived once. The rows of a table are run in turns (A B C A B C …), so
+// that a machine whose speed changes changes it for all.
 //
 // The command is all of these processes; its first argument says which:
 //
@@ -22,7 +24,8 @@ import (
 	"os"
 )
 
-// roles are what this command can be, by the first argument. They are filled in by main, and by profile.go where that is built.
+// roles are what this command can be, by the first argument. They are filled in by main, and by
+// profile.go where that is built.
 var roles = map[string]func([]string) error{}
 
 func main() {

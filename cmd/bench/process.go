@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// This file runs what is measured: a process with a pipe for its stdin, and what the kernel says of it when it has ended.
+// This file runs what is measured: a process with a pipe for its stdin, and what the kernel says of
+// it when it has ended.
 
 // program is something that ships its stdin.
 type program struct {
@@ -50,7 +51,8 @@ func (p *program) start() (*process, error) {
 	run := &process{name: p.name, cmd: exec.Command(p.argv[0], p.argv[1:]...), stdin: w}
 	run.cmd.Env = append(cleanEnviron(), p.env...)
 	run.cmd.Stdin, run.cmd.Stdout, run.cmd.Stderr = r, &run.stdout, &limited{to: &run.stderr}
-	// Should an answer be long in coming, a child of the command that keeps its output open is not waited for.
+	// Should an answer be long in coming, a child of the command that keeps its output open is not
+	// waited for.
 	run.cmd.WaitDelay = time.Second
 	run.began = time.Now()
 	err = run.cmd.Start()
@@ -78,7 +80,8 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// feed gives all of the file to the process's stdin and then ends that. Should the process end before, that is for wait to say.
+// feed gives all of the file to the process's stdin and then ends that. Should the process end
+// before, that is for wait to say.
 func (p *process) feed(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

@@ -20,11 +20,13 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// This file is in no build but that with the tag profile. It ships as the program does, with a profiler beside it, because the program has none:
+// This file is in no build but that with the tag profile. It ships as the program does, with a
+// profiler beside it, because the program has none:
 //
 //	go build -tags profile -o .cache/bench/profile ./cmd/bench && .cache/bench/profile profile [scale]
 //
-// prints where the CPU seconds and the bytes of the heap go, for deltas and for lines of 41 KB. The profiles stay in .cache/bench.
+// prints where the CPU seconds and the bytes of the heap go, for deltas and for lines of 41 KB. The
+// profiles stay in .cache/bench.
 
 func init() {
 	roles["profile"] = runProfile
@@ -82,7 +84,8 @@ func runProfile(args []string) error {
 	return nil
 }
 
-// runProfiled ships stdin. Its arguments are what the profiles' names begin with, and the journal folder.
+// runProfiled ships stdin. Its arguments are what the profiles' names begin with, and the journal
+// folder.
 func runProfiled(args []string) error {
 	if len(args) != 2 {
 		return errors.New("give a prefix for the profiles and a journal folder")

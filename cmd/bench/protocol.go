@@ -1,9 +1,11 @@
 package main
 
-// What the bench and its endpoint say to each other: an order a line on the endpoint's stdin, an answer a line on its stdout, both JSON.
+// What the bench and its endpoint say to each other: an order a line on the endpoint's stdin, an
+// answer a line on its stdout, both JSON.
 
-// order is one of: "reset" forgets what was put and takes Latency from now on; "away" closes the listeners and every connection, "back" opens
-// them again; "check" decodes what was put; "accepted" says when the lines were.
+// order is one of: "reset" forgets what was put and takes Latency from now on; "away" closes the
+// listeners and every connection, "back" opens them again; "check" decodes what was put; "accepted"
+// says when the lines were.
 type order struct {
 	Do      string `json:"do"`
 	Latency int64  `json:"latency,omitempty"` // nanoseconds from the whole of a request to its answer
@@ -47,10 +49,12 @@ type answer struct {
 
 	First int64 `json:"first"` // when the first put came in, nanoseconds since 1970
 	Last  int64 `json:"last"`  // when the last put was answered
-	// Problems are what is wrong: lines that are missing, twice or changed; batches that CloudWatch would refuse.
+	// Problems are what is wrong: lines that are missing, twice or changed; batches that CloudWatch
+	// would refuse.
 	Problems []string `json:"problems,omitempty"`
 
-	// How full the batches are by the service's count, all but the last: 1 is 1 MiB of messages with 26 bytes for each. 0: there is one batch only.
+	// How full the batches are by the service's count, all but the last: 1 is 1 MiB of messages
+	// with 26 bytes for each. 0: there is one batch only.
 	FillMean float64 `json:"fillMean"`
 	FillMin  float64 `json:"fillMin"`
 	// GapMedian is from an answer to the next put, nanoseconds.

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// This file measures an agent that says little: how old lines become before they are accepted, and what waiting costs.
+// This file measures an agent that says little: how old lines become before they are accepted, and
+// what waiting costs.
 
 const (
 	quietRate = 100 // lines a second
@@ -27,7 +28,8 @@ type quietResult struct {
 	exits              []float64 // from the last line to the exit, milliseconds
 }
 
-// quietly runs rounds of three processes side by side: perstack-shipper and the Go loop at 100 lines a second, and a perstack-shipper that waits.
+// quietly runs rounds of three processes side by side: perstack-shipper and the Go loop at 100
+// lines a second, and a perstack-shipper that waits.
 func (b *bench) quietly() error {
 	var r quietResult
 	for range b.runs {

@@ -170,7 +170,8 @@ func (b *bench) renderRest(p func(string, ...any)) {
 	p("    make bench BENCH_ALSO='name=command that reads stdin'\n    make bench-micro > new.txt    # for benchstat")
 }
 
-// renderFloors says what the parts cost that nobody who keeps, proves, signs and sends the lines goes without, and what is left over.
+// renderFloors says what the parts cost that nobody who keeps, proves, signs and sends the lines
+// goes without, and what is left over.
 func (b *bench) renderFloors(p func(string, ...any)) {
 	t := b.report.plain(false)
 	if b.report.floors.Bytes == 0 || t == nil || b.report.reader == nil {

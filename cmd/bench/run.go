@@ -142,7 +142,8 @@ func (b *bench) run() (err error) {
 	return nil
 }
 
-// handMark begins what is measured by other means than this command, at the end of the file that it writes.
+// handMark begins what is measured by other means than this command, at the end of the file that it
+// writes.
 const handMark = "\n## Measured by hand\n"
 
 // byHand returns the end of what was written before that a new sitting leaves as it is.
@@ -154,7 +155,8 @@ func byHand(before string) string {
 	return handMark + rest
 }
 
-// sittingDir makes a folder in dir for this sitting, and removes those of sittings that were broken off: they may hold gigabytes.
+// sittingDir makes a folder in dir for this sitting, and removes those of sittings that were broken
+// off: they may hold gigabytes.
 func sittingDir(dir string) (string, error) {
 	const prefix = "run-"
 	old, err := filepath.Glob(filepath.Join(dir, prefix+"*"))

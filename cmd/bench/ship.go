@@ -27,7 +27,8 @@ func (s *sample) megabytesPerSecond() float64 {
 func (s *sample) cpuPerGB() float64     { return s.cpu.Seconds() / (float64(s.bytes) / 1e9) }
 func (s *sample) megabytesRSS() float64 { return float64(s.rss) / 1e6 }
 
-// ours is perstack-shipper with a journal folder of its own, which is what the run before left only where that is asked for.
+// ours is perstack-shipper with a journal folder of its own, which is what the run before left only
+// where that is asked for.
 func (b *bench) ours(tls bool, args ...string) *program {
 	return &program{
 		name: "perstack-shipper", env: b.env(tls),
@@ -61,7 +62,8 @@ func (b *bench) ship(p *program, f *file, form form, latency time.Duration) (sam
 	return s, b.check(&s, p, f, form)
 }
 
-// check has the endpoint decode what was put. Programs whose lines must all arrive fail where they did not.
+// check has the endpoint decode what was put. Programs whose lines must all arrive fail where they
+// did not.
 func (b *bench) check(s *sample, p *program, f *file, form form) (err error) {
 	s.answer, err = b.endpoint.ask(order{Do: "check", Form: form, Lines: f.Lines, Sum: f.Sum})
 	if err != nil {

@@ -14,18 +14,20 @@ import (
 	"sync"
 )
 
-// This file makes the lines that are shipped. They are the same on every machine and in every run, but for the time they begin at, which must be one
-// that CloudWatch takes.
+// This file makes the lines that are shipped. They are the same on every machine and in every run,
+// but for the time they begin at, which must be one that CloudWatch takes.
 
 const (
 	deltaBytes = 350    // of a streamed delta with its newline
 	longBytes  = 41_000 // of a line of tool results with its newline
 
-	// lineToken stands before a line's number in its id. A check of any program's puts looks for it, whatever that made of the line.
+	// lineToken stands before a line's number in its id. A check of any program's puts looks for
+	// it, whatever that made of the line.
 	lineToken = "hczkbqe5u4i5h8"
 	// linesPerMilli is how many deltas have one timestamp.
 	linesPerMilli = 100
-	// backEvery: Perstack's deltas come out of order; in the recorded runs about every 40th has an earlier time than the one before it.
+	// backEvery: Perstack's deltas come out of order; in the recorded runs about every 40th has an
+	// earlier time than the one before it.
 	backEvery, backMillis = 40, 15
 	// foreignEvery: about every eighth delta has a character that is no ASCII.
 	foreignEvery = 8
@@ -49,12 +51,14 @@ type written struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// lineSum is what a line without its newline adds to a check sum: the same lines in another order give the same sum.
+// lineSum is what a line without its newline adds to a check sum: the same lines in another order
+// give the same sum.
 func lineSum(line []byte) uint64 {
 	return uint64(crc32.Checksum(line, castagnoli))
 }
 
-// runGenerate writes the workload that its first argument says, as JSON, to the file that the second names, and prints what that came to.
+// runGenerate writes the workload that its first argument says, as JSON, to the file that the
+// second names, and prints what that came to.
 func runGenerate(args []string) error {
 	if len(args) != 2 {
 		return errors.New("give a workload as JSON and a file")
@@ -149,7 +153,8 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// appendText appends n bytes of a text that is escaped for JSON, whole words from a place of it, and full stops where the last word did not fit.
+// appendText appends n bytes of a text that is escaped for JSON, whole words from a place of it,
+// and full stops where the last word did not fit.
 func appendText(b []byte, text string, place uint64, n int) []byte {
 	at := int(place % uint64(len(text)-n-64))
 	at += strings.IndexByte(text[at:], ' ') + 1
@@ -162,8 +167,9 @@ func appendText(b []byte, text string, place uint64, n int) []byte {
 	return b
 }
 
-// The texts that lines are cut out of, as JSON string content. In the recorded runs a backslash comes about every 200 bytes of a line with prose
-// and every 25 to 50 bytes of a line with the contents of files.
+// The texts that lines are cut out of, as JSON string content. In the recorded runs a backslash
+// comes about every 200 bytes of a line with prose and every 25 to 50 bytes of a line with the
+// contents of files.
 var (
 	prose        = sync.OnceValue(func() string { return makeText(1, proseWords, 64<<10) })
 	foreignProse = sync.OnceValue(func() string {

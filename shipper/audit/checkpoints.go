@@ -24,7 +24,8 @@ type Checkpoint struct {
 	Size                    int64 // bytes
 }
 
-// Checkpoints lists the checkpoints of the job that q asks for, in the order in which they were written. The error is that of readback.Read.
+// Checkpoints lists the checkpoints of the job that q asks for, in the order in which they were
+// written. The error is that of readback.Read.
 func Checkpoints(ctx context.Context, src readback.Source, q readback.Query) ([]Checkpoint, error) {
 	v := lister{index: map[string]int{}}
 	_, err := readback.Read(ctx, src, q, &v)

@@ -1,5 +1,5 @@
-// Package audit has the views of what CloudWatch holds of jobs: which ran, and what they took. They read by package readback, and need
-// nothing but permission to read the log group.
+// Package audit has the views of what CloudWatch holds of jobs: which ran, and what they took. They
+// read by package readback, and need nothing but permission to read the log group.
 package audit
 
 import (
@@ -25,7 +25,8 @@ const (
 	Unknown batch.Outcome = "unknown"
 )
 
-// SilentAfter is how old the last event of a running job may be. Perstack gives a model five minutes to answer.
+// SilentAfter is how old the last event of a running job may be. Perstack gives a model five
+// minutes to answer.
 const SilentAfter = 15 * time.Minute
 
 // Job is a job as its seals and open records tell.
@@ -42,7 +43,8 @@ type Job struct {
 	Calls    int64          `json:"calls"`
 	Usage    batch.Usage    `json:"usage"`
 	Error    *batch.Failure `json:"error,omitempty"`
-	// Lines are those of the job's inputs; nil where that is not known: there is no seal, or an input has other jobs' lines, too.
+	// Lines are those of the job's inputs; nil where that is not known: there is no seal, or an
+	// input has other jobs' lines, too.
 	Lines  *int64 `json:"lines"`
 	Inputs int    `json:"inputs"`
 	// Ended: each input has a seal that says that no more can come.
@@ -59,9 +61,11 @@ type Job struct {
 
 // JobsQuery says which jobs.
 type JobsQuery struct {
-	// Since and Until bound the time: jobs whose records are not before Since, and that began before Until. Zero: no bound.
+	// Since and Until bound the time: jobs whose records are not before Since, and that began
+	// before Until. Zero: no bound.
 	Since, Until time.Time
-	// Failed are those only that did not complete and do not run: an error, no steps left, no end seen, or silent.
+	// Failed are those only that did not complete and do not run: an error, no steps left, no end
+	// seen, or silent.
 	Failed bool
 	// Expert is the key of an Expert that ran in the job; "": any.
 	Expert string
@@ -69,8 +73,9 @@ type JobsQuery struct {
 	Now time.Time
 }
 
-// Jobs returns the jobs of a time, the newest first. It looks at seals and open records, and at no events but of what seems to run for
-// longer than SilentAfter. Where there is no record at all, the error is readback.ErrNothing.
+// Jobs returns the jobs of a time, the newest first. It looks at seals and open records, and at no
+// events but of what seems to run for longer than SilentAfter. Where there is no record at all, the
+// error is readback.ErrNothing.
 func Jobs(ctx context.Context, src readback.Source, q JobsQuery) ([]*Job, error) {
 	inputs, err := recordsOf(ctx, src, q.Since)
 	if err != nil {
@@ -108,7 +113,8 @@ func (j *Job) failed() bool {
 	return slices.Contains([]batch.Outcome{batch.Failed, batch.MaxSteps, batch.Unfinished, Silent}, j.Outcome)
 }
 
-// listen finds out whether a job that runs is silent. Its streams are read only where its last record is not enough.
+// listen finds out whether a job that runs is silent. Its streams are read only where its last
+// record is not enough.
 func (j *Job) listen(ctx context.Context, src readback.Source, since time.Time) error {
 	if len(j.running) == 0 || j.heard >= since.UnixMilli() {
 		return nil
@@ -209,11 +215,13 @@ func (j *Job) began(at int64) {
 	}
 }
 
-// lastWord is when a job ended by the times of an input's events, or began where it did not end. The times of seals do not put inputs in
-// order: what a killed process left in its journal is shipped and sealed after the process that went on with the job.
+// lastWord is when a job ended by the times of an input's events, or began where it did not end.
+// The times of seals do not put inputs in order: what a killed process left in its journal is
+// shipped and sealed after the process that went on with the job.
 func lastWord(entry *batch.Job) int64 { return cmp.Or(entry.Finished, entry.Started) }
 
-// add adds what a seal says of the job. Of several inputs, the one with the latest events says how it ended.
+// add adds what a seal says of the job. Of several inputs, the one with the latest events says how
+// it ended.
 func (j *Job) add(entry *batch.Job, at int64) {
 	j.counted = true
 	j.began(entry.Started)

@@ -20,7 +20,8 @@ type expected struct {
 	ended         bool
 }
 
-// fate puts what a job of some kind leaves, and says what is to be found. listened counts the jobs that seem to run for long.
+// fate puts what a job of some kind leaves, and says what is to be found. listened counts the jobs
+// that seem to run for long.
 type fate func(g *testGroup, id, input string, ago time.Duration, tokens int64, want map[string]expected) (listened int)
 
 const hour = time.Hour
@@ -172,8 +173,8 @@ func TestJobs(t *testing.T) {
 		t.Error("the newest job does not stand first")
 	}
 
-	// There is a call for each page that seals and opens fill, and at most two for each job that seems to run for long: an empty
-	// page is not the end before it is asked for twice.
+	// There is a call for each page that seals and opens fill, and at most two for each job that
+	// seems to run for long: an empty page is not the end before it is asked for twice.
 	pages := g.size/(batch.MaxBatchBytes-2000) + 1
 	if calls := g.calls["FilterLogEvents"]; calls > pages {
 		t.Errorf("%d calls of FilterLogEvents for %d bytes of records, want %d at most", calls, g.size, pages)

@@ -110,8 +110,8 @@ func openOf(r *readback.Record) (open, bool) {
 	return open{r.Stream, says.JobID, cmp.Or(says.Timestamp, r.Time), r.Arrived, says.Hostname}, true
 }
 
-// open returns what is known of a stream of the input. Where no record names the job, it is taken from the stream's name: by default
-// that is the jobId.
+// open returns what is known of a stream of the input. Where no record names the job, it is taken
+// from the stream's name: by default that is the jobId.
 func (in *recorded) open(stream string) open {
 	o := open{stream: stream}
 	if i := slices.IndexFunc(in.opens, func(o open) bool { return o.stream == stream }); i >= 0 {

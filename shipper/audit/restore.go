@@ -15,16 +15,18 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// This file restores what a job had in its workspace: the checkpoints, and the events as Perstack keeps them beside these. workspace.go puts the
-// files there.
+// This file restores what a job had in its workspace: the checkpoints, and the events as Perstack
+// keeps them beside these. workspace.go puts the files there.
 
 // RestoreOptions say what is restored, and where to.
 type RestoreOptions struct {
-	// Dir is the workspace: files are written below Dir/perstack/jobs. It is made where it is missing.
+	// Dir is the workspace: files are written below Dir/perstack/jobs. It is made where it is
+	// missing.
 	Dir string
 	// Checkpoint is the only one to restore, by its id; "": all, and the events.
 	Checkpoint string
-	// Force replaces files that are there and differ. Without it, one such file is an error, and nothing is changed.
+	// Force replaces files that are there and differ. Without it, one such file is an error, and
+	// nothing is changed.
 	Force bool
 }
 
@@ -47,8 +49,9 @@ func (r *Restored) Complete() bool { return r.Refuses == 0 && r.Cut == 0 }
 // ErrNoCheckpoint says that no event holds the checkpoint that was asked for.
 var ErrNoCheckpoint = errors.New("no event of the job holds this checkpoint")
 
-// Restore writes the files of the job that q asks for. When it fails, it leaves nothing behind; but where the error is a
-// *readback.DamageError, some lines were missing or altered, and everything else is restored.
+// Restore writes the files of the job that q asks for. When it fails, it leaves nothing behind; but
+// where the error is a *readback.DamageError, some lines were missing or altered, and everything
+// else is restored.
 func Restore(ctx context.Context, src readback.Source, q readback.Query, o RestoreOptions) (Restored, error) {
 	var done Restored
 	if reason := badName(q.Job); reason != "" {
@@ -153,7 +156,8 @@ func (r *restorer) refuse(l *readback.Line, what, id, why string) {
 // plainNumber is how a name spells a time or a step. Perstack writes neither in any other way.
 var plainNumber = regexp.MustCompile(`^[0-9]{1,16}$`)
 
-// badName says why an id cannot be the name of a file, or returns "". What is no name of its own would lead out of the folder.
+// badName says why an id cannot be the name of a file, or returns "". What is no name of its own
+// would lead out of the folder.
 func badName(id string) string {
 	switch {
 	case id == "" || id == ".json":

@@ -108,8 +108,8 @@ var someLines = heldLines{
 	[]byte(`{"type":"completeRun","timestamp":5,"jobId":"job","runId":"r","stepNumber":2,"checkpoint":` + lastCheckpoint + `}`),
 }
 
-// What Perstack would have on its disk: the bytes of each member, no initialCheckpoint or nextCheckpoint, only events with a step, and the last of
-// several with one name.
+// What Perstack would have on its disk: the bytes of each member, no initialCheckpoint or
+// nextCheckpoint, only events with a step, and the last of several with one name.
 var someFiles = map[string]string{
 	"perstack/jobs/job/checkpoints/c1.json":                      firstCheckpoint,
 	"perstack/jobs/job/checkpoints/c2.json":                      lastCheckpoint,
@@ -214,7 +214,8 @@ func hostileID() *rapid.Generator[string] {
 	)
 }
 
-// Whatever an agent writes, files come to lie in the job's folder and nowhere else, and nothing else is left behind.
+// Whatever an agent writes, files come to lie in the job's folder and nowhere else, and nothing
+// else is left behind.
 func TestHostileIDsStayInside(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		parent, err := os.MkdirTemp("", "restore")

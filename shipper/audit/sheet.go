@@ -122,7 +122,8 @@ const (
 	leastCell = 8 // columns that a shrinking column keeps
 )
 
-// write writes the sheet as a table with aligned columns. width is how many columns a line may take; 0: as many as it needs.
+// write writes the sheet as a table with aligned columns. width is how many columns a line may
+// take; 0: as many as it needs.
 func (s *sheet) write(w io.Writer, width int) error {
 	lines := [][]string{make([]string, len(s.columns))}
 	for i, c := range s.columns {
@@ -163,8 +164,8 @@ func shown(row []cell) []string {
 	return line
 }
 
-// widths are those that the columns need, less what must go where a line has room for width only: always from the widest column
-// that may shrink.
+// widths are those that the columns need, less what must go where a line has room for width only:
+// always from the widest column that may shrink.
 func (s *sheet) widths(lines [][]string, width int) []int {
 	widths := make([]int, len(s.columns))
 	total := -len(gap)

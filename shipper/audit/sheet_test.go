@@ -61,7 +61,8 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-// TestSheetFits draws tables into terminals of any width: no line is wider, unless no column can shrink any more.
+// TestSheetFits draws tables into terminals of any width: no line is wider, unless no column can
+// shrink any more.
 func TestSheetFits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := sheet{columns: []column{{title: "A", shrink: true}, {title: "B"}, {title: "C", shrink: true}}}

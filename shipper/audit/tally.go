@@ -33,7 +33,8 @@ func (u *Usage) WriteJSON(w io.Writer) error {
 	return nil
 }
 
-// Write writes a table with a total. width is how many columns a line may take; 0: as many as it needs.
+// Write writes a table with a total. width is how many columns a line may take; 0: as many as it
+// needs.
 func (u *Usage) Write(w io.Writer, by By, width int) error {
 	s := u.sheet(by)
 	return s.write(w, width)

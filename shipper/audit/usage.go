@@ -28,7 +28,8 @@ type UsageQuery struct {
 // Usage is what jobs took, counted from their events.
 type Usage struct {
 	Jobs []*JobUsage // in the order in which they began
-	// Differences are sentences about where the events and the seals do not agree, or events are damaged.
+	// Differences are sentences about where the events and the seals do not agree, or events are
+	// damaged.
 	Differences []string
 }
 
@@ -54,7 +55,8 @@ type ExpertUsage struct {
 	Usage     batch.Usage `json:"usage"`
 }
 
-// RunUsage is the part of a run. Old versions of Perstack gave all runs of a job one id: then it is all runs of an Expert.
+// RunUsage is the part of a run. Old versions of Perstack gave all runs of a job one id: then it is
+// all runs of an Expert.
 type RunUsage struct {
 	RunID     string        `json:"runId"`
 	ExpertKey string        `json:"expertKey"`
@@ -123,7 +125,8 @@ func CountUsage(ctx context.Context, src readback.Source, q UsageQuery) (*Usage,
 	return v.conclude(), nil
 }
 
-// read reads what a query asks for into the view. Damage is a difference, and no reason not to go on.
+// read reads what a query asks for into the view. Damage is a difference, and no reason not to go
+// on.
 func (v *usageView) read(ctx context.Context, src readback.Source, q readback.Query) error {
 	_, err := readback.Read(ctx, src, q, v)
 	if damage, ok := errors.AsType[*readback.DamageError](err); ok {
@@ -162,7 +165,8 @@ func (j *JobUsage) finished() (at int64) {
 	return at
 }
 
-// usageView counts the lines of inputs. What it holds grows with the steps that are counted, not with the lines.
+// usageView counts the lines of inputs. What it holds grows with the steps that are counted, not
+// with the lines.
 type usageView struct {
 	readback.Ignore
 	usage    *Usage
@@ -363,7 +367,8 @@ func (j *JobUsage) day(at int64) *dayUsage {
 	return d
 }
 
-// group is some inputs and all streams that they share: they are read together, and nothing is read twice.
+// group is some inputs and all streams that they share: they are read together, and nothing is read
+// twice.
 type group struct{ inputs, streams []string }
 
 // groups puts inputs that share a stream together.

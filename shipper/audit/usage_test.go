@@ -25,7 +25,8 @@ func call(job, run, expert string, step, tokens int, ago time.Duration) string {
 		expert, testNow.Add(-ago).UnixMilli(), job, run, step, tokens-1, tokens)
 }
 
-// TestUsageOfSharedStreams has jobs that share streams and inputs: each line counts once, for its own job.
+// TestUsageOfSharedStreams has jobs that share streams and inputs: each line counts once, for its
+// own job.
 func TestUsageOfSharedStreams(t *testing.T) {
 	g := newTestGroup(t)
 	// Two inputs in one stream, of which one goes on in another stream with another job.

@@ -15,10 +15,11 @@ import (
 	"syscall"
 )
 
-// This file writes files into a workspace, all or none: they are written aside, in a folder of their own, and moved to their places when all are
-// there.
+// This file writes files into a workspace, all or none: they are written aside, in a folder of
+// their own, and moved to their places when all are there.
 
-// workspace is a folder that files are put into. No name leads out of it, not even by a symbolic link.
+// workspace is a folder that files are put into. No name leads out of it, not even by a symbolic
+// link.
 type workspace struct {
 	dir    string
 	root   *os.Root
@@ -273,7 +274,8 @@ func (w *workspace) undo() {
 	}
 }
 
-// close removes what is aside and, unless files were put in their places, the folders that were made.
+// close removes what is aside and, unless files were put in their places, the folders that were
+// made.
 func (w *workspace) close() {
 	if w.root != nil {
 		if w.aside != "" {

@@ -1,6 +1,6 @@
-// Package child runs one command as a shell would: in a process group of its own, in the foreground of the terminal if
-// stdin is one, with the signals that this process gets. It is the only place that waits for processes: as PID 1 of a
-// container it reaps the orphans, too.
+// Package child runs one command as a shell would: in a process group of its own, in the foreground
+// of the terminal if stdin is one, with the signals that this process gets. It is the only place
+// that waits for processes: as PID 1 of a container it reaps the orphans, too.
 package child
 
 import (
@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Child is one command. Make it with New, Start it once, Close it in the end. Its methods may be called from any goroutine.
+// Child is one command. Make it with New, Start it once, Close it in the end. Its methods may be
+// called from any goroutine.
 type Child struct {
 	asked chan request // to the loop
 	done  chan struct{}
@@ -46,20 +47,24 @@ type request struct {
 // requests is how many may wait: signals that come before the command is started do.
 const requests = 16
 
-// lookAgain is how long a zombie that somebody else in this process waits for is left alone before the next look.
+// lookAgain is how long a zombie that somebody else in this process waits for is left alone before
+// the next look.
 const lookAgain = 10 * time.Millisecond
 
-// stopPatience is how long this process may take to stop when it has asked the kernel to. When it still runs then, the kernel has refused, as it does
-// where nobody could continue it: in an orphaned process group, or for PID 1.
+// stopPatience is how long this process may take to stop when it has asked the kernel to. When it
+// still runs then, the kernel has refused, as it does where nobody could continue it: in an
+// orphaned process group, or for PID 1.
 const stopPatience = 200 * time.Millisecond
 
-// passedOn are the signals that the command gets when this process does. One that is ignored here is ignored there, too. SIGTSTP is none of them: once
-// Go has caught it, nothing makes it stop the process again, and the kernel knows better than we whether it should.
+// passedOn are the signals that the command gets when this process does. One that is ignored here
+// is ignored there, too. SIGTSTP is none of them: once Go has caught it, nothing makes it stop the
+// process again, and the kernel knows better than we whether it should.
 var passedOn = []syscall.Signal{
 	syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
 }
 
-// New returns a command that is not started yet. From now on signals are passed on to it; those that come before it is started wait till then.
+// New returns a command that is not started yet. From now on signals are passed on to it; those
+// that come before it is started wait till then.
 func New() *Child {
 	c := &Child{
 		asked: make(chan request, requests), done: make(chan struct{}), close: make(chan struct{}), gone: make(chan struct{}),
@@ -75,8 +80,9 @@ func New() *Child {
 	return c
 }
 
-// Start starts the program file (see Find) with these arguments, the first of which is its name, and these files. The caller closes its own copies of
-// what the command alone should have. The error is a *StartError.
+// Start starts the program file (see Find) with these arguments, the first of which is its name,
+// and these files. The caller closes its own copies of what the command alone should have. The
+// error is a *StartError.
 func (c *Child) Start(file string, args []string, stdin, stdout, stderr *os.File) error {
 	c.init = os.Getpid() == 1
 	c.terminal = terminalOf(stdin)
@@ -84,8 +90,9 @@ func (c *Child) Start(file string, args []string, stdin, stdout, stderr *os.File
 	for _, f := range []*os.File{stdin, stdout, stderr} {
 		files = append(files, descriptor(f))
 	}
-	// Without a terminal it gets a session of its own, too: if we are killed while our guard has stopped the group, the kernel would send it SIGHUP, as to
-	// the jobs of a shell that is gone. setpgid(2)
+	// Without a terminal it gets a session of its own, too: if we are killed while our guard has
+	// stopped the group, the kernel would send it SIGHUP, as to the jobs of a shell that is gone.
+	// setpgid(2)
 	sys := &syscall.SysProcAttr{Setpgid: c.terminal != nil, Setsid: c.terminal == nil}
 	pid, err := syscall.ForkExec(file, args, &syscall.ProcAttr{Env: os.Environ(), Files: files, Sys: sys})
 	if err != nil {
@@ -93,7 +100,8 @@ func (c *Child) Start(file string, args []string, stdin, stdout, stderr *os.File
 	}
 	c.pid, c.started = pid, true
 	if c.terminal != nil {
-		// Only now, because a child would inherit it. It lets us write to the terminal and take it back while the command has it.
+		// Only now, because a child would inherit it. It lets us write to the terminal and take it
+		// back while the command has it.
 		signal.Ignore(syscall.SIGTTOU)
 		c.terminal.give(pid)
 		// It may have asked for the terminal before it had it, and been stopped for that.
@@ -138,13 +146,15 @@ func (c *Child) EndedBy() syscall.Signal {
 // OnTerminal reports whether the command had a terminal as its stdin. Call it after Start.
 func (c *Child) OnTerminal() bool { return c.terminal != nil }
 
-// Signal sends s to the command's process group; before Start it waits for that, after the command's end it comes to nothing.
+// Signal sends s to the command's process group; before Start it waits for that, after the
+// command's end it comes to nothing.
 func (c *Child) Signal(s syscall.Signal) { c.ask(request{signal: s}) }
 
 // Warned reports whether a signal was passed on that means to end the command.
 func (c *Child) Warned() bool { return c.warned.Load() }
 
-// Hold stops the group until Release. A signal that means to end the command continues it, so that it can end.
+// Hold stops the group until Release. A signal that means to end the command continues it, so that
+// it can end.
 func (c *Child) Hold() {
 	c.held.Store(true) // the loop says it again, after signals that are on their way
 	c.ask(request{syscall.SIGSTOP, true})
@@ -166,8 +176,8 @@ func (c *Child) ask(r request) {
 	}
 }
 
-// Close takes the terminal back and waits for processes no more. The command goes on if it has not ended, and is continued if it was held: nobody
-// else would do that. A second Close does nothing.
+// Close takes the terminal back and waits for processes no more. The command goes on if it has not
+// ended, and is continued if it was held: nobody else would do that. A second Close does nothing.
 func (c *Child) Close() { c.once.Do(c.letGo) }
 
 func (c *Child) letGo() {
@@ -242,7 +252,8 @@ func (c *Child) kill(s syscall.Signal) {
 	}
 }
 
-// reap takes the status of what has ended or stopped. Look again soon, it says, when it left a zombie for others.
+// reap takes the status of what has ended or stopped. Look again soon, it says, when it left a
+// zombie for others.
 func (c *Child) reap() (again bool) {
 	for !c.ended {
 		var status syscall.WaitStatus
@@ -265,7 +276,8 @@ func (c *Child) take(status syscall.WaitStatus) {
 	case status.Stopped() && c.terminal != nil:
 		switch status.StopSignal() {
 		case syscall.SIGTTIN, syscall.SIGTTOU:
-			// A shell's fg gives the terminal to this process, and sends no SIGCONT to a job that ran in the background.
+			// A shell's fg gives the terminal to this process, and sends no SIGCONT to a job that
+			// ran in the background.
 			if group, ok := c.terminal.foreground(); ok && group == c.terminal.own {
 				c.terminal.give(c.pid)
 				c.kill(syscall.SIGCONT)
@@ -278,8 +290,9 @@ func (c *Child) take(status syscall.WaitStatus) {
 	}
 }
 
-// suspend stops this process and what else is of its job, as if all of it had been in the foreground, until a shell continues it; then the command
-// goes on, too. Where the kernel does not let it stop, the command goes on at once: nobody else would continue it.
+// suspend stops this process and what else is of its job, as if all of it had been in the
+// foreground, until a shell continues it; then the command goes on, too. Where the kernel does not
+// let it stop, the command goes on at once: nobody else would continue it.
 func (c *Child) suspend() {
 	select {
 	case <-c.resumed:
@@ -308,7 +321,8 @@ func wait(pid int, status *syscall.WaitStatus, options int) (int, error) {
 	}
 }
 
-// descriptor is the number of f's. It leaves the mode of the file alone, which Fd would not: others share it.
+// descriptor is the number of f's. It leaves the mode of the file alone, which Fd would not: others
+// share it.
 func descriptor(f *os.File) uintptr {
 	n := ^uintptr(0)
 	if raw, err := f.SyscallConn(); err == nil {

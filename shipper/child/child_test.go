@@ -27,7 +27,8 @@ func state(t *testing.T, pid int) byte {
 	return 0
 }
 
-// stopped reports whether a shell is stopped. One that is in the middle of a vfork waits for its stopped child first.
+// stopped reports whether a shell is stopped. One that is in the middle of a vfork waits for its
+// stopped child first.
 func stopped(t *testing.T, c *Child) bool {
 	now := state(t, c.Pid())
 	return now == 'T' || now == 'D'

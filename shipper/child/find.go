@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The exit codes of a shell for a command that it cannot run: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html, 2.8.2.
+// The exit codes of a shell for a command that it cannot run:
+// https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html, 2.8.2.
 const (
 	CodeNotExecutable = 126
 	CodeNotFound      = 127
@@ -35,8 +36,8 @@ func (e *StartError) Error() string {
 
 func (e *StartError) Unwrap() error { return e.Err }
 
-// Find is the file that a command's name stands for, as in a shell: a name with a slash is a path, any other is looked for in path, the value of
-// $PATH. The error is a *StartError.
+// Find is the file that a command's name stands for, as in a shell: a name with a slash is a path,
+// any other is looked for in path, the value of $PATH. The error is a *StartError.
 func Find(name, path string) (string, error) {
 	if strings.Contains(name, "/") {
 		err := executable(name)
@@ -84,7 +85,8 @@ func executable(file string) error {
 	return unix.Access(file, unix.X_OK)
 }
 
-// there reports whether file exists, as far as that can be seen: a folder of PATH that may not be searched holds nothing.
+// there reports whether file exists, as far as that can be seen: a folder of PATH that may not be
+// searched holds nothing.
 func there(file string) bool {
 	info, err := os.Stat(file)
 	return err == nil && !info.IsDir()

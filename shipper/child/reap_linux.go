@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reapOrphans takes the status of every zombie but that of command, and those whom others in this process wait for: what the AWS SDK starts to get
-// credentials has our process group, which no orphan has. It reports whether it met one of these, behind which more may be.
+// reapOrphans takes the status of every zombie but that of command, and those whom others in this
+// process wait for: what the AWS SDK starts to get credentials has our process group, which no
+// orphan has. It reports whether it met one of these, behind which more may be.
 func reapOrphans(command int) (more bool) {
 	for {
 		zombie := firstZombie()
@@ -38,7 +39,8 @@ func firstZombie() int {
 			return 0 // ECHILD: there are none
 		}
 	}
-	// struct siginfo: three ints, then a union that is aligned as a pointer is, and begins with si_pid. sigaction(2)
+	// struct siginfo: three ints, then a union that is aligned as a pointer is, and begins with
+	// si_pid. sigaction(2)
 	const pointer = unsafe.Sizeof(uintptr(0))
 	at := (3*4 + pointer - 1) / pointer * pointer
 	raw := (*[unsafe.Sizeof(info)]byte)(unsafe.Pointer(&info))

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// ended starts a process that ends at once, and returns when nobody has waited for it but it has ended.
+// ended starts a process that ends at once, and returns when nobody has waited for it but it has
+// ended.
 func ended(t *testing.T, ownGroup bool) (pid int) {
 	t.Helper()
 	pid, err := syscall.ForkExec("/bin/true", []string{"true"}, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Setpgid: ownGroup}})

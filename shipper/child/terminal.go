@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is the terminal that controls this process and the command. A nil one is none, and does nothing.
+// terminal is the terminal that controls this process and the command. A nil one is none, and does
+// nothing.
 type terminal struct {
 	fd  int
 	own int // the process group that has it when the command has not
@@ -27,7 +28,8 @@ func (t *terminal) foreground() (group int, ok bool) {
 	return group, err == nil
 }
 
-// give lets the group read the terminal if this process may: a job in the background has nothing to give.
+// give lets the group read the terminal if this process may: a job in the background has nothing to
+// give.
 func (t *terminal) give(group int) {
 	if t != nil {
 		t.move(t.own, group)

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// The group of that very name is found among those that only begin with it, and the account's policies count as its own.
+// The group of that very name is found among those that only begin with it, and the account's
+// policies count as its own.
 func TestDescribeGroup(t *testing.T) {
 	var asked []map[string]any
 	c := newClient(t, pages(t, "DescribeLogGroups", &asked,

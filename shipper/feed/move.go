@@ -1,6 +1,7 @@
-// Package feed fills the journal of a pipe: [Move] and [Fill] move what a reader brings into the journal, [Stoppable] makes a
-// file's reads end with a context, and [Tee] copies the journal to a second reader. Nothing here knows what becomes of the
-// bytes: the writer at the other end of the pipe waits for the disk alone, never for CloudWatch.
+// Package feed fills the journal of a pipe: [Move] and [Fill] move what a reader brings into the
+// journal, [Stoppable] makes a file's reads end with a context, and [Tee] copies the journal to a
+// second reader. Nothing here knows what becomes of the bytes: the writer at the other end of the
+// pipe waits for the disk alone, never for CloudWatch.
 package feed
 
 import (
@@ -21,14 +22,16 @@ const (
 	// moveBytes is how much is taken from a pipe at once: all that Linux lets a pipe hold.
 	moveBytes = 1 << 20
 
-	// fullPatience is how long a full journal may wait before a copy that alone holds it is given up.
+	// fullPatience is how long a full journal may wait before a copy that alone holds it is given
+	// up.
 	fullPatience = 5 * time.Second
 )
 
-// Move moves the bytes of r to the journal j and does nothing else, so that the agent behind r never waits for CloudWatch.
-// It ends the journal at the end of r, when r fails, or when ctx ends. When the journal is full, Move reports it and waits
-// for room; then, and only then, the writer of r waits too. When the journal's disk fails, Move reports it, and the journal
-// goes on in memory. tee may be nil.
+// Move moves the bytes of r to the journal j and does nothing else, so that the agent behind r
+// never waits for CloudWatch. It ends the journal at the end of r, when r fails, or when ctx ends.
+// When the journal is full, Move reports it and waits for room; then, and only then, the writer of
+// r waits too. When the journal's disk fails, Move reports it, and the journal goes on in memory.
+// tee may be nil.
 func Move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
 	err := Fill(ctx, r, j, tee, log)
 	if end := j.End(); err == nil && ctx.Err() == nil {
@@ -37,8 +40,8 @@ func Move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 	return err
 }
 
-// mover is a reader whose bytes go to the journal without passing through this process. Bytes in hand would be lost by a
-// kill, and would be in hand for long while the journal is full.
+// mover is a reader whose bytes go to the journal without passing through this process. Bytes in
+// hand would be lost by a kill, and would be in hand for long while the journal is full.
 type mover interface {
 	// moveTo waits for bytes and moves them to the journal: see [journal.Journal.Take].
 	moveTo(*journal.Journal) (int, error)
@@ -81,7 +84,8 @@ func Fill(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 	}
 }
 
-// moveWhole is [Fill] for a mover. When ctx ends while the journal is full, the bytes are still in the pipe.
+// moveWhole is [Fill] for a mover. When ctx ends while the journal is full, the bytes are still in
+// the pipe.
 func moveWhole(ctx context.Context, m mover, j *journal.Journal, room *waiter) error {
 	for {
 		n, err := m.moveTo(j)

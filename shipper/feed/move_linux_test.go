@@ -12,7 +12,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// TestFullJournalHasNothingInHand stops a mover whose journal is full: each byte that was written is in the journal or in the pipe.
+// TestFullJournalHasNothingInHand stops a mover whose journal is full: each byte that was written
+// is in the journal or in the pipe.
 func TestFullJournalHasNothingInHand(t *testing.T) {
 	folder, err := journal.Open(t.TempDir())
 	if err != nil {

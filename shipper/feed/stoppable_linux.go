@@ -11,8 +11,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// stoppable reads a file whose reads may block for ever, until a context ends. It polls, so that nothing has to be closed
-// under a reader.
+// stoppable reads a file whose reads may block for ever, until a context ends. It polls, so that
+// nothing has to be closed under a reader.
 type stoppable struct {
 	ctx  context.Context
 	f    *os.File
@@ -22,9 +22,9 @@ type stoppable struct {
 	left     int // bytes that were in f when it stopped and are still unread
 }
 
-// Stoppable returns a reader of f and a function that releases the reader's resources. When ctx ends, the reader still
-// reads what is in f and then returns io.EOF. Stoppable raises a pipe's capacity as far as the kernel allows: what is in
-// the pipe is safe even if its writer throws.
+// Stoppable returns a reader of f and a function that releases the reader's resources. When ctx
+// ends, the reader still reads what is in f and then returns io.EOF. Stoppable raises a pipe's
+// capacity as far as the kernel allows: what is in the pipe is safe even if its writer throws.
 func Stoppable(ctx context.Context, f *os.File) (io.Reader, func(), error) {
 	// The limit is /proc/sys/fs/pipe-max-size, 1 MiB unless somebody changed it; less does no harm.
 	for size := moveBytes; size > 64<<10; size /= 2 {
@@ -80,8 +80,8 @@ func (s *stoppable) moveTo(j *journal.Journal) (int, error) {
 	}
 }
 
-// wait waits until there is something to read. It returns io.EOF when the context has ended and what was in f then has
-// been read.
+// wait waits until there is something to read. It returns io.EOF when the context has ended and
+// what was in f then has been read.
 func (s *stoppable) wait() error {
 	fds := []unix.PollFd{{Fd: int32(s.f.Fd()), Events: unix.POLLIN}, {Fd: int32(s.stop.Fd()), Events: unix.POLLIN}}
 	for {

@@ -18,8 +18,8 @@ import (
 // teePatience is how long the reader of a copy may take nothing when everything else is done.
 const teePatience = 10 * time.Second
 
-// Tee copies an input's bytes to a writer, unchanged. It reads the journal at its own pace, so a slow or closed writer
-// costs nothing but the disk space that the journal takes meanwhile.
+// Tee copies an input's bytes to a writer, unchanged. It reads the journal at its own pace, so a
+// slow or closed writer costs nothing but the disk space that the journal takes meanwhile.
 type Tee struct {
 	j     *journal.Journal
 	w     io.Writer
@@ -33,8 +33,8 @@ type Tee struct {
 	givenUp atomic.Bool
 }
 
-// StartTee starts copying j to w. The copy ends at the end of the input, when w fails, or when it is given up; a write
-// that hangs then is left behind.
+// StartTee starts copying j to w. The copy ends at the end of the input, when w fails, or when it
+// is given up; a write that hangs then is left behind.
 func StartTee(j *journal.Journal, w io.Writer, log *zap.Logger) *Tee {
 	t := &Tee{j: j, w: w, name: "the copy", log: log, ended: make(chan struct{}), stop: make(chan struct{})}
 	if f, ok := w.(*os.File); ok {
@@ -84,7 +84,8 @@ func (t *Tee) run() {
 	}
 }
 
-// Done is closed when the copy has ended by itself. One that was given up may still hang in a write.
+// Done is closed when the copy has ended by itself. One that was given up may still hang in a
+// write.
 func (t *Tee) Done() <-chan struct{} { return t.ended }
 
 // Finished reports whether nothing more will be copied.

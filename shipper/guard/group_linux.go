@@ -10,7 +10,8 @@ import (
 	"syscall"
 )
 
-// Group is the process group of a command that outlived its shipper. It is a [Command]; make it with [FindGroup].
+// Group is the process group of a command that outlived its shipper. It is a [Command]; make it
+// with [FindGroup].
 type Group struct {
 	id      int
 	output  Written // the command's stdout
@@ -18,16 +19,17 @@ type Group struct {
 	members []member // at the latest look
 }
 
-// member is a process of a group. While one that was there at a look is left, the group is the same: its id is not given
-// to another before.
+// member is a process of a group. While one that was there at a look is left, the group is the
+// same: its id is not given to another before.
 type member struct {
 	pid   int
 	began string
 }
 
-// FindGroup returns the process group id if one of its processes writes output. Otherwise it returns nil, for the id may be
-// another group's by now; so it does if this process belongs to the group, because it must not stop itself. The group is
-// Held if it is stopped: the guard of a process that was killed may have left it so.
+// FindGroup returns the process group id if one of its processes writes output. Otherwise it
+// returns nil, for the id may be another group's by now; so it does if this process belongs to the
+// group, because it must not stop itself. The group is Held if it is stopped: the guard of a
+// process that was killed may have left it so.
 func FindGroup(id int, output Written) *Group {
 	g := &Group{id: id, output: output}
 	is, stopped := g.look()
@@ -38,8 +40,9 @@ func FindGroup(id int, output Written) *Group {
 	return g
 }
 
-// look asks the kernel whether the group is still the one that was found, and whether some of it is stopped. The process
-// that wrote the output may be gone and have left others that are stopped, so the group is known by its members, too.
+// look asks the kernel whether the group is still the one that was found, and whether some of it is
+// stopped. The process that wrote the output may be gone and have left others that are stopped, so
+// the group is known by its members, too.
 func (g *Group) look() (is, stopped bool) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil || g.id <= 1 {
@@ -85,15 +88,15 @@ func (g *Group) Held() bool { return g.held.Load() }
 // Warned is false: this process does not pass signals on to the group.
 func (g *Group) Warned() bool { return false }
 
-// Ended is false, and Done is never closed: the group is not a child of this process, and its journals say when it has
-// ended.
+// Ended is false, and Done is never closed: the group is not a child of this process, and its
+// journals say when it has ended.
 func (g *Group) Ended() bool { return false }
 
 // Done returns nil.
 func (g *Group) Done() <-chan struct{} { return nil }
 
-// stateOf reads the state, the process group and the time of the start from a stat file of /proc: the first, third and
-// twentieth field behind the name, which may hold anything. proc_pid_stat(5)
+// stateOf reads the state, the process group and the time of the start from a stat file of /proc:
+// the first, third and twentieth field behind the name, which may hold anything. proc_pid_stat(5)
 func stateOf(stat string) (state string, group int, began string) {
 	data, err := os.ReadFile(stat)
 	if err != nil {

@@ -101,7 +101,8 @@ func TestGroupOfAReader(t *testing.T) {
 	}
 }
 
-// When who wrote the output has been killed, the others of its group are continued all the same: servers that it started may have no file of ours open.
+// When who wrote the output has been killed, the others of its group are continued all the same:
+// servers that it started may have no file of ours open.
 func TestGroupOfOneThatIsKilled(t *testing.T) {
 	server := filepath.Join(t.TempDir(), "server")
 	c, j := outlives(t, openFolder(t), fmt.Sprintf(`sh -c 'while :; do echo x; sleep 0.01; done' >%s 2>&1 & echo x; exec sleep 100`, server))

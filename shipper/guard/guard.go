@@ -1,7 +1,8 @@
-// Package guard keeps a command whose stdout is a file from filling the disk. A process that writes to a file does not ask
-// for room: it dies of ENOSPC. A [Guard] reserves space ahead of the command, stops it before a bound is reached, and lets
-// it go on when acknowledgements have given room back. The command is a child of this process, or the [Group] of one that
-// outlived its shipper.
+// Package guard keeps a command whose stdout is a file from filling the disk. A process that writes
+// to a file does not ask for room: it dies of ENOSPC. A [Guard] reserves space ahead of the
+// command, stops it before a bound is reached, and lets it go on when acknowledgements have given
+// room back. The command is a child of this process, or the [Group] of one that outlived its
+// shipper.
 package guard
 
 import (
@@ -16,12 +17,12 @@ import (
 )
 
 const (
-	// mostMargin is how much room the command is stopped with, at most: what a process writes to memory at 1 GB/s in the
-	// 60 ms that a busy machine may take to run us. Where there is less than four times as much room at the start, the
-	// margin is a quarter of that.
+	// mostMargin is how much room the command is stopped with, at most: what a process writes to
+	// memory at 1 GB/s in the 60 ms that a busy machine may take to run us. Where there is less
+	// than four times as much room at the start, the margin is a quarter of that.
 	mostMargin = 64 << 20
-	// mostAhead is how much is allocated ahead of what the command writes, at most: nobody else can take that space from
-	// it. Where room is short, it is a sixteenth of the room at the start.
+	// mostAhead is how much is allocated ahead of what the command writes, at most: nobody else can
+	// take that space from it. Where room is short, it is a sixteenth of the room at the start.
 	mostAhead = 16 << 20
 	// leastRoom is how much room there must be at the start.
 	leastRoom = 1 << 20
@@ -50,7 +51,8 @@ type Guard struct {
 	failed  bool      // an error was reported
 }
 
-// Command is what a Guard stops: a child of this process, or a [Group]. Its methods do not block for long.
+// Command is what a Guard stops: a child of this process, or a [Group]. Its methods do not block
+// for long.
 type Command interface {
 	Hold()                 // stops it until Release
 	Release()              // continues it
@@ -60,23 +62,26 @@ type Command interface {
 	Done() <-chan struct{} // closed when it has ended
 }
 
-// Output is the file that is the command's stdout: a journal that the command itself writes. Offsets and sizes are bytes.
+// Output is the file that is the command's stdout: a journal that the command itself writes.
+// Offsets and sizes are bytes.
 type Output interface {
 	// Path is the folder of the file; "" if it is in memory.
 	Path() string
 	// Size is how much was written.
 	Size() int64
-	// Allocated is how much the file takes on the disk. Ahead is how much of that is reserved beyond what was written.
+	// Allocated is how much the file takes on the disk. Ahead is how much of that is reserved
+	// beyond what was written.
 	Allocated() int64
 	Ahead() int64
 	// Headroom is how much more the file system lets the command write.
 	Headroom() (int64, error)
-	// Reserve allocates n bytes ahead of what was written. An error that wraps journal.ErrFull says that there are not
-	// so many.
+	// Reserve allocates n bytes ahead of what was written. An error that wraps journal.ErrFull says
+	// that there are not so many.
 	Reserve(n int64) (int64, error)
 	// PunchesHoles reports whether acknowledged bytes are given back while the command runs.
 	PunchesHoles() bool
-	// Subscribe returns a channel that receives when the output has changed, and a function that ends that.
+	// Subscribe returns a channel that receives when the output has changed, and a function that
+	// ends that.
 	Subscribe() (changed <-chan struct{}, unsubscribe func())
 }
 
@@ -90,16 +95,17 @@ type Written interface {
 type Options struct {
 	// Limit is how many bytes the output may take; 0: as many as the disk has.
 	Limit int64
-	// Stuck, if not nil, is called now and then while the command has been stopped for long: whatever else keeps the
-	// journal from giving back room should let go.
+	// Stuck, if not nil, is called now and then while the command has been stopped for long:
+	// whatever else keeps the journal from giving back room should let go.
 	Stuck func()
-	// Found says that the command ran before this process did, so it is not refused for lack of room.
+	// Found says that the command ran before this process did, so it is not refused for lack of
+	// room.
 	Found bool
 	Log   *zap.Logger
 }
 
-// New returns a guard over a command that writes output. An error that wraps journal.ErrFull says that there is too little
-// room to begin with.
+// New returns a guard over a command that writes output. An error that wraps journal.ErrFull says
+// that there is too little room to begin with.
 func New(command Command, o Options, output Output) (*Guard, error) {
 	g := &Guard{command: command, output: output, o: o, log: o.Log, bounded: o.Limit > 0 && output.PunchesHoles(), since: time.Now()}
 	room, which, err := g.room()

@@ -48,7 +48,8 @@ func start(t *testing.T, script string, stdout *os.File) *child.Child {
 	return c
 }
 
-// stopped reports whether a shell is stopped. One that is in the middle of a vfork waits for its stopped child first.
+// stopped reports whether a shell is stopped. One that is in the middle of a vfork waits for its
+// stopped child first.
 func stopped(t *testing.T, c *child.Child) bool {
 	t.Helper()
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(c.Pid()) + "/stat")
@@ -111,7 +112,8 @@ func guarded(t *testing.T, limit int64, script string) (*child.Child, *journal.J
 	return c, j, logs
 }
 
-// A command that writes faster than CloudWatch takes it is stopped before the limit is reached, goes on when there is room, and loses nothing.
+// A command that writes faster than CloudWatch takes it is stopped before the limit is reached,
+// goes on when there is room, and loses nothing.
 func TestGuardKeepsTheLimit(t *testing.T) {
 	const limit, blocks = 16 << 20, 800
 	c, j, logs := guarded(t, limit, writer(blocks))

@@ -35,7 +35,8 @@ type collected struct {
 
 	report Report
 
-	// Of Follow: events before from (ms since 1970) are not read, nor lines up to the seq that was handed over of their input.
+	// Of Follow: events before from (ms since 1970) are not read, nor lines up to the seq that was
+	// handed over of their input.
 	from  int64
 	after map[string]int64
 }
@@ -137,7 +138,8 @@ func (c *collected) lookUp(ctx context.Context) error {
 	return nil
 }
 
-// recordPattern is a filter pattern that the shipper's own records match. A line may match it too; it is told apart when it is taken.
+// recordPattern is a filter pattern that the shipper's own records match. A line may match it too;
+// it is told apart when it is taken.
 const recordPattern = `{ $.type = "shipper.seal" || $.type = "shipper.open" }`
 
 // conclude says what follows from all that was read of an input.
@@ -320,7 +322,8 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// record keeps what a record of the shipper's own says of its input. One that is no JSON, or says nothing of it, changes nothing.
+// record keeps what a record of the shipper's own says of its input. One that is no JSON, or says
+// nothing of it, changes nothing.
 func (c *collected) record(in *Input, got *batch.Restored) {
 	if in.firstSeq == math.MaxInt64 && (in.Time == 0 || c.details.time < in.Time) {
 		in.Time = c.details.time
@@ -368,8 +371,9 @@ const (
 	retryFor   = time.Minute
 )
 
-// pages fetches page after page, the first with the token "", until one says that it is the end, and hands over what is in them. A call that
-// fails for what may pass is made again; call says what it is, for the error.
+// pages fetches page after page, the first with the token "", until one says that it is the end,
+// and hands over what is in them. A call that fails for what may pass is made again; call says what
+// it is, for the error.
 func pages[T any](ctx context.Context, src Source, call CallError, fetch func(token string) (page []T, next string, end bool, err error), use func(T) error) error {
 	for token, end := "", false; !end; {
 		var page []T

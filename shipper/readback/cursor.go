@@ -72,8 +72,8 @@ func (c *cursor) copy(w io.Writer) error {
 	return nil
 }
 
-// body returns the bytes of head, once: its details and its line. They are valid until next. What is larger than the cursor's buffer is
-// read into scratch.
+// body returns the bytes of head, once: its details and its line. They are valid until next. What
+// is larger than the cursor's buffer is read into scratch.
 func (c *cursor) body(scratch *[]byte) (details, line []byte, err error) {
 	it := &c.head
 	var all []byte

@@ -5,8 +5,8 @@ import "fmt"
 // maxFaults bounds how many of the faults are named.
 const maxFaults = 100
 
-// DamageError says which lines CloudWatch does not hold as they were. New events may take seconds to become readable, so what is missing
-// may be there when the job is read again.
+// DamageError says which lines CloudWatch does not hold as they were. New events may take seconds
+// to become readable, so what is missing may be there when the job is read again.
 type DamageError struct {
 	Faults []Fault // the first 100
 	Total  int64

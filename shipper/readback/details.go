@@ -2,7 +2,8 @@ package readback
 
 import "encoding/binary"
 
-// This file packs what a view wants to know of an event beside its bytes. It lies in front of these in the store.
+// This file packs what a view wants to know of an event beside its bytes. It lies in front of these
+// in the store.
 
 type details struct {
 	stream            int32 // index of Report.Streams

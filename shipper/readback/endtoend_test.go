@@ -17,7 +17,8 @@ import (
 	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
-// What batch makes of lines goes through the real client to an endpoint as strict as the service, and comes back.
+// What batch makes of lines goes through the real client to an endpoint as strict as the service,
+// and comes back.
 
 const testGroup = "/perstack/readback"
 

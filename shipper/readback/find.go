@@ -12,7 +12,8 @@ import (
 
 // This file finds the streams that may hold a job.
 
-// streams returns the names of the streams to read first: those that the template gives. They need not exist.
+// streams returns the names of the streams to read first: those that the template gives. They need
+// not exist.
 func (c *collected) streams(ctx context.Context) ([]string, error) {
 	if len(c.q.Streams) > 0 {
 		return slices.Compact(slices.Sorted(slices.Values(c.q.Streams))), nil
@@ -37,7 +38,8 @@ func (c *collected) streams(ctx context.Context) ([]string, error) {
 	return all, err
 }
 
-// ownStream returns the one stream that all of the job's lines are in by the template, or "" where there is no such stream.
+// ownStream returns the one stream that all of the job's lines are in by the template, or "" where
+// there is no such stream.
 func (c *collected) ownStream() string {
 	if c.q.Job == "" || c.q.Run != "" {
 		return ""
@@ -134,8 +136,9 @@ func (t resolved) matches(name string) bool {
 // maxPattern bounds a filter pattern; the service takes 1,024 characters.
 const maxPattern = 256
 
-// searchPattern returns a filter pattern that every event with the id matches: the id as a quoted term or, where JSON may spell some of it with
-// escapes, the longest piece that it cannot. Other events may match too.
+// searchPattern returns a filter pattern that every event with the id matches: the id as a quoted
+// term or, where JSON may spell some of it with escapes, the longest piece that it cannot. Other
+// events may match too.
 func searchPattern(id string) string {
 	longest := ""
 	for _, piece := range strings.FieldsFunc(id, func(r rune) bool {

@@ -145,7 +145,8 @@ func TestLinesFindsStreams(t *testing.T) {
 	}
 }
 
-// What an input said before it named a job lies elsewhere, and belongs to the job that it named first.
+// What an input said before it named a job lies elsewhere, and belongs to the job that it named
+// first.
 func TestLinesFindsTheBeginning(t *testing.T) {
 	open := `{"shipper":{"record":"open","input":"i"},"type":"shipper.open","unattributed":"unattributed/host-i"}`
 	early := func(seq int, text string) string {

@@ -10,11 +10,13 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// This file reads a job while it is still being shipped: again and again, by the same means as Read, and hands over what is new.
+// This file reads a job while it is still being shipped: again and again, by the same means as
+// Read, and hands over what is new.
 //
-// CloudWatch orders a stream by the events' times and shows new ones late, so what is new may lie before what was read: the token of the last page
-// would pass it over. Each look begins a little before the newest event instead, and what was handed over already is known by its seq. A seq
-// that is missing holds up those behind it, and makes the next looks begin earlier.
+// CloudWatch orders a stream by the events' times and shows new ones late, so what is new may lie
+// before what was read: the token of the last page would pass it over. Each look begins a little
+// before the newest event instead, and what was handed over already is known by its seq. A seq that
+// is missing holds up those behind it, and makes the next looks begin earlier.
 
 // Following says how Follow goes on. Its zero value is ready.
 type Following struct {
@@ -22,7 +24,8 @@ type Following struct {
 	Every time.Duration
 	// Patience is how long what is missing holds up what is behind it. 0: 10 s.
 	Patience time.Duration
-	// Waiting is told, once, that there is nothing of the job yet, and Trouble of calls that fail and are made again, at most once a minute. nil: nobody is told.
+	// Waiting is told, once, that there is nothing of the job yet, and Trouble of calls that fail
+	// and are made again, at most once a minute. nil: nobody is told.
 	Waiting func()
 	Trouble func(error)
 }
@@ -35,9 +38,10 @@ const (
 	sayEvery    = time.Minute
 )
 
-// Follow is Read for a job that goes on. It hands lines over as they become readable, those of one input in the order of seq and those of several
-// inputs in turns; records are not handed over. It ends when each input has a seal that says that no more can come, and all of it is handed over. A View that
-// has a method Flush() error is flushed after each look.
+// Follow is Read for a job that goes on. It hands lines over as they become readable, those of one
+// input in the order of seq and those of several inputs in turns; records are not handed over. It
+// ends when each input has a seal that says that no more can come, and all of it is handed over. A
+// View that has a method Flush() error is flushed after each look.
 func Follow(ctx context.Context, src Source, q Query, how Following, view View) (Report, error) {
 	how.Every = cmp.Or(how.Every, time.Second)
 	how.Patience = cmp.Or(how.Patience, 10*time.Second)
@@ -220,7 +224,8 @@ func (f *follower) hand(ctx context.Context) (ended bool, err error) {
 	return ended, nil
 }
 
-// input hands over what was read of one input, up to where something is missing, for as long as that is waited for.
+// input hands over what was read of one input, up to where something is missing, for as long as
+// that is waited for.
 func (f *follower) input(ctx context.Context, i int32, p *place) error {
 	before := f.c.report.Lines
 	held, err := f.walk(ctx, i, p, true)
@@ -258,7 +263,8 @@ func (f *follower) input(ctx context.Context, i int32, p *place) error {
 	return f.w.view.End(in)
 }
 
-// walk hands over lines of an input behind its place. With hold it ends where something is missing, and reports that.
+// walk hands over lines of an input behind its place. With hold it ends where something is missing,
+// and reports that.
 func (f *follower) walk(ctx context.Context, i int32, p *place, hold bool) (held bool, err error) {
 	w := &f.w
 	w.in, w.position, w.hold = f.c.inputs[i], p.position, hold

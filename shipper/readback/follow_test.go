@@ -16,7 +16,8 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// flow is a log group into which events flow. It throttles, answers pages twice, and shows events late, each by its own delay.
+// flow is a log group into which events flow. It throttles, answers pages twice, and shows events
+// late, each by its own delay.
 type flow struct {
 	mu     sync.Mutex
 	events []flowing // by time
@@ -91,8 +92,9 @@ func (a *arrivals) Write(b []byte) (int, error) {
 	}
 }
 
-// Each line comes once, in order, and within three seconds of when CloudWatch shows it, over an endpoint that throttles, repeats pages and shows
-// events late and in any order. It ends with the last seal.
+// Each line comes once, in order, and within three seconds of when CloudWatch shows it, over an
+// endpoint that throttles, repeats pages and shows events late and in any order. It ends with the
+// last seal.
 func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flow{rude: true}

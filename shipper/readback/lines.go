@@ -9,9 +9,10 @@ import (
 	"io"
 )
 
-// Lines prints the lines that q asks for to w, each with its newline: one input after the other by the time of its first line, each in the
-// order of seq. Without Run and Types empty lines are printed too, and the last line of an input that had no newline has none, unless
-// another input's follow. The Report and the error are those of Read; a line that is not whole is left out.
+// Lines prints the lines that q asks for to w, each with its newline: one input after the other by
+// the time of its first line, each in the order of seq. Without Run and Types empty lines are
+// printed too, and the last line of an input that had no newline has none, unless another input's
+// follow. The Report and the error are those of Read; a line that is not whole is left out.
 func Lines(ctx context.Context, src Source, q Query, w io.Writer) (Report, error) {
 	p := newPrinter(ctx, &q, w)
 	report, err := Read(ctx, src, q, p)
@@ -53,8 +54,8 @@ type printer struct {
 }
 
 func (p *printer) Line(l *Line) error {
-	// An input that went on after all, where it had ended without newline, went on in the same line: what it lacked is this line's
-	// beginning, or the first of its empty lines.
+	// An input that went on after all, where it had ended without newline, went on in the same
+	// line: what it lacked is this line's beginning, or the first of its empty lines.
 	if p.last == l.Input && l.Seq == p.seqs[l.Input]+1 && (p.whole || l.Empty == 0) {
 		p.owed = false
 	}

@@ -13,8 +13,9 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// endless makes the pages of a large stream as they are asked for: about 1 MiB each, the lines of two inputs, so shuffled that the sort has
-// something to do, one line in 4 large, one in 7 repeated.
+// endless makes the pages of a large stream as they are asked for: about 1 MiB each, the lines of
+// two inputs, so shuffled that the sort has something to do, one line in 4 large, one in 7
+// repeated.
 type endless struct {
 	lines int
 	heap  func() // called now and then
@@ -125,7 +126,8 @@ func (s *sampling) Write(b []byte) (int, error) {
 	return s.Hash32.Write(b)
 }
 
-// What it costs to bring small lines back, once the pages are there: most of them are sorted on disk.
+// What it costs to bring small lines back, once the pages are there: most of them are sorted on
+// disk.
 func BenchmarkLines(b *testing.B) {
 	g := &group{page: 3000}
 	const events = 60_000

@@ -1,8 +1,9 @@
-// Package readback reads the inputs of a job back from CloudWatch Logs: the original lines, byte for byte and in order, and the shipper's
-// own records. What is made of them is for a View to say.
+// Package readback reads the inputs of a job back from CloudWatch Logs: the original lines, byte
+// for byte and in order, and the shipper's own records. What is made of them is for a View to say.
 //
-// It finds the streams that hold the job (find.go), reads them page by page (collect.go), sorts what they hold by input, seq and part
-// with bounded memory (sort.go, cursor.go), and hands it to the View (walk.go). Lines is the View that prints (lines.go).
+// It finds the streams that hold the job (find.go), reads them page by page (collect.go), sorts
+// what they hold by input, seq and part with bounded memory (sort.go, cursor.go), and hands it to
+// the View (walk.go). Lines is the View that prints (lines.go).
 package readback
 
 import (
@@ -16,9 +17,9 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// Source reads a log group a page at a time, one attempt a call. It is what cloudwatch.Client does; see there for the pages. Errors are
-// told apart by cloudwatch.Classify. Where a Source also has InvalidateCredentials(), that is called after an error of class
-// Credentials.
+// Source reads a log group a page at a time, one attempt a call. It is what cloudwatch.Client does;
+// see there for the pages. Errors are told apart by cloudwatch.Classify. Where a Source also has
+// InvalidateCredentials(), that is called after an error of class Credentials.
 type Source interface {
 	EventsPage(ctx context.Context, stream string, of cloudwatch.Selection, token string) (events []cloudwatch.Event, next string, end bool, err error)
 	StreamsPage(ctx context.Context, prefix, token string) (names []string, next string, err error)
@@ -31,28 +32,32 @@ const DefaultTemplate = "{jobId}"
 // DefaultMemory is Query.Memory where that is 0.
 const DefaultMemory = 4 << 20
 
-// Query says which lines. Job, Run and Types are compared with what each event says itself, whatever stream it is in: names of streams
-// can collide. Empty ones are not asked for. A line that names no job at all is of the job that its input named last before it, or, when
-// there was none, first.
+// Query says which lines. Job, Run and Types are compared with what each event says itself,
+// whatever stream it is in: names of streams can collide. Empty ones are not asked for. A line that
+// names no job at all is of the job that its input named last before it, or, when there was none,
+// first.
 type Query struct {
 	Job, Run string
 
-	// Types are the types of the events that are asked for, each a pattern as path.Match has it, such as stopRun*. A pattern that is
-	// none matches nothing.
+	// Types are the types of the events that are asked for, each a pattern as path.Match has it,
+	// such as stopRun*. A pattern that is none matches nothing.
 	Types []string
 
-	// Inputs are the ids of the inputs that are asked for, whatever job their lines name; empty: all of the job.
+	// Inputs are the ids of the inputs that are asked for, whatever job their lines name; empty:
+	// all of the job.
 	Inputs []string
 
-	// Whole asks for all of each input of the job: all streams that its newest seal names are read, and the lines of other jobs
-	// are handed over, too.
+	// Whole asks for all of each input of the job: all streams that its newest seal names are read,
+	// and the lines of other jobs are handed over, too.
 	Whole bool
 
-	// Records asks for records alone, of all inputs that the other fields do not exclude. They are looked up by a filter pattern, so
-	// that no events are fetched. Job, Run and Types are of no effect.
+	// Records asks for records alone, of all inputs that the other fields do not exclude. They are
+	// looked up by a filter pattern, so that no events are fetched. Job, Run and Types are of no
+	// effect.
 	Records bool
 
-	// Since and Until bound the time of events: Since ≤ time < Until. Zero: no bound. What lies outside is no Fault.
+	// Since and Until bound the time of events: Since ≤ time < Until. Zero: no bound. What lies
+	// outside is no Fault.
 	Since, Until time.Time
 
 	// Unmask asks for the originals where a data protection policy of the group masks them.
@@ -61,23 +66,27 @@ type Query struct {
 	// Stderr also reads what a child wrote to stderr where that is an input of its own.
 	Stderr bool
 
-	// StreamTemplate is what the lines were shipped with: a stream's name with {jobId}, {runId}, {expertKey} or {hostname} in it.
-	// "": DefaultTemplate.
+	// StreamTemplate is what the lines were shipped with: a stream's name with {jobId}, {runId},
+	// {expertKey} or {hostname} in it. "": DefaultTemplate.
 	StreamTemplate string
 
-	// Streams are read instead of those that the template gives. One that does not exist is an error.
+	// Streams are read instead of those that the template gives. One that does not exist is an
+	// error.
 	Streams []string
 
-	// Search looks for the job in the streams of the whole group, not only when the template's hold nothing of it. An input that
-	// has 100 streams open puts the jobs that come after into its first.
+	// Search looks for the job in the streams of the whole group, not only when the template's hold
+	// nothing of it. An input that has 100 streams open puts the jobs that come after into its
+	// first.
 	Search bool
 
-	// Wait is how long to read again, from the start, until each input's seal says that no more can come, and nothing that it counts is
-	// missing: new events may take seconds to become readable. 0: what is readable now is handed over.
+	// Wait is how long to read again, from the start, until each input's seal says that no more can
+	// come, and nothing that it counts is missing: new events may take seconds to become readable.
+	// 0: what is readable now is handed over.
 	Wait time.Duration
 
-	// Memory is about how many bytes of lines are held before they are sorted on disk, in a folder of their own below the temporary
-	// folder. 0: DefaultMemory. A page (1 MiB of messages) and the buffers of the merge (2 MiB) come on top.
+	// Memory is about how many bytes of lines are held before they are sorted on disk, in a folder
+	// of their own below the temporary folder. 0: DefaultMemory. A page (1 MiB of messages) and the
+	// buffers of the merge (2 MiB) come on top.
 	Memory int
 }
 
@@ -125,9 +134,9 @@ func (e *CallError) Unwrap() error { return e.Err }
 
 // Read reads what q asks for, and hands it to view.
 //
-// The Report is right also when there is an error. That is ErrNothing when there is nothing of the job, a *CallError when CloudWatch could
-// not be read, *DamageError, once everything is handed over, when some of it is missing or not what it was, and else of view or of the
-// temporary folder.
+// The Report is right also when there is an error. That is ErrNothing when there is nothing of the
+// job, a *CallError when CloudWatch could not be read, *DamageError, once everything is handed
+// over, when some of it is missing or not what it was, and else of view or of the temporary folder.
 func Read(ctx context.Context, src Source, q Query, view View) (Report, error) {
 	if q.Job == "" && q.Run == "" && len(q.Streams) == 0 && !q.Records {
 		return Report{}, errors.New("no job, run or stream is given: say whose lines to read")
@@ -146,7 +155,8 @@ const (
 	maxWait   = 5 * time.Second
 )
 
-// collectEnded reads until the inputs have ended, or Wait is over. The caller closes the store of what it returns.
+// collectEnded reads until the inputs have ended, or Wait is over. The caller closes the store of
+// what it returns.
 func collectEnded(ctx context.Context, src Source, q *Query) (*collected, error) {
 	deadline := time.Now().Add(q.Wait)
 	for pause := firstWait; ; pause = min(2*pause, maxWait) {

@@ -289,7 +289,8 @@ func TestDamageIsSaid(t *testing.T) {
 	}
 }
 
-// A writer that fails ends it, and leaves nothing behind; while it is written the folder is for nobody else's eyes.
+// A writer that fails ends it, and leaves nothing behind; while it is written the folder is for
+// nobody else's eyes.
 func TestLinesEndsWithItsWriter(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)

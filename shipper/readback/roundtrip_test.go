@@ -9,7 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whatever an input holds, however its events lie in the stream, and however little memory there is: it comes back.
+// Whatever an input holds, however its events lie in the stream, and however little memory there
+// is: it comes back.
 func TestLinesRoundTrip(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	rapid.Check(t, func(t *rapid.T) {

@@ -12,10 +12,12 @@ import (
 	"slices"
 )
 
-// This file sorts more than fits in memory: what comes in is held up to a bound, then sorted and written to a file, a run; runs are merged when
-// there are many, and all of one input at the end. Repeats fall out wherever runs meet.
+// This file sorts more than fits in memory: what comes in is held up to a bound, then sorted and
+// written to a file, a run; runs are merged when there are many, and all of one input at the end.
+// Repeats fall out wherever runs meet.
 
-// key is what is sorted by. Two items of one key are repeats of each other: the one that came first stays.
+// key is what is sorted by. Two items of one key are repeats of each other: the one that came first
+// stays.
 type key struct {
 	input int32 // index of the inputs
 	seq   int64 // 0: a record
@@ -47,9 +49,11 @@ type item struct {
 func (it *item) line() int { return it.size - it.details }
 
 const (
-	// itemSize is what an item takes of the memory, beside its bytes; roughly, for slices grow in steps.
+	// itemSize is what an item takes of the memory, beside its bytes; roughly, for slices grow in
+	// steps.
 	itemSize = 96
-	// fanIn is how many runs of one level become one of the next. With four levels, 16^4 times the memory, 60 files at most are open.
+	// fanIn is how many runs of one level become one of the next. With four levels, 16^4 times the
+	// memory, 60 files at most are open.
 	fanIn = 16
 	// readBuffer is what each run takes while it is merged.
 	readBuffer = 32 << 10
@@ -115,7 +119,8 @@ func (s *store) spill(ctx context.Context) error {
 	return nil
 }
 
-// run is a sorted file. It has no name any more: it is gone when it is closed, or when the process dies.
+// run is a sorted file. It has no name any more: it is gone when it is closed, or when the process
+// dies.
 type run struct {
 	level  int
 	file   *tempFile
@@ -220,7 +225,8 @@ func (s *store) each(ctx context.Context, input int32, f func(*cursor) error) er
 	return s.merge(ctx, append(cursors, s.held(input, input)), f)
 }
 
-// merge calls f with each item of the cursors in order; of those with one key, with the one from the first cursor.
+// merge calls f with each item of the cursors in order; of those with one key, with the one from
+// the first cursor.
 func (s *store) merge(ctx context.Context, cursors []*cursor, f func(*cursor) error) error {
 	h := make(byHead, 0, len(cursors))
 	for i, c := range cursors {

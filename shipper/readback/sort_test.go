@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// However many runs there were, few files are open, and each item is written a number of times that grows with the logarithm.
+// However many runs there were, few files are open, and each item is written a number of times that
+// grows with the logarithm.
 func TestRunsAreMerged(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	before := openFiles(t)

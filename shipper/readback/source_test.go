@@ -116,8 +116,8 @@ func (g *group) FilterPage(ctx context.Context, pattern, prefix string, of cloud
 
 func (g *group) InvalidateCredentials() { g.invalid++ }
 
-// event writes the message of a whole line: the shipper member is put into an object, and what is no object becomes text. more is what
-// shipper says beside input and seq.
+// event writes the message of a whole line: the shipper member is put into an object, and what is
+// no object becomes text. more is what shipper says beside input and seq.
 func event(input string, seq int, line string, more ...string) string {
 	member := fmt.Sprintf(`"shipper":{"input":%q,"seq":%d`, input, seq)
 	for _, m := range more {

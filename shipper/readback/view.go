@@ -9,8 +9,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// View is what is made of what CloudWatch holds: printed lines, a proof, a table. Read calls it for one input after the other, by the
-// time of their first lines, and for each input in this order:
+// View is what is made of what CloudWatch holds: printed lines, a proof, a table. Read calls it for
+// one input after the other, by the time of their first lines, and for each input in this order:
 //
 //	Input, once
 //	Record, for each record of the input, in the order in which it was read
@@ -18,8 +18,8 @@ import (
 //	Fault, for repeats that differ from the line that was handed over
 //	End, once
 //
-// What a View is handed is valid until its method returns, and so are the slices in it; an *Input is valid for good. An error ends the
-// reading, and Read returns it as it is.
+// What a View is handed is valid until its method returns, and so are the slices in it; an *Input
+// is valid for good. An error ends the reading, and Read returns it as it is.
 type View interface {
 	Input(in *Input) error
 	Record(r *Record) error
@@ -47,7 +47,8 @@ type Line struct {
 	Arrived int64  // when CloudWatch took it, ms since 1970
 	Stream  string // that it was read from; of the first part
 
-	// What the event says at its top level, ids that were added included. In a part only what every part repeats.
+	// What the event says at its top level, ids that were added included. In a part only what every
+	// part repeats.
 	Type, JobID, RunID string
 
 	Source    string // "stderr" where that is known
@@ -65,8 +66,8 @@ type Line struct {
 	held  []byte    // the rest
 }
 
-// Bytes returns the line without its newline. It is false for a line so large that it is not held in memory (larger than Query.Memory);
-// WriteTo and Reader give that too.
+// Bytes returns the line without its newline. It is false for a line so large that it is not held
+// in memory (larger than Query.Memory); WriteTo and Reader give that too.
 func (l *Line) Bytes() ([]byte, bool) { return l.held, l.file == nil }
 
 // All returns all of the line without its newline. One that is not held is read into buf.
@@ -112,11 +113,12 @@ type Input struct {
 	Streams []string // that something of it was read from
 	Open    *Open    // of the first process that shipped it; nil: none was read
 	Seal    *Seal    // the newest; nil: none was read
-	// Strange is what a seal has that this version does not know, such as a member of a later version; "": nothing.
+	// Strange is what a seal has that this version does not know, such as a member of a later
+	// version; "": nothing.
 	Strange string
 
-	// Proved says that every stream that the newest seal names was read, all of it. Only then a seq up to the seal's last that is not
-	// there is a Fault.
+	// Proved says that every stream that the newest seal names was read, all of it. Only then a seq
+	// up to the seal's last that is not there is a Fault.
 	Proved bool
 	// Absent are the streams that the newest seal names and that do not exist.
 	Absent []string
@@ -139,8 +141,8 @@ type Input struct {
 // ours reports whether the input is of what is asked for.
 func (in *Input) ours() bool { return in.named || in.mentioned && !in.others }
 
-// Open is what the record says that is written into each stream before anything else, as far as readers need it. Record.Message has all
-// of it.
+// Open is what the record says that is written into each stream before anything else, as far as
+// readers need it. Record.Message has all of it.
 type Open struct {
 	Timestamp    int64             `json:"timestamp"`
 	Version      string            `json:"version"`
@@ -156,8 +158,8 @@ type Open struct {
 	ECS          map[string]string `json:"ecs"`
 }
 
-// Seal is what the record says that is written into each stream when the shipper stops: what it has shipped of the input up to there.
-// Record.Message has all of it.
+// Seal is what the record says that is written into each stream when the shipper stops: what it has
+// shipped of the input up to there. Record.Message has all of it.
 type Seal struct {
 	Timestamp     int64      `json:"timestamp"`
 	Lines         int64      `json:"lines"`
@@ -205,12 +207,14 @@ func strange(message []byte) string {
 	return ""
 }
 
-// parse reads a record's message into says. It reports whether it could: one that is no JSON, or has other types, says nothing.
+// parse reads a record's message into says. It reports whether it could: one that is no JSON, or
+// has other types, says nothing.
 func parse(message []byte, says any) bool { return json.Unmarshal(message, says) == nil }
 
-// newer reports whether s is of a later state of the input than o. Seals count from the input's start, so the highest numbers are the
-// newest. Of seals with the same numbers the last one counts: one that follows another says what became of the lines that were put with
-// that, such as that CloudWatch refused one. A nil Seal is older than any.
+// newer reports whether s is of a later state of the input than o. Seals count from the input's
+// start, so the highest numbers are the newest. Of seals with the same numbers the last one counts:
+// one that follows another says what became of the lines that were put with that, such as that
+// CloudWatch refused one. A nil Seal is older than any.
 func (s *Seal) newer(o *Seal) bool {
 	switch {
 	case o == nil:

@@ -23,8 +23,8 @@ type walker struct {
 	position
 	known known // why lines may be missing
 
-	// hold ends an input where a line or a part is missing, with errHeld, instead of going on behind it. before is where the line at hand
-	// began.
+	// hold ends an input where a line or a part is missing, with errHeld, instead of going on
+	// behind it. before is where the line at hand began.
 	hold   bool
 	before position
 
@@ -154,7 +154,8 @@ func (w *walker) input(ctx context.Context, i int32) error {
 	if int(i) < len(w.c.store.repeats) {
 		w.in.Repeats = w.c.store.repeats[i]
 	}
-	// Empty lines behind the last line are only in the seal, and meant only if that is of what was seen here.
+	// Empty lines behind the last line are only in the seal, and meant only if that is of what was
+	// seen here.
 	if seal := w.in.Seal; seal != nil && w.gapless && seal.LastSeq <= w.known.skip(w.seq) {
 		w.in.Trailing = max(0, w.in.emptyLines-w.empty)
 	}
@@ -164,8 +165,8 @@ func (w *walker) input(ctx context.Context, i int32) error {
 	return w.view.End(w.in)
 }
 
-// ours reports whether a line that names no job itself is the job's: it is of the job that its input named last, or, before there was one,
-// first.
+// ours reports whether a line that names no job itself is the job's: it is of the job that its
+// input named last, or, before there was one, first.
 func (w *walker) ours(seq int64) bool {
 	switch {
 	case w.c.q.Whole:
@@ -348,8 +349,9 @@ func (w *walker) endParts() error {
 	return w.fault(Fault{w.in.ID, j.seq, j.seq, int(j.next), false})
 }
 
-// gap looks at what lies between the last line that was there and the next, which comes behind so many lines that were left out. Lines
-// that the seal counts and that nothing accounts for are a fault, if all streams were read that they can be in.
+// gap looks at what lies between the last line that was there and the next, which comes behind so
+// many lines that were left out. Lines that the seal counts and that nothing accounts for are a
+// fault, if all streams were read that they can be in.
 func (w *walker) gap(next, excluded int64) error {
 	seal := w.in.Seal
 	if !w.in.Proved {
@@ -373,7 +375,8 @@ func (w *walker) gap(next, excluded int64) error {
 	return nil
 }
 
-// lacks reports whether a line up to last is missing behind those that were there, and nothing accounts for it.
+// lacks reports whether a line up to last is missing behind those that were there, and nothing
+// accounts for it.
 func (w *walker) lacks(last int64) bool {
 	for from := w.seen + 1; from <= last; {
 		why, until := w.known.at(from)

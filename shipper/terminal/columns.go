@@ -9,7 +9,8 @@ import (
 // usualColumns is taken for a terminal that does not say how wide it is.
 const usualColumns = 80
 
-// Columns is how many columns the terminal behind file has; 0 where file is no terminal. It leaves file's mode alone, which Fd would not.
+// Columns is how many columns the terminal behind file has; 0 where file is no terminal. It leaves
+// file's mode alone, which Fd would not.
 func Columns(file *os.File) (columns int) {
 	raw, err := file.SyscallConn()
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package terminal prepares text for a terminal: what an agent wrote must neither steer it nor break a table.
+// Package terminal prepares text for a terminal: what an agent wrote must neither steer it nor
+// break a table.
 package terminal
 
 import (
@@ -9,8 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// Escape returns text with everything that could steer a terminal made visible, so that it takes one line and is read as it stands:
-// control characters as \x1b, \n or \u009b, characters that change the direction of writing as \u202e, bytes that are not UTF-8 as \xff.
+// Escape returns text with everything that could steer a terminal made visible, so that it takes
+// one line and is read as it stands: control characters as \x1b, \n or \u009b, characters that
+// change the direction of writing as \u202e, bytes that are not UTF-8 as \xff.
 func Escape(text string) string { return escape(text, steers) }
 
 // EscapeText is Escape for text of several lines: newlines and tabs stay.
@@ -18,7 +20,8 @@ func EscapeText(text string) string {
 	return escape(text, func(r rune) bool { return r != '\n' && r != '\t' && steers(r) })
 }
 
-// escape returns text with the characters for which steers is true, and what is not UTF-8, made visible.
+// escape returns text with the characters for which steers is true, and what is not UTF-8, made
+// visible.
 func escape(text string, steers func(rune) bool) string {
 	at := strings.IndexFunc(text, steers)
 	if at < 0 && utf8.ValidString(text) {
@@ -51,8 +54,8 @@ func escape(text string, steers func(rune) bool) string {
 	return b.String()
 }
 
-// EscapeJSON returns valid JSON without white space between its values, with every character in it that could steer a terminal as an
-// escape of JSON: the values stay what they are.
+// EscapeJSON returns valid JSON without white space between its values, with every character in it
+// that could steer a terminal as an escape of JSON: the values stay what they are.
 func EscapeJSON(data []byte) []byte {
 	if bytes.IndexFunc(data, steers) < 0 {
 		return data
@@ -80,8 +83,8 @@ func writeHex(b *strings.Builder, n uint64, digits int) {
 	b.WriteString(text)
 }
 
-// Width is how many columns text takes, as far as that can be known without the terminal: East Asian characters and most emoji take
-// two, marks that join what is before them none.
+// Width is how many columns text takes, as far as that can be known without the terminal: East
+// Asian characters and most emoji take two, marks that join what is before them none.
 func Width(text string) (columns int) {
 	for _, r := range text {
 		columns += width(r)
@@ -103,7 +106,8 @@ func width(r rune) int {
 	return 1
 }
 
-// Fit returns text in at most so many columns, with … at the end of what was cut. It never cuts inside a character.
+// Fit returns text in at most so many columns, with … at the end of what was cut. It never cuts
+// inside a character.
 func Fit(text string, columns int) string {
 	if Width(text) <= columns {
 		return text

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Writer writes to W what EscapeText makes of what is written to it, for the lines of an agent on a terminal. Close writes what is left of a
-// character that was cut; it does not close W.
+// Writer writes to W what EscapeText makes of what is written to it, for the lines of an agent on a
+// terminal. Close writes what is left of a character that was cut; it does not close W.
 type Writer struct {
 	W io.Writer
 

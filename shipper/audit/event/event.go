@@ -1,6 +1,7 @@
-// Package event tells what one of Perstack's events means to a person: what happened, which tools were called with what, what was said. It
-// understands the names of all versions and those of Perstack's documentation, and takes nothing for granted: an event is what an agent
-// wrote, so any member may be missing or of another kind than it should be.
+// Package event tells what one of Perstack's events means to a person: what happened, which tools
+// were called with what, what was said. It understands the names of all versions and those of
+// Perstack's documentation, and takes nothing for granted: an event is what an agent wrote, so any
+// member may be missing or of another kind than it should be.
 //
 // Decode reads a line; Event.Verb and Event.Text put it into words (words.go).
 package event
@@ -67,8 +68,8 @@ func ErrorTypes() []string {
 	return types
 }
 
-// IsError reports whether an event of the type says that something went wrong: a run was stopped by an error or for want of steps, or a call
-// of the model failed.
+// IsError reports whether an event of the type says that something went wrong: a run was stopped by
+// an error or for want of steps, or a call of the model failed.
 func IsError(typ string) bool {
 	switch kinds[typ] {
 	case Failure, Retry:
@@ -95,7 +96,8 @@ type Event struct {
 	Status                string // of a run's checkpoint
 	Skill                 string
 
-	// Of a Start: the run that this one works for and its Expert, and the run whose checkpoint it begins with.
+	// Of a Start: the run that this one works for and its Expert, and the run whose checkpoint it
+	// begins with.
 	DelegatedBy, Delegator, CheckpointRun string
 }
 
@@ -191,7 +193,8 @@ type part struct {
 	Contents []part `json:"contents"` // of what a tool answered, in a message
 }
 
-// Decode reads a line. A line that is no JSON object is an Event of kind Text; members that are not what they should be are left out.
+// Decode reads a line. A line that is no JSON object is an Event of kind Text; members that are not
+// what they should be are left out.
 func Decode(line []byte) Event {
 	var w wire
 	if err := json.Unmarshal(line, &w); err != nil {
@@ -302,7 +305,8 @@ func joined(parts []part) string {
 	return b.String()
 }
 
-// failed reports whether a tool's answer says that it failed, as those of Perstack's own skills do: {"error":…,"message":…}.
+// failed reports whether a tool's answer says that it failed, as those of Perstack's own skills do:
+// {"error":…,"message":…}.
 func failed(text string) bool {
 	if !strings.HasPrefix(text, "{") || !strings.Contains(text, `"error"`) {
 		return false

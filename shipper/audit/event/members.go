@@ -11,7 +11,8 @@ type Member struct {
 	Value json.RawMessage
 }
 
-// Members returns the members of a JSON object in their order. It is false where line is none, or not a whole one.
+// Members returns the members of a JSON object in their order. It is false where line is none, or
+// not a whole one.
 func Members(line []byte) ([]Member, bool) {
 	d := json.NewDecoder(bytes.NewReader(line))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {

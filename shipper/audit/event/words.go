@@ -61,8 +61,8 @@ func (ev *Event) Verb() string {
 // maxText bounds what Text returns, in bytes: it is for a line.
 const maxText = 2000
 
-// Text says what happened, without the verb, in plain text that may have any character in it: the caller makes it fit. It is cut at about
-// 2,000 bytes.
+// Text says what happened, without the verb, in plain text that may have any character in it: the
+// caller makes it fit. It is cut at about 2,000 bytes.
 func (ev *Event) Text() string {
 	switch ev.Kind {
 	case Call, Delegate, Question:

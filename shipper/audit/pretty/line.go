@@ -21,8 +21,8 @@ const (
 	bad
 )
 
-// The codes of a terminal that colour a text and go back. Those of Experts are the terminal's own sixteen, so that its theme decides how they look;
-// red is for errors alone.
+// The codes of a terminal that colour a text and go back. Those of Experts are the terminal's own
+// sixteen, so that its theme decides how they look; red is for errors alone.
 // https://www.ecma-international.org/publications-and-standards/standards/ecma-48/
 var (
 	toneCodes   = [...]string{normal: "", dim: "2", good: "1;32", wary: "33", bad: "1;31"}
@@ -65,7 +65,8 @@ func (v *View) newDay(ms int64) error {
 	return err
 }
 
-// layout is a line in its columns: time, Expert, step, what happened, tokens. Of a text that is too long the beginning is shown or, with end, the end.
+// layout is a line in its columns: time, Expert, step, what happened, tokens. Of a text that is too
+// long the beginning is shown or, with end, the end.
 func (v *View) layout(e *entry, end bool) string {
 	at := "            "
 	if e.time > 0 {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// This file shows streams: a delta is a piece of what a model says, and comes before its whole text does.
+// This file shows streams: a delta is a piece of what a model says, and comes before its whole text
+// does.
 
 // stream is what the deltas of a run belong to.
 type stream struct{ run, kind string }

@@ -1,5 +1,6 @@
-// Package pretty shows the lines of a job to a person, a line an event: when, which Expert, at which step, what happened, and the tokens at the end of
-// each call of the model. The deltas of a stream become one line, which grows on a terminal while they come (live.go).
+// Package pretty shows the lines of a job to a person, a line an event: when, which Expert, at
+// which step, what happened, and the tokens at the end of each call of the model. The deltas of a
+// stream become one line, which grows on a terminal while they come (live.go).
 //
 // What an agent wrote is shown and never obeyed: a control character becomes \x1b.
 package pretty
@@ -21,7 +22,8 @@ import (
 // Options say what is written to.
 type Options struct {
 	Color bool
-	// Width is asked how many columns there are; a line that is longer is cut. nil: as with a file, where lines are cut at 400 columns.
+	// Width is asked how many columns there are; a line that is longer is cut. nil: as with a file,
+	// where lines are cut at 400 columns.
 	Width func() int
 	// Live shows streams as they come, in a last line that is written anew. It is for terminals.
 	Live bool

@@ -97,7 +97,8 @@ func TestPretty(t *testing.T) {
 	}
 }
 
-// Deltas become one line: on a terminal it grows, elsewhere it is there once, and only where the whole text does not come.
+// Deltas become one line: on a terminal it grows, elsewhere it is there once, and only where the
+// whole text does not come.
 func TestStreams(t *testing.T) {
 	s := lines{
 		`{"type":"startStreamingReasoning","expertKey":"e","timestamp":1795348708000,"runId":"r","stepNumber":1}`,

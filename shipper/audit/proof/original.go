@@ -17,13 +17,15 @@ import (
 
 // This file compares what CloudWatch holds with files that hold what the agent wrote.
 
-// original is such a file. It may hold several inputs, one after the other, as the output of an agent that was started again does.
+// original is such a file. It may hold several inputs, one after the other, as the output of an
+// agent that was started again does.
 type original struct {
 	name string
 	path string // what can be opened again
 	raw  string // its digest
 	used bool
-	// reserved says that some input's seal has this digest: no other input may take the file for its beginning.
+	// reserved says that some input's seal has this digest: no other input may take the file for
+	// its beginning.
 	reserved bool
 
 	file *os.File
@@ -46,7 +48,8 @@ type originals struct {
 	temp  []string // files to remove
 }
 
-// openOriginals looks at the files, and computes their digests. What can be read only once is copied.
+// openOriginals looks at the files, and computes their digests. What can be read only once is
+// copied.
 func openOriginals(names []string) (*originals, error) {
 	var all originals
 	for _, name := range names {
@@ -124,8 +127,9 @@ func (all *originals) reserve(sums []string) {
 	}
 }
 
-// of returns the file that holds an input, of which l is the first line that is there (nil: none is), or nil. That is the one whose digest
-// is in the seal, else the one that goes on with that line, else one that begins with it, else the only one.
+// of returns the file that holds an input, of which l is the first line that is there (nil: none
+// is), or nil. That is the one whose digest is in the seal, else the one that goes on with that
+// line, else one that begins with it, else the only one.
 func (all *originals) of(in *readback.Input, l *readback.Line) (*original, error) {
 	if len(all.files) == 0 {
 		return nil, nil
@@ -232,7 +236,8 @@ func (o *original) begin() error {
 	return nil
 }
 
-// goesOn reports whether o goes on with the input whose first line that is there is l, which begins with head.
+// goesOn reports whether o goes on with the input whose first line that is there is l, which begins
+// with head.
 func (o *original) goesOn(l *readback.Line, head []byte) (bool, error) {
 	if l.Seq > 1 {
 		if o.path == "" || o.seq > 0 {
@@ -278,7 +283,8 @@ func (o *original) take(b []byte) error {
 	return err
 }
 
-// skip reads n lines that are not empty, with the empty ones before them. At the end of the file it stops.
+// skip reads n lines that are not empty, with the empty ones before them. At the end of the file it
+// stops.
 func (o *original) skip(n int64) error {
 	for n > 0 {
 		if _, err := o.empty(); err != nil {
@@ -430,7 +436,8 @@ func (o *original) differing() string {
 	return text + " differ"
 }
 
-// comparing compares what is written to it with a line of a file, and reads that on the way, but never its newline.
+// comparing compares what is written to it with a line of a file, and reads that on the way, but
+// never its newline.
 type comparing struct {
 	o       *original
 	lossy   bool   // bytes of the file that are not UTF-8 count as U+FFFD
@@ -461,7 +468,8 @@ func (c *comparing) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// next returns some of what the line has next, at most n bytes where it is not repaired, and nothing at its end.
+// next returns some of what the line has next, at most n bytes where it is not repaired, and
+// nothing at its end.
 func (c *comparing) next(n int) ([]byte, error) {
 	r := c.o.r
 	if !c.lossy {

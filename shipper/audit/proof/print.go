@@ -11,7 +11,8 @@ import (
 
 // This file writes a proof for people.
 
-// PrintJob writes what was found of a job: a line for it, one for each input, and what is wrong below that.
+// PrintJob writes what was found of a job: a line for it, one for each input, and what is wrong
+// below that.
 func PrintJob(w io.Writer, j *Job) error {
 	var b strings.Builder
 	id := "job " + terminal.Escape(j.JobID)

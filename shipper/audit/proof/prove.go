@@ -297,7 +297,8 @@ func (v *prover) compare(say func(Verdict, string, ...any)) {
 	case known && rejected && seal.Redacted > 0:
 		say(CannotTell, "CloudWatch refused %s when it was shipped, so the digest of the rest is not known, and %s does not tell what was redacted from what was altered", rangesText(seal.Rejected), o.name)
 	case known && rejected, same && o != nil && v.lossy:
-		// The lines that are there are those of the file; the file is the one that was read if its digest is the one in the seal.
+		// The lines that are there are those of the file; the file is the one that was read if its
+		// digest is the one in the seal.
 		raw := seal.RawSHA256
 		if raw == "" {
 			raw = seal.SHA256
@@ -320,8 +321,8 @@ func (v *prover) compare(say func(Verdict, string, ...any)) {
 	}
 }
 
-// over reports whether the jobs of a followed file have ended, as far as their events tell. The file itself never ends, for somebody may
-// still write to it.
+// over reports whether the jobs of a followed file have ended, as far as their events tell. The
+// file itself never ends, for somebody may still write to it.
 func (v *prover) over() bool {
 	if v.in.Open == nil || v.in.Open.Path == "" {
 		return false

@@ -23,7 +23,8 @@ type Verification struct {
 	// Originals are files that hold what the agent wrote, to compare with. "-" is stdin.
 	Originals []string
 
-	// Settle is how long what is missing is looked for again: new events may take seconds to become readable.
+	// Settle is how long what is missing is looked for again: new events may take seconds to become
+	// readable.
 	Settle time.Duration
 
 	Unmask bool
@@ -87,9 +88,10 @@ func (v Verdict) and(w Verdict) Verdict {
 	return Complete
 }
 
-// Verify proves that what a log group holds of jobs is whole and as it was shipped, or says what is not. It calls each with every job as
-// soon as its verdict is known; each may be nil. The error is that of reading, where the log group cannot be read at all: what is bad
-// about a job is in the Result.
+// Verify proves that what a log group holds of jobs is whole and as it was shipped, or says what is
+// not. It calls each with every job as soon as its verdict is known; each may be nil. The error is
+// that of reading, where the log group cannot be read at all: what is bad about a job is in the
+// Result.
 func Verify(ctx context.Context, src readback.Source, v Verification, each func(*Job) error) (*Result, error) {
 	if v.Now == nil {
 		v.Now = time.Now
@@ -163,7 +165,8 @@ func (p *proving) nothing(ctx context.Context) string {
 	return "nothing of it is in the log group: check the job id and --log-stream, or --search for it"
 }
 
-// period proves all inputs that a seal or an open record of the time asked for is about, those that share streams at once.
+// period proves all inputs that a seal or an open record of the time asked for is about, those that
+// share streams at once.
 func (p *proving) period(ctx context.Context) error {
 	var found found
 	_, err := readback.Read(ctx, p.src, readback.Query{Records: true, Stderr: true, Since: p.v.Since, Until: p.v.Until, Memory: p.v.Memory}, &found)
@@ -282,7 +285,8 @@ func (f *found) Input(in *readback.Input) error {
 	return nil
 }
 
-// together returns a query for each set of inputs that are tied together by streams, in the order of the inputs.
+// together returns a query for each set of inputs that are tied together by streams, in the order
+// of the inputs.
 func (f *found) together() []readback.Query {
 	set := map[string]int{} // of streams, the set
 	var sets []*readback.Query

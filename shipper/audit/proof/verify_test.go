@@ -221,7 +221,8 @@ func (r refusing) FilterPage(context.Context, string, string, cloudwatch.Selecti
 	return nil, "", r.err
 }
 
-// What is printed of untrusted text cannot steer a terminal, and numbers are read as people read them.
+// What is printed of untrusted text cannot steer a terminal, and numbers are read as people read
+// them.
 func TestPrint(t *testing.T) {
 	job := &Job{JobID: "j\x1b[2J", Verdict: NotComplete, Inputs: []*Input{
 		{ID: "a", Source: "stdout", Lines: 1, Bytes: 1, LastSeq: 1, Verdict: Complete, SHA256: strings.Repeat("0", 64), Repeats: 1},

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// This file opens pages in a real browser: Chromium without a window, over the two pipes of its DevTools protocol.
-// https://chromedevtools.github.io/devtools-protocol/
+// This file opens pages in a real browser: Chromium without a window, over the two pipes of its
+// DevTools protocol. https://chromedevtools.github.io/devtools-protocol/
 
 // browser is a Chromium with one page.
 type browser struct {
@@ -203,7 +203,8 @@ func (b *browser) evaluate(script string) string {
 	return fmt.Sprint(answer.Result.Value)
 }
 
-// complaints are what the browser said against the page, and every address that it asked for but the page's own.
+// complaints are what the browser said against the page, and every address that it asked for but
+// the page's own.
 func (b *browser) complaints() error {
 	var all []error
 	for _, m := range b.events {

@@ -9,7 +9,8 @@ import (
 	"perstack-shipper/shipper/audit/event"
 )
 
-// This file lays out an event's members for a person: in their order, short values as they are and long ones folded.
+// This file lays out an event's members for a person: in their order, short values as they are and
+// long ones folded.
 
 const (
 	maxShort  = 160  // bytes of a value that is shown as it is
@@ -27,7 +28,8 @@ type piece struct {
 	Cut     int    // bytes of it that are left out
 }
 
-// fold returns the members of an event, or a line that is none as it is. Of each long value so many bytes are kept.
+// fold returns the members of an event, or a line that is none as it is. Of each long value so many
+// bytes are kept.
 func fold(line []byte, long int) []piece {
 	members, ok := event.Members(line)
 	if !ok {
@@ -71,7 +73,8 @@ func longPiece(name, text string, long int) piece {
 	return piece{Long: true, Text: strings.Clone(kept), Preview: name + start(preview, 100) + "…", Size: len(text), Cut: len(text) - len(kept)}
 }
 
-// valueText returns a long value as a person reads it: a string without its quotes and escapes, anything else indented.
+// valueText returns a long value as a person reads it: a string without its quotes and escapes,
+// anything else indented.
 func valueText(value json.RawMessage) string {
 	if value[0] == '"' {
 		var s string

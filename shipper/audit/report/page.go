@@ -35,8 +35,8 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"stamp": func(t time.Time) string { return moment(t.UnixMilli()) },
 }).Parse(pageHTML))
 
-// policy allows the page its own style and script, by their digests, and nothing else: whatever an agent might get into the page, a browser
-// would neither run nor fetch it.
+// policy allows the page its own style and script, by their digests, and nothing else: whatever an
+// agent might get into the page, a browser would neither run nor fetch it.
 var policy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'",
 	digest(pageCSS), digest(pageJS))
 
@@ -371,8 +371,8 @@ func (r *Report) originViews(head Head) []OriginView {
 	return views
 }
 
-// lookUp is the command that finds what a task did, among the management events of its account. CloudTrail shows them within a quarter of an
-// hour and keeps them for 90 days.
+// lookUp is the command that finds what a task did, among the management events of its account.
+// CloudTrail shows them within a quarter of an hour and keeps them for 90 days.
 // https://docs.aws.amazon.com/awscloudtrail/latest/userguide/view-cloudtrail-events-cli.html
 func (r *Report) lookUp(session, region string) string {
 	command := "aws cloudtrail lookup-events \\\n  --lookup-attributes AttributeKey=Username,AttributeValue=" + quoted(session)

@@ -109,8 +109,8 @@ func TestPageInBrowser(t *testing.T) {
 	has("interactive", "Which theme do you want?", "Reply", "blue", "Thanks, I will use the blue theme.")
 }
 
-// Nothing that an agent writes is more than text: here each of its strings tries to be a script, an image, an attribute and a control
-// character at once.
+// Nothing that an agent writes is more than text: here each of its strings tries to be a script, an
+// image, an attribute and a control character at once.
 func TestHostilePage(t *testing.T) {
 	const attack = "</script><script>attacked = 1</script><img src=x onerror='attacked = 2'>\"'><svg onload=attacked=3>{{.}}\x1b[2J\u202e</style></title><!--"
 	var poison func(value any) any
@@ -175,8 +175,8 @@ func TestHostilePage(t *testing.T) {
 	}
 }
 
-// A page of 10,000 events is small enough, and opens fast enough. The time is reported; how busy the machine is decides about it, so the test
-// allows much more.
+// A page of 10,000 events is small enough, and opens fast enough. The time is reported; how busy
+// the machine is decides about it, so the test allows much more.
 func TestLongPageInBrowser(t *testing.T) {
 	var one []byte
 	for _, name := range []string{"tools.jsonl", "delegate-parallel.jsonl", "delegate.jsonl", "maxsteps.jsonl"} {

@@ -1,6 +1,7 @@
-// Package report makes one HTML file of a job, for a person who was not there: whether all of it is there, who ran it, where and when, what it
-// was asked and what it answered, what went wrong, what it cost, and every event. The file needs nothing but itself: no script, font or
-// picture from elsewhere. What an agent wrote is text in it and never markup.
+// Package report makes one HTML file of a job, for a person who was not there: whether all of it is
+// there, who ran it, where and when, what it was asked and what it answered, what went wrong, what
+// it cost, and every event. The file needs nothing but itself: no script, font or picture from
+// elsewhere. What an agent wrote is text in it and never markup.
 //
 // A Report is built line by line and record by record, in bounded memory, and then written:
 //
@@ -36,7 +37,8 @@ const (
 	maxAwaiting = 4096     // calls of delegates and persons whose answer is remembered as theirs
 )
 
-// Report is a job as it is told to a person: a readback.View of its lines. It belongs to one goroutine.
+// Report is a job as it is told to a person: a readback.View of its lines. It belongs to one
+// goroutine.
 type Report struct {
 	readback.Ignore
 	job   string

@@ -8,7 +8,8 @@ import (
 	"perstack-shipper/shipper/audit/event"
 )
 
-// This file keeps the table of events. A job that is too long for it keeps what matters, and says what was left out.
+// This file keeps the table of events. A job that is too long for it keeps what matters, and says
+// what was left out.
 
 // The table's bounds, so that a browser opens the page in about a second.
 const (
@@ -149,7 +150,8 @@ func (rs *rows) leave(typ string, n int64) {
 	rs.left[typ] += n
 }
 
-// shrink leaves out the rows of the level that matters least or, where only the essential ones are left, those in the middle.
+// shrink leaves out the rows of the level that matters least or, where only the essential ones are
+// left, those in the middle.
 func (rs *rows) shrink() {
 	gone := func(i int, r *row) bool { return i > len(rs.all)/2 && i < len(rs.all)*3/4 }
 	if rs.cutoff > work {

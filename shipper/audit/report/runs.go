@@ -10,7 +10,8 @@ import (
 
 // This file keeps the runs of a job: what each did and when, and which works for which.
 
-// run is an Expert at work, from its start until it completes or stops. A delegation makes a run of its own, and so does the return from it.
+// run is an Expert at work, from its start until it completes or stops. A delegation makes a run of
+// its own, and so does the return from it.
 type run struct {
 	id, expert string
 	number     int  // in order of appearance, from 0
@@ -71,7 +72,8 @@ func newRuns() runs {
 	return runs{byKey: map[runKey]*run{}, byID: map[string]*run{}, awaiting: map[string]*run{}}
 }
 
-// find returns the run of an event. It is nil for an event that names none, and where there are too many.
+// find returns the run of an event. It is nil for an event that names none, and where there are too
+// many.
 func (rs *runs) find(ev *event.Event) *run {
 	if ev.Run == "" && ev.Expert == "" {
 		return nil
@@ -148,7 +150,8 @@ func (rs *runs) link(r *run, ev *event.Event) {
 	}
 }
 
-// follow makes r the one that goes on with before. What an agent wrote may say that in a circle; then it is not so.
+// follow makes r the one that goes on with before. What an agent wrote may say that in a circle;
+// then it is not so.
 func (r *run) follow(before *run) {
 	for b := before; b != nil; b = b.before {
 		if b == r {
@@ -272,7 +275,8 @@ type placed struct {
 	depth int
 }
 
-// tree returns the runs in the order in which they are shown: each with those that work for it behind it, then the one that goes on with it.
+// tree returns the runs in the order in which they are shown: each with those that work for it
+// behind it, then the one that goes on with it.
 func (rs *runs) tree() []placed {
 	children, next := map[*run][]*run{}, map[*run][]*run{}
 	var roots []*run

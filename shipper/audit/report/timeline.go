@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// This file lays out the timeline: a row a run, time from left to right, all in the units of an SVG of a fixed width.
+// This file lays out the timeline: a row a run, time from left to right, all in the units of an SVG
+// of a fixed width.
 
 const (
 	chartWidth  = 1080
@@ -75,7 +76,8 @@ type ChartMark struct {
 	What, Title string
 }
 
-// scale turns times into places: stretches of time in which something happened, with the breaks between them.
+// scale turns times into places: stretches of time in which something happened, with the breaks
+// between them.
 type scale struct {
 	parts []stretch
 	perMS float64
@@ -86,8 +88,8 @@ type stretch struct {
 	x        float64
 }
 
-// newScale finds the stretches of the runs. A time in which nothing at all happened, and that is long beside those in which something did, is left
-// out: an agent may wait a night for a person.
+// newScale finds the stretches of the runs. A time in which nothing at all happened, and that is
+// long beside those in which something did, is left out: an agent may wait a night for a person.
 func newScale(list []*run) scale {
 	type interval struct{ from, to int64 }
 	var busy []interval

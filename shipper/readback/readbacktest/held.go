@@ -1,4 +1,5 @@
-// Package readbacktest has a log group in memory, to be changed and read in tests of what reads back.
+// Package readbacktest has a log group in memory, to be changed and read in tests of what reads
+// back.
 package readbacktest
 
 import (
@@ -41,7 +42,8 @@ func (h Held) StreamsPage(_ context.Context, prefix, _ string) (names []string, 
 	return names, "", nil
 }
 
-// FilterPage implements readback.Source: of JSON patterns it takes all for the one that finds records, of others it looks for the text.
+// FilterPage implements readback.Source: of JSON patterns it takes all for the one that finds
+// records, of others it looks for the text.
 func (h Held) FilterPage(_ context.Context, pattern, streamPrefix string, _ cloudwatch.Selection, _ string) (events []cloudwatch.Event, next string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, e := range h[name] {
@@ -69,7 +71,8 @@ func (h Held) Change(stream string, f func([]cloudwatch.Event) []cloudwatch.Even
 	return changed
 }
 
-// Place returns where an event belongs, or the kind of a record. Of somebody else's event it returns nothing.
+// Place returns where an event belongs, or the kind of a record. Of somebody else's event it
+// returns nothing.
 func Place(e cloudwatch.Event) (seq int64, part int, record string) {
 	r, err := batch.Restore([]byte(e.Message))
 	if err != nil {
