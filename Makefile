@@ -44,8 +44,16 @@ help: ## Print this list
 build: ## Build bin/perstack-shipper, static and stripped
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/perstack-shipper
 
+# A release is dated by its commit, so that each build of it gives the same bytes.
+DATE ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+.PHONY: release
+release: ## Build archives, SBOMs and checksums for Linux and macOS, into dist/
+	$(GO) run ./cmd/release -go '$(GO)' -version '$(VERSION)' -date $(DATE) -ldflags '$(LDFLAGS) -buildid=' -out dist
+	@cat dist/checksums.txt
+
 .PHONY: test
-test: moto chromium ## Run all tests, with the race detector where there is a C compiler
+test: moto chromium tools ## Run all tests, with the race detector where there is a C compiler
 	$(GO) test $(RACE) -timeout 15m ./...
 
 .PHONY: moto
@@ -71,6 +79,19 @@ chromium: ## Install Chromium where CI=true, which opens reports in `test` (else
 	    exit
 	fi
 	echo "make: no chromium (apt-get install chromium): the tests that open reports are skipped" >&2
+
+# What tests run if it is there: shells that complete command lines, and a builder of images.
+TOOLS := zsh fish buildah
+
+.PHONY: tools
+tools: ## Install zsh, fish and buildah where CI=true, which tests use (elsewhere those tests are skipped without them)
+	@missing=()
+	for tool in $(TOOLS); do
+	    command -v $$tool >/dev/null || missing+=($$tool)
+	done
+	if [[ "$${CI:-}" == true && -n "$${missing[*]}" ]]; then
+	    apt-get update -q && apt-get install -y -q --no-install-recommends "$${missing[@]}"
+	fi
 
 .PHONY: docs
 docs: build ## Draw the README's picture of a report from a recording (needs chromium)
@@ -121,4 +142,4 @@ demo: build ## Ship a recorded run to a local endpoint through a pipe and read i
 
 .PHONY: clean
 clean: ## Remove what was built and prepared
-	rm -rf bin .cache
+	rm -rf bin dist .cache

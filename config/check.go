@@ -413,10 +413,15 @@ func (j *Journal) check() error {
 	return nil
 }
 
+var (
+	logLevels  = []string{"debug", "info", "warn", "error"}
+	logFormats = []string{"auto", "console", "json"}
+)
+
 func (l *Log) check() error {
 	return first(
-		oneOf("--log-level", l.LogLevel, "debug", "info", "warn", "error"),
-		oneOf("--log-format", l.LogFormat, "auto", "console", "json"),
+		oneOf("--log-level", l.LogLevel, logLevels...),
+		oneOf("--log-format", l.LogFormat, logFormats...),
 	)
 }
 

@@ -1,0 +1,121 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// This file writes the man page, from the same declarations as the help.
+
+const manDescription = `The input is kept on disk until CloudWatch Logs has accepted it, and is read back byte for byte as the agent wrote it.
+Without a command, the program ships what it reads from stdin.`
+
+// ManPage returns the manual page perstack-shipper(1) of a version, in roff with the man macros.
+func ManPage(version string, date time.Time) string {
+	var page manWriter
+	fmt.Fprintf(&page, ".TH %s 1 %q %q\n", strings.ToUpper(Program), date.UTC().Format(time.DateOnly), Program+" "+version)
+	page.WriteString(".nh\n.ad l\n") // a variable's name is not to be hyphenated
+	page.section("NAME")
+	page.text(Program + " - ship the events of a Perstack agent to CloudWatch Logs")
+	page.section("SYNOPSIS")
+	page.WriteString(".nf\n")
+	for _, name := range commandNames {
+		page.text(usages[name])
+	}
+	page.WriteString(".fi\n")
+	page.section("DESCRIPTION")
+	page.text(manDescription)
+	page.section("COMMANDS")
+	for _, name := range commandNames {
+		page.item(name, purpose(name))
+	}
+	page.section("OPTIONS")
+	page.text("An option is also an environment variable, which the command line overrides; \"flag only\" marks those that are not. " +
+		"In the variable of an option that may be repeated, commas separate the values, and \\, is a comma in a value.")
+	group := ""
+	for _, o := range allOptions() {
+		if o.group != group {
+			group = o.group
+			page.subsection(strings.TrimSuffix(group, ":"))
+		}
+		variable := EnvName(o.name)
+		if o.flagOnly {
+			variable = "flag only"
+		}
+		page.item(o.text(), o.help, fmt.Sprintf("(%s; %s)", strings.Join(o.commands, ", "), variable))
+	}
+	page.section("EXIT STATUS")
+	page.text(strings.TrimPrefix(exitCodes, "Exit codes: "))
+	page.section("EXAMPLES")
+	page.WriteString(".nf\n")
+	for _, name := range commandNames {
+		for line := range strings.Lines(examples[name]) {
+			page.text(strings.TrimSpace(line))
+		}
+	}
+	page.WriteString(".fi\n")
+	return page.String()
+}
+
+// sharedOption is an option with the commands that have it.
+type sharedOption struct {
+	option
+	commands []string
+}
+
+// allOptions returns the options of all commands, those of a group together. An option that two commands describe
+// differently is there twice.
+func allOptions() []sharedOption {
+	var all []sharedOption
+	var groups []string
+	for _, name := range commandNames {
+		for _, o := range optionsOf(new(commandLine).command(name)) {
+			same := func(s sharedOption) bool {
+				return s.text() == o.text() && s.help == o.help && s.group == o.group && s.flagOnly == o.flagOnly
+			}
+			if i := slices.IndexFunc(all, same); i >= 0 {
+				all[i].commands = append(all[i].commands, name)
+				continue
+			}
+			all = append(all, sharedOption{o, []string{name}})
+			if !slices.Contains(groups, o.group) {
+				groups = append(groups, o.group)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b sharedOption) int {
+		return slices.Index(groups, a.group) - slices.Index(groups, b.group)
+	})
+	return all
+}
+
+// manWriter writes roff.
+type manWriter struct{ strings.Builder }
+
+func (w *manWriter) section(heading string) { fmt.Fprintf(w, ".SH %s\n", heading) }
+
+func (w *manWriter) subsection(heading string) { fmt.Fprintf(w, ".SS %s\n", roff(heading)) }
+
+func (w *manWriter) text(text string) { w.WriteString(roff(strings.TrimSuffix(text, "\n")) + "\n") }
+
+// item writes a term in bold and, indented below it, what it means.
+func (w *manWriter) item(term string, lines ...string) {
+	fmt.Fprintf(w, ".TP\n\\fB%s\\fR\n", roff(term))
+	for _, line := range lines {
+		w.text(line)
+	}
+}
+
+// roff escapes what roff would take for a request, or set as a typographic character.
+func roff(text string) string {
+	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "~", `\(ti`, "^", `\(ha`, "'", `\(aq`, "`", `\(ga`, "…", "...").Replace(text)
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, ".") {
+			lines[i] = `\&` + line
+		}
+	}
+	return strings.Join(lines, "\n")
+}
