@@ -127,7 +127,7 @@ func simulateWith(
 
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
-		client, err := cloudwatch.New(ctx, cloudwatch.Options{Group: "g", Region: "eu-west-1", Endpoint: "http://memory", Dial: network.dial})
+		client, err := cloudwatch.New(ctx, cloudwatch.Options{Group: "g", Region: "eu-west-1", Endpoint: "http://memory", Transport: &http.Transport{DialContext: network.dial}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"regexp"
@@ -64,9 +64,9 @@ type Options struct {
 	KMSKeyID      string            // ARN of the key; "": the service's own encryption
 	Tags          map[string]string // the Client reads it, the caller leaves it alone
 
-	// Dial opens the connections; nil: TCP. It is for tests in simulated time, which a real network
-	// would stop.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Transport sends the requests; nil: over TCP. It is for tests in simulated time, which a real
+	// network would stop.
+	Transport http.RoundTripper
 
 	AttemptTimeout time.Duration // 0: DefaultAttemptTimeout
 	Parallel       int           // connections kept for reuse; 0: DefaultParallel
@@ -137,7 +137,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 
 	c := &Client{
 		credentials:   newCredentials(ctx, cfg, load),
-		http:          newHTTPClient(cfg.HTTPClient, o.Dial, o.Parallel),
+		http:          newHTTPClient(cfg.HTTPClient, o.Transport, o.Parallel),
 		log:           o.Logger,
 		timeout:       o.AttemptTimeout,
 		use:           o.Use,

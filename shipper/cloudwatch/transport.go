@@ -49,21 +49,20 @@ var (
 )
 
 // httpClient is what the SDK sends by. It follows no redirect: a signature holds for one host.
-type httpClient struct{ transport *http.Transport }
-
-type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+type httpClient struct{ transport http.RoundTripper }
 
 // newHTTPClient goes out from the client that the SDK has made of its configuration, which may hold
-// AWS_CA_BUNDLE.
-func newHTTPClient(from aws.HTTPClient, dial dialFunc, parallel int) *httpClient {
+// AWS_CA_BUNDLE; a transport that is given replaces all of it.
+func newHTTPClient(from aws.HTTPClient, transport http.RoundTripper, parallel int) *httpClient {
+	if transport != nil {
+		return &httpClient{transport}
+	}
 	b, ok := from.(*awshttp.BuildableClient)
 	if !ok {
 		b = awshttp.NewBuildableClient()
 	}
 	t := b.GetTransport()
-	if t.DialContext = dial; dial == nil {
-		t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext
-	}
+	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext
 	t.MaxIdleConns = 2 * parallel
 	t.MaxIdleConnsPerHost = parallel
 	t.IdleConnTimeout = idleTimeout
@@ -84,7 +83,9 @@ func newHTTPClient(from aws.HTTPClient, dial dialFunc, parallel int) *httpClient
 }
 
 func (h *httpClient) closeIdle() {
-	h.transport.CloseIdleConnections()
+	if t, ok := h.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 }
 
 // attempt is how far one call got. It travels in the context, because the SDK replaces the errors
