@@ -1,5 +1,6 @@
-// Package batch turns the bytes of an input into batches that CloudWatch Logs takes: bytes -> lines -> events -> parts -> batches. It
-// is synchronous and pure: no I/O, no goroutine, no clock.
+// Package batch turns the bytes of an input into batches that CloudWatch Logs accepts: bytes ->
+// lines -> events -> parts -> batches. It does no I/O and reads no clock. The only goroutine that
+// it starts hashes a large block beside its shaping (see digest.go).
 package batch
 
 import (
@@ -9,25 +10,26 @@ import (
 	"time"
 )
 
-// Event is one line, or one part of it, as it will stand in CloudWatch. It is filled by a Shaper, is valid until the Shaper's next call, and
-// is copied into a Batch by Add.
+// Event is one line, or one part of a line, as it will stand in CloudWatch. A [Shaper] fills it. It
+// is valid until the Shaper's next call, and [Batch.Add] copies it.
 type Event struct {
 	Time  int64 // milliseconds since 1970
 	Size  int   // bytes of the message in UTF-8, as the limits count them
 	Route int   // index of its stream in the Shaper's Streams
 
-	lead    []byte // the message up to rest, escaped for the request body already
+	lead    []byte // the message up to rest, already escaped for the request body
 	rest    []byte // the middle of the message
-	escaped bool   // rest is escaped already
-	tail    string // the end of the message, escaped already
+	escaped bool   // rest is already escaped
+	tail    string // the end of the message, already escaped
 }
 
-// Block is a piece of one input's journal that was shaped into events. It is what is acknowledged: when none of its events is pending, nor one
-// of a block before it, the journal may forget the input up to End, and State is where to go on.
+// Block is a piece of one input's journal that was shaped into events. It is the unit of
+// acknowledgement: when neither it nor a block before it has pending events, the journal may drop
+// the input up to End, and State is where to continue.
 type Block struct {
-	Input      int   // whose it is: an index of the caller's
+	Input      int   // the input: an index of the caller's
 	Start, End int64 // offsets in the input
-	State      State // of the Shaper behind the block
+	State      State // of the Shaper after the block
 	Pending    int   // events not acknowledged yet
 }
 
@@ -37,38 +39,40 @@ type Span struct {
 	Events int
 }
 
-// Batch is the events of one stream that fit one PutLogEvents call, written as the request body wants them. It belongs to one goroutine
-// while it is filled; from Close or Prepare on it is read only, until Release.
+// Batch holds the events of one stream that fit one PutLogEvents call, in the form that the request
+// body needs. It belongs to one goroutine while it is filled. From Close or Prepare on it is
+// read-only, until Release.
 type Batch struct {
 	Spans []Span // whose events these are, in order of Add
 
-	text   rope    // `{"timestamp":…,"message":"…"},` an event, in order of Add
+	text   rope    // `{"timestamp":…,"message":"…"},` for each event, in order of Add
 	index  []entry // the same events
 	bytes  int     // sum of message+EventOverhead
 	oldest int64
 	newest int64
-	mixed  bool // the times in order of Add decrease somewhere
+	mixed  bool // the times decrease somewhere in order of Add
 
-	stamp   []byte // how an event of the time stamped begins: many have the same
+	stamp   []byte // how an event of time stamped begins: many events share it
 	stamped int64
 
-	counted int // what the pool knows of the index's memory
+	counted int // how much of the index's memory the pool knows of
 
 	sum []byte // SHA-256 of the body of all events, when it is prepared
 }
 
-// entry is where an event lies in the text, without the comma behind it.
+// entry is where an event lies in the text, without the comma after it.
 type entry struct {
 	time       int64
 	start, end place
 }
 
-// compare orders entries by time, and those of one time by their places, which is the order of Add.
+// compare orders entries by time, and those of the same time by position, which is the order of
+// Add.
 func (e entry) compare(other entry) int {
 	return cmp.Or(cmp.Compare(e.time, other.time), cmp.Compare(e.start, other.start))
 }
 
-// entryBytes is what an entry takes.
+// entryBytes is the size of an entry.
 const entryBytes = 16
 
 // New returns an empty batch whose memory comes from pool.
@@ -76,8 +80,9 @@ func New(pool *Pool) *Batch {
 	return &Batch{text: rope{pool: pool}}
 }
 
-// Add appends ev, of block (nil for an event that no block waits for), and reports true; or false, with nothing changed, where one of the limits of
-// PutLogEvents would be broken. An empty batch takes any event of 1 to MaxEventBytes.
+// Add appends ev and reports true. It reports false and changes nothing if that would break a limit
+// of PutLogEvents. block is nil for an event that no block waits for. An empty batch accepts any
+// event of 1 to MaxEventBytes.
 func (b *Batch) Add(ev *Event, block *Block) bool {
 	oldest, newest := ev.Time, ev.Time
 	if n := len(b.index); n > 0 {
@@ -128,7 +133,7 @@ func (b *Batch) Add(ev *Event, block *Block) bool {
 // Len is the number of events.
 func (b *Batch) Len() int { return len(b.index) }
 
-// Of counts the events of blocks of one input.
+// Of counts the events that belong to blocks of one input.
 func (b *Batch) Of(input int) int {
 	n := 0
 	for _, span := range b.Spans {
@@ -139,13 +144,13 @@ func (b *Batch) Of(input int) int {
 	return n
 }
 
-// Held is the memory that the batch holds, in bytes.
+// Held returns the memory that the batch holds, in bytes.
 func (b *Batch) Held() int {
 	return len(b.text.chunks)*ChunkBytes + b.counted
 }
 
-// Close puts the events into the order of their times, those of one time in order of Add. Nothing is added after it, and several goroutines may read.
-// Prepare may come in its place.
+// Close sorts the events by time, those of the same time in order of Add. Nothing may be added
+// afterwards, and several goroutines may read. Prepare may be called instead.
 func (b *Batch) Close() {
 	if b.mixed {
 		order(b.index)
@@ -153,11 +158,11 @@ func (b *Batch) Close() {
 	}
 }
 
-// order sorts entries, most of which are in order already, by time, those of one time as they were. Few come late; only these are sorted, and then put between
-// the others.
+// order sorts entries by time and keeps the order of equal times. Most are in order already, so it
+// sorts only the late ones and merges them into the others.
 func order(index []entry) {
 	var late []entry
-	n := 0 // so many are in order
+	n := 0 // the first n are in order
 	for _, e := range index {
 		if n > 0 && e.time < index[n-1].time {
 			late = append(late, e)
@@ -178,8 +183,8 @@ func order(index []entry) {
 	}
 }
 
-// Release gives the memory back to the pool and makes the batch empty, to be used again. Only the goroutine that owns the pool calls it, when
-// no Body of the batch is in use any more.
+// Release returns the memory to the pool and empties the batch for its next use. Only the goroutine
+// that owns the pool may call it, when no Body of the batch is in use any more.
 func (b *Batch) Release() {
 	b.text.release()
 	b.text.pool.held -= b.counted
@@ -187,7 +192,8 @@ func (b *Batch) Release() {
 	*b = Batch{Spans: b.Spans[:0], text: b.text, index: b.index[:0], stamp: b.stamp[:0]}
 }
 
-// RefusedAt reports whether CloudWatch would refuse some event of the batch for its time, were it put at now (milliseconds since 1970).
+// RefusedAt reports whether CloudWatch would refuse an event of the batch because of its time if it
+// were put at now (milliseconds since 1970).
 func (b *Batch) RefusedAt(now int64, margin time.Duration) bool {
 	return len(b.index) > 0 && (Refused(b.oldest, now, margin) || Refused(b.newest, now, margin))
 }

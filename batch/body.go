@@ -6,19 +6,20 @@ import (
 	"io"
 )
 
-// Body is the request body of a put: the events of a batch from one index to another, in the order of their times, between the
-// members that name group and stream. It copies nothing; it aliases the batch, which must not be released while the body is in use. It may be
-// rewound and read again, as sending it again comes to, and signing it where it was not prepared. Not safe for concurrent use.
+// Body is the request body of a put: the events [from, to) of a batch in the order of their times,
+// between the members that name group and stream. It copies nothing: it aliases the batch, which
+// must not be released while the body is in use. It can be rewound and read again, which is needed
+// to send it again, and to sign it where it was not prepared. It is not safe for concurrent use.
 type Body struct {
 	pieces [][]byte
 	size   int64
-	piece  int   // where the next Read goes on
+	piece  int   // where the next Read continues
 	offset int   // in that piece
 	at     int64 // the same as a position in the body
 	sum    []byte
 }
 
-// BodyHead returns the beginning of every request body for a stream, to be kept and passed to Body.
+// BodyHead returns the beginning of every request body for a stream. Keep it and pass it to Body.
 func BodyHead(group, stream string) []byte {
 	b := append([]byte(`{"logGroupName":`), quote(group)...)
 	b = append(append(b, `,"logStreamName":`...), quote(stream)...)
@@ -27,20 +28,22 @@ func BodyHead(group, stream string) []byte {
 
 var bodyTail = []byte("]}")
 
-// Prepare closes the batch and hashes its body, which signing it takes: what of a put can be done while the one before it is under way. head is that of the
-// Body to come.
+// Prepare closes the batch and hashes its body for signing: the part of a put that can be done
+// while the previous put is under way. head is that of the Body to come.
 func (b *Batch) Prepare(head []byte) {
 	b.Close()
 	h := sha256.New()
-	b.Body(head, 0, b.Len()).WriteTo(h) // a hash takes all there is
+	b.Body(head, 0, b.Len()).WriteTo(h) // a hash accepts everything
 	b.sum = h.Sum(nil)
 }
 
-// Body returns the request body for the events from index from up to, without, index to. The batch is closed. head is a BodyHead.
+// Body returns the request body for the events [from, to). The batch must be closed. head comes
+// from BodyHead.
 func (b *Batch) Body(head []byte, from, to int) *Body {
 	pieces := [][]byte{head}
 	for i := from; i < to; {
-		// Events that lie one behind the other in the text go as one run, with the commas between them.
+		// Events that lie next to each other in the text form one run, including the commas between
+		// them.
 		j := i + 1
 		for j < to && b.follows(b.index[j-1].end, b.index[j].start) {
 			j++
@@ -63,19 +66,21 @@ func (b *Batch) Body(head []byte, from, to int) *Body {
 
 var comma = []byte{','}
 
-// follows reports whether an event that starts at start was added right behind the one that ends at end.
+// follows reports whether the event that starts at start was added directly after the one that ends
+// at end.
 func (b *Batch) follows(end, start place) bool {
 	if end+1 == start {
 		return true
 	}
-	// The next one began a new chunk: the comma is the last byte of the old one.
+	// The next event began a new chunk: the comma is the last byte of the old one.
 	return start.offset() == 0 && start.chunk() == end.chunk()+1 && end.offset()+1 == len(b.text.chunks[end.chunk()])
 }
 
-// SHA256 is the SHA-256 of the body where that was prepared, else nil. The slice is the batch's.
+// SHA256 returns the SHA-256 of the body if it was prepared, else nil. The slice belongs to the
+// batch.
 func (b *Body) SHA256() []byte { return b.sum }
 
-// Len is the size of the whole body in bytes.
+// Len returns the size of the whole body in bytes.
 func (b *Body) Len() int64 { return b.size }
 
 // Read implements io.Reader.

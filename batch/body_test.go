@@ -120,7 +120,8 @@ type drawn struct {
 	time    int64
 }
 
-// drawBatch draws a batch, and what is in it in the order in which it must come out. Some messages fill chunks to the byte.
+// drawBatch draws a batch, and what is in it in the order in which it must come out. Some messages
+// fill chunks to the byte.
 func drawBatch(t *rapid.T, pool *batch.Pool) (*batch.Batch, []logEvent) {
 	b := batch.New(pool)
 	var want []logEvent
@@ -176,7 +177,8 @@ func TestBodies(t *testing.T) {
 	})
 }
 
-// checkPrepared compares the body that was prepared with what was the body before, and with its hash.
+// checkPrepared compares the body that was prepared with what was the body before, and with its
+// hash.
 func checkPrepared(t *rapid.T, b *batch.Batch) {
 	t.Helper()
 	var before, whole bytes.Buffer

@@ -7,8 +7,9 @@ import (
 	"hash"
 )
 
-// digest hashes an input twice, and pays once as long as both are the same. Of a block that is not small it hashes ahead what is likely to be
-// shaped, all whole lines as they are, beside the shaping: that is a fourth of what a block costs.
+// digest hashes an input twice, and pays once as long as both are the same. Of a block that is not
+// small it hashes ahead what is likely to be shaped, all whole lines as they are, beside the
+// shaping: that is a fourth of what a block costs.
 type digest struct {
 	lines hash.Hash
 	raw   hash.Hash // nil: as lines
@@ -19,7 +20,8 @@ type digest struct {
 	copied []byte        // scratch
 }
 
-// besideBytes is the least that is worth a goroutine: hashing it takes some ten times what that costs.
+// besideBytes is the least that is worth a goroutine: hashing it takes some ten times what that
+// costs.
 const besideBytes = 32 << 10
 
 func restoreDigest(d Digested) (digest, error) {
@@ -42,7 +44,8 @@ func restoreDigest(d Digested) (digest, error) {
 	return out, nil
 }
 
-// begin starts on a block, the first known bytes of which hold no newline. Until end its bytes must stay as they are.
+// begin starts on a block, the first known bytes of which hold no newline. Until end its bytes must
+// stay as they are.
 func (d *digest) begin(block []byte, known int) {
 	if len(block) < besideBytes || d.raw != nil {
 		return
@@ -62,8 +65,8 @@ func (d *digest) begin(block []byte, known int) {
 	}()
 }
 
-// end finishes the block, of which the bytes p, all that was not given to same or differ yet, were shipped as they were read. With whole they are all of it
-// that was shaped.
+// end finishes the block, of which the bytes p, all that was not given to same or differ yet, were
+// shipped as they were read. With whole they are all of it that was shaped.
 func (d *digest) end(p []byte, whole bool) {
 	n := d.ahead
 	if n > 0 {
@@ -112,7 +115,8 @@ func appendHash(b []byte, h hash.Hash) []byte {
 	return state
 }
 
-// Sums returns the SHA-256 over the shipped lines and, where it differs (else nil), over the input as it was read.
+// Sums returns the SHA-256 over the shipped lines and, where it differs (else nil), over the input
+// as it was read.
 func (d Digested) Sums() (lines, raw []byte, err error) {
 	live, err := restoreDigest(d)
 	if err != nil {

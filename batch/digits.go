@@ -5,17 +5,19 @@ import (
 	"strconv"
 )
 
-// eightDigits returns the number that eight ASCII digits say, as they were loaded little-endian. ok is false where they are not all digits.
+// eightDigits returns the number written as eight ASCII digits, loaded little-endian. ok is false
+// if they are not all digits.
 func eightDigits(w uint64) (n uint64, ok bool) {
 	w ^= ones * '0'
-	if (w|(w+ones*(0x80-10)))&highs != 0 { // 10 and more, or a carry out of what is more
+	if (w|(w+ones*(0x80-10)))&highs != 0 { // 10 or more, or a carry out of such a byte
 		return 0, false
 	}
-	w = w*10 + w>>8 // two digits in each other byte
+	w = w*10 + w>>8 // two digits in every other byte
 	return (w&0x000000ff000000ff*(100+1000000<<32) + w>>16&0x000000ff000000ff*(1+10000<<32)) >> 32, true
 }
 
-// whole returns the number that text says with digits only. ok is false for anything else, and for what is too much for it.
+// whole returns the number that text writes with digits only. ok is false for anything else, and
+// for a number that does not fit.
 func whole(text []byte) (n int64, ok bool) {
 	if n, ok := integer(text); ok {
 		return int64(n), true
@@ -29,26 +31,28 @@ func whole(text []byte) (n int64, ok bool) {
 	return n, len(text) > 0
 }
 
-// integer returns what 8 to 16 digits say, as most times are written. ok is false for anything else.
+// integer returns the number written as 8 to 16 digits, as most times are. ok is false for anything
+// else.
 func integer(text []byte) (n uint64, ok bool) {
 	const most = 16
 	if len(text) < 8 || len(text) > most {
 		return 0, false
 	}
 	high, ok := eightDigits(binary.LittleEndian.Uint64(text))
-	low, also := eightDigits(binary.LittleEndian.Uint64(text[len(text)-8:])) // some of them a second time
+	low, also := eightDigits(binary.LittleEndian.Uint64(text[len(text)-8:])) // overlaps the first eight
 	return high/powers[most-len(text)]*1e8 + low, ok && also
 }
 
 var powers = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 
-// counter is the text of a number that mostly is one more than the last time.
+// counter is the text of a number that is mostly one more than the time before.
 type counter struct {
 	n      int64
 	digits []byte
 }
 
-// text returns the decimal digits of n, which is not negative. They are the counter's, until the next call.
+// text returns the decimal digits of n, which must not be negative. They belong to the counter and
+// are valid until the next call.
 func (c *counter) text(n int64) []byte {
 	if last := len(c.digits) - 1; n == c.n+1 && last >= 0 && c.digits[last] != '9' {
 		c.digits[last]++

@@ -14,8 +14,9 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file ships an input as the pipeline does, block by block, and reads what the request bodies say with encoding/json alone. Every batch and
-// every line that goes through it is checked against the limits of PutLogEvents and against the input; the tests beside it say what to ship.
+// This file ships an input as the pipeline does, block by block, and reads what the request bodies
+// say with encoding/json alone. Every batch and every line that goes through it is checked against
+// the limits of PutLogEvents and against the input; the tests beside it say what to ship.
 
 // now is when the tests run, in milliseconds since 1970: in the time of the recordings.
 const now = int64(1795348800000)
@@ -169,7 +170,8 @@ func (d *driver) findJob(offset int64) {
 	}
 }
 
-// restart goes on as after a crash: all that is left of the Shaper is its State as JSON and the names of its streams.
+// restart goes on as after a crash: all that is left of the Shaper is its State as JSON and the
+// names of its streams.
 func (d *driver) restart() {
 	state := d.shaper.State()
 	streams := slices.Clone(d.shaper.Streams()[:state.Streams])

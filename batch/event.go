@@ -7,7 +7,8 @@ import (
 
 // This file gives events their form. See docs/event-format.md: it is a public contract.
 
-// member is the beginning of a message, escaped for the request body as it is written, with the size it has unescaped.
+// member is the beginning of a message, escaped for the request body as it is written, with the
+// size it has unescaped.
 type member struct {
 	esc  []byte
 	size int
@@ -58,8 +59,8 @@ func (m *member) join(other *member) *member {
 	return m
 }
 
-// ShipperMembers are the names that the shipper member uses itself: no field that is added to it may
-// have one of them.
+// ShipperMembers are the names that the shipper member uses itself: no field that is added to it
+// may have one of them.
 var ShipperMembers = []string{
 	"input", "seq", "empty", "excluded", "part", "last", "text", "bom", "source", "added", "lossy", "redacted", "newline", "at",
 	"record", // of a record alone
@@ -78,7 +79,8 @@ type extras struct {
 	clamped        bool  // which the event could not have
 }
 
-// shipper writes the shipper member, its braces and what stands before it to s.lead, without a comma behind it.
+// shipper writes the shipper member, its braces and what stands before it to s.lead, without a
+// comma behind it.
 func (s *Shaper) shipper(before []byte, x *extras) *member {
 	m := s.lead.reset().value(before).join(&s.open).value(s.seq.text(s.state.Seq))
 	if s.state.Empty > 0 && x.part <= 1 {
@@ -125,7 +127,8 @@ func (s *Shaper) shipper(before []byte, x *extras) *member {
 	return m.join(&s.fields).plain(`}`)
 }
 
-// ids returns the ids that the line lacks and is given, as raw JSON strings; "" for those it has or that are not known.
+// ids returns the ids that the line lacks and is given, as raw JSON strings; "" for those it has or
+// that are not known.
 func (s *Shaper) ids() (job, run string) {
 	if s.head.jobID == nil {
 		job = s.Job()
@@ -141,8 +144,8 @@ func (s *Shaper) ids() (job, run string) {
 	return job, run
 }
 
-// objectEvent makes the event of a line that is a JSON object, untouched but for what is put in behind its first brace. It reports false when that
-// is too large.
+// objectEvent makes the event of a line that is a JSON object, untouched but for what is put in
+// behind its first brace. It reports false when that is too large.
 func (s *Shaper) objectEvent(ev *Event, line []byte, x *extras) bool {
 	if len(line) > s.bounds.event {
 		return false // at once: what stands before the brace may be megabytes of white space
@@ -162,7 +165,8 @@ func (s *Shaper) objectEvent(ev *Event, line []byte, x *extras) bool {
 	ev.lead, ev.rest, ev.escaped, ev.tail = m.esc, s.scan.escaped(), true, ""
 	ev.Size = m.size + len(line) - (s.head.brace + 1)
 	if ev.Size > s.bounds.event && x.clamped {
-		// The line says its time itself. Whether it is cut into parts must not depend on when it is shipped.
+		// The line says its time itself. Whether it is cut into parts must not depend on when it is
+		// shipped.
 		y := *x
 		y.clamped = false
 		return s.objectEvent(ev, line, &y)
@@ -170,7 +174,8 @@ func (s *Shaper) objectEvent(ev *Event, line []byte, x *extras) bool {
 	return ev.Size <= s.bounds.event
 }
 
-// textEvent makes the event of a line that is no JSON object. It reports false when that is too large.
+// textEvent makes the event of a line that is no JSON object. It reports false when that is too
+// large.
 func (s *Shaper) textEvent(ev *Event, line []byte, x *extras) bool {
 	if len(line) > s.bounds.event {
 		return false
@@ -193,7 +198,8 @@ func (s *Shaper) textEvent(ev *Event, line []byte, x *extras) bool {
 	return fits
 }
 
-// lineIDs returns the ids of an event that has members of its own making: the line's, else those it is given.
+// lineIDs returns the ids of an event that has members of its own making: the line's, else those it
+// is given.
 func (s *Shaper) lineIDs() (job, run string) {
 	job, run = s.ids()
 	if isID(s.head.jobID) {
@@ -208,7 +214,8 @@ func (s *Shaper) lineIDs() (job, run string) {
 // textTail closes the string and the object of a text event or a part.
 const textTail = `\"}`
 
-// quotedRest makes as much of data as fits limit behind m, as JSON string content, the rest of ev, and returns how much that is.
+// quotedRest makes as much of data as fits limit behind m, as JSON string content, the rest of ev,
+// and returns how much that is.
 func (s *Shaper) quotedRest(ev *Event, m *member, data []byte, limit int) int {
 	limit -= m.size + len(`"}`)
 	if len(data) >= longStep { // all that it may come to at once, not copied again and again as it grows

@@ -5,26 +5,27 @@ import (
 	"path"
 )
 
-// This file leaves lines out by their type. They count in seq and lines, and the next event and the seal say how many there were and which, so that
-// what is there can still be proved to be all of the rest.
+// This file leaves out lines by their type. They still count in seq and lines, and the next event
+// and the seal say how many there were and which, so that the rest can still be proved to be
+// complete.
 
-// MaxExcluded is how many ranges of excluded seqs a State lists. What comes after is only counted: with the "excluded" of each event that still proves
-// that nothing else is missing.
+// MaxExcluded is how many ranges of excluded seqs a State lists. Later ones are only counted.
+// Together with the "excluded" of each event that still proves that nothing else is missing.
 const MaxExcluded = 1000
 
-// Excluded are the lines that were left out.
+// Excluded describes the lines that were left out.
 type Excluded struct {
 	Lines int64 `json:"lines"`
 	// Since counts those since the latest event.
 	Since int64 `json:"since,omitempty"`
-	// Ranges are their seqs, first and last of each range, ascending: the latest is Open, the others are Done. It is empty when Cut is set and there were more
-	// than fit.
+	// Ranges of their seqs, first and last of each range, ascending. The latest range is Open, the
+	// others are Done. Open is empty if Cut is set and there were more ranges than fit.
 	Done [][2]int64 `json:"done,omitempty"` // shared by States, and only appended to
 	Open [2]int64   `json:"open"`
 	Cut  bool       `json:"cut,omitempty"` // there were more ranges than are listed
 }
 
-// add takes a line out.
+// add leaves out a line.
 func (e *Excluded) add(seq int64) {
 	e.Lines++
 	e.Since++
@@ -42,7 +43,8 @@ func (e *Excluded) add(seq int64) {
 	}
 }
 
-// Ranges are the seqs of the lines that were left out, first and last of each range; where Cut is set, not all of them.
+// Ranges returns the seqs of the lines that were left out, first and last of each range. If Cut is
+// set these are not all of them.
 func (e *Excluded) Ranges() [][2]int64 {
 	if e.Open[0] == 0 {
 		return [][2]int64{}
@@ -53,10 +55,10 @@ func (e *Excluded) Ranges() [][2]int64 {
 // excluder knows the types that are left out.
 type excluder struct {
 	globs []string
-	known map[string]bool // by type, a raw JSON value: is it left out? Types are few, and an agent that invents them costs no memory
+	known map[string]bool // by type, a raw JSON value: is it left out? There are few types, and an agent that invents them costs no memory
 }
 
-// maxTypes bounds how many types are remembered.
+// maxTypes limits how many types are remembered.
 const maxTypes = 1000
 
 func newExcluder(globs []string) (excluder, error) {
@@ -91,7 +93,7 @@ func (e *excluder) excludes(typ []byte) bool {
 	return out
 }
 
-// textType is the type of a line that is no JSON object.
+// textType is the type of a line that is not a JSON object.
 var textType = []byte(`"text"`)
 
 // excluded reports whether the line at hand is left out.
@@ -102,7 +104,7 @@ func (s *Shaper) excluded(object bool) bool {
 	return s.exclude.excludes(textType)
 }
 
-// leaveOutLine counts a line that is left out. It opens no stream, and waits for no job.
+// leaveOutLine counts a line that is left out. It opens no stream and waits for no job.
 func (s *Shaper) leaveOutLine(line []byte, object bool) {
 	if object && s.head.marks() && s.redact.on() { // what it counts goes into the seal
 		line, _ = s.redact.object(line)

@@ -19,7 +19,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// What --exclude-type and --redact leave of an input, compared with what encoding/json and a plain search make of it.
+// What --exclude-type and --redact leave of an input, compared with what encoding/json and a plain
+// search make of it.
 
 // checkFiltered compares what CloudWatch holds with an input of which not all may be there.
 func (s *shipment) checkFiltered(t rapid.TB, shape batch.Shape, input []byte) {
@@ -244,8 +245,9 @@ func drawSecret(t *rapid.T) string {
 	return rapid.SampledFrom([]string{`SECRET-123456`, `SEC\u0052ET-9`, `key=\u00e9\uD83D\uDE00"`[:21], `BEGIN \n\\ END`, `sk-abcdefgh`, `\\`, `\"`, `\ud800`, `日`}).Draw(t, "secret")
 }
 
-// A line that is shipped as it is read is redacted piece by piece, and the cuts hide nothing. No pattern matches a whole run of a unit, for one that is
-// longer than a piece takes the rest of its string with it.
+// A line that is shipped as it is read is redacted piece by piece, and the cuts hide nothing. No
+// pattern matches a whole run of a unit, for one that is longer than a piece takes the rest of its
+// string with it.
 func TestLongLinesAreRedacted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shape := plainShape()
@@ -284,8 +286,8 @@ func TestLongLinesAreRedacted(t *testing.T) {
 	})
 }
 
-// What was taken out of a line stands nowhere else: not in the ids, the stream's name, what each part repeats, what lines before it are given, or the
-// receipt.
+// What was taken out of a line stands nowhere else: not in the ids, the stream's name, what each
+// part repeats, what lines before it are given, or the receipt.
 func TestRedactionLeavesNothing(t *testing.T) {
 	shape := plainShape()
 	shape.Template = "{jobId}/{expertKey}"
@@ -316,7 +318,8 @@ func TestRedactionLeavesNothing(t *testing.T) {
 	}
 }
 
-// A match without end in a line without end: all that follows in its string is left out, and what follows the string is not.
+// A match without end in a line without end: all that follows in its string is left out, and what
+// follows the string is not.
 func TestRedactionOfWhatDoesNotEnd(t *testing.T) {
 	shape := plainShape()
 	shape.JobID = "j"
@@ -368,7 +371,8 @@ func TestRedactionIsBounded(t *testing.T) {
 	}
 }
 
-// The list of what is left out is bounded, and with what each event says it still proves that nothing else is missing: checkFiltered looks.
+// The list of what is left out is bounded, and with what each event says it still proves that
+// nothing else is missing: checkFiltered looks.
 func TestManyRangesAreLeftOut(t *testing.T) {
 	shape := plainShape()
 	shape.JobID, shape.Exclude = "j", []string{"stream*"}

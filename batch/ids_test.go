@@ -11,7 +11,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Whose a line is: the job and run it names, those it is given, and the lines that wait until there is one.
+// Whose a line is: the job and run it names, those it is given, and the lines that wait until there
+// is one.
 
 // ids is what an event says, as "job/run +added".
 func ids(m *message) string {

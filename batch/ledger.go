@@ -7,11 +7,12 @@ import (
 	"slices"
 )
 
-// This file is the Shaper's side of the receipt: what it counts as it shapes, and how that stands in the cursor, so that neither a crash nor a restart
-// changes a number.
+// This file is the Shaper's side of the receipt: what it counts as it shapes, and how that is
+// stored in the cursor, so that neither a crash nor a restart changes a number.
 
-// Counted is the state of a receipt. It is shared by all States between two changes, and is never changed itself. Its parts are kept as JSON, for a
-// cursor is written far more often than a call ends.
+// Counted is the state of a receipt. All States between two changes share it, and it is never
+// changed itself. Its parts are kept as JSON because a cursor is written far more often than a call
+// ends.
 type Counted struct {
 	Jobs    []json.RawMessage `json:"jobs,omitempty"`
 	Further *furtherJob       `json:"further,omitempty"`
@@ -29,12 +30,12 @@ type furtherJob struct {
 type ledger struct {
 	marker  Marker
 	receipt Receipt
-	kept    *Counted // as of the latest change but those since; nil: there was none
+	kept    *Counted // as of the latest change but those since; nil if there was none
 	changed bool     // something has changed since
 	named   bool     // the latest job that a line named is in the receipt
 }
 
-// Receipt returns what the lines that were shaped so far come to.
+// Receipt returns the sums of the lines that were shaped so far.
 func (s *Shaper) Receipt() *Receipt { return &s.ledger.receipt }
 
 // count takes the line at hand into the receipt.
@@ -77,8 +78,8 @@ func (s *Shaper) goOnLong(piece []byte) {
 	s.state.Split.Long = &long
 }
 
-// endLong counts a long line at its end, rest. Its usage and its error stand last in the events of every version, and where a member stands last can be
-// told from the end.
+// endLong counts a long line at its end, rest. In the events of every version usage and error stand
+// last, and whether a member stands last can be told from the end.
 func (s *Shaper) endLong(rest []byte, terminated bool) {
 	long := s.state.Split.Long
 	if long == nil {
@@ -102,7 +103,7 @@ func (s *Shaper) endLong(rest []byte, terminated bool) {
 	}
 }
 
-// raw is a raw JSON value that was kept; nil where there was none.
+// raw returns a raw JSON value that was kept, or nil if there was none.
 func raw(kept string) []byte {
 	if kept == "" {
 		return nil
@@ -110,7 +111,8 @@ func raw(kept string) []byte {
 	return []byte(kept)
 }
 
-// lastMember returns the value of the last member of an object, of which the end is given, if it has that name.
+// lastMember returns the value of the last member of an object, given the object's end, if that
+// member has the name.
 func lastMember(end []byte, name string) []byte {
 	i := bytes.LastIndex(end, []byte(`"`+name+`":`))
 	if i < 0 {
@@ -126,7 +128,7 @@ func lastMember(end []byte, name string) []byte {
 	return value
 }
 
-// begunJSON reports whether a line that is no JSON object begins as one.
+// begunJSON reports whether a line that is not a JSON object begins like one.
 func begunJSON(line []byte) bool {
 	s := unsplice{b: bytes.TrimPrefix(line, []byte(byteOrderMark))}
 	s.space()
@@ -137,7 +139,7 @@ func begunJSON(line []byte) bool {
 	return s.peek() == '"'
 }
 
-// nameJob lists the job that the line at hand names, or its run where that is the job, in the receipt.
+// nameJob lists the job that the line at hand names in the receipt, or its run if that is the job.
 func (s *Shaper) nameJob(at int64) {
 	job := s.head.jobID
 	if job == nil && s.state.JobIsRun && s.job == "" {
@@ -149,7 +151,7 @@ func (s *Shaper) nameJob(at int64) {
 	}
 }
 
-// touch notes that an entry has changed.
+// touch records that an entry has changed.
 func (r *Receipt) touch(j *Job) {
 	for len(r.changed) < len(r.jobs) {
 		r.changed = append(r.changed, true)
@@ -161,7 +163,7 @@ func (r *Receipt) touch(j *Job) {
 	}
 }
 
-// state is what a State keeps of l.
+// state returns what a State keeps of l.
 func (l *ledger) state() *Counted {
 	if !l.changed {
 		return l.kept
@@ -191,7 +193,7 @@ func encode(v any) json.RawMessage {
 	return data
 }
 
-// restoreLedger returns a ledger that goes on from what a State kept.
+// restoreLedger returns a ledger that continues from what a State kept.
 func restoreLedger(kept *Counted) (l ledger, err error) {
 	l.kept = kept
 	if kept == nil {

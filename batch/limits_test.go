@@ -67,7 +67,8 @@ func TestEventAtTheLimit(t *testing.T) {
 	}
 }
 
-// An event that is full has no room for "at". It goes without, rather than in parts that it would not have had in time.
+// An event that is full has no room for "at". It goes without, rather than in parts that it would
+// not have had in time.
 func TestFullEventThatIsLate(t *testing.T) {
 	const late = now + 30*24*hour
 	for _, form := range []string{`{"timestamp":1795348800000,"a":"%s"}`, "text %s"} {
@@ -85,7 +86,8 @@ func TestFullEventThatIsLate(t *testing.T) {
 	}
 }
 
-// A cut falls neither inside a character nor inside an escape, and no part is shorter than it must be.
+// A cut falls neither inside a character nor inside an escape, and no part is shorter than it must
+// be.
 func TestCuts(t *testing.T) {
 	for _, c := range []struct {
 		name, unit string
@@ -191,7 +193,8 @@ func TestLongLines(t *testing.T) {
 					t.Errorf("the parts of seq %d have the times %d and %d", m.Seq, m.time, whole.messages[i+1].time)
 				}
 			}
-			// The batches are full of the same events whatever the blocks are, so their bodies are the same, and need not be understood again.
+			// The batches are full of the same events whatever the blocks are, so their bodies are
+			// the same, and need not be understood again.
 			want := bodies(t, input, regime{})
 			restart := func() bool { return true }
 			turn := 0

@@ -6,7 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// What becomes of one line: what it says of itself, whether it is an event as it is or goes in parts, and what of it is hashed.
+// What becomes of one line: what it says of itself, whether it is an event as it is or goes in
+// parts, and what of it is hashed.
 
 func (s *Shaper) emptyLine() {
 	s.parted(s.pos + 1)
@@ -15,7 +16,8 @@ func (s *Shaper) emptyLine() {
 	s.state.Counts.EmptyLines++
 }
 
-// line makes the event, or the first part, of the line raw, or of the rest of one whose beginning is shipped.
+// line makes the event, or the first part, of the line raw, or of the rest of one whose beginning
+// is shipped.
 func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	if s.state.Split != nil {
 		return s.lastPiece(ev, raw, terminated)
@@ -72,8 +74,8 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	case !object:
 		made = s.textEvent(ev, line, &x)
 	case !s.head.foreign:
-		// CloudWatch would take _aws for metrics, wherever it stands at the top level, and readers could take a second shipper member for ours: as a
-		// part's data they are neither.
+		// CloudWatch would take _aws for metrics, wherever it stands at the top level, and readers
+		// could take a second shipper member for ours: as a part's data they are neither.
 		made = s.objectEvent(ev, line[mark:], &x)
 	}
 	if !made {
@@ -92,7 +94,8 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 // shipped notes that an event, or the last part of one, has said what came before it.
 func (s *Shaper) shipped() { s.state.Empty, s.state.Excluded.Since = 0, 0 }
 
-// redactLine returns what of the line raw may leave the machine. What was found in it, and what a scan had escaped, is from that.
+// redactLine returns what of the line raw may leave the machine. What was found in it, and what a
+// scan had escaped, is from that.
 func (s *Shaper) redactLine(raw []byte, mark int, object bool) (text []byte, n int, isObject bool) {
 	if !object {
 		text, n = s.redact.text(raw)
@@ -114,10 +117,12 @@ func (s *Shaper) skip(length int, terminated bool) {
 	s.pos += length
 }
 
-// byteOrderMark is what programs on Windows put in front of a file's first line. JSON does not allow it.
+// byteOrderMark is what programs on Windows put in front of a file's first line. JSON does not
+// allow it.
 const byteOrderMark = "\ufeff"
 
-// behindMark looks for an object behind a byte order mark, and returns the mark's length; 0 where there is none, or no object behind it.
+// behindMark looks for an object behind a byte order mark, and returns the mark's length; 0 where
+// there is none, or no object behind it.
 func (s *Shaper) behindMark(raw []byte) (mark int, object bool) {
 	rest, found := bytes.CutPrefix(raw, []byte(byteOrderMark))
 	if !found || !s.scan.object(rest, &s.head) {
@@ -126,10 +131,12 @@ func (s *Shaper) behindMark(raw []byte) (mark int, object bool) {
 	return len(byteOrderMark), true
 }
 
-// redactHold is which part of a piece of a long line the next piece begins with again, where what matches may go on behind the first: an eighth, 64 KiB.
+// redactHold is which part of a piece of a long line the next piece begins with again, where what
+// matches may go on behind the first: an eighth, 64 KiB.
 const redactHold = 8
 
-// longPiece makes a part of a line that is too long to wait for its end. What was found at its beginning counts.
+// longPiece makes a part of a line that is too long to wait for its end. What was found at its
+// beginning counts.
 func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
 	if s.state.Split == nil && !s.beginPieces(ev, raw) {
 		return Wait
@@ -179,7 +186,8 @@ func (s *Shaper) lastPiece(ev *Event, raw []byte, terminated bool) Step {
 	return s.part(ev)
 }
 
-// beginPieces begins a long line, of which raw is the first piece. It reports false where that must wait for its job.
+// beginPieces begins a long line, of which raw is the first piece. It reports false where that must
+// wait for its job.
 func (s *Shaper) beginPieces(ev *Event, raw []byte) bool {
 	s.scan.object(bytes.TrimPrefix(raw, []byte(byteOrderMark)), &s.head)
 	s.head.repair()
@@ -233,7 +241,8 @@ func (s *Shaper) lossyPiece() {
 	}
 }
 
-// wholeRunes is how much of b does not end inside a UTF-8 sequence that the bytes to come may finish.
+// wholeRunes is how much of b does not end inside a UTF-8 sequence that the bytes to come may
+// finish.
 func wholeRunes(b []byte) int {
 	for back := 1; back < utf8.UTFMax && back <= len(b); back++ {
 		if c := b[len(b)-back]; utf8.RuneStart(c) {
@@ -266,7 +275,8 @@ func (s *Shaper) repair(raw []byte) []byte {
 	return s.repaired
 }
 
-// repairSome is repair for as much of raw as is more than a part takes; all says that it is all of it.
+// repairSome is repair for as much of raw as is more than a part takes; all says that it is all of
+// it.
 func (s *Shaper) repairSome(raw []byte) (text []byte, all bool) {
 	text = slices.Grow(s.repaired[:0], min(3*len(raw), s.bounds.event+3*repairStep))
 	for len(raw) > 0 && len(text) <= s.bounds.event {
@@ -281,8 +291,9 @@ func (s *Shaper) repairSome(raw []byte) (text []byte, all bool) {
 	return text, len(raw) == 0
 }
 
-// took moves past a line of so many bytes, of which text was shipped as line or, with nil, repaired, and keeps the digest. Bytes that were shipped as they
-// were read wait in a run, to be hashed at once; with differs these were not.
+// took moves past a line of so many bytes, of which text was shipped as line or, with nil,
+// repaired, and keeps the digest. Bytes that were shipped as they were read wait in a run, to be
+// hashed at once; with differs these were not.
 func (s *Shaper) took(length int, text, line []byte, terminated, differs bool) {
 	next := s.pos + length
 	if terminated {
@@ -335,7 +346,8 @@ func (s *Shaper) learn() {
 	}
 }
 
-// isID reports whether a raw JSON value can stand for a job or a run: a string that is not empty and not of a size that is an attack.
+// isID reports whether a raw JSON value can stand for a job or a run: a string that is not empty
+// and not of a size that is an attack.
 func isID(raw []byte) bool {
 	return len(raw) > 2 && len(raw) <= maxID && raw[0] == '"'
 }
@@ -367,8 +379,9 @@ func (s *Shaper) FirstJob(data []byte, final bool) (job string, isRun bool, look
 	return string(s.redact.value([]byte(job))), isRun, looked
 }
 
-// FirstJob looks for the first line in data that names a job, or a run, which is its job then, and returns that as a raw JSON string and whether it is
-// the run; else how much of data need not be looked at again.
+// FirstJob looks for the first line in data that names a job, or a run, which is its job then, and
+// returns that as a raw JSON string and whether it is the run; else how much of data need not be
+// looked at again.
 func FirstJob(data []byte, final bool) (job string, isRun bool, looked int) {
 	var sc scanner
 	var h head

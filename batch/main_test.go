@@ -10,7 +10,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// recordings returns what real runs wrote: those in the repository and, where they lie beside it, all others.
+// recordings returns what real runs wrote: those in the repository and, where they lie beside it,
+// all others.
 func recordings(t testing.TB) map[string][]byte {
 	t.Helper()
 	all := map[string][]byte{}

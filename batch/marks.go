@@ -7,11 +7,12 @@ import (
 	"strconv"
 )
 
-// This file holds the one rule for what an event counts: which lines begin a run, end a call of the model or end a run, and whose usage counts. The
-// Shaper applies it to what it ships and readers apply it to what they read back, so that a seal and a report cannot disagree. It understands every
-// vocabulary that Perstack has had, and the one of its documentation.
+// This file holds the one rule for what an event counts: which lines begin a run, end a call of the
+// model or end a run, and whose usage counts. The Shaper applies it to what it ships, and readers
+// apply it to what they read back, so a seal and a report cannot disagree. It understands every
+// vocabulary that Perstack has had, and the one in its documentation.
 
-// Usage is what calls of the model took, in tokens.
+// Usage is the tokens that calls of the model took.
 type Usage struct {
 	InputTokens       int64 `json:"inputTokens"`
 	OutputTokens      int64 `json:"outputTokens"`
@@ -35,24 +36,24 @@ type Outcome string
 const (
 	Completed   Outcome = "completed"
 	Failed      Outcome = "error"       // an error stopped it
-	MaxSteps    Outcome = "maxSteps"    // the number of steps that it was allowed ran out
+	MaxSteps    Outcome = "maxSteps"    // it used up the steps that it was allowed
 	Interactive Outcome = "interactive" // it waits for a person
 	Unfinished  Outcome = "unfinished"  // none of these was seen
 )
 
-// Outcomes are all outcomes, in the order in which they are listed.
+// Outcomes lists all outcomes in the order in which they are shown.
 var Outcomes = [...]Outcome{Completed, Failed, MaxSteps, Interactive, Unfinished}
 
 // End is how a run ended.
 type End string
 
 const (
-	NoEnd          End = "" // the line ends no run
+	NoEnd          End = "" // the line does not end a run
 	EndCompleted   End = "completed"
 	EndError       End = "error"
 	EndMaxSteps    End = "maxSteps"
 	EndInteractive End = "interactive"
-	EndDelegate    End = "delegate" // the Expert waits for others; a run of its own follows their return
+	EndDelegate    End = "delegate" // the Expert waits for others; when they return, a new run follows
 )
 
 // Failure is the error that ended a run.
@@ -62,7 +63,7 @@ type Failure struct {
 	Message string `json:"message,omitempty"`
 }
 
-// String is the error's name and message.
+// String returns the error's name and message.
 func (f *Failure) String() string {
 	switch {
 	case f.Name == "":
@@ -73,53 +74,60 @@ func (f *Failure) String() string {
 	return f.Name + ": " + f.Message
 }
 
-// Mark is what one line counts. A line that neither begins a run nor ends a call or a run has none.
+// Mark is what one line counts. A line that neither begins a run nor ends a call or a run has no
+// mark.
 type Mark struct {
-	JobID, RunID, Expert string // "" where they are not known
-	Step                 int64  // 0 where it is not known
+	JobID, RunID, Expert string // "" if they are not known
+	Step                 int64  // 0 if it is not known
 	Time                 int64  // milliseconds since 1970
 
-	// Begins says that a run begins here. It is also set where a run ends whose beginning was not seen, so that each run counts once.
+	// Begins says that a run begins here. It is also set if a run ends whose beginning was not
+	// seen, so that each run counts once.
 	Begins bool
-	// Call says that a call of the model ended here, which took Usage.
+	// Call says that a call of the model ended here. It took Usage.
 	Call  bool
 	Usage Usage
 	// NewStep says that this is the first call of its step.
 	NewStep bool
-	// Ends is how the run ended here, or NoEnd.
+	// Ends says how the run ended here, or is NoEnd.
 	Ends  End
-	Error *Failure // the error of EndError
-	// Delegated says that another run had begun the one that ends here.
+	Error *Failure // the error, with EndError
+	// Delegated says that another run began the one that ends here.
 	Delegated bool
 }
 
-// Marker finds the marks of one input, whose lines it is given in their order. Its zero value is ready at the input's start. It belongs to one
-// goroutine.
+// Marker finds the marks of one input. It is given the lines in order. Its zero value is ready for
+// the input's start. It belongs to one goroutine.
 type Marker struct {
 	scan scanner
 	head head
 	runs []openRun
 }
 
-// openRun is a run that has not ended. Its steps are remembered as long as an event may repeat their usage.
+// openRun is a run that has not ended. Its steps are remembered for as long as an event may repeat
+// their usage.
 type openRun struct {
 	Run  uint64 `json:"run"`  // hash of the jobId, the runId and the Expert
 	Open int    `json:"open"` // how many such runs: old versions gave all delegates of a job one runId
-	// Steps are the latest steps that had a call: the number, and 1 where a callTools was among its events.
+	// Steps holds the latest steps that had a call: the number, and 1 if a callTools was among its
+	// events.
 	Steps [][2]int64 `json:"steps,omitempty"`
 }
 
 const (
-	// maxOpenRuns is how many runs may be open at a time; with more, the oldest is forgotten.
+	// maxOpenRuns is how many runs may be open at a time. Beyond that the oldest is forgotten.
 	maxOpenRuns = 200
-	// maxOpenSteps is how many steps of a run are remembered. An event that repeats the usage of a step follows directly.
+	// maxOpenSteps is how many steps of a run are remembered. An event that repeats the usage of a
+	// step follows it directly.
 	maxOpenSteps = 4
-	// maxCount is the largest number of tokens that is believed. A sum of these cannot overflow.
+	// maxCount is the largest number of tokens that is believed. Sums of such numbers cannot
+	// overflow.
 	maxCount = 1 << 40
 )
 
-// Line returns the mark of a line, and whether it has one. The ids are those of the line's event, which says them where the line does not, and at is
-// the line's own time in milliseconds since 1970.
+// Line returns the mark of a line, and whether it has one. The ids are those of the line's event,
+// which carries them even if the line does not. at is the line's own time in milliseconds since
+// 1970.
 func (m *Marker) Line(line []byte, jobID, runID string, at int64) (Mark, bool) {
 	line = bytes.TrimPrefix(line, []byte(byteOrderMark))
 	if !m.scan.object(line, &m.head) || !m.head.marks() {
@@ -185,8 +193,8 @@ func (m *Marker) mark(h *head, line []byte, jobID, runID string, at int64) Mark 
 	return mark
 }
 
-// call decides whether the usage of a line counts. The usage of every event does, but for a callDelegate or a callInteractiveTool of a step that had
-// a callTools: these repeat it.
+// call decides whether the usage of a line counts. The usage of every event does, except that of a
+// callDelegate or callInteractiveTool in a step that had a callTools: these repeat it.
 func (m *Marker) call(run *openRun, h *head, mark *Mark, usage Usage) {
 	at := slices.IndexFunc(run.Steps, func(s [2]int64) bool { return s[0] == mark.Step })
 	switch string(h.typ) {
@@ -212,7 +220,8 @@ func (m *Marker) call(run *openRun, h *head, mark *Mark, usage Usage) {
 	}
 }
 
-// runKey tells runs apart: where no line names its run, or --run-id names it for all, those of several jobs by the job.
+// runKey tells runs apart. If no line names its run, or --run-id names it for all, the runs of
+// several jobs are told apart by the job.
 func runKey(of ...string) uint64 {
 	h := fnv.New64a()
 	for _, id := range of {
@@ -222,7 +231,8 @@ func runKey(of ...string) uint64 {
 	return h.Sum64()
 }
 
-// usageOf reads a usage member, and reports whether it is one. Without a total, input and output are the total.
+// usageOf reads a usage member, and reports whether it is one. Without a total, the total is input
+// plus output.
 func usageOf(raw []byte) (u Usage, ok bool) {
 	total := false
 	ok = eachMember(raw, func(name, value []byte) bool {
@@ -247,7 +257,7 @@ func usageOf(raw []byte) (u Usage, ok bool) {
 	return u, ok
 }
 
-// tokens reads a number of tokens. What is none counts 0.
+// tokens reads a number of tokens. Anything that is not one counts 0.
 func tokens(raw []byte) int64 {
 	n, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil || !(n > 0) {
@@ -271,7 +281,8 @@ func failureOf(raw []byte) *Failure {
 	return f
 }
 
-// delegated reports whether the run that the line ends was begun by another run: an Expert that delegates to itself cannot be told by its name.
+// delegated reports whether another run began the run that the line ends. An Expert that delegates
+// to itself cannot be told apart by its name.
 func delegated(line []byte) (is bool) {
 	if !bytes.Contains(line, []byte(`"delegatedBy"`)) {
 		return false // at once: the line holds the run's whole history
@@ -291,17 +302,18 @@ func delegated(line []byte) (is bool) {
 	return is
 }
 
-// eachMember calls each with the members of a JSON object, and reports whether raw is one. Of what each is given nothing is copied that needs no
-// unescaping.
+// eachMember calls each with the members of a JSON object, and reports whether raw is one. It
+// copies only what has to be unescaped.
 func eachMember(raw []byte, each func(name, value []byte) bool) bool {
 	s := unsplice{b: bytes.TrimLeft(raw, jsonSpace)}
 	return s.take("{") && s.members(each)
 }
 
-// maxText is the longest text of an agent that a receipt repeats, in bytes.
+// maxText is the most that a receipt repeats of an agent's text, in bytes.
 const maxText = 500
 
-// text is the text of a raw JSON string, cut at maxText bytes on a character's boundary; "" for any other value.
+// text returns the text of a raw JSON string, cut at maxText bytes on a character's boundary. It is
+// "" for any other value.
 func text(raw []byte) string {
 	if most := 6*maxText + 2; len(raw) > most && raw[0] == '"' { // all of it escaped
 		raw = append(cutEscape(raw[:most-1]), '"')
@@ -310,7 +322,7 @@ func text(raw []byte) string {
 	return cut(s)
 }
 
-// cut is the beginning of a text that a receipt has room for.
+// cut returns the beginning of a text, as much as a receipt has room for.
 func cut(s string) string { return cutAt(s, maxText) }
 
 // cutAt cuts a text at most bytes, on a character's boundary.
@@ -321,7 +333,8 @@ func cutAt(s string, most int) string {
 	return s[:wholeRunes([]byte(s[:most]))]
 }
 
-// cutEscape returns the content of a cut JSON string, copied, without the escape at its end that may have been cut.
+// cutEscape returns a copy of the content of a cut JSON string, without the escape at its end that
+// may have been cut.
 func cutEscape(content []byte) []byte {
 	content = content[:wholeRunes(content)]
 	if i := bytes.LastIndexByte(content[len(content)-6:], '\\'); i >= 0 {

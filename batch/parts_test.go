@@ -9,9 +9,11 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Lines in parts, at a fortieth of the bounds, where a great many can be cut. See limits_test.go for the real bounds.
+// Lines in parts, at a fortieth of the bounds, where a great many can be cut. See limits_test.go
+// for the real bounds.
 
-// checkParts ships input with narrow bounds, whole and in pieces, and checks how full the parts are.
+// checkParts ships input with narrow bounds, whole and in pieces, and checks how full the parts
+// are.
 func checkParts(t rapid.TB, shape batch.Shape, input []byte, pieces regime) {
 	t.Helper()
 	whole := ship(t, shape, input, regime{narrow: true})
@@ -24,7 +26,8 @@ func checkParts(t rapid.TB, shape batch.Shape, input []byte, pieces regime) {
 		if len(m.text) > batch.SmallEvent {
 			t.Fatalf("part %d of seq %d has %d bytes", m.Part, m.Seq, len(m.text))
 		}
-		// A line that is read to its end has full parts; those of a longer one hold a step of it, or what of that did not fit the one before.
+		// A line that is read to its end has full parts; those of a longer one hold a step of it,
+		// or what of that did not fit the one before.
 		if m.Part > 0 && !m.Last && longest < batch.SmallLine && len(m.text) < batch.SmallEvent-kept {
 			t.Fatalf("part %d of seq %d has %d bytes, and it goes on with %d", m.Part, m.Seq, len(m.text), len(whole.messages[i+1].text))
 		}
@@ -84,7 +87,8 @@ func TestPartsAtTheByte(t *testing.T) {
 	}
 }
 
-// FuzzParts is the splitter: a long line made of any bytes comes back whole from its parts, cut at the same places however it came.
+// FuzzParts is the splitter: a long line made of any bytes comes back whole from its parts, cut at
+// the same places however it came.
 func FuzzParts(f *testing.F) {
 	for i, unit := range units {
 		f.Add([]byte(unit), []byte(beginnings[i%len(beginnings)]), uint16(batch.SmallEvent-30+i), uint16(i*1000), i%2 == 0)

@@ -5,11 +5,12 @@ import (
 	"unicode/utf8"
 )
 
-// This file writes and reads JSON strings: once for text and parts inside an event, and (into the rope) once more for the event inside a request body.
+// This file writes and reads JSON strings: the text and parts inside an event, and, into the rope,
+// the event inside a request body.
 
 const hexDigits = "0123456789abcdef"
 
-// short is the letter of a control character's two-byte escape, or 0.
+// short returns the letter of a control character's two-byte escape, or 0.
 var short = [0x20]byte{'\b': 'b', '\t': 't', '\n': 'n', '\f': 'f', '\r': 'r'}
 
 // appendEscape appends the escape of one byte that cannot stand in a JSON string as it is.
@@ -24,7 +25,7 @@ func appendEscape(dst []byte, c byte) []byte {
 	}
 }
 
-// escapedLen is how many bytes c takes in a JSON string.
+// escapedLen returns how many bytes c takes in a JSON string.
 func escapedLen(c byte) int {
 	switch {
 	case c == '"' || c == '\\':
@@ -38,8 +39,8 @@ func escapedLen(c byte) int {
 	}
 }
 
-// appendQuoted appends as much of src as fits into limit bytes of JSON string content, and returns dst and how much of src that
-// was. It never cuts inside a UTF-8 sequence. src is valid UTF-8.
+// appendQuoted appends as much of src as fits into limit bytes of JSON string content. It returns
+// dst and how much of src that was. It never cuts inside a UTF-8 sequence. src must be valid UTF-8.
 func appendQuoted(dst, src []byte, limit int) ([]byte, int) {
 	n := 0
 	for n < len(src) {
@@ -61,7 +62,7 @@ func appendQuoted(dst, src []byte, limit int) ([]byte, int) {
 		}
 		size := escapedLen(src[n])
 		if size > limit {
-			// A cut right here is at a rune's start: what follows is ASCII.
+			// A cut here is at the start of a rune: what follows is ASCII.
 			return dst, n
 		}
 		dst = appendEscape(dst, src[n])
@@ -71,8 +72,8 @@ func appendQuoted(dst, src []byte, limit int) ([]byte, int) {
 	return dst, n
 }
 
-// appendRepaired appends src with each byte that is not part of valid UTF-8 replaced by U+FFFD, as the SDK's encoder and
-// encoding/json would: one for each byte, not one for a run.
+// appendRepaired appends src with each byte that is not part of valid UTF-8 replaced by U+FFFD.
+// Like the SDK's encoder and encoding/json, it writes one for each byte, not one for a run of them.
 func appendRepaired(dst, src []byte) []byte {
 	for len(src) > 0 {
 		n := 0
@@ -97,7 +98,8 @@ func appendRepaired(dst, src []byte) []byte {
 	return dst
 }
 
-// repairedLen is how much appendRepaired appends: a line of megabytes should not be copied again and again to grow.
+// repairedLen returns how many bytes appendRepaired appends, so that a line of megabytes is not
+// copied again and again as the slice grows.
 func repairedLen(src []byte) int {
 	n := len(src)
 	for len(src) > 0 {
@@ -110,7 +112,7 @@ func repairedLen(src []byte) int {
 	return n
 }
 
-// unrepairedLen is how much of src the first n bytes of what appendRepaired appends are made of.
+// unrepairedLen returns how much of src became the first n bytes that appendRepaired appends.
 func unrepairedLen(src []byte, n int) int {
 	took := 0
 	for n > 0 {
@@ -130,7 +132,7 @@ func quote(s string) []byte {
 	return append(b, '"')
 }
 
-// unquote decodes the content of a JSON string (without its quotes).
+// unquote decodes the content of a JSON string, given without its quotes.
 func unquote(content []byte) (string, bool) {
 	if plain(content) {
 		return string(content), true
@@ -144,7 +146,7 @@ func unquote(content []byte) (string, bool) {
 	return s, true
 }
 
-// stringValue decodes a raw JSON value that is a string; ok is false for anything else.
+// stringValue decodes a raw JSON value that is a string. ok is false for anything else.
 func stringValue(raw []byte) (s string, ok bool) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return "", false
@@ -152,7 +154,8 @@ func stringValue(raw []byte) (s string, ok bool) {
 	return unquote(raw[1 : len(raw)-1])
 }
 
-// plain reports whether the content of a JSON string says itself: it is ASCII and has no escape. Most ids are.
+// plain reports whether the content of a JSON string stands for itself: it is ASCII and has no
+// escape. Most ids are like that.
 func plain(content []byte) bool {
 	for _, c := range content {
 		if c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {

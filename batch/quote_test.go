@@ -158,7 +158,8 @@ func FuzzQuote(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, limit uint8) { checkQuote(t, raw, int(limit)+6) })
 }
 
-// FuzzUnquote: whatever stands between quotes is read as encoding/json reads it, or refused as it does.
+// FuzzUnquote: whatever stands between quotes is read as encoding/json reads it, or refused as it
+// does.
 func FuzzUnquote(f *testing.F) {
 	for _, content := range []string{`a\u0041`, `\ud83d\ude00`, `\ud83d`, `\ude00\ud83d`, `\ud83d\u0041`, `\ud83dx`, `\/\b\f\n\r\t\"\\`, "é", "\xff"} {
 		f.Add([]byte(content))

@@ -2,9 +2,10 @@ package batch
 
 import "slices"
 
-// A Receipt is what the lines of an input come to: who ran, how it ended and what it took, job by job. A seal carries it, so that a list of jobs
-// costs a look at their seals and not at their events. What an agent can name without end is bounded: what is over goes into entries without a name,
-// so that sums stay right.
+// A Receipt sums up the lines of an input, job by job: who ran, how it ended and what it took. A
+// seal carries it, so that a list of jobs only has to look at seals and not at events. What an
+// agent can name without end is bounded: the rest goes into entries without a name, so that the
+// sums stay right.
 
 const (
 	maxJobs       = 100 // of a receipt
@@ -12,13 +13,15 @@ const (
 	maxAllExperts = 500 // of a receipt
 )
 
-// Receipt counts the marks of an input, or of several that are read one after the other. Its zero value is ready.
+// Receipt counts the marks of an input, or of several that are read one after the other. Its zero
+// value is ready.
 type Receipt struct {
 	jobs    []*Job
 	experts int // of all jobs
 
-	// The entry behind the last that has room stands for one job after the other: the one that it stands for now, the Expert that this began with,
-	// and how those before it ended.
+	// The entry after the last one that has room stands for one job after another. These are the
+	// job that it stands for now, the Expert that this job began with, and how the jobs before it
+	// ended.
 	further, furtherRoot string
 	before               Tally
 
@@ -30,22 +33,23 @@ type Job struct {
 	// JobID is "" for lines that belong to no job, and for the jobs that a receipt has no room for.
 	JobID   string  `json:"jobId"`
 	Outcome Outcome `json:"outcome"`
-	// Started is the time of the job's first line and Finished that of its outcome, 0 while there is none. Both are in milliseconds since 1970.
+	// Started is the time of the job's first line, and Finished that of its outcome; 0 if there is
+	// none. Both are in milliseconds since 1970.
 	Started  int64 `json:"started,omitempty"`
 	Finished int64 `json:"finished,omitempty"`
 
 	Runs  int64 `json:"runs"`
-	Steps int64 `json:"steps"` // that called a model
-	Calls int64 `json:"calls"` // of a model
+	Steps int64 `json:"steps"` // steps that called a model
+	Calls int64 `json:"calls"` // calls of a model
 	Usage Usage `json:"usage"`
-	// Experts are in the order in which they appeared: the job began with the first one that has a name. "" is the Expert of runs that name none and
-	// of those that the job has no room for.
+	// Experts are in the order in which they appeared: the job began with the first one that has a
+	// name. "" is the Expert of runs that name none, and of those that the job has no room for.
 	Experts []Expert `json:"experts"`
 	// DelegateErrors counts the delegates that an error stopped, whatever became of the job.
 	DelegateErrors int64 `json:"delegateErrors,omitempty"`
-	// DelegateError is the latest of these.
+	// DelegateError is the latest of these errors.
 	DelegateError *Failure `json:"delegateError,omitempty"`
-	// Error is what the outcome Failed is about.
+	// Error is the error of the outcome Failed.
 	Error *Failure `json:"error,omitempty"`
 }
 
@@ -82,13 +86,13 @@ func (t *Tally) Count(o Outcome) {
 	}
 }
 
-// Add adds what another tally counted.
+// Add adds the counts of another tally.
 func (t *Tally) Add(o Tally) {
 	t.Completed, t.Error, t.MaxSteps = t.Completed+o.Completed, t.Error+o.Error, t.MaxSteps+o.MaxSteps
 	t.Interactive, t.Unfinished = t.Interactive+o.Interactive, t.Unfinished+o.Unfinished
 }
 
-// Of is how many jobs had an outcome.
+// Of returns how many jobs had an outcome.
 func (t *Tally) Of(o Outcome) int64 {
 	switch o {
 	case Completed:
@@ -115,7 +119,7 @@ func (r *Receipt) Outcomes() Tally {
 	return t
 }
 
-// Usage is that of all jobs.
+// Usage returns the usage of all jobs.
 func (r *Receipt) Usage() (u Usage) {
 	for _, j := range r.jobs {
 		u.Add(j.Usage)
@@ -123,10 +127,11 @@ func (r *Receipt) Usage() (u Usage) {
 	return u
 }
 
-// Name says that a line of the time at, in milliseconds since 1970, belongs to a job. A job is listed from then on, whether anything ran in it or not.
+// Name says that a line with the time at (milliseconds since 1970) belongs to a job. The job is
+// listed from then on, whether anything ran in it or not.
 func (r *Receipt) Name(jobID string, at int64) { r.job(jobID, at) }
 
-// Add counts a mark. It names the mark's job.
+// Add counts a mark. It also names the mark's job.
 func (r *Receipt) Add(m *Mark) {
 	j := r.job(m.JobID, m.Time)
 	r.touch(j)
@@ -160,16 +165,17 @@ func (r *Receipt) Add(m *Mark) {
 	case EndInteractive:
 		j.ends(Interactive, m.Time, nil)
 	case EndCompleted:
-		if !delegate { // that one delegate is done says nothing of another that was stopped
+		if !delegate { // one delegate's success says nothing about another that was stopped
 			j.ends(Completed, m.Time, nil)
 		}
 	}
 }
 
-// ends keeps the job's last word. What stops a delegate is that, too, unless the Expert that the job began with goes on.
+// ends keeps the job's last word. What stops a delegate is that, too, unless the Expert that the
+// job began with continues.
 func (j *Job) ends(o Outcome, at int64, f *Failure) { j.Outcome, j.Finished, j.Error = o, at, f }
 
-// Root is the Expert that the job began with, or "".
+// Root returns the Expert that the job began with, or "".
 func (j *Job) Root() string {
 	for i := range j.Experts {
 		if key := j.Experts[i].Key; key != "" {
@@ -179,7 +185,8 @@ func (j *Job) Root() string {
 	return ""
 }
 
-// root is the Expert that the job at hand of an entry began with, of which an Expert is seen.
+// root returns the Expert that the current job of an entry began with, given an Expert that was
+// seen.
 func (r *Receipt) root(j *Job, seen string) string {
 	if len(r.jobs) <= maxJobs || j != r.jobs[maxJobs] {
 		return j.Root()
@@ -235,7 +242,8 @@ func (r *Receipt) expert(j *Job, key string) *Expert {
 	return &j.Experts[len(j.Experts)-1]
 }
 
-// Short is the job with its Experts taken together and its texts cut to a tenth, for a seal that has no room for more.
+// Short returns the job with its Experts taken together and its texts cut to a tenth, for a seal
+// that has no room for more.
 func (j *Job) Short() *Job {
 	short := *j
 	all := Expert{}

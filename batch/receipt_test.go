@@ -64,7 +64,8 @@ func recording(t testing.TB, name string) []byte {
 	return data
 }
 
-// lastTotal is what Perstack itself says that the job took: the usage of the latest checkpoint of the Expert that the job began with.
+// lastTotal is what Perstack itself says that the job took: the usage of the latest checkpoint of
+// the Expert that the job began with.
 func lastTotal(t testing.TB, data []byte) (u batch.Usage) {
 	t.Helper()
 	root := ""
@@ -198,7 +199,8 @@ func TestReceiptOfJobsSideBySide(t *testing.T) {
 	}
 }
 
-// A line in parts is one line: its usage counts once, though nobody sees the whole of one over 8 MiB.
+// A line in parts is one line: its usage counts once, though nobody sees the whole of one over 8
+// MiB.
 func TestUsageOfALineInParts(t *testing.T) {
 	for _, size := range []int{3 << 20, batch.MaxLineBytes, batch.MaxLineBytes + 512<<10 - 30, 9 << 20} {
 		data := fmt.Sprintf(`{"type":"callTools","jobId":"j","runId":"r","stepNumber":1,"x":%q,"usage":{"totalTokens":7}}`+"\n", strings.Repeat("x", size))

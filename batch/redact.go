@@ -8,20 +8,21 @@ import (
 	"slices"
 )
 
-// This file takes out of a line what must not leave the machine, before anything is made of it: matches in the texts of its JSON strings, and in a line
-// that is no JSON, anywhere. Keys and structure stay, so that the line is still the JSON that it was.
+// This file removes from a line what must not leave the machine, before anything is made of the
+// line: matches in the texts of its JSON strings or, in a line that is not JSON, anywhere. Keys and
+// structure stay, so the line remains the JSON that it was.
 
-// placeholder stands for what was taken out.
+// placeholder replaces what was removed.
 const placeholder = "[redacted]"
 
-// redactor finds what is to be taken out. One without patterns changes nothing.
+// redactor finds what is to be removed. Without patterns it changes nothing.
 type redactor struct {
 	patterns []*regexp.Regexp
 	out      []byte // scratch: the line, and the text at hand
 	decoded  []byte
 	spans    [][2]int
 	open     []byte // scratch: the containers of a line
-	most     int    // so long may a line become; then the rest of its texts is left out whole
+	most     int    // how long a line may become; past that the rest of its texts is left out whole
 }
 
 func newRedactor(patterns []string, most int) (redactor, error) {
@@ -38,8 +39,9 @@ func newRedactor(patterns []string, most int) (redactor, error) {
 
 func (r *redactor) on() bool { return len(r.patterns) > 0 }
 
-// find returns what matches in text: ascending, apart from each other, and not empty. Each pattern is looked for in all of text, for one must not hide
-// a part of what another one matches. It is valid until the next call.
+// find returns the matches in text: ascending, disjoint, and not empty. It looks for each pattern
+// in all of text, because one match must not hide a part of another. The result is valid until the
+// next call.
 func (r *redactor) find(text []byte) [][2]int {
 	spans := r.spans[:0]
 	for _, p := range r.patterns {
@@ -65,7 +67,7 @@ func (r *redactor) find(text []byte) [][2]int {
 	return merged
 }
 
-// replaced is text without spans.
+// replaced returns text without spans.
 func replaced(text []byte, spans [][2]int) []byte {
 	var out []byte
 	from := 0
@@ -76,15 +78,15 @@ func replaced(text []byte, spans [][2]int) []byte {
 	return append(out, text[from:]...)
 }
 
-// change is what has become of a line, or of a piece of one.
+// change is what became of a line, or of a piece of one.
 type change struct {
 	text    []byte
 	used    int  // bytes of the line
-	n       int  // matches that were taken out
-	changed bool // else text is the line's own; where it is set, text is scratch
+	n       int  // matches that were removed
+	changed bool // if it is not set, text is the line's own; if it is, text is scratch
 }
 
-// object takes what matches out of a line that is a JSON object, perhaps behind a byte order mark.
+// object removes matches from a line that is a JSON object, perhaps after a byte order mark.
 func (r *redactor) object(line []byte) ([]byte, int) {
 	if !r.on() {
 		return line, 0
@@ -95,7 +97,8 @@ func (r *redactor) object(line []byte) ([]byte, int) {
 	return c.text, c.n
 }
 
-// text takes what matches out of a line that is no JSON object. It may still be a piece of one, so both its strings and all of it is looked at.
+// text removes matches from a line that is not a JSON object. It may still be a piece of one, so
+// both its strings and all of it are searched.
 func (r *redactor) text(line []byte) ([]byte, int) {
 	p := startOf(line)
 	whole := p.Plain
@@ -115,7 +118,8 @@ func (r *redactor) text(line []byte) ([]byte, int) {
 	return out, c.n
 }
 
-// value takes what matches out of the strings of a raw JSON value. It shares no memory with scratch.
+// value removes matches from the strings of a raw JSON value. The result shares no memory with
+// scratch.
 func (r *redactor) value(raw []byte) []byte {
 	if raw == nil || !r.on() {
 		return raw
@@ -128,7 +132,7 @@ func (r *redactor) value(raw []byte) []byte {
 	return slices.Clone(c.text)
 }
 
-// head takes what matches out of what a scan found, which events repeat outside of their line.
+// head removes matches from what a scan found and events repeat outside of their line.
 func (r *redactor) head(h *head) {
 	if !r.on() {
 		return
@@ -138,26 +142,29 @@ func (r *redactor) head(h *head) {
 	}
 }
 
-// spot is where in a line a piece of it ends.
+// spot is where in a line one of its pieces ends.
 type spot struct {
-	Plain   bool   `json:"plain,omitempty"`   // the line is no JSON, at least from here on
+	Plain   bool   `json:"plain,omitempty"`   // the line is not JSON, at least from here on
 	String  bool   `json:"string,omitempty"`  // in a string
-	Key     bool   `json:"key,omitempty"`     // which is a key; outside of strings: the next one is
-	Swallow bool   `json:"swallow,omitempty"` // the rest of which is left out
-	Open    []byte `json:"open,omitempty"`    // the containers: '{' or '[' each
+	Key     bool   `json:"key,omitempty"`     // the string is a key; outside of strings: the next one is
+	Swallow bool   `json:"swallow,omitempty"` // the rest of the string is left out
+	Open    []byte `json:"open,omitempty"`    // the open containers: '{' or '[' each
 }
 
-// startOf is the start of a line that may be JSON.
+// startOf returns the start of a line that may be JSON.
 func startOf(line []byte) spot {
 	begin := bytes.TrimLeft(bytes.TrimPrefix(line, []byte(byteOrderMark)), jsonSpace)
 	return spot{Plain: len(begin) == 0 || begin[0] != '{' && begin[0] != '['}
 }
 
-// piece takes what matches out of raw, a piece of a line that begins at p: out of all of it, where final says that the line ends with it, else out of as
-// much as can be told, for a match may go on behind it. At most hold bytes are left then, or the match that they are part of, for the next piece to begin with.
-// Of a piece that is much longer than hold something is used. p is moved.
+// piece removes matches from raw, a piece of a line that begins at p. If final is set the line ends
+// with raw and all of it is used. Otherwise piece uses as much as can be decided, because a match
+// may continue after raw: at most hold bytes are left over, or the match that they are part of, and
+// the next piece begins with these. If raw is much longer than hold, some of it is always used.
+// piece moves p.
 //
-// A match that begins with the piece and does not end in it is not followed: the whole rest of its string is left out.
+// A match that begins with the piece and does not end in it is not followed: the whole rest of its
+// string is left out.
 func (r *redactor) piece(raw []byte, p *spot, final bool, hold int) change {
 	w := rewriter{r: r, raw: raw, p: p}
 	i := 0
@@ -188,7 +195,8 @@ func (r *redactor) piece(raw []byte, p *spot, final bool, hold int) change {
 	return w.end(i)
 }
 
-// structure moves over what is no string from i on, and returns where that ends: behind the quote that opens a string, or where the line is no JSON.
+// structure moves over everything outside of strings from i on. It returns where that ends: after
+// the quote that opens a string, or where the line stops being JSON.
 func (p *spot) structure(raw []byte, i int) int {
 	for ; i < len(raw); i++ {
 		switch c := raw[i]; c {
@@ -219,7 +227,8 @@ func (p *spot) structure(raw []byte, i int) int {
 	return i
 }
 
-// stringEnd returns where in raw the string ends whose text goes on at i: the index of its quote, or the end of raw if that is not there.
+// stringEnd returns where in raw the string ends whose text continues at i: the index of its quote,
+// or the end of raw if the quote is not there.
 func stringEnd(raw []byte, i int) (end int, closed bool) {
 	for at := i; ; {
 		n := bytes.IndexByte(raw[at:], '"')

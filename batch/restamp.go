@@ -6,9 +6,10 @@ import (
 	"strconv"
 )
 
-// Restamp copies the events from index from up to, without, index to, into new closed batches of pool. Those that refused names (by index and time) get
-// the time now, and their shipper member says their old one as "at", where there is room for that and none is there yet. It is for the rare
-// event that has become too old while it waited, so it may cost: the bytes are decoded and written again.
+// Restamp copies the events [from, to) into new closed batches of pool. Those for which refused
+// returns true (given index and time) get the time now, and their shipper member keeps the old time
+// as "at" if there is room for it and none is there yet. This is for the rare event that has become
+// too old while it waited, so it may be expensive: it decodes the bytes and writes them again.
 func (b *Batch) Restamp(from, to int, now int64, refused func(i int, time int64) bool, pool *Pool) []*Batch {
 	var out []*Batch
 	last := New(pool)
@@ -44,7 +45,7 @@ func (b *Batch) Message(i int) []byte {
 	return []byte(message)
 }
 
-// withAt puts "at" into the shipper member that message begins with.
+// withAt inserts "at" into the shipper member at the beginning of message.
 func withAt(message []byte, at int64) []byte {
 	r, err := Restore(message)
 	if err != nil || hasAt(r.ShipperMember) {
@@ -60,7 +61,7 @@ func withAt(message []byte, at int64) []byte {
 	return append(append(append(out, message[:end]...), insert...), message[end:]...)
 }
 
-// hasAt reports whether a shipper member says an event's own time already, were it 0.
+// hasAt reports whether a shipper member already has an event's own time, even if that is 0.
 func hasAt(shipperMember []byte) (has bool) {
 	members := unsplice{b: shipperMember, i: 1}
 	members.members(func(key, _ []byte) bool {

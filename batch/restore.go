@@ -8,48 +8,55 @@ import (
 	"slices"
 )
 
-// Reading back: from the message of a CloudWatch event to what it holds of the input. It undoes, byte for byte, what
-// building an event did: it takes the shipper member out of a line, or the line out of a text event, or a part's data
-// out of a part. It knows the forms only, and no state: joining parts and dropping repeats is for who reads a stream.
+// This file reads back: from the message of a CloudWatch event to what it holds of the input. It
+// undoes, byte for byte, what building an event did: it takes the shipper member out of a line, the
+// line out of a text event, or a part's data out of a part. It knows these forms and keeps no
+// state. Joining parts and dropping repeats is up to whoever reads a stream.
 
-// ErrForeign says that a message is not one that perstack-shipper wrote. Readers skip such events.
+// ErrForeign says that perstack-shipper did not write a message. Readers skip such events.
 var ErrForeign = errors.New("not an event of perstack-shipper")
 
 // Restored is what one CloudWatch message holds.
 type Restored struct {
 	// Record is "" for a line, else the kind of the shipper's own record: "open" or "seal".
 	Record string
-	// Input and Seq name the line: Seq counts the non-empty lines of an input from 1. A record has Seq 0.
+	// Input and Seq name the line. Seq counts the non-empty lines of an input from 1. A record has
+	// Seq 0.
 	Input string
 	Seq   int64
-	// Empty is the number of lines without any byte that came directly before this one.
+	// Empty is the number of empty lines directly before this one.
 	Empty int64
-	// Excluded is the number of lines directly before this one that were left out, and Redacted that of the matches that were taken out of it, or of a part.
+	// Excluded is the number of lines directly before this one that were left out. Redacted is the
+	// number of matches that were removed from the line, or from this part of it.
 	Excluded, Redacted int64
-	// Part is 0 where Line is the whole line, else the number, from 1, of the part in Line. Last marks a line's last part.
+	// Part is 0 if Line is the whole line, else the number, from 1, of the part in Line. Last marks
+	// a line's last part.
 	Part int
 	Last bool
 
-	Mark      bool     // the line began with a byte order mark, which is part of Line and not of the message
-	Text      bool     // the line is no JSON object, or not known to be one
-	Lossy     bool     // bytes of the line that were not UTF-8 are U+FFFD now
+	Mark      bool     // the line began with a byte order mark, which is part of Line but not of the message
+	Text      bool     // the line is not a JSON object, or not known to be one
+	Lossy     bool     // bytes of the line that were not UTF-8 are now U+FFFD
 	NoNewline bool     // the input ended after Line, without a newline
 	Source    string   // "stderr" where that is known
-	Added     []string // the names of the members that the line did not have itself
-	At        int64    // the line's own time in ms since 1970 where CloudWatch would have refused it, else 0
+	Added     []string // the names of the members that the line itself did not have
+	At        int64    // the line's own time in ms since 1970 if CloudWatch would have refused it, else 0
 
-	// Line is the original line, or what this part holds of it, without newline; of a record, the whole message.
-	// It may share memory with the message.
+	// Line is the original line, or what this part holds of it, without the newline. For a record
+	// it is the whole message. It may share memory with the message.
 	Line []byte
-	// Type, JobID and RunID are what the event says at its top level, added ids included; "" where it says nothing, or
-	// something that is no string. Of a member that is there twice, the last counts.
+	// Type, JobID and RunID are what the event says at its top level, including ids that were
+	// added. They are "" if it says nothing, or something other than a string. If a member repeats,
+	// the last one counts.
 	Type, JobID, RunID string
-	// ShipperMember is the shipper member's value as it stands in the message, whose memory it shares: a JSON object.
+	// ShipperMember is the value of the shipper member, a JSON object, as it stands in the message.
+	// It shares the message's memory.
 	ShipperMember []byte
 }
 
-// Restore takes apart the message of a CloudWatch event. It reads no more than it needs, so a message that is ours by
-// its form is restored even where its line is not JSON any more. All its errors are ErrForeign.
+// Restore takes apart the message of a CloudWatch event. It reads no more than it needs, so a
+// message that has the form of ours is restored even if its line is no longer JSON. All its errors
+// are ErrForeign.
 func Restore(message []byte) (Restored, error) {
 	s := unsplice{b: message}
 	s.space()
@@ -103,7 +110,7 @@ func Restore(message []byte) (Restored, error) {
 		}
 		r.Line = append(append(r.Line, message[:brace+1]...), rest...)
 		s.members(func(key, value []byte) bool {
-			// An id that was added is one that the line does not say, or not with a string.
+			// An id that was added is one that the line does not have, or not as a string.
 			if len(r.Added) == 0 || !slices.Contains(r.Added, string(key)) {
 				r.id(key, value)
 			}
@@ -115,7 +122,7 @@ func Restore(message []byte) (Restored, error) {
 
 func foreign(why string) error { return fmt.Errorf("%w: %s", ErrForeign, why) }
 
-// id takes the ids of one top-level member; the last of a name counts.
+// id reads the ids from one top-level member. If a name repeats, the last one counts.
 func (r *Restored) id(key, value []byte) {
 	if field := r.idField(string(key)); field != nil {
 		*field, _ = quotedText(value)
@@ -134,8 +141,8 @@ func (r *Restored) idField(name string) *string {
 	return nil
 }
 
-// shipperMember reads the shipper member's value, at whose brace it stands. Members that it does not know are what
-// `--field` put in.
+// shipperMember reads the value of the shipper member, starting at its brace. Members that it does
+// not know come from `--field`.
 func (s *unsplice) shipperMember(r *Restored) error {
 	s.i++ // the brace
 	bad := ""
@@ -175,7 +182,8 @@ func (s *unsplice) shipperMember(r *Restored) error {
 			newline, fits = truth(value)
 			r.NoNewline = !newline
 		case "at":
-			// A line's own time can be anything: one that is no whole number is left out rather than the line.
+			// A line's own time can be anything. If it is not an integer, leave out the time rather
+			// than the line.
 			r.At, _ = count(value, math.MinInt64, math.MaxInt64)
 		}
 		if !fits {
@@ -196,8 +204,8 @@ func (s *unsplice) shipperMember(r *Restored) error {
 	return nil
 }
 
-// added steps over the members that were put in behind the shipper member: one for each name in r.Added, in order,
-// each a string.
+// added steps over the members that were inserted after the shipper member: one for each name in
+// r.Added, in order, each of them a string.
 func (s *unsplice) added(r *Restored) bool {
 	for _, name := range r.Added {
 		if !s.take(`,"`) || !s.take(name) || !s.take(`":`) || s.peek() != '"' {
@@ -212,8 +220,9 @@ func (s *unsplice) added(r *Restored) bool {
 	return true
 }
 
-// after reads the members behind the shipper member of a message that we wrote from end to end: the ids, and as a
-// result the string of the one that is named. It reports whether that was there and nothing came after the object.
+// after reads the members after the shipper member of a message that we wrote from end to end. It
+// reads the ids, and returns the string of the member that is named. It reports whether that member
+// was there and nothing followed the object.
 func (s *unsplice) after(r *Restored, name string) (text []byte, ok bool) {
 	s.space()
 	if s.peek() == ',' {

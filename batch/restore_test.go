@@ -206,8 +206,8 @@ func TestRestoreForeign(t *testing.T) {
 	}
 }
 
-// written is a small writer of events, independent of the one in this package: it works on values decoded by
-// encoding/json and builds messages from the words of the format alone.
+// written is a small writer of events, independent of the one in this package: it works on values
+// decoded by encoding/json and builds messages from the words of the format alone.
 type written struct {
 	shipper  []string // members after input and seq: `"empty":2`
 	add      [][2]string
@@ -275,7 +275,8 @@ func asJSON(text string) string {
 	return string(b)
 }
 
-// restoreAll joins what Restore finds in the messages of one line, and checks what each message says of itself.
+// restoreAll joins what Restore finds in the messages of one line, and checks what each message
+// says of itself.
 func restoreAll(messages []string) ([]byte, error) {
 	var line []byte
 	for n, message := range messages {

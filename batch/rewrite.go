@@ -6,18 +6,18 @@ import (
 	"unicode/utf8"
 )
 
-// rewriter writes a piece of a line anew, from its first change on.
+// rewriter rewrites a piece of a line, from its first change on.
 type rewriter struct {
 	r       *redactor
 	raw     []byte
 	p       *spot
 	changed bool
 	out     []byte
-	from    int // what of raw is in out, or is as it was
+	from    int // how much of raw is in out, or is unchanged
 	n       int // matches
 }
 
-// replace puts text, as it stands in the line, in the place of raw[from:to].
+// replace puts text, as it is to stand in the line, in the place of raw[from:to].
 func (w *rewriter) replace(from, to int, text []byte) {
 	if !w.changed {
 		w.changed, w.out = true, w.r.out[:0]
@@ -26,7 +26,7 @@ func (w *rewriter) replace(from, to int, text []byte) {
 	w.from = to
 }
 
-// end returns what has become of raw up to used.
+// end returns what became of raw up to used.
 func (w *rewriter) end(used int) change {
 	c := change{text: w.raw[:used], used: used, n: w.n, changed: w.changed}
 	if w.changed {
@@ -37,7 +37,7 @@ func (w *rewriter) end(used int) change {
 	return c
 }
 
-// text takes what matches out of raw[from:to], the rest of a text.
+// text removes matches from raw[from:to], the rest of a text.
 func (w *rewriter) text(from, to int) {
 	switch {
 	case from == to, w.p.String && w.p.Key:
@@ -57,7 +57,7 @@ func (w *rewriter) text(from, to int) {
 	w.spans(from, to, decoded, w.r.find(decoded))
 }
 
-// decoded is what raw[from:to] says.
+// decoded returns the text that raw[from:to] stands for.
 func (w *rewriter) decoded(from, to int) []byte {
 	if w.p.String {
 		return w.r.unescaped(w.raw[from:to])
@@ -74,7 +74,7 @@ func (r *redactor) unescaped(content []byte) []byte {
 	return r.decoded
 }
 
-// spans takes spans of what raw[from:to] says out of it.
+// spans removes spans of the text that raw[from:to] stands for.
 func (w *rewriter) spans(from, to int, decoded []byte, spans [][2]int) {
 	if len(spans) == 0 {
 		return
@@ -90,7 +90,8 @@ func (w *rewriter) spans(from, to int, decoded []byte, spans [][2]int) {
 	w.replace(from, to, text)
 }
 
-// begun takes what matches out of the text at from, which goes on behind raw, and returns how far that can be told.
+// begun removes matches from the text at from, which continues after raw, and returns up to where
+// that can be decided.
 func (w *rewriter) begun(from, hold int) int {
 	rest := w.raw[from:]
 	all := wholeRunes(rest)
@@ -146,7 +147,7 @@ func (w *rewriter) begun(from, hold int) int {
 	return from + cut
 }
 
-// says is how long what rest[:n] says is.
+// says returns the length of the text that rest[:n] stands for.
 func (w *rewriter) says(rest []byte, n int) int {
 	if !w.p.String {
 		return n
@@ -154,7 +155,7 @@ func (w *rewriter) says(rest []byte, n int) int {
 	return len(unescaped(rest[:n]))
 }
 
-// where is how much of rest says its first n bytes.
+// where returns how much of rest stands for the first n bytes of its text.
 func (w *rewriter) where(rest []byte, n int) int {
 	if !w.p.String {
 		return n
@@ -173,8 +174,8 @@ func (w *rewriter) where(rest []byte, n int) int {
 	return at
 }
 
-// escapeSize is the length of the escape, or of the pair of surrogates, that b begins with. It is more than b has where b ends within it, or, with
-// more, may do so.
+// escapeSize returns the length of the escape, or of the surrogate pair, that b begins with. It is
+// greater than len(b) if b ends within the escape or, with more set, may do so.
 func escapeSize(b []byte, more bool) int {
 	if !hexEscape(b) {
 		return 2
@@ -190,7 +191,8 @@ func escapeSize(b []byte, more bool) int {
 	return 6
 }
 
-// hexEscape reports whether b begins with an escape of the form \uXXXX, or with as much of one as b has.
+// hexEscape reports whether b begins with an escape of the form \uXXXX, or with as much of one as b
+// holds.
 func hexEscape(b []byte) bool {
 	if len(b) < 2 || b[0] != '\\' || b[1] != 'u' {
 		return false
@@ -203,7 +205,8 @@ func hexEscape(b []byte) bool {
 	return true
 }
 
-// uncut is the most of the first n bytes of the content of a string that does not end within an escape. more says that the content may go on.
+// uncut returns how many of the first n bytes of a string's content do not end within an escape.
+// more says that the content may continue.
 func uncut(content []byte, n int, more bool) int {
 	at := 0
 	for at < n {

@@ -5,10 +5,11 @@ import (
 	"math/bits"
 )
 
-// A rope is a byte string in chunks of one size. Batches are written into ropes, so that the memory of all of them comes from
-// one pool, can be counted, is never copied to grow, and is used again.
+// A rope is a byte string in chunks of one size. Batches are written into ropes so that their
+// memory comes from one pool, can be counted, is never copied in order to grow, and is reused.
 
-// ChunkBytes is the size of a chunk. It is what a stream with one waiting event costs in memory, and of the order of what a socket takes at once.
+// ChunkBytes is the size of a chunk. A stream with one waiting event costs this much memory. It is
+// about as much as a socket accepts at once.
 const ChunkBytes = 64 << 10
 
 // Pool hands out chunks and takes them back. It belongs to one goroutine.
@@ -17,10 +18,10 @@ type Pool struct {
 	held int // bytes of chunks handed out, and of the indexes of the batches that have them
 }
 
-// Held is the number of bytes in use.
+// Held returns the number of bytes in use.
 func (p *Pool) Held() int { return p.held }
 
-// Trim gives memory that is not in use back to the garbage collector, down to keep bytes.
+// Trim gives unused memory back to the garbage collector, down to keep bytes.
 func (p *Pool) Trim(keep int) {
 	for len(p.free)*ChunkBytes > keep {
 		p.free[len(p.free)-1] = nil
@@ -43,8 +44,9 @@ func (p *Pool) put(chunks [][]byte) {
 	p.free = append(p.free, chunks...)
 }
 
-// place is a position in a rope: the chunk's index above, the offset in it in the low 17 bits (an offset may equal ChunkBytes). That
-// reaches 2 GiB; a batch of the largest message with each byte escaped to six is 6 MiB.
+// place is a position in a rope: the index of the chunk in the high bits, and the offset in it in
+// the low 17 bits (an offset may equal ChunkBytes). That reaches 2 GiB. A batch of the largest
+// message with each byte escaped to six is 6 MiB.
 type place uint32
 
 func placeAt(chunk, offset int) place { return place(chunk)<<17 | place(offset) }
@@ -63,7 +65,7 @@ func (r *rope) release() {
 	r.chunks = r.chunks[:0]
 }
 
-// end is the place behind the last byte.
+// end returns the place after the last byte.
 func (r *rope) end() place {
 	if len(r.chunks) == 0 {
 		return 0
@@ -72,7 +74,7 @@ func (r *rope) end() place {
 	return placeAt(last, len(r.chunks[last]))
 }
 
-// room returns the last chunk with at least n bytes free (n is small).
+// room returns the last chunk with at least n bytes free. n must be small.
 func (r *rope) room(n int) *[]byte {
 	last := len(r.chunks) - 1
 	if last < 0 || ChunkBytes-len(r.chunks[last]) < n {
@@ -96,10 +98,11 @@ func (r *rope) write(p []byte) {
 	}
 }
 
-// escapeRoom is the free space an escaping step wants: eight bytes copied blindly and one escape of six behind them.
+// escapeRoom is the free space that a step of escaping needs: eight bytes copied blindly, followed
+// by one escape of six.
 const escapeRoom = 16
 
-// writeEscaped appends p as the content of a JSON string. p is valid UTF-8.
+// writeEscaped appends p as the content of a JSON string. p must be valid UTF-8.
 func (r *rope) writeEscaped(p []byte) {
 	for len(p) > 0 {
 		c := r.room(escapeRoom)
@@ -110,8 +113,9 @@ func (r *rope) writeEscaped(p []byte) {
 	}
 }
 
-// escape writes as much of src as fits into dst as JSON string content, eight bytes at a time between the bytes that need an escape.
-// It stops when src is done or fewer than escapeRoom bytes of dst are left, and returns what it wrote and took.
+// escape writes as much of src as fits into dst as JSON string content, eight bytes at a time
+// between the bytes that need an escape. It stops at the end of src, or when fewer than escapeRoom
+// bytes of dst are left. It returns how much it wrote and how much it read.
 func escape(dst, src []byte) (wrote, took int) {
 	d, s := 0, 0
 	for d+escapeRoom <= len(dst) && s+8 <= len(src) {
@@ -152,7 +156,7 @@ func escape(dst, src []byte) (wrote, took int) {
 	return d, s
 }
 
-// between appends the byte slices of the rope from one place to another to pieces. They alias the rope.
+// between appends the byte slices of the rope between two places to pieces. They alias the rope.
 func (r *rope) between(pieces [][]byte, from, to place) [][]byte {
 	for c := from.chunk(); c <= to.chunk() && c < len(r.chunks); c++ {
 		lo, hi := 0, len(r.chunks[c])

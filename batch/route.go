@@ -1,7 +1,8 @@
 package batch
 
-// routes finds the stream of a line. The streams an input opens are few and a line's is mostly that of the line before it, so the names are made once for
-// each set of ids and found again by the raw bytes of these.
+// routes finds the stream of a line. An input opens few streams, and a line mostly goes to the
+// stream of the line before it. So a name is made once for each set of ids and then found by the
+// raw bytes of these ids.
 type routes struct {
 	template   *Template
 	hostname   string
@@ -17,9 +18,10 @@ type routes struct {
 }
 
 const (
-	// maxKnown bounds the sets of ids that are remembered: more than one may lead to one stream.
+	// maxKnown limits the sets of ids that are remembered. Several sets may lead to one stream.
 	maxKnown = 10 * MaxStreams
-	// maxKey bounds what is remembered of each, and the ids that name streams: one may be as long as a line.
+	// maxKey limits how much of each set is remembered, and the ids that name streams: an id may be
+	// as long as a line.
 	maxKey = 4 * maxID
 )
 
@@ -70,7 +72,8 @@ func (r *routes) find(s *Shaper) int {
 	return i
 }
 
-// isText reports whether a raw JSON value can name a stream: a string that is not empty and not of the size of an attack.
+// isText reports whether a raw JSON value can name a stream: a string that is not empty and not
+// suspiciously large.
 func isText(raw []byte) bool { return len(raw) > 2 && len(raw) <= maxKey && raw[0] == '"' }
 
 // open finds or opens the stream for a set of ids that is not remembered.
@@ -109,7 +112,7 @@ func (r *routes) open(key []byte, jobEnd, runEnd int) int {
 	return i
 }
 
-// Unattributed is the name of the stream of an input's lines that belong to no job.
+// Unattributed returns the name of the stream for those lines of an input that belong to no job.
 func Unattributed(hostname, input string) string {
 	return StreamName("unattributed/" + hostname + "-" + input)
 }

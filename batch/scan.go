@@ -6,37 +6,40 @@ import (
 	"unicode/utf8"
 )
 
-// This file understands a line of JSON without decoding it: one pass says whether the whole line is one valid JSON object and
-// where the few top-level members lie that an event is made from. On the way it escapes the line for the request body: what a scan looks for in a
-// string are just the bytes that need an escape there, so each byte is loaded once (scan_text.go).
+// This file understands a line of JSON without decoding it: one pass finds out whether the whole
+// line is one valid JSON object, and where the few top-level members lie that an event is made
+// from. On the way it escapes the line for the request body. The bytes that a scan looks for in a
+// string are exactly those that need an escape there, so each byte is loaded once (scan_text.go).
 
-// maxDepth is how deep a line may nest and still count as JSON; encoding/json draws the line at the same place, so whoever
-// reads the events with it agrees with us about what is an object.
+// maxDepth is how deep a line may nest and still count as JSON. encoding/json has the same limit,
+// so whoever reads the events with it agrees with us about what an object is.
 const maxDepth = 10000
 
-// head is what a scan found. The slices are the raw JSON values (a string with its quotes), alias the line, and are nil where
-// the member is absent. Of members that repeat, the last counts, as in encoding/json and jq.
+// head is what a scan found. The slices are raw JSON values (a string with its quotes). They alias
+// the line, and are nil if the member is absent. If a member repeats, the last one counts, as in
+// encoding/json and jq.
 type head struct {
 	typ, id, expertKey, timestamp, jobID, runID, stepNumber, usage, err []byte
 
 	brace   int  // index of the object's '{'
 	members bool // the object has a member
-	foreign bool // it has a top-level member that must not pass for what it seems, however that is spelled: _aws or shipper
+	foreign bool // it has a top-level member that must not be mistaken for one of ours, however it is spelled: _aws or shipper
 }
 
-// scanner scans lines. Its zero value is ready, and it is kept from line to line: see slot and escaper.
+// scanner scans lines. Its zero value is ready. It is kept from line to line: see slot and escaper.
 type scanner struct {
-	isObject [maxDepth/64 + 1]uint64 // the stack of open containers, a bit each: object or array
+	isObject [maxDepth/64 + 1]uint64 // the stack of open containers, one bit each: object or array
 	slots    [slots]slot
 	escaper
-	rest int // where in out the bytes behind the object's '{' begin
+	rest int // where in out the bytes after the object's '{' begin
 }
 
-// escaped returns what stands behind the first '{' of a line that object took for an object, as JSON string content. The line is one that may fit an
-// event, or nothing of it was escaped. It is valid until the next scan.
+// escaped returns what follows the first '{' of a line that object accepted, as JSON string
+// content. Either the line is short enough for an event, or none of it was escaped. The result is
+// valid until the next scan.
 func (s *scanner) escaped() []byte { return s.out[s.rest:s.wrote] }
 
-// skip skips white space from i on, of which there mostly is none.
+// skip skips white space from i on. Mostly there is none.
 func (s *scanner) skip(b []byte, i int) int {
 	if i < len(b) && b[i] > ' ' {
 		return i
@@ -44,8 +47,9 @@ func (s *scanner) skip(b []byte, i int) int {
 	return s.space(b, i)
 }
 
-// object reports whether line is one valid JSON object with nothing but white space around it, and fills h. Where it is not, h holds
-// what was found before the first fault: enough to attribute a line that is too long to be read whole. UTF-8 is not looked at.
+// object reports whether line is one valid JSON object with nothing but white space around it, and
+// fills h. If it is not, h holds what was found before the first fault, which is enough to
+// attribute a line that is too long to be read whole. object does not look at UTF-8.
 func (s *scanner) object(line []byte, h *head) bool {
 	*h = head{}
 	s.start(line)
@@ -83,7 +87,7 @@ func (s *scanner) object(line []byte, h *head) bool {
 		} else {
 			from := i
 			if k > 0 {
-				i = s.skip(line, i+1) // behind the comma
+				i = s.skip(line, i+1) // after the comma
 			}
 			if i >= len(line) || line[i] != '"' {
 				return false
@@ -108,7 +112,7 @@ func (s *scanner) object(line []byte, h *head) bool {
 		}
 		end := i
 		if i = s.skip(line, i); i >= len(line) {
-			return false // and the value may go on behind what is there: 17 of 1795347082176
+			return false // and the value may continue after what is there: 17 of 1795347082176
 		}
 		if field != headOther {
 			h.note(field, line[start:end])
@@ -149,10 +153,10 @@ const (
 	headForeign
 )
 
-// maxName is the longest that a name that counts can be spelled: each character as an escape.
+// maxName is the longest spelling of a name that counts: each character as an escape.
 const maxName = len("stepNumber") * len(`\u0000`)
 
-// headOf is the field of a key as it stands in the line.
+// headOf returns the field for a key as it stands in the line.
 func headOf(key []byte) headField {
 	switch string(key) {
 	case "type":
@@ -183,7 +187,8 @@ func headOf(key []byte) headField {
 		if c != '\\' {
 			continue
 		}
-		// Spelled with escapes: rare enough to be decoded. One that has a backslash even so is none of ours.
+		// It is spelled with escapes, which is rare enough to decode. A name that still has a
+		// backslash is none of ours.
 		if name, ok := unquote(key); ok && strings.IndexByte(name, '\\') < 0 {
 			return headOf([]byte(name))
 		}
@@ -218,7 +223,7 @@ func (h *head) note(f headField, value []byte) {
 	}
 }
 
-// value returns the index behind the value that starts at b[i], or -1.
+// value returns the index after the value that starts at b[i], or -1.
 func (s *scanner) value(b []byte, i int) int {
 	if i >= len(b) {
 		return -1
@@ -233,7 +238,7 @@ func (s *scanner) value(b []byte, i int) int {
 	}
 }
 
-// container returns the index behind the object or array that starts at b[i], or -1.
+// container returns the index after the object or array that starts at b[i], or -1.
 func (s *scanner) container(b []byte, i int) int {
 	depth := 0 // open containers below the top-level object
 	object := false
@@ -302,7 +307,7 @@ closed:
 	goto after
 }
 
-// scalar returns the index behind the number or literal that starts at b[i], or -1.
+// scalar returns the index after the number or literal that starts at b[i], or -1.
 func scalar(b []byte, i int) int {
 	switch b[i] {
 	case 't':
@@ -366,7 +371,8 @@ func digits(b []byte, i int) int {
 	return i
 }
 
-// repair makes the values that may be repeated valid UTF-8. Those that are too large for that stay as they are.
+// repair makes the values that may be repeated valid UTF-8. Those that are too large to be repeated
+// stay as they are.
 func (h *head) repair() {
 	for _, value := range []*[]byte{&h.typ, &h.id, &h.expertKey, &h.timestamp, &h.jobID, &h.runID, &h.stepNumber, &h.usage, &h.err} {
 		if len(*value) <= maxMember && !utf8.Valid(*value) {

@@ -2,28 +2,32 @@ package batch
 
 import "encoding/binary"
 
-// Lines of one program mostly have the same members in the same order. So a scan remembers what stood before each value of the lines before,
-// `,"expertKey":"`, and where the same bytes stand again there is nothing to read: they are JSON, their escape is known, and so is whose name it is.
+// Lines of one program mostly have the same members in the same order. So a scan remembers what
+// stood before each value of earlier lines, such as `,"expertKey":"`. If the same bytes are there
+// again, nothing has to be read: they are known to be JSON, and their escaped form and their name
+// are known.
 
 const (
-	slots = 16 // so many members of a line, from its first one on
-	// slotBytes is the most that is remembered of each: three words, which are compared without a branch.
+	slots = 16 // how many members of a line, from the first one on
+	// slotBytes is the most that is remembered of each: three words, which are compared without a
+	// branch.
 	slotBytes = 24
 )
 
 // slot is what stood before the value of a line's k-th member, from the comma before its name on.
 type slot struct {
 	words [slotBytes / 8]uint64
-	masks [slotBytes / 8]uint64 // of words, what counts
-	// length is how many bytes they are; 0: nothing is known. With text the last one is the quote that opens the value.
+	masks [slotBytes / 8]uint64 // which bits of words count
+	// length is the number of bytes; 0 means that nothing is known. With text, the last byte is the
+	// quote that opens the value.
 	length  int
 	text    bool
 	field   headField
 	escaped [slotBytes + 8]byte // the same as JSON string content
-	wrote   int                 // so much of it
+	wrote   int                 // how many of these bytes
 }
 
-// standsAt reports whether the slot's bytes stand at b[i].
+// standsAt reports whether the slot's bytes are at b[i].
 func (l *slot) standsAt(b []byte, i int) bool {
 	if l.length == 0 || len(b)-i < slotBytes {
 		return false
@@ -34,7 +38,8 @@ func (l *slot) standsAt(b []byte, i int) bool {
 		(binary.LittleEndian.Uint64(p[16:])^l.words[2])&l.masks[2] == 0
 }
 
-// learn remembers the bytes of b from the comma at from up to the value at start, which a scan found to be a name and what belongs to it.
+// learn remembers the bytes of b from the comma at from to the value at start. A scan has found
+// them to be a name and what belongs to it.
 func (l *slot) learn(b []byte, from, start int, f headField) {
 	l.length = 0
 	l.text = start < len(b) && b[start] == '"'

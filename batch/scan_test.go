@@ -12,7 +12,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The scanner must agree with encoding/json on what an object is, on where its members lie and on what they are called.
+// The scanner must agree with encoding/json on what an object is, on where its members lie and on
+// what they are called.
 
 // checkScan compares what the scanner finds in a line with what encoding/json does.
 func checkScan(t rapid.TB, s *scanner, line []byte) {
@@ -201,7 +202,8 @@ func TestScanAgrees(t *testing.T) {
 	})
 }
 
-// What a scan remembers of a line must not be taken for what stands in another that is nearly the same.
+// What a scan remembers of a line must not be taken for what stands in another that is nearly the
+// same.
 func TestScanRemembers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s scanner

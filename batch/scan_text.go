@@ -7,36 +7,38 @@ import (
 
 // escaper writes a line as JSON string content while it is scanned.
 type escaper struct {
-	high uint64 // all bytes of strings, or'ed together: is any of them no ASCII?
+	high uint64 // all bytes of strings, or'ed together: is any of them not ASCII?
 
 	copying bool   // the line is short enough for an event, and is escaped
 	out     []byte // the line as JSON string content, up to last
-	wrote   int    // so much of out
-	last    int    // so much of the line is in out
+	wrote   int    // how many bytes of out are written
+	last    int    // how many bytes of the line are in out
 }
 
 const (
-	// leastOut is how much room for escaped lines there is from the start.
+	// leastOut is the room for escaped lines that is there from the start.
 	leastOut = 16 << 10
-	// outRoom is what may be written behind the last byte of a line: whole words, and the bytes of a slot.
+	// outRoom is how much may be written past the last byte of a line: whole words, and the bytes
+	// of a slot.
 	outRoom = 64
 )
 
-// start makes ready for a line.
+// start prepares for a line.
 func (e *escaper) start(line []byte) {
 	e.high, e.wrote, e.last = 0, 0, 0
 	if e.copying = len(line) <= MaxEventBytes; !e.copying {
 		return
 	}
-	if need := 2*len(line) + outRoom; need > len(e.out) { // valid JSON grows to its double at most
+	if need := 2*len(line) + outRoom; need > len(e.out) { // valid JSON at most doubles
 		e.out = make([]byte, max(leastOut, need+need/8))
 	}
 }
 
-// ascii reports whether the strings of a line that is an object hold nothing but ASCII for certain.
+// ascii reports whether the strings of a line that is an object certainly hold nothing but ASCII.
 func (e *escaper) ascii() bool { return e.high&highs == 0 }
 
-// catchUp copies the bytes between strings, up to the line's index i, to out. They hold nothing that needs an escape but white space.
+// catchUp copies the bytes between strings to out, up to index i of the line. Nothing in them needs
+// an escape but white space.
 func (e *escaper) catchUp(b []byte, i int) {
 	if !e.copying {
 		return
@@ -53,7 +55,7 @@ func (e *escaper) catchUp(b []byte, i int) {
 	e.wrote += copy(e.out[e.wrote:], b[from:i])
 }
 
-// known writes the bytes of a slot, which stand at last.
+// known writes the bytes of a slot, which are at last.
 func (e *escaper) known(l *slot) {
 	e.last += l.length
 	if e.copying {
@@ -62,7 +64,7 @@ func (e *escaper) known(l *slot) {
 	}
 }
 
-// space skips white space, and escapes what of it must not stand in a JSON string.
+// space skips white space, and escapes what may not stand in a JSON string.
 func (e *escaper) space(b []byte, i int) int {
 	for i < len(b) {
 		switch b[i] {
@@ -86,15 +88,16 @@ const (
 	highs = 0x8080808080808080
 )
 
-// special marks the bytes of w that mean something in a JSON string: '"', '\\' and control characters. The lowest marked byte is right; the
-// marks above it may be wrong (a borrow), so look at the lowest and load anew behind it.
+// special marks the bytes of w that have a meaning in a JSON string: '"', '\\' and control
+// characters. The lowest marked byte is right. The marks above it may be wrong because of a borrow,
+// so look at the lowest one and load again after it.
 func special(w uint64) uint64 {
 	control := (w ^ (ones * 2)) - ones*0x21 // and '"', which that xor makes 0x20 and a space 0x22
 	backslash := (w ^ (ones * '\\')) - ones
 	return (control | backslash) &^ w & highs // no byte from 0x80 on is either
 }
 
-// str returns the index behind the string whose opening quote is b[i], or -1.
+// str returns the index after the string whose opening quote is b[i], or -1.
 func (e *escaper) str(b []byte, i int) int {
 	i++
 	if e.copying {
@@ -105,14 +108,15 @@ func (e *escaper) str(b []byte, i int) int {
 	return e.text(b, i)
 }
 
-// text returns the index behind the string whose first byte behind the opening quote is b[i], or -1. The quote is in out.
+// text returns the index after the string whose first byte after the opening quote is b[i], or -1.
+// The quote is already in out.
 func (e *escaper) text(b []byte, i int) int {
 	if !e.copying {
 		return e.longText(b, i)
 	}
 	p, q, high := b[i:], e.out[e.wrote:], e.high
 	for {
-		n := 0 // how far it is to the next byte that means something
+		n := 0 // the distance to the next byte with a meaning
 		for len(p) >= 16 && len(q) >= 16 {
 			v, w := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:16])
 			binary.LittleEndian.PutUint64(q, v)
@@ -151,7 +155,7 @@ func (e *escaper) text(b []byte, i int) int {
 			return -1
 		}
 		binary.LittleEndian.PutUint32(q, esc.text)
-		p, q = p[2:], q[esc.length:] // the digits of \u are like any text
+		p, q = p[2:], q[esc.length:] // the digits of \u are like any other text
 	}
 }
 
@@ -188,7 +192,7 @@ func (e *escaper) longText(b []byte, i int) int {
 	}
 }
 
-// escapeLength is the length of the escape that p begins with, or -1 where that is none.
+// escapeLength returns the length of the escape that p begins with, or -1 if it is not an escape.
 func escapeLength(p []byte) int {
 	if len(p) < 2 || p[0] != '\\' {
 		return -1 // a control character, or the end
@@ -209,7 +213,8 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f'
 }
 
-// escapes is how an escape, by its second byte, is escaped once more; length 0: it is none. The digits of \u stay as they are.
+// escapes says how an escape, given by its second byte, is escaped once more. Length 0 means that
+// it is not an escape. The digits of \u stay as they are.
 var escapes = func() (all [256]struct {
 	text   uint32 // little-endian
 	length int

@@ -7,27 +7,33 @@ import (
 )
 
 const (
-	// MaxLineBytes is how long a line may be to be understood as a whole; a longer one is shipped in parts as it is read.
+	// MaxLineBytes is how long a line may be to be understood as a whole; a longer one is shipped
+	// in parts as it is read.
 	MaxLineBytes = 8 << 20
 	// longStep is how much of such a line is made into parts at a time: mostly one part.
 	longStep = 512 << 10
-	// MaxStreams is how many streams an input opens: their names come from the agent, and each costs an API call and memory.
+	// MaxStreams is how many streams an input opens: their names come from the agent, and each
+	// costs an API call and memory.
 	MaxStreams = 100
 	// maxID is the longest id, as raw JSON, that is given to lines that have none.
 	maxID = 1024
 	// maxMember is the largest usage or error member that part 1 of an event repeats.
 	maxMember = 4096
-	// maxOptions bounds what input, source, ids and fields of the options take of an event, so that a part always has room for a piece of its line.
+	// maxOptions bounds what input, source, ids and fields of the options take of an event, so that
+	// a part always has room for a piece of its line.
 	maxOptions = 64 << 10
 	// repairStep is how much of a line that is no UTF-8 is repaired at a time.
 	repairStep = 64 << 10
-	// maxScratch is how much scratch of a kind is kept from block to block; one line may take three times that.
+	// maxScratch is how much scratch of a kind is kept from block to block; one line may take three
+	// times that.
 	maxScratch = 1 << 20
-	// timeMargin is how far inside CloudWatch's bounds a time must be to be kept when the event is made; the put checks again.
+	// timeMargin is how far inside CloudWatch's bounds a time must be to be kept when the event is
+	// made; the put checks again.
 	timeMargin = 10 * time.Minute
 )
 
-// Shape is what turns the lines of one input into its events: the options, the same for its whole life.
+// Shape is what turns the lines of one input into its events: the options, the same for its whole
+// life.
 type Shape struct {
 	Input    string   `json:"input"`            // the input's id
 	Source   string   `json:"source,omitempty"` // "stderr" where that is known
@@ -46,8 +52,8 @@ type Member struct {
 	Value string `json:"value"`
 }
 
-// Shaper turns the lines of one input into events, in order. It belongs to one goroutine. Use: Begin a block's bytes, call Next until it says Done
-// or Wait, then End.
+// Shaper turns the lines of one input into events, in order. It belongs to one goroutine. Use:
+// Begin a block's bytes, call Next until it says Done or Wait, then End.
 type Shaper struct {
 	shape    Shape
 	template Template
@@ -93,8 +99,8 @@ type bounds struct {
 	step  int // longStep
 }
 
-// NewShaper returns a Shaper that goes on from state, which names streams that were opened before it. state is the zero State at
-// the start of an input.
+// NewShaper returns a Shaper that goes on from state, which names streams that were opened before
+// it. state is the zero State at the start of an input.
 func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
 	t, err := ParseTemplate(shape.Template)
 	if err != nil {
@@ -134,14 +140,17 @@ func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
 	return s, nil
 }
 
-// Streams returns the names of the streams that the input opened, in that order; an Event's Route is an index of it. The first state.Streams of
-// a State are those opened up to it. The slice is the Shaper's.
+// Streams returns the names of the streams that the input opened, in that order; an Event's Route
+// is an index of it. The first state.Streams of a State are those opened up to it. The slice is the
+// Shaper's.
 func (s *Shaper) Streams() []string { return s.routes.names }
 
-// Overflowed reports whether a line was sent to the first stream because the input had opened MaxStreams before.
+// Overflowed reports whether a line was sent to the first stream because the input had opened
+// MaxStreams before.
 func (s *Shaper) Overflowed() bool { return s.routes.overflowed }
 
-// Job returns the input's latest job as a raw JSON string, or "" before there is one. Options count.
+// Job returns the input's latest job as a raw JSON string, or "" before there is one. Options
+// count.
 func (s *Shaper) Job() string {
 	if s.job != "" {
 		return s.job
@@ -149,8 +158,8 @@ func (s *Shaper) Job() string {
 	return s.state.Job
 }
 
-// LineJob returns the job of the line at hand as a raw JSON string, or "" where neither that nor one before it names any. It is for the
-// first event of a line.
+// LineJob returns the job of the line at hand as a raw JSON string, or "" where neither that nor
+// one before it names any. It is for the first event of a line.
 func (s *Shaper) LineJob() string {
 	if isText(s.head.jobID) {
 		return string(s.head.jobID)
@@ -158,7 +167,8 @@ func (s *Shaper) LineJob() string {
 	return s.Job()
 }
 
-// SetJob names the job of the lines that wait for one: a raw JSON string, as FirstJob finds it. isRun says that it is a run, whose lines name no job.
+// SetJob names the job of the lines that wait for one: a raw JSON string, as FirstJob finds it.
+// isRun says that it is a run, whose lines name no job.
 func (s *Shaper) SetJob(raw string, isRun bool) {
 	s.state.Job, s.state.JobIsRun, s.ledger.named = raw, isRun, false
 }
@@ -179,7 +189,8 @@ func (s *Shaper) State() State {
 	return st
 }
 
-// Held is the scratch memory in use, in bytes: it depends on the longest line of late, and is a few MiB at most.
+// Held is the scratch memory in use, in bytes: it depends on the longest line of late, and is a few
+// MiB at most.
 func (s *Shaper) Held() int {
 	n := 0
 	for _, scratch := range s.scratch() {
@@ -191,8 +202,9 @@ func (s *Shaper) Held() int {
 // InLine reports whether the input stands in the middle of a line that is being shipped in parts.
 func (s *Shaper) InLine() bool { return s.state.Split != nil }
 
-// Begin starts on the bytes of the input from offset base. now is the time in milliseconds since 1970; arrivals says when the byte at an offset
-// was read; final says that the input ends with data. data must stay unchanged until End.
+// Begin starts on the bytes of the input from offset base. now is the time in milliseconds since
+// 1970; arrivals says when the byte at an offset was read; final says that the input ends with
+// data. data must stay unchanged until End.
 func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64) int64, final bool) {
 	if base != s.base {
 		s.sought = base // it does not go on where the block before ended
@@ -202,7 +214,8 @@ func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64)
 	s.digest.begin(data, s.known(data))
 }
 
-// End finishes the block and returns how many bytes were shaped. The rest of data belongs to the next block.
+// End finishes the block and returns how many bytes were shaped. The rest of data belongs to the
+// next block.
 func (s *Shaper) End() int {
 	s.digest.end(s.data[s.run0:s.pos], s.run0 == 0)
 	s.state.Counts.Bytes += int64(s.pos)
@@ -243,7 +256,8 @@ const (
 	Made Step = iota
 	// Done: what is left of the data is no whole line.
 	Done
-	// Wait: the next line names no job and no run, and neither did any before it. Find its job (FirstJob), or call StopWaiting.
+	// Wait: the next line names no job and no run, and neither did any before it. Find its job
+	// (FirstJob), or call StopWaiting.
 	Wait
 	// skipped is for Next alone: what was there makes no event.
 	skipped
@@ -264,7 +278,8 @@ func (s *Shaper) Next(ev *Event) Step {
 		if end < 0 {
 			length = len(rest)
 		}
-		// Where a line is cut must not depend on how much of it was there: after a crash it is cut again, and the parts must be the same.
+		// Where a line is cut must not depend on how much of it was there: after a crash it is cut
+		// again, and the parts must be the same.
 		step := skipped
 		switch {
 		case s.state.Split != nil && length >= s.bounds.step, s.state.Split == nil && length >= s.bounds.line:
@@ -284,8 +299,8 @@ func (s *Shaper) Next(ev *Event) Step {
 	}
 }
 
-// newline returns the index of the first newline in rest, what is left of the block, or -1. It looks at no byte twice, for a long line may come in a great
-// many small pieces.
+// newline returns the index of the first newline in rest, what is left of the block, or -1. It
+// looks at no byte twice, for a long line may come in a great many small pieces.
 func (s *Shaper) newline(rest []byte) int {
 	from := s.base + int64(s.pos)
 	known := s.known(rest)

@@ -13,7 +13,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Properties of the way from an input to what CloudWatch holds: nothing is lost, every limit is kept, and how the bytes came does not matter.
+// Properties of the way from an input to what CloudWatch holds: nothing is lost, every limit is
+// kept, and how the bytes came does not matter.
 
 // drawShape draws the options that shape events.
 func drawShape(t *rapid.T) batch.Shape {

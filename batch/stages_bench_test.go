@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// What each stage costs by itself, for the two kinds of lines that the comparison ships. See bench_test.go for the other stages.
+// What each stage costs by itself, for the two kinds of lines that the comparison ships. See
+// bench_test.go for the other stages.
 
 // longLines is about size bytes of lines of tool results, 41 KB each, mostly one long string.
 func longLines(size int) []byte {
@@ -49,7 +50,8 @@ func newFilteringShaper(tb testing.TB, exclude, redact []string) *Shaper {
 	return s
 }
 
-// shapeBlock makes events of a block and adds them to a batch, which is given back whenever it is full.
+// shapeBlock makes events of a block and adds them to a batch, which is given back whenever it is
+// full.
 func shapeBlock(s *Shaper, data []byte, batch *Batch, ev *Event, block *Block) {
 	s.Begin(data, 0, 1795348823095, func(int64) int64 { return 1795348823095 }, false)
 	for s.Next(ev) == Made {
@@ -61,7 +63,8 @@ func shapeBlock(s *Shaper, data []byte, batch *Batch, ev *Event, block *Block) {
 	s.End()
 }
 
-// measure runs do, which takes bytes, and reports its CPU time beside the time: a machine that is shared makes it wait, but hardly dearer.
+// measure runs do, which takes bytes, and reports its CPU time beside the time: a machine that is
+// shared makes it wait, but hardly dearer.
 func measure(b *testing.B, bytes int64, do func()) {
 	b.SetBytes(bytes)
 	b.ReportAllocs()
@@ -94,7 +97,8 @@ func BenchmarkShapeAdd(b *testing.B) {
 	}
 }
 
-// BenchmarkRedact is BenchmarkShapeAdd with something to look for, which is not there: that is what --redact costs every line.
+// BenchmarkRedact is BenchmarkShapeAdd with something to look for, which is not there: that is what
+// --redact costs every line.
 func BenchmarkRedact(b *testing.B) {
 	for _, c := range []struct {
 		name     string
@@ -131,7 +135,8 @@ func BenchmarkExclude(b *testing.B) {
 	}
 }
 
-// BenchmarkScanLine is the one scan of a line: its validity, its head, and the escape of what is not long.
+// BenchmarkScanLine is the one scan of a line: its validity, its head, and the escape of what is
+// not long.
 func BenchmarkScanLine(b *testing.B) {
 	for _, k := range kinds {
 		b.Run(k.name, func(b *testing.B) {
@@ -169,7 +174,8 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
-// BenchmarkBody is the body of a full batch: made, hashed by whoever takes it whole, read by whoever asks for it. The bytes are the body's.
+// BenchmarkBody is the body of a full batch: made, hashed by whoever takes it whole, read by
+// whoever asks for it. The bytes are the body's.
 func BenchmarkBody(b *testing.B) {
 	for _, k := range kinds {
 		s := newBenchShaper(b)
@@ -207,7 +213,8 @@ func BenchmarkBody(b *testing.B) {
 	}
 }
 
-// TestHotPathAllocatesNothing: when the scratch memory is there, a line costs none, whatever there is of lines.
+// TestHotPathAllocatesNothing: when the scratch memory is there, a line costs none, whatever there
+// is of lines.
 func TestHotPathAllocatesNothing(t *testing.T) {
 	for _, k := range kinds {
 		data, s := k.lines(k.block), newBenchShaper(t)

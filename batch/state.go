@@ -1,7 +1,8 @@
 package batch
 
-// State is what the events of the lines to come depend on beyond those lines' bytes. It stands in the journal's cursor as JSON, so that a
-// start after a crash gives each line the same seq, the same ids and, in the end, the same seal.
+// State is what the events of the lines to come depend on beyond those lines' bytes. It stands in
+// the journal's cursor as JSON, so that a start after a crash gives each line the same seq, the
+// same ids and, in the end, the same seal.
 type State struct {
 	Seq   int64 `json:"seq"`             // of the last line: the number of non-empty lines so far
 	Empty int64 `json:"empty,omitempty"` // empty lines since then
@@ -44,13 +45,14 @@ type Split struct {
 	Lossy   bool `json:"lossy,omitempty"`
 
 	Long *LongLine `json:"long,omitempty"` // of a line that is shipped as it is read
-	// Redacting is where in such a line the next piece begins, if anything is to be taken out of it.
+	// Redacting is where in such a line the next piece begins, if anything is to be taken out of
+	// it.
 	Redacting *spot `json:"redacting,omitempty"`
 	Excluded  bool  `json:"excluded,omitempty"` // it is left out
 }
 
-// LongLine is what was seen of a line over MaxLineBytes, which nobody sees whole: how it began and how it ends. It is counted at its end. A
-// LongLine is shared by States and is never changed.
+// LongLine is what was seen of a line over MaxLineBytes, which nobody sees whole: how it began and
+// how it ends. It is counted at its end. A LongLine is shared by States and is never changed.
 type LongLine struct {
 	Expert string `json:"expert,omitempty"` // raw JSON values, as are those below
 	Step   string `json:"step,omitempty"`

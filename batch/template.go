@@ -32,8 +32,8 @@ const (
 
 var fieldNames = [fields]string{"jobId", "runId", "expertKey", "hostname"}
 
-// ParseTemplate parses a template. Its error reads on from the name of the option that holds it, and
-// says what may stand there instead.
+// ParseTemplate parses a template. Its error reads on from the name of the option that holds it,
+// and says what may stand there instead.
 func ParseTemplate(text string) (Template, error) {
 	switch {
 	case text == "":
@@ -87,7 +87,8 @@ func (t Template) Fixed(job, run string) (pieces []string, named bool) {
 	return pieces, named
 }
 
-// name fills in the fields and makes the result a legal stream name. A field without a value becomes "-".
+// name fills in the fields and makes the result a legal stream name. A field without a value
+// becomes "-".
 func (t Template) name(values *[fields]string) string {
 	var b strings.Builder
 	for _, p := range t.parts {

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// eventTime reads a raw JSON value as a point in time in milliseconds since 1970. A number may be in seconds (with a fraction), milli-, micro- or
-// nanoseconds, told apart by size: the units are read as such for the years 1973 to 5138. A string may be RFC 3339 or such a number. ok is false for
-// anything else and for times before 1970, which CloudWatch cannot hold.
+// eventTime reads a raw JSON value as a point in time in milliseconds since 1970. A number may be
+// in seconds (with a fraction), milli-, micro- or nanoseconds. These are told apart by size: the
+// units are read correctly for the years 1973 to 5138. A string may be RFC 3339 or such a number.
+// ok is false for anything else, and for times before 1970, which CloudWatch cannot store.
 func eventTime(raw []byte) (ms int64, ok bool) {
 	if len(raw) == 0 || len(raw) > 6*maxTime+2 { // all of it escaped, and the quotes
 		return 0, false
@@ -39,14 +40,15 @@ func eventTime(raw []byte) (ms int64, ok bool) {
 	}
 }
 
-// maxTime is the longest text that may say a time.
+// maxTime is the length of the longest text that may be a time.
 const maxTime = 64
 
-// fractionalTime reads a number that is no plain integer, 1795347082.176 or 1.795347082176e12.
+// fractionalTime reads a number that is not a plain integer, such as 1795347082.176 or
+// 1.795347082176e12.
 func fractionalTime(raw []byte) (int64, bool) {
 	for _, c := range raw {
 		if (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c|0x20 != 'e' {
-			return 0, false // ParseFloat reads 1_000, 0x1p40 and NaN too
+			return 0, false // ParseFloat accepts 1_000, 0x1p40 and NaN, too
 		}
 	}
 	f, err := strconv.ParseFloat(string(raw), 64)
@@ -64,8 +66,9 @@ func fractionalTime(raw []byte) (int64, bool) {
 	}
 }
 
-// Refused reports whether CloudWatch would refuse an event of time ms (milliseconds since 1970) when it arrives at now. The margin widens
-// the refusal, for the time a put and its retries may take.
+// Refused reports whether CloudWatch would refuse an event of time ms (milliseconds since 1970)
+// that arrives at now. margin widens the refusal, to allow for the time that a put and its retries
+// may take.
 func Refused(ms, now int64, margin time.Duration) bool {
 	m := margin.Milliseconds()
 	return ms < now-MaxEventAge.Milliseconds()+m || ms > now+MaxEventAhead.Milliseconds()-m

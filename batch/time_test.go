@@ -59,7 +59,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// exactTime reads a JSON number as eventTime is documented to, with all its digits. sure is false within a hair of where the units change.
+// exactTime reads a JSON number as eventTime is documented to, with all its digits. sure is false
+// within a hair of where the units change.
 func exactTime(number string) (ms *big.Rat, ok, sure bool) {
 	n, ok := new(big.Rat).SetString(number)
 	if !ok || n.Sign() < 0 {
@@ -126,7 +127,8 @@ func FuzzTime(f *testing.F) {
 			t.Fatalf("eventTime(%s) = %d, %v, want %v", raw, got, ok, want)
 		}
 		if ok {
-			// A float64 holds nanoseconds of today to 256 of them, and seconds are rounded to a millisecond.
+			// A float64 holds nanoseconds of today to 256 of them, and seconds are rounded to a
+			// millisecond.
 			off := new(big.Rat).Sub(want, new(big.Rat).SetInt64(got))
 			if off.Abs(off).Cmp(new(big.Rat).SetInt64(1)) > 0 {
 				t.Fatalf("eventTime(%s) = %d, want %s", raw, got, want.FloatString(3))

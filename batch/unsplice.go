@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// unsplice walks the JSON of a message from left to right, for Restore; i is how far it came. It finds where members
-// and values begin and end, and decodes none but those it is asked for. It does not validate: what CloudWatch holds was
-// validated, or is foreign.
+// unsplice walks the JSON of a message from left to right, for Restore. i is how far it came. It
+// finds where members and values begin and end, and decodes only those that it is asked for. It
+// does not validate: what CloudWatch holds was validated, or is foreign.
 type unsplice struct {
 	b []byte
 	i int
@@ -28,7 +28,7 @@ func (s *unsplice) space() {
 	}
 }
 
-// peek returns the next byte, or 0 at the end: no form has a 0 where it is asked for.
+// peek returns the next byte, or 0 at the end. No form has a 0 where peek is used.
 func (s *unsplice) peek() byte {
 	if s.i < len(s.b) {
 		return s.b[s.i]
@@ -44,9 +44,10 @@ func (s *unsplice) take(want string) bool {
 	return true
 }
 
-// members reads members up to and with the brace that ends their object, and calls each with its key, unquoted, and
-// its value as it stands. It reports whether it came that far: not where the bytes are no object or each says false.
-// What is inside a value, it does not check.
+// members reads members up to and including the brace that ends their object. It calls each with
+// the key, unquoted, and the value as it stands. It reports whether it reached the brace: it does
+// not if the bytes are no object, or if each returns false. It does not check what is inside a
+// value.
 func (s *unsplice) members(each func(key, value []byte) bool) bool {
 	s.space()
 	if s.peek() == '}' {
@@ -85,8 +86,8 @@ func (s *unsplice) members(each func(key, value []byte) bool) bool {
 	}
 }
 
-// value steps over a JSON value and returns its bytes, of which there is at least one. Nesting costs no stack: a line
-// may nest as deep as it is long.
+// value steps over a JSON value and returns its bytes, of which there is at least one. Nesting
+// costs no stack: a line may nest as deep as it is long.
 func (s *unsplice) value() ([]byte, bool) {
 	start := s.i
 	switch s.peek() {
@@ -122,7 +123,7 @@ func (s *unsplice) value() ([]byte, bool) {
 	return s.b[start:s.i], s.i > start
 }
 
-// quoted steps over the string at whose first quote it stands, and reports whether it ends.
+// quoted steps over the string whose opening quote is at i, and reports whether the string ends.
 func (s *unsplice) quoted() bool {
 	first := s.i + 1
 	for at := first; ; {
@@ -192,11 +193,13 @@ func truth(value []byte) (is, ok bool) {
 	return false, false
 }
 
-// unquoted returns the text of a JSON string that was stepped over, quotes and all. It shares the string's memory where
-// nothing in it is escaped. An escape that JSON does not have stays as it is; half a surrogate pair becomes U+FFFD.
+// unquoted returns the text of a JSON string that was stepped over, given with its quotes. It
+// shares the string's memory if nothing in it is escaped. An escape that JSON does not have stays
+// as it is, and half a surrogate pair becomes U+FFFD.
 func unquoted(quoted []byte) []byte { return unescaped(quoted[1 : len(quoted)-1]) }
 
-// unescaped returns the text of the content of a JSON string, as unquoted does. No escape is cut at its end.
+// unescaped returns the text of the content of a JSON string, as unquoted does. No escape may be
+// cut at its end.
 func unescaped(in []byte) []byte {
 	if bytes.IndexByte(in, '\\') < 0 {
 		return in
@@ -207,7 +210,7 @@ func unescaped(in []byte) []byte {
 func appendUnescaped(out, in []byte) []byte {
 	for next := bytes.IndexByte(in, '\\'); next >= 0; next = bytes.IndexByte(in, '\\') {
 		out = append(out, in[:next]...)
-		in = in[next:] // at the backslash, which never is the last byte
+		in = in[next:] // at the backslash, which is never the last byte
 		used := 2
 		switch in[1] {
 		case '"', '\\', '/':
@@ -244,7 +247,8 @@ func appendUnescaped(out, in []byte) []byte {
 	return append(out, in...)
 }
 
-// unit returns the UTF-16 code unit of an escape of the form \uXXXX at the start of b, or -1 when there is none.
+// unit returns the UTF-16 code unit of an escape of the form \uXXXX at the start of b, or -1 if
+// there is none.
 func unit(b []byte) rune {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return -1
