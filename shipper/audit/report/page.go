@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"fmt"
-	"html/template"
 	"io"
 	"regexp"
 	"slices"
@@ -15,25 +14,16 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/audit/proof"
-	"perstack-shipper/shipper/terminal"
 )
 
-// This file says what the template shows, and in which words.
+// This file says what the page shows, and in which words.
 
 var (
-	//go:embed page.html
-	pageHTML string
 	//go:embed page.css
 	pageCSS string
 	//go:embed page.js
 	pageJS string
 )
-
-var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"number": number, "clock": clock, "moment": moment, "duration": duration, "size": size, "text": terminal.EscapeText, "line": terminal.Escape,
-	"count": count, "tone": tone, "path": path,
-	"stamp": func(t time.Time) string { return moment(t.UnixMilli()) },
-}).Parse(pageHTML))
 
 // policy allows the page its own style and script, by their digests, and nothing else: whatever an
 // agent might get into the page, a browser would neither run nor fetch it.
@@ -93,12 +83,9 @@ func verdictWords(job *proof.Job) string {
 	return strings.TrimSpace(says + " " + strings.Join(job.Why, " "))
 }
 
-// view is what the template gets.
+// view is what the page shows.
 type view struct {
 	Head
-	Policy string
-	CSS    template.CSS
-	JS     template.JS
 
 	Verdict        proof.Verdict
 	VerdictSays    string
@@ -162,7 +149,7 @@ func (r *Report) Write(w io.Writer, head Head) error {
 	r.stderr.trim()
 	palette := newPalette(r.runs.all)
 	v := view{
-		Head: head, Policy: policy, CSS: template.CSS(pageCSS), JS: template.JS(pageJS),
+		Head:    head,
 		Tone:    tone(head.Proof.Verdict),
 		Verdict: head.Proof.Verdict, VerdictSays: verdictWords(head.Proof), Inputs: r.inputs(head.Proof),
 		Started: r.first, Ended: r.last,
@@ -191,7 +178,7 @@ func (r *Report) Write(w io.Writer, head Head) error {
 		}
 		v.Blocks = append(v.Blocks, block)
 	}
-	return page.Execute(w, &v)
+	return writePage(w, &v)
 }
 
 // tone is the class of the page's style for a verdict.

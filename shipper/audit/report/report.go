@@ -10,8 +10,8 @@
 //	rows.go       the table of events, and what is left out of one that is too long
 //	detail.go     an event's members, long values folded
 //	timeline.go   the geometry of the timeline
-//	page.go       what the template shows, and in which words
-//	page.html     the page; page.css, page.js
+//	page.go       what the page shows, and in which words
+//	html.go       the page; page.css, page.js
 package report
 
 import (

@@ -24,7 +24,7 @@ const (
 	markSpacing = 3 // marks nearer to each other are shown as one
 )
 
-// Timeline is what the template draws.
+// Timeline is what the page draws.
 type Timeline struct {
 	Width, Height int
 	PlotTop       int

@@ -1,0 +1,431 @@
+package report
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"html"
+	"io"
+	"strings"
+
+	"perstack-shipper/shipper/terminal"
+)
+
+// This file writes the page. It does without html/template, which reaches methods by their names: the linker then keeps
+// every exported method in the program, and that is 5 MB of the AWS SDK.
+
+// markup is HTML that is written as it is. Constants become markup by themselves; what comes from an agent is a string,
+// which the compiler does not take for it.
+type markup string
+
+// line is text with its control characters shown, and text the same of more than one line.
+func line(text string) string { return terminal.Escape(text) }
+func text(text string) string { return terminal.EscapeText(text) }
+
+// htmlWriter writes HTML. Its first error stays in the bufio.Writer, until the flush.
+type htmlWriter struct{ *bufio.Writer }
+
+// put writes markup with values in the places of its {}, escaped for text and for attributes in quotation marks. There
+// are no values in scripts, styles or addresses, which are escaped otherwise.
+func (w htmlWriter) put(format markup, values ...any) {
+	for _, value := range values {
+		before, after, _ := strings.Cut(string(format), "{}")
+		w.WriteString(before)
+		w.WriteString(html.EscapeString(fmt.Sprint(value)))
+		format = markup(after)
+	}
+	w.WriteString(string(format))
+}
+
+// putIf is put, where there is a first value to show.
+func (w htmlWriter) putIf(is bool, format markup, values ...any) {
+	if is {
+		w.put(format, values...)
+	}
+}
+
+// writePage writes the page of a view.
+func writePage(to io.Writer, v *view) error {
+	w := htmlWriter{bufio.NewWriterSize(to, 64<<10)}
+	w.put(`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>Job {}</title>
+<style>`, policy, line(v.Job))
+	w.put(markup(pageCSS))
+	w.put(`</style>
+</head>
+<body>
+<main>
+
+`)
+	w.top(v)
+	w.verdict(v)
+	w.put(`<section class="tiles" aria-label="In numbers">
+`)
+	for _, t := range v.Tiles {
+		w.put(`<div class="tile {}"><b>{}</b><span>{}</span></div>
+`, t.Tone, t.Value, t.Label)
+	}
+	w.put("</section>\n\n")
+	w.problems(v)
+	w.talk(v)
+	if v.Timeline != nil {
+		w.timeline(v.Timeline, v.RunsLost)
+	}
+	w.put("\n\n")
+	w.tokens(v)
+	w.origins(v)
+	w.stderr(v.Stderr)
+	w.events(v)
+	w.put(`<footer>
+<p>Read back from CloudWatch Logs by perstack-shipper {} on {}. What agents wrote is shown as text; control characters in it are shown as <code>\x1b</code>.</p>
+</footer>
+</main>
+<script>`, v.Version, moment(v.Written.UnixMilli()))
+	w.put(markup(pageJS))
+	w.put(`</script>
+</body>
+</html>
+`)
+	return w.Flush()
+}
+
+func (w htmlWriter) top(v *view) {
+	w.put(`<header class="top">
+<p class="kicker">Perstack job</p>
+<h1>{}</h1>
+<p class="facts">`, line(v.Job))
+	w.putIf(v.Outcome != "", `<span class="badge {}">{}</span>`, v.OutcomeTone, line(v.Outcome))
+	w.putIf(v.Started != 0, `<span>{}</span>`, moment(v.Started))
+	w.putIf(v.Models != "", `<span>{}</span>`, line(v.Models))
+	w.putIf(v.Runtime != "", `<span>Perstack {}</span>`, line(v.Runtime))
+	if v.Group != "" {
+		w.put(`<span>{}`, line(v.Group))
+		w.putIf(v.Region != "", ` in {}`, line(v.Region))
+		w.put(`</span>`)
+	}
+	w.put(`</p>
+</header>
+
+`)
+}
+
+func (w htmlWriter) verdict(v *view) {
+	says := map[string]string{"good": "Complete", "bad": "Not complete"}
+	w.put(`<section class="verdict {}" id="verdict">
+<h2>{}</h2>
+<p>{}</p>
+`, v.Tone, cmp.Or(says[v.Tone], "Cannot be told"), text(v.VerdictSays))
+	if len(v.Inputs) > 0 {
+		w.put(`<div class="wide"><table>
+<thead><tr><th>Input</th><th>Source</th><th class="n">Lines</th><th class="n">Bytes</th><th>Sequence</th><th>State</th><th>Sealed</th></tr></thead>
+`)
+		for _, in := range v.Inputs {
+			w.put(`<tbody>
+<tr><td class="mono">{}</td><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="num">{}</td><td class="state {}">{}`,
+				line(in.ID), line(in.Source), number(in.Lines), number(in.Bytes), line(in.Seqs), tone(in.Verdict), in.Verdict)
+			w.putIf(in.Says != "", `: {}`, text(in.Says))
+			w.put(`</td><td class="num">{}</td></tr>
+`, moment(in.Sealed))
+			w.putIf(in.SHA256 != "", `<tr class="sum"><td colspan="7"><span>SHA-256</span> <code>{}</code></td></tr>
+`, line(in.SHA256))
+			w.put(`</tbody>
+`)
+		}
+		w.put(`</table></div>`)
+	}
+	w.put(`
+</section>
+
+`)
+}
+
+func (w htmlWriter) problems(v *view) {
+	if len(v.Errors) > 0 {
+		w.put(`<section id="errors">
+<h2>What went wrong</h2>
+`)
+		for i := range v.Errors {
+			p := &v.Errors[i]
+			tone := "bad"
+			if p.Warning {
+				tone = "wait"
+			}
+			w.put(`<article class="problem {}">
+<h3>{}</h3>
+<p class="where">`, tone, line(p.Title))
+			w.putIf(p.Expert != "", `<span>{}</span>`, line(p.Expert))
+			w.putIf(p.Step != 0, `<span>step {}</span>`, p.Step)
+			w.putIf(p.Time != 0, `<time>{}</time>`, clock(p.Time))
+			w.put(`</p>
+<pre>{}`, text(p.Text))
+			w.putIf(p.Cut != 0, ` … {} more`, size(p.Cut))
+			w.put(`</pre>
+</article>
+`)
+		}
+		w.putIf(v.ErrorsLost != 0, `<p class="note">{} more are not listed here.</p>`, number(v.ErrorsLost))
+		w.put(`
+</section>`)
+	}
+	w.put("\n\n")
+}
+
+func (w htmlWriter) talk(v *view) {
+	if len(v.Talk) > 0 {
+		w.put(`<section id="talk">
+<h2>What was asked and answered</h2>
+`)
+		for i := range v.Talk {
+			t := &v.Talk[i]
+			w.put(`<article class="turn {}">
+<h3>{}`, t.Tone, t.Who)
+			w.putIf(t.Time != 0, ` <time>{}</time>`, clock(t.Time))
+			w.put(`</h3>
+<div class="body">{}`, text(t.Text))
+			w.putIf(t.Cut != 0, ` <em>… {} more</em>`, size(t.Cut))
+			w.put(`</div>
+</article>
+`)
+		}
+		w.putIf(v.TalkLost != 0, `<p class="note">{} more turns are not listed here.</p>`, number(v.TalkLost))
+		w.put(`
+</section>`)
+	}
+	w.put("\n\n")
+}
+
+func (w htmlWriter) tokens(v *view) {
+	if len(v.Experts) > 0 {
+		w.put(`<section id="tokens">
+<h2>Tokens by Expert</h2>
+<div class="wide"><table class="tokens">
+<thead><tr><th>Expert</th><th></th><th class="n">Runs</th><th class="n">Calls</th><th class="n">Input</th><th class="n">Cached</th><th class="n">Output</th><th class="n">Reasoning</th><th class="n">Total</th></tr></thead>
+<tbody>
+`)
+		for i := range v.Experts {
+			e := &v.Experts[i]
+			w.put(`<tr class="{}"><td><i class="dot"></i>`, e.Class)
+			if e.Expert != "" {
+				w.put(`{}`, line(e.Expert))
+			} else {
+				w.put(`<em>others</em>`)
+			}
+			w.put(`</td>
+<td class="bars"><svg viewBox="0 0 1000 16" preserveAspectRatio="none" width="220" height="12">`)
+			for _, b := range e.Bars {
+				w.put(`<rect class="{}" x="{}" width="{}" height="16"><title>{}</title></rect>`, b.What, b.X, b.W, b.Title)
+			}
+			w.put(`</svg></td>
+`)
+			w.counts(e)
+			w.put(`</tr>
+`)
+		}
+		w.put(`</tbody>
+<tfoot><tr><td>all</td><td class="key"><i class="in"></i>input <i class="out"></i>output</td>`)
+		w.counts(&v.Total)
+		w.put(`</tr></tfoot>
+</table></div>
+</section>`)
+	}
+	w.put("\n\n")
+}
+
+// counts are the cells of numbers in a row of the table of tokens.
+func (w htmlWriter) counts(e *ExpertTokens) {
+	u := &e.Usage
+	w.put(`<td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n"><b>{}</b></td>`,
+		number(e.Runs), number(e.Calls), number(u.InputTokens), number(u.CachedInputTokens), number(u.OutputTokens), number(u.ReasoningTokens), number(u.TotalTokens))
+}
+
+func (w htmlWriter) origins(v *view) {
+	if len(v.Origins) > 0 {
+		w.put(`<section id="where">
+<h2>Who, where and when</h2>
+`)
+		for _, o := range v.Origins {
+			w.put(`<article class="origin"><dl>
+`)
+			for _, fact := range o.Facts {
+				w.put(`<div><dt>{}</dt><dd>{}</dd></div>
+`, line(fact.Name), line(fact.Value))
+			}
+			w.put(`</dl>
+`)
+			w.putIf(o.Session != "", `<p>The task's calls of AWS are under the role session <code>{}</code>: in CloudTrail their <code>userIdentity.arn</code> ends with it. CloudTrail lists the <code>CreateLogStream</code> with which the log stream began, but no <code>PutLogEvents</code>. It keeps events for 90 days, longer in a trail.</p>
+<pre class="command">{}</pre>`, line(o.Session), text(o.Look))
+			w.put(`
+</article>
+`)
+		}
+		w.putIf(v.OriginsLost != 0, `<p class="note">{} more processes are not listed here.</p>`, number(v.OriginsLost))
+		w.put(`
+</section>`)
+	}
+	w.put("\n\n")
+}
+
+func (w htmlWriter) stderr(s *stderrView) {
+	if s != nil {
+		w.put(`<section id="stderr">
+<h2>What was written to stderr</h2>
+<details open><summary>{}</summary>
+<pre class="panel">{}`, count(s.Lines, "line", "lines"), text(s.Head))
+		w.putIf(s.Lost != 0, `
+… {} bytes are left out here …
+`, number(s.Lost))
+		w.put(`{}</pre></details>
+</section>`, text(s.Tail))
+	}
+	w.put("\n\n")
+}
+
+func (w htmlWriter) events(v *view) {
+	w.put(`<section id="events">
+<h2>Events</h2>
+<form id="filter" hidden>
+<input type="search" id="find" placeholder="Find in what is shown" aria-label="Find" autocomplete="off" spellcheck="false">
+<select id="kind" aria-label="Which events"><option value="">all events</option><option value="bad">errors</option><option value="run">how runs went</option><option value="work">calls, tools and text</option><option value="routine">everything else</option></select>
+<select id="expert" aria-label="Expert"><option value="">all Experts</option>`)
+	for i, expert := range v.RowExperts {
+		w.put(`<option value="{}">{}</option>`, i, line(expert))
+	}
+	w.put(`</select>
+<button type="button" id="fold">Fold all</button>
+<output id="shown"></output>
+</form>
+`)
+	if len(v.Left) > 0 {
+		w.put(`<p class="note left">Too long for one page: {} left out (`, count(v.LeftTotal, "event is", "events are"))
+		for i, l := range v.Left {
+			w.putIf(i > 0, `, `)
+			w.put(`{} {}`, number(l.Count), line(l.Type))
+		}
+		w.put(`). They are in CloudWatch; <code>perstack-shipper logs --job ID</code> prints all of them.</p>`)
+	}
+	w.put(`
+<div class="events">
+<div class="ev head" aria-hidden="true"><span>Time (UTC)</span><span>Expert</span><span>Step</span><span>Event</span><span>What happened</span><span>Tokens</span></div>
+`)
+	for _, block := range v.Blocks {
+		w.put(`<div class="block">
+`)
+		for i := range block {
+			w.row(&block[i])
+		}
+		w.put(`</div>
+`)
+	}
+	w.put(`</div>
+</section>
+
+`)
+}
+
+func (w htmlWriter) row(r *RowView) {
+	w.put(`<details class="ev {}" data-k="{}"`, r.Class, r.Group)
+	w.putIf(r.Expert >= 0, ` data-x="{}"`, r.Expert)
+	w.put(`><summary><span>{}</span><span>{}</span><span>`, clock(r.Time), line(r.Name))
+	w.putIf(r.Step != 0, `{}`, r.Step)
+	w.put(`</span><span>{}</span><span>{}</span><span>`, line(r.Type), line(r.Text))
+	w.putIf(r.Tokens != 0, `{}`, number(r.Tokens))
+	w.put(`</span></summary>
+<div class="more">`)
+	for _, p := range r.Pieces {
+		if !p.Long {
+			w.put(`<pre>{}</pre>`, text(p.Text))
+			continue
+		}
+		w.put(`<details><summary>{} <em>{}</em></summary><pre>{}`, line(p.Preview), size(p.Size), text(p.Text))
+		w.putIf(p.Cut != 0, ` … {} more`, size(p.Cut))
+		w.put(`</pre></details>`)
+	}
+	w.put(`<p class="src">{}</p></div></details>
+`, line(r.Where))
+}
+
+func (w htmlWriter) timeline(t *Timeline, runsLost int64) {
+	w.put(`<section id="timeline">
+<h2>Timeline</h2>
+<div class="wide"><svg class="chart" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="Timeline of the runs">
+`, t.Width, t.Height, t.Width, t.Height)
+	for _, tick := range t.Ticks {
+		w.put(`<line class="tick" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="tick" x="{}" y="14">{}</text>
+`, tick.X, tick.X, t.PlotTop, t.PlotBottom, tick.X, tick.Text)
+	}
+	for _, b := range t.Breaks {
+		w.put(`<rect class="break" x="{}" y="{}" width="{}" height="{}"/><text class="break" x="{}" y="{}" dy="12">{}</text>
+`, b.X, t.PlotTop, b.Width, t.PlotHeight, b.Middle, t.PlotBottom, b.Text)
+	}
+	for i := range t.Rows {
+		w.chartRow(&t.Rows[i], t.Width)
+	}
+	w.put(`</svg></div>
+<ul class="legend">
+`)
+	for _, m := range t.Legend {
+		w.put(`<li>`)
+		switch m.What {
+		case "model":
+			w.put(`<svg width="22" height="14"><rect class="run" width="22" height="14" rx="2"/><rect class="model" x="4" width="14" height="9"/></svg>`)
+		case "tools":
+			w.put(`<svg width="22" height="14"><rect class="run" width="22" height="14" rx="2"/><rect class="tools" x="4" y="9" width="14" height="4"/></svg>`)
+		case "wait":
+			w.put(`<svg width="22" height="14"><rect class="wait" y="6" width="22" height="1.5"/></svg>`)
+		default:
+			w.put(`<svg width="16" height="14">`)
+			w.mark(m)
+			w.put(`</svg>`)
+		}
+		w.put(`{}</li>
+`, m.Title)
+	}
+	w.put(`</ul>
+`)
+	w.putIf(t.More != 0, `<p class="note">{} not drawn.</p>`, count(t.More, "more run is", "more runs are"))
+	w.put("\n")
+	w.putIf(runsLost != 0, `<p class="note">{} of more runs than are kept apart here.</p>`, count(runsLost, "event is", "events are"))
+	w.put(`
+</section>`)
+}
+
+func (w htmlWriter) chartRow(r *ChartRow, width int) {
+	w.put(`<g class="{}"><title>{}</title>
+<rect class="hit" x="0" y="{}" width="{}" height="30"/>
+<text class="label" x="{}" y="{}">`, r.Class, line(r.Title), r.Top, width, r.LabelX, r.Middle)
+	w.putIf(r.Depth > 0, `<tspan class="dim">↳ </tspan>`)
+	w.put(`{}</text>
+<rect class="run" x="{}" y="{}" width="{}" height="{}" rx="3"/>
+`, r.Label, r.Bar.X, r.Bar.Y, r.Bar.W, r.Bar.H)
+	for _, s := range r.Spans {
+		w.put(`<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>`, s.What, s.X, s.Y, s.W, s.H, s.Title)
+	}
+	w.put("\n")
+	for _, m := range r.Marks {
+		w.mark(m)
+	}
+	w.mark(r.End)
+	w.put(`
+<text class="took" x="{}" y="{}">{}</text></g>
+`, r.Right, r.Middle, r.Duration)
+}
+
+func (w htmlWriter) mark(m ChartMark) {
+	switch m.What {
+	case "toolerror":
+		w.put(`<circle class="toolerror" cx="{}" cy="{}" r="3.5"><title>{}</title></circle>`, m.X, m.Y, m.Title)
+	case "ask", "asking":
+		w.put(`<circle class="ask" cx="{}" cy="{}" r="4.5"><title>{}</title></circle>`, m.X, m.Y, m.Title)
+	case "error", "failed":
+		w.put(`<path class="error" d="{}"><title>{}</title></path>`, path(m), m.Title)
+	case "retry", "delegate", "steps", "completed", "unfinished":
+		w.put(`<path class="{}" d="{}"><title>{}</title></path>`, m.What, path(m), m.Title)
+	}
+}
