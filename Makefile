@@ -55,6 +55,7 @@ release: ## Build archives, SBOMs and checksums for Linux and macOS, into dist/
 .PHONY: test
 test: moto chromium tools ## Run all tests, with the race detector where there is a C compiler
 	$(GO) test $(RACE) -timeout 15m ./...
+	if [[ -n "$(RACE)" ]]; then $(GO) test ./batch; fi # its largest inputs, too
 
 .PHONY: moto
 moto: ## Prepare moto_server in .cache, which `test` compares with (needs Python 3)

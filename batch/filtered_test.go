@@ -289,6 +289,7 @@ func TestLongLinesAreRedacted(t *testing.T) {
 // What was taken out of a line stands nowhere else: not in the ids, the stream's name, what each
 // part repeats, what lines before it are given, or the receipt.
 func TestRedactionLeavesNothing(t *testing.T) {
+	batch.Large(t)
 	shape := plainShape()
 	shape.Template = "{jobId}/{expertKey}"
 	shape.Redact = []string{"SECRET-[0-9]+"}
@@ -345,6 +346,7 @@ func TestRedactionOfWhatDoesNotEnd(t *testing.T) {
 
 // A pattern that makes a line grow costs no more memory than twice the longest line.
 func TestRedactionIsBounded(t *testing.T) {
+	batch.Large(t)
 	shape := plainShape()
 	shape.JobID, shape.Redact = "j", []string{"[02468]"}
 	var line strings.Builder

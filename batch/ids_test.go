@@ -84,6 +84,9 @@ func TestIDs(t *testing.T) {
 			want:  []string{strings.Repeat("\x00", 1024) + "/", "own/r", strings.Repeat("\x00", 1024) + "/r", strings.Repeat("\x00", 1024) + "/r", "/"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.name == "in parts" {
+				batch.Large(t)
+			}
 			shape := plainShape()
 			shape.JobID, shape.RunID = c.job, c.run
 			input := []byte(strings.Join(c.lines, "\n"))

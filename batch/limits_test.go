@@ -38,6 +38,7 @@ func pad(t testing.TB, form string, size int, at int64) string {
 }
 
 func TestEventAtTheLimit(t *testing.T) {
+	batch.Large(t)
 	const late = now + 30*24*hour // for a time of now
 	for _, c := range []struct {
 		name, form string
@@ -70,6 +71,7 @@ func TestEventAtTheLimit(t *testing.T) {
 // An event that is full has no room for "at". It goes without, rather than in parts that it would
 // not have had in time.
 func TestFullEventThatIsLate(t *testing.T) {
+	batch.Large(t)
 	const late = now + 30*24*hour
 	for _, form := range []string{`{"timestamp":1795348800000,"a":"%s"}`, "text %s"} {
 		onTime := len(`,"at":1795348800000`)
@@ -89,6 +91,7 @@ func TestFullEventThatIsLate(t *testing.T) {
 // A cut falls neither inside a character nor inside an escape, and no part is shorter than it must
 // be.
 func TestCuts(t *testing.T) {
+	batch.Large(t)
 	for _, c := range []struct {
 		name, unit string
 		takes      int // bytes of a part, on the average
@@ -107,11 +110,7 @@ func TestCuts(t *testing.T) {
 		{"mixed", "a\"é\\日\x00😀", 20, 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			shifts := c.waste + 2
-			if batch.UnderRace {
-				shifts = 1
-			}
-			for shift := range shifts {
+			for shift := range c.waste + 2 {
 				line := strings.Repeat("y", shift) + strings.Repeat(c.unit, 1100000/c.takes)
 				got := one(t, line, now)
 				if len(got) < 2 {
@@ -130,12 +129,10 @@ func TestCuts(t *testing.T) {
 
 // The last part says "last" and may say "newline": what just fits without does not with it.
 func TestLastPartAtTheLimit(t *testing.T) {
+	batch.Large(t)
 	shape := plainShape()
 	shape.JobID = "j"
 	for _, end := range []string{"\n", ""} {
-		if batch.UnderRace && end == "" {
-			continue
-		}
 		seen := map[int]bool{}
 		limit := 2096000 + sort.Search(1000, func(more int) bool {
 			d := &driver{t: t, shape: shape, input: []byte(strings.Repeat("x", 2096000+more) + end), closed: func(*batch.Batch) {}}
@@ -143,9 +140,6 @@ func TestLastPartAtTheLimit(t *testing.T) {
 			return d.out.state.Counts.Parts > 2
 		})
 		around := []int{-1, 0, 11, 12, 13, 27, 28, 29} // ,"last":true takes 12 bytes, ,"newline":false 16
-		if batch.UnderRace {
-			around = around[:2]
-		}
 		for _, more := range around {
 			size := limit + more
 			got := ship(t, shape, []byte(strings.Repeat("x", size)+end), regime{}).messages
@@ -182,11 +176,9 @@ func longLines() map[string][]byte {
 func windows(size int) regime { return regime{read: func(int) int { return size }} }
 
 func TestLongLines(t *testing.T) {
+	batch.Large(t)
 	for name, input := range longLines() {
 		t.Run(name, func(t *testing.T) {
-			if batch.UnderRace && name != fmt.Sprintf("object of %d", maxLine) {
-				t.Skip("it is too large for the race detector")
-			}
 			whole := ship(t, plainShape(), input, regime{})
 			for i, m := range whole.messages {
 				if m.Part > 0 && !m.Last && i+1 < len(whole.messages) && whole.messages[i+1].time != m.time {
@@ -203,9 +195,6 @@ func TestLongLines(t *testing.T) {
 				"8.25 MiB and restarts":     {read: windows(maxLine + 256<<10).read, restart: restart},
 				"uneven, now and then anew": {read: func(int) int { turn++; return turn * 77777 % (600 << 10) }, restart: func() bool { return turn%3 == 0 }},
 			} {
-				if batch.UnderRace && r.restart == nil {
-					continue
-				}
 				if got := bodies(t, input, r); !slices.Equal(got, want) {
 					t.Errorf("read by %s, the %d bodies differ", how, len(got))
 				}
@@ -231,6 +220,7 @@ func bodies(t testing.TB, input []byte, r regime) (sums [][32]byte) {
 
 // A line of 8 MiB is not claimed to be JSON, but what its beginning says attributes it.
 func TestLongLineIsAttributed(t *testing.T) {
+	batch.Large(t)
 	input := longLines()[fmt.Sprintf("object of %d", maxLine+1)]
 	got := ship(t, plainShape(), input, regime{})
 	if !slices.Equal(got.streams, []string{"j"}) {
@@ -248,6 +238,7 @@ func TestLongLineIsAttributed(t *testing.T) {
 
 // What stands at the very end of the piece that is looked at may go on behind it.
 func TestLongLineWithATimeAcrossThePiece(t *testing.T) {
+	batch.Large(t)
 	const member = `"timestamp":1795348700000`
 	for _, cut := range []int{1, 12} {
 		before := 512<<10 - len(`{"jobId":"j","a":"",`) - len(member) + cut

@@ -1,14 +1,24 @@
 package batch_test
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"perstack-shipper/batch"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if batch.UnderRace { // see batch.Large
+		if err := flag.Set("rapid.checks", "15"); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // recordings returns what real runs wrote: those in the repository and, where they lie beside it,
 // all others.

@@ -128,9 +128,7 @@ func TestScratchAfterTheLargestLine(t *testing.T) {
 		"longer, with bad bytes, in all": strings.Repeat("\xff", 2*MaxLineBytes),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if UnderRace {
-				t.Skip("it is too large for the race detector")
-			}
+			Large(t)
 			s, err := NewShaper(Shape{Input: "k3v9x2ab", JobID: "j", Template: "{jobId}/{runId}", Hostname: "h"}, State{}, nil)
 			if err != nil {
 				t.Fatal(err)

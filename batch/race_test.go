@@ -2,6 +2,5 @@
 
 package batch
 
-// UnderRace says that the race detector is at work. This package starts no goroutine, so it finds
-// nothing here and makes a byte ten times as dear: the largest inputs are left to a run without it.
+// UnderRace reports whether the race detector is at work.
 const UnderRace = true

@@ -202,6 +202,7 @@ func TestReceiptOfJobsSideBySide(t *testing.T) {
 // A line in parts is one line: its usage counts once, though nobody sees the whole of one over 8
 // MiB.
 func TestUsageOfALineInParts(t *testing.T) {
+	batch.Large(t)
 	for _, size := range []int{3 << 20, batch.MaxLineBytes, batch.MaxLineBytes + 512<<10 - 30, 9 << 20} {
 		data := fmt.Sprintf(`{"type":"callTools","jobId":"j","runId":"r","stepNumber":1,"x":%q,"usage":{"totalTokens":7}}`+"\n", strings.Repeat("x", size))
 		data += `{"type":"callDelegate","jobId":"j","runId":"r","stepNumber":1,"usage":{"totalTokens":7}}` + "\n"

@@ -52,9 +52,12 @@ func TestMain(m *testing.M) {
 type leakless struct{ m *testing.M }
 
 func (l leakless) Run() int {
-	if signal.Ignored(syscall.SIGHUP) {
-		// As under nohup, which is no reason for what the tests start to ignore it too: a signal that is caught is not ignored in a child.
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	// A signal may be ignored here, as under nohup or in the background of a script. What the tests
+	// start must not inherit that, and a signal that is caught is not ignored in a child.
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
 	}
 	code := l.m.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
