@@ -34,13 +34,13 @@ const asidePatience = 5 * time.Second
 func (s *Shipper) reject(st *stream, r refusal, spans []batch.Span) {
 	message := r.message()
 	restored, err := batch.Restore(message)
-	in := s.byID[restored.Input]
+	in := s.inputs.byID[restored.Input]
 	if err != nil || in == nil || restored.Record != "" {
 		s.log.Error(fmt.Sprintf("log stream %q refuses a record of our own: %v", st.name, r.reason))
 		return
 	}
-	in.account.Rejected.add(restored.Seq)
-	in.stale = true
+	in.ack.account.Rejected.add(restored.Seq)
+	in.seal.outdate()
 	entry, err := json.Marshal(struct {
 		Time    time.Time `json:"time"`
 		Stream  string    `json:"stream"`

@@ -203,12 +203,12 @@ func TestWaitsIdlyWhileMemoryIsFull(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
-	in := s.inputs[0]
-	if !in.waiting || !s.full() {
-		t.Fatalf("waiting: %v, full: %v", in.waiting, s.full())
+	in := s.inputs.all[0]
+	if !in.wait.now() || !s.full() {
+		t.Fatalf("waiting: %v, full: %v", in.wait.now(), s.full())
 	}
 	for _, end := range []time.Time{{}, time.Now().Add(-time.Minute)} {
-		if in.waitEnd = end; s.until(time.Now()) < 10*time.Millisecond {
+		if in.wait.until = end; s.until(time.Now()) < 10*time.Millisecond {
 			t.Errorf("it looks again after %s when the wait ends at %s", s.until(time.Now()), end)
 		}
 	}
@@ -240,9 +240,9 @@ func TestManyInputsKeepWithinMemory(t *testing.T) {
 					t.Error(err)
 				}
 				// What waits to be put is there still, and most of what is held. What one long line takes comes on top.
-				put, besides := s.pool.Held(), s.besides()
-				if put+besides > o.MemoryMax+4*batch.MaxBatchBytes {
-					t.Errorf("%d KiB of %d are held: %d wait to be put", (put+besides)>>10, o.MemoryMax>>10, put>>10)
+				put, shaping := s.memory.pool.Held(), s.shapingMemory()
+				if put+shaping > o.MemoryMax+4*batch.MaxBatchBytes {
+					t.Errorf("%d KiB of %d are held: %d wait to be put", (put+shaping)>>10, o.MemoryMax>>10, put>>10)
 				}
 				if put >= o.MemoryMax/2 {
 					return
@@ -353,11 +353,15 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 	})
 	in, j := w.written("aaaaaaaa")
 	s := New(w.options())
-	i, err := newInput(in, 0, new(spare))
+	from, err := startOf(in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.inputs, s.byID["aaaaaaaa"] = []*input{i}, i
+	i, err := newInput(in, from, 0, new(spare))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.inputs.add(i, "aaaaaaaa")
 	accept := func(st *stream) {
 		st.closeOpen()
 		b, prepared := st.shift()
@@ -373,14 +377,14 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 			accept(s.streams["j"])
 		}
 	}
-	if n := len(i.blocks); n > manyBlocks+10 {
+	if n := len(i.ack.blocks); n > manyBlocks+10 {
 		t.Errorf("%d blocks", n)
 	}
 	for _, name := range []string{"stuck", "j"} {
 		accept(s.streams[name])
 	}
-	if size := j.Size(); i.acked != size || len(i.blocks) != 0 {
-		t.Errorf("%d blocks are left, %d of %d bytes are acknowledged", len(i.blocks), i.acked, size)
+	if size := j.Size(); i.ack.offset != size || len(i.ack.blocks) != 0 {
+		t.Errorf("%d blocks are left, %d of %d bytes are acknowledged", len(i.ack.blocks), i.ack.offset, size)
 	}
 	if err := j.End(); err != nil {
 		t.Fatal(err)
@@ -414,7 +418,7 @@ func TestOldAndExpired(t *testing.T) {
 	})
 	s := New(w.options())
 	st := s.stream("j")
-	b := s.newBatch()
+	b := s.memory.newBatch()
 	now := time.Now()
 	for i, age := range []time.Duration{14*24*time.Hour + time.Hour, 14*24*time.Hour - 2*time.Hour} {
 		var ev batch.Event

@@ -182,7 +182,7 @@ func TestOutageTakesNoMemory(t *testing.T) {
 		}
 		stop()
 		<-ended
-		held := s.pool.Held() // what was not acknowledged is not released
+		held := s.memory.pool.Held() // what was not acknowledged is not released
 		if least, most := len(data), 2*(ready+2)*batch.MaxBatchBytes; everywhere && held > most || !everywhere && held < least {
 			t.Errorf("%+v: %d bytes are held of %d", trouble, held, len(data))
 		}

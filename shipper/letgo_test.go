@@ -56,8 +56,8 @@ func TestFilesThatAreDoneAreForgotten(t *testing.T) {
 	if r.err != nil || r.report.Lines != files {
 		t.Fatal(r.report.Sentence(), r.err)
 	}
-	if len(s.inputs) > 3 || len(s.streams) > 3 || len(s.byID) > 3 {
-		t.Errorf("%d inputs, %d streams, %d ids are remembered", len(s.inputs), len(s.streams), len(s.byID))
+	if len(s.inputs.all) > 3 || len(s.streams) > 3 || len(s.inputs.byID) > 3 {
+		t.Errorf("%d inputs, %d streams, %d ids are remembered", len(s.inputs.all), len(s.streams), len(s.inputs.byID))
 	}
 	for n := range files {
 		if events := w.server.Events(w.group, fmt.Sprintf("job%d", n)); len(events) != 3 {

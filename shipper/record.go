@@ -138,9 +138,9 @@ func (in *input) sealRecord(now int64, ended bool) (*sealRecord, error) {
 		Lines: st.Seq, EmptyLines: st.Counts.EmptyLines, Bytes: st.Counts.Bytes, LastSeq: st.Seq,
 		SHA256: hex.EncodeToString(lines), RawSHA256: hex.EncodeToString(raw),
 		Events: st.Counts.Events, Parts: st.Counts.Parts, Lossy: st.Counts.Lossy,
-		Clamped: st.Counts.Clamped + in.account.Restamped, Repeated: in.account.Repeated,
-		Rejected: in.account.Rejected, Truncated: in.account.Truncated, Streams: in.shaper.Streams(), Ended: ended, CutLine: st.Cut,
-		Jobs: slices.Clone(receipt.Jobs()), Outcomes: receipt.Outcomes(), Tokens: receipt.Usage().TotalTokens, RejectedLines: in.account.Rejected.count(),
+		Clamped: st.Counts.Clamped + in.ack.account.Restamped, Repeated: in.ack.account.Repeated,
+		Rejected: in.ack.account.Rejected, Truncated: in.ack.account.Truncated, Streams: in.shaper.Streams(), Ended: ended, CutLine: st.Cut,
+		Jobs: slices.Clone(receipt.Jobs()), Outcomes: receipt.Outcomes(), Tokens: receipt.Usage().TotalTokens, RejectedLines: in.ack.account.Rejected.count(),
 		ExcludedLines: st.Excluded.Lines, Excluded: st.Excluded.Ranges(), ExcludedCut: st.Excluded.Cut, ExcludedSince: st.Excluded.Since,
 		Redacted: st.Counts.Redacted,
 	}

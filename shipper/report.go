@@ -102,18 +102,18 @@ func (r *Report) take(in *input) {
 	if !in.Own {
 		return
 	}
-	now, then := in.shaper.State(), in.began
+	now, then := in.shaper.State(), in.ack.began
 	r.Lines += now.Seq - then.State.Seq
 	r.EmptyLines += now.Counts.EmptyLines - then.State.Counts.EmptyLines
 	r.Events += now.Counts.Events - then.State.Counts.Events
 	r.Parts += now.Counts.Parts - then.State.Counts.Parts
 	r.Bytes += now.Counts.Bytes - then.State.Counts.Bytes
-	r.Repeated += in.account.Repeated - then.Account.Repeated
-	r.Rejected += in.account.Rejected.count() - then.Account.Rejected.count()
+	r.Repeated += in.ack.account.Repeated - then.Account.Repeated
+	r.Rejected += in.ack.account.Rejected.count() - then.Account.Rejected.count()
 	r.Lossy += now.Counts.Lossy - then.State.Counts.Lossy
 	r.Excluded += now.Excluded.Lines - then.State.Excluded.Lines
 	r.Redacted += now.Counts.Redacted - then.State.Counts.Redacted
-	r.Retimed += now.Counts.Clamped + in.account.Restamped - then.State.Counts.Clamped - then.Account.Restamped
+	r.Retimed += now.Counts.Clamped + in.ack.account.Restamped - then.State.Counts.Clamped - then.Account.Restamped
 	for _, st := range in.streams {
 		if !st.counted { // inputs share streams
 			st.counted = true
@@ -129,14 +129,14 @@ func (r *Report) take(in *input) {
 	for _, job := range in.shaper.Receipt().Jobs() {
 		r.Jobs.take(*job)
 	}
-	if in.account.Rejected.count() > then.Account.Rejected.count() && in.Journal.Rejected() && !in.Journal.Gone() {
+	if in.ack.account.Rejected.count() > then.Account.Rejected.count() && in.Journal.Rejected() && !in.Journal.Gone() {
 		r.Rejects = append(r.Rejects, in.Journal.Path())
 	}
 }
 
 func (r *Report) leave(in *input) {
 	left := Left{Input: in.Shape.Input, Path: in.Journal.Path(), File: in.Journal.FilePath(), Own: in.Own}
-	left.Bytes, left.Lost = in.Journal.Size()-in.acked, in.Journal.Perishable()
+	left.Bytes, left.Lost = in.Journal.Size()-in.ack.offset, in.Journal.Perishable()
 	if in.Journal.Gone() && left.File != "" {
 		left.Path = "" // with the cursor
 	}

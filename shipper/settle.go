@@ -15,8 +15,8 @@ func (s *Shipper) start(ctx context.Context, now time.Time) {
 	for _, st := range s.streams {
 		st.hurry = false
 	}
-	for _, in := range s.inputs {
-		if !in.done && in.readAll() {
+	for _, in := range s.inputs.all {
+		if !in.done && in.complete() {
 			s.seal(in, now)
 			for _, st := range in.streams {
 				st.hurry = true
@@ -58,21 +58,21 @@ func (s *Shipper) judge(st *stream, now time.Time) {
 	if len(spans) == 0 {
 		return // a record of our own, which nothing waits for
 	}
-	message, err := s.inputs[spans[0].Block.Input].openMessage(&s.o.Origin, st.name, "", now.UnixMilli())
+	message, err := s.inputs.all[spans[0].Block.Input].openMessage(&s.o.Origin, st.name, "", now.UnixMilli())
 	if err != nil {
 		s.log.Error(err.Error())
 		return
 	}
 	var ev batch.Event
 	batch.Record(&ev, message, now.UnixMilli(), 0)
-	s.put(st, &ev, nil, now)
+	s.addToBatch(st, &ev, nil, now)
 	st.closeOpen()
 }
 
 // holdsSeal reports whether b has the seal of an input.
 func (s *Shipper) holdsSeal(b *batch.Batch) bool {
 	for _, span := range b.Spans {
-		if span.Block == s.inputs[span.Block.Input].seal {
+		if span.Block == s.inputs.all[span.Block.Input].seal.block {
 			return true
 		}
 	}
@@ -83,11 +83,14 @@ func (s *Shipper) holdsSeal(b *batch.Batch) bool {
 // one open batch, the seal goes with that, for an input's end should cost one round trip: the batch is taken as a whole, or another seal follows.
 func (s *Shipper) seal(in *input, now time.Time) {
 	final := in.ending() == Finished
-	if in.seal != nil || in.sealed && in.final == final || len(in.streams) == 0 {
+	if in.seal.block != nil || len(in.streams) == 0 {
 		return
 	}
-	in.sealed = false
-	pending := in.pending() - in.lones
+	if ok, isFinal := in.seal.accepted(); ok && isFinal == final {
+		return
+	}
+	in.seal.outdate()
+	pending := in.ack.pending() - in.ack.onTrial
 	if pending > 0 {
 		st := in.streams[0]
 		if len(in.streams) > 1 || st.busy || len(st.closed) > 0 || st.open == nil || st.open.Of(in.index) != pending {
@@ -97,12 +100,13 @@ func (s *Shipper) seal(in *input, now time.Time) {
 	first, others, err := in.sealMessages(now.UnixMilli(), final)
 	if err != nil {
 		s.log.Error(err.Error())
-		in.sealed, in.final = true, final
+		in.seal = sealing{state: sealed, final: final} // the input ends without
 		return
 	}
-	in.seal = &batch.Block{Input: in.index, Start: in.window.offset, End: in.window.offset, State: in.shaper.State()}
-	in.blocks = append(in.blocks, in.seal)
-	in.stale, in.final = false, final
+	offset := in.read.window.offset
+	block := &batch.Block{Input: in.index, Start: offset, End: offset, State: in.shaper.State()}
+	in.ack.blocks = append(in.ack.blocks, block)
+	in.seal.begin(block, final)
 	for route, st := range in.streams {
 		message := others
 		if route == 0 {
@@ -110,7 +114,7 @@ func (s *Shipper) seal(in *input, now time.Time) {
 		}
 		var ev batch.Event
 		batch.Record(&ev, message, now.UnixMilli(), route)
-		s.put(st, &ev, in.seal, now)
+		s.addToBatch(st, &ev, block, now)
 	}
 }
 
@@ -124,16 +128,16 @@ func (s *Shipper) settle(r outcome) {
 	s.stretch(r)
 	if r.ambiguous {
 		for _, span := range r.batch.Spans {
-			if in := s.inputs[span.Block.Input]; span.Block != in.seal { // else where each first answer is lost one seal would follow the other
-				in.account.Repeated += int64(span.Events)
-				in.stale = true
+			if in := s.inputs.all[span.Block.Input]; span.Block != in.seal.block { // else where each first answer is lost one seal would follow the other
+				in.ack.account.Repeated += int64(span.Events)
+				in.seal.outdate()
 			}
 		}
 	}
 	for id, n := range r.restamped {
-		if in := s.byID[id]; in != nil {
-			in.account.Restamped += n
-			in.stale = true
+		if in := s.inputs.byID[id]; in != nil {
+			in.ack.account.Restamped += n
+			in.seal.outdate()
 		}
 	}
 	switch {
@@ -144,7 +148,7 @@ func (s *Shipper) settle(r outcome) {
 		s.countLone(r.batch, 1)
 		return
 	}
-	s.progress = time.Now()
+	s.life.progress = time.Now()
 	var spans []batch.Span // the oldest first
 	for _, l := range st.lones {
 		spans = append(spans, l.Spans...)
@@ -163,7 +167,7 @@ func (s *Shipper) settle(r outcome) {
 
 func (s *Shipper) countLone(b *batch.Batch, n int) {
 	for _, span := range b.Spans {
-		s.inputs[span.Block.Input].lones += n * span.Events
+		s.inputs.all[span.Block.Input].ack.onTrial += n * span.Events
 	}
 }
 
@@ -183,37 +187,34 @@ func (s *Shipper) ack(b *batch.Batch) {
 	}
 	for i, span := range b.Spans {
 		if i == 0 || b.Spans[i-1].Block.Input != span.Block.Input {
-			s.advance(s.inputs[span.Block.Input])
+			s.advance(s.inputs.all[span.Block.Input])
 		}
 	}
-	b.Release()
-	if len(s.spare) < parallel {
-		s.spare = append(s.spare, b)
-	}
+	s.memory.release(b)
 }
 
 func (s *Shipper) advance(in *input) {
-	if _, err := in.advance(); err != nil {
-		s.complain("cursor "+in.Shape.Input, err)
+	if err := in.advance(); err != nil {
+		s.complainOfCursor(in, err)
 	}
 }
 
 // finish lets go of inputs of which nothing is left.
 func (s *Shipper) finish() {
-	for _, in := range s.inputs {
-		if in.done || !in.readAll() || len(in.blocks) > 0 || !in.sealed && len(in.streams) > 0 {
+	for _, in := range s.inputs.all {
+		if in.done || !in.complete() || len(in.ack.blocks) > 0 || in.seal.state != sealed && len(in.streams) > 0 {
 			continue
 		}
 		if in.Tee != nil && !in.Tee.Finished() {
 			if !in.Tee.Stuck(time.Now()) {
-				s.progress = time.Now() // it is the reader of stdout that takes its time now
+				s.life.progress = time.Now() // it is the reader of stdout that takes its time now
 				continue
 			}
 			in.Tee.GiveUp()
 		}
-		if in.acked < in.window.offset { // a truncation, or a gap, that no line came after
-			if err := in.persist(in.window.offset, in.shaper.State()); err != nil {
-				s.complain("cursor "+in.Shape.Input, err)
+		if in.ack.offset < in.read.window.offset { // a truncation, or a gap, that no line came after
+			if err := in.persist(in.read.window.offset, in.shaper.State()); err != nil {
+				s.complainOfCursor(in, err)
 			}
 		}
 		in.done = true
@@ -235,19 +236,14 @@ func (s *Shipper) finish() {
 // letGo forgets an input that is done, and the streams that only it wrote to, if it is a followed file: there is no end to those. Of others the job is asked for
 // still, by their siblings.
 func (s *Shipper) letGo(in *input) {
-	close(in.let)
-	in.window, in.ahead = window{}, nil
+	close(in.released)
+	in.read.window, in.wait.ahead = window{}, nil
 	if in.Journal.Kind() != journal.File {
 		return
 	}
-	s.free = append(s.free, in.index)
-	for id, i := range s.byID {
-		if i == in {
-			delete(s.byID, id)
-		}
-	}
+	s.inputs.forget(in)
 	used := map[*stream]bool{}
-	for _, i := range s.inputs {
+	for _, i := range s.inputs.all {
 		if !i.done {
 			for _, st := range i.streams {
 				used[st] = true
@@ -264,13 +260,11 @@ func (s *Shipper) letGo(in *input) {
 
 // closeAll closes the journals of the inputs that are not done, with what is left in them.
 func (s *Shipper) closeAll() {
-	for _, in := range s.inputs {
+	for _, in := range s.inputs.all {
 		if in.done {
 			continue
 		}
-		if in.Quit != nil {
-			in.Quit()
-		}
+		in.quit()
 		s.report.take(in)
 		s.report.leave(in)
 		if err := in.Journal.Close(); err != nil {
@@ -279,6 +273,9 @@ func (s *Shipper) closeAll() {
 		in.closed()
 	}
 }
+
+// complainOfCursor says that the cursor of in could not be written.
+func (s *Shipper) complainOfCursor(in *input, err error) { s.complain("cursor "+in.Shape.Input, err) }
 
 // complain says an error of this machine's: once, then at most once a minute.
 func (s *Shipper) complain(kind string, err error) {

@@ -96,7 +96,7 @@ func TestTheNextIsPrepared(t *testing.T) {
 	for i := range batches {
 		var ev batch.Event
 		batch.Record(&ev, fmt.Appendf(nil, `{"n":%d}`, i), time.Now().UnixMilli(), 0)
-		s.put(st, &ev, nil, time.Now())
+		s.addToBatch(st, &ev, nil, time.Now())
 		st.closeOpen()
 	}
 	ctx := within(t, 20*time.Second)

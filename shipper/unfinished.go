@@ -10,7 +10,7 @@ import (
 // unfinished says what is missing at the end of an input: the rest of a line, or the end of a run that it began. Perstack loses what its pipe has not
 // taken when it throws or is killed, and nobody else would notice. It returns "" where nothing is missing.
 func (in *input) unfinished() string {
-	if in.truncated {
+	if in.read.state == truncated {
 		return "" // that was said, and its rest is another input
 	}
 	what := ""

@@ -13,7 +13,6 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
-	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/loglimit"
 )
 
@@ -55,22 +54,15 @@ type Shipper struct {
 	deliv *delivery
 
 	// What follows belongs to the goroutine of Run.
-	pool     batch.Pool
-	read     spare
-	spare    []*batch.Batch
-	inputs   []*input
-	free     []int             // places in inputs of followed files that are done: who follows a folder for months sees many
-	byID     map[string]*input // of followed files by path, too
+	inputs   inputs
+	turn     int // whose block is next
 	streams  map[string]*stream
 	interval time.Duration // the flush interval, stretched
 	underway int           // deliveries
-	ev       batch.Event
-	turn     int       // whose block is next
-	short    bool      // memory has run out
-	progress time.Time // of the last acknowledgement, or of the end of input
-	quiet    bool      // every input that the process lives for has ended
-	ownDone  time.Time // when the last own input was done
-	fed      bool      // own inputs may come while Run runs
+	ev       batch.Event   // at hand
+	memory   memory
+	short    bool // memory has run out
+	life     lifetime
 	said     loglimit.Limiter
 	asides   []aside   // rejected events that could not be kept yet
 	asided   time.Time // when that was tried
@@ -97,89 +89,29 @@ func New(o Options) *Shipper {
 		deliv: &delivery{
 			api: o.Client, create: o.Create, slots: make(chan struct{}, parallel), trouble: newTrouble(o.Client, o.Log), paces: usual, random: rand.Float64,
 		},
-		byID: map[string]*input{}, streams: map[string]*stream{},
+		streams:  map[string]*stream{},
 		interval: o.FlushInterval,
+		life:     lifetime{giveUpAfter: o.GiveUpAfter, hopelessAfter: o.HopelessAfter, othersAfter: o.OthersAfter},
 		results:  make(chan outcome),
 		wake:     make(chan struct{}, 1),
 	}
 }
 
-// GaveUpError says that Run ended because nothing had been acknowledged for too long.
-type GaveUpError struct {
-	After    time.Duration // Options.GiveUpAfter or HopelessAfter
-	Hopeless bool          // it was HopelessAfter
-	Cause    string        // what went wrong last, for a person; "" where nothing did
-}
-
-func (e *GaveUpError) Error() string { return fmt.Sprintf("no acknowledgement for %s", e.After) }
-
-// Run ships the inputs, and those that come out of more until it is closed (nil: none come), and returns when all is delivered, when there is no hope
-// for the rest, or when ctx ends. Their journals are closed then: those of delivered inputs are removed, the others keep what is left.
+// Run ships the inputs, and those that come out of more until it is closed (nil: none come), and
+// returns when all is delivered, when there is no hope for the rest, or when ctx ends. Their
+// journals are closed then: those of delivered inputs are removed, the others keep what is left.
 func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (Report, error) {
 	began := time.Now()
 	s.report.Groups = []string{s.o.Client.Target().Group}
-	s.progress, s.fed = began, more != nil
+	s.life.begin(began, more != nil)
 	deliveries, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	s.watching = make(chan struct{})
 	defer close(s.watching)
-	for _, in := range inputs {
-		if err := s.add(in, s.watching); err != nil && in.Own {
-			return s.report, err
-		} else if err != nil { // what others left stays as it is
-			if in.Quit != nil {
-				in.Quit()
-			}
-			s.log.Error(errors.Join(err, in.Journal.Close()).Error())
-		}
+	if err := s.addAll(inputs); err != nil {
+		return s.report, err
 	}
-
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	stopped := s.o.Stop
-	var why error
-	for why == nil {
-		now := time.Now()
-		busy := s.shape(now)
-		s.start(deliveries, now)
-		s.setAside(now)
-		s.finish()
-		if why = s.over(now, more); why != nil {
-			break
-		}
-		if busy {
-			// There is more to read; but first what came meanwhile.
-			select {
-			case r := <-s.results:
-				s.settle(r)
-			case <-ctx.Done():
-				why = context.Cause(ctx)
-			default:
-			}
-			continue
-		}
-		if s.underway == 0 && s.pool.Held() == 0 {
-			s.pool.Trim(idleMemory)
-		}
-		timer.Reset(s.until(now))
-		select {
-		case r := <-s.results:
-			s.settle(r)
-		case <-s.wake:
-		case in, ok := <-more:
-			if !ok {
-				more = nil
-			} else if err := s.add(in, s.watching); err != nil {
-				s.log.Error(err.Error())
-				s.report.Failed = append(s.report.Failed, err)
-			}
-		case <-timer.C:
-		case <-stopped:
-			stopped = nil // it is seen by over
-		case <-ctx.Done():
-			why = context.Cause(ctx)
-		}
-	}
+	why := s.loop(ctx, deliveries, more)
 	stop(why)
 	for s.underway > 0 {
 		s.settle(<-s.results)
@@ -192,13 +124,84 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 	return s.report, why
 }
 
-// add takes an input in.
-func (s *Shipper) add(in Input, watch <-chan struct{}) error {
-	place := len(s.inputs)
-	if len(s.free) > 0 {
-		place = s.free[0]
+// loop ships until there is a reason to end, and returns that.
+func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	stop := s.o.Stop
+	for {
+		now := time.Now()
+		busy := s.shape(now)
+		s.start(deliveries, now)
+		s.setAside(now)
+		s.finish()
+		if why := s.over(now, more != nil); why != nil {
+			return why
+		}
+		if busy {
+			// There is more to read; but first what came meanwhile.
+			select {
+			case r := <-s.results:
+				s.settle(r)
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			default:
+			}
+			continue
+		}
+		if s.underway == 0 && s.memory.pool.Held() == 0 {
+			s.memory.pool.Trim(idleMemory)
+		}
+		timer.Reset(s.until(now))
+		select {
+		case r := <-s.results:
+			s.settle(r)
+		case <-s.wake:
+		case in, ok := <-more:
+			if !ok {
+				more = nil
+			} else if err := s.add(in); err != nil {
+				s.log.Error(err.Error())
+				s.report.Failed = append(s.report.Failed, err)
+			}
+		case <-timer.C:
+		case <-stop:
+			stop = nil // over sees it
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	i, err := newInput(in, place, &s.read)
+}
+
+// addAll takes in the inputs that Run was given. What others left stays as it is where it cannot be
+// shipped. Where an own input cannot, all journals are closed.
+func (s *Shipper) addAll(inputs []Input) error {
+	for n, in := range inputs {
+		err := s.add(in)
+		if err == nil {
+			continue
+		}
+		if in.Own {
+			for _, taken := range s.inputs.all {
+				err = errors.Join(err, taken.close())
+			}
+			for _, left := range inputs[n:] {
+				err = errors.Join(err, left.close())
+			}
+			return err
+		}
+		s.log.Error(errors.Join(err, in.close()).Error())
+	}
+	return nil
+}
+
+// add takes an input in.
+func (s *Shipper) add(in Input) error {
+	from, err := startOf(in)
+	if err != nil {
+		return err
+	}
+	i, err := newInput(in, from, s.inputs.place(), &s.memory.windows)
 	if err != nil {
 		return err
 	}
@@ -214,18 +217,11 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 	if err := in.Journal.Damage(); err != nil {
 		s.lost(i, err)
 	}
-	if i.overtaken != nil {
-		s.lost(i, fmt.Errorf("%w; what came after that is shipped as input %s", i.overtaken, i.Shape.Input))
+	if from.overtaken != nil {
+		s.lost(i, fmt.Errorf("%w; what came after that is shipped as input %s", from.overtaken, i.Shape.Input))
 	}
-	if place < len(s.inputs) {
-		s.inputs[place], s.free = i, s.free[1:]
-	} else {
-		s.inputs = append(s.inputs, i)
-	}
-	s.byID[in.Shape.Input], s.byID[i.Shape.Input] = i, i
-	if in.Path != "" && in.Journal.Kind() == journal.File {
-		s.byID[in.Path] = i
-	}
+	s.inputs.add(i, in.Shape.Input)
+	s.life.hasOwn = s.life.hasOwn || in.Own
 	for _, name := range i.shaper.Streams() {
 		st := s.stream(name)
 		if !st.busy { // while a put is under way that one owns created
@@ -233,23 +229,24 @@ func (s *Shipper) add(in Input, watch <-chan struct{}) error {
 		}
 		i.streams = append(i.streams, st)
 	}
-	i.tellShaped(i.acked, i.kept)
+	i.tellShaped(i.ack.offset, i.ack.state)
 	var copied <-chan struct{}
 	if in.Tee != nil {
 		copied = in.Tee.Done()
 	}
-	go s.watch(in.Journal.Changed(), copied, i.let, watch)
+	go s.watch(in.Journal.Changed(), copied, i.released, s.watching)
 	return nil
 }
 
-// watch wakes the loop when an input grows or its copy is done, until it is let go or end.
-func (s *Shipper) watch(changed, copied, let, end <-chan struct{}) {
+// watch wakes the loop when an input grows or its copy is done, until the input is released or Run
+// ends.
+func (s *Shipper) watch(changed, copied, released, end <-chan struct{}) {
 	for {
 		select {
 		case <-changed:
 		case <-copied:
 			copied = nil
-		case <-let:
+		case <-released:
 			return
 		case <-end:
 			return
@@ -258,7 +255,7 @@ func (s *Shipper) watch(changed, copied, let, end <-chan struct{}) {
 	}
 }
 
-// poke makes the loop look again.
+// poke wakes the loop.
 func (s *Shipper) poke() {
 	select {
 	case s.wake <- struct{}{}:
@@ -275,64 +272,6 @@ func (s *Shipper) stream(name string) *stream {
 	return st
 }
 
-// over says why Run should end, or nil.
-func (s *Shipper) over(now time.Time, more <-chan Input) error {
-	own, others, had := 0, 0, s.fed
-	ownEnded, othersEnded := true, true // not "read": memory may hold less than what is left
-	for _, in := range s.inputs {
-		had = had || in.Own
-		switch {
-		case in.done, s.goesOn(in):
-		case in.Own:
-			own++
-			ownEnded = ownEnded && in.ended()
-		default:
-			others++
-			othersEnded = othersEnded && in.ended()
-		}
-	}
-	if own > 0 {
-		s.ownDone = time.Time{}
-	} else if s.ownDone.IsZero() {
-		s.ownDone = now
-	}
-	switch {
-	case more != nil:
-		return nil
-	case own+others == 0:
-		return errAllDone
-	case own == 0 && had && now.Sub(s.ownDone) >= s.o.OthersAfter:
-		return errAllDone // what others left stays for the next start; it was no business of this process
-	case !ownEnded, !had && !othersEnded:
-		s.quiet = false
-		return nil
-	case !s.quiet:
-		s.quiet, s.progress = true, now
-	}
-	idle := min(now.Sub(s.progress), now.Sub(s.deliv.trouble.progress()))
-	switch {
-	case idle >= s.o.GiveUpAfter:
-		return &GaveUpError{After: s.o.GiveUpAfter, Cause: s.deliv.trouble.cause()}
-	case s.deliv.trouble.hopeless() && idle >= s.o.HopelessAfter:
-		return &GaveUpError{After: s.o.HopelessAfter, Hopeless: true, Cause: s.deliv.trouble.cause()}
-	}
-	return nil
-}
-
-var errAllDone = errors.New("all is delivered")
-
-// goesOn reports whether all that has come of in is shipped, while somebody else writes it on, for whom nobody waits: an agent that outlived its shipper.
-func (s *Shipper) goesOn(in *input) bool {
-	if in.Own {
-		select {
-		case <-s.o.Stop:
-		default:
-			return false
-		}
-	}
-	return !in.ended() && in.caughtUp()
-}
-
 // until is how long the loop may sleep when nothing wakes it.
 func (s *Shipper) until(now time.Time) time.Duration {
 	d := time.Hour
@@ -344,20 +283,18 @@ func (s *Shipper) until(now time.Time) time.Duration {
 			d = min(d, max(st.lonely.Add(loneWait).Sub(now), time.Second))
 		}
 	}
-	for _, in := range s.inputs {
-		if in.waiting || in.unread {
+	for _, in := range s.inputs.all {
+		if in.wait.now() || in.read.state == unreadable {
 			d = min(d, time.Second)
 		}
-		if wait := in.waitEnd.Sub(now); in.waiting && wait > 0 { // else only memory holds it up
-			d = min(d, wait)
+		if left := in.wait.until.Sub(now); in.wait.now() && left > 0 { // else only memory holds it up
+			d = min(d, left)
 		}
-	}
-	for _, in := range s.inputs {
 		if in.inHalfLine() {
-			d = min(d, max(in.grewAt.Add(s.o.HalfLine).Sub(now), pollHalfLine))
+			d = min(d, max(in.read.last.grewAt.Add(s.o.HalfLine).Sub(now), pollHalfLine))
 		}
 	}
-	if s.quiet {
+	if s.life.isQuiet() {
 		d = min(d, time.Second)
 	}
 	if len(s.asides) > 0 {

@@ -1,0 +1,101 @@
+package shipper
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/journal"
+)
+
+// cursorVersion is the version of cursorState that is written, and the highest that is read.
+const cursorVersion = 1
+
+// cursorState is what the shipper keeps in the cursor of a journal, as JSON: all that a start after
+// a crash needs to ship what is behind the cursor as this process would have.
+type cursorState struct {
+	Version int         `json:"v"` // absent: 1
+	State   batch.State `json:"state"`
+	Streams []string    `json:"streams"`
+	Account account     `json:"account"`
+	Sealed  bool        `json:"sealed,omitempty"` // a seal was accepted that holds still
+	Final   bool        `json:"final,omitempty"`  // and says that the input ended
+	Input   string      `json:"input,omitempty"`  // the input's name, where it is not the one that it began with
+	Cuts    []int64     `json:"cuts,omitempty"`   // beyond the cursor: see lastLine
+}
+
+// account is what the shipper knows of an input beyond what its lines say.
+type account struct {
+	Rejected  ranges      `json:"rejected,omitempty"`  // seqs
+	Repeated  int64       `json:"repeated,omitempty"`  // events that may be there twice
+	Restamped int64       `json:"restamped,omitempty"` // events sent with another time than their own, at the put
+	Truncated truncations `json:"truncated,omitzero"`
+}
+
+// truncations counts how often a file was truncated before it was read to its end, and the bytes
+// that were seen in it and are lost by that, at least.
+type truncations struct {
+	Times int64 `json:"times"`
+	Bytes int64 `json:"bytes"`
+}
+
+// start is where an input goes on, and as what.
+type start struct {
+	offset int64
+	cursor cursorState // the zero cursorState at an input's beginning, but for its version
+	// overtaken is the truncation that makes what follows another input than the one that the
+	// journal was of; nil: none.
+	overtaken *journal.CutError
+}
+
+// startOf reads the cursor of in.
+func startOf(in Input) (start, error) {
+	kept := in.Journal.Cursor()
+	s := start{offset: kept.Offset, cursor: cursorState{Version: cursorVersion}}
+	if len(kept.State) > 0 {
+		err := json.Unmarshal(kept.State, &s.cursor)
+		if err == nil && s.cursor.Version > cursorVersion {
+			err = fmt.Errorf("it has version %d, and this program knows versions up to %d", s.cursor.Version, cursorVersion)
+		}
+		if err != nil {
+			return start{}, fmt.Errorf("input %s in %s cannot be shipped, its cursor is none of this program's; start the program that wrote it on that folder: %w",
+				in.Journal.ID(), in.Journal.Path(), err)
+		}
+	} else if kept.Offset > 0 {
+		// The count was lost with the cursor. Counting from 1 again under the same name would make
+		// readers drop new lines as repeats.
+		s.cursor.Input = journal.NewID()
+	}
+	s.overtaken = in.Journal.Overtaken()
+	if s.overtaken == nil || in.Journal.Ended() && in.Journal.Size() <= s.overtaken.To {
+		s.overtaken = nil // no line follows it
+		return s, nil
+	}
+	// The lines that were lost may be in CloudWatch, with seqs that a process gave them and did not
+	// live to keep.
+	lost := s.cursor.Account.Truncated
+	s.offset = s.overtaken.To
+	s.cursor = cursorState{
+		Version: cursorVersion, State: s.cursor.State.Heir(), Input: journal.NewID(),
+		Account: account{Truncated: truncations{Times: lost.Times + 1, Bytes: lost.Bytes + s.overtaken.Lost}},
+	}
+	return s, nil
+}
+
+// persist writes the cursor: all before offset is in CloudWatch or set aside, and state is the
+// shaper's there.
+func (in *input) persist(offset int64, state batch.State) error {
+	cuts := &in.read.last.cuts
+	*cuts = slices.DeleteFunc(*cuts, func(cut int64) bool { return cut <= offset })
+	sealed, final := in.seal.accepted()
+	data, err := json.Marshal(cursorState{
+		Version: cursorVersion, State: state, Streams: in.shaper.Streams()[:state.Streams], Account: in.ack.account,
+		Sealed: sealed, Final: final, Input: in.ack.began.Input, Cuts: *cuts,
+	})
+	if err != nil {
+		return err
+	}
+	in.ack.offset, in.ack.state = offset, state
+	return in.Journal.Ack(journal.Cursor{Offset: offset, State: data})
+}

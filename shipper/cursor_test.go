@@ -1,0 +1,133 @@
+package shipper
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/journal"
+)
+
+// A cursor of before there were versions is read as version 1; one of a version to come is left as
+// it is, with the lines behind it.
+func TestCursorVersions(t *testing.T) {
+	const first, second = `{"jobId":"j","n":1}` + "\n", `{"jobId":"j","n":2}` + "\n"
+	for state, want := range map[string]string{
+		`{"state":{"seq":1},"streams":["j"]}`:          second,
+		`{"v":1,"state":{"seq":1},"streams":["j"]}`:    second,
+		`{"v":2,"state":{"lines":1},"streams":["j"]}`:  "it has version 2, and this program knows versions up to 1",
+		`{"v":"a","state":{"lines":1},"streams":null}`: "none of this program's",
+	} {
+		t.Run(state, func(t *testing.T) {
+			w := newWorld(t, nil)
+			in, j := w.written("aaaaaaaa")
+			write(t, j, []byte(first+second))
+			if err := j.Ack(journal.Cursor{Offset: int64(len(first)), State: []byte(state)}); err != nil {
+				t.Fatal(err)
+			}
+			if err := j.End(); err != nil {
+				t.Fatal(err)
+			}
+			dir := j.Path()
+			in.Journal = w.reopen(j)
+			_, err := New(w.options()).Run(context.Background(), []Input{in}, nil)
+			if want == second {
+				var got []int64
+				for _, e := range w.server.Events(w.group, "j") {
+					if r, err := batch.Restore([]byte(e.Message)); err == nil && r.Record == "" {
+						got = append(got, r.Seq)
+					}
+				}
+				if err != nil || !slices.Equal(got, []int64{2}) {
+					t.Errorf("%v: the lines %d were shipped", err, got)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
+			}
+			if _, err := os.Stat(dir); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// reopen closes a journal and recovers it, as the next process does.
+func (w *world) reopen(j *journal.Journal) *journal.Journal {
+	w.t.Helper()
+	if err := j.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	j, err := w.folder.Recover(j.ID())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return j
+}
+
+func TestCursorSaysItsVersion(t *testing.T) {
+	w := newWorld(t, nil)
+	in, j := w.written("aaaaaaaa")
+	write(t, j, []byte(`{"jobId":"j"}`+"\n"))
+	from, err := startOf(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := newInput(in, from, 0, new(spare))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := i.persist(0, from.cursor.State); err != nil {
+		t.Fatal(err)
+	}
+	j = w.reopen(j)
+	var got map[string]any
+	if err := json.Unmarshal(j.Cursor().State, &got); err != nil || got["v"] != 1.0 {
+		t.Errorf("%v: %v", err, got)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A Run that cannot ship an input it lives for closes all journals that it was given, and stops who
+// writes them first.
+func TestRunThatCannotBeginClosesItsJournals(t *testing.T) {
+	w := newWorld(t, nil)
+	var inputs []Input
+	var journals []*journal.Journal
+	quit, closed := "", ""
+	for _, id := range []string{"aaaaaaaa", "bbbbbbbb", "cccccccc"} {
+		in, j := w.written(id)
+		in.Quit = func() { quit += id[:1]; write(t, j, lineOf) }
+		in.Closed = func() { closed += id[:1] }
+		inputs, journals = append(inputs, in), append(journals, j)
+	}
+	inputs[1].Shape.Template = "{"
+	if _, err := New(w.options()).Run(context.Background(), inputs, nil); err == nil || !strings.Contains(err.Error(), "bbbbbbbb") {
+		t.Error(err)
+	}
+	if quit != "abc" || closed != "abc" {
+		t.Errorf("%q were stopped, %q closed", quit, closed)
+	}
+	for _, j := range journals {
+		if _, err := j.Write(lineOf); err == nil {
+			t.Errorf("%s takes bytes still", j.ID())
+		}
+	}
+}
+
+// What earlier processes rejected is no part of the report, though it grows together with what this
+// one rejects.
+func TestReportOfRejectsIsOfThisProcess(t *testing.T) {
+	a := newAcking(start{cursor: cursorState{Account: account{Rejected: ranges{{5, 5}}}}})
+	a.account.Rejected.add(6)
+	if n := a.account.Rejected.count() - a.began.Account.Rejected.count(); n != 1 {
+		t.Errorf("%d lines were rejected since, want 1", n)
+	}
+}

@@ -1,0 +1,67 @@
+package shipper
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// answers is deliveries that always say the same.
+type answers struct {
+	accepted time.Time
+	noHope   bool
+}
+
+func (a answers) progress() time.Time { return a.accepted }
+func (a answers) hopeless() bool      { return a.noHope }
+func (a answers) cause() string       { return "the cause" }
+
+func TestLifetime(t *testing.T) {
+	began := time.Now()
+	at := func(s int) time.Time { return began.Add(time.Duration(s) * time.Second) }
+	done, growing := remaining{any: true}, remaining{any: true, grows: true}
+	type look struct {
+		at          int // seconds after the beginning
+		own, others remaining
+		more        bool
+		d           answers
+		want        string // "", "done", "gave up" or "hopeless"
+	}
+	for name, looks := range map[string][]look{
+		"nothing":                       {{want: "done"}},
+		"nothing yet":                   {{more: true}, {at: 1000, more: true}, {at: 1001, want: "done"}},
+		"an own input":                  {{own: growing}, {at: 1000, own: growing}, {at: 1001, own: done}, {at: 1002, want: "done"}},
+		"never accepted":                {{own: done}, {at: 99, own: done}, {at: 100, own: done, want: "gave up"}},
+		"from the end of the input":     {{own: growing}, {at: 1000, own: done}, {at: 1099, own: done}, {at: 1100, own: done, want: "gave up"}},
+		"from the last accepted put":    {{own: done}, {at: 149, own: done, d: answers{accepted: at(50)}}, {at: 150, own: done, d: answers{accepted: at(50)}, want: "gave up"}},
+		"no hope":                       {{own: done, d: answers{noHope: true}}, {at: 29, own: done, d: answers{noHope: true}}, {at: 30, own: done, d: answers{noHope: true}, want: "hopeless"}},
+		"hope":                          {{own: done, d: answers{noHope: true}}, {at: 30, own: done}, {at: 60, own: done}},
+		"it grows after all":            {{own: done}, {at: 99, own: growing}, {at: 100, own: done}, {at: 199, own: done}, {at: 200, own: done, want: "gave up"}},
+		"others that grow do not count": {{own: done, others: growing}, {at: 100, own: done, others: growing, want: "gave up"}},
+		"others, after the own ones":    {{own: growing, others: done}, {at: 1000, others: done}, {at: 1009, others: done}, {at: 1010, others: done, want: "done"}},
+		"an own input returns":          {{own: growing}, {at: 1, others: done}, {at: 9, own: growing, others: done}, {at: 100, others: done}, {at: 109, others: done}, {at: 110, others: done, want: "done"}},
+		"others alone":                  {{others: growing}, {at: 1000, others: growing}, {at: 1001, others: done}, {at: 1100, others: done}, {at: 1101, others: done, want: "gave up"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lifetime{giveUpAfter: 100 * time.Second, hopelessAfter: 30 * time.Second, othersAfter: 10 * time.Second}
+			l.begin(began, looks[0].more)
+			for _, look := range looks {
+				l.hasOwn = l.hasOwn || look.own.any
+				got := ""
+				err := l.over(at(look.at), look.own, look.others, look.more, look.d)
+				if gaveUp, ok := errors.AsType[*GaveUpError](err); ok && gaveUp.Hopeless {
+					got = "hopeless"
+				} else if ok {
+					got = "gave up"
+				} else if errors.Is(err, errAllDone) {
+					got = "done"
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				if got != look.want {
+					t.Errorf("after %d s: %q, want %q", look.at, got, look.want)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,98 @@
+package shipper
+
+import "perstack-shipper/batch"
+
+// The bound on memory: what is held in windows, open batches and bodies.
+
+// memory is what is kept to be used again.
+type memory struct {
+	pool    batch.Pool
+	windows spare
+	batches []*batch.Batch
+}
+
+// newBatch returns an empty batch.
+func (m *memory) newBatch() *batch.Batch {
+	if n := len(m.batches); n > 0 {
+		b := m.batches[n-1]
+		m.batches = m.batches[:n-1]
+		return b
+	}
+	return batch.New(&m.pool)
+}
+
+// release takes a batch back.
+func (m *memory) release(b *batch.Batch) {
+	b.Release()
+	if len(m.batches) < parallel {
+		m.batches = append(m.batches, b)
+	}
+}
+
+// makeRoom gives memory back before it runs out: inputs give up what they keep to be used again,
+// and the largest open batches are put early, as many at once as a link takes. So a great many
+// inputs and streams fill the memory, and do not bring the loop to a standstill. It sets s.short.
+func (s *Shipper) makeRoom() {
+	s.short = false
+	most := s.o.MemoryMax / 4 * 3
+	held, shaping := s.memory.pool.Held(), s.shapingMemory()
+	if held+shaping > most {
+		for _, in := range s.inputs.all {
+			in.trimScratch()
+		}
+		shaping = s.shapingMemory()
+	}
+	if held == 0 {
+		return // nothing waits to be put, so waiting would not help
+	}
+	puts := s.underway
+	for _, st := range s.streams {
+		if !st.busy && len(st.closed) > 0 {
+			puts++
+		}
+	}
+	for ; held+shaping > most && puts < parallel; puts++ {
+		if !s.closeLargest() {
+			break
+		}
+	}
+	s.short = held+shaping >= s.o.MemoryMax
+}
+
+// enoughWaits reports whether as many closed batches wait as are needed to keep the puts going. The
+// batches of a stream in trouble do not count, unless nothing at all gets through.
+func (s *Shipper) enoughWaits() bool {
+	waiting, total := 0, s.deliv.trouble.total()
+	for _, st := range s.streams {
+		if total || !st.failing() {
+			waiting += len(st.closed)
+		}
+	}
+	return waiting >= ready
+}
+
+// shapingMemory is the memory that reading and shaping take, beside what waits to be put.
+func (s *Shipper) shapingMemory() int {
+	held := 0
+	for _, in := range s.inputs.all {
+		if !in.done {
+			held += in.held()
+		}
+	}
+	return held
+}
+
+// closeLargest closes the largest open batch of the streams that could put it now.
+func (s *Shipper) closeLargest() bool {
+	var largest *stream
+	for _, st := range s.streams {
+		if st.open != nil && !st.busy && (largest == nil || st.open.Held() > largest.open.Held()) {
+			largest = st
+		}
+	}
+	if largest == nil {
+		return false
+	}
+	largest.closeOpen()
+	return true
+}

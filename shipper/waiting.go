@@ -1,0 +1,107 @@
+package shipper
+
+import (
+	"errors"
+	"time"
+
+	"perstack-shipper/shipper/journal"
+)
+
+// The log stream of a line may depend on its job, and npx warns long before the agent speaks: the
+// lines before the first one that names a job wait until that has come.
+
+const (
+	// jobWait is how long lines wait for their input to name a job.
+	jobWait = time.Minute
+	// mostLook is how many bytes are looked through for one.
+	mostLook = 8 << 20
+	// lookWindows is how many windows are looked through before everything else has its turn.
+	lookWindows = 16
+)
+
+// waiting is an input's wait for its job. There is one at most.
+type waiting struct {
+	state waitState
+	ahead *window // what is looked through for the job; nil: nobody has looked
+	// until is when the wait ends, by the arrival of the line; lookUntil, by when the wait began, is
+	// when it ends although there is always more to look through.
+	until, lookUntil time.Time
+}
+
+// waitState is how far the wait for a job is.
+type waitState int
+
+const (
+	// notWaiting: lines are shaped as they come.
+	notWaiting waitState = iota
+	// waitsForMore: a line waits for its job, and all that has come was looked through.
+	waitsForMore
+	// waitsLooking: a line waits, and there is more to look through at once.
+	waitsLooking
+	// waitOver: it need not wait any longer, and is to be shaped anew.
+	waitOver
+)
+
+// now reports whether a line waits.
+func (w *waiting) now() bool { return w.state == waitsForMore || w.state == waitsLooking }
+
+func (w *waiting) held() int {
+	if w.ahead == nil {
+		return 0
+	}
+	return w.ahead.held()
+}
+
+// findJob looks for the job of the line that waits, in the input itself and in what its sibling has
+// named (nil: it has none). It changes the state of the wait.
+func (in *input) findJob(now time.Time, sibling *input) error {
+	if sibling != nil && sibling.shaper.Job() != "" {
+		in.shaper.SetJob(sibling.shaper.Job(), false)
+		return in.stopWaiting()
+	}
+	w := &in.wait
+	if w.ahead == nil {
+		w.ahead = &window{offset: in.read.window.offset, spare: in.read.window.spare}
+		w.until = time.UnixMilli(in.Journal.ArrivalAt(in.read.window.offset)).Add(jobWait)
+		w.lookUntil = now.Add(jobWait)
+	}
+	for range lookWindows {
+		n, err := w.ahead.fill(in.Journal)
+		final := in.ended() && w.ahead.next() >= in.Journal.Size()
+		job, isRun, looked := in.shaper.FirstJob(w.ahead.bytes(), final)
+		if job != "" {
+			in.shaper.SetJob(job, isRun)
+			return in.stopWaiting()
+		}
+		w.ahead.take(looked)
+		if cut, ok := errors.AsType[*journal.CutError](err); ok {
+			w.ahead.jump(cut.To)
+			continue
+		}
+		// The bytes are bounded, too: lines without a job could fill a small journal, and the agent
+		// would wait for room to name one.
+		late := !now.Before(w.lookUntil) || w.ahead.next()-in.read.window.offset > mostLook
+		if n > 0 && err == nil && !late {
+			continue
+		}
+		// A child's stderr waits for what its stdout will say, as long as that may say something.
+		hopeless := final && (sibling == nil || sibling.complete())
+		if hopeless || err != nil || late || !now.Before(w.until) {
+			in.shaper.StopWaiting()
+			return in.stopWaiting()
+		}
+		w.state = waitsForMore
+		return nil
+	}
+	w.state = waitsLooking // the writer may be faster than this
+	return nil
+}
+
+// stopWaiting keeps what was decided, so that a start after a crash does not decide anew.
+func (in *input) stopWaiting() error {
+	in.wait = waiting{state: waitOver}
+	if len(in.ack.blocks) > 0 {
+		return nil
+	}
+	return in.persist(in.read.window.offset, in.shaper.State())
+}
