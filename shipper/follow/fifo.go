@@ -10,13 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/journal"
 )
 
 // fifo is a FIFO that is read. It is open for writing, too, so that it has no end while writers come and go.
 type fifo struct {
 	path    string
-	who     identity
+	who     disk.Identity
 	in      *Input
 	w       *os.File           // the writing end; nil when it was let go: then the last writer is the end
 	stop    context.CancelFunc // ends reading at once
@@ -28,7 +29,7 @@ type fifo struct {
 // candidateFIFO is a FIFO that is to be read, if it is not already.
 func (s *Set) candidateFIFO(path string, info os.FileInfo, now time.Time) error {
 	for _, f := range s.fifos {
-		if f.who == identityOf(info) {
+		if f.who == disk.IdentityOf(info) {
 			f.present = true
 			return nil
 		}
@@ -92,7 +93,7 @@ func holdFIFO(path string) (f *fifo, r *os.File, err error) {
 		if err = errors.Join(err, werr); err != nil {
 			return err
 		}
-		if f.who = identityOf(info); info.Mode()&fs.ModeNamedPipe == 0 || identityOf(other) != f.who {
+		if f.who = disk.IdentityOf(info); info.Mode()&fs.ModeNamedPipe == 0 || disk.IdentityOf(other) != f.who {
 			return fs.ErrNotExist // it was replaced at this moment: the next look finds what is there
 		}
 		// Two that read one FIFO would get some of the bytes each.

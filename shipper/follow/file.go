@@ -7,14 +7,15 @@ import (
 	"path/filepath"
 	"time"
 
+	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/journal"
 )
 
 // file is a file that is followed, or will be when its first line is complete.
 type file struct {
-	path string   // its latest name among those asked for
-	pin  *os.File // keeps its identity from being used again; nil where it could not be opened
-	who  identity // of pin
+	path string        // its latest name among those asked for
+	pin  *os.File      // keeps its identity from being used again; nil where it could not be opened
+	who  disk.Identity // of pin
 
 	in      *Input    // nil: it waits for its first line
 	note    Note      // of in
@@ -108,7 +109,7 @@ func (s *Set) start(f *file, now time.Time) error {
 	if taken, err := s.revive(f, path, now); taken || err != nil {
 		return err
 	}
-	note := Note{Path: path, Dev: f.who.dev, Ino: f.who.ino}
+	note := Note{Path: path, Dev: f.who.Dev, Ino: f.who.Ino}
 	id, first, err := journal.FileID(path)
 	note.First = first
 	switch {
@@ -168,7 +169,7 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *f
 		s.fresh = append(s.fresh, in)
 		return nil
 	}
-	meant := identity{note.Dev, note.Ino}
+	meant := disk.Identity{Dev: note.Dev, Ino: note.Ino}
 	pin, who := pinOf(j, path, meant)
 	if pin == nil {
 		who = meant // it was moved away when it had been opened
@@ -193,7 +194,7 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *f
 		in.Close()
 		return nil
 	}
-	is := Note{Path: path, Dev: who.dev, Ino: who.ino, First: note.First, Base: note.Base}
+	is := Note{Path: path, Dev: who.Dev, Ino: who.Ino, First: note.First, Base: note.Base}
 	if is != note {
 		if err := j.SetAbout(s.o.About(j.ID(), is, j.About())); err != nil {
 			s.complain(err)
@@ -215,7 +216,7 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *f
 }
 
 // pinOf opens the file that j has open once more: at path, or where the one that was meant is now. nil where that is not found.
-func pinOf(j *journal.Journal, path string, meant identity) (*os.File, identity) {
+func pinOf(j *journal.Journal, path string, meant disk.Identity) (*os.File, disk.Identity) {
 	for range 3 { // somebody may rename just now
 		name := path
 		replaced := j.Replaced()
@@ -229,14 +230,14 @@ func pinOf(j *journal.Journal, path string, meant identity) (*os.File, identity)
 			continue
 		}
 		if info, err := pin.Stat(); err == nil {
-			who := identityOf(info)
+			who := disk.IdentityOf(info)
 			if replaced && who == meant || !replaced && !j.Replaced() && isNow(path, who) {
 				return pin, who
 			}
 		}
 		pin.Close()
 	}
-	return nil, identity{}
+	return nil, disk.Identity{}
 }
 
 // cut makes what a file holds that somebody cut another input. The shipper says what is lost.
@@ -271,7 +272,7 @@ func (f *file) hasWriter() (writer, known bool) {
 	if f.pin == nil {
 		return false, false
 	}
-	return journal.HasWriter(f.pin)
+	return disk.HasWriter(f.pin)
 }
 
 // end ends the input of f with what there is now.

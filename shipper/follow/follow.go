@@ -29,6 +29,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -145,9 +146,9 @@ type Set struct {
 	log *zap.Logger
 
 	files      []*file
-	byIdentity map[identity]*file
+	byIdentity map[disk.Identity]*file
 	parked     []*parked
-	parkedBy   map[identity]*parked
+	parkedBy   map[disk.Identity]*parked
 	origins    []*origin     // what others may be copies of
 	live       *atomic.Int64 // inputs whose journals are open
 	refused    bool          // a file waits for a place
@@ -202,7 +203,7 @@ func New(o Options) (*Set, error) {
 	}
 	o.Paths = paths
 	s := &Set{
-		o: o, log: o.Log, byIdentity: map[identity]*file{}, parkedBy: map[identity]*parked{}, used: map[string]bool{}, dead: map[string][]*parked{}, said: map[string]time.Time{},
+		o: o, log: o.Log, byIdentity: map[disk.Identity]*file{}, parkedBy: map[disk.Identity]*parked{}, used: map[string]bool{}, dead: map[string][]*parked{}, said: map[string]time.Time{},
 		unread: map[string]error{}, came: time.Now(), live: new(atomic.Int64),
 	}
 	if err := s.begin(); err != nil {

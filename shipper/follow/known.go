@@ -47,7 +47,7 @@ func (s *Set) isKnown(id string) bool {
 func (s *Set) revive(f *file, path string, now time.Time) (taken bool, err error) {
 	for len(s.dead[path]) > 0 {
 		was := s.dead[path][0]
-		id, note := was.id, Note{Path: path, Dev: f.who.dev, Ino: f.who.ino, First: was.note.First}
+		id, note := was.id, Note{Path: path, Dev: f.who.Dev, Ino: f.who.Ino, First: was.note.First}
 		j, err := s.o.Folder.Follow(id, path, s.o.About(id, note, nil), s.o.Journal)
 		if err != nil {
 			return true, s.again(f, now, err)

@@ -8,39 +8,29 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // This file looks at the paths: what is there now, by its identity.
 
-// identity of a file while somebody has it open.
-type identity struct{ dev, ino uint64 }
-
-func identityOf(info os.FileInfo) identity {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return identity{}
-	}
-	return identity{uint64(st.Dev), uint64(st.Ino)}
-}
-
 // isNow reports whether path names the file who.
-func isNow(path string, who identity) bool {
+func isNow(path string, who disk.Identity) bool {
 	info, err := os.Stat(path)
-	return err == nil && identityOf(info) == who
+	return err == nil && disk.IdentityOf(info) == who
 }
 
 // nameOf finds the name of the file who in dir; "" where there is none.
-func nameOf(dir string, who identity) string {
+func nameOf(dir string, who disk.Identity) string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return ""
 	}
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && identityOf(info) == who {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && disk.IdentityOf(info) == who {
 			return filepath.Join(dir, e.Name())
 		}
 	}
@@ -197,12 +187,12 @@ func (s *Set) candidate(path string, now time.Time) {
 	if err != nil || !info.Mode().IsRegular() {
 		return // gone since, or a folder of such a name
 	}
-	if f := s.byIdentity[identityOf(info)]; f != nil {
+	if f := s.byIdentity[disk.IdentityOf(info)]; f != nil {
 		delete(s.unread, path)
 		f.present, f.path = true, path
 		return
 	}
-	if s.isParked(identityOf(info), info) || s.crowded() {
+	if s.isParked(disk.IdentityOf(info), info) || s.crowded() {
 		return // those that there is no room for are found by a later look
 	}
 	opened, err := openFile(path)
@@ -217,7 +207,7 @@ func (s *Set) candidate(path string, now time.Time) {
 		opened.Close()
 		return
 	}
-	who := identityOf(info)
+	who := disk.IdentityOf(info)
 	if f := s.byIdentity[who]; f != nil { // it took the name of another meanwhile
 		opened.Close()
 		f.present, f.path = true, path

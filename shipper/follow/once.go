@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -18,10 +19,10 @@ func Once(patience context.Context, j *journal.Journal, note *Note) *Input {
 	if note == nil {
 		note = &Note{}
 	}
-	f.pin, f.who = pinOf(j, j.FilePath(), identity{note.Dev, note.Ino})
+	f.pin, f.who = pinOf(j, j.FilePath(), disk.Identity{Dev: note.Dev, Ino: note.Ino})
 	f.present = !j.Replaced()
 	defer f.unpin()
-	s := &Set{o: Options{Reading: patience}, idle: true, byIdentity: map[identity]*file{}, parkedBy: map[identity]*parked{}}
+	s := &Set{o: Options{Reading: patience}, idle: true, byIdentity: map[disk.Identity]*file{}, parkedBy: map[disk.Identity]*parked{}}
 	tick := time.NewTicker(lineQuiet / 10)
 	defer tick.Stop()
 	for !s.pause(f, time.Now()) {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -43,7 +44,7 @@ type parked struct {
 	in   *Input // as it was until it was paused; nil: this process did not follow it
 	lone bool   // the journal's own record has no path
 
-	who     identity
+	who     disk.Identity
 	size    int64 // when it was parked; -1: not looked at yet
 	changed time.Time
 	present bool // it has a name that is asked for
@@ -73,7 +74,7 @@ func (s *Set) crowded() bool {
 }
 
 // isParked reports whether the file of that identity is parked, and takes notice of its changes.
-func (s *Set) isParked(who identity, info os.FileInfo) bool {
+func (s *Set) isParked(who disk.Identity, info os.FileInfo) bool {
 	p := s.parkedBy[who]
 	if p == nil {
 		return false
@@ -139,7 +140,7 @@ func (s *Set) park(now time.Time) {
 
 func (s *Set) putAside(p *parked) {
 	s.parked = append(s.parked, p)
-	if p.who != (identity{}) {
+	if p.who != (disk.Identity{}) {
 		s.parkedBy[p.who] = p
 	}
 }
@@ -199,7 +200,7 @@ func (s *Set) wake(p *parked, now time.Time) error {
 func (s *Set) missing(p *parked) {
 	info, err := os.Stat(p.path)
 	_, away := os.Stat(filepath.Dir(p.path))
-	if away != nil || err == nil && s.byIdentity[identityOf(info)] == nil {
+	if away != nil || err == nil && s.byIdentity[disk.IdentityOf(info)] == nil {
 		s.dead[p.path] = append(s.dead[p.path], p)
 		return
 	}

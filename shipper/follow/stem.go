@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // This file knows which files of a folder are one story: run.jsonl beside run.log, run.err or
@@ -62,5 +64,5 @@ func hasStdout(entries []os.DirEntry, name string) bool {
 // isFollowed reports whether the file at path is one that is followed already.
 func (s *Set) isFollowed(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && (s.byIdentity[identityOf(info)] != nil || s.parkedBy[identityOf(info)] != nil)
+	return err == nil && (s.byIdentity[disk.IdentityOf(info)] != nil || s.parkedBy[disk.IdentityOf(info)] != nil)
 }

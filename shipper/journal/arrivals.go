@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+
+	"perstack-shipper/shipper/disk"
 )
 
 const (
@@ -135,7 +137,7 @@ func (a *arrivals) write(b []byte, n int64) error {
 	more := a.more.Load()
 	if more == nil {
 		_, err := a.f.WriteAt(b, n*arrivalBytes)
-		if err == nil || !memoryWorks || !diskFails(err) {
+		if err == nil || !disk.HasMemfds || !disk.Failed(err) {
 			return err
 		}
 		st := newMemoryStore()
@@ -226,9 +228,9 @@ func (a *arrivals) free(off int64) {
 	}
 	err := error(nil)
 	if more := a.more.Load(); more == nil {
-		err = punch(a.f, a.punched, to-a.punched)
+		err = disk.Punch(a.f, a.punched, to-a.punched)
 	} else if to > more.base*arrivalBytes {
-		err = punch(more.f, 0, to-more.base*arrivalBytes)
+		err = disk.Punch(more.f, 0, to-more.base*arrivalBytes)
 	}
 	if err != nil {
 		a.noPunch = true

@@ -3,6 +3,8 @@ package journal
 import (
 	"testing"
 	"time"
+
+	"perstack-shipper/shipper/disk"
 )
 
 func TestArrivalIsTheSameAfterARestart(t *testing.T) {
@@ -52,7 +54,7 @@ func TestLongIndexOfArrivalsIsFreedAndFound(t *testing.T) {
 			ack(t, j, i*10, "")
 		}
 	}
-	if blocks, _, err := blocksOf(j.arr.f); err != nil || j.PunchesHoles() && blocks > 1_600_000/2+2*arrivalFree {
+	if blocks, _, err := disk.Blocks(j.arr.f); err != nil || j.PunchesHoles() && blocks > 1_600_000/2+2*arrivalFree {
 		t.Fatal("index takes", blocks, err)
 	}
 	j.Close()

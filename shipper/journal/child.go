@@ -10,6 +10,8 @@ import (
 	"math"
 	"os"
 	"time"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // punchStep is how many acked bytes are worth a hole while more is coming: a hole costs an open and a change of the file's extents.
@@ -20,7 +22,7 @@ var outputName = offsetName(0, outputSuffix)
 // output is what a file of our own has beyond a followed one. Guarded by growing.mu.
 type output struct {
 	st       store
-	who      identity // of the file, wherever it is moved to
+	who      disk.Identity // of the file, wherever it is moved to
 	maxBytes int64
 	block    int64 // bytes; holes are multiples of it
 	step     int64
@@ -84,19 +86,19 @@ func (j *Journal) openOutput() error {
 		return err
 	}
 	g := j.grown
-	_, block, err := blocksOf(file)
+	_, block, err := disk.Blocks(file)
 	if err != nil {
 		file.Close()
 		return err
 	}
-	who, err := identify(file)
+	who, err := disk.Identify(file)
 	if err != nil {
 		file.Close()
 		return err
 	}
 	g.f, g.path = file, j.st.path(outputName)
 	g.own = &output{
-		st: j.st, who: who, maxBytes: j.rec.MaxBytes, block: max(block, 512), step: punchStep, unsure: unsureEnd, hasWriter: HasWriter,
+		st: j.st, who: who, maxBytes: j.rec.MaxBytes, block: max(block, 512), step: punchStep, unsure: unsureEnd, hasWriter: disk.HasWriter,
 		head: outputHead(j.id), start: j.rec.Start, cuts: j.rec.Cuts, keep: j.keepCut,
 	}
 	switch {
@@ -129,20 +131,7 @@ func probePunch(st store, block int64) bool {
 		f.Close()
 		_ = st.remove(probeName)
 	}()
-	return punches(f, block)
-}
-
-// punches tries a hole in f, an empty file.
-func punches(f *os.File, block int64) bool {
-	if _, err := f.WriteAt(make([]byte, 2*block), 0); err != nil {
-		return false
-	}
-	before, _, err := blocksOf(f)
-	if err != nil || punch(f, 0, block) != nil {
-		return false
-	}
-	after, _, err := blocksOf(f)
-	return err == nil && after < before
+	return disk.Punches(f, block)
 }
 
 // Reserve allocates blocks ahead of what the child writes, up to n bytes or the limit, and says how many bytes it may write now without
@@ -169,7 +158,7 @@ func (o *output) reserve(f *os.File, size, n int64) (ahead int64, err error) {
 	from := max(size, o.reserved)
 	to := size + n
 	if o.maxBytes > 0 {
-		blocks, _, err := blocksOf(f)
+		blocks, _, err := disk.Blocks(f)
 		if err != nil {
 			return from - size, err
 		}
@@ -183,7 +172,7 @@ func (o *output) reserve(f *os.File, size, n int64) (ahead int64, err error) {
 		return from - size, err
 	}
 	defer w.Close()
-	switch err := reserve(w, from, to-from); {
+	switch err := disk.Reserve(w, from, to-from); {
 	case errors.Is(err, errors.ErrUnsupported):
 		o.noReserve = true
 	case err != nil:
@@ -232,7 +221,7 @@ func (o *output) writable(f *os.File) (*os.File, error) {
 	if err == nil {
 		return w, nil
 	}
-	if again, aerr := reopen(f); aerr == nil {
+	if again, aerr := disk.Reopen(f); aerr == nil {
 		return again, nil
 	}
 	return nil, err
@@ -241,13 +230,13 @@ func (o *output) writable(f *os.File) (*os.File, error) {
 func (o *output) headroom(f *os.File, size int64) (int64, error) {
 	ahead, room := max(0, o.reserved-size), int64(math.MaxInt64)
 	if o.maxBytes > 0 {
-		blocks, _, err := blocksOf(f)
+		blocks, _, err := disk.Blocks(f)
 		if err != nil {
 			return 0, err
 		}
 		room = o.maxBytes - blocks + ahead
 	}
-	free, known, err := diskFree(f)
+	free, known, err := disk.Free(f)
 	if err != nil {
 		return 0, err
 	}
@@ -274,7 +263,7 @@ func (o *output) punch(f *os.File, off, size int64) error {
 		return err
 	}
 	defer w.Close()
-	if err := punch(w, from, to-from); err != nil {
+	if err := disk.Punch(w, from, to-from); err != nil {
 		return err
 	}
 	o.holeTo = to
@@ -297,7 +286,7 @@ func (j *Journal) EndChild() error {
 // cannot tell, whether another process of this machine has. known is false where that cannot be told either, and for other inputs.
 func (j *Journal) HasWriter() (writer, known bool) {
 	if j.fifo != nil {
-		return hasBytesOrWriter(j.fifo), true
+		return disk.HasBytesOrWriter(j.fifo), true
 	}
 	if j.kind != Child {
 		return false, false
@@ -309,7 +298,7 @@ func (j *Journal) HasWriter() (writer, known bool) {
 		return false, false
 	}
 	if writer, known = g.own.hasWriter(g.f); !known && g.own.st.dir() != "" {
-		return othersWrite(g.own.who)
+		return disk.OthersWrite(g.own.who, outputName)
 	}
 	return writer, known
 }
@@ -322,7 +311,7 @@ func (j *Journal) WrittenBy(pid int) bool {
 	j.grown.mu.Lock()
 	who := j.grown.own.who
 	j.grown.mu.Unlock()
-	return processWrites(pid, who)
+	return disk.ProcessWrites(pid, who, outputName)
 }
 
 // probeWriter ends a recovered input when nobody writes it any more. g.mu is held, or nobody else has g yet.
@@ -349,7 +338,7 @@ func (g *growing) mayHaveWriter(now time.Time) bool {
 		return true
 	}
 	o.still = now // to look at all processes costs something
-	writer, known := othersWrite(o.who)
+	writer, known := disk.OthersWrite(o.who, outputName)
 	return known && writer
 }
 
@@ -374,7 +363,7 @@ func (j *Journal) attachOutput() error {
 	}
 	g := j.grown
 	g.own.orphaned = true
-	g.own.holeTo = firstData(g.f)
+	g.own.holeTo = disk.FirstData(g.f)
 	held := max(g.own.start, g.own.holeTo+g.shift) // offset of the first byte that is held
 	switch off := j.found.Offset; {
 	case j.fallback != "":

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"perstack-shipper/shipper/disk"
 )
 
 func newChild(t testing.TB, f *Folder, id string, o Options) (*Journal, *os.File) {
@@ -450,7 +452,7 @@ func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 // Who only reads the output is no writer.
 func TestWritersWhereTheFileSystemDoesNotTell(t *testing.T) {
 	j, w := newChild(t, openFolder(t), "remote", Options{})
-	if _, known := othersWrite(j.grown.own.who); !known {
+	if _, known := disk.OthersWrite(j.grown.own.who, outputName); !known {
 		t.Skip("NOT TESTED: processes cannot be looked at here")
 	}
 	j.grown.own.hasWriter = func(*os.File) (writer, known bool) { return true, false }

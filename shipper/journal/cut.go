@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // outputHead is what the output of an input begins with. A file that was emptied does not, however long it is by now, so that no truncation
@@ -42,7 +44,7 @@ func (o *output) headIsIn(f *os.File) bool {
 // goOn gives what the file holds after a truncation offsets of its own. The truncation itself takes one offset, so that every reader meets it,
 // also one that had read all there was. growing.mu is held.
 func (g *growing) goOn() {
-	size, err := sizeOf(g.f)
+	size, err := disk.Size(g.f)
 	if err != nil {
 		return // of an open file; the next look tries it again
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // Disk is what a journal folder lies on.
@@ -34,15 +36,15 @@ func (f *Folder) Disk() (d Disk, err error) {
 			err = fmt.Errorf("journal folder %s: remove a file: %w", f.path, end)
 		}
 	}()
-	d.Type = fileSystem(file)
-	if d.Free, d.FreeKnown, err = diskFree(file); err != nil {
+	d.Type = disk.FileSystem(file)
+	if d.Free, d.FreeKnown, err = disk.Free(file); err != nil {
 		return d, fmt.Errorf("journal folder %s: %w", f.path, err)
 	}
-	_, block, err := blocksOf(file)
+	_, block, err := disk.Blocks(file)
 	if err != nil {
 		return d, fmt.Errorf("journal folder %s: %w", f.path, err)
 	}
-	d.Holes = punches(file, max(block, 512))
+	d.Holes = disk.Punches(file, max(block, 512))
 	if _, err := file.WriteAt(make([]byte, tried), 0); err != nil {
 		return d, fmt.Errorf("journal folder %s: write a file: %w", f.path, full(err))
 	}

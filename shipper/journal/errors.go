@@ -8,7 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
-	"syscall"
+
+	"perstack-shipper/shipper/disk"
 )
 
 var (
@@ -167,12 +168,8 @@ func (e *DamageError) note(format string, args ...any) {
 
 // full makes errors that mean "no room" recognisable as ErrFull, and leaves others as they are.
 func full(err error) error {
-	if isFull(err) && !errors.Is(err, ErrFull) {
+	if disk.IsFull(err) && !errors.Is(err, ErrFull) {
 		return fmt.Errorf("%w: %w; free space, or let acks free it", ErrFull, err)
 	}
 	return err
-}
-
-func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }

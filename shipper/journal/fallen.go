@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // Fallen is a *MemoryError when the disk has failed and the input goes on in memory, else nil. It stays so. From any goroutine.
@@ -82,7 +84,7 @@ func (p *pipe) reopens(s *segment) bool { return p.fell.Load() == nil || s.inMem
 
 // note remembers why what is acked could not be given back, or that it could. No room passes by itself.
 func (p *pipe) note(err error) {
-	if err == nil || errors.Is(err, ErrFull) || isFull(err) {
+	if err == nil || errors.Is(err, ErrFull) || disk.IsFull(err) {
 		p.ill.Store(nil)
 		return
 	}
@@ -92,7 +94,7 @@ func (p *pipe) note(err error) {
 // failing says whether err, of a write, means that the disk has failed: it is not just full, or it is and stays so because nothing can be given back.
 func (p *pipe) failing(err error) bool {
 	switch {
-	case err == nil, !memoryWorks, p.st.dir() == "", p.fell.Load() != nil:
+	case err == nil, !disk.HasMemfds, p.st.dir() == "", p.fell.Load() != nil:
 		return false
 	case errors.Is(err, io.EOF), errors.Is(err, ErrNothing), errors.Is(err, errors.ErrUnsupported): // of what is read, not of the disk
 		return false
@@ -132,12 +134,6 @@ func cause(err error) error {
 		return no
 	}
 	return err
-}
-
-// diskFails says whether err is the system's, and not that there is no room.
-func diskFails(err error) bool {
-	_, ok := errors.AsType[syscall.Errno](err)
-	return ok && !isFull(err)
 }
 
 // beginInMemory makes an input in memory because the folder, which did before, does not take it any more.

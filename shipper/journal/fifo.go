@@ -11,6 +11,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // fifoMode is that of all files of the folder.
@@ -45,7 +47,7 @@ func (j *Journal) makeFIFO() (out, in *os.File, err error) {
 			j.named = true
 			return openFIFO(path)
 		}
-		if isFull(err) {
+		if disk.IsFull(err) {
 			return nil, nil, err
 		}
 	}
@@ -105,7 +107,7 @@ func (j *Journal) attachFIFO(p *pipe) error {
 	if err != nil {
 		return err
 	}
-	if !hasBytesOrWriter(out) {
+	if !disk.HasBytesOrWriter(out) {
 		return out.Close()
 	}
 	if err := p.writeOn(j.rec.options()); err != nil {

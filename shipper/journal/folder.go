@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/disk"
 )
 
 const (
@@ -49,7 +51,7 @@ func Open(dir string) (*Folder, error) {
 	}
 	if err := ownFolder(path); errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(path, 0o700); err != nil {
-			if isFull(err) {
+			if disk.IsFull(err) {
 				return nil, fmt.Errorf("journal folder %s: %w", path, full(err))
 			}
 			return nil, &UnwritableError{path, err}
@@ -71,7 +73,7 @@ func Open(dir string) (*Folder, error) {
 	}
 	if !found {
 		if err := writeVersion(path); err != nil {
-			if isFull(err) {
+			if disk.IsFull(err) {
 				return nil, fmt.Errorf("journal folder %s: %w", path, full(err))
 			}
 			return nil, &UnwritableError{path, err}
@@ -83,7 +85,7 @@ func Open(dir string) (*Folder, error) {
 // InMemory is a folder of memfds, for where no disk can be written: what it holds dies with the process. maxBytes bounds each
 // input that has no lower Options.MaxBytes; 0 = 64 MiB. Linux only: elsewhere errors.ErrUnsupported.
 func InMemory(maxBytes int64) (*Folder, error) {
-	if !memoryWorks {
+	if !disk.HasMemfds {
 		return nil, fmt.Errorf("journal in memory: %w on this system; name a journal folder that can be written", errors.ErrUnsupported)
 	}
 	if maxBytes < 0 {

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // idLineBytes is how much of a first line makes the id. A first line as long as a block would else hold the start up.
@@ -50,7 +52,7 @@ func (f *Folder) FollowFrom(id, path string, about []byte, o Options, from Curso
 		file.Close()
 		return nil, err
 	}
-	j.rec.Path, j.rec.Dev, j.rec.Ino, j.rec.Born = path, who.dev, who.ino, birthOf(file)
+	j.rec.Path, j.rec.Dev, j.rec.Ino, j.rec.Born = path, who.Dev, who.Ino, disk.Birth(file)
 	j.follow(file)
 	if err := j.startAt(from); err != nil {
 		return nil, j.abandon(err)
@@ -138,11 +140,11 @@ func (j *Journal) settleFollowed(file *os.File, is sameness) error {
 
 // adopt records the identity of the file that is followed from now on.
 func (j *Journal) adopt() error {
-	who, err := identify(j.grown.f)
+	who, err := disk.Identify(j.grown.f)
 	if err != nil {
 		return err
 	}
-	j.rec.Dev, j.rec.Ino, j.rec.Born = who.dev, who.ino, birthOf(j.grown.f)
+	j.rec.Dev, j.rec.Ino, j.rec.Born = who.Dev, who.Ino, disk.Birth(j.grown.f)
 	return j.writeRecord()
 }
 
@@ -185,10 +187,10 @@ func (j *Journal) Replaced() bool {
 }
 
 // openFollowed opens a file for reading. A link to it is followed: the path is the user's. A FIFO is not waited for, and refused.
-func openFollowed(path string) (*os.File, identity, error) {
+func openFollowed(path string) (*os.File, disk.Identity, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, identity{}, fmt.Errorf("follow: %w", err)
+		return nil, disk.Identity{}, fmt.Errorf("follow: %w", err)
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
@@ -196,9 +198,9 @@ func openFollowed(path string) (*os.File, identity, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, identity{}, fmt.Errorf("follow %s: %w", path, err)
+		return nil, disk.Identity{}, fmt.Errorf("follow %s: %w", path, err)
 	}
-	return f, identityOf(info), nil
+	return f, disk.IdentityOf(info), nil
 }
 
 // FileID is the id for following a file: 8 characters from a hash of its absolute path and its first line (of a longer one the first

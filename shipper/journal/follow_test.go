@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"perstack-shipper/shipper/disk"
 )
 
 func put(t testing.TB, path, data string) {
@@ -209,7 +211,7 @@ func TestInodeUsedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		put(t, path, "one\ntwo\nthree\n")
-		if info, err := os.Stat(path); err == nil && identityOf(info).ino == rec.Ino {
+		if info, err := os.Stat(path); err == nil && disk.IdentityOf(info).Ino == rec.Ino {
 			break
 		}
 	}

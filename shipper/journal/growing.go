@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"perstack-shipper/shipper/disk"
 )
 
 // sampleBytes is how much of what was read is kept to see whether it is still there. A file that is cut and then grows beyond the
@@ -50,7 +50,7 @@ type growing struct {
 func (g *growing) attachAt(off int64, mark uint32, latest int64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	size, err := sizeOf(g.f)
+	size, err := disk.Size(g.f)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (g *growing) look() {
 	if g.over || g.closed {
 		return
 	}
-	size, err := sizeOf(g.f)
+	size, err := disk.Size(g.f)
 	if err != nil {
 		return // an fstat of an open file fails on a network file system only, and passes
 	}
@@ -91,18 +91,6 @@ func (g *growing) look() {
 		g.seen = size
 		g.bell.ring()
 	}
-}
-
-// sizeOf is fstat without what os.FileInfo allocates: looks are frequent.
-func sizeOf(f *os.File) (int64, error) {
-	if f == nil {
-		return 0, os.ErrClosed
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return 0, fmt.Errorf("fstat %s: %w", f.Name(), err)
-	}
-	return st.Size, nil
 }
 
 // same reports whether the sample, and the head of a file of our own, are still in the file.
@@ -265,7 +253,7 @@ func (g *growing) allocated() int64 {
 	if g.own == nil || g.f == nil || g.closed {
 		return 0
 	}
-	blocks, _, err := blocksOf(g.f)
+	blocks, _, err := disk.Blocks(g.f)
 	if err != nil {
 		return g.seen - g.own.holeTo - g.shift
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // HoleError says that a followed file has a hole: bytes that nobody wrote, as a writer leaves them
@@ -26,7 +28,7 @@ func (e *HoleError) Error() string {
 // file system has no smaller holes. A hole that does not read as zeros is none, whatever the file
 // system says.
 func (g *growing) skipHole(off int64, n int) (int, error) {
-	hole := nextHole(g.f, off)
+	hole := disk.NextHole(g.f, off)
 	if hole >= min(g.seen, off+int64(n)+holeBlock) {
 		return n, nil
 	}
@@ -34,7 +36,7 @@ func (g *growing) skipHole(off int64, n int) (int, error) {
 	if from > off {
 		return int(min(int64(n), from-off)), nil
 	}
-	to := min(nextData(g.f, hole, g.seen), g.seen)
+	to := min(disk.NextData(g.f, hole, g.seen), g.seen)
 	if to == g.seen && !g.over {
 		if zerosFrom(g.f, off, min(off+holeBlock, g.seen)) <= hole {
 			return n, nil

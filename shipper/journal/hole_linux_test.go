@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // readPieces reads all that j has, and says where holes were skipped.
@@ -49,7 +51,7 @@ func TestHolesAreSkipped(t *testing.T) {
 	writeAt(t, path, 0, "one\n")
 	writeAt(t, path, 5*mega+100, "two\x00\x00\n"+long)
 	writeAt(t, path, 9*mega, "three\n")
-	if nextHole(mustOpen(t, path), 0) > mega {
+	if disk.NextHole(mustOpen(t, path), 0) > mega {
 		t.Skip("NOT TESTED: this file system does not tell of holes")
 	}
 	j := follow(t, f, "holes", path)

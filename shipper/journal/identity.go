@@ -11,27 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
+
+	"perstack-shipper/shipper/disk"
 )
-
-// identity of a file while it exists.
-type identity struct{ dev, ino uint64 }
-
-func identify(f *os.File) (identity, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return identity{}, err
-	}
-	return identityOf(info), nil
-}
-
-func identityOf(info os.FileInfo) identity {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return identity{}
-	}
-	return identity{uint64(st.Dev), uint64(st.Ino)}
-}
 
 // sameness is what identity alone says of a file and the one that was followed.
 type sameness int
@@ -45,19 +27,19 @@ const (
 // compare tells whether f is the file of the record. An inode number is used again when its file is
 // gone, often at once; the time of birth is not. On some file systems dev changes with each mount,
 // so it proves sameness and not difference.
-func (r *record) compare(f *os.File, who identity) sameness {
+func (r *record) compare(f *os.File, who disk.Identity) sameness {
 	if r.Ino == 0 && r.Dev == 0 {
 		return mayBeSame // the record is lost
 	}
-	if who.ino != r.Ino {
+	if who.Ino != r.Ino {
 		return isAnother
 	}
-	switch born := birthOf(f); {
+	switch born := disk.Birth(f); {
 	case born != 0 && born == r.Born:
 		return isSame
 	case born != 0 && r.Born != 0:
 		return isAnother
-	case who.dev == r.Dev:
+	case who.Dev == r.Dev:
 		return isSame
 	}
 	return mayBeSame
@@ -84,7 +66,7 @@ func findFollowed(rec record) (f *os.File, is sameness, err error) {
 	}
 	for _, e := range entries {
 		info, ierr := e.Info()
-		if ierr != nil || !info.Mode().IsRegular() || identityOf(info).ino != rec.Ino {
+		if ierr != nil || !info.Mode().IsRegular() || disk.IdentityOf(info).Ino != rec.Ino {
 			continue
 		}
 		if f, who, ierr := openFollowed(filepath.Join(dir, e.Name())); ierr == nil {
@@ -123,7 +105,7 @@ func sameBytes(f *os.File, off int64, mark uint32) bool {
 	if off == 0 || mark == 0 {
 		return true // nothing of it was acked: all of it is shipped
 	}
-	size, err := sizeOf(f)
+	size, err := disk.Size(f)
 	return err == nil && size >= off && followedMark(f, off) == mark
 }
 

@@ -10,6 +10,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"perstack-shipper/shipper/disk"
 )
 
 const (
@@ -138,7 +140,7 @@ func (f *Folder) begin(id string, kind Kind, about []byte, o Options) (*Journal,
 	if err == nil {
 		j, err = f.fill(st, l, rec, about)
 	}
-	if err != nil && f.worked.Load() && kind != Child && memoryWorks && diskFails(err) { // a child's file may have to move to another folder
+	if err != nil && f.worked.Load() && kind != Child && disk.HasMemfds && disk.Failed(err) { // a child's file may have to move to another folder
 		return f.beginInMemory(rec, about, err)
 	}
 	return j, err
@@ -265,7 +267,7 @@ func segmentSize(s *segment, o Options) int64 {
 	size := o.SegmentBytes
 	if size == 0 {
 		size = defaultSegmentBytes
-		if free, known, err := diskFree(s.f); err == nil && known {
+		if free, known, err := disk.Free(s.f); err == nil && known {
 			size = min(size, max(free/segmentsPerLimit, minSegmentBytes))
 		}
 	}

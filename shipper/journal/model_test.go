@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // model is what a pipe's journal must be equal to: a byte slice and an offset.
@@ -112,7 +114,7 @@ func (m *model) ack(t *rapid.T) {
 
 // fail has the disk fail from here on: for writes, for changes of the folder, or for the cursor.
 func (m *model) fail(t *rapid.T) {
-	if !memoryWorks || m.ended || m.sick {
+	if !disk.HasMemfds || m.ended || m.sick {
 		t.Skip("nothing to fail")
 	}
 	m.sick = true

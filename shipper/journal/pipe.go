@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // punchBlock is a multiple of the blocks that file systems give back: what is less of them is kept.
@@ -177,9 +179,9 @@ func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, erro
 	switch {
 	case err == nil || n > 0: // the rest is tried by the caller, and finds the same error if it lasts
 		return n, nil
-	case isFull(err) && p.another(err, size) && p.release(size) == nil:
+	case disk.IsFull(err) && p.another(err, size) && p.release(size) == nil:
 		return 0, nil
-	case isFull(err) && p.punch():
+	case disk.IsFull(err) && p.punch():
 		return 0, nil
 	default:
 		return 0, p.noRoom(err)
@@ -256,7 +258,7 @@ func (p *pipe) punch() bool {
 		return false
 	}
 	defer f.Close()
-	if err := punch(f, from-s.first, to-from); err != nil {
+	if err := disk.Punch(f, from-s.first, to-from); err != nil {
 		return false
 	}
 	s.punched = to
@@ -264,7 +266,7 @@ func (p *pipe) punch() bool {
 }
 
 func (p *pipe) noRoom(err error) error {
-	if isFull(err) {
+	if disk.IsFull(err) {
 		return fmt.Errorf("journal input %s: %w: %w; acks make room, or free the disk of %s", p.id, ErrFull, err, p.st.dir())
 	}
 	return fmt.Errorf("journal input %s: write: %w; see to %s", p.id, err, p.st.dir())

@@ -8,10 +8,12 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"perstack-shipper/shipper/disk"
 )
 
-// ErrNothing: the pipe has no bytes now. Wait for some.
-var ErrNothing = errors.New("the pipe is empty")
+// ErrNothing says that the pipe has no bytes now; wait for some.
+var ErrNothing = disk.ErrPipeEmpty
 
 // Take moves what is in the pipe with the descriptor from, at most most bytes, to the journal, without a moment at which they are in neither: what a Write
 // would be given is lost to a kill that comes before it, and while the journal is full. It does not wait. io.EOF says that no writer is left,
@@ -34,7 +36,7 @@ func (p *pipe) take(from int, most int64) (int, error) {
 	for {
 		var why error // of put, which says more about the pipe than about the disk
 		n, err := p.writeSome(most, func(fd int, off, most int64) (int, error) {
-			n, err := splice(from, fd, off, most)
+			n, err := disk.Splice(from, fd, off, most)
 			if n == 0 && err == nil {
 				err = io.EOF
 			}

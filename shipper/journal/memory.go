@@ -7,9 +7,9 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
-)
 
-const memoryWorks = true
+	"perstack-shipper/shipper/disk"
+)
 
 // memoryStore holds an input's files in memory, as memfds: they have descriptors, so a child can write one, and the
 // kernel frees what is cut or punched out of them. The map is guarded by mu because a Pipe's writer makes segments while
@@ -30,11 +30,10 @@ func (m *memoryStore) create(name string) (*os.File, error) {
 	if m.files[name] != nil {
 		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 	}
-	fd, err := unix.MemfdCreate("journal-"+name, unix.MFD_CLOEXEC)
+	f, err := disk.Memfd("journal-" + name)
 	if err != nil {
-		return nil, fmt.Errorf("memfd for the journal: %w", err)
+		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), name)
 	again, err := duplicate(f)
 	if err != nil {
 		f.Close()

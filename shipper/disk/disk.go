@@ -1,0 +1,74 @@
+// Package disk holds the facts of the kernel and of file systems that the journal and what follows
+// files build on: which file is which, what it takes on disk, who has it open for writing, and how
+// bytes move without a copy. It knows nothing of a journal.
+//
+// What only Linux can say or do is in files named _linux; disk_other.go has the answer "not known"
+// or [errors.ErrUnsupported] for other systems, so that each caller has one path.
+//
+//	disk.go             Identity, Size, IsFull, Failed
+//	space.go            Blocks, Punches, FirstData
+//	space_linux.go      Punch, Reserve, Free, NextHole, NextData, FileSystem
+//	file_linux.go       Birth, Reopen, Memfd
+//	writer_linux.go     HasWriter, ProcessWrites, OthersWrite
+//	pipe_linux.go       Splice, HasBytesOrWriter
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Identity tells a file from all others for as long as it exists: an open descriptor keeps its
+// numbers from being used again. The zero Identity is that of no file.
+type Identity struct{ Dev, Ino uint64 }
+
+// IdentityOf returns the identity of the file that info describes.
+func IdentityOf(info os.FileInfo) Identity {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return Identity{}
+	}
+	return Identity{uint64(st.Dev), uint64(st.Ino)}
+}
+
+// Identify returns the identity of an open file.
+func Identify(f *os.File) (Identity, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return Identity{}, err
+	}
+	return IdentityOf(info), nil
+}
+
+// Size returns the size of f. Unlike [os.File.Stat] it allocates nothing, for callers that ask
+// often. A nil file counts as closed.
+func Size(f *os.File) (int64, error) {
+	if f == nil {
+		return 0, os.ErrClosed
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return 0, fmt.Errorf("fstat %s: %w", f.Name(), err)
+	}
+	return st.Size, nil
+}
+
+// IsFull reports whether err means that there is no room: the disk is full, the user's quota is
+// used up, or the file is as large as files may be.
+func IsFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}
+
+// Failed reports whether err comes from the operating system and means anything but that there is
+// no room.
+func Failed(err error) bool {
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok && !IsFull(err)
+}
+
+// ErrPipeEmpty says that a pipe has no bytes now. Wait for some.
+var ErrPipeEmpty = errors.New("the pipe is empty")

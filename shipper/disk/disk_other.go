@@ -1,0 +1,54 @@
+//go:build unix && !linux
+
+package disk
+
+import (
+	"errors"
+	"math"
+	"os"
+)
+
+// HasMemfds says that this system has no files in memory.
+const HasMemfds = false
+
+// Punch is not supported here.
+func Punch(*os.File, int64, int64) error { return errors.ErrUnsupported }
+
+// Reserve is not supported here.
+func Reserve(*os.File, int64, int64) error { return errors.ErrUnsupported }
+
+// Free is not known here.
+func Free(*os.File) (free int64, known bool, err error) { return 0, false, nil }
+
+// NextHole knows of no holes here.
+func NextHole(*os.File, int64) int64 { return math.MaxInt64 }
+
+// NextData knows of no holes here.
+func NextData(_ *os.File, off, _ int64) int64 { return off }
+
+// FileSystem is not known here.
+func FileSystem(*os.File) string { return "" }
+
+// Birth is not known here.
+func Birth(*os.File) int64 { return 0 }
+
+// Reopen is not supported here.
+func Reopen(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+// Memfd is not supported here.
+func Memfd(string) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+// HasBytesOrWriter is not known here.
+func HasBytesOrWriter(*os.File) bool { return true }
+
+// Splice is not supported here.
+func Splice(int, int, int64, int64) (int, error) { return 0, errors.ErrUnsupported }
+
+// HasWriter is not known here.
+func HasWriter(*os.File) (writer, known bool) { return true, false }
+
+// ProcessWrites is not known here.
+func ProcessWrites(int, Identity, string) bool { return false }
+
+// OthersWrite is not known here.
+func OthersWrite(Identity, string) (writer, known bool) { return true, false }
