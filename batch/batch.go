@@ -43,14 +43,15 @@ type Span struct {
 // body needs. It belongs to one goroutine while it is filled. From Close or Prepare on it is
 // read-only, until Release.
 type Batch struct {
-	Spans []Span // whose events these are, in order of Add
+	Spans []Span // whose events these are, in order of Add, but for those that no block waits for
 
-	text   rope    // `{"timestamp":…,"message":"…"},` for each event, in order of Add
-	index  []entry // the same events
-	bytes  int     // sum of message+EventOverhead
-	oldest int64
-	newest int64
-	mixed  bool // the times decrease somewhere in order of Add
+	unowned []int   // the others, counted in order of Add
+	text    rope    // `{"timestamp":…,"message":"…"},` for each event, in order of Add
+	index   []entry // the same events
+	bytes   int     // sum of message+EventOverhead
+	oldest  int64
+	newest  int64
+	mixed   bool // the times decrease somewhere in order of Add
 
 	stamp   []byte // how an event of time stamped begins: many events share it
 	stamped int64
@@ -84,6 +85,18 @@ func New(pool *Pool) *Batch {
 // of PutLogEvents. block is nil for an event that no block waits for. An empty batch accepts any
 // event of 1 to MaxEventBytes.
 func (b *Batch) Add(ev *Event, block *Block) bool {
+	if !b.add(ev) {
+		return false
+	}
+	if block != nil {
+		block.Pending++
+	}
+	b.attribute(block)
+	return true
+}
+
+// add is Add for an event whose block is named afterwards, by attribute.
+func (b *Batch) add(ev *Event) bool {
 	oldest, newest := ev.Time, ev.Time
 	if n := len(b.index); n > 0 {
 		oldest, newest = min(oldest, b.oldest), max(newest, b.newest)
@@ -117,17 +130,45 @@ func (b *Batch) Add(ev *Event, block *Block) bool {
 		b.counted = now
 	}
 	*c = append(*c, ',')
+	return true
+}
 
+// attribute notes which block the event that was added last came from, without counting it there.
+func (b *Batch) attribute(block *Block) {
 	if block == nil {
-		return true
+		b.unowned = append(b.unowned, len(b.index)-1)
+		return
 	}
-	block.Pending++
 	if n := len(b.Spans); n > 0 && b.Spans[n-1].Block == block {
 		b.Spans[n-1].Events++
 	} else {
 		b.Spans = append(b.Spans, Span{block, 1})
 	}
-	return true
+}
+
+// Blocks returns the block that each event came from, in the order of the batch, and nil for an
+// event that no block waits for. The batch is closed. It is for the rare event that is refused, so
+// it may cost.
+func (b *Batch) Blocks() []*Block {
+	added := make([]int, len(b.index)) // indexes of the events, in order of Add
+	for i := range added {
+		added[i] = i
+	}
+	slices.SortFunc(added, func(i, j int) int { return cmp.Compare(b.index[i].start, b.index[j].start) })
+	blocks := make([]*Block, len(added))
+	unowned, spans, given := b.unowned, b.Spans, 0
+	for n, i := range added {
+		if len(unowned) > 0 && unowned[0] == n {
+			unowned = unowned[1:]
+			continue
+		}
+		if given == spans[0].Events {
+			spans, given = spans[1:], 0
+		}
+		blocks[i] = spans[0].Block
+		given++
+	}
+	return blocks
 }
 
 // Len is the number of events.
@@ -189,7 +230,7 @@ func (b *Batch) Release() {
 	b.text.release()
 	b.text.pool.held -= b.counted
 	clear(b.Spans)
-	*b = Batch{Spans: b.Spans[:0], text: b.text, index: b.index[:0], stamp: b.stamp[:0]}
+	*b = Batch{Spans: b.Spans[:0], unowned: b.unowned[:0], text: b.text, index: b.index[:0], stamp: b.stamp[:0]}
 }
 
 // RefusedAt reports whether CloudWatch would refuse an event of the batch because of its time if it

@@ -114,6 +114,44 @@ func TestSpans(t *testing.T) {
 	}
 }
 
+// Each event names the block that it came from, whatever the order of their times, and so does a
+// copy, without counting there.
+func TestBlocks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var pool batch.Pool
+		b := batch.New(&pool)
+		blocks := []*batch.Block{nil, {}, {Input: 1}, {Input: 1}}
+		var own []*batch.Block // by the number in the message
+		pending := map[*batch.Block]int{}
+		for n := range rapid.IntRange(1, 40).Draw(t, "events") {
+			block := rapid.SampledFrom(blocks).Draw(t, "block")
+			own = append(own, block)
+			pending[block]++
+			b.Add(record(fmt.Sprintf(`{"shipper":{"input":"i","seq":%d},"a":1}`, n+1), now+rapid.Int64Range(0, 9).Draw(t, "time")), block)
+		}
+		b.Close()
+		check := func(what string, b *batch.Batch) {
+			got := b.Blocks()
+			for i := range b.Len() {
+				if n := restore(t, b.Message(i)).Seq - 1; got[i] != own[n] {
+					t.Fatalf("%s: event %d is of block %p, want %p", what, n, got[i], own[n])
+				}
+			}
+			for _, block := range blocks[1:] {
+				if block.Pending != pending[block] {
+					t.Fatalf("%s: a block has %d pending events, want %d", what, block.Pending, pending[block])
+				}
+			}
+		}
+		check("batch", b)
+		from := rapid.IntRange(0, b.Len()-1).Draw(t, "from")
+		late := func(i int, _ int64) bool { return i%2 == 0 }
+		for _, part := range b.Restamp(from, b.Len(), now-20*hour, late, &pool) {
+			check("copy", part)
+		}
+	})
+}
+
 // drawn is a record as it was added.
 type drawn struct {
 	message string

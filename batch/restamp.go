@@ -8,11 +8,13 @@ import (
 
 // Restamp copies the events [from, to) into new closed batches of pool. Those for which refused
 // returns true (given index and time) get the time now, and their shipper member keeps the old time
-// as "at" if there is room for it and none is there yet. This is for the rare event that has become
-// too old while it waited, so it may be expensive: it decodes the bytes and writes them again.
+// as "at" if there is room for it and none is there yet. The copies name the blocks that the events
+// came from, but count as pending in none of them. This is for the rare event that has become too
+// old while it waited, so it may be expensive: it decodes the bytes and writes them again.
 func (b *Batch) Restamp(from, to int, now int64, refused func(i int, time int64) bool, pool *Pool) []*Batch {
 	var out []*Batch
 	last := New(pool)
+	blocks := b.Blocks()
 	for i := from; i < to; i++ {
 		ev := Event{Time: b.index[i].time, rest: b.Message(i)}
 		if refused(i, ev.Time) {
@@ -20,12 +22,13 @@ func (b *Batch) Restamp(from, to int, now int64, refused func(i int, time int64)
 			ev.Time = now
 		}
 		ev.Size = len(ev.rest)
-		if !last.Add(&ev, nil) {
+		if !last.add(&ev) {
 			last.Close()
 			out = append(out, last)
 			last = New(pool)
-			last.Add(&ev, nil)
+			last.add(&ev)
 		}
+		last.attribute(blocks[i])
 	}
 	if last.Len() > 0 {
 		last.Close()

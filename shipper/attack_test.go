@@ -18,6 +18,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
@@ -406,40 +407,6 @@ func TestWriterQuitsBeforeItsJournalIsClosed(t *testing.T) {
 	}
 }
 
-// While a batch waited, one of its events became too old for CloudWatch, and another is too old for its group alone. Neither says anything of this
-// machine's clock.
-func TestOldAndExpired(t *testing.T) {
-	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
-		if c.Action == "PutLogEvents" && bytes.Contains(c.Body, []byte(`\"expired\":1`)) && !bytes.Contains(c.Body, []byte(`\"at\":`)) {
-			one := 1
-			return cwlocal.Fault{Rejected: &cwlocal.Rejected{ExpiredEnd: &one}}
-		}
-		return cwlocal.Fault{}
-	})
-	s := New(w.options())
-	st := s.stream("j")
-	b := s.memory.newBatch()
-	now := time.Now()
-	for i, age := range []time.Duration{14*24*time.Hour + time.Hour, 14*24*time.Hour - 2*time.Hour} {
-		var ev batch.Event
-		batch.Record(&ev, fmt.Appendf(nil, `{"shipper":{"input":"aaaaaaaa","seq":%d},"expired":%d}`, i+1, i), now.Add(-age).UnixMilli(), 0)
-		if !b.Add(&ev, nil) {
-			t.Fatal("it does not fit")
-		}
-	}
-	b.Close()
-	out := s.deliv.deliver(within(t, 20*time.Second), st, b, nil, false)
-	if out.err != nil || out.restamped["aaaaaaaa"] != 2 || time.Since(now) > 5*time.Second {
-		t.Errorf("%v, restamped %v in %s", out.err, out.restamped, time.Since(now))
-	}
-	if st.failing() || !s.deliv.trouble.since.IsZero() || s.deliv.trouble.said != nil {
-		t.Error("something was said to be wrong")
-	}
-	if n := len(w.server.Events(w.group, "j")); n != 2 {
-		t.Errorf("%d events arrived of 2", n)
-	}
-}
-
 // The endpoint's clock is hours behind. What is refused is tried again, and nothing piles up.
 func TestClockIsOff(t *testing.T) {
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
@@ -451,7 +418,7 @@ func TestClockIsOff(t *testing.T) {
 	})
 	in := w.pipe("aaaaaaaa", bytes.NewReader(lineOf), nil)
 	s := New(w.options())
-	s.deliv.paces.refused = pace{10 * time.Millisecond, 20 * time.Millisecond}
+	s.deliverer.Paces.Refused = deliver.Pace{First: 10 * time.Millisecond, Most: 20 * time.Millisecond}
 	if _, err := s.Run(within(t, 20*time.Second), []Input{in}, nil); err != nil {
 		t.Fatal(err)
 	}

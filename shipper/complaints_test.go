@@ -21,6 +21,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
@@ -199,7 +200,7 @@ func TestOneStreamsTroubleIsItsOwn(t *testing.T) {
 	})
 	w.log = zap.NewNop()
 	s := w.shipper(nil)
-	s.deliv.paces.denied = pace{time.Hour, time.Hour}
+	s.deliverer.Paces.Denied = deliver.Pace{First: time.Hour, Most: time.Hour}
 	refused := w.pipe("aaaaaaaa", bytes.NewReader(bytes.Repeat(numbered("refused", 1000), 100)), nil)
 	r, feed := io.Pipe()
 	other := w.pipe("bbbbbbbb", r, nil)

@@ -23,17 +23,20 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/journal"
 )
 
 // What goes wrong between here and CloudWatch, through the front door: bytes in, what CloudWatch holds out.
 
 // hasty makes nobody wait.
-var hasty = paces{
-	chance:  sprint{first: time.Millisecond, most: 10 * time.Millisecond, fresh: 8, known: 8, long: 10 * time.Millisecond, longest: 20 * time.Millisecond},
-	steady:  pace{4 * time.Millisecond, 40 * time.Millisecond},
-	denied:  pace{4 * time.Millisecond, 40 * time.Millisecond},
-	refused: pace{4 * time.Millisecond, 40 * time.Millisecond},
+var hasty = deliver.Paces{
+	Chance: deliver.Sprint{
+		First: time.Millisecond, Most: 10 * time.Millisecond, Fresh: 8, Known: 8, Long: 10 * time.Millisecond, Longest: 20 * time.Millisecond,
+	},
+	Steady:  deliver.Pace{First: 4 * time.Millisecond, Most: 40 * time.Millisecond},
+	Denied:  deliver.Pace{First: 4 * time.Millisecond, Most: 40 * time.Millisecond},
+	Refused: deliver.Pace{First: 4 * time.Millisecond, Most: 40 * time.Millisecond},
 }
 
 // ship ships inputs until all is delivered, hastily.
@@ -52,7 +55,7 @@ func (w *world) shipper(change func(*Options)) *Shipper {
 		change(&o)
 	}
 	s := New(o)
-	s.deliv.paces = hasty
+	s.deliverer.Paces = hasty
 	return s
 }
 
@@ -324,7 +327,7 @@ func TestRefusedConnectionIsOutlived(t *testing.T) {
 		_, err := s.Run(context.Background(), []Input{in}, nil)
 		done <- err
 	}()
-	for !s.deliv.trouble.hopeless() {
+	for !s.deliverer.Trouble.Hopeless() {
 		time.Sleep(time.Millisecond)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -348,19 +351,19 @@ func TestRefusedConnectionIsOutlived(t *testing.T) {
 func TestThrottlingStretchesTheInterval(t *testing.T) {
 	s := New(Options{FlushInterval: time.Second})
 	for _, step := range []struct {
-		out  outcome
+		out  deliver.Outcome
 		want time.Duration
 	}{
-		{outcome{puts: 1}, time.Second},
-		{outcome{throttled: true, puts: 1}, 2 * time.Second},
-		{outcome{throttled: true, puts: 1}, 4 * time.Second},
-		{outcome{}, 4 * time.Second}, // stopped: says nothing
-		{outcome{throttled: true}, 8 * time.Second},
-		{outcome{throttled: true}, 16 * time.Second},
-		{outcome{throttled: true}, 30 * time.Second},
-		{outcome{throttled: true}, 30 * time.Second},
-		{outcome{puts: 1}, 15 * time.Second},
-		{outcome{puts: 3}, 7500 * time.Millisecond},
+		{deliver.Outcome{Puts: 1}, time.Second},
+		{deliver.Outcome{Throttled: true, Puts: 1}, 2 * time.Second},
+		{deliver.Outcome{Throttled: true, Puts: 1}, 4 * time.Second},
+		{deliver.Outcome{}, 4 * time.Second}, // stopped: says nothing
+		{deliver.Outcome{Throttled: true}, 8 * time.Second},
+		{deliver.Outcome{Throttled: true}, 16 * time.Second},
+		{deliver.Outcome{Throttled: true}, 30 * time.Second},
+		{deliver.Outcome{Throttled: true}, 30 * time.Second},
+		{deliver.Outcome{Puts: 1}, 15 * time.Second},
+		{deliver.Outcome{Puts: 3}, 7500 * time.Millisecond},
 	} {
 		if s.stretch(step.out); s.interval != step.want {
 			t.Fatalf("after %+v: %s, want %s", step.out, s.interval, step.want)
@@ -381,7 +384,7 @@ func TestGroupAndStreamAreMade(t *testing.T) {
 	}
 }
 
-// TestDeletedUnderWay deletes the stream, and the group, between two puts: what comes after the deletion is all there.
+// TestDeletedUnderWay deletes the stream, and the group, between two Puts: what comes after the deletion is all there.
 func TestDeletedUnderWay(t *testing.T) {
 	for _, what := range []string{"stream", "group"} {
 		t.Run(what, func(t *testing.T) {

@@ -37,12 +37,12 @@ type remaining struct {
 
 // deliveries is what lifetime asks of the deliveries.
 type deliveries interface {
-	// progress is when a put was accepted last.
-	progress() time.Time
-	// hopeless reports whether none ever was, and nothing but somebody's help will change that.
-	hopeless() bool
-	// cause says what went wrong last.
-	cause() string
+	// Progress is when a put was accepted last.
+	Progress() time.Time
+	// Hopeless reports whether none ever was, and nothing but somebody's help will change that.
+	Hopeless() bool
+	// Cause says what went wrong last.
+	Cause() string
 }
 
 // begin notes that Run begins. more: own inputs may come.
@@ -78,12 +78,12 @@ func (l *lifetime) over(now time.Time, own, others remaining, more bool, d deliv
 	if l.quietSince.IsZero() {
 		l.quietSince = now
 	}
-	idle := min(now.Sub(l.quietSince), now.Sub(l.progress), now.Sub(d.progress()))
+	idle := min(now.Sub(l.quietSince), now.Sub(l.progress), now.Sub(d.Progress()))
 	if idle >= l.giveUpAfter {
-		return &GaveUpError{After: l.giveUpAfter, Cause: d.cause()}
+		return &GaveUpError{After: l.giveUpAfter, Cause: d.Cause()}
 	}
-	if idle >= l.hopelessAfter && d.hopeless() {
-		return &GaveUpError{After: l.hopelessAfter, Hopeless: true, Cause: d.cause()}
+	if idle >= l.hopelessAfter && d.Hopeless() {
+		return &GaveUpError{After: l.hopelessAfter, Hopeless: true, Cause: d.Cause()}
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ func (s *Shipper) over(now time.Time, more bool) error {
 		}
 		r.any, r.grows = true, r.grows || !in.ended()
 	}
-	return s.life.over(now, own, others, more, s.deliv.trouble)
+	return s.life.over(now, own, others, more, s.deliverer.Trouble)
 }
 
 // mayLeave reports whether Run may end although in goes on: all that has come is shipped, and nobody

@@ -12,9 +12,9 @@ type answers struct {
 	noHope   bool
 }
 
-func (a answers) progress() time.Time { return a.accepted }
-func (a answers) hopeless() bool      { return a.noHope }
-func (a answers) cause() string       { return "the cause" }
+func (a answers) Progress() time.Time { return a.accepted }
+func (a answers) Hopeless() bool      { return a.noHope }
+func (a answers) Cause() string       { return "the cause" }
 
 func TestLifetime(t *testing.T) {
 	began := time.Now()

@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/loglimit"
 )
 
@@ -49,9 +49,9 @@ const (
 
 // Shipper ships inputs to one log group. Make one with New, call Run once.
 type Shipper struct {
-	o     Options
-	log   *zap.Logger
-	deliv *delivery
+	o         Options
+	log       *zap.Logger
+	deliverer *deliver.Deliverer
 
 	// What follows belongs to the goroutine of Run.
 	inputs   inputs
@@ -64,11 +64,12 @@ type Shipper struct {
 	short    bool // memory has run out
 	life     lifetime
 	said     loglimit.Limiter
-	asides   []aside   // rejected events that could not be kept yet
-	asided   time.Time // when that was tried
 	report   Report
 
-	results  chan outcome
+	pendingRejects []pendingReject // rejected events that could not be kept yet
+	rejectsTried   time.Time       // when that was tried
+
+	results  chan deliver.Outcome
 	wake     chan struct{}
 	watching chan struct{} // closed when Run ends
 }
@@ -86,14 +87,12 @@ func New(o Options) *Shipper {
 	}
 	return &Shipper{
 		o: o, log: o.Log,
-		deliv: &delivery{
-			api: o.Client, create: o.Create, slots: make(chan struct{}, parallel), trouble: newTrouble(o.Client, o.Log), paces: usual, random: rand.Float64,
-		},
-		streams:  map[string]*stream{},
-		interval: o.FlushInterval,
-		life:     lifetime{giveUpAfter: o.GiveUpAfter, hopelessAfter: o.HopelessAfter, othersAfter: o.OthersAfter},
-		results:  make(chan outcome),
-		wake:     make(chan struct{}, 1),
+		deliverer: deliver.New(deliver.Options{Client: o.Client, Create: o.Create, Parallel: parallel, Log: o.Log}),
+		streams:   map[string]*stream{},
+		interval:  o.FlushInterval,
+		life:      lifetime{giveUpAfter: o.GiveUpAfter, hopelessAfter: o.HopelessAfter, othersAfter: o.OthersAfter},
+		results:   make(chan deliver.Outcome),
+		wake:      make(chan struct{}, 1),
 	}
 }
 
@@ -133,7 +132,7 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 		now := time.Now()
 		busy := s.shape(now)
 		s.start(deliveries, now)
-		s.setAside(now)
+		s.keepRejects(now)
 		s.finish()
 		if why := s.over(now, more != nil); why != nil {
 			return why
@@ -157,6 +156,7 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 		case r := <-s.results:
 			s.settle(r)
 		case <-s.wake:
+		case <-s.deliverer.Trouble.Worse(): // what waits for another stream may be further behind
 		case in, ok := <-more:
 			if !ok {
 				more = nil
@@ -224,9 +224,7 @@ func (s *Shipper) add(in Input) error {
 	s.life.hasOwn = s.life.hasOwn || in.Own
 	for _, name := range i.shaper.Streams() {
 		st := s.stream(name)
-		if !st.busy { // while a put is under way that one owns created
-			st.created = true
-		}
+		st.Created = true // unless a put is under way that finds otherwise
 		i.streams = append(i.streams, st)
 	}
 	i.tellShaped(i.ack.offset, i.ack.state)
@@ -266,7 +264,7 @@ func (s *Shipper) poke() {
 func (s *Shipper) stream(name string) *stream {
 	st := s.streams[name]
 	if st == nil {
-		st = &stream{name: name, head: batch.BodyHead(s.o.Client.Target().Group, name)}
+		st = &stream{Stream: deliver.Stream{Name: name, Head: batch.BodyHead(s.o.Client.Target().Group, name)}}
 		s.streams[name] = st
 	}
 	return st
@@ -279,8 +277,8 @@ func (s *Shipper) until(now time.Time) time.Duration {
 		if st.open != nil && !st.busy {
 			d = min(d, st.dueAt(s.interval).Sub(now))
 		}
-		if st.forlorn() {
-			d = min(d, max(st.lonely.Add(loneWait).Sub(now), time.Second))
+		if st.trialStalled() {
+			d = min(d, max(st.trialSince.Add(trialWait).Sub(now), time.Second))
 		}
 	}
 	for _, in := range s.inputs.all {
@@ -297,8 +295,8 @@ func (s *Shipper) until(now time.Time) time.Duration {
 	if s.life.isQuiet() {
 		d = min(d, time.Second)
 	}
-	if len(s.asides) > 0 {
-		d = min(d, asideAgain)
+	if len(s.pendingRejects) > 0 {
+		d = min(d, rejectRetry)
 	}
 	return max(d, 0)
 }

@@ -62,10 +62,10 @@ func (s *Shipper) makeRoom() {
 // enoughWaits reports whether as many closed batches wait as are needed to keep the puts going. The
 // batches of a stream in trouble do not count, unless nothing at all gets through.
 func (s *Shipper) enoughWaits() bool {
-	waiting, total := 0, s.deliv.trouble.total()
+	waiting, total := 0, s.deliverer.Trouble.Total()
 	for _, st := range s.streams {
-		if total || !st.failing() {
-			waiting += len(st.closed)
+		if n := len(st.closed); n > 0 && (total || !s.deliverer.Trouble.Failing(st.Name)) {
+			waiting += n
 		}
 	}
 	return waiting >= ready

@@ -117,12 +117,12 @@ func (r *Report) take(in *input) {
 	for _, st := range in.streams {
 		if !st.counted { // inputs share streams
 			st.counted = true
-			if slices.Contains(r.StreamNames, st.name) {
+			if slices.Contains(r.StreamNames, st.Name) {
 				continue // it was forgotten between two followed files
 			}
 			r.Streams++
 			if len(r.StreamNames) < mostNames {
-				r.StreamNames = append(r.StreamNames, st.name)
+				r.StreamNames = append(r.StreamNames, st.Name)
 			}
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
@@ -143,7 +144,7 @@ func simulateWith(
 		change(&o)
 		shipper := New(o)
 		jitter := rand.New(rand.NewPCG(seed, 2))
-		shipper.deliv.random = jitter.Float64
+		shipper.deliverer.Random = jitter.Float64
 		in := Input{Journal: j, Shape: batch.Shape{Input: "aaaaaaaa", Template: "{jobId}"}, Own: true}
 		report, err := shipper.Run(ctx, []Input{in}, nil)
 		s.took, s.err = report.Took, err
@@ -200,7 +201,7 @@ func TestOutage(t *testing.T) {
 	least := make([]float64, minutes)
 	for range 2000 {
 		s := simulation{calls: []time.Duration{0}}
-		pauses := usual.steady.begin()
+		pauses := deliver.Usual.Steady.Begin()
 		for at := time.Duration(0); at < minutes*time.Minute; s.calls = append(s.calls, at) {
 			at += latency + pauses.NextBackOff()
 		}

@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/journal"
 )
 
-// The other steps of Run's loop: start the deliveries that are due, settle those that ended, finish inputs that are done.
+// The other steps of Run's loop: start the deliveries that are due, settle those that ended, finish
+// inputs that are done.
 
 // start begins the deliveries that are due.
 func (s *Shipper) start(ctx context.Context, now time.Time) {
@@ -24,8 +26,8 @@ func (s *Shipper) start(ctx context.Context, now time.Time) {
 		}
 	}
 	for _, st := range s.streams {
-		if st.forlorn() && (s.short || now.Sub(st.lonely) >= loneWait) {
-			s.judge(st, now)
+		if st.trialStalled() && (s.short || now.Sub(st.trialSince) >= trialWait) {
+			s.probe(st, now)
 		}
 		if st.due(now, s.interval) {
 			s.deliver(ctx, st)
@@ -40,25 +42,27 @@ func (s *Shipper) deliver(ctx context.Context, st *stream) {
 		st.closeOpen()
 	}
 	b, prepared := st.shift()
-	lones, last := st.lones, s.holdsSeal(b)
+	task := deliver.Task{Stream: st.Stream, Batch: b, OnTrial: st.onTrial, Last: s.holdsSeal(b)}
 	st.busy = true
 	s.underway++
 	go func() {
 		<-prepared
-		s.results <- s.deliv.deliver(ctx, st, b, lones, last)
+		s.results <- s.deliverer.Deliver(ctx, task)
 	}()
 }
 
-// loneWait is how long events that were all refused wait for a neighbour, unless memory runs out. The journal keeps all that is behind it meanwhile.
-const loneWait = time.Minute
+// trialWait is how long batches on trial wait for another put to their stream, unless memory runs
+// out. The journal keeps all that is behind them meanwhile.
+const trialWait = time.Minute
 
-// judge gives lone events a neighbour: the open record once more. Whether that is accepted tells which is at fault, they or the target.
-func (s *Shipper) judge(st *stream, now time.Time) {
-	spans := st.lones[0].Spans
+// probe puts the open record once more to a stream whose batches are on trial. Whether that is
+// accepted tells whether their events or the target are at fault.
+func (s *Shipper) probe(st *stream, now time.Time) {
+	spans := st.onTrial[0].Spans
 	if len(spans) == 0 {
 		return // a record of our own, which nothing waits for
 	}
-	message, err := s.inputs.all[spans[0].Block.Input].openMessage(&s.o.Origin, st.name, "", now.UnixMilli())
+	message, err := s.inputs.all[spans[0].Block.Input].openMessage(&s.o.Origin, st.Name, "", now.UnixMilli())
 	if err != nil {
 		s.log.Error(err.Error())
 		return
@@ -119,63 +123,65 @@ func (s *Shipper) seal(in *input, now time.Time) {
 }
 
 // settle takes in what became of a batch.
-func (s *Shipper) settle(r outcome) {
+func (s *Shipper) settle(r deliver.Outcome) {
 	s.underway--
-	st := r.stream
-	st.busy = false
-	s.report.Batches += r.puts
-	s.report.Retries += r.retries
+	st := s.streams[r.Stream.Name]
+	st.Stream, st.busy = r.Stream, false
+	s.report.Batches += r.Puts
+	s.report.Retries += r.Retries
 	s.stretch(r)
-	if r.ambiguous {
-		for _, span := range r.batch.Spans {
-			if in := s.inputs.all[span.Block.Input]; span.Block != in.seal.block { // else where each first answer is lost one seal would follow the other
-				in.ack.account.Repeated += int64(span.Events)
-				in.seal.outdate()
-			}
-		}
-	}
-	for id, n := range r.restamped {
-		if in := s.inputs.byID[id]; in != nil {
-			in.ack.account.Restamped += n
-			in.seal.outdate()
-		}
-	}
+	s.account(r)
 	switch {
-	case r.err != nil: // stopped: what is not acknowledged is shipped again by the next start
+	case r.Err != nil: // stopped: what is not acknowledged is shipped again by the next start
 		return
-	case r.lone:
-		st.lones, st.lonely = append(st.lones, r.batch), time.Now()
-		s.countLone(r.batch, 1)
+	case r.OnTrial:
+		st.onTrial, st.trialSince = append(st.onTrial, r.Batch), time.Now()
+		s.countOnTrial(r.Batch, 1)
 		return
 	}
 	s.life.progress = time.Now()
-	var spans []batch.Span // the oldest first
-	for _, l := range st.lones {
-		spans = append(spans, l.Spans...)
+	for _, rejected := range r.Rejected {
+		s.reject(st, rejected)
 	}
-	spans = append(spans, r.batch.Spans...)
-	for _, rejected := range r.rejected {
-		s.reject(st, rejected, spans)
+	for _, b := range st.onTrial {
+		s.countOnTrial(b, -1)
+		s.ack(b)
 	}
-	for _, l := range st.lones {
-		s.countLone(l, -1)
-		s.ack(l)
-	}
-	st.lones = nil
-	s.ack(r.batch)
+	st.onTrial = nil
+	s.ack(r.Batch)
 }
 
-func (s *Shipper) countLone(b *batch.Batch, n int) {
+// account notes in the accounts of the inputs which events of a batch may be there twice, and how
+// many were sent with another time than their own. Seals are left out: where each first answer is
+// lost, one seal would follow the other.
+func (s *Shipper) account(r deliver.Outcome) {
+	note := func(block *batch.Block, count func(*account)) {
+		if in := s.inputs.all[block.Input]; block != in.seal.block {
+			count(&in.ack.account)
+			in.seal.outdate()
+		}
+	}
+	if r.Ambiguous {
+		for _, span := range r.Batch.Spans {
+			note(span.Block, func(a *account) { a.Repeated += int64(span.Events) })
+		}
+	}
+	for block, n := range r.Restamped {
+		note(block, func(a *account) { a.Restamped += n })
+	}
+}
+
+func (s *Shipper) countOnTrial(b *batch.Batch, n int) {
 	for _, span := range b.Spans {
 		s.inputs.all[span.Block.Input].ack.onTrial += n * span.Events
 	}
 }
 
 // stretch lengthens the flush interval while CloudWatch throttles: fewer, fuller puts.
-func (s *Shipper) stretch(r outcome) {
-	if r.throttled {
+func (s *Shipper) stretch(r deliver.Outcome) {
+	if r.Throttled {
 		s.interval = max(s.o.FlushInterval, min(2*s.interval, maxInterval))
-	} else if r.puts > 0 {
+	} else if r.Puts > 0 {
 		s.interval = max(s.o.FlushInterval, s.interval/2)
 	}
 }
@@ -252,7 +258,7 @@ func (s *Shipper) letGo(in *input) {
 	}
 	for _, st := range in.streams {
 		if !used[st] && st.idle() {
-			delete(s.streams, st.name)
+			delete(s.streams, st.Name)
 		}
 	}
 	in.streams = nil

@@ -222,7 +222,7 @@ func (s *Shipper) place(in *input, now time.Time) {
 	st := in.streams[s.ev.Route]
 	if s.ev.Route >= in.opened { // streams are opened in the order of their routes
 		in.opened = s.ev.Route + 1
-		message, err := in.openMessage(&s.o.Origin, st.name, in.shaper.LineJob(), s.ev.Time)
+		message, err := in.openMessage(&s.o.Origin, st.Name, in.shaper.LineJob(), s.ev.Time)
 		if err != nil {
 			s.log.Error(err.Error())
 		} else {

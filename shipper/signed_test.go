@@ -107,7 +107,7 @@ func TestTheNextIsPrepared(t *testing.T) {
 		}
 		if left > 0 {
 			<-st.prepared
-			if st.closed[0].Body(st.head, 0, 1).SHA256() == nil {
+			if st.closed[0].Body(st.Head, 0, 1).SHA256() == nil {
 				t.Errorf("with %d waiting, the first of them is not hashed", left)
 			}
 		} else if st.prepared != nil {

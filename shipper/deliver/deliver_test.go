@@ -1,0 +1,178 @@
+package deliver_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/deliver"
+)
+
+// refusing refuses puts that hold a word.
+func refusing(word string) func(*cwlocal.Call) cwlocal.Fault {
+	return func(c *cwlocal.Call) cwlocal.Fault {
+		if c.Action == "PutLogEvents" && bytes.Contains(c.Body, []byte(word)) {
+			return cwlocal.Fault{Code: "InvalidParameterException", Message: "Log event has " + word}
+		}
+		return cwlocal.Fault{}
+	}
+}
+
+// TestRejectedEventsNameTheirBlocks: an outcome says whose the rejected events are, wherever the
+// order of their times has put them.
+func TestRejectedEventsNameTheirBlocks(t *testing.T) {
+	w := newWorld(t, refusing("poison"), nil)
+	one, two := &batch.Block{}, &batch.Block{Input: 1}
+	out := w.deliver(deliver.Task{Stream: stream("job"), Batch: w.batch(
+		line{nil, 0, "poison of nobody"},
+		line{one, time.Minute, "good"},
+		line{two, 0, "poison of two"},
+		line{one, time.Hour, "poison of one"},
+		line{two, 0, "good"},
+	)})
+	if out.Err != nil || out.OnTrial || len(out.Rejected) != 3 {
+		t.Fatalf("%+v", out)
+	}
+	for i, want := range []struct {
+		block *batch.Block
+		text  string
+	}{{one, "poison of one"}, {nil, "poison of nobody"}, {two, "poison of two"}} {
+		r := out.Rejected[i]
+		if r.Block() != want.block || !bytes.Contains(r.Message(), []byte(want.text)) || !strings.Contains(r.Reason.Error(), "Log event has poison") {
+			t.Errorf("%q of %+v for %v, want %q", r.Message(), r.Block(), r.Reason, want.text)
+		}
+	}
+	if n := len(w.server.Events(group, "job")); n != 2 {
+		t.Errorf("%d events arrived of 2", n)
+	}
+}
+
+// TestTheNextPutDecidesATrial: a batch that is refused as a whole is left on trial, and rejected
+// when a put behind it is accepted, unless it is accepted itself by then.
+func TestTheNextPutDecidesATrial(t *testing.T) {
+	for _, guilty := range []bool{true, false} {
+		refused := true
+		w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+			if c.Action == "PutLogEvents" && refused && (!guilty || bytes.Contains(c.Body, []byte("suspect"))) {
+				return cwlocal.Fault{Code: "InvalidParameterException", Message: "no"}
+			}
+			return cwlocal.Fault{}
+		}, nil)
+		first := w.batch(line{text: "suspect 1"}, line{text: "suspect 2"})
+		out := w.deliver(deliver.Task{Stream: stream("job"), Batch: first})
+		if out.Err != nil || !out.OnTrial || len(out.Rejected) > 0 || !w.Trouble.Failing("job") {
+			t.Fatalf("guilty %t: %+v", guilty, out)
+		}
+		refused = guilty
+		out = w.deliver(deliver.Task{Stream: out.Stream, Batch: w.batch(line{text: "behind"}), OnTrial: []*batch.Batch{first}})
+		rejected, arrived := 0, 3
+		if guilty {
+			rejected, arrived = 2, 1
+		}
+		if n := len(w.server.Events(group, "job")); out.Err != nil || out.OnTrial || len(out.Rejected) != rejected || n != arrived || w.Trouble.Failing("job") {
+			t.Errorf("guilty %t: %d events arrived, want %d; %+v", guilty, n, arrived, out)
+		}
+	}
+}
+
+// TestTheLastIsNotLeftOnTrial: where no put need follow, the target is asked until it takes
+// something.
+func TestTheLastIsNotLeftOnTrial(t *testing.T) {
+	w := newWorld(t, fails("PutLogEvents", cwlocal.Fault{Code: "InvalidParameterException", Message: "no"}, 7), nil)
+	out := w.deliver(deliver.Task{Stream: stream("job"), Batch: w.batch(line{text: "a"}, line{text: "b"}), Last: true})
+	if n := len(w.server.Events(group, "job")); out.Err != nil || out.OnTrial || len(out.Rejected) > 0 || n != 2 {
+		t.Errorf("%d events arrived of 2; %+v", n, out)
+	}
+}
+
+// TestOldAndExpired: while a batch waited, one of its events became too old for CloudWatch, and
+// another is too old for its group alone. Neither says anything of this machine's clock.
+func TestOldAndExpired(t *testing.T) {
+	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+		if c.Action == "PutLogEvents" && bytes.Contains(c.Body, []byte("expired")) && !bytes.Contains(c.Body, []byte(`\"at\":`)) {
+			one := 1
+			return cwlocal.Fault{Rejected: &cwlocal.Rejected{ExpiredEnd: &one}}
+		}
+		return cwlocal.Fault{}
+	}, nil)
+	one, two := &batch.Block{}, &batch.Block{Input: 1}
+	const fortnight = 14 * 24 * time.Hour
+	out := w.deliver(deliver.Task{Stream: stream("job"), Batch: w.batch(
+		line{one, fortnight + time.Hour, "old"}, line{two, fortnight - 2*time.Hour, "expired"}, line{nil, fortnight + time.Hour, "of nobody"},
+	)})
+	if out.Err != nil || len(out.Restamped) != 2 || out.Restamped[one] != 1 || out.Restamped[two] != 1 || one.Pending != 1 || two.Pending != 1 {
+		t.Errorf("%+v, restamped %v", out, out.Restamped)
+	}
+	if w.Trouble.Failing("job") || w.Trouble.Cause() != "" || w.said() != "" {
+		t.Errorf("something was said to be wrong: %s\n%s", w.Trouble.Cause(), w.said())
+	}
+	if n := len(w.server.Events(group, "job")); n != 3 {
+		t.Errorf("%d events arrived of 3", n)
+	}
+}
+
+// TestTroubleIsKnownAtOnce: while a delivery tries again, others learn that its stream fails, and
+// whether other streams may fare better.
+func TestTroubleIsKnownAtOnce(t *testing.T) {
+	denied := func(c *cwlocal.Call) cwlocal.Fault {
+		if c.Stream == "denied" {
+			return cwlocal.Fault{Code: "AccessDeniedException", Message: "denied"}
+		}
+		return cwlocal.Fault{}
+	}
+	w := newWorld(t, denied, nil)
+	w.Paces.Denied = deliver.Pace{First: time.Hour, Most: time.Hour}
+	stop := errors.New("stop")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	done := make(chan deliver.Outcome)
+	task := deliver.Task{Stream: stream("denied"), Batch: w.batch(line{text: "a"})}
+	go func() { done <- w.Deliver(ctx, task) }()
+	select {
+	case <-w.Trouble.Worse():
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing says that the stream fails")
+	}
+	if !w.Trouble.Failing("denied") || w.Trouble.Failing("other") || w.Trouble.Total() || !w.Trouble.Hopeless() {
+		t.Error("it is not known that the stream fails, and only that")
+	}
+	if out := w.deliver(deliver.Task{Stream: stream("other"), Batch: w.batch(line{text: "b"})}); out.Err != nil {
+		t.Error(out.Err)
+	}
+	if !w.Trouble.Failing("denied") || w.Trouble.Hopeless() || time.Since(w.Trouble.Progress()) > time.Minute {
+		t.Error("what one stream got through is not known, or taken for what another did")
+	}
+	cancel(stop)
+	if out := <-done; !errors.Is(out.Err, stop) {
+		t.Errorf("%+v", out)
+	}
+}
+
+// TestOneFailureIsNoSign: a single failure of the service does not count against a stream; a second
+// one does, until something is accepted.
+func TestOneFailureIsNoSign(t *testing.T) {
+	for failures, want := range map[int64]bool{1: false, 2: true} {
+		failing := false
+		var w *world
+		w = newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+			switch {
+			case c.Action != "PutLogEvents":
+			case c.N <= failures:
+				return localtest.Unavailable()
+			default:
+				failing = w.Trouble.Failing("job")
+			}
+			return cwlocal.Fault{}
+		}, nil)
+		out := w.deliver(deliver.Task{Stream: stream("job"), Batch: w.batch(line{text: "a"})})
+		if out.Err != nil || failing != want || w.Trouble.Failing("job") {
+			t.Errorf("after %d failures it was failing: %t; at the end: %t; %+v", failures, failing, w.Trouble.Failing("job"), out)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package deliver_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/deliver"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// hasty makes nobody wait.
+var hasty = deliver.Paces{
+	Chance: deliver.Sprint{
+		First: time.Millisecond, Most: 10 * time.Millisecond, Fresh: 8, Known: 8, Long: 10 * time.Millisecond, Longest: 20 * time.Millisecond,
+	},
+	Steady:  deliver.Pace{First: 4 * time.Millisecond, Most: 40 * time.Millisecond},
+	Denied:  deliver.Pace{First: 4 * time.Millisecond, Most: 40 * time.Millisecond},
+	Refused: deliver.Pace{First: 4 * time.Millisecond, Most: 40 * time.Millisecond},
+}
+
+const group = "/perstack/test"
+
+// world is a CloudWatch, and a Deliverer that knows it.
+type world struct {
+	*deliver.Deliverer
+	t      *testing.T
+	server *cwlocal.Server
+	client *cloudwatch.Client
+	logs   *observer.ObservedLogs
+	pool   batch.Pool
+}
+
+func newWorld(t *testing.T, intercept func(*cwlocal.Call) cwlocal.Fault, change func(*cloudwatch.Options)) *world {
+	t.Helper()
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
+			t.Setenv(name, "")
+		}
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+	server, err := cwlocal.New(cwlocal.Options{Intercept: intercept})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.InfoLevel)
+	o := cloudwatch.Options{Group: group, Region: "eu-west-1", Endpoint: url, AttemptTimeout: 10 * time.Second, Logger: zap.New(core)}
+	if change != nil {
+		change(&o)
+	}
+	client, err := cloudwatch.New(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		client.Close()
+		server.Close() // it ends what hangs
+		cancel()
+		if err := wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	d := deliver.New(deliver.Options{Client: client, Create: true, Parallel: 8, Log: o.Logger})
+	d.Paces = hasty
+	return &world{Deliverer: d, t: t, server: server, client: client, logs: logs}
+}
+
+func stream(name string) deliver.Stream {
+	return deliver.Stream{Name: name, Head: batch.BodyHead(group, name)}
+}
+
+// line is an event of a block.
+type line struct {
+	block *batch.Block
+	age   time.Duration
+	text  string
+}
+
+// batch is a closed batch of lines, numbered from 1.
+func (w *world) batch(lines ...line) *batch.Batch {
+	w.t.Helper()
+	b := batch.New(&w.pool)
+	now := time.Now()
+	for i, l := range lines {
+		var ev batch.Event
+		batch.Record(&ev, fmt.Appendf(nil, `{"shipper":{"input":"aaaaaaaa","seq":%d},"text":%q}`, i+1, l.text), now.Add(-l.age).UnixMilli(), 0)
+		if !b.Add(&ev, l.block) {
+			w.t.Fatal("an event does not fit")
+		}
+	}
+	b.Close()
+	return b
+}
+
+// deliver delivers a task before long.
+func (w *world) deliver(t deliver.Task) deliver.Outcome {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return w.Deliver(ctx, t)
+}
+
+// said is what the log holds.
+func (w *world) said() string {
+	var all []string
+	for _, l := range w.logs.All() {
+		all = append(all, l.Message)
+	}
+	return strings.Join(all, "\n")
+}
+
+// fails strikes the first calls of an action.
+func fails(action string, fault cwlocal.Fault, times int64) func(*cwlocal.Call) cwlocal.Fault {
+	return func(c *cwlocal.Call) cwlocal.Fault {
+		if c.Action == action && c.N <= times {
+			return fault
+		}
+		return cwlocal.Fault{}
+	}
+}

@@ -1,0 +1,93 @@
+package shipper
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/deliver"
+	"perstack-shipper/shipper/journal"
+)
+
+// What CloudWatch refuses for good is kept in the folder of its input, with the reason.
+
+// pendingReject is a rejected event that is not in its input's folder yet. Until it is, its block
+// waits for it: the journal forgets nothing that is neither in CloudWatch nor kept.
+type pendingReject struct {
+	in    *input
+	block *batch.Block // its events' count has one more for this
+	seq   int64
+	entry []byte
+	why   error
+	since time.Time // when it was to be kept
+}
+
+// rejectRetry is how often a rejected event that could not be kept is tried again.
+const rejectRetry = 200 * time.Millisecond
+
+// rejectPatience is how long one is tried again for another reason than that the disk is full. A
+// folder that somebody has removed, or that is read-only, stays so, and what waits for it would keep
+// the journal from giving back space, in the end from taking what the agent writes.
+const rejectPatience = 5 * time.Second
+
+// reject keeps an event that CloudWatch refuses while it takes others.
+func (s *Shipper) reject(st *stream, r deliver.Rejected) {
+	block := r.Block()
+	if block == nil || block == s.inputs.all[block.Input].seal.block {
+		s.log.Error(fmt.Sprintf("log stream %q refuses a record of our own: %v", st.Name, r.Reason))
+		return
+	}
+	in, message := s.inputs.all[block.Input], r.Message()
+	restored, err := batch.Restore(message) // for the number of the line, which no batch knows
+	if err != nil {
+		s.log.Error(fmt.Sprintf("log stream %q refuses an event of input %s, and that cannot be read back: %v; %v", st.Name, in.Shape.Input, r.Reason, err))
+		return
+	}
+	in.ack.account.Rejected.add(restored.Seq)
+	in.seal.outdate()
+	entry, err := json.Marshal(struct {
+		Time    time.Time `json:"time"`
+		Stream  string    `json:"stream"`
+		Seq     int64     `json:"seq"`
+		Part    int       `json:"part,omitempty"`
+		Reason  string    `json:"reason"`
+		Message string    `json:"message"`
+	}{time.Now().UTC(), st.Name, restored.Seq, restored.Part, r.Reason.Error(), string(message)})
+	if err != nil { // strings and numbers
+		panic(err)
+	}
+	block.Pending++
+	s.pendingRejects = append(s.pendingRejects, pendingReject{in: in, block: block, seq: restored.Seq, entry: entry, why: r.Reason, since: time.Now()})
+	s.keepRejects(time.Time{})
+}
+
+// keepRejects writes the rejected events that are not kept yet, unless that was tried just before
+// now; a zero now means at once.
+func (s *Shipper) keepRejects(now time.Time) {
+	if len(s.pendingRejects) == 0 || !now.IsZero() && now.Sub(s.rejectsTried) < rejectRetry {
+		return
+	}
+	s.rejectsTried = time.Now()
+	waiting := s.pendingRejects
+	s.pendingRejects = nil
+	for _, r := range waiting {
+		err := r.in.Journal.Reject(r.entry)
+		if err != nil && (errors.Is(err, journal.ErrFull) || s.rejectsTried.Sub(r.since) < rejectPatience) {
+			s.complain("reject "+r.in.Shape.Input, fmt.Errorf("line %d of input %s, which CloudWatch refuses, cannot be set aside yet: %w", r.seq, r.in.Shape.Input, err))
+			s.pendingRejects = append(s.pendingRejects, r)
+			continue
+		}
+		kept := "kept in rejects.jsonl of " + r.in.Journal.Path()
+		if r.in.Journal.Path() == "" {
+			kept = "and lost, for the journal is in memory"
+		}
+		if err != nil {
+			kept = fmt.Sprintf("and lost, for it cannot be set aside (%v)", err)
+		}
+		s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s while it takes others; it is not shipped, %s: %v", r.seq, r.in.Shape.Input, kept, r.why))
+		r.block.Pending--
+		s.advance(r.in)
+	}
+}
