@@ -95,7 +95,7 @@ func TestSplice(t *testing.T) {
 	if HasBytesOrWriter(out) {
 		t.Error("the pipe has ended")
 	}
-	if _, err := Splice(to, from, 0, 1); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := Splice(to, to, 0, 1); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("of a file: %v", err)
 	}
 }
