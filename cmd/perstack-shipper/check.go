@@ -14,6 +14,7 @@ import (
 
 	"perstack-shipper/config"
 	"perstack-shipper/shipper/check"
+	"perstack-shipper/shipper/run"
 )
 
 // marks stand before a result, for the eye.
@@ -41,7 +42,7 @@ func runCheck(options *config.Check, log *zap.Logger) int {
 	report.OK = check.Run(ctx, check.Options{
 		Client: client, Create: options.Create, Read: options.Read,
 		JournalDir:   cmp.Or(options.JournalDir, config.DefaultJournalDir()),
-		JournalNamed: options.JournalDir != "", Dies: diesWithContainer,
+		JournalNamed: options.JournalDir != "", Dies: run.DiesWithContainer,
 		Version: versionName(), Hostname: hostname,
 	}, func(r check.Result) {
 		report.Checks = append(report.Checks, r)

@@ -125,7 +125,7 @@ func TestExecOfAnAgentThatLeavesAnOrphan(t *testing.T) {
 	began := time.Now()
 	r := s.exec(`( ` + atGate + `echo late ) & echo '{"jobId":"j"}'`)
 	r.wait(exitOK)
-	if took := time.Since(began); took > orphanPatience+5*time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it waited %s", took)
 	}
 	if log := r.stderr.String(); !strings.Contains(log, "what the command left behind goes on") {

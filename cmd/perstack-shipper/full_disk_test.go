@@ -280,7 +280,7 @@ func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
 	s.fill()
 	r = s.start(s.command("--input", path, "--until-idle=500ms"))
 	s.until("what is left is shipped first", func() bool { return strings.Contains(r.stderr.String(), "is shipped first") })
-	time.Sleep(3 * lookForRoom) // it has tried to begin meanwhile
+	time.Sleep(300 * time.Millisecond) // it has tried to begin meanwhile
 	s.stuck.Store(false)
 	s.until("it is shipped", func() bool { return s.has("old") })
 	if _, err := in.WriteString("{\"jobId\":\"new\"}\n"); err != nil {

@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perstack-shipper/config"
-	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/run"
 )
 
-// newLogger returns the logger of what the program tells about itself: to file, which is stderr, as text for a person
-// on a terminal and as JSON lines elsewhere.
+// newLogger returns the logger of what the program tells about itself: to file, which is stderr, as
+// text for a person on a terminal and as JSON lines elsewhere.
 func newLogger(options config.Log, file *os.File) *zap.Logger {
 	// config has checked the name.
 	level, err := zapcore.ParseLevel(options.LogLevel)
@@ -35,8 +35,8 @@ func newLogger(options config.Log, file *os.File) *zap.Logger {
 	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(file), level))
 }
 
-// isTerminal tells whether a person is at the other end of file. It leaves file's mode alone, which Fd would not:
-// the agent may share it.
+// isTerminal tells whether a person is at the other end of file. It leaves file's mode alone, which
+// Fd would not: the agent may share it.
 func isTerminal(file *os.File) bool {
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -50,27 +50,17 @@ func isTerminal(file *os.File) bool {
 	return err == nil && terminal
 }
 
-// sentence is a field with what a person reads in place of an entry's message and its other fields.
-func sentence(text string) zap.Field {
-	return zap.Field{Key: "sentence", Type: zapcore.SkipType, String: text}
-}
-
-// consoleEncoder writes the sentence of an entry that has one.
+// consoleEncoder prints, of an entry that has a field of run.SentenceKey, that sentence alone.
 type consoleEncoder struct{ zapcore.Encoder }
 
 func (e consoleEncoder) Clone() zapcore.Encoder { return consoleEncoder{e.Encoder.Clone()} }
 
 func (e consoleEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
 	for _, f := range fields {
-		if f.Type == zapcore.SkipType && f.Key == "sentence" {
+		if f.Type == zapcore.SkipType && f.Key == run.SentenceKey {
 			entry.Message = f.String
 			return e.Encoder.EncodeEntry(entry, nil)
 		}
 	}
 	return e.Encoder.EncodeEntry(entry, fields)
-}
-
-// summarize says what was shipped.
-func summarize(log *zap.Logger, report *shipper.Report) {
-	log.Info(report.Did(), append(report.Fields(), sentence(report.Sentence()))...)
 }

@@ -1,5 +1,6 @@
-// Command perstack-shipper ships the events of a Perstack agent to CloudWatch Logs. This package is wiring only: main.go
-// turns the command line into one command and its outcome into an exit code; each command has a file of its own.
+// Command perstack-shipper ships the events of a Perstack agent to CloudWatch Logs. This package is
+// wiring only: main.go turns the command line into one command and its outcome into an exit code;
+// each command has a file of its own.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"perstack-shipper/config"
+	"perstack-shipper/shipper/run"
 )
 
 // The exit codes. exec has besides those the codes of its child.
@@ -27,10 +29,11 @@ const (
 	exitLeft     = 75 // something is left in the journal, for the next start; EX_TEMPFAIL
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Environ())) }
+func main() { os.Exit(execute(os.Args[1:], os.Environ())) }
 
-// run carries out the command that the arguments and the environment ask for, and returns the exit code.
-func run(args, environ []string) int {
+// execute carries out the command that the arguments and the environment ask for, and returns the
+// exit code.
+func execute(args, environ []string) int {
 	command, err := config.Parse(args, environ)
 	if err != nil {
 		return fail(err)
@@ -85,9 +88,13 @@ func run(args, environ []string) int {
 	return fail(fmt.Errorf("the command %T has no way to run", command))
 }
 
-// fail says on stderr, in one line, why the command cannot go on, and returns the exit code for it. Errors of
-// configuration are *config.UsageError, also those that only a look at the machine could find.
+// fail says on stderr, in one line, why the command cannot go on, and returns the exit code for it.
+// Errors of configuration are *config.UsageError, also those that only a look at the machine could
+// find.
 func fail(err error) int {
+	if wrong, ok := errors.AsType[*run.OptionError](err); ok {
+		err = config.Usage(wrong.Option, "%s", wrong.Problem)
+	}
 	line := strings.NewReplacer("\n", " ", "\r", " ").Replace(err.Error())
 	fmt.Fprintf(os.Stderr, "%s: %s\n", config.Program, line)
 	var usage *config.UsageError
@@ -97,7 +104,8 @@ func fail(err error) int {
 	return exitFailure
 }
 
-// cannotTell says on stderr, in one line, why a reader cannot tell what it was asked, and returns the exit code for it.
+// cannotTell says on stderr, in one line, why a reader cannot tell what it was asked, and returns
+// the exit code for it.
 func cannotTell(err error) int {
 	fail(err)
 	return exitUnknown
@@ -111,16 +119,17 @@ func printed(_ int, err error) int {
 	return exitOK
 }
 
-// spareMemory makes the garbage collector come at a quarter over what is in use, not at the double. What ships allocates
-// little and holds much: with 100 streams that is 20 MB less, and costs no CPU that can be measured.
+// spareMemory makes the garbage collector come at a quarter over what is in use, not at the double.
+// What ships allocates little and holds much: with 100 streams that is 20 MB less, and costs no CPU
+// that can be measured.
 func spareMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(25)
 	}
 }
 
-// outliveBrokenPipes makes a write to a stdout or stderr that nobody reads any more an error of that write. Without it
-// SIGPIPE would end the process, and what it has read would wait for another start. The signal is caught, not ignored,
-// because a child would inherit that; nobody needs to receive it.
-// So is SIGXFSZ: a limit on the size of files is a full journal, not the end.
+// outliveBrokenPipes makes a write to a stdout or stderr that nobody reads any more an error of
+// that write. Without it SIGPIPE would end the process, and what it has read would wait for another
+// start. The signal is caught, not ignored, because a child would inherit that; nobody needs to
+// receive it. So is SIGXFSZ: a limit on the size of files is a full journal, not the end.
 func outliveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGXFSZ) }

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"encoding/json"
@@ -35,16 +35,16 @@ func TestWithoutSecrets(t *testing.T) {
 	}
 }
 
-// The open record names the command that exec ran, also when another process ships what was left of it.
+// The open record names the command that Exec ran, also when another run ships what was left of it.
 func TestOpenRecordNamesTheCommand(t *testing.T) {
-	s := newStage(t)
-	s.stuck.Store(true)
+	w := newWorld(t)
+	w.away.Store(true)
 	script := `echo '{"jobId":"j"}'; : --api-key abc`
-	s.exec(script, "--give-up-after=1s").wait(exitLeft)
-	s.stuck.Store(false)
-	s.start(s.command("exec", "--", "true")).wait(exitOK)
+	w.exec(script, Left)
+	w.away.Store(false)
+	w.exec("true", Delivered)
 	found := 0
-	for _, e := range s.server.Events(stageGroup, "j") {
+	for _, e := range w.server.Events(testGroup, "j") {
 		var record struct {
 			Shipper struct{ Record string }
 			Command []string

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"fmt"
@@ -13,9 +13,10 @@ import (
 // kubernetesVariable is set in every container that Kubernetes starts.
 const kubernetesVariable = "KUBERNETES_SERVICE_HOST"
 
-// warnOfContainer says at start that a journal would not outlive its container, so that no later start could ship what was left.
+// warnOfContainer warns at the start if the journal would not outlive its container, so that no
+// later start could ship what was left.
 func warnOfContainer(journal string, log *zap.Logger) {
-	if !diesWithContainer(journal) {
+	if !DiesWithContainer(journal) {
 		return
 	}
 	volume := "an emptyDir, or a volume that outlives the pod"
@@ -25,16 +26,18 @@ func warnOfContainer(journal string, log *zap.Logger) {
 	log.Warn(fmt.Sprintf("the journal in %s is on this container's own disk and dies with it: mount there %s", journal, volume))
 }
 
-// diesWithContainer reports whether a journal is on the disk of a container that is never started again: ECS and Kubernetes
-// put a new one in its place. A container of Docker's keeps its disk until it is removed.
-func diesWithContainer(journal string) bool {
+// DiesWithContainer reports whether a journal is on the disk of a container that is never started
+// again: ECS and Kubernetes put a new one in its place. A container of Docker's keeps its disk
+// until it is removed.
+func DiesWithContainer(journal string) bool {
 	if os.Getenv(shipper.ECSVariable) == "" && os.Getenv(kubernetesVariable) == "" {
 		return false
 	}
 	return journal != "" && onSameDisk(journal, "/")
 }
 
-// onSameDisk reports whether a folder is on the same file system as root: in a container, on the layer that it loses, and not on a volume.
+// onSameDisk reports whether a folder is on the same file system as root: in a container, on the
+// layer that is lost with it, and not on a volume.
 func onSameDisk(folder, root string) bool {
 	a, err := os.Stat(folder)
 	b, rootErr := os.Stat(root)

@@ -1,41 +1,51 @@
-package main
+package run
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
 	"perstack-shipper/batch"
-	"perstack-shipper/config"
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/journal"
 )
 
-// shipInputs follows the paths of --input until a signal, or until nothing came for --until-idle.
-func (s *session) shipInputs(options *config.Ship) int {
-	end := newEnding(options.DrainTimeout, s.log)
+// FollowOptions say what [Session.Follow] ships.
+type FollowOptions struct {
+	Paths     []string      // files, FIFOs and folders
+	Wait      bool          // for paths that do not exist yet
+	UntilIdle time.Duration // end when nothing came for so long; 0: go on until a signal
+	Signals   <-chan os.Signal
+}
+
+// Follow ships files and FIFOs that others write, until a signal, or until nothing came for long
+// enough. The error is an *OptionError if a path cannot be followed.
+func (s *Session) Follow(o FollowOptions) (Outcome, error) {
+	end := newShutdown(o.Signals, s.delivery.DrainTimeout, s.log)
 	defer end.close()
 	var set *follow.Set
-	err := s.withRoom(end.running, func() (err error) {
+	err := s.withRoom(end.running, func() error {
+		known, err := s.known()
+		if err != nil {
+			return err
+		}
 		set, err = follow.New(follow.Options{
-			Paths: options.Inputs, Wait: options.InputWait, UntilIdle: options.UntilIdle, Reading: end.reading,
-			Folder: s.folder, Journal: s.keep, Known: s.known(), Log: s.log,
-			About: func(id string, note follow.Note, old []byte) []byte {
-				return s.aboutFollowed(id, note, old, options.Events)
-			},
+			Paths: o.Paths, Wait: o.Wait, UntilIdle: o.UntilIdle, Reading: end.reading,
+			Folder: s.folder, Journal: s.keep, Known: known, Log: s.log, About: s.aboutFollowed,
 		})
 		return err
 	})
 	if err != nil {
-		return fail(inputUsage(err))
+		return Failed, inputError(err)
 	}
 
 	// The set finds inputs until it is stopped; they are shipped until the last of them has ended.
@@ -44,7 +54,7 @@ func (s *session) shipInputs(options *config.Ship) int {
 	fifos := movers{running: alive, log: s.log}
 	var first []shipper.Input
 	for _, in := range set.Found() {
-		first = append(first, s.followed(in, options.Events, fifos.start(in)))
+		first = append(first, s.followed(in, fifos.start(in)))
 	}
 	searched := make(chan struct{})
 	go func() {
@@ -53,7 +63,7 @@ func (s *session) shipInputs(options *config.Ship) int {
 		set.Run(end.signalled, alive, func(in *follow.Input) bool {
 			quit := fifos.start(in)
 			select {
-			case more <- s.followed(in, options.Events, quit):
+			case more <- s.followed(in, quit):
 				return true
 			case <-alive.Done():
 				quit()
@@ -61,25 +71,25 @@ func (s *session) shipInputs(options *config.Ship) int {
 			}
 		})
 	}()
-	code := s.run(end.running, first, more, options.FailOn)
+	outcome := s.ship(end.running, first, more)
 	done()
 	<-searched
-	end.stopReading()
+	end.endReading()
 	if fifos.wait(); fifos.failed.Load() || len(set.Failed()) > 0 {
-		code = max(code, exitRejected)
+		outcome = max(outcome, Rejected)
 	}
 	if len(set.Left()) > 0 {
-		code = max(code, exitLeft)
+		outcome = max(outcome, Left)
 	}
-	return code
+	return outcome, nil
 }
 
-// inputUsage makes errors of --input those of a wrong option.
-func inputUsage(err error) error {
+// inputError makes errors of the paths those of a wrong option.
+func inputError(err error) error {
 	_, input := errors.AsType[*follow.InputError](err)
 	_, held := errors.AsType[*journal.HeldError](err)
 	if input || held {
-		return config.Usage("--input", "%v", err)
+		return optionError("--input", "%v", err)
 	}
 	return err
 }
@@ -92,7 +102,7 @@ type movers struct {
 	failed  atomic.Bool
 }
 
-// start starts one for in, if that is a FIFO, and returns what stops it.
+// start starts a mover for in if that is a FIFO, and returns what stops it.
 func (m *movers) start(in *follow.Input) (quit func()) {
 	if in.FIFO == nil {
 		return func() {}
@@ -127,13 +137,13 @@ func move(reading, running context.Context, in *follow.Input, log *zap.Logger) e
 
 func (m *movers) wait() { m.going.Wait() }
 
-// followed is what was found, as an input to ship: with the options that it was recorded with, if it was. quit stops its mover.
-func (s *session) followed(in *follow.Input, events config.Events, quit func()) shipper.Input {
-	shape := s.shape(in.Journal.ID(), events)
+// followed returns what was found as an input to ship: with the options that it was recorded with,
+// if it was recorded. quit stops its mover.
+func (s *Session) followed(in *follow.Input, quit func()) shipper.Input {
+	shape := s.shape(in.Journal.ID())
 	shape.Source = follow.Source(in.Path)
-	var a about
-	if err := json.Unmarshal(in.Journal.About(), &a); err == nil && a.Shape.Input == shape.Input {
-		if now := shape; !sameOptions(a.Shape, now) {
+	if a, err := decodeAbout(in.Journal.About()); err == nil && a.Shape.Input == shape.Input {
+		if !sameOptions(a.Shape, shape) {
 			s.log.Info(fmt.Sprintf("%s goes on as input %s with the options that it began with; those given now are for what is new", in.Path, shape.Input))
 		}
 		shape = a.Shape
@@ -141,7 +151,8 @@ func (s *session) followed(in *follow.Input, events config.Events, quit func()) 
 	return shipper.Input{Journal: in.Journal, Shape: shape, Own: true, JobOf: follow.JobOf(in.Path), Path: in.Path, Grew: in.Grew, Ending: endingOf(in), Quit: quit, Shaped: in.Shaped, Closed: in.Close}
 }
 
-// sameOptions reports whether two shapes of an input are by the same options; its host and its file may have other names now.
+// sameOptions reports whether two shapes of an input are by the same options. Its host and its file
+// may have other names by now.
 func sameOptions(a, b batch.Shape) bool {
 	a.Hostname, a.Source = b.Hostname, b.Source
 	return reflect.DeepEqual(a, b)
@@ -160,11 +171,12 @@ func endingOf(in *follow.Input) func() shipper.Ending {
 	}
 }
 
-// aboutFollowed is the snapshot for an input of a file or a FIFO. One that there is keeps its options.
-func (s *session) aboutFollowed(id string, note follow.Note, old []byte, events config.Events) []byte {
-	var a about
-	if json.Unmarshal(old, &a) != nil || a.Shape.Input != id {
-		shape := s.shape(id, events)
+// aboutFollowed returns the snapshot of an input of a file or a FIFO. If there is an old one, its
+// options are kept.
+func (s *Session) aboutFollowed(id string, note follow.Note, old []byte) []byte {
+	a, err := decodeAbout(old)
+	if err != nil || a.Shape.Input != id {
+		shape := s.shape(id)
 		shape.Source = follow.Source(note.Path)
 		a = s.newAbout(shape, follow.JobOf(note.Path), note.Path)
 	}
@@ -172,8 +184,9 @@ func (s *session) aboutFollowed(id string, note follow.Note, old []byte, events 
 	return a.encode()
 }
 
-// known are the inputs that the journal folder has.
-func (s *session) known() []follow.Known {
+// known returns the inputs that the journal folder has. The error is an *OptionError if a newer
+// program follows a file there: to follow that file anew would ship all of it again.
+func (s *Session) known() ([]follow.Known, error) {
 	left, err := s.folder.Leftover()
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("what earlier processes left in %s cannot be listed: %v", s.folder.Path(), err))
@@ -181,7 +194,11 @@ func (s *session) known() []follow.Known {
 	var all []follow.Known
 	for _, l := range left {
 		k := follow.Known{Left: l, Mine: true}
-		if a, err := readAbout(l); err == nil {
+		a, err := readAbout(l)
+		if _, newer := errors.AsType[*newerError](err); newer && l.Kind == journal.File {
+			return nil, optionError("--journal-dir", "has an input that this program cannot go on with: %v, or name another folder", err)
+		}
+		if err == nil {
 			k.Mine = sameTarget(a.Target, s.client.Target())
 			if k.Note.Path = a.Path; a.File != nil {
 				k.Note = *a.File
@@ -189,5 +206,5 @@ func (s *session) known() []follow.Known {
 		}
 		all = append(all, k)
 	}
-	return all
+	return all, nil
 }

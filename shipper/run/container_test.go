@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"os"
@@ -47,31 +47,25 @@ func TestWarnsOfAJournalThatDiesWithItsContainer(t *testing.T) {
 
 // What is left on a container's own disk dies with it: then no next start is promised.
 func TestNoStartIsPromisedWhereNoneComes(t *testing.T) {
-	s := newStage(t)
-	if !onSameDisk(filepath.Dir(s.journal), "/") {
-		t.Skipf("NOT TESTED: %s is not on the root file system", s.journal)
+	w := newWorld(t)
+	if !onSameDisk(filepath.Dir(w.journal), "/") {
+		t.Skipf("NOT TESTED: %s is not on the root file system", w.journal)
 	}
-	for _, c := range []struct {
-		variable, says, saysNot string
-	}{
+	w.away.Store(true)
+	for _, c := range []struct{ kubernetes, says, saysNot string }{
 		{"", "the next start on that folder ships them", "lost with it"},
-		{"KUBERNETES_SERVICE_HOST=10.0.0.1", "on this container's own disk, and are lost with it: mount a volume there", "the next start"},
+		{"10.0.0.1", "on this container's own disk, and are lost with it: mount a volume there", "the next start"},
 	} {
-		command := s.command("--endpoint-url=http://127.0.0.1:1", "--give-up-after=1s")
-		command.Stdin = strings.NewReader("{\"jobId\":\"j\"}\n")
-		if c.variable != "" {
-			command.Env = append(command.Env, c.variable)
-		}
-		r := s.start(command)
-		r.wait(exitLeft)
+		t.Setenv(kubernetesVariable, c.kubernetes)
+		w.stdin("{\"jobId\":\"j\"}\n", Left)
 		var left string
-		for line := range strings.Lines(r.stderr.String()) {
-			if strings.Contains(line, "are not delivered (nothing was accepted for 1s") {
+		for line := range strings.Lines(w.said()) {
+			if strings.Contains(line, "are not delivered (nothing was accepted for 200ms") {
 				left = line
 			}
 		}
 		if !strings.Contains(left, c.says) || strings.Contains(left, c.saysNot) {
-			t.Errorf("%q: says %q", c.variable, left)
+			t.Errorf("%q: says %q", c.kubernetes, left)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"fmt"
@@ -8,8 +8,9 @@ import (
 	"perstack-shipper/shipper"
 )
 
-// failedOn reports whether a job ended in one of the kinds of --fail-on, and says which job, how and why.
-func (s *session) failedOn(kinds []string, jobs shipper.Jobs) bool {
+// failedOn reports whether a job ended in one of the ways of Events.FailOn, and says which job, how
+// and why.
+func (s *Session) failedOn(jobs shipper.Jobs) bool {
 	for _, k := range []struct {
 		kind, did string
 		job       *batch.Job
@@ -20,7 +21,7 @@ func (s *session) failedOn(kinds []string, jobs shipper.Jobs) bool {
 		{"delegate-error", "is a delegate and was stopped by an error", jobs.DelegateError, func(j *batch.Job) *batch.Failure { return j.DelegateError }},
 		{"unfinished", "did not come to an end", jobs.Unfinished, nil},
 	} {
-		if k.job == nil || !slices.Contains(kinds, k.kind) {
+		if k.job == nil || !slices.Contains(s.events.FailOn, k.kind) {
 			continue
 		}
 		expert, why := k.job.Root(), ""

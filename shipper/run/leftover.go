@@ -1,32 +1,28 @@
-package main
+package run
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 
 	"go.uber.org/zap"
 
-	"perstack-shipper/config"
 	"perstack-shipper/shipper"
-	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/journal"
 )
 
-// This file takes over what earlier processes left in the journal folder.
-
-// leftovers takes over what is for this target. What is for another target is named, and left alone.
-func (s *session) leftovers() []shipper.Input {
+// leftovers takes over what earlier processes left for this session's target. What is for another
+// target is reported and left alone.
+func (s *Session) leftovers() []shipper.Input {
 	s.forgetJournals()
 	left, err := s.folder.Leftover()
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("what earlier processes left in %s cannot be listed: %v", s.folder.Path(), err))
 	}
-	atOnce, now := context.WithCancel(context.Background())
-	now() // half lines are for who follows the file, or for resume
+	atOnce, cancel := context.WithCancel(context.Background())
+	cancel() // half lines are for whoever follows the file, or for resume
 	var inputs []shipper.Input
 	for _, l := range left {
 		if l.Holder != 0 || nothingLeft(l) {
@@ -38,7 +34,7 @@ func (s *session) leftovers() []shipper.Input {
 			continue
 		}
 		if !sameTarget(a.Target, s.client.Target()) {
-			s.log.Warn(fmt.Sprintf("input %s in %s is for %s and waits there; `%s resume --journal-dir %s` ships it, or ships it elsewhere with --log-group, --region or --endpoint-url", l.ID, l.Path, targetName(a.Target), config.Program, s.folder.Path()))
+			s.log.Warn(fmt.Sprintf("input %s in %s is for %s and waits there; `%s resume --journal-dir %s` ships it, or ships it elsewhere with --log-group, --region or --endpoint-url", l.ID, l.Path, targetName(a.Target), program, s.folder.Path()))
 			continue
 		}
 		in, err := recoverInput(atOnce, s.folder, l, a, s.log)
@@ -54,18 +50,20 @@ func (s *session) leftovers() []shipper.Input {
 			continue
 		}
 		s.log.Info(fmt.Sprintf("input %s of an earlier process is shipped from where that stopped (%d bytes left)", l.ID, l.Unacked))
-		s.outlive(a.Group, in.Journal)
+		s.noteSurvivor(a.Group, in.Journal)
 		inputs = append(inputs, in)
 	}
 	return inputs
 }
 
-// nothingLeft reports whether all of a followed file is shipped: its cursor stays, for a start that follows it again.
+// nothingLeft reports whether all of a followed file is shipped. Its cursor stays, for a start that
+// follows the file again.
 func nothingLeft(l journal.Left) bool {
 	return l.Kind == journal.File && l.Unacked == 0 && l.Err == nil
 }
 
-// recoverInput takes one input over. A half line at the end of a followed file is waited for as long as patience lasts, and a moment at most.
+// recoverInput takes one input over. If a followed file ends in a half line, it waits a moment for
+// the rest of it, unless patience has ended.
 func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about, log *zap.Logger) (shipper.Input, error) {
 	j, err := folder.Recover(l.ID)
 	if errors.Is(err, fs.ErrNotExist) && l.Kind == journal.File {
@@ -85,12 +83,13 @@ func recoverInput(patience context.Context, folder *journal.Folder, l journal.Le
 	if l.Kind != journal.File {
 		return in, nil
 	}
-	// One who follows the file waits for this, and is not told that it is held.
+	// A process that follows the file waits for this one, and is not told that the input is held.
 	if a.File == nil {
 		a.File = &follow.Note{Path: j.FilePath()}
 	}
 	a.File.Lent = true
-	if err := j.SetAbout(a.encode()); err != nil && !errors.Is(err, journal.ErrFull) { // on a full disk it is told, for to ship takes no room
+	// On a full disk the input is shipped all the same: that takes no room.
+	if err := j.SetAbout(a.encode()); err != nil && !errors.Is(err, journal.ErrFull) {
 		return shipper.Input{}, errors.Join(err, j.Close())
 	}
 	in.Ending = endingOf(follow.Once(patience, j, a.File))
@@ -104,19 +103,3 @@ type goneError struct {
 }
 
 func (e *goneError) Error() string { return e.said }
-
-func readAbout(l journal.Left) (about, error) {
-	var a about
-	if err := json.Unmarshal(l.About, &a); err != nil || a.Shape.Input == "" {
-		return a, fmt.Errorf("input %s in %s does not say what it is for, and is left alone: %w", l.ID, l.Path, errors.Join(err, l.Err))
-	}
-	return a, nil
-}
-
-// sameTarget reports whether what was meant for one target may go to the other. An account that is not known yet is taken for the same.
-func sameTarget(a, b cloudwatch.Target) bool {
-	if a.Account == "" || b.Account == "" {
-		a.Account, b.Account = "", ""
-	}
-	return a == b
-}

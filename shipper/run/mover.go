@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -18,8 +18,9 @@ type mover struct {
 	failed                   bool // set when it is done
 }
 
-// startMover starts the mover of j, which has a FIFO. tee reads j too; nil: nobody does. When the FIFO has come to its end, the journal ends, but not
-// before ended is closed, if there is that: the seal says how the command ended.
+// startMover starts the mover of j, which has a FIFO. tee, if not nil, copies j. When the FIFO has
+// come to its end, the mover ends the journal, but not before ended is closed (nil: at once): the
+// seal says how the command ended.
 func startMover(j *journal.Journal, tee *feed.Tee, ended <-chan struct{}, log *zap.Logger) *mover {
 	m := &mover{done: make(chan struct{})}
 	var reading, running context.Context
@@ -54,17 +55,18 @@ func fill(reading, running context.Context, j *journal.Journal, tee *feed.Tee, l
 	return feed.Fill(running, r, j, tee, log)
 }
 
-// finish has it take what is in the FIFO now and then end the journal.
+// finish makes the mover take what is in the FIFO now and then end the journal.
 func (m *mover) finish() { m.stopReading() }
 
-// quit is finish, but without waiting for room in the journal. It returns when the mover is done.
+// quit is finish without waiting for room in the journal. It returns when the mover is done.
 func (m *mover) quit() {
 	m.stopReading()
 	m.stopRunning()
 	<-m.done
 }
 
-// isDone reports whether it has ended: by itself when nobody has the FIFO open for writing any more.
+// isDone reports whether the mover has ended. It ends by itself when nobody has the FIFO open for
+// writing any more.
 func (m *mover) isDone() bool {
 	select {
 	case <-m.done:

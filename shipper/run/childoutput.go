@@ -1,16 +1,15 @@
-package main
+package run
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"perstack-shipper/batch"
-	"perstack-shipper/config"
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/child"
 	"perstack-shipper/shipper/feed"
@@ -18,62 +17,53 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// output is what the command of exec writes.
-type output struct {
-	s       *session
+// childOutput is what the command of Exec writes.
+type childOutput struct {
+	s       *Session
 	command *child.Child
-	guard   *guard.Guard // nil: no part is a file
+	guard   *guard.Guard // nil if no part is a file
 	stdout  *part
 	stderr  *part
 }
 
-// part is the command's stdout or stderr. It is a file, which is the journal itself, or a FIFO, from which a mover takes the bytes to the journal.
-// Node writes to a file synchronously, so that not even a throw loses what was written; a FIFO may be opened by name, which empties a file.
+// part is the command's stdout or stderr. It is a file, which is the journal itself, or a FIFO,
+// from which a mover takes the bytes to the journal. Node writes to a file synchronously, so that
+// not even a throw loses what was written; a FIFO may be opened by name, which empties a file.
 type part struct {
 	name    string
 	command *child.Child
 	input   shipper.Input
-	file    *os.File    // the command's end; ours until it is started
-	copyTo  *os.File    // for --tee; nil: it is not copied
-	mover   *mover      // nil: it is a file, or not started yet
+	file    *os.File    // the command's end; ours until the command is started
+	copyTo  io.Writer   // nil if it is not copied
+	mover   *mover      // nil if it is a file, or not started yet
 	ended   atomic.Bool // whether it goes on is known
 	goesOn  atomic.Bool // somebody goes on writing it when this process has ended
 }
 
-// newOutput makes the journals.
-func (s *session) newOutput(options *config.Exec, command *child.Child) (*output, error) {
-	o := &output{s: s, command: command, stdout: &part{name: "stdout", command: command}, stderr: &part{name: "stderr", command: command}}
-	tee := options.Tee
-	if tee == "" {
-		if tee = config.TeeStderr; isTerminal(os.Stdout) {
-			tee = config.TeeAll
-		}
-	}
-	if tee == config.TeeAll {
-		o.stdout.copyTo = os.Stdout
-	}
-	if tee != config.TeeNone {
-		o.stderr.copyTo = os.Stderr
+// newChildOutput makes the journals.
+func (s *Session) newChildOutput(opts *ExecOptions, command *child.Child) (*childOutput, error) {
+	o := &childOutput{
+		s: s, command: command,
+		stdout: &part{name: "stdout", command: command, copyTo: opts.CopyStdout},
+		stderr: &part{name: "stderr", command: command, copyTo: opts.CopyStderr},
 	}
 	id := journal.NewID()
-	shape := s.shape(id, options.Events)
-	if err := o.stdout.begin(s, shape, "", options.Stdout == config.StdoutFile); err != nil {
+	shape := s.shape(id)
+	if err := o.stdout.begin(s, shape, "", !opts.PipeStdout); err != nil {
 		return nil, err
 	}
 	shape.Input, shape.Source = id+".err", "stderr"
 	if err := o.stderr.begin(s, shape, id, false); err != nil {
-		o.abandon()
-		return nil, err
+		return nil, o.abandonFor(err)
 	}
 	if !o.stdout.isFile() {
 		return o, nil
 	}
 	j := o.stdout.input.Journal
 	var err error
-	o.guard, err = guard.New(command, guard.Options{Limit: int64(options.JournalMax), Stuck: o.stdout.letGo, Log: s.log}, j)
+	o.guard, err = guard.New(command, guard.Options{Limit: s.keep.MaxBytes, Stuck: o.stdout.letGo, Log: s.log}, j)
 	if err != nil {
-		o.abandon()
-		return nil, err
+		return nil, o.abandonFor(err)
 	}
 	if !j.PunchesHoles() {
 		s.log.Warn(fmt.Sprintf("the file system of %s gives nothing back of a file that is being written: the journal grows to all that the command writes to stdout, whatever --journal-max says; name a folder on a local disk, or use --stdout pipe", s.folder.Path()))
@@ -82,12 +72,12 @@ func (s *session) newOutput(options *config.Exec, command *child.Child) (*output
 }
 
 // begin makes the journal of a part.
-func (p *part) begin(s *session, shape batch.Shape, jobOf string, file bool) error {
-	about := s.aboutInput(shape, jobOf, "")
+func (p *part) begin(s *Session, shape batch.Shape, jobOf string, file bool) error {
+	about := s.newAbout(shape, jobOf, "").encode()
 	var j *journal.Journal
 	var err error
 	if file {
-		j, p.file, err = s.folder.NewChild(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // its limit is the guard's business
+		j, p.file, err = s.folder.NewChild(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // the guard keeps its limit
 	} else {
 		j, p.file, err = s.folder.NewFIFO(shape.Input, about, s.keep)
 	}
@@ -103,8 +93,8 @@ func (p *part) begin(s *session, shape batch.Shape, jobOf string, file bool) err
 
 func (p *part) isFile() bool { return p.input.Journal.Kind() == journal.Child }
 
-// started lets go of what is the command's now, and returns the inputs.
-func (o *output) started() []shipper.Input {
+// started lets go of the files that are the command's now, and returns the inputs.
+func (o *childOutput) started() []shipper.Input {
 	o.closeFiles()
 	if o.stdout.isFile() {
 		o.noteGroup()
@@ -113,7 +103,7 @@ func (o *output) started() []shipper.Input {
 }
 
 // start begins to copy and to move what the command writes.
-func (p *part) start(s *session) shipper.Input {
+func (p *part) start(s *Session) shipper.Input {
 	in := &p.input
 	if p.copyTo != nil {
 		in.Tee = feed.StartTee(in.Journal, p.copyTo, s.log)
@@ -125,7 +115,7 @@ func (p *part) start(s *session) shipper.Input {
 	return *in
 }
 
-func (o *output) closeFiles() {
+func (o *childOutput) closeFiles() {
 	for _, p := range []*part{o.stdout, o.stderr} {
 		if p.file != nil {
 			p.file.Close() // nothing was written through it
@@ -133,26 +123,33 @@ func (o *output) closeFiles() {
 	}
 }
 
-// abandon removes the journals of a command that was never started, and returns the exit code of that.
-func (o *output) abandon() int {
+// abandon removes the journals of a command that was never started.
+func (o *childOutput) abandon() error {
 	o.closeFiles()
 	for _, p := range []*part{o.stdout, o.stderr} {
 		if p.input.Journal == nil {
 			continue
 		}
 		if err := p.input.Journal.Remove(); err != nil {
-			return fail(err)
+			return err
 		}
 	}
-	return exitOK
+	return nil
 }
 
-// noteGroup keeps for the next start who writes the file. If this process were killed while the guard has stopped the command, nobody else would
-// continue it.
-func (o *output) noteGroup() {
+// abandonFor is abandon because of err, which it returns. What cannot be removed is reported.
+func (o *childOutput) abandonFor(err error) error {
+	if failed := o.abandon(); failed != nil {
+		o.s.log.Error(failed.Error())
+	}
+	return err
+}
+
+// noteGroup records who writes the file, for the next start. If this process were killed while the
+// guard has stopped the command, nobody else would continue it.
+func (o *childOutput) noteGroup() {
 	j := o.stdout.input.Journal
-	var a about
-	err := json.Unmarshal(j.About(), &a)
+	a, err := decodeAbout(j.About())
 	if err == nil {
 		a.Group = o.command.Pid()
 		err = j.SetAbout(a.encode())
@@ -162,15 +159,16 @@ func (o *output) noteGroup() {
 	}
 }
 
-// letGo lets go of what keeps the journal from giving room back, but for CloudWatch.
+// letGo lets go of whatever but CloudWatch keeps the journal from giving back room.
 func (p *part) letGo() {
 	if p.input.Tee != nil {
 		p.input.Tee.GiveUpIfAlone()
 	}
 }
 
-// waitForWriters gives those that the command left behind some time to write their last. There is no event to wait for: the kernel tells when asked.
-func (o *output) waitForWriters(ctx context.Context, patience time.Duration) {
+// waitForWriters gives processes that the command left behind some time to write their last. There
+// is no event to wait for: the kernel tells when asked.
+func (o *childOutput) waitForWriters(ctx context.Context, patience time.Duration) {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	for pause := time.Millisecond; o.stdout.hasWriter() || o.stderr.hasWriter(); pause = min(2*pause, 20*time.Millisecond) {
@@ -182,7 +180,8 @@ func (o *output) waitForWriters(ctx context.Context, patience time.Duration) {
 	}
 }
 
-// hasWriter reports whether somebody has it open for writing. Of a file in memory that cannot be told, nor would it matter.
+// hasWriter reports whether somebody has it open for writing. Of a file in memory that cannot be
+// told, nor would it matter.
 func (p *part) hasWriter() bool {
 	if p.mover != nil {
 		return !p.mover.isDone()
@@ -194,8 +193,9 @@ func (p *part) hasWriter() bool {
 	return known && writer
 }
 
-// end ends the inputs: what was written till now is all that this process ships. One that somebody goes on writing is kept for the next start.
-func (o *output) end() {
+// end ends the inputs: what was written till now is all that this process ships. If somebody goes
+// on writing one, it is kept for the next start.
+func (o *childOutput) end() {
 	for _, p := range []*part{o.stdout, o.stderr} {
 		if p.mover != nil {
 			p.mover.finish()
@@ -211,7 +211,7 @@ func (o *output) end() {
 
 // ending says what the end of the journal means.
 func (p *part) ending() shipper.Ending {
-	if !p.ended.Load() { // a FIFO's mover has ended, and nobody else takes anything out of it now
+	if !p.ended.Load() { // a FIFO's mover has ended, and nobody else takes anything out of the FIFO now
 		writer, _ := p.input.Journal.HasWriter()
 		p.goesOn.Store(writer)
 		p.ended.Store(true)
@@ -222,8 +222,9 @@ func (p *part) ending() shipper.Ending {
 	return shipper.Finished
 }
 
-// failed reports whether what the command wrote could not all be read. Call it when all is delivered or given up.
-func (o *output) failed() bool {
+// failed reports whether some of what the command wrote could not be read. Call it when all is
+// delivered or given up.
+func (o *childOutput) failed() bool {
 	for _, p := range []*part{o.stdout, o.stderr} {
 		if p.mover != nil {
 			if p.mover.quit(); p.mover.failed {
@@ -235,7 +236,7 @@ func (o *output) failed() bool {
 }
 
 // sayLeft says what of the command goes on when this process has ended.
-func (o *output) sayLeft() {
+func (o *childOutput) sayLeft() {
 	who := "what the command left behind goes on"
 	if !o.command.Ended() {
 		who = fmt.Sprintf("the command (process %d) goes on", o.command.Pid())
@@ -243,11 +244,11 @@ func (o *output) sayLeft() {
 	folder := o.s.folder.Path()
 	var which, waits []string
 	for _, p := range []*part{o.stdout, o.stderr} {
+		if o.command.Ended() && !p.goesOn.Load() {
+			continue // its journal is removed by now
+		}
 		if p.input.Journal.Gone() {
 			folder = ""
-		}
-		if o.command.Ended() && !p.goesOn.Load() {
-			continue
 		}
 		which = append(which, p.name)
 		if !p.isFile() {
@@ -267,6 +268,6 @@ func (o *output) sayLeft() {
 		o.s.log.Warn(fmt.Sprintf("%s; what it writes to %s from here on is lost: give --journal-dir a folder that can be written", who, strings.Join(which, " and ")))
 	default:
 		o.s.log.Warn(fmt.Sprintf("%s; what it writes to %s from here on is kept in %s%s: the next start on that folder ships it, or `%s resume --journal-dir %s` does",
-			who, strings.Join(which, " and "), folder, bound, config.Program, folder))
+			who, strings.Join(which, " and "), folder, bound, program, folder))
 	}
 }

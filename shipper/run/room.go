@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"perstack-shipper/config"
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/journal"
 )
@@ -15,22 +14,23 @@ import (
 // lookForRoom is how often a full disk is looked at while what fills it is shipped.
 const lookForRoom = 100 * time.Millisecond
 
-// withRoom calls begin, which makes an input in the journal. Where the disk has no room for it and earlier processes left some of what fills it, that is
-// shipped until there is room: the disk must not stay full because it is full.
-func (s *session) withRoom(ctx context.Context, begin func() error) error {
+// withRoom calls begin, which makes an input in the journal. If the disk has no room for it and
+// earlier processes left some of what fills it, that is shipped until there is room: a disk must
+// not stay full because it is full.
+func (s *Session) withRoom(ctx context.Context, begin func() error) error {
 	err := begin()
 	if !errors.Is(err, journal.ErrFull) {
 		return err
 	}
 	left := s.leftovers()
 	if len(left) == 0 {
-		return config.Usage("--journal-dir", "%v", err)
+		return optionError("--journal-dir", "%v", err)
 	}
 	s.log.Warn(fmt.Sprintf("%v; what earlier processes left there is shipped first, the input waits meanwhile", err))
 
 	shipping, stop := context.WithCancel(ctx)
 	defer stop()
-	unguard := sync.OnceFunc(s.guardOutlived())
+	unguard := sync.OnceFunc(s.guardSurvivors())
 	defer unguard()
 	done := make(chan error, 1)
 	go func() {
@@ -45,14 +45,16 @@ func (s *session) withRoom(ctx context.Context, begin func() error) error {
 			if err = begin(); errors.Is(err, journal.ErrFull) {
 				continue
 			}
-			// What is not shipped yet goes beside the input. A guard would take journals that are closed for endless room, and continue what is stopped.
+			// What is not shipped yet is taken over again beside the input. The guards end first:
+			// they would take journals that are closed for endless room and continue what is
+			// stopped.
 			unguard()
 			stop()
 			<-done
 			return err
 		case <-done:
 			if err = begin(); errors.Is(err, journal.ErrFull) {
-				return config.Usage("--journal-dir", "%v", err)
+				return optionError("--journal-dir", "%v", err)
 			}
 			return err
 		}

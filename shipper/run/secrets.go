@@ -1,16 +1,15 @@
-package main
+package run
 
 import (
 	"regexp"
 	"strings"
 )
 
-// This file leaves out of a command line what looks like a secret, before it is recorded for everybody who may read the log.
-
 // leftOut stands for a value that looks like a secret.
 const leftOut = "[left-out]"
 
-// mostCommand bounds, in bytes, what is recorded of a command line: a query may be a whole document.
+// mostCommand bounds, in bytes, what is recorded of a command line: a query may be a whole
+// document.
 const mostCommand = 4 << 10
 
 const secretName = `[\w-]*(?:token|secret|passw|passphrase|pwd|api[_-]?key|access[_-]?key|private[_-]?key|credential|authorization|bearer|cookie|session)[\w-]*`
@@ -24,7 +23,8 @@ var (
 	secretPair = regexp.MustCompile(`(?i)(` + secretName + `["']?(?:=|:\s*|\s+=\s*))("[^"]*"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s"';&|,]+)`)
 	// secretNext is a flag and its value in a script.
 	secretNext = regexp.MustCompile(`(?i)(\s-{1,2}` + secretName + `\s+)("[^"]*"|'[^']*'|[^\s"';&|]+)`)
-	// secretText is a secret by its own looks: keys of model providers, AWS, GitHub, GitLab, Slack and Google, JSON web tokens, bearer tokens.
+	// secretText is a secret by its own looks: keys of model providers, AWS, GitHub, GitLab, Slack
+	// and Google, JSON web tokens, bearer tokens.
 	secretText = regexp.MustCompile(`\b(?:sk-[\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|gh[a-z]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{12,}|xox[a-z]-[\w-]{8,}|AIza[\w-]{20,}|eyJ[\w-]{8,}\.[\w.-]+)|(?i:\bbearer\s+[\w.~+/=-]{8,})`)
 	// secretURL is the password in a URL.
 	secretURL = regexp.MustCompile(`(\w+://[^\s/:@]*:)[^\s/@]+@`)
@@ -32,7 +32,8 @@ var (
 	longWord = regexp.MustCompile(`[A-Za-z0-9_+=-]{20,}`)
 )
 
-// withoutSecrets returns a command line without what looks like a secret, and mostCommand bytes of it at most.
+// withoutSecrets returns a command line without what looks like a secret, and at most mostCommand
+// bytes of it: it is recorded for everybody who may read the log.
 func withoutSecrets(command []string) []string {
 	var kept []string
 	room := mostCommand
@@ -61,7 +62,8 @@ func withoutSecrets(command []string) []string {
 	return kept
 }
 
-// mixed reports whether a word has small letters, capitals and digits, as random keys have and names mostly have not.
+// mixed reports whether a word has small letters, capitals and digits, as random keys have and
+// names mostly have not.
 func mixed(word string) bool {
 	return strings.ContainsAny(word, "0123456789") && strings.ToLower(word) != word && strings.ToUpper(word) != word
 }

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"cmp"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/config"
+	"perstack-shipper/shipper/run"
+)
+
+// This file is what the commands that ship have in common: their options as package run takes them,
+// the signals that end them, and their exit codes.
+
+func optionsOf(kept config.Journal, delivery config.Delivery, log *zap.Logger) run.Options {
+	giveUp, hopeless := delivery.Patience()
+	return run.Options{
+		Journal: run.Journal{
+			Dir: cmp.Or(kept.JournalDir, config.DefaultJournalDir()), MemoryInstead: kept.JournalDir == "",
+			Max: int64(kept.JournalMax), Sync: kept.JournalSync,
+		},
+		Delivery: run.Delivery{
+			FlushInterval: delivery.FlushInterval, GiveUpAfter: giveUp, HopelessAfter: hopeless, DrainTimeout: delivery.DrainTimeout,
+			MemoryMax: int(delivery.MemoryMax), MemoryMin: int(config.MinMemory),
+		},
+		Version: versionName(), Log: log,
+	}
+}
+
+func eventsOf(events config.Events, verdict config.Verdict) run.Events {
+	all := run.Events{
+		LogStream: events.LogStream, JobID: events.JobID, RunID: events.RunID,
+		ExcludeTypes: events.ExcludeTypes, Redact: events.Redact, FailOn: verdict.FailOn,
+	}
+	for _, f := range events.Fields {
+		all.Fields = append(all.Fields, batch.Member{Name: f.Key, Value: f.Value})
+	}
+	return all
+}
+
+func creationOf(c config.Creation) run.Creation {
+	creation := run.Creation{Create: c.Create, RetentionDays: c.RetentionDays, KMSKeyID: c.KMSKeyID}
+	for _, tag := range c.Tags {
+		creation.Tags = append(creation.Tags, run.Tag(tag))
+	}
+	return creation
+}
+
+// recordedCreation is the reverse of creationOf.
+func recordedCreation(c run.Creation) config.Creation {
+	creation := config.Creation{Create: c.Create, RetentionDays: c.RetentionDays, KMSKeyID: c.KMSKeyID}
+	for _, tag := range c.Tags {
+		creation.Tags = append(creation.Tags, config.Pair(tag))
+	}
+	return creation
+}
+
+// endSignals delivers the signals that end the process in good order, until stop is called.
+func endSignals() (signals <-chan os.Signal, stop func()) {
+	ends := make(chan os.Signal, 4)
+	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt, syscall.SIGHUP} {
+		if !signal.Ignored(sig) { // nohup, or a shell's background job: the agent outlives it, and so does its reader
+			signal.Notify(ends, sig)
+		}
+	}
+	return ends, func() { signal.Stop(ends) }
+}
+
+// outcomeCode returns the exit code for what became of shipping. It says err, if there is one.
+func outcomeCode(outcome run.Outcome, err error) int {
+	if err != nil {
+		return fail(err)
+	}
+	switch outcome {
+	case run.Delivered:
+		return exitOK
+	case run.Rejected:
+		return exitRejected
+	case run.Left:
+		return exitLeft
+	}
+	return exitFailure
+}

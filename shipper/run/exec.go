@@ -1,0 +1,167 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/child"
+)
+
+// orphanPatience is how long what the command leaves behind may take to let go of its output after
+// the command has ended: npx dies before the agent that it started, and the agent's last lines come
+// some 30 ms later. Servers that the agent started may hold its stderr for ever.
+const orphanPatience = time.Second
+
+// killedPatience is how long processes that were killed may take to let go of the output: on a busy
+// machine they end some time after the signal was sent.
+const killedPatience = 300 * time.Millisecond
+
+// ExecOptions say which command [Session.Exec] runs, and how.
+type ExecOptions struct {
+	File    string   // of the program: see child.Find
+	Command []string // its name and its arguments
+	Stdin   *os.File
+	// PipeStdout makes the command's stdout a FIFO of the journal folder, which may be opened by
+	// name, instead of a file.
+	PipeStdout bool
+	// CopyStdout and CopyStderr get what the command writes; nil: nobody does.
+	CopyStdout, CopyStderr io.Writer
+	Signals                <-chan os.Signal // the command gets those that this process gets by itself
+}
+
+// ExecResult is what became of a command and of what it wrote.
+type ExecResult struct {
+	// Outcome is that of the shipping, or Failed if the command ended well and a job did not: see
+	// Events.FailOn.
+	Outcome Outcome
+	Left    bool // some of the output is left in the journal, or still to come
+	Ended   bool // the command has ended; otherwise it goes on without this process
+	Code    int  // its exit code, as a shell would say it
+}
+
+// Exec runs a command and ships what it writes. The error is a *child.StartError if the command
+// could not be started.
+func (s *Session) Exec(o ExecOptions) (ExecResult, error) {
+	command := child.New()
+	defer command.Close()
+	end := newShutdown(o.Signals, s.delivery.DrainTimeout, s.log)
+	defer end.close()
+	s.command = withoutSecrets(o.Command)
+	var out *childOutput
+	err := s.withRoom(end.running, func() (err error) {
+		out, err = s.newChildOutput(&o, command)
+		return err
+	})
+	if err != nil {
+		return ExecResult{}, err
+	}
+	if err := command.Start(o.File, o.Command, o.Stdin, out.stdout.file, out.stderr.file); err != nil {
+		return ExecResult{}, errors.Join(err, out.abandon())
+	}
+	inputs := out.started()
+	for i := range inputs {
+		inputs[i].Command = s.command
+		inputs[i].Exit = func() *shipper.Exit { return commandExit(command) }
+	}
+
+	guarding, unguard := context.WithCancel(context.Background())
+	var beside sync.WaitGroup
+	if out.guard != nil {
+		beside.Go(func() { out.guard.Run(guarding) })
+	}
+	beside.Go(func() { out.waitForEnd(end) })
+	inputs = append(inputs, s.leftovers()...)
+	unguardSurvivors := s.guardSurvivors()
+	report, why := shipper.New(s.options()).Run(end.running, inputs, nil)
+	end.endRunning(nil)
+	unguardSurvivors()
+	unguard()
+	beside.Wait()
+
+	shipped := s.conclude(report, why)
+	if out.failed() {
+		shipped = max(shipped, Rejected)
+	}
+	out.sayLeft()
+	if !command.Ended() { // it goes on, and nobody knows how it will end
+		return ExecResult{Outcome: Left, Left: true}, nil
+	}
+	result := ExecResult{Outcome: shipped, Left: shipped == Left, Ended: true, Code: command.Code()}
+	if result.Code == 0 && s.failedOn(report.Jobs) {
+		result.Outcome = Failed
+	}
+	return result, nil
+}
+
+// waitForEnd ends the inputs when the command has ended, or when a signal leaves no time to wait
+// for that.
+func (o *childOutput) waitForEnd(end *shutdown) {
+	select {
+	case <-o.command.Done():
+		o.sayKilled()
+		o.noteInterrupt(end)
+		o.waitForWriters(end.reading, orphanPatience)
+		o.end()
+		return
+	case <-end.running.Done(): // a second signal: what is not shipped stays
+		return
+	case <-end.reading.Done():
+	}
+	// The deadline is near, and the command has not ended by the signal that it got. What it wrote
+	// can still be shipped. Where we are PID 1 our exit ends it, and all that it would write till
+	// then would be lost: so it is ended here, and all that it wrote is delivered and sealed.
+	// Elsewhere it may go on without us; the next start ships what it writes.
+	if os.Getpid() == 1 {
+		o.s.log.Warn("the command has not ended by the signal, and would be killed at our exit: it is killed now, while there is time to ship what it wrote")
+		o.command.Signal(syscall.SIGKILL)
+		select {
+		case <-o.command.Done():
+			o.waitForWriters(end.running, killedPatience)
+		case <-end.running.Done():
+			return
+		}
+	}
+	o.end()
+}
+
+// sayKilled says that the command was killed, which it could not say itself. Its exit code alone
+// does not tell who did it.
+func (o *childOutput) sayKilled() {
+	const code = 128 + int(syscall.SIGKILL)
+	switch {
+	case o.command.EndedBy() == syscall.SIGKILL:
+		o.s.log.Warn(fmt.Sprintf("the command was killed by SIGKILL (exit code %d), which this program did not send; in a container that is mostly the kernel for want of memory: see the container's memory limit", code))
+	case o.command.Code() == code:
+		o.s.log.Warn(fmt.Sprintf("the command exited with %d, as when one of its processes is killed by SIGKILL; in a container that is mostly the kernel for want of memory: see the container's memory limit", code))
+	}
+}
+
+// noteInterrupt begins the end of the run, as a signal does, if Ctrl-C ended a command that had the
+// terminal: the kernel sends that to the command's process group alone. If a SIGINT arrived here,
+// it was passed on and has begun the end already; the command's death adds nothing to it.
+func (o *childOutput) noteInterrupt(end *shutdown) {
+	if o.command.OnTerminal() && o.command.EndedBy() == syscall.SIGINT && !o.command.Warned() {
+		end.interrupt()
+	}
+}
+
+// commandExit is how the command ended, for the seal; nil while it has not.
+func commandExit(command *child.Child) *shipper.Exit {
+	if !command.Ended() {
+		return nil
+	}
+	if signal := command.EndedBy(); signal != 0 {
+		return &shipper.Exit{Signal: unix.SignalName(signal)}
+	}
+	code := command.Code()
+	return &shipper.Exit{Code: &code}
+}

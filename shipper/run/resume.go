@@ -1,0 +1,210 @@
+package run
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/journal"
+)
+
+// ResumeOptions say how [Resume] reaches what is left.
+type ResumeOptions struct {
+	Options
+	// Redirect replaces parts of the recorded targets.
+	Redirect Redirect
+	// Profile of the AWS configuration; "": that which was recorded.
+	Profile string
+	// Connect returns a client of a target. Resume closes it.
+	Connect func(target cloudwatch.Target, profile string, creation Creation) (*cloudwatch.Client, error)
+	Signals <-chan os.Signal
+}
+
+// Redirect sends what is left to another target than recorded. What is empty stays as it was.
+type Redirect struct {
+	Group, Region string
+	Endpoint      *string // "" is the Region's own
+}
+
+// Resume ships what earlier processes left, to every target at once.
+func Resume(o ResumeOptions) (Outcome, error) {
+	o.Journal.MemoryInstead = false // it holds nothing
+	folder, err := openFolder(o.Journal, o.Log)
+	if err != nil {
+		return Failed, err
+	}
+	end := newShutdown(o.Signals, o.Delivery.DrainTimeout, o.Log)
+	defer end.close()
+	r := &resumption{ResumeOptions: o, folder: folder, origin: newOrigin(o.Options)}
+	defer r.close()
+	if err := r.take(end); err != nil {
+		return Failed, err
+	}
+	if len(r.runs) == 0 {
+		if r.outcome == Delivered {
+			o.Log.Info(fmt.Sprintf("nothing is left in %s", folder.Path()))
+		}
+		return r.outcome, nil
+	}
+	return r.ship(end), nil
+}
+
+// resumption is a Resume: a run for each target and manner of reaching it.
+type resumption struct {
+	ResumeOptions
+	folder  *journal.Folder
+	origin  shipper.Origin
+	runs    []*resumedRun
+	outcome Outcome // of what cannot be shipped
+}
+
+// resumedRun ships what is for one target.
+type resumedRun struct {
+	*Session
+	key    string
+	inputs []shipper.Input
+	report shipper.Report
+	err    error
+}
+
+func (r *resumption) close() {
+	for _, run := range r.runs {
+		run.Close()
+		run.client.Close()
+	}
+}
+
+// take takes over what is left, and says what cannot be taken over.
+func (r *resumption) take(end *shutdown) error {
+	left, err := r.folder.Leftover()
+	if err != nil {
+		return err
+	}
+	for _, l := range left {
+		switch {
+		case l.Holder > 0:
+			r.Log.Info(fmt.Sprintf("input %s in %s is shipped by process %d, which holds it", l.ID, l.Path, l.Holder))
+			continue
+		case l.Holder != 0:
+			r.Log.Info(fmt.Sprintf("input %s in %s is shipped by another process, which holds it", l.ID, l.Path))
+			continue
+		case nothingLeft(l):
+			continue
+		}
+		err := r.takeOne(end, l)
+		switch gone, ok := errors.AsType[*goneError](err); {
+		case ok && !gone.lost:
+			r.Log.Info(gone.said)
+		case ok:
+			r.Log.Error(gone.said)
+			r.outcome = max(r.outcome, Rejected)
+		case err != nil:
+			r.Log.Error(err.Error())
+			r.outcome = Left
+		}
+	}
+	return nil
+}
+
+func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
+	a, err := readAbout(l)
+	if err != nil {
+		return err
+	}
+	recorded := a.Target
+	r.Redirect.apply(&a.Target)
+	moved := a.Target != recorded
+	run, err := r.runFor(a)
+	if err != nil {
+		return fmt.Errorf("input %s in %s cannot be shipped: %w", l.ID, l.Path, err)
+	}
+	target := run.client.Target()
+	if !moved && !sameTarget(recorded, target) {
+		return fmt.Errorf("input %s in %s is for %s, and here it would go to %s: give the environment and the --profile that it was recorded with, or --log-group, --region or --endpoint-url to ship it elsewhere",
+			l.ID, l.Path, targetName(recorded), targetName(target))
+	}
+	if moved { // the next start must go on where this one ships to
+		a.Target, a.Profile = target, run.profile
+	}
+	in, err := recoverInput(end.signalled, r.folder, l, a, r.Log)
+	if err != nil {
+		return err
+	}
+	if moved && l.Kind != journal.File { // of a followed file, recoverInput has recorded it
+		if err := in.Journal.SetAbout(a.encode()); err != nil && !errors.Is(err, journal.ErrFull) {
+			return errors.Join(err, in.Journal.Close())
+		}
+	}
+	in.Own = true
+	run.noteSurvivor(a.Group, in.Journal)
+	run.inputs = append(run.inputs, in)
+	if moved {
+		r.Log.Info(fmt.Sprintf("input %s was for %s and is shipped to %s from here on (%d bytes left); what was delivered before stays where it is",
+			l.ID, targetName(recorded), targetName(target), l.Unacked))
+		return nil
+	}
+	r.Log.Info(fmt.Sprintf("input %s is shipped to log group %q in %s from where it stopped (%d bytes left)", l.ID, a.Target.Group, a.Target.Region, l.Unacked))
+	return nil
+}
+
+// apply changes target. Which account a changed target is in is not known any more.
+func (r *Redirect) apply(target *cloudwatch.Target) {
+	was := *target
+	target.Group = cmp.Or(r.Group, target.Group)
+	target.Region = cmp.Or(r.Region, target.Region)
+	if r.Endpoint != nil {
+		target.Endpoint = *r.Endpoint
+	}
+	if *target != was {
+		target.Account = ""
+	}
+}
+
+// runFor returns the run for what was recorded so.
+func (r *resumption) runFor(a about) (*resumedRun, error) {
+	a.Profile = cmp.Or(r.Profile, a.Profile)
+	key := fmt.Sprintf("%q %q %+v", a.Target, a.Profile, a.Creation)
+	for _, run := range r.runs {
+		if run.key == key {
+			return run, nil
+		}
+	}
+	client, err := r.Connect(a.Target, a.Profile, a.Creation)
+	if err != nil {
+		return nil, err
+	}
+	to := Target{Client: client, Profile: a.Profile, Creation: a.Creation}
+	run := &resumedRun{key: key, Session: newSession(r.Options, to, r.folder, r.origin)}
+	r.runs = append(r.runs, run)
+	return run, nil
+}
+
+// ship ships to all targets and returns the outcome.
+func (r *resumption) ship(end *shutdown) Outcome {
+	memory := max(r.Delivery.MemoryMax/len(r.runs), r.Delivery.MemoryMin)
+	var all sync.WaitGroup
+	for _, run := range r.runs {
+		all.Go(func() {
+			defer run.freeSurvivors()
+			defer run.guardSurvivors()()
+			o := run.options()
+			o.MemoryMax, o.Stop = memory, end.signalled.Done()
+			run.report, run.err = shipper.New(o).Run(end.running, run.inputs, nil)
+		})
+	}
+	all.Wait()
+	var sum shipper.Report
+	for _, run := range r.runs {
+		sum.Add(run.report)
+	}
+	summarize(r.Log, &sum)
+	outcome := r.outcome
+	for _, run := range r.runs {
+		outcome = max(outcome, run.sayRest(run.report, run.err))
+	}
+	return outcome
+}

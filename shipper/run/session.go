@@ -1,0 +1,144 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/journal"
+)
+
+const (
+	// memoryJournal bounds what an input may hold in memory where no disk can be written.
+	memoryJournal = 64 << 20
+
+	// segmentBytes is how much of a pipe's journal is given back at a time: small, so that disk use
+	// falls while a backlog drains; large enough that making and deleting files costs nothing that
+	// can be measured.
+	segmentBytes = 16 << 20
+)
+
+// Session is a run that ships inputs of its own to one target. Make it with [Open], call one of
+// [Session.Stdin], [Session.Follow] and [Session.Exec], then [Session.Close].
+type Session struct {
+	log      *zap.Logger
+	client   *cloudwatch.Client
+	profile  string
+	creation Creation
+	folder   *journal.Folder
+	keep     journal.Options // for pipes
+	delivery Delivery
+	events   Events
+	origin   shipper.Origin
+
+	survivors map[int]*survivor // by their process groups
+	command   []string          // what Exec runs, without secrets
+}
+
+// Open opens the journal folder of a session. It calls nothing of the target. The error is an
+// *OptionError if the folder cannot be used.
+func Open(o Options, to Target, events Events) (*Session, error) {
+	folder, err := openFolder(o.Journal, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	s := newSession(o, to, folder, newOrigin(o))
+	s.events = events
+	s.keep = journal.Options{SegmentBytes: segmentBytes, MaxBytes: o.Journal.Max, Sync: o.Journal.Sync}
+	warnOfContainer(folder.Path(), o.Log)
+	return s, nil
+}
+
+func newSession(o Options, to Target, folder *journal.Folder, origin shipper.Origin) *Session {
+	return &Session{
+		log: o.Log, client: to.Client, profile: to.Profile, creation: to.Creation, folder: folder, delivery: o.Delivery, origin: origin,
+	}
+}
+
+// newOrigin returns what open records say of this process. The target is still missing.
+func newOrigin(o Options) shipper.Origin {
+	hostname, err := os.Hostname()
+	if err != nil {
+		hostname = "localhost"
+	}
+	return shipper.Origin{
+		Version: o.Version, PID: os.Getpid(), Hostname: hostname, Started: time.Now(),
+		ECS: shipper.AskECS(os.Getenv(shipper.ECSVariable), o.Log),
+	}
+}
+
+// Close lets go of what is not this run's: commands that outlived their shipper go on.
+func (s *Session) Close() { s.freeSurvivors() }
+
+// openFolder opens the journal folder, or takes memory in its place if that is allowed.
+func openFolder(o Journal, log *zap.Logger) (*journal.Folder, error) {
+	folder, err := journal.Open(o.Dir)
+	if err == nil {
+		return folder, nil
+	}
+	unwritable, ok := errors.AsType[*journal.UnwritableError](err)
+	switch {
+	case !ok:
+		return nil, optionError("--journal-dir", "%v", err)
+	case o.MemoryInstead:
+		memory, memoryErr := journal.InMemory(memoryJournal)
+		if memoryErr != nil {
+			break // what is wrong is still the folder
+		}
+		log.Warn(fmt.Sprintf("%v. The input is kept in memory: at most %d MiB, and a kill loses what is not shipped; give --journal-dir a folder that can be written", err, memoryJournal>>20))
+		return memory, nil
+	}
+	return nil, optionError("--journal-dir", "%s cannot be written (%v); make it writable or name another folder", unwritable.Path, unwritable.Reason())
+}
+
+// shape returns what turns the lines of the input id into events.
+func (s *Session) shape(id string) batch.Shape {
+	e := &s.events
+	return batch.Shape{
+		Input: id, JobID: e.JobID, RunID: e.RunID, Template: e.LogStream, Hostname: s.origin.Hostname,
+		Fields: e.Fields, Exclude: e.ExcludeTypes, Redact: e.Redact,
+	}
+}
+
+// newAbout returns the snapshot of a new input.
+func (s *Session) newAbout(shape batch.Shape, jobOf, path string) about {
+	return about{Shape: shape, Target: s.client.Target(), Profile: s.profile, Creation: s.creation, JobOf: jobOf, Path: path, Command: s.command}
+}
+
+// ship ships the inputs beside what earlier processes left and says how that went.
+func (s *Session) ship(ctx context.Context, inputs []shipper.Input, more <-chan shipper.Input) Outcome {
+	inputs = append(inputs, s.leftovers()...)
+	defer s.guardSurvivors()()
+	report, why := shipper.New(s.options()).Run(ctx, inputs, more)
+	outcome := s.conclude(report, why)
+	if s.failedOn(report.Jobs) {
+		return Failed
+	}
+	return outcome
+}
+
+// options are those of the loop.
+func (s *Session) options() shipper.Options {
+	target := s.client.Target()
+	origin := s.origin
+	origin.Target = map[string]string{"group": target.Group, "region": target.Region}
+	if target.Endpoint != "" {
+		origin.Target["endpoint"] = target.Endpoint
+	}
+	if target.Account != "" {
+		origin.Target["account"] = target.Account
+	}
+	return shipper.Options{
+		Client: s.client, Create: s.creation.Create, Log: s.log,
+		FlushInterval: s.delivery.FlushInterval, GiveUpAfter: s.delivery.GiveUpAfter, HopelessAfter: s.delivery.HopelessAfter,
+		OthersAfter: s.delivery.DrainTimeout, MemoryMax: s.delivery.MemoryMax,
+		Origin: origin,
+	}
+}

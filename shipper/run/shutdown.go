@@ -1,0 +1,95 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// stopReading is how long before the deadline the input is read no more: what was read must still
+// be shipped.
+const stopReading = 3 * time.Second
+
+var (
+	errDeadline     = errors.New("the drain timeout is over")
+	errSecondSignal = errors.New("stopped by a second signal")
+)
+
+// shutdown is how a signal ends a run: one deadline for everything.
+type shutdown struct {
+	signalled context.Context // ends at the first signal
+	reading   context.Context // ends when the input is to be read no more
+	running   context.Context // ends at the deadline
+
+	endSignalled context.CancelFunc
+	endReading   context.CancelFunc
+	endRunning   context.CancelCauseFunc
+	interrupted  chan struct{} // a signal that arrived elsewhere
+	closed       chan struct{}
+}
+
+// newShutdown waits for the first of signals and then gives everything drain; a second one ends the
+// run at once. signals may be nil. Call close when done.
+func newShutdown(signals <-chan os.Signal, drain time.Duration, log *zap.Logger) *shutdown {
+	s := &shutdown{interrupted: make(chan struct{}, 1), closed: make(chan struct{})}
+	s.signalled, s.endSignalled = context.WithCancel(context.Background())
+	s.reading, s.endReading = context.WithCancel(context.Background())
+	s.running, s.endRunning = context.WithCancelCause(context.Background())
+	go s.wait(signals, drain, log)
+	return s
+}
+
+func (s *shutdown) wait(signals <-chan os.Signal, drain time.Duration, log *zap.Logger) {
+	var first os.Signal
+	select {
+	case first = <-signals:
+	case <-s.interrupted:
+		first = os.Interrupt
+	case <-s.closed:
+		return
+	}
+	deadline := time.NewTimer(drain)
+	defer deadline.Stop()
+	reading := time.NewTimer(drain - min(stopReading, drain/2))
+	defer reading.Stop()
+	s.endSignalled()
+	// The clock runs before this is said, and does not wait for it: a stderr that nobody reads must
+	// not stop the end.
+	go log.Info(fmt.Sprintf("%v: shipping what is left, for at most %s; another signal stops at once", first, drain))
+	for {
+		select {
+		case <-reading.C:
+			s.endReading()
+			continue
+		case <-deadline.C:
+			s.endRunning(errDeadline)
+			return
+		case <-signals:
+		case <-s.interrupted:
+		case <-s.closed:
+			return
+		}
+		s.endReading()
+		s.endRunning(errSecondSignal)
+		return
+	}
+}
+
+// interrupt counts as a signal. It never blocks: one that nobody has seen yet is enough.
+func (s *shutdown) interrupt() {
+	select {
+	case s.interrupted <- struct{}{}:
+	default:
+	}
+}
+
+func (s *shutdown) close() {
+	close(s.closed)
+	s.endSignalled()
+	s.endReading()
+	s.endRunning(nil)
+}

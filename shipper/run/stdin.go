@@ -1,0 +1,74 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/feed"
+	"perstack-shipper/shipper/journal"
+)
+
+// StdinOptions say what [Session.Stdin] reads.
+type StdinOptions struct {
+	Stdin    *os.File
+	Terminal bool      // a person types it
+	Copy     io.Writer // gets what is read, unchanged; nil: nobody does
+	Signals  <-chan os.Signal
+}
+
+// Stdin ships what stdin brings, until its end or until a signal.
+func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
+	end := newShutdown(o.Signals, s.delivery.DrainTimeout, s.log)
+	defer end.close()
+
+	reading := end.reading
+	if o.Terminal {
+		s.log.Info("reading the terminal: Ctrl-D ends the input; to ship a file, use --input FILE or <FILE")
+		reading = end.signalled // nobody types on after Ctrl-C
+	}
+	stdin, release, err := feed.Stoppable(reading, o.Stdin)
+	if err != nil {
+		return Failed, fmt.Errorf("stdin: %w", err)
+	}
+	defer release()
+	id := journal.NewID()
+	shape := s.shape(id)
+	var j *journal.Journal
+	err = s.withRoom(end.running, func() (err error) {
+		j, err = s.folder.NewPipe(id, s.newAbout(shape, "", "").encode(), s.keep)
+		return err
+	})
+	if err != nil {
+		return Failed, err
+	}
+	in := shipper.Input{Journal: j, Shape: shape, Own: true}
+	if o.Copy != nil {
+		in.Tee = feed.StartTee(j, o.Copy, s.log)
+	}
+
+	moving, stopMoving := context.WithCancel(end.running)
+	moved := make(chan error, 1)
+	go func() { moved <- feed.Move(moving, stdin, j, in.Tee, s.log) }()
+	var lost error
+	in.Quit = sync.OnceFunc(func() {
+		stopMoving()
+		end.endReading()
+		select {
+		case lost = <-moved:
+		case <-time.After(time.Second): // a read that cannot be cut short ends with the process
+		}
+	})
+	outcome := s.ship(end.running, []shipper.Input{in}, nil)
+	in.Quit() // the mover is done, or the loop has called this
+	if lost != nil && !errors.Is(lost, context.Canceled) {
+		s.log.Error(lost.Error())
+		outcome = max(outcome, Rejected)
+	}
+	return outcome, nil
+}

@@ -1,0 +1,119 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"perstack-shipper/shipper"
+)
+
+// SentenceKey is the key of a field whose text a logger for people prints instead of an entry's
+// message and fields. It is of type [zapcore.SkipType], so that other loggers pass over it.
+const SentenceKey = "sentence"
+
+// conclude says what became of the inputs and returns the outcome.
+func (s *Session) conclude(report shipper.Report, why error) Outcome {
+	summarize(s.log, &report)
+	return s.sayRest(report, why)
+}
+
+// summarize says what was shipped.
+func summarize(log *zap.Logger, report *shipper.Report) {
+	sentence := zap.Field{Key: SentenceKey, Type: zapcore.SkipType, String: report.Sentence()}
+	log.Info(report.Did(), append(report.Fields(), sentence)...)
+}
+
+// sayRest says what is not as it should be, and returns the outcome.
+func (s *Session) sayRest(report shipper.Report, why error) Outcome {
+	outcome := Delivered
+	gaveUp, isGivenUp := errors.AsType[*shipper.GaveUpError](why)
+	cause := ""
+	if isGivenUp {
+		why, cause = gaveUpText(gaveUp), gaveUp.Cause
+	}
+	if report.Rejected > 0 || len(report.Failed) > 0 {
+		outcome = Rejected
+	}
+	for _, dir := range report.Rejects {
+		if dir == "" {
+			s.log.Error(fmt.Sprintf("%d lines were refused by CloudWatch and are lost: they were kept in memory; give --journal-dir a folder that can be written", report.Rejected))
+			continue
+		}
+		s.log.Error(fmt.Sprintf("%d lines were refused by CloudWatch and are kept in %s/rejects.jsonl", report.Rejected, dir))
+	}
+	for _, left := range report.Left {
+		if !left.Own {
+			s.sayOthersLeft(left)
+			continue
+		}
+		outcome = Left
+		line := s.leftText(left, why)
+		if cause != "" {
+			line += ". The last failure: " + cause
+			cause = "" // once
+		}
+		s.log.Error(line)
+	}
+	if why != nil && outcome == Delivered && !isGivenUp && !errors.Is(why, errDeadline) && !errors.Is(why, errSecondSignal) {
+		s.log.Error(why.Error())
+		outcome = Failed
+	}
+	return outcome
+}
+
+// gaveUpText says after how long the run gave up, and by which option.
+func gaveUpText(e *shipper.GaveUpError) error {
+	if e.Hopeless { // only a default is shorter than --give-up-after
+		return fmt.Errorf("nothing was ever accepted, and it was given up after %s; --give-up-after goes on for longer", e.After)
+	}
+	return fmt.Errorf("nothing was accepted for %s, the limit of --give-up-after", e.After)
+}
+
+// sayOthersLeft says what is left of an input of an earlier process.
+func (s *Session) sayOthersLeft(left shipper.Left) {
+	switch {
+	case left.Bytes == 0: // its writer goes on
+	case left.Lost > 0:
+		s.log.Error(fmt.Sprintf("input %s of an earlier process is not wholly delivered, and %d of its last %d bytes are lost: %s was removed while they were shipped", left.Input, left.Lost, left.Bytes, left.Path))
+	default:
+		s.log.Warn(fmt.Sprintf("input %s of an earlier process is not wholly delivered (%d bytes left); it is kept in %s%s", left.Input, left.Bytes, left.Path, s.later("goes on")))
+	}
+}
+
+// leftText says what of an input is not delivered and why, where it is kept, and whether a later
+// start will find it there.
+func (s *Session) leftText(left shipper.Left, why error) string {
+	what := "the input"
+	if left.File != "" {
+		what = left.File
+	}
+	undelivered := fmt.Sprintf("%d bytes of %s are not delivered (%v)", left.Bytes, what, why)
+	switch {
+	case left.Path == "" && left.File != "":
+		return undelivered + "; how far it is shipped was kept in memory, so the next start begins at its start"
+	case left.Path == "":
+		return undelivered + ", and are lost: they were kept in memory; give --journal-dir a folder that can be written"
+	case left.Lost > 0 && left.Lost >= left.Bytes:
+		return fmt.Sprintf("%s, and are lost: %s could not be used any more, so that only this process held them; see to that folder", undelivered, left.Path)
+	case left.Lost > 0:
+		return fmt.Sprintf("%s. The last %d of them are lost: %s could not be used any more, so that only this process held them; the others are kept there%s",
+			undelivered, left.Lost, left.Path, s.later("ships them"))
+	case left.Bytes == 0:
+		return fmt.Sprintf("input %s in %s has not ended%s", left.Input, left.Path, s.later("goes on with it"))
+	case left.File != "":
+		return fmt.Sprintf("%s; how far it is shipped is kept in %s%s", undelivered, left.Path, s.later("goes on there"))
+	}
+	return fmt.Sprintf("%s; they are kept in %s%s", undelivered, left.Path, s.later("ships them"))
+}
+
+// later says what becomes of what is left in the journal folder: the next start does something with
+// it, unless no start will find it.
+func (s *Session) later(does string) string {
+	if DiesWithContainer(s.folder.Path()) {
+		return " on this container's own disk, and are lost with it: mount a volume there"
+	}
+	return fmt.Sprintf(": the next start on that folder %s, or `%s resume --journal-dir %s` does", does, program, s.folder.Path())
+}

@@ -1,0 +1,85 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"perstack-shipper/shipper/guard"
+	"perstack-shipper/shipper/journal"
+)
+
+// survivor is a command that outlived its shipper. It goes on writing the file that is its stdout,
+// so it must be kept from filling the disk; and if it was stopped for lack of room when its shipper
+// was killed, nobody else would continue it.
+type survivor struct {
+	group   *guard.Group
+	journal *journal.Journal // nil: what it wrote is shipped
+}
+
+// noteSurvivor notes the command that writes j, by its process group, if it is alive.
+func (s *Session) noteSurvivor(group int, j *journal.Journal) {
+	if j.Kind() != journal.Child {
+		return
+	}
+	if known := s.survivors[group]; known != nil {
+		known.journal = j
+		return
+	}
+	found := guard.FindGroup(group, j)
+	if found == nil {
+		return
+	}
+	if found.Held() {
+		s.log.Warn(fmt.Sprintf("the command of an earlier process (process group %d) is stopped, and goes on when there is room", group))
+	}
+	if s.survivors == nil {
+		s.survivors = map[int]*survivor{}
+	}
+	s.survivors[group] = &survivor{group: found, journal: j}
+}
+
+// guardSurvivors guards them until stop is called. What is stopped then stays so, until another
+// guard or freeSurvivors continues it.
+func (s *Session) guardSurvivors() (stop func()) {
+	guarding, cancel := context.WithCancel(context.Background())
+	var guards sync.WaitGroup
+	for group, v := range s.survivors {
+		if v.journal == nil { // what it wrote is shipped, so it has ended
+			v.free()
+			delete(s.survivors, group)
+			continue
+		}
+		g, err := guard.New(v.group, guard.Options{Limit: s.keep.MaxBytes, Found: true, Log: s.log}, v.journal)
+		if err != nil {
+			s.log.Error(err.Error())
+			continue
+		}
+		guards.Go(func() { g.Run(guarding) })
+	}
+	return func() {
+		cancel()
+		guards.Wait()
+	}
+}
+
+// forgetJournals is called when the journals are closed, before they are taken over anew.
+func (s *Session) forgetJournals() {
+	for _, v := range s.survivors {
+		v.journal = nil
+	}
+}
+
+// freeSurvivors continues those that are stopped: nobody else would when this process has ended.
+func (s *Session) freeSurvivors() {
+	for _, v := range s.survivors {
+		v.free()
+	}
+	s.survivors = nil
+}
+
+func (v *survivor) free() {
+	if v.group.Held() {
+		v.group.Release()
+	}
+}
