@@ -10,4 +10,6 @@ const (
 
 // Narrow lets a new Shaper cut lines at a fortieth of their bounds, so that a test can cut more of
 // them.
-func (s *Shaper) Narrow() { s.bounds = bounds{SmallEvent, SmallLine, SmallStep} }
+func (s *Shaper) Narrow() {
+	s.write.most, s.cut.long, s.cut.piece = SmallEvent, SmallLine, SmallStep
+}

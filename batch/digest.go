@@ -14,6 +14,11 @@ type digest struct {
 	lines hash.Hash
 	raw   hash.Hash // nil: as lines
 
+	// Of the block at hand, the bytes up to hashedTo are hashed. Those behind it that are done were
+	// shipped as they were read, and are hashed at once.
+	block    []byte
+	hashedTo int
+
 	ahead  int           // so many bytes of the block at hand are being hashed to spare; 0: none
 	spare  hash.Hash     // lines' successor, if just these are shaped
 	hashed chan struct{} // has room for one
@@ -47,6 +52,7 @@ func restoreDigest(d Digested) (digest, error) {
 // begin starts on a block, the first known bytes of which hold no newline. Until end its bytes must
 // stay as they are.
 func (d *digest) begin(block []byte, known int) {
+	d.block, d.hashedTo = block, 0
 	if len(block) < besideBytes || d.raw != nil {
 		return
 	}
@@ -65,19 +71,19 @@ func (d *digest) begin(block []byte, known int) {
 	}()
 }
 
-// end finishes the block, of which the bytes p, all that was not given to same or differ yet, were
-// shipped as they were read. With whole they are all of it that was shaped.
-func (d *digest) end(p []byte, whole bool) {
+// end finishes the block, of which the bytes up to done were shaped.
+func (d *digest) end(done int) {
 	n := d.ahead
 	if n > 0 {
 		<-d.hashed
 		d.ahead = 0
 	}
-	if n > 0 && whole && len(p) == n {
+	if n > 0 && d.hashedTo == 0 && done == n {
 		d.lines, d.spare = d.spare, d.lines
-		return
+	} else {
+		d.same(d.block[d.hashedTo:done])
 	}
-	d.same(p)
+	d.block = nil
 }
 
 // same adds bytes that were shipped as they were read.
@@ -88,8 +94,10 @@ func (d *digest) same(p []byte) {
 	}
 }
 
-// differ makes the two part ways.
-func (d *digest) differ() {
+// differ adds the block's bytes up to from, which were shipped as they were read, and those up to
+// to, as raw bytes only: of them, whatever is written to lines next was shipped.
+func (d *digest) differ(from, to int) {
+	d.same(d.block[d.hashedTo:from])
 	if d.raw == nil {
 		clone, err := d.lines.(hash.Cloner).Clone()
 		if err != nil { // SHA-256 clones without fail
@@ -97,6 +105,8 @@ func (d *digest) differ() {
 		}
 		d.raw = clone
 	}
+	d.raw.Write(d.block[from:to])
+	d.hashedTo = to
 }
 
 func (d *digest) state() Digested {

@@ -66,8 +66,11 @@ var ShipperMembers = []string{
 	"record", // of a record alone
 }
 
-// extras is what the shipper member says beside input and seq.
+// extras is what the shipper member says of a line, or of a part of one, beside its input.
 type extras struct {
+	seq             int64
+	empty, excluded int64 // lines without a byte, and lines left out, since the latest event
+
 	part           int
 	last           bool
 	text, lossy    bool
@@ -75,19 +78,43 @@ type extras struct {
 	bom            bool  // a byte order mark stood in front of the object
 	newline        bool  // false: the line is the input's last and has none
 	addJob, addRun bool  // jobId, runId were added
-	own            int64 // the line's own time, milliseconds since 1970
+	lineTime       int64 // what the line says itself, or when it came, in milliseconds since 1970
 	clamped        bool  // which the event could not have
 }
 
-// shipper writes the shipper member, its braces and what stands before it to s.lead, without a
-// comma behind it.
-func (s *Shaper) shipper(before []byte, x *extras) *member {
-	m := s.lead.reset().value(before).join(&s.open).value(s.seq.text(s.state.Seq))
-	if s.state.Empty > 0 && x.part <= 1 {
-		m.plain(`,`).key("empty").int(s.state.Empty)
+// writer writes the messages of the events of an input.
+type writer struct {
+	most   int    // the size of an event: MaxEventBytes, except in tests
+	open   member // `{"shipper":{"input":"…","seq":`
+	source []byte // a raw JSON string; nil: none
+	fields member // `,"env":"prod"`
+
+	lead   member // of the event at hand
+	seq    counter
+	quoted []byte // scratch: text or a part as JSON string content
+}
+
+func newWriter(shape *Shape) writer {
+	w := writer{most: MaxEventBytes}
+	w.open.plain(`{`).key("shipper").plain(`{`).key("input").value(quote(shape.Input)).plain(`,`).key("seq")
+	for _, f := range shape.Fields {
+		w.fields.plain(`,`).value(quote(f.Name)).plain(`:`).value(quote(f.Value))
 	}
-	if s.state.Excluded.Since > 0 && x.part <= 1 {
-		m.plain(`,`).key("excluded").int(s.state.Excluded.Since)
+	if shape.Source != "" {
+		w.source = quote(shape.Source)
+	}
+	return w
+}
+
+// shipper writes the shipper member, its braces and what stands before it to w.lead, without a
+// comma behind it.
+func (w *writer) shipper(before []byte, x *extras) *member {
+	m := w.lead.reset().value(before).join(&w.open).value(w.seq.text(x.seq))
+	if x.empty > 0 && x.part <= 1 {
+		m.plain(`,`).key("empty").int(x.empty)
+	}
+	if x.excluded > 0 && x.part <= 1 {
+		m.plain(`,`).key("excluded").int(x.excluded)
 	}
 	if x.part > 0 {
 		m.plain(`,`).key("part").int(int64(x.part))
@@ -101,8 +128,8 @@ func (s *Shaper) shipper(before []byte, x *extras) *member {
 	if x.bom && x.part == 0 {
 		m.plain(`,`).key("bom").plain(`true`)
 	}
-	if s.shape.Source != "" {
-		m.plain(`,`).key("source").value(quote(s.shape.Source))
+	if w.source != nil {
+		m.plain(`,`).key("source").value(w.source)
 	}
 	switch {
 	case x.addJob && x.addRun:
@@ -122,66 +149,49 @@ func (s *Shaper) shipper(before []byte, x *extras) *member {
 		m.plain(`,`).key("newline").plain(`false`)
 	}
 	if x.clamped {
-		m.plain(`,`).key("at").int(x.own)
+		m.plain(`,`).key("at").int(x.lineTime)
 	}
-	return m.join(&s.fields).plain(`}`)
+	return m.join(&w.fields).plain(`}`)
 }
 
-// ids returns the ids that the line lacks and is given, as raw JSON strings; "" for those it has or
-// that are not known.
-func (s *Shaper) ids() (job, run string) {
-	if s.head.jobID == nil {
-		job = s.Job()
-	}
-	if s.head.runID == nil {
-		switch {
-		case s.run != "":
-			run = s.run
-		case !s.state.ManyRuns && (s.head.jobID == nil || string(s.head.jobID) == s.state.Job):
-			run = s.state.Run // with parallel runs a guess would blame the wrong Expert
-		}
-	}
-	return job, run
-}
-
-// objectEvent makes the event of a line that is a JSON object, untouched but for what is put in
-// behind its first brace. It reports false when that is too large.
-func (s *Shaper) objectEvent(ev *Event, line []byte, x *extras) bool {
-	if len(line) > s.bounds.event {
+// object makes the event of a line that is a JSON object, untouched but for what is put in behind
+// its first brace: the shipper member, and the ids that it is given. sc has scanned it. It reports
+// false where that is too large.
+func (w *writer) object(ev *Event, line []byte, h *head, sc *scanner, ids *ids, x *extras) bool {
+	if len(line) > w.most {
 		return false // at once: what stands before the brace may be megabytes of white space
 	}
-	job, run := s.ids()
+	job, run := ids.added(h)
 	x.addJob, x.addRun = job != "", run != ""
-	m := s.shipper(line[:s.head.brace], x)
+	m := w.shipper(line[:h.brace], x)
 	if x.addJob {
 		m.plain(`,`).key("jobId").value([]byte(job))
 	}
 	if x.addRun {
 		m.plain(`,`).key("runId").value([]byte(run))
 	}
-	if s.head.members {
+	if h.members {
 		m.plain(`,`)
 	}
-	ev.lead, ev.rest, ev.escaped, ev.tail = m.esc, s.scan.escaped(), true, ""
-	ev.Size = m.size + len(line) - (s.head.brace + 1)
-	if ev.Size > s.bounds.event && x.clamped {
+	ev.lead, ev.rest, ev.escaped, ev.tail = m.esc, sc.escaped(), true, ""
+	ev.Size = m.size + len(line) - (h.brace + 1)
+	if ev.Size > w.most && x.clamped {
 		// The line says its time itself. Whether it is cut into parts must not depend on when it is
 		// shipped.
 		y := *x
 		y.clamped = false
-		return s.objectEvent(ev, line, &y)
+		return w.object(ev, line, h, sc, ids, &y)
 	}
-	return ev.Size <= s.bounds.event
+	return ev.Size <= w.most
 }
 
-// textEvent makes the event of a line that is no JSON object. It reports false when that is too
-// large.
-func (s *Shaper) textEvent(ev *Event, line []byte, x *extras) bool {
-	if len(line) > s.bounds.event {
+// text makes the event of a line that is no JSON object, with its ids. It reports false where that
+// is too large.
+func (w *writer) text(ev *Event, line []byte, job, run string, x *extras) bool {
+	if len(line) > w.most {
 		return false
 	}
-	job, run := s.lineIDs()
-	m := s.shipper(nil, x).plain(`,`).key("type").value([]byte(`"text"`)).plain(`,`).key("timestamp").int(x.own)
+	m := w.shipper(nil, x).plain(`,`).key("type").value([]byte(`"text"`)).plain(`,`).key("timestamp").int(x.lineTime)
 	if job != "" {
 		m.plain(`,`).key("jobId").value([]byte(job))
 	}
@@ -189,26 +199,13 @@ func (s *Shaper) textEvent(ev *Event, line []byte, x *extras) bool {
 		m.plain(`,`).key("runId").value([]byte(run))
 	}
 	m.plain(`,`).key("message").value([]byte{'"'})
-	fits := s.quotedRest(ev, m, line, s.bounds.event) == len(line)
-	if !fits && x.clamped { // as in objectEvent
+	fits := w.quotedRest(ev, m, line, w.most) == len(line)
+	if !fits && x.clamped { // as in object
 		y := *x
 		y.clamped = false
-		return s.textEvent(ev, line, &y)
+		return w.text(ev, line, job, run, &y)
 	}
 	return fits
-}
-
-// lineIDs returns the ids of an event that has members of its own making: the line's, else those it
-// is given.
-func (s *Shaper) lineIDs() (job, run string) {
-	job, run = s.ids()
-	if isID(s.head.jobID) {
-		job = string(s.head.jobID)
-	}
-	if isID(s.head.runID) {
-		run = string(s.head.runID)
-	}
-	return job, run
 }
 
 // textTail closes the string and the object of a text event or a part.
@@ -216,33 +213,21 @@ const textTail = `\"}`
 
 // quotedRest makes as much of data as fits limit behind m, as JSON string content, the rest of ev,
 // and returns how much that is.
-func (s *Shaper) quotedRest(ev *Event, m *member, data []byte, limit int) int {
+func (w *writer) quotedRest(ev *Event, m *member, data []byte, limit int) int {
 	limit -= m.size + len(`"}`)
 	if len(data) >= longStep { // all that it may come to at once, not copied again and again as it grows
-		s.quoted = slices.Grow(s.quoted[:0], limit)
+		w.quoted = slices.Grow(w.quoted[:0], limit)
 	}
 	var n int
-	s.quoted, n = appendQuoted(s.quoted[:0], data, limit)
-	ev.lead, ev.rest, ev.escaped, ev.tail = m.esc, s.quoted, false, textTail
-	ev.Size = m.size + len(s.quoted) + len(`"}`)
+	w.quoted, n = appendQuoted(w.quoted[:0], data, limit)
+	ev.lead, ev.rest, ev.escaped, ev.tail = m.esc, w.quoted, false, textTail
+	ev.Size = m.size + len(w.quoted) + len(`"}`)
 	return n
 }
 
-// remainder is what is to be made into parts yet.
-type remainder struct {
-	data    []byte
-	lossy   bool // data is as it was read, and no UTF-8: each part repairs its own
-	ends    bool // the line ends with data
-	newline bool
-
-	redacted int // matches that were taken out of it, which the next part says
-}
-
-func (r *remainder) left() bool { return r.data != nil }
-
-// split begins a line in parts: what each of them says of it.
-func (s *Shaper) split(ev *Event, x *extras) {
-	sp := &Split{Time: ev.Time, Own: x.own, Clamped: x.clamped, Route: ev.Route, Text: x.text, Lossy: x.lossy}
+// newSplit begins a line in parts: what each of them says of it.
+func newSplit(ev *Event, h *head, job, run string, x *extras) *Split {
+	sp := &Split{Time: ev.Time, LineTime: x.lineTime, Clamped: x.clamped, Route: ev.Route, Text: x.text, Lossy: x.lossy}
 	head := []byte(nil)
 	put := func(name string, raw string) {
 		if raw != "" {
@@ -252,19 +237,18 @@ func (s *Shaper) split(ev *Event, x *extras) {
 	if x.text {
 		put("type", `"text"`)
 	} else {
-		put("type", small(s.head.typ))
-		put("id", small(s.head.id))
+		put("type", small(h.typ))
+		put("id", small(h.id))
 	}
-	if raw := small(s.head.timestamp); raw != "" && !x.text {
+	if raw := small(h.timestamp); raw != "" && !x.text {
 		put("timestamp", raw)
 	} else {
-		put("timestamp", strconv.FormatInt(x.own, 10))
+		put("timestamp", strconv.FormatInt(x.lineTime, 10))
 	}
-	job, run := s.lineIDs()
 	put("jobId", job)
 	put("runId", run)
 	sp.Head = string(head)
-	s.state.Split = sp
+	return sp
 }
 
 // small returns a raw JSON value that is not too large to stand in each part, or "".
@@ -275,59 +259,23 @@ func small(raw []byte) string {
 	return string(raw)
 }
 
-// part makes the next part of the line in s.state.Split from s.rest.
-func (s *Shaper) part(ev *Event) Step {
-	sp := s.state.Split
-	sp.Parts++
-	x := extras{part: sp.Parts, redacted: s.rest.redacted, last: s.rest.ends, text: sp.Text, lossy: sp.Lossy, newline: s.rest.newline || !s.rest.ends, own: sp.Own, clamped: sp.Clamped}
-	text := s.rest.data
-	if s.rest.lossy {
-		var all bool
-		text, all = s.repairSome(text)
-		x.last = x.last && all
-		x.newline = x.newline || !x.last
-	}
-	n := s.partEvent(ev, &x, text)
-	if x.last && n < len(text) {
-		x.last, x.newline = false, true
-		n = s.partEvent(ev, &x, text)
-	}
-	if s.rest.lossy {
-		n = unrepairedLen(s.rest.data, n)
-	}
-	ev.Time, ev.Route = sp.Time, sp.Route
-	s.state.Counts.Parts++
-	s.state.Counts.Events++
-	s.rest.data, s.rest.redacted = s.rest.data[n:], 0
-	switch {
-	case x.last:
-		s.rest = remainder{}
-		s.state.Split = nil
-		s.shipped()
-	case len(s.rest.data) == 0 && !s.rest.ends:
-		s.rest = remainder{}
-	}
-	return Made
-}
-
-// partEvent makes a part of as much of text as fits and returns how much that is.
-func (s *Shaper) partEvent(ev *Event, x *extras, text []byte) int {
-	sp := s.state.Split
-	m := s.shipper(nil, x).plain(`,`).value([]byte(sp.Head))
+// part makes a part of as much of text as fits and returns how much that is.
+func (w *writer) part(ev *Event, sp *Split, h *head, x *extras, text []byte) int {
+	m := w.shipper(nil, x).plain(`,`).value([]byte(sp.Head))
 	if x.part == 1 {
 		// Metric filters look for these; they must not miss an event for its size.
-		if raw := s.head.usage; raw != nil && len(raw) <= maxMember {
+		if raw := h.usage; raw != nil && len(raw) <= maxMember {
 			m.key("usage").value(raw).plain(`,`)
 		}
-		if raw := s.head.err; raw != nil && len(raw) <= maxMember {
+		if raw := h.err; raw != nil && len(raw) <= maxMember {
 			m.key("error").value(raw).plain(`,`)
 		}
 	}
 	m.key("data").value([]byte{'"'})
-	limit := s.bounds.event
+	limit := w.most
 	if !x.clamped {
 		// Room for "at": where a line is cut must not depend on when it is shipped.
-		limit -= len(`,"at":`) + len(strconv.FormatInt(x.own, 10))
+		limit -= len(`,"at":`) + len(strconv.FormatInt(x.lineTime, 10))
 	}
-	return s.quotedRest(ev, m, text, limit)
+	return w.quotedRest(ev, m, text, limit)
 }

@@ -96,35 +96,10 @@ func (e *excluder) excludes(typ []byte) bool {
 // textType is the type of a line that is not a JSON object.
 var textType = []byte(`"text"`)
 
-// excluded reports whether the line at hand is left out.
-func (s *Shaper) excluded(object bool) bool {
+// line reports whether a line is left out.
+func (e *excluder) line(h *head, object bool) bool {
 	if object {
-		return s.exclude.excludes(s.head.typ)
+		return e.excludes(h.typ)
 	}
-	return s.exclude.excludes(textType)
-}
-
-// leaveOutLine counts a line that is left out. It opens no stream and waits for no job.
-func (s *Shaper) leaveOutLine(line []byte, object bool) {
-	if object && s.head.marks() && s.redact.on() { // what it counts goes into the seal
-		line, _ = s.redact.object(line)
-		s.scan.object(line, &s.head)
-	} else {
-		s.redact.head(&s.head)
-	}
-	s.head.repair()
-	var x extras
-	s.leaveOut(object, &x)
-	if object {
-		s.count(line, &x)
-		s.last = s.head.typ
-	}
-}
-
-// leaveOut counts the line at hand.
-func (s *Shaper) leaveOut(object bool, x *extras) {
-	s.state.Seq++
-	s.state.Excluded.add(s.state.Seq)
-	s.learn()
-	s.ownTime(object, x)
+	return e.excludes(textType)
 }

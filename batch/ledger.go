@@ -35,61 +35,60 @@ type ledger struct {
 	named   bool     // the latest job that a line named is in the receipt
 }
 
-// Receipt returns the sums of the lines that were shaped so far.
-func (s *Shaper) Receipt() *Receipt { return &s.ledger.receipt }
-
-// count takes the line at hand into the receipt.
-func (s *Shaper) count(line []byte, x *extras) {
-	if !s.ledger.named {
-		s.nameJob(x.own)
+// count takes a line into the receipt. at is its time.
+func (l *ledger) count(h *head, line []byte, ids *ids, at int64) {
+	if !l.named {
+		l.nameJob(ids.named(h), at)
 	}
-	if s.head.marks() {
-		job, run := s.lineIDs()
-		s.mark(&s.head, line, job, run, x.own)
+	if h.marks() {
+		job, run := ids.of(h)
+		l.mark(h, line, job, run, at)
 	}
 }
 
 // mark counts the mark of a line.
-func (s *Shaper) mark(h *head, line []byte, job, run string, at int64) {
-	mark := s.ledger.marker.mark(h, line, text([]byte(job)), text([]byte(run)), at)
-	s.ledger.receipt.Add(&mark)
-	s.ledger.changed = true
+func (l *ledger) mark(h *head, line []byte, job, run string, at int64) {
+	mark := l.marker.mark(h, line, text([]byte(job)), text([]byte(run)), at)
+	l.receipt.Add(&mark)
+	l.changed = true
+}
+
+// nameJob lists the job that a line names.
+func (l *ledger) nameJob(job []byte, at int64) {
+	if isID(job) {
+		l.receipt.Name(text(job), at)
+		l.named, l.changed = true, true
+	}
 }
 
 // longTail is how much of the end of a long line is looked at.
 const longTail = 2 * maxMember
 
-// beginLong keeps what the beginning of a long line says, which is in s.head.
-func (s *Shaper) beginLong(x *extras) {
-	s.nameJob(x.own)
-	job, run := s.lineIDs()
-	s.last = s.head.typ
-	s.state.Split.Long = &LongLine{
-		Type: small(s.head.typ), Expert: small(s.head.expertKey), Step: small(s.head.stepNumber), Job: job, Run: run,
-		Usage: small(s.head.usage), Error: small(s.head.err),
+// beginLong keeps what the beginning of a long line says.
+func (s *Split) beginLong(h *head, job, run string) {
+	s.Long = &LongLine{
+		Type: small(h.typ), Expert: small(h.expertKey), Step: small(h.stepNumber), Job: job, Run: run,
+		Usage: small(h.usage), Error: small(h.err),
 	}
 }
 
 // goOnLong keeps the end of what was read of a long line.
-func (s *Shaper) goOnLong(piece []byte) {
-	long := *s.state.Split.Long
+func (s *Split) goOnLong(piece []byte) {
+	long := *s.Long
 	tail := slices.Concat(long.Tail, piece[max(0, len(piece)-longTail):])
 	long.Tail = tail[max(0, len(tail)-longTail):]
-	s.state.Split.Long = &long
+	s.Long = &long
 }
 
-// endLong counts a long line at its end, rest. In the events of every version usage and error stand
-// last, and whether a member stands last can be told from the end.
-func (s *Shaper) endLong(rest []byte, terminated bool) {
-	long := s.state.Split.Long
-	if long == nil {
-		return
-	}
+// countLong counts a long line at its end, rest. It reports false where that is no end of an
+// object. In the events of every version usage and error stand last, and whether a member stands
+// last can be told from the end.
+func (l *ledger) countLong(s *Split, rest []byte) (object bool) {
+	long := s.Long
 	end := slices.Concat(long.Tail, rest[max(0, len(rest)-longTail):])
 	end = bytes.TrimRight(end, jsonSpace)
 	if len(end) == 0 || end[len(end)-1] != '}' {
-		s.state.Cut = !terminated
-		return
+		return false
 	}
 	h := head{typ: raw(long.Type), expertKey: raw(long.Expert), stepNumber: raw(long.Step), usage: raw(long.Usage), err: raw(long.Error)}
 	if last := lastMember(end, "usage"); last != nil {
@@ -99,8 +98,9 @@ func (s *Shaper) endLong(rest []byte, terminated bool) {
 		h.err = last
 	}
 	if h.marks() {
-		s.mark(&h, nil, long.Job, long.Run, s.state.Split.Own)
+		l.mark(&h, nil, long.Job, long.Run, s.LineTime)
 	}
+	return true
 }
 
 // raw returns a raw JSON value that was kept, or nil if there was none.
@@ -137,18 +137,6 @@ func begunJSON(line []byte) bool {
 	}
 	s.space()
 	return s.peek() == '"'
-}
-
-// nameJob lists the job that the line at hand names in the receipt, or its run if that is the job.
-func (s *Shaper) nameJob(at int64) {
-	job := s.head.jobID
-	if job == nil && s.state.JobIsRun && s.job == "" {
-		job = s.head.runID
-	}
-	if isID(job) {
-		s.ledger.receipt.Name(text(job), at)
-		s.ledger.named, s.ledger.changed = true, true
-	}
 }
 
 // touch records that an entry has changed.

@@ -149,7 +149,7 @@ func TestScratchAfterTheLargestLine(t *testing.T) {
 			if n := after.TotalAlloc - before.TotalAlloc; n > most {
 				t.Errorf("%d bytes were allocated", n)
 			}
-			kept := cap(s.repaired) + cap(s.quoted) + cap(s.lead.esc) + cap(s.routes.key) + cap(s.routes.lastKey) + len(s.state.Job) + len(s.state.Run)
+			kept := cap(s.repair.out) + cap(s.write.quoted) + cap(s.write.lead.esc) + cap(s.routes.key) + cap(s.routes.lastKey) + len(s.ids.Job) + len(s.ids.Run)
 			if kept > 3<<20 {
 				t.Errorf("%d bytes of scratch are kept", kept)
 			}
@@ -170,8 +170,8 @@ func TestLongLineInSmallPieces(t *testing.T) {
 		if step := s.Next(&ev); step != Done {
 			t.Fatalf("step %d of a line without end", step)
 		}
-		if s.End() != 0 || s.sought != int64(n) {
-			t.Fatalf("of %d bytes, the first %d are known to hold no newline", n, s.sought)
+		if s.End() != 0 || s.cut.noNewlineBefore != int64(n) {
+			t.Fatalf("of %d bytes, the first %d are known to hold no newline", n, s.cut.noNewlineBefore)
 		}
 		// What is known is not looked at: a newline there would be a lie, and is not seen.
 		if n > 1000 {

@@ -4,7 +4,7 @@ package batch
 // stream of the line before it. So a name is made once for each set of ids and then found by the
 // raw bytes of these ids.
 type routes struct {
-	template   *Template
+	template   Template
 	hostname   string
 	input      string
 	names      []string // in order of opening; at most MaxStreams
@@ -25,36 +25,36 @@ const (
 	maxKey = 4 * maxID
 )
 
-func (r *routes) init(t *Template, names []string, hostname, input string) {
+func (r *routes) init(t Template, names []string, hostname, input string) {
 	*r = routes{template: t, hostname: hostname, input: input, names: append([]string(nil), names...), byName: map[string]int{}, known: map[string]int{}, last: -1}
 	for i, name := range names {
 		r.byName[name] = i
 	}
 }
 
-// find returns the index of the stream of the line at hand.
-func (r *routes) find(s *Shaper) int {
-	job, run := s.head.jobID, s.head.runID
+// find returns the index of the stream of a line.
+func (r *routes) find(h *head, known *ids) int {
+	job, run := h.jobID, h.runID
 	key := r.key[:0]
 	if isText(job) {
 		key = append(key, job...)
 	} else {
-		key = append(key, s.Job()...)
+		key = append(key, known.latest()...)
 	}
 	jobEnd := len(key)
 	if r.template.uses[fieldRun] {
 		key = append(key, 0)
 		if isText(run) {
 			key = append(key, run...)
-		} else if _, given := s.ids(); given != "" {
+		} else if _, given := known.added(h); given != "" {
 			key = append(key, given...)
 		}
 	}
 	runEnd := len(key)
 	if r.template.uses[fieldExpert] {
 		key = append(key, 0)
-		if isText(s.head.expertKey) {
-			key = append(key, s.head.expertKey...)
+		if isText(h.expertKey) {
+			key = append(key, h.expertKey...)
 		}
 	}
 	if len(key) > maxKey {

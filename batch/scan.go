@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"bytes"
 	"encoding/binary"
 	"strings"
 	"unicode/utf8"
@@ -125,6 +126,23 @@ func (s *scanner) object(line []byte, h *head) bool {
 			return false
 		}
 	}
+}
+
+// byteOrderMark is what programs on Windows put in front of a file's first line. JSON does not
+// allow it.
+const byteOrderMark = "\ufeff"
+
+// line is object for a line that may begin with a byte order mark, and returns the length of that;
+// 0 where there is none, or no object behind it.
+func (s *scanner) line(raw []byte, h *head) (mark int, object bool) {
+	if s.object(raw, h) {
+		return 0, true
+	}
+	rest, found := bytes.CutPrefix(raw, []byte(byteOrderMark))
+	if !found || !s.object(rest, h) {
+		return 0, false
+	}
+	return len(byteOrderMark), true
 }
 
 // done finishes the scan of a line whose object ends before i.

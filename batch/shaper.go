@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 )
@@ -52,51 +51,28 @@ type Member struct {
 	Value string `json:"value"`
 }
 
-// Shaper turns the lines of one input into events, in order. It belongs to one goroutine. Use:
-// Begin a block's bytes, call Next until it says Done or Wait, then End.
+// Shaper turns the lines of one input into events, in order. It belongs to one goroutine. Use: Begin
+// a block's bytes, call Next until it says Done or Wait, then End.
 type Shaper struct {
-	shape    Shape
-	template Template
-	bounds   bounds
-	job, run string // of the options, raw JSON strings
-	open     member // `{"shipper":{"input":"…","seq":`
-	fields   member // `,"env":"prod"`
-
+	cut     cutter
+	scan    scanner
 	exclude excluder
 	redact  redactor
+	repair  repairer
+	ids     ids
+	routes  routes
+	write   writer
+	ledger  ledger
+	digest  digest
 
-	state  State
-	digest digest
-	routes routes
-	scan   scanner
-
-	ledger ledger
-
-	// The block at hand.
-	data     []byte
-	pos      int // what of data is done
-	run0     int // where the bytes that the digest still waits for begin
-	base     int64
-	final    bool // the input ends with data
+	state    State // without IDs, Counted, Streams and Digest, which those above keep
 	now      int64
 	arrivals func(offset int64) int64
-	sought   int64 // offset in the input: there is no newline between pos and this
 
 	// The line at hand.
-	head     head
-	lead     member
-	seq      counter
-	repaired []byte // scratch: the line with U+FFFD for what is no UTF-8
-	quoted   []byte // scratch: text or a part as JSON string content
-	rest     remainder
-	last     []byte // the type of the block's latest event
-}
-
-// bounds are what a line is cut by, in bytes: constants, but for tests that cut a great many.
-type bounds struct {
-	event int // MaxEventBytes
-	line  int // MaxLineBytes
-	step  int // longStep
+	head head
+	rest remainder
+	last []byte // the type of the block's latest event
 }
 
 // NewShaper returns a Shaper that goes on from state, which names streams that were opened before
@@ -106,7 +82,9 @@ func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the log stream of input %s %w", shape.Input, err)
 	}
-	s := &Shaper{shape: shape, template: t, bounds: bounds{MaxEventBytes, MaxLineBytes, longStep}, state: state}
+	s := &Shaper{
+		cut: cutter{long: MaxLineBytes, piece: longStep}, write: newWriter(&shape), ids: newIDs(&shape, state.IDs), state: state,
+	}
 	if state.Split != nil {
 		split := *state.Split
 		s.state.Split = &split
@@ -123,20 +101,10 @@ func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
 	if s.ledger, err = restoreLedger(state.Counted); err != nil {
 		return nil, fmt.Errorf("the receipt of input %s: %w", shape.Input, err)
 	}
-	if shape.JobID != "" {
-		s.job = string(quote(shape.JobID))
-	}
-	if shape.RunID != "" {
-		s.run = string(quote(shape.RunID))
-	}
-	s.open.plain(`{`).key("shipper").plain(`{`).key("input").value(quote(shape.Input)).plain(`,`).key("seq")
-	for _, f := range shape.Fields {
-		s.fields.plain(`,`).value(quote(f.Name)).plain(`:`).value(quote(f.Value))
-	}
-	if n := s.open.size + s.fields.size + len(shape.Source) + len(s.job) + len(s.run); n > maxOptions {
+	if n := s.write.open.size + s.write.fields.size + len(shape.Source) + len(s.ids.job) + len(s.ids.run); n > maxOptions {
 		return nil, fmt.Errorf("the options of input %s take %d bytes of every event and %d are allowed: give it fewer or shorter fields", shape.Input, n, maxOptions)
 	}
-	s.routes.init(&s.template, streams, shape.Hostname, shape.Input)
+	s.routes.init(t, streams, shape.Hostname, shape.Input)
 	return s, nil
 }
 
@@ -151,12 +119,7 @@ func (s *Shaper) Overflowed() bool { return s.routes.overflowed }
 
 // Job returns the input's latest job as a raw JSON string, or "" before there is one. Options
 // count.
-func (s *Shaper) Job() string {
-	if s.job != "" {
-		return s.job
-	}
-	return s.state.Job
-}
+func (s *Shaper) Job() string { return s.ids.latest() }
 
 // LineJob returns the job of the line at hand as a raw JSON string, or "" where neither that nor
 // one before it names any. It is for the first event of a line.
@@ -170,15 +133,19 @@ func (s *Shaper) LineJob() string {
 // SetJob names the job of the lines that wait for one: a raw JSON string, as FirstJob finds it.
 // isRun says that it is a run, whose lines name no job.
 func (s *Shaper) SetJob(raw string, isRun bool) {
-	s.state.Job, s.state.JobIsRun, s.ledger.named = raw, isRun, false
+	s.ids.Job, s.ids.JobIsRun, s.ledger.named = raw, isRun, false
 }
 
 // StopWaiting lets lines that wait for a job go without one.
-func (s *Shaper) StopWaiting() { s.state.Unattended = true }
+func (s *Shaper) StopWaiting() { s.ids.Unattended = true }
+
+// Receipt returns the sums of the lines that were shaped so far.
+func (s *Shaper) Receipt() *Receipt { return &s.ledger.receipt }
 
 // State returns the state behind what was shaped so far.
 func (s *Shaper) State() State {
 	st := s.state
+	st.IDs = s.ids.IDs
 	st.Digest = s.digest.state()
 	st.Counted = s.ledger.state()
 	st.Streams = len(s.routes.names)
@@ -206,33 +173,28 @@ func (s *Shaper) InLine() bool { return s.state.Split != nil }
 // 1970; arrivals says when the byte at an offset was read; final says that the input ends with
 // data. data must stay unchanged until End.
 func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64) int64, final bool) {
-	if base != s.base {
-		s.sought = base // it does not go on where the block before ended
-	}
-	s.data, s.base, s.now, s.arrivals, s.final = data, base, now, arrivals, final
-	s.pos, s.run0 = 0, 0
-	s.digest.begin(data, s.known(data))
+	s.now, s.arrivals = now, arrivals
+	s.cut.begin(data, base, final)
+	s.digest.begin(data, s.cut.known())
 }
 
 // End finishes the block and returns how many bytes were shaped. The rest of data belongs to the
 // next block.
 func (s *Shaper) End() int {
-	s.digest.end(s.data[s.run0:s.pos], s.run0 == 0)
-	s.state.Counts.Bytes += int64(s.pos)
+	s.digest.end(s.cut.pos)
+	s.state.Counts.Bytes += int64(s.cut.pos)
 	if s.last != nil {
 		if string(s.last) != s.state.Last {
 			s.state.Last = small(s.last)
 		}
 		s.last = nil
 	}
-	s.base += int64(s.pos)
-	s.data = nil
 	s.keep(maxScratch)
-	return s.pos
+	return s.cut.end()
 }
 
-// Spend gives back all scratch memory, between two blocks. The next one makes what it needs anew.
-func (s *Shaper) Spend() { s.keep(0) }
+// TrimScratch gives back all scratch memory, between two blocks. The next one makes what it needs anew.
+func (s *Shaper) TrimScratch() { s.keep(0) }
 
 // keep gives back scratch of more than most bytes.
 func (s *Shaper) keep(most int) {
@@ -245,7 +207,7 @@ func (s *Shaper) keep(most int) {
 
 // scratch is what grows with the lines.
 func (s *Shaper) scratch() [6]*[]byte {
-	return [...]*[]byte{&s.repaired, &s.quoted, &s.scan.out, &s.lead.esc, &s.redact.out, &s.redact.decoded}
+	return [...]*[]byte{&s.repair.out, &s.write.quoted, &s.scan.out, &s.write.lead.esc, &s.redact.out, &s.redact.decoded}
 }
 
 // Step is what Next says.
@@ -269,51 +231,19 @@ func (s *Shaper) Next(ev *Event) Step {
 		return s.part(ev)
 	}
 	for {
-		rest := s.data[s.pos:]
-		if len(rest) == 0 && (s.state.Split == nil || !s.final) {
-			return Done
-		}
-		end := s.newline(rest)
-		length := end // of the line, as far as it is there
-		if end < 0 {
-			length = len(rest)
-		}
-		// Where a line is cut must not depend on how much of it was there: after a crash it is cut
-		// again, and the parts must be the same.
 		step := skipped
-		switch {
-		case s.state.Split != nil && length >= s.bounds.step, s.state.Split == nil && length >= s.bounds.line:
-			step = s.longPiece(ev, rest[:s.bounds.step])
-		case end == 0 && s.state.Split == nil:
-			s.emptyLine()
-		case end >= 0:
-			step = s.line(ev, rest[:end], true)
-		case s.final:
-			step = s.line(ev, rest, false)
-		default:
+		switch raw, what := s.cut.next(s.state.Split != nil); what {
+		case noCut:
 			return Done
+		case emptyLine:
+			s.emptyLine()
+		case longPiece:
+			step = s.longPiece(ev, raw)
+		default:
+			step = s.line(ev, raw, what == wholeLine)
 		}
 		if step != skipped {
 			return step
 		}
 	}
-}
-
-// newline returns the index of the first newline in rest, what is left of the block, or -1. It
-// looks at no byte twice, for a long line may come in a great many small pieces.
-func (s *Shaper) newline(rest []byte) int {
-	from := s.base + int64(s.pos)
-	known := s.known(rest)
-	end := bytes.IndexByte(rest[known:], '\n')
-	if end < 0 {
-		s.sought = from + int64(len(rest))
-		return -1
-	}
-	s.sought = from + int64(known+end)
-	return known + end
-}
-
-// known is how much of rest, what is left of the block, is known to hold no newline.
-func (s *Shaper) known(rest []byte) int {
-	return int(min(max(s.sought-s.base-int64(s.pos), 0), int64(len(rest))))
 }

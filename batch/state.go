@@ -7,11 +7,7 @@ type State struct {
 	Seq   int64 `json:"seq"`             // of the last line: the number of non-empty lines so far
 	Empty int64 `json:"empty,omitempty"` // empty lines since then
 
-	Job        string `json:"job,omitempty"`        // the latest jobId, a raw JSON string
-	JobIsRun   bool   `json:"jobIsRun,omitempty"`   // no line has named a job yet: that is the latest runId
-	Run        string `json:"run,omitempty"`        // the first runId, a raw JSON string
-	ManyRuns   bool   `json:"manyRuns,omitempty"`   // there was a second one
-	Unattended bool   `json:"unattended,omitempty"` // no job was named in time: lines go on without waiting for one
+	IDs
 
 	Last string `json:"last,omitempty"` // the type of the latest event, a raw JSON value
 	Cut  bool   `json:"cut,omitempty"`  // the input ended within a line of JSON
@@ -29,16 +25,16 @@ type State struct {
 // Heir is the state in which the lines after st go on as another input: with its job and run, and
 // counted from 1.
 func (st State) Heir() State {
-	return State{Job: st.Job, JobIsRun: st.JobIsRun, Run: st.Run, ManyRuns: st.ManyRuns, Unattended: st.Unattended}
+	return State{IDs: st.IDs}
 }
 
 // Split is a line that is being shipped in parts: what each part repeats, and how far it is.
 type Split struct {
-	Parts int    `json:"parts"` // made so far
-	Head  string `json:"head"`  // the members that each part repeats, raw JSON with a comma behind each
-	Time  int64  `json:"time"`  // of each part's event
-	Own   int64  `json:"own"`   // the line's own time
-	Route int    `json:"route"`
+	Parts    int    `json:"parts"` // made so far
+	Head     string `json:"head"`  // the members that each part repeats, raw JSON with a comma behind each
+	Time     int64  `json:"time"`  // of each part's event
+	LineTime int64  `json:"own"`   // what the line says itself, or when it came
+	Route    int    `json:"route"`
 
 	Clamped bool `json:"clamped,omitempty"`
 	Text    bool `json:"text,omitempty"`

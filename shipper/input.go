@@ -166,7 +166,7 @@ func (in *input) trimScratch() {
 	if in.done || in.read.shaping != nil {
 		return
 	}
-	in.shaper.Spend()
+	in.shaper.TrimScratch()
 	// The bytes must stay if they are to be shaped anew when their job is known, or may be the
 	// last of the input.
 	if len(in.read.window.bytes()) == 0 || in.wait.state == notWaiting && !in.read.atEnd() {

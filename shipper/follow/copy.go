@@ -65,7 +65,7 @@ func (o *origin) settle() (useless bool) {
 	}
 	sum := p.sum()
 	o.bytes, o.sum, o.in, o.file = p.offset, sum, nil, nil
-	o.ids = batch.State{Job: p.state.Job, JobIsRun: p.state.JobIsRun, Run: p.state.Run, ManyRuns: p.state.ManyRuns, Unattended: p.state.Unattended}
+	o.ids = p.state.Heir()
 	return sum == nil
 }
 

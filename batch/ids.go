@@ -1,0 +1,110 @@
+package batch
+
+// IDs are the ids that lines without them are given, as far as the lines so far have named them.
+type IDs struct {
+	Job        string `json:"job,omitempty"`        // the latest jobId, a raw JSON string
+	JobIsRun   bool   `json:"jobIsRun,omitempty"`   // no line has named a job yet: that is the latest runId
+	Run        string `json:"run,omitempty"`        // the first runId, a raw JSON string
+	ManyRuns   bool   `json:"manyRuns,omitempty"`   // there was a second one
+	Unattended bool   `json:"unattended,omitempty"` // no job was named in time: lines go on without waiting for one
+}
+
+// ids gives lines the ids that they lack.
+type ids struct {
+	job, run string // of the options, raw JSON strings; "": none
+	IDs
+}
+
+func newIDs(shape *Shape, known IDs) ids {
+	out := ids{IDs: known}
+	if shape.JobID != "" {
+		out.job = string(quote(shape.JobID))
+	}
+	if shape.RunID != "" {
+		out.run = string(quote(shape.RunID))
+	}
+	return out
+}
+
+// latest returns the job of lines that name none, as a raw JSON string, or "" before there is one.
+func (i *ids) latest() string {
+	if i.job != "" {
+		return i.job
+	}
+	return i.Job
+}
+
+// lacks reports whether a line has no job and may get one later.
+func (i *ids) lacks(h *head) bool {
+	return h.jobID == nil && i.latest() == "" && !i.Unattended && !isID(h.runID)
+}
+
+// learn keeps the ids of a line for those that come after it. It reports whether the latest job is
+// another one now.
+func (i *ids) learn(h *head) (changed bool) {
+	job, run := h.jobID, h.runID
+	switch {
+	case isID(job):
+		i.JobIsRun = false
+		if string(job) != i.Job {
+			if i.Job != "" && i.Run != "" {
+				i.ManyRuns = true // the run known was the other job's
+			}
+			i.Job, changed = string(job), true
+		}
+	case job == nil && isID(run) && (i.Job == "" || i.JobIsRun) && string(run) != i.Job:
+		i.Job, i.JobIsRun, changed = string(run), true, true // as long as no line has named a job, its run is the job
+	}
+	if isID(run) && !i.ManyRuns && string(run) != i.Run {
+		if i.Run == "" {
+			i.Run = string(run)
+		} else {
+			i.ManyRuns = true
+		}
+	}
+	return changed
+}
+
+// named returns the job that a line names, or its run if that is the job; nil if it names none.
+func (i *ids) named(h *head) []byte {
+	if h.jobID == nil && i.JobIsRun && i.job == "" {
+		return h.runID
+	}
+	return h.jobID
+}
+
+// added returns the ids that a line lacks and is given, as raw JSON strings; "" for those that it
+// has or that are not known.
+func (i *ids) added(h *head) (job, run string) {
+	if h.jobID == nil {
+		job = i.latest()
+	}
+	if h.runID == nil {
+		switch {
+		case i.run != "":
+			run = i.run
+		case !i.ManyRuns && (h.jobID == nil || string(h.jobID) == i.Job):
+			run = i.Run // with parallel runs a guess would blame the wrong Expert
+		}
+	}
+	return job, run
+}
+
+// of returns the ids of an event that has members of its own making: the line's, else those it is
+// given.
+func (i *ids) of(h *head) (job, run string) {
+	job, run = i.added(h)
+	if isID(h.jobID) {
+		job = string(h.jobID)
+	}
+	if isID(h.runID) {
+		run = string(h.runID)
+	}
+	return job, run
+}
+
+// isID reports whether a raw JSON value can stand for a job or a run: a string that is not empty
+// and not of a size that is an attack.
+func isID(raw []byte) bool {
+	return len(raw) > 2 && len(raw) <= maxID && raw[0] == '"'
+}
