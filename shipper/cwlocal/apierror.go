@@ -1,6 +1,6 @@
 package cwlocal
 
-// What the service answers when it refuses: the error types, their HTTP status, and their JSON.
+// The service's errors: their types, HTTP status and JSON.
 
 import (
 	"bytes"
@@ -19,13 +19,14 @@ type apiError struct {
 
 func (e *apiError) Error() string { return fmt.Sprintf("%s (%d): %s", e.code, e.status, e.message) }
 
-// json is the body of the answer, as AWS JSON 1.1 has it.
+// json returns the body of the answer, in AWS JSON 1.1.
 func (e *apiError) json() []byte {
-	b, _ := marshal(map[string]string{"__type": e.code, "message": e.message}) // text never fails
+	b, _ := marshal(map[string]string{"__type": e.code, "message": e.message}) // strings never fail to encode
 	return b
 }
 
-// asAPIError returns err as the client is to see it. What is no apiError is trouble of our own.
+// asAPIError returns err as the client sees it. Any other error than an apiError is a fault of this
+// endpoint.
 func asAPIError(err error) *apiError {
 	var api *apiError
 	if errors.As(err, &api) {
@@ -62,7 +63,7 @@ func throttled() *apiError {
 	return &apiError{http.StatusBadRequest, "ThrottlingException", "Rate exceeded"}
 }
 
-// marshal encodes an answer, with "<", ">" and "&" as they are: answers hold logs, not HTML.
+// marshal encodes an answer. It leaves "<", ">" and "&" as they are, because nothing here is HTML.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -1,6 +1,6 @@
 package cwlocal
 
-// The body of a request: read whole, decompressed, bounded.
+// The body of a request, which is read whole, decompressed, and bounded.
 
 import (
 	"bytes"
@@ -13,25 +13,27 @@ import (
 	"perstack-shipper/batch"
 )
 
-// maxBody bounds a body, compressed and not. The largest legal one is a batch of control characters, six bytes each
-// (\u0001), or of 10,000 short events; both stay under 8 MiB, and a client may indent.
+// maxBody bounds a body, both compressed and decompressed. The largest legal ones are a batch of
+// control characters, of six bytes each (\u0001), and one of 10,000 short events; both are under
+// 8 MiB, and a client may indent them.
 const maxBody = 16 * batch.MaxBatchBytes
 
-// bodies are buffers to read into, gzips what decompresses.
+// bodies are buffers for bodies, and gzips decompressors.
 var (
 	bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 	gzips  = sync.Pool{New: func() any { return new(gzip.Reader) }}
 )
 
-// readBody reads the whole body. The bytes are the caller's until it calls release; with Options.Intercept they are
-// given to a test, and so never used again. An error that is no apiError says that the connection broke.
+// readBody reads the whole body. The bytes are the caller's until it calls release; with
+// Options.Intercept a test may keep them, so their memory is not used again. An error that is not
+// an apiError means that the connection broke.
 func (s *Server) readBody(r *http.Request) (body []byte, release func(), err error) {
 	if r.ContentLength > maxBody {
 		return nil, nil, tooLarge()
 	}
 	raw := newBuffer()
 	if r.ContentLength > 0 {
-		raw.Grow(int(r.ContentLength) + bytes.MinRead) // MinRead more, or ReadFrom would double it at the end
+		raw.Grow(int(r.ContentLength) + bytes.MinRead) // without MinRead, ReadFrom would double it at the end
 	}
 	switch n, err := raw.ReadFrom(io.LimitReader(r.Body, maxBody+1)); {
 	case err != nil:
@@ -63,7 +65,7 @@ func newBuffer() *bytes.Buffer {
 	return b
 }
 
-// gunzip decompresses all of from into to.
+// gunzip decompresses from into to.
 func gunzip(to, from *bytes.Buffer) error {
 	z := gzips.Get().(*gzip.Reader)
 	defer gzips.Put(z)

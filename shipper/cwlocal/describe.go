@@ -31,7 +31,7 @@ type logGroup struct {
 	LogGroupName      string `json:"logGroupName"`
 	CreationTime      int64  `json:"creationTime"`
 	RetentionInDays   int    `json:"retentionInDays,omitempty"`
-	RetentionPolicy   string `json:"retentionPolicyName,omitempty"` // an account policy's, which RetentionInDays is then of
+	RetentionPolicy   string `json:"retentionPolicyName,omitempty"` // of the account policy that RetentionInDays is from
 	MetricFilterCount int    `json:"metricFilterCount"`
 	ARN               string `json:"arn"`
 	LogGroupARN       string `json:"logGroupArn"`
@@ -40,7 +40,7 @@ type logGroup struct {
 	LogGroupClass     string `json:"logGroupClass"`
 }
 
-// matches says whether the request asks for a group of this name.
+// matches reports whether the request asks for a group of this name.
 func (o *describeLogGroups) matches(g *group) bool {
 	switch {
 	case o.LogGroupNamePrefix != nil && !strings.HasPrefix(g.name, *o.LogGroupNamePrefix):
@@ -125,7 +125,7 @@ type logStream struct {
 	StoredBytes         int64  `json:"storedBytes"` // always 0 for streams since 2019
 }
 
-// lastEvent is when the stream's latest event was, 0 when it has none.
+// lastEvent returns the time of the stream's latest event; 0 if it has none.
 func (l logStream) lastEvent() int64 {
 	if l.LastEventTimestamp == nil {
 		return 0
@@ -195,7 +195,7 @@ func (o *describeLogStreams) do(s *Server, region string) ([]byte, error) {
 	}{page, next})
 }
 
-// describe is what DescribeLogStreams says of st.
+// describe returns st as DescribeLogStreams answers it.
 func (st *stream) describe(groupARN string) logStream {
 	l := logStream{LogStreamName: st.name, CreationTime: st.created, ARN: groupARN + ":log-stream:" + st.name}
 	st.mu.Lock()
@@ -208,13 +208,14 @@ func (st *stream) describe(groupARN string) logStream {
 	return l
 }
 
-// position is a token of a listing: where the page before ended.
+// position is a token of a listing: the end of the page before.
 type position struct {
 	Time int64
 	Name string
 }
 
-// pageOf is the part of all, which is sorted, that comes after the position in token, and the token of the next one.
+// pageOf returns the page of all, which is sorted, that follows the position in token, and the
+// token of the next page.
 func pageOf[T any](all []T, at func(T) position, after func(T, position) bool, token *string, limit int) (page []T, next string, err error) {
 	page = all
 	if token != nil {

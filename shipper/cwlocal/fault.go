@@ -1,6 +1,7 @@
 package cwlocal
 
-// What a test can make go wrong with a call: decided by Options.Intercept, struck before or after the operation.
+// What a test can make go wrong with a call. Options.Intercept decides; it happens before or after
+// the operation.
 
 import (
 	"context"
@@ -14,9 +15,9 @@ import (
 type Call struct {
 	// Action is the operation, such as "PutLogEvents".
 	Action string
-	// Group and Stream are those that the body names; "" when it names none or cannot be read.
+	// Group and Stream are those named in the body; "" if it names none or cannot be decoded.
 	Group, Stream string
-	// N counts the calls of this Action, from 1.
+	// N is the number of this call among those of its Action, from 1.
 	N int64
 	// Events is the number of events in a PutLogEvents.
 	Events int
@@ -24,22 +25,23 @@ type Call struct {
 	Body []byte
 }
 
-// Fault says what goes wrong with a call. The zero value is nothing. Where several are given they strike in the
-// order of the fields; those that end a call end it.
+// Fault is what goes wrong with a call. In the zero value nothing does. Where several fields are
+// set, they take effect in their order, up to the first that ends the call.
 type Fault struct {
 	// Delay passes before the operation is carried out.
 	Delay time.Duration
 	// ResetBefore closes the connection with RST instead of carrying out the operation.
 	ResetBefore bool
 
-	// Hang never answers, until the client goes away or the Server is closed.
+	// Hang leaves the call without an answer until the client goes away or the Server is closed.
 	Hang bool
-	// Status, Code and Message are the error answered. Status 0 with a Code is 400, or 500 for the codes that
-	// are the service's own fault; Code "" with a Status is one that goes with it.
+	// Status, Code and Message are the error to answer. Status 0 with a Code is 400, or 500 for the
+	// codes of the service's own faults; Code "" with a Status is one that goes with it.
 	Status  int
 	Code    string
 	Message string
-	// After lets Hang and the error strike after the operation was carried out, whatever its outcome.
+	// After has Hang and the error take effect after the operation was carried out, whatever came
+	// of it.
 	After bool
 
 	// DelayAfter passes after the operation was carried out, before the answer.
@@ -52,21 +54,22 @@ type Fault struct {
 
 	// Header is added to the answer.
 	Header http.Header
-	// Body replaces the error's JSON: what a proxy between would say.
+	// Body replaces the error's JSON, as a proxy's page would.
 	Body []byte
 	// CutAnswer closes the connection in the middle of the answer's body.
 	CutAnswer bool
 }
 
-// Rejected are the indexes of rejectedLogEventsInfo. An end is exclusive, the start inclusive; nil is not given.
+// Rejected are the indexes of rejectedLogEventsInfo: [0, TooOldEnd), [0, ExpiredEnd) and from
+// TooNewStart on; nil: not given.
 type Rejected struct {
 	TooOldEnd, ExpiredEnd, TooNewStart *int
 }
 
-// spoils says whether f answers an error of its own.
+// spoils reports whether f answers an error of its own.
 func (f Fault) spoils() bool { return f.Status != 0 || f.Code != "" }
 
-// answer is the error that f asks for.
+// answer returns the error that f asks for.
 func (f Fault) answer() *answer {
 	e := &apiError{f.Status, f.Code, f.Message}
 	if e.status == 0 {
@@ -94,7 +97,7 @@ func (f Fault) answer() *answer {
 	return &answer{err: e}
 }
 
-// carryOut runs operation with the fault around it. nil says that the connection is gone.
+// carryOut runs operation with the fault f. It returns nil if it reset the connection.
 func (s *Server) carryOut(ctx context.Context, w http.ResponseWriter, f Fault, operation func() answer) *answer {
 	s.sleep(ctx, f.Delay)
 	if f.ResetBefore {
@@ -126,7 +129,7 @@ func (s *Server) carryOut(ctx context.Context, w http.ResponseWriter, f Fault, o
 	return &a
 }
 
-// hang never returns: it aborts the connection when the client has gone or the server is closed.
+// hang never returns: it aborts the connection once the client has gone or the server is closed.
 func (s *Server) hang(ctx context.Context) {
 	select {
 	case <-ctx.Done():
@@ -135,18 +138,18 @@ func (s *Server) hang(ctx context.Context) {
 	panic(http.ErrAbortHandler)
 }
 
-// reset closes the connection with RST, where it is one that can be.
+// reset closes the connection with RST, if it is a TCP connection.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(http.ErrAbortHandler) // HTTP/2, or no connection at all: the next best
+		panic(http.ErrAbortHandler) // HTTP/2, or no connection at all: this is the next best
 	}
 	raw := net.Conn(conn)
 	if t, ok := conn.(*tls.Conn); ok {
 		raw = t.NetConn()
 	}
 	if t, ok := raw.(*net.TCPConn); ok {
-		_ = t.SetLinger(0) // what close then sends is RST; an error means that it is closed already
+		_ = t.SetLinger(0) // so that Close sends RST; an error means that it is closed already
 	}
 	_ = raw.Close()
 }

@@ -1,6 +1,7 @@
 package cwlocal
 
-// FilterLogEvents: the streams of a group read as one, by timestamp, then ingestion time, then stream.
+// FilterLogEvents: the streams of a group read as one, by timestamp, then ingestion time, then
+// stream.
 
 import (
 	"cmp"
@@ -19,8 +20,8 @@ import (
 const (
 	// maxFilterStreams bounds logStreamNames.
 	maxFilterStreams = 100
-	// maxScanned bounds the bytes that are searched for one page: a page may be short or empty and not the last,
-	// as with the service.
+	// maxScanned bounds the bytes that are searched for one page. As with the service, a page may
+	// so be short or empty and not be the last one.
 	maxScanned = 64 << 20
 )
 
@@ -46,12 +47,13 @@ func (o *filterLogEvents) target() (string, string, int) {
 	return o.group, "", 0
 }
 
-// crossPlace is a place in the reading order of several streams, and with that a token: what comes from here on.
+// crossPlace is a place in the reading order of several streams. As a token it means what comes
+// from there on.
 type crossPlace struct {
 	timestamp, ingestion int64
 	stream               string
 	arrival              int
-	shown                bool // with Options.EmptyPages: the empty page before this one was answered
+	shown                bool // of Options.EmptyPages: the empty page before this one was answered
 }
 
 func (p crossPlace) compare(o crossPlace) int {
@@ -62,7 +64,7 @@ func (p crossPlace) String() string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %d %d %t %s", p.timestamp, p.ingestion, p.arrival, p.shown, p.stream))
 }
 
-// parseCrossPlace reads a token.
+// parseCrossPlace parses a token.
 func parseCrossPlace(token string) (p crossPlace, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(token)
 	parts := strings.SplitN(string(text), " ", 5)
@@ -80,7 +82,7 @@ func parseCrossPlace(token string) (p crossPlace, err error) {
 	return p, invalid("The specified nextToken is invalid.")
 }
 
-// check reads the parameters.
+// check checks the parameters and parses them.
 func (o *filterLogEvents) check() (err error) {
 	if o.group, err = groupOf(o.LogGroupName, o.LogGroupIdentifier); err != nil {
 		return err
@@ -120,7 +122,7 @@ func (o *filterLogEvents) check() (err error) {
 	return err
 }
 
-// streamsOf are the streams that the request searches.
+// streamsOf returns the streams that the request searches.
 func (o *filterLogEvents) streamsOf(s *Server) ([]*stream, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -158,7 +160,7 @@ type cursor struct {
 	at            crossPlace // of the event at position
 }
 
-// settle sets at, and says whether there is an event.
+// settle sets at, and reports whether there is an event.
 func (c *cursor) settle() bool {
 	if c.position >= c.end {
 		return false
@@ -182,7 +184,8 @@ func (m *merge) Pop() any {
 	return c
 }
 
-// cursors opens the streams at the place and within the times of the request.
+// cursors returns a cursor for each stream that has events from the request's place on and within
+// its times.
 func (o *filterLogEvents) cursors(streams []*stream) *merge {
 	m := &merge{}
 	for _, st := range streams {
@@ -199,7 +202,7 @@ func (o *filterLogEvents) cursors(streams []*stream) *merge {
 			c.position = max(c.position, v.at(key{timestamp: *o.StartTime}))
 		}
 		if o.EndTime != nil && *o.EndTime < math.MaxInt64 {
-			c.end = v.at(key{timestamp: *o.EndTime + 1}) // unlike that of GetLogEvents, it is included
+			c.end = v.at(key{timestamp: *o.EndTime + 1}) // unlike in GetLogEvents, the end is included
 		}
 		if c.settle() {
 			*m = append(*m, c)
@@ -221,7 +224,7 @@ type filteredEvent struct {
 // filterAnswer is the answer of FilterLogEvents.
 type filterAnswer struct {
 	Events   []filteredEvent `json:"events"`
-	Searched []struct{}      `json:"searchedLogStreams"` // the service leaves it empty, too
+	Searched []struct{}      `json:"searchedLogStreams"` // empty, as the service's
 	Next     string          `json:"nextToken,omitempty"`
 }
 
@@ -265,8 +268,8 @@ func (o *filterLogEvents) do(s *Server, _ string) ([]byte, error) {
 	return marshal(answer)
 }
 
-// filtered is one event as FilterLogEvents answers it. Its eventId is the same at every read, and no
-// other event's.
+// filtered returns an event as FilterLogEvents answers it. Its eventId is the same whenever it is
+// read, and no other event has it.
 func filtered(v *view, at crossPlace, message []byte) filteredEvent {
 	id := fmt.Sprintf("%020d%016d%020d", at.timestamp, at.arrival, v.id)
 	return filteredEvent{v.name, at.timestamp, at.ingestion, id, string(message)}

@@ -1,12 +1,13 @@
 package cwlocal
 
-// Groups and streams on disk: a folder a group with group.json and a file a stream, all plain JSON lines. The first
-// line of a stream's file names the stream; each other line is an event, in the order of arrival:
+// Groups and streams on disk: a folder for each group, with group.json and a file for each stream,
+// all plain JSON lines. The first line of a stream's file names the stream; each other line is an
+// event, in the order of arrival:
 //
 //	{"logStreamName":"uo5pwlys","creationTime":1795347082176}
 //	{"timestamp":1795347082176,"ingestionTime":1795347083001,"message":"{\"shipper\":…}"}
 //
-// Nothing is synced: what was accepted survives the death of the process, not of the machine.
+// Nothing is synced: what was accepted survives a crash of the process, not one of the machine.
 
 import (
 	"crypto/sha256"
@@ -54,14 +55,14 @@ type streamLine struct {
 	CreationTime  int64  `json:"creationTime"`
 }
 
-// eventLine is each of the other lines; nil is what a line that was damaged does not have.
+// eventLine is each of the other lines; a member is nil if a damaged line does not have it.
 type eventLine struct {
 	Timestamp     *int64  `json:"timestamp"`
 	IngestionTime *int64  `json:"ingestionTime"`
 	Message       *string `json:"message"`
 }
 
-// openFolder makes the folder if need be, and takes its lock.
+// openFolder creates the folder if need be, and locks it.
 func openFolder(path string, log *zap.Logger) (*folder, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("the folder %q cannot be made; name one that can: %w", path, err)
@@ -76,11 +77,12 @@ func openFolder(path string, log *zap.Logger) (*folder, error) {
 	return &folder{path: path, lock: lock, log: log}, nil
 }
 
-// close gives the folder free.
+// close unlocks the folder.
 func (f *folder) close() error { return f.lock.Close() }
 
-// fileName is a name for name that no path can escape from: letters, digits and a few signs stay, all else is
-// %XX. One too long for a file system is cut and ends in "~" and a hash.
+// fileName returns a file name for name that cannot lead out of the folder: letters, digits and a
+// few signs stay, all else becomes %XX. One too long for a file system is cut, and ends in "~" and
+// a hash.
 func fileName(name string) string {
 	var b strings.Builder
 	for i := 0; i < len(name); i++ {
@@ -99,7 +101,7 @@ func fileName(name string) string {
 	return b.String()[:maxFileName-33] + "~" + hex.EncodeToString(sum[:16])
 }
 
-// createGroup makes a group's folder.
+// createGroup creates a group's folder.
 func (f *folder) createGroup(g *group) error {
 	g.folder = filepath.Join(f.path, fileName(g.name))
 	if err := os.Mkdir(g.folder, 0o700); err != nil {
@@ -124,10 +126,11 @@ func (f *folder) writeGroup(g *group) error {
 	return nil
 }
 
-// deleteGroup takes a group's folder away, at once for whoever opens the folder next.
+// deleteGroup removes a group's folder. It renames it first, so that the group is gone at once even
+// if removing the files is interrupted.
 func (f *folder) deleteGroup(g *group) error {
 	gone := filepath.Join(f.path, deleted+filepath.Base(g.folder))
-	_ = os.RemoveAll(gone) // left by a deletion that was cut off; if it stays, the rename says so
+	_ = os.RemoveAll(gone) // left by a deletion that was interrupted; if it stays, the rename fails
 	if err := os.Rename(g.folder, gone); err != nil {
 		return fmt.Errorf("the folder of log group %q cannot be removed; remove it: %w", g.name, err)
 	}
@@ -137,7 +140,7 @@ func (f *folder) deleteGroup(g *group) error {
 	return nil
 }
 
-// createStream makes a stream's file.
+// createStream creates a stream's file.
 func (f *folder) createStream(g *group, st *stream) error {
 	st.file = &streamFile{path: filepath.Join(g.folder, fileName(st.name)+streamSuffix)}
 	line, err := json.Marshal(streamLine{st.name, st.created})
@@ -165,8 +168,8 @@ func (f *folder) deleteStream(st *stream) error {
 	return nil
 }
 
-// streamFile is the file of a stream, guarded by the stream's mu. It is open only while a batch is written: there may
-// be more streams than a process may have open files.
+// streamFile is the file of a stream, guarded by the stream's mu. It is open only while a batch is
+// written, because there may be more streams than a process may have open files.
 type streamFile struct {
 	path string
 	size int64 // of its whole lines

@@ -1,7 +1,7 @@
 package cwlocal
 
-// GetLogEvents: pages of one stream, forwards and backwards. A token names a place between two events, so that it
-// stays right when events arrive that belong before it.
+// GetLogEvents: pages of one stream, forwards and backwards. A token names a place between two
+// events, so that it stays right when events arrive that are read before it.
 
 import (
 	"fmt"
@@ -35,11 +35,11 @@ func (o *getLogEvents) target() (string, string, int) {
 	return o.group, o.LogStreamName, 0
 }
 
-// place is a token: the events from here on (forward), or those before (not forward).
+// place is a token: the events from here on if forward is set, else those before.
 type place struct {
 	key
 	forward bool
-	shown   bool // with Options.EmptyPages or RepeatPages: the page before this one, which was empty or the same, was answered
+	shown   bool // of Options.EmptyPages or RepeatPages: the extra page before this one was answered
 }
 
 func (p place) String() string {
@@ -53,7 +53,7 @@ func (p place) String() string {
 	return fmt.Sprintf("%s/%020d%020d%016d/%s", direction, p.timestamp, p.ingestion, p.arrival, state)
 }
 
-// parsePlace reads a token.
+// parsePlace parses a token.
 func parsePlace(token string) (p place, err error) {
 	bad := invalid("The specified nextToken is invalid.")
 	if len(token) != 60 || token[1] != '/' || token[58] != '/' {
@@ -136,10 +136,11 @@ type pageAnswer struct {
 	Back   string        `json:"nextBackwardToken"`
 }
 
-// page answers the positions of [low, high) that come next from a place, or from an end when that is nil.
+// page answers the positions of [low, high) that follow from; nil is the beginning, or with head
+// unset the end.
 func (s *Server) page(v *view, from *place, head bool, low, high, limit int) ([]byte, error) {
 	forward, position := head, low
-	var here key // where the tokens of an empty page stay
+	var here key // the place of an empty page's tokens
 	switch {
 	case from != nil:
 		forward, here = from.forward, from.key
@@ -201,7 +202,7 @@ func (s *Server) page(v *view, from *place, head bool, low, high, limit int) ([]
 	return marshal(answer)
 }
 
-// readable is the latest ingestion time of what can be read now.
+// readable returns the latest ingestion time that can be read now.
 func (s *Server) readable() int64 {
 	if s.opt.ReadableAfter <= 0 {
 		return 1<<63 - 1

@@ -1,6 +1,6 @@
 package cwlocal
 
-// Creating and deleting groups and streams, retention and tags.
+// Creating and deleting groups and streams, and their retention.
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// operations makes an empty request of each operation that is here.
+// operations has a function for each operation, which returns an empty request of it.
 var operations = map[string]func() operation{
 	"CreateLogGroup":        func() operation { return new(createLogGroup) },
 	"CreateLogStream":       func() operation { return new(createLogStream) },
@@ -78,7 +78,7 @@ func (o *createLogGroup) do(s *Server, _ string) ([]byte, error) {
 	return nil, nil
 }
 
-// readBack refuses an action that the group's class does not have.
+// readBack returns an error if groups of this class do not have the action.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatch_Logs_Log_Classes.html
 func (g *group) readBack(action string) error {
 	if g.class == "INFREQUENT_ACCESS" || g.class == "DELIVERY" {
@@ -118,7 +118,7 @@ func (o *createLogStream) do(s *Server, _ string) ([]byte, error) {
 	return nil, nil
 }
 
-// newStream makes an empty stream. Its id makes the ids of its events different from those of others.
+// newStream returns an empty stream. Its id keeps the ids of its events apart from those of others.
 func newStream(groupName, name string, created int64) *stream {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(groupName + ":" + name + ":" + strconv.FormatInt(created, 10))) // never fails (hash.Hash)
@@ -178,7 +178,7 @@ func (o *deleteLogStream) do(s *Server, _ string) ([]byte, error) {
 	return nil, nil
 }
 
-// close makes the puts that have found the stream already fail with err.
+// close has the puts that have found the stream already fail with err.
 func (st *stream) close(err error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -216,7 +216,7 @@ func (o *deleteRetentionPolicy) do(s *Server, _ string) ([]byte, error) {
 	})
 }
 
-// changeGroup changes what a group is, in memory and on disk.
+// changeGroup changes a group's properties, in memory and on disk.
 func (s *Server) changeGroup(name string, change func(*group) error) error {
 	if err := checkGroup(name); err != nil {
 		return err

@@ -1,6 +1,6 @@
 package cwlocal
 
-// Serving on an address.
+// Serving at an address.
 
 import (
 	"context"
@@ -13,12 +13,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// stopGrace is how long requests in flight may take to end once Listen's context has.
+// stopGrace is how long requests in flight may take once Listen's context has ended.
 const stopGrace = 2 * time.Second
 
-// Listen serves h on addr until ctx ends: a host and port, where an empty host is the loopback interface ("" is
-// 127.0.0.1 and any free port; "0.0.0.0:4586" is every interface). url is where clients find it. wait blocks until
-// the listener and all connections are closed, and says what broke it before ctx ended.
+// Listen serves h at addr, a host and port, until ctx ends. An empty host is the loopback
+// interface; "" is 127.0.0.1 and any free port; "0.0.0.0:4586" is every interface. url is for
+// clients on this machine. wait blocks until the listener and all connections are closed, and
+// returns the error that ended it before ctx, if one did.
 func Listen(ctx context.Context, addr string, h http.Handler) (url string, wait func() error, err error) {
 	if addr == "" {
 		addr = ":0"
@@ -50,7 +51,7 @@ func Listen(ctx context.Context, addr string, h http.Handler) (url string, wait 
 		defer close(ended)
 		select {
 		case result = <-served:
-			_ = srv.Close() // Serve's own error is the one to tell
+			_ = srv.Close() // Serve's own error is the one to return
 			return
 		case <-ctx.Done():
 		}
@@ -66,7 +67,8 @@ func Listen(ctx context.Context, addr string, h http.Handler) (url string, wait 
 	return "http://" + reachable(l.Addr()), func() error { <-ended; return result }, nil
 }
 
-// reachable is the address for a client on this machine: that of every interface is no address to call.
+// reachable returns the address for a client on this machine, which cannot call the address of
+// every interface.
 func reachable(a net.Addr) string {
 	t, ok := a.(*net.TCPAddr)
 	if !ok || !t.IP.IsUnspecified() {

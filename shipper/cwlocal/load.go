@@ -1,6 +1,6 @@
 package cwlocal
 
-// Reading the folder again at the start.
+// Loading the folder at the start.
 
 import (
 	"bufio"
@@ -17,7 +17,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// load reads every group. What is no group's folder is left alone.
+// load reads every group. Folders that are not a group's are left alone.
 func (f *folder) load() (map[string]*group, error) {
 	entries, err := os.ReadDir(f.path)
 	if err != nil {
@@ -78,8 +78,9 @@ func (f *folder) loadGroup(path string) (*group, error) {
 	return g, nil
 }
 
-// loadStream reads a stream's file. A last line that is torn, because the process died writing it, is taken off. A
-// file without even its first line is a stream whose creation was never answered: it is removed, and nil returned.
+// loadStream reads a stream's file. A last line without its newline, left by a crash, is cut off. A
+// file without even its first line is a stream whose creation was never answered: it is removed,
+// and nil is returned.
 func (f *folder) loadStream(g *group, path string) (*stream, error) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -90,7 +91,7 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 	var (
 		st    *stream
 		whole int64
-		long  []byte // what a line has before the reader's buffer was full
+		long  []byte // the beginning of a line that is longer than the reader's buffer
 	)
 	for n := 1; ; n++ {
 		line, err := lines.ReadSlice('\n')
@@ -104,7 +105,7 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("the log stream in %q cannot be read: %w", path, err)
 		}
-		if err != nil { // the end: a rest without a newline is torn
+		if err != nil { // the end: what is left has no newline
 			if len(line) == 0 {
 				break
 			}
@@ -140,7 +141,7 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 	return st, nil
 }
 
-// parseEvent reads the line of one event.
+// parseEvent parses the line of an event.
 func parseEvent(line []byte) (e eventLine, err error) {
 	switch err = json.Unmarshal(line, &e); {
 	case err != nil:

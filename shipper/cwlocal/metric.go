@@ -10,7 +10,7 @@ import (
 // maxTestMessages bounds the messages of one TestMetricFilter.
 const maxTestMessages = 50
 
-// testMetricFilter tries a filter pattern on messages that come with the request.
+// testMetricFilter tries a filter pattern on the messages in the request.
 type testMetricFilter struct {
 	FilterPattern    *string
 	LogEventMessages []string

@@ -1,7 +1,7 @@
 package cwlocal
 
-// The rules for names, ARNs, tags and times that every operation shares. Lengths are counted in UTF-16 code units, as
-// the service counts them; the numbers are those of the API model logs/2014-03-28.
+// The rules for names, ARNs, tags and times, which all operations share. Lengths are in UTF-16 code
+// units, as the service counts them; the numbers are those of the API model logs/2014-03-28.
 
 import (
 	"fmt"
@@ -34,12 +34,12 @@ var (
 // retentionDays are the values that PutRetentionPolicy takes.
 var retentionDays = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 
-// constraint is the service's answer to a value that breaks a rule of the model.
+// constraint returns the service's answer to a value that breaks a rule of the API model.
 func constraint(value any, where, rule string) *apiError {
 	return invalid("1 validation error detected: Value '%v' at '%s' failed to satisfy constraint: Member must %s", value, where, rule)
 }
 
-// units counts s as the service does.
+// units returns the length of s as the service counts it.
 func units(s string) int {
 	n := 0
 	for _, r := range s {
@@ -48,7 +48,7 @@ func units(s string) int {
 	return n
 }
 
-// checkText checks a required string against a pattern and a greatest length.
+// checkText checks that a required string matches a pattern and is not longer than most.
 func checkText(s, where string, pattern *regexp.Regexp, most int) error {
 	switch {
 	case s == "":
@@ -65,7 +65,7 @@ func checkGroup(name string) error { return checkText(name, "logGroupName", grou
 
 func checkStream(name string) error { return checkText(name, "logStreamName", streamPattern, maxName) }
 
-// groupOfARN is the name of the log group that an ARN without a trailing ":*" means.
+// groupOfARN returns the name of the log group in an ARN, which must not end in ":*".
 func groupOfARN(arn string) (string, bool) {
 	m := groupARN.FindStringSubmatch(arn)
 	if m == nil || !groupPattern.MatchString(m[1]) {
@@ -74,7 +74,8 @@ func groupOfARN(arn string) (string, bool) {
 	return m[1], true
 }
 
-// groupOf is the log group that a reading operation means: by its name, or by an identifier that is a name or an ARN.
+// groupOf returns the log group that a reading operation names, by its name or by an identifier,
+// which is a name or an ARN.
 func groupOf(name, identifier *string) (string, error) {
 	switch {
 	case (name == nil) == (identifier == nil):
@@ -91,7 +92,7 @@ func groupOf(name, identifier *string) (string, error) {
 	return *identifier, checkText(*identifier, "logGroupIdentifier", groupPattern, maxName)
 }
 
-// arnOf is the ARN of a log group in a Region.
+// arnOf returns the ARN of a log group in a Region.
 func arnOf(region, group string) string {
 	return "arn:aws:logs:" + region + ":" + account + ":log-group:" + group
 }
@@ -104,7 +105,7 @@ func checkTime(t *int64, where string) error {
 	return nil
 }
 
-// limitOf is an optional limit, or most.
+// limitOf returns the limit, or most if there is none.
 func limitOf(limit *int, most int) (int, error) {
 	switch {
 	case limit == nil:
@@ -117,5 +118,5 @@ func limitOf(limit *int, most int) (int, error) {
 	return *limit, nil
 }
 
-// millis is t as the API has times.
+// millis returns t as the API gives times: in milliseconds since 1970.
 func millis(t time.Time) int64 { return t.UnixMilli() }

@@ -10,8 +10,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// putLogEvents is the body of one PutLogEvents. What else the model has (a sequence token, an
-// entity) the service does not need, so it is not read.
+// putLogEvents is the body of a PutLogEvents. The other members of the API model, the sequence
+// token and the entity, make no difference to what is stored, so they are not read.
 type putLogEvents struct {
 	LogGroupName, LogStreamName string
 	LogEvents                   []inputEvent
@@ -19,7 +19,7 @@ type putLogEvents struct {
 	reject *Rejected // what a Fault asks to be rejected
 }
 
-// inputEvent is one event of a PutLogEvents; nil is what its body left out.
+// inputEvent is one event of a PutLogEvents; a member is nil if the body does not have it.
 type inputEvent struct {
 	Timestamp *int64
 	Message   *string
@@ -50,7 +50,7 @@ func (p *putLogEvents) do(s *Server, _ string) ([]byte, error) {
 	return putAnswer(rejected)
 }
 
-// check refuses what makes the whole call fail.
+// check returns an error for what makes the whole call fail.
 func (p *putLogEvents) check(now int64) error {
 	if err := checkGroup(p.LogGroupName); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (p *putLogEvents) check(now int64) error {
 	return nil
 }
 
-// check refuses e, the event at index i, where it alone breaks a rule.
+// check returns an error if e, the event at index i, breaks a rule by itself.
 func (e inputEvent) check(i int) error {
 	member := func(name string) string { return "logEvents." + strconv.Itoa(i+1) + ".member." + name }
 	switch {
@@ -105,8 +105,9 @@ func (e inputEvent) check(i int) error {
 	return nil
 }
 
-// acceptable returns the range [from, to) of events that are neither too old nor too new for a group
-// that keeps events for retention days (0: for ever), and what the answer says about the others.
+// acceptable returns the range [from, to) of events that are neither too old nor too new for a
+// group that keeps events for retention days (0: for ever), and what the answer says about the
+// others.
 func (p *putLogEvents) acceptable(now int64, retention int) (from, to int, _ Rejected) {
 	var r Rejected
 	n := len(p.LogEvents)
@@ -151,10 +152,10 @@ func (p *putLogEvents) rejectedByTest() (from, to int, _ Rejected) {
 	return from, to, r
 }
 
-// sequenceToken is what the service still answers, for clients from the time when it was needed.
+// sequenceToken is still answered by the service, for clients from the time when one was needed.
 const sequenceToken = "49640000000000000000000000000000000000000000000000000001"
 
-// putAnswer is the answer to a put that was accepted but for what r says.
+// putAnswer returns the answer to a put of which everything but r was accepted.
 func putAnswer(r Rejected) ([]byte, error) {
 	type info struct {
 		TooNewStart *int `json:"tooNewLogEventStartIndex,omitempty"`

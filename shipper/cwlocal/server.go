@@ -1,16 +1,18 @@
-// Package cwlocal is a CloudWatch Logs endpoint in one process: what `perstack-shipper local` serves for trying the
-// program out without an AWS account, and what the tests ship to. It refuses what the service refuses, with the same
-// error type and HTTP status, keeps what it accepts in memory or as plain JSON lines in a folder, and injects the
-// faults that a test asks for.
+// Package cwlocal is a CloudWatch Logs endpoint in one process. `perstack-shipper local` serves it,
+// to try the program out without an AWS account, and tests ship to it. It refuses what the service
+// refuses, with the same error type and HTTP status, keeps what it accepts in memory or as plain
+// JSON lines in a folder, and injects the faults that a test asks for.
 //
 //	server.go   options, one HTTP request from its headers to its answer
 //	fault.go    what a test can make go wrong with a call
 //	put.go      PutLogEvents: every limit of a batch
 //	store.go    groups, streams and their events in memory, in reading order
-//	folder.go   the same on disk
-//	get.go      GetLogEvents; filter.go: FilterLogEvents, and package pattern what it filters with
+//	folder.go   the same on disk; load.go reads it again
+//	get.go      GetLogEvents
+//	filter.go   FilterLogEvents; package pattern has the filter patterns
 //	metric.go   TestMetricFilter
-//	groups.go   creating, deleting, retention; tags.go; describe.go: listing
+//	groups.go   creating, deleting, retention; tags.go tags; describe.go lists
+//	quota.go    calls a second
 //	sts.go      GetCallerIdentity
 //	listen.go   serving it on an address
 package cwlocal
@@ -34,11 +36,11 @@ import (
 )
 
 const (
-	// targetPrefix stands before the name of the operation in the header X-Amz-Target.
+	// targetPrefix precedes the name of the operation in the header X-Amz-Target.
 	targetPrefix = "Logs_20140328."
-	// contentType is that of AWS JSON 1.1, for requests and answers.
+	// contentType is that of requests and answers in AWS JSON 1.1.
 	contentType = "application/x-amz-json-1.1"
-	// account is the account of every ARN that is answered.
+	// account is the account in every ARN of an answer.
 	account = "000000000000"
 	// defaultRegion is used in ARNs when the request's signature names no Region.
 	defaultRegion = "us-east-1"
@@ -46,37 +48,42 @@ const (
 
 // Options says how a Server behaves. The zero value keeps everything in memory and answers at once.
 type Options struct {
-	// Dir is the folder where groups and streams are kept as JSON lines; it is made if it is missing. "" keeps
-	// them in memory only. One process at a time can use a folder.
+	// Dir is the folder where groups and streams are kept as JSON lines; it is created if it is
+	// missing. "" keeps them in memory only. One process at a time can use a folder.
 	Dir string
-	// Now is the clock for ingestion times, for what is too old or too new, and for the date of answers. nil is time.Now.
+	// Now is the clock for ingestion times, for what is too old or too new, and for the date of
+	// answers; nil: time.Now.
 	Now func() time.Time
 	// Latency is the least time between a request's arrival and its answer, in real time.
 	Latency time.Duration
-	// ReadableAfter is how long an accepted event stays hidden from GetLogEvents and FilterLogEvents, by Now.
-	// The service takes up to seconds.
+	// ReadableAfter is how long, by Now, GetLogEvents and FilterLogEvents do not return an accepted
+	// event. With the service it may be seconds.
 	ReadableAfter time.Duration
-	// EmptyPages precedes each page of GetLogEvents and FilterLogEvents by an empty one that is not the last, as
-	// the service may do at any time.
+	// EmptyPages puts an empty page, which is not the last one, before each page of GetLogEvents
+	// and FilterLogEvents, as the service may at any time.
 	EmptyPages bool
-	// Retention is an account policy of that name that rules the retention of every group; without a name there is none.
+	// Retention is an account policy for the retention of every group; without a name there is
+	// none.
 	Retention AccountRetention
-	// RepeatPages answers each page of GetLogEvents twice: the first time with a token that leads to it again.
+	// RepeatPages answers each page of GetLogEvents twice: the first time with a token that leads
+	// to it again.
 	RepeatPages bool
-	// Quotas refuses what exceeds the service's calls a second (quota.go) with ThrottlingException.
+	// Quotas refuses calls beyond the service's quotas with ThrottlingException.
 	Quotas bool
-	// Discard counts accepted events in Stats, but does not keep them: for benchmarks. Dir must be "".
+	// Discard counts accepted events in Stats, but does not keep them. Dir must be "".
 	Discard bool
-	// AllowUnsigned accepts requests without an Authorization header. A signature is never verified.
+	// AllowUnsigned accepts requests without an Authorization header. A signature is never
+	// verified.
 	AllowUnsigned bool
-	// Logger is told what goes wrong with the folder, and at debug level each call. nil is none.
+	// Logger logs what goes wrong with the folder and, at debug level, each call; nil: nothing is
+	// logged.
 	Logger *zap.Logger
-	// Intercept is asked before each operation what is to go wrong with it; it may be called from several
-	// goroutines at once. nil is nothing.
+	// Intercept is called before each operation and returns what is to go wrong with it; several
+	// goroutines may call it at once. nil: nothing goes wrong.
 	Intercept func(*Call) Fault
 }
 
-// AccountRetention is an account policy for retention. It overrules that of the groups.
+// AccountRetention is an account policy for retention. It overrides that of the groups.
 type AccountRetention struct {
 	Name string
 	Days int // 0: for ever
@@ -90,19 +97,20 @@ type Server struct {
 	folder *folder // nil without Options.Dir
 	quotas *quotas // nil without Options.Quotas
 
-	// done is closed by Close: it ends what hangs or sleeps.
+	// done is closed by Close, and ends what hangs or sleeps.
 	done      chan struct{}
 	closeOnce sync.Once
 
-	// mu guards the tree of groups and streams with all that they have but events. Requests come on goroutines of
-	// their own, so no single one could own it. It is taken before a stream's mu, never after.
+	// mu guards the tree of groups and streams, except for the events in them. Each request has its
+	// own goroutine, so none of them could own the tree. It is locked before a stream's mu, never
+	// after.
 	mu     sync.RWMutex
 	groups map[string]*group
 
 	counters counters
 }
 
-// New returns a Server; with Options.Dir it holds what an earlier one left there.
+// New returns a Server. With Options.Dir it has what an earlier one left there.
 func New(o Options) (*Server, error) {
 	s := &Server{opt: o, log: o.Logger, done: make(chan struct{}), groups: map[string]*group{}}
 	if s.opt.Now == nil {
@@ -131,8 +139,8 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Close ends all that hangs, answers 503 from now on and gives the folder free. It does not wait for requests in
-// flight; those that come to the folder after it fail.
+// Close ends requests that hang or sleep, answers 503 from now on and unlocks the folder. It does
+// not wait for requests in flight: one that needs the folder afterwards fails.
 func (s *Server) Close() error {
 	var err error
 	s.closeOnce.Do(func() {
@@ -146,14 +154,14 @@ func (s *Server) Close() error {
 	return err
 }
 
-// operation is one request, decoded. target names what it is about, as far as its body says; do carries it out and
-// returns the answer's body.
+// operation is one request, decoded. target returns what it is about, as far as the body says, and
+// do carries it out and returns the body of the answer.
 type operation interface {
 	target() (group, stream string, events int)
 	do(s *Server, region string) ([]byte, error)
 }
 
-// answer is what goes back: a body with status 200, or an error.
+// answer is a body, for status 200, or an error.
 type answer struct {
 	body []byte
 	err  *apiError
@@ -175,7 +183,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, release, err := s.readBody(r)
 	if err != nil {
 		if r.Context().Err() != nil || !errors.As(err, new(*apiError)) {
-			panic(http.ErrAbortHandler) // the client left half-way: nobody reads an answer
+			panic(http.ErrAbortHandler) // the client has gone: nobody reads an answer
 		}
 		drain(r)
 		s.write(w, action, answer{err: asAPIError(err)}, Fault{})
@@ -227,10 +235,11 @@ func (s *Server) perform(op operation, region string, fault Fault) answer {
 	return answer{body: body}
 }
 
-// credential finds the Region in the header Authorization of a request signed with Signature Version 4.
+// credential finds the Region in the header Authorization of a request signed with Signature
+// Version 4.
 var credential = regexp.MustCompile(`^AWS4-[A-Z0-9-]+ .*Credential=[^/]+/[0-9]{8}/([a-z0-9-]+)/[a-z0-9-]+/aws4_request`)
 
-// head checks what stands before a request's body, and says which operation it is and for which Region it was signed.
+// head checks the headers of a request, and returns the operation and the Region it was signed for.
 func (s *Server) head(r *http.Request) (action, region string, err error) {
 	select {
 	case <-s.done:
@@ -261,7 +270,7 @@ func (s *Server) head(r *http.Request) (action, region string, err error) {
 	return action, region, nil
 }
 
-// write sends the answer, spoilt as fault says.
+// write sends the answer, changed as fault asks.
 func (s *Server) write(w http.ResponseWriter, action string, a answer, fault Fault) {
 	status, body := http.StatusOK, a.body
 	if a.err != nil {
@@ -271,7 +280,7 @@ func (s *Server) write(w http.ResponseWriter, action string, a answer, fault Fau
 	s.send(w, action, status, contentType, body, a.err, fault)
 }
 
-// send sends an answer, spoilt as fault says. Its date is the clock's of the Options.
+// send sends an answer, changed as fault asks. Its date is by Options.Now.
 func (s *Server) send(w http.ResponseWriter, action string, status int, contentType string, body []byte, apiErr *apiError, fault Fault) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
@@ -293,13 +302,14 @@ func (s *Server) send(w http.ResponseWriter, action string, status int, contentT
 	w.WriteHeader(status)
 	if fault.CutAnswer {
 		_, _ = w.Write(body[:len(body)/2])
-		_ = http.NewResponseController(w).Flush() // or the half would die with the connection
+		_ = http.NewResponseController(w).Flush() // or closing the connection would drop that half
 		panic(http.ErrAbortHandler)
 	}
-	_, _ = w.Write(body) // an error is the client's: it has gone
+	_, _ = w.Write(body) // it fails only where the client has gone
 }
 
-// sleep waits for d, and aborts the connection when the client leaves or the server is closed meanwhile.
+// sleep waits for d. It aborts the connection if the client leaves or the server is closed
+// meanwhile.
 func (s *Server) sleep(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return
@@ -315,11 +325,11 @@ func (s *Server) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// drain reads a body that nobody wants, up to a bound: a client that is still sending when the connection is closed
-// may get a reset instead of the answer.
+// drain reads a body that is not needed, up to a bound: a client that is still sending when the
+// connection is closed may get a reset instead of the answer.
 func drain(r *http.Request) { _, _ = io.CopyN(io.Discard, r.Body, 4*maxBody) }
 
-// requestID makes the identifier that each answer carries.
+// requestID returns a new identifier for an answer.
 func requestID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
@@ -327,7 +337,7 @@ func requestID() string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-// decode reads the body of an operation. Where it fails, op may still say what the call was about.
+// decode decodes the body of an operation. If it fails, op may still say what the call was about.
 func decode(action string, body []byte) (operation, error) {
 	if !utf8.Valid(body) {
 		return nil, serialization("the body is not valid UTF-8; repair the messages before encoding them")

@@ -1,6 +1,6 @@
 package cwlocal
 
-// What was asked and what was accepted, counted; and what the endpoint holds, for tests.
+// Counts of what was asked and accepted, and what the endpoint holds, for tests.
 
 import (
 	"maps"
@@ -12,25 +12,26 @@ import (
 
 // Stats are the counts since New.
 type Stats struct {
-	// Calls counts the calls of each operation, refused ones and those struck by faults included.
+	// Calls counts the calls of each operation, with those that were refused or had a fault.
 	Calls map[string]int64
 	// Errors counts the answers of each error type.
 	Errors map[string]int64
 	// Batches, Events and MessageBytes count what PutLogEvents accepted.
 	Batches, Events, MessageBytes int64
-	// BatchBytes is the accepted batches' size by the service's count: each message and 26 bytes more.
+	// BatchBytes is the accepted batches' size by the service's count: each message and 26 bytes
+	// more.
 	BatchBytes int64
 	// Rejected counts the events that were dropped from accepted batches.
 	Rejected int64
-	// BodyBytes is the size of all PutLogEvents bodies as they came in, compressed if they were; those of unknown
-	// length count as decompressed.
+	// BodyBytes is the size of all PutLogEvents bodies as they were sent, compressed or not; one of
+	// unknown length counts as decompressed.
 	BodyBytes int64
-	// MostPutsInFlight is the most PutLogEvents that were between their arrival and their answer at once, and
+	// MostPutsInFlight is the most PutLogEvents that waited for their answers at once, and
 	// MostPutsInFlightPerStream the most of one stream.
 	MostPutsInFlight, MostPutsInFlightPerStream int
 }
 
-// Fill is how full the accepted batches were on average: 1 is the limit of 1,048,576 bytes.
+// Fill returns how full the accepted batches were on average: 1 is the limit of 1,048,576 bytes.
 func (s Stats) Fill() float64 {
 	if s.Batches == 0 {
 		return 0
@@ -38,7 +39,7 @@ func (s Stats) Fill() float64 {
 	return float64(s.BatchBytes) / float64(s.Batches) / batch.MaxBatchBytes
 }
 
-// counters are the Stats as they grow. Every request adds to them, so a mutex guards them.
+// counters are the Stats so far. Every request adds to them, so a mutex guards them.
 type counters struct {
 	mu       sync.Mutex
 	stats    Stats
@@ -48,7 +49,8 @@ type counters struct {
 
 type streamName struct{ group, stream string }
 
-// enter counts a call, gives it its number, and returns what to call when it has been answered.
+// enter counts a call, gives it its number, and returns a function to call when it has been
+// answered.
 func (c *counters) enter(call *Call, contentLength int64) (leave func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,7 +81,7 @@ func (c *counters) enter(call *Call, contentLength int64) (leave func()) {
 	}
 }
 
-// accepted counts a batch of which events were stored and so many others rejected.
+// accepted counts a batch whose events were stored, but for so many that were rejected.
 func (c *counters) accepted(events []inputEvent, rejected int) {
 	var bytes int64
 	for _, e := range events {
@@ -95,7 +97,7 @@ func (c *counters) accepted(events []inputEvent, rejected int) {
 	c.stats.Rejected += int64(rejected)
 }
 
-// answered counts an answer; code is "" for a 200.
+// answered counts the answer's error type; "" is none.
 func (c *counters) answered(code string) {
 	if code == "" {
 		return
@@ -118,20 +120,20 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// Event is one event as a reader gets it: times in milliseconds since 1970.
+// Event is an event as a reader gets it, with times in milliseconds since 1970.
 type Event struct {
 	Timestamp, IngestionTime int64
 	Message                  string
 }
 
-// Groups are the names of the log groups, sorted.
+// Groups returns the names of the log groups, sorted.
 func (s *Server) Groups() []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return slices.Sorted(maps.Keys(s.groups))
 }
 
-// Streams are the names of a group's streams, sorted; nil when there is no such group.
+// Streams returns the names of a group's streams, sorted; nil if there is no such group.
 func (s *Server) Streams(group string) []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -141,15 +143,15 @@ func (s *Server) Streams(group string) []string {
 	return nil
 }
 
-// Events are the events of a stream in reading order, hidden ones (Options.ReadableAfter) included; nil when there is
-// no such stream.
+// Events returns the events of a stream in reading order, with those that Options.ReadableAfter
+// still hides; nil if there is no such stream.
 func (s *Server) Events(group, stream string) []Event {
 	st, _, err := s.find(group, stream)
 	if err != nil {
 		return nil
 	}
 	v := st.view()
-	texts := make([]string, len(v.chunks)) // one copy a chunk instead of one a message
+	texts := make([]string, len(v.chunks)) // one copy of each chunk instead of one of each message
 	for i := range v.chunks {
 		texts[i] = string(v.chunks[i].data)
 	}
@@ -169,13 +171,13 @@ func (s *Server) Events(group, stream string) []Event {
 	return events
 }
 
-// DeleteGroup deletes a log group, as DeleteLogGroup would; it says whether there was one.
+// DeleteGroup deletes a log group, as DeleteLogGroup would. It reports whether there was one.
 func (s *Server) DeleteGroup(name string) bool {
 	_, err := (&deleteLogGroup{name}).do(s, defaultRegion)
 	return err == nil
 }
 
-// DeleteStream deletes a log stream, as DeleteLogStream would; it says whether there was one.
+// DeleteStream deletes a log stream, as DeleteLogStream would. It reports whether there was one.
 func (s *Server) DeleteStream(group, stream string) bool {
 	_, err := (&deleteLogStream{group, stream}).do(s, defaultRegion)
 	return err == nil

@@ -1,8 +1,8 @@
 package cwlocal
 
-// Groups and streams in memory. A stream appends events in the order of their arrival, into chunks that are never
-// moved or changed, and sorts when it is read: by timestamp, then ingestion time, then arrival, as the service's
-// readers do.
+// Groups and streams in memory. A stream appends events in the order of their arrival, to chunks
+// that are never moved or changed, and sorts them when it is read: by timestamp, then ingestion
+// time, then arrival, as the service does.
 
 import (
 	"cmp"
@@ -32,9 +32,9 @@ type stream struct {
 	discard bool
 	file    *streamFile // nil in memory only
 
-	// mu guards the rest: puts to one stream come on as many goroutines as there are requests.
+	// mu guards the rest: each put to the stream has its own goroutine.
 	mu        sync.Mutex
-	gone      error // what a put is told once the stream is deleted
+	gone      error // the answer to puts once the stream is deleted
 	chunks    []*chunk
 	count     int     // of events
 	bytes     int64   // of messages
@@ -70,11 +70,11 @@ func (k key) compare(o key) int {
 }
 
 const (
-	minChunk = 4 << 10 // bytes of messages: so that many streams of one event stay small
+	minChunk = 4 << 10 // bytes of messages; little, for there may be many streams of one event
 	maxChunk = 1 << 20
 )
 
-// find returns a stream that is to be put to, and the retention of its group in days.
+// find returns a stream, and the retention of its group in days.
 func (s *Server) find(groupName, streamName string) (*stream, int, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -115,8 +115,8 @@ func (st *stream) append(events []inputEvent, now int64) error {
 	return nil
 }
 
-// room returns a chunk with space for need more bytes of messages, sized for the left bytes that are
-// about to come. It returns nil where nothing is kept.
+// room returns a chunk with space for need more bytes of messages, sized for the left bytes that
+// are about to come. It returns nil where nothing is kept.
 func (st *stream) room(need, left int) *chunk {
 	if st.discard {
 		return nil
@@ -156,8 +156,8 @@ func (st *stream) add(c *chunk, e stored, message string) {
 	st.count++
 }
 
-// view is what a stream held at one moment, in reading order. It is read without a lock: nothing that it refers to
-// changes any more.
+// view is what a stream held at one moment, in reading order. It needs no lock: nothing that it
+// refers to changes any more.
 type view struct {
 	name   string
 	id     uint64
@@ -183,7 +183,7 @@ func (st *stream) view() *view {
 	return v
 }
 
-// sorted is the reading order of all events, given that of the first len(old) of them.
+// sorted returns the reading order of all events, given that of the first len(old) of them.
 func (v *view) sorted(old []int32) []int32 {
 	fresh := make([]int32, v.count-len(old))
 	for i := range fresh {
@@ -202,7 +202,7 @@ func (v *view) sorted(old []int32) []int32 {
 	return append(append(all, old...), fresh...)
 }
 
-// arrival is the arrival number of the event that is read at position i.
+// arrival returns the arrival number of the event at position i of the reading order.
 func (v *view) arrival(i int) int {
 	if v.order == nil {
 		return i
@@ -210,7 +210,7 @@ func (v *view) arrival(i int) int {
 	return int(v.order[i])
 }
 
-// get returns the event with an arrival number, and its message, which is not to be changed.
+// get returns the event with an arrival number, and its message, which must not be changed.
 func (v *view) get(arrival int) (stored, []byte) {
 	c := &v.chunks[sort.Search(len(v.chunks), func(i int) bool { return v.chunks[i].first > arrival })-1]
 	e := c.events[arrival-c.first]
@@ -222,7 +222,7 @@ func (v *view) key(arrival int) key {
 	return key{e.timestamp, e.ingestion, arrival}
 }
 
-// at is the first position whose event is not before k.
+// at returns the first position whose event is not before k.
 func (v *view) at(k key) int {
 	return sort.Search(v.count, func(i int) bool { return v.key(v.arrival(i)).compare(k) >= 0 })
 }

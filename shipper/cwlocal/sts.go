@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// Who every caller is.
+// Every caller is this.
 const (
 	callerARN = "arn:aws:sts::" + account + ":assumed-role/local/perstack-shipper"
 	callerID  = "AROALOCAL:perstack-shipper"
 )
 
-// isQuery reports whether r is of the protocol that STS has, a form with the action in it.
+// isQuery reports whether r is a call of STS, whose protocol is a form with the action in it.
 func isQuery(r *http.Request) bool {
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	return r.Method == http.MethodPost && strings.TrimSpace(media) == "application/x-www-form-urlencoded"
@@ -40,12 +40,12 @@ type queryError struct {
 	RequestID string   `xml:"RequestId"`
 }
 
-// serveQuery answers one call of STS. Faults strike as they do for the others.
+// serveQuery answers one call of STS. Faults take effect as with other calls.
 func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request) {
 	body, release, err := s.readBody(r)
 	if err != nil {
 		if r.Context().Err() != nil || !errors.As(err, new(*apiError)) {
-			panic(http.ErrAbortHandler) // the client left half-way: nobody reads an answer
+			panic(http.ErrAbortHandler) // the client has gone: nobody reads an answer
 		}
 		drain(r)
 		s.writeQuery(w, answer{err: asAPIError(err)}, Fault{})
@@ -79,7 +79,7 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// writeQuery sends an answer in XML, spoilt as fault says.
+// writeQuery sends an answer in XML, changed as fault asks.
 func (s *Server) writeQuery(w http.ResponseWriter, a answer, fault Fault) {
 	status, body := http.StatusOK, a.body
 	if a.err != nil {
@@ -90,7 +90,7 @@ func (s *Server) writeQuery(w http.ResponseWriter, a answer, fault Fault) {
 		}
 		var err error
 		if body, err = xml.Marshal(e); err != nil {
-			panic(http.ErrAbortHandler) // texts always marshal
+			panic(http.ErrAbortHandler) // strings never fail to encode
 		}
 	}
 	s.send(w, "GetCallerIdentity", status, "text/xml", body, a.err, fault)

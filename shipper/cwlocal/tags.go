@@ -66,7 +66,8 @@ func (o *listTagsForResource) do(s *Server, _ string) ([]byte, error) {
 	}{tags})
 }
 
-// resource is the group that a resourceArn names. One that ends in ":*", as DescribeLogGroups gives it, is none.
+// resource returns the group that a resourceArn names. An ARN that ends in ":*", as
+// DescribeLogGroups gives it, names none.
 func resource(arn string) (string, error) {
 	if err := checkText(arn, "resourceArn", arnPattern, maxARN); err != nil {
 		return "", err
@@ -78,7 +79,7 @@ func resource(arn string) (string, error) {
 	return name, nil
 }
 
-// checkTags checks what CreateLogGroup and TagResource are given.
+// checkTags checks the tags of CreateLogGroup and TagResource.
 func checkTags(tags map[string]string) error {
 	if len(tags) == 0 || len(tags) > maxTags {
 		return constraint(fmt.Sprint(len(tags), " tags"), "tags", fmt.Sprintf("have 1 to %d entries", maxTags))

@@ -24,22 +24,22 @@ func (p *jsonPattern) match(message []byte) bool {
 type condition interface{ holds(event) bool }
 
 type (
-	// both holds where each of its conditions does.
+	// both is true if each of its conditions is.
 	both []condition
-	// either holds where one of its conditions does.
+	// either is true if one of its conditions is.
 	either []condition
-	// comparison holds where a value under the selector is to the operand as the operator says.
+	// comparison is true if the operator holds between a value of the selector and the operand.
 	comparison struct {
 		Selector
 		operator string
 		operand
 	}
-	// is holds where the literal stands under the selector: null, true or false.
+	// is is true if the selector's value is the literal: null, true or false.
 	is struct {
 		Selector
 		literal string
 	}
-	// absent holds where nothing is under the selector.
+	// absent is true if the selector finds nothing.
 	absent struct{ Selector }
 )
 
@@ -73,7 +73,7 @@ func (c absent) holds(e event) bool {
 	return c.find(e, func(json.RawMessage) bool { return false })
 }
 
-// parser reads a JSON pattern from the front.
+// parser parses a JSON pattern from the front.
 type parser struct {
 	rest      string
 	named     []Selector
@@ -104,7 +104,7 @@ func parseJSON(text string) (*jsonPattern, error) {
 
 func (p *parser) space() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
 
-// take takes a token off the front, behind white space, if it is there.
+// take removes a token from the front, with white space before it, if it is there.
 func (p *parser) take(token string) bool {
 	p.space()
 	rest, ok := strings.CutPrefix(p.rest, token)
@@ -114,7 +114,7 @@ func (p *parser) take(token string) bool {
 	return ok
 }
 
-// either reads conditions with || between them, which binds less than &&.
+// either parses conditions with || between them, which binds less tightly than &&.
 func (p *parser) either() (condition, error) {
 	var all either
 	for {
@@ -128,7 +128,7 @@ func (p *parser) either() (condition, error) {
 	}
 }
 
-// both reads conditions with && between them.
+// both parses conditions with && between them.
 func (p *parser) both() (condition, error) {
 	var all both
 	for {
@@ -142,7 +142,7 @@ func (p *parser) both() (condition, error) {
 	}
 }
 
-// single reads an expression in parentheses or one test of a field.
+// single parses an expression in parentheses or one test of a field.
 func (p *parser) single() (condition, error) {
 	if p.take("(") {
 		c, err := p.either()
@@ -169,7 +169,7 @@ func (p *parser) single() (condition, error) {
 	return p.keywords(s)
 }
 
-// comparison reads what stands behind a selector and an operator.
+// comparison parses what follows a selector and an operator.
 func (p *parser) comparison(s Selector, operator string) (condition, error) {
 	p.space()
 	o, rest, err := cutOperand(p.rest)
@@ -186,7 +186,7 @@ func (p *parser) comparison(s Selector, operator string) (condition, error) {
 	return comparison{s, operator, o}, nil
 }
 
-// keywords reads a test in words: IS NULL, IS TRUE, IS FALSE, NOT EXISTS.
+// keywords parses a test in words: IS NULL, IS TRUE, IS FALSE, NOT EXISTS.
 func (p *parser) keywords(s Selector) (condition, error) {
 	switch first := p.word(); first {
 	case "IS":
@@ -208,7 +208,7 @@ func (p *parser) keywords(s Selector) (condition, error) {
 	return nil, fmt.Errorf("an operator (= != < > <= >=), IS or NOT EXISTS is expected behind %s", s.text)
 }
 
-// word takes a word off the front, "" where there is none.
+// word removes a word from the front; "" if there is none.
 func (p *parser) word() string {
 	p.space()
 	end := 0

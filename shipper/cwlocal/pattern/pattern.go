@@ -1,4 +1,5 @@
-// Package pattern evaluates CloudWatch Logs filter patterns: what FilterLogEvents and metric filters match events with.
+// Package pattern evaluates CloudWatch Logs filter patterns: what FilterLogEvents and metric
+// filters match events with.
 //
 //	pattern.go   Parse and Match
 //	terms.go     patterns of plain terms, and of one regular expression: ERROR -"time out", ?a ?b, %x[0-9]%
@@ -8,9 +9,9 @@
 //
 // Patterns for space-delimited events, [ip, user, …], are refused: no event of this program is one.
 //
-// It follows https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html and refuses what that
-// page does not allow. Where the page is silent, the choice is the cautious one, so that a pattern which works here does
-// not lean on luck there:
+// It follows https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+// and refuses what that page does not allow. Where the page says nothing, the choice is the
+// cautious one, so that a pattern which works here does not rely on luck there:
 //
 //   - A string in quotes is compared with JSON strings only. A number without quotes is compared with JSON numbers by
 //     value and with JSON strings by its text. Booleans are compared by IS TRUE and IS FALSE only, null by IS NULL.
@@ -49,7 +50,7 @@ type matcher interface {
 	selectors() []Selector
 }
 
-// Parse reads a filter pattern. An empty one matches every event.
+// Parse parses a filter pattern. An empty one matches every event.
 func Parse(text string) (*Pattern, error) {
 	length := 0
 	for _, r := range text {
@@ -79,8 +80,8 @@ func Parse(text string) (*Pattern, error) {
 // Match reports whether the pattern matches an event with this message.
 func (p *Pattern) Match(message []byte) bool { return p.match(message) }
 
-// Values returns the strings and numbers that the pattern's selectors find in message, by the selector's text.
-// Selectors with a wildcard are left out.
+// Values returns the strings and numbers that the pattern's selectors find in message, by the
+// selector's text. Selectors with a wildcard are left out.
 func (p *Pattern) Values(message []byte) map[string]string {
 	values := map[string]string{}
 	for _, s := range p.selectors() {
@@ -91,5 +92,5 @@ func (p *Pattern) Values(message []byte) map[string]string {
 	return values
 }
 
-// String returns the pattern as it was written.
+// String returns the text that the pattern was parsed from.
 func (p *Pattern) String() string { return p.text }

@@ -15,7 +15,7 @@ type Selector struct {
 	wildcard bool // it may name several fields
 }
 
-// step goes from a value to one in it.
+// step leads from a value to one inside it.
 type step struct {
 	array bool   // to an element, not to a member
 	all   bool   // to all of them
@@ -23,7 +23,7 @@ type step struct {
 	index int    // of the element
 }
 
-// cutSelector takes a selector off the front of text.
+// cutSelector removes a selector from the front of text.
 func cutSelector(text string) (s Selector, rest string, err error) {
 	rest, ok := strings.CutPrefix(text, "$")
 	if !ok || !strings.HasPrefix(rest, ".") {
@@ -44,7 +44,7 @@ func cutSelector(text string) (s Selector, rest string, err error) {
 	return s, rest, nil
 }
 
-// cutStep takes one of .name, .*, .['name'], [0] and [*] off the front of text.
+// cutStep removes one of .name, .*, .['name'], [0] and [*] from the front of text.
 func cutStep(text string) (next step, rest string, err error) {
 	if quoted, ok := strings.CutPrefix(text, ".['"); ok {
 		name, rest, ok := strings.Cut(quoted, "']")
@@ -77,8 +77,8 @@ func cutStep(text string) (next step, rest string, err error) {
 	return step{array: true, index: int(index)}, rest, nil
 }
 
-// Value returns the string or number that the selector finds in a JSON event: of several the first, and false where there is
-// none.
+// Value returns the string or number that the selector finds in a JSON event, the first one if
+// there are several. It reports false if there is none.
 func (s Selector) Value(message []byte) (value string, ok bool) {
 	event, isObject := parseEvent(message)
 	if !isObject {
@@ -100,14 +100,15 @@ func (s Selector) Value(message []byte) (value string, ok bool) {
 // event is a JSON object.
 type event = map[string]json.RawMessage
 
-// parseEvent reads a message; only an object is an event that patterns of JSON can match.
+// parseEvent parses a message; JSON patterns match objects only.
 func parseEvent(message []byte) (event, bool) {
 	var e event
 	err := json.Unmarshal(message, &e)
 	return e, err == nil && e != nil
 }
 
-// find calls visit with each value that the selector names, until that returns false. It returns false then, too.
+// find calls visit with each value that the selector names, until that returns false. It returns
+// false then, too.
 func (s Selector) find(e event, visit func(json.RawMessage) bool) bool {
 	return findMember(e, s.steps[0], s.steps[1:], visit)
 }

@@ -9,12 +9,13 @@ import (
 	"unicode"
 )
 
-// terms is what a message must hold (all), may hold (one of any, when all and none are empty) and must not hold (none).
+// terms is what a message must hold (all), may hold (one of any, when all and none are empty) and
+// must not hold (none).
 type terms struct{ all, any, none [][]byte }
 
 func (*terms) selectors() []Selector { return nil }
 
-// parseTerms reads words and quoted phrases, each with '?' or '-' before it or neither.
+// parseTerms parses words and quoted phrases, each of which may have '?' or '-' before it.
 func parseTerms(rest string) (*terms, error) {
 	t := &terms{}
 	for rest != "" {
@@ -36,7 +37,7 @@ func parseTerms(rest string) (*terms, error) {
 	return t, nil
 }
 
-// cutTerm takes a word or a quoted phrase off the front of text.
+// cutTerm removes a word or a quoted phrase from the front of text.
 func cutTerm(text string) (term, rest string, err error) {
 	if strings.HasPrefix(text, `"`) {
 		term, rest, err = cutQuoted(text)
@@ -58,7 +59,8 @@ func cutTerm(text string) (term, rest string, err error) {
 	return term, rest, nil
 }
 
-// cutQuoted takes a string in double quotes off the front of text. A backslash takes the character after it as it is.
+// cutQuoted removes a string in double quotes from the front of text. The character after a
+// backslash stands for itself.
 func cutQuoted(text string) (content, rest string, err error) {
 	var b strings.Builder
 	for i := 1; i < len(text); i++ {
@@ -87,7 +89,7 @@ func (t *terms) match(message []byte) bool {
 			return false
 		}
 	}
-	// The service ignores the terms with '?' when there are others.
+	// The service ignores terms with '?' if there are others.
 	if len(t.any) == 0 || len(t.all)+len(t.none) > 0 {
 		return true
 	}

@@ -15,10 +15,11 @@ type operand struct {
 	quoted   bool           // a string in quotes, which is compared with strings only
 	isNumber bool           // a number without quotes or wildcards
 	pieces   []string       // the text between its wildcards
-	regex    *regexp.Regexp // nil where it is none
+	regex    *regexp.Regexp // nil: it is none
 }
 
-// cutOperand takes a quoted string, a regular expression, a number or a bare word off the front of text.
+// cutOperand removes a quoted string, a regular expression, a number or a bare word from the front
+// of text.
 func cutOperand(text string) (o operand, rest string, err error) {
 	switch {
 	case strings.HasPrefix(text, "%"):
@@ -47,11 +48,13 @@ func cutOperand(text string) (o operand, rest string, err error) {
 
 var (
 	number = regexp.MustCompile(`^[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
-	// bare is a string that needs no quotes, or a number with wildcards; addresses such as 123.123.* are documented.
+	// bare is a string that needs no quotes, or a number with wildcards; addresses such as
+	// 123.123.* are documented.
 	bare = regexp.MustCompile(`^([A-Za-z0-9_*]+|[-+]?[0-9.*]+)$`)
 )
 
-// compare reports whether a JSON value is to the operand as the operator says. Only strings and numbers can be.
+// compare reports whether the operator holds between a JSON value, which must be a string or a
+// number, and the operand.
 func (o operand) compare(operator string, raw json.RawMessage) bool {
 	var text string
 	switch raw[0] {
@@ -127,15 +130,18 @@ func ordered(operator string, result int) bool {
 }
 
 var (
-	// regexText is all that may stand in a regular expression: letters, digits, white space, the documented symbols and operators.
+	// regexText is all that may stand in a regular expression: letters, digits, white space, the
+	// documented symbols and operators.
 	regexText = regexp.MustCompile(`^[A-Za-z0-9 \t:_#=@/;,\-^$?\[\]{}|\\*+.]*$`)
-	// regexEscape is a backslash and what may follow it; others are refused, back-references among them.
+	// regexEscape is a backslash and what may follow it; others are refused, back-references among
+	// them.
 	regexEscape = regexp.MustCompile(`\\(x[0-7][0-9A-Fa-f]|[dDsSwW]|[\x00-\x7f])?`)
-	// repeat is an escape, to be passed over, or a number of repetitions, which may lack its lower bound or have a space.
+	// repeat is an escape, to be passed over, or a number of repetitions, which may lack its lower
+	// bound or have a space.
 	repeat = regexp.MustCompile(`\\.|\{([0-9]*), *([0-9]*)\}`)
 )
 
-// cutRegex takes a regular expression between percent signs off the front of text.
+// cutRegex removes a regular expression between percent signs from the front of text.
 func cutRegex(text string) (re *regexp.Regexp, rest string, err error) {
 	inside, rest, ok := strings.Cut(text[1:], "%")
 	switch {
