@@ -137,6 +137,14 @@ CHAOS_TIME ?= 5m
 chaos: ## Kill, stop and starve the program at random for CHAOS_TIME (5m); CHAOS_SEED repeats a run
 	CHAOS_TIME=$(CHAOS_TIME) $(GO) test -count=1 -v -timeout 60m ./shipper/chaos
 
+# How many tasks `make fleet` simulates, and where their journals are: in memory, where that is a folder.
+FLEET_TASKS ?= 10000
+FLEET_TMP := $(firstword $(wildcard /dev/shm) $(TMPDIR) /tmp)
+
+.PHONY: fleet
+fleet: ## Simulate FLEET_TASKS (10000) tasks at one account, into docs/fleet.md and its curves
+	TMPDIR=$(FLEET_TMP) FLEET_TASKS=$(FLEET_TASKS) FLEET_DOCS=$(CURDIR)/docs $(GO) test -count=1 -v -timeout 3h -run TestFleet ./shipper/fleet
+
 .PHONY: demo
 demo: build ## Ship a recorded run to a local endpoint through a pipe and read it back
 	@deploy/demo.sh bin/perstack-shipper cmd/perstack-shipper/testdata/recordings/delegate-parallel.jsonl

@@ -362,8 +362,8 @@ func TestThrottlingStretchesTheInterval(t *testing.T) {
 		{deliver.Outcome{Throttled: true}, 16 * time.Second},
 		{deliver.Outcome{Throttled: true}, 30 * time.Second},
 		{deliver.Outcome{Throttled: true}, 30 * time.Second},
-		{deliver.Outcome{Puts: 1}, 15 * time.Second},
-		{deliver.Outcome{Puts: 3}, 7500 * time.Millisecond},
+		{deliver.Outcome{Puts: 1}, 24 * time.Second},
+		{deliver.Outcome{Puts: 3}, 19200 * time.Millisecond},
 	} {
 		if s.stretch(step.out); s.interval != step.want {
 			t.Fatalf("after %+v: %s, want %s", step.out, s.interval, step.want)

@@ -20,7 +20,7 @@ import (
 type Options struct {
 	Client        *cloudwatch.Client
 	Create        bool          // create group and streams where they are missing
-	FlushInterval time.Duration // how old the oldest event of an open batch becomes
+	FlushInterval time.Duration // how old the oldest event of an open batch becomes, at most
 	GiveUpAfter   time.Duration // after the end of input: how long to go on without an acknowledgement
 	// HopelessAfter is the same where nothing was ever accepted, and credentials, permission or
 	// address are what is wrong; 0: GiveUpAfter.

@@ -177,12 +177,14 @@ func (s *Shipper) countOnTrial(b *batch.Batch, n int) {
 	}
 }
 
-// stretch lengthens the flush interval while CloudWatch throttles: fewer, fuller puts.
+// stretch lengthens the flush interval while CloudWatch throttles: fewer, fuller puts. It shortens
+// it again by less than it lengthened it: where a fleet has more to put than its quota, the interval
+// settles where both keep the balance, which is at one throttled delivery in four and not in two.
 func (s *Shipper) stretch(r deliver.Outcome) {
 	if r.Throttled {
 		s.interval = max(s.o.FlushInterval, min(2*s.interval, maxInterval))
 	} else if r.Puts > 0 {
-		s.interval = max(s.o.FlushInterval, s.interval/2)
+		s.interval = max(s.o.FlushInterval, s.interval/5*4)
 	}
 }
 

@@ -3,6 +3,7 @@ package shipper
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"perstack-shipper/batch"
@@ -241,6 +242,6 @@ func (s *Shipper) addToBatch(st *stream, ev *batch.Event, block *batch.Block, no
 		return
 	}
 	st.closeOpen()
-	st.open, st.since = s.memory.newBatch(), now
+	st.begin(s.memory.newBatch(), now, rand.Float64())
 	st.open.Add(ev, block)
 }

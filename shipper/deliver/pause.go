@@ -12,21 +12,25 @@ import (
 
 // Paces are the pauses after each kind of failure.
 type Paces struct {
-	Chance  Sprint // of network or service: it may pass at once
-	Steady  Pace   // throttling, credentials, and what is not there: trying again soon does not help
-	Denied  Pace   // changes of permissions take time to arrive, and asking does not hasten them
-	Refused Pace   // a target that refuses everything is somebody's to mend
+	Chance Sprint // of network or service: it may pass at once
+	// Throttled does not begin below a second: a quota is one of calls a second, and where a fleet
+	// uses it up, retries within that second only take what others wait for.
+	Throttled Pace
+	Steady    Pace // credentials, and what is not there: trying again soon does not help
+	Denied    Pace // changes of permissions take time to arrive, and asking does not hasten them
+	Refused   Pace // a target that refuses everything is somebody's to mend
 }
 
-// Usual are the paces of the program.
+// Usual are the paces of the program, tried on fleets: see docs/fleet.md.
 var Usual = Paces{
 	Chance: Sprint{
-		First: 20 * time.Millisecond, Most: time.Second, Fresh: 8, Known: 12,
-		Long: 15 * time.Second, Longest: 20 * time.Second,
+		First: 20 * time.Millisecond, Most: time.Second, Fresh: 7, Known: 12,
+		Long: 10 * time.Second, Longest: 20 * time.Second,
 	},
-	Steady:  Pace{200 * time.Millisecond, 20 * time.Second},
-	Denied:  Pace{5 * time.Second, 30 * time.Second},
-	Refused: Pace{15 * time.Second, 5 * time.Minute},
+	Throttled: Pace{time.Second, 20 * time.Second},
+	Steady:    Pace{200 * time.Millisecond, 20 * time.Second},
+	Denied:    Pace{5 * time.Second, 30 * time.Second},
+	Refused:   Pace{15 * time.Second, 5 * time.Minute},
 }
 
 // Pace doubles the pauses, with full jitter: from nothing to First, and in the end from nothing to
@@ -51,8 +55,10 @@ type Sprint struct {
 	First, Most time.Duration // the short pauses grow from First to Most
 	// Fresh and Known are how many short pauses there are in a row: Fresh as long as no call has
 	// ever succeeded, because an outage is likely then; Known later.
-	Fresh, Known  int
-	Long, Longest time.Duration // the bounds of the long pauses
+	Fresh, Known int
+	// Long and Longest bound the long pauses. They are far apart, so that the shippers whom an
+	// outage met at the same moment soon try at different ones.
+	Long, Longest time.Duration
 }
 
 // sprinting is a Sprint under way. It implements backoff.BackOff.

@@ -34,7 +34,7 @@ type sending struct {
 	body *batch.Body
 	next action
 
-	chance, steady, denied backoff.BackOff
+	chance, throttled, steady, denied backoff.BackOff
 
 	ownGroup  bool           // this has created it, so its retention is for us to set
 	groupMade bool           // a call to create the group has succeeded, so it should be there
@@ -47,8 +47,8 @@ type sending struct {
 func (d *delivery) send(ctx context.Context, body *batch.Body) (cloudwatch.Verdict, error) {
 	s := &sending{
 		delivery: d, body: body, next: putEvents,
-		chance: &sprinting{Sprint: d.Paces.Chance, random: d.Random, answered: &d.answered},
-		steady: d.Paces.Steady.Begin(), denied: d.Paces.Denied.Begin(),
+		chance:    &sprinting{Sprint: d.Paces.Chance, random: d.Random, answered: &d.answered},
+		throttled: d.Paces.Throttled.Begin(), steady: d.Paces.Steady.Begin(), denied: d.Paces.Denied.Begin(),
 		absent: map[action]int{},
 	}
 	if d.create && !d.out.Stream.Created {
@@ -177,8 +177,10 @@ func (s *sending) pause(class cloudwatch.Class) time.Duration {
 		return s.chance.NextBackOff()
 	case cloudwatch.Denied:
 		return s.denied.NextBackOff()
+	case cloudwatch.Throttled:
+		return s.throttled.NextBackOff()
 	}
-	return s.steady.NextBackOff() // credentials, throttling, or a creation that is refused
+	return s.steady.NextBackOff() // credentials, or a creation that is refused
 }
 
 // again returns how long to wait before a call that may be made again at once: not at all, unless
