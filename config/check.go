@@ -114,6 +114,12 @@ func (r *Resume) check() error {
 	return first(r.Redirect.check(), r.Delivery.check(), r.Journal.check(), r.Log.check())
 }
 
+func (s *Status) check() error { return nil }
+
+func (h *Healthcheck) check() error {
+	return between("--older-than", h.OlderThan, time.Second, 30*24*time.Hour)
+}
+
 func (r *Redirect) check() error {
 	if r.LogGroup != "" {
 		if err := checkGroup(r.LogGroup); err != nil {

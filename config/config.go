@@ -28,8 +28,8 @@ const Program = "perstack-shipper"
 // EnvPrefix begins the name of every environment variable that is an option.
 const EnvPrefix = "PERSTACK_SHIPPER_"
 
-// Command is what a command line asked for: one of *Ship, *Exec, *Resume, *Logs, *Verify, *Jobs,
-// *Tokens, *Restore, *Check, *Local, *Version and *Help.
+// Command is what a command line asked for: one of *Ship, *Exec, *Resume, *Status, *Healthcheck,
+// *Logs, *Verify, *Jobs, *Tokens, *Report, *Restore, *Check, *Local, *Version and *Help.
 type Command interface {
 	// check reports the first option that cannot be, as a *UsageError.
 	check() error
@@ -74,18 +74,20 @@ func Usage(option, format string, args ...any) *UsageError {
 
 // commandLine is the grammar: the commands and, in each, its options.
 type commandLine struct {
-	Ship    Ship    `help:"Ship stdin, or the files of --input. The default."`
-	Exec    Exec    `help:"Run a command and ship what it writes."`
-	Resume  Resume  `help:"Ship what earlier runs left in the journal."`
-	Logs    Logs    `help:"Print a job's lines as the agent wrote them."`
-	Verify  Verify  `help:"Prove that all of a job is there, as it was written."`
-	Jobs    Jobs    `help:"List the jobs of a time, and how they ended."`
-	Usage   Tokens  `help:"Count tokens and calls by Expert, run, step, job, day."`
-	Report  Report  `help:"Write one HTML file about a job."`
-	Restore Restore `help:"Write back a job's checkpoints and event files."`
-	Check   Check   `help:"Try whether shipping would work, and say what does not."`
-	Local   Local   `help:"Serve a CloudWatch Logs endpoint on this machine."`
-	Version Version `help:"Print version, commit and Go version."`
+	Ship        Ship        `help:"Ship stdin, or the files of --input. The default."`
+	Exec        Exec        `help:"Run a command and ship what it writes."`
+	Resume      Resume      `help:"Ship what earlier runs left in the journal."`
+	Status      Status      `help:"Say how far the inputs in the journal are."`
+	Healthcheck Healthcheck `help:"Exit with 1 when shipping is late or has stopped."`
+	Logs        Logs        `help:"Print a job's lines as the agent wrote them."`
+	Verify      Verify      `help:"Prove that all of a job is there, as it was written."`
+	Jobs        Jobs        `help:"List the jobs of a time, and how they ended."`
+	Usage       Tokens      `help:"Count tokens and calls by Expert, run, step, job, day."`
+	Report      Report      `help:"Write one HTML file about a job."`
+	Restore     Restore     `help:"Write back a job's checkpoints and event files."`
+	Check       Check       `help:"Try whether shipping would work, and say what does not."`
+	Local       Local       `help:"Serve a CloudWatch Logs endpoint on this machine."`
+	Version     Version     `help:"Print version, commit and Go version."`
 }
 
 // Parse reads the arguments (without the program's name) and the environment (as of os.Environ). A

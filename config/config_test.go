@@ -69,7 +69,7 @@ func TestEveryOption(t *testing.T) {
 		Events:   Events{"{jobId}/{runId}", "job: 日本", "r", List{"stream*", "a"}, List{`sk-\w{8,}`}, Pairs{{"env", "prod"}, {"k.x", "a,b=c"}}},
 		Delivery: Delivery{10 * time.Millisecond, time.Hour, new(30 * 24 * time.Hour), 8 << 20},
 		Creation: Creation{true, 14, "arn:aws:kms:eu-west-1:1:key/2", Pairs{{"team", "a b"}, {"x", ""}}},
-		Journal:  Journal{"/j", 1.5e9, time.Second},
+		Journal:  Journal{JournalFolder{"/j"}, 1.5e9, time.Second},
 		Log:      Log{"debug", "json"},
 	}
 	var args, environ []string
@@ -228,7 +228,7 @@ func TestUsageErrors(t *testing.T) {
 		{group + " --region", "", `--region has no value: write it like --region=VALUE`},
 		{"--log-group --region x", "", `--log-group has no value: write it like --log-group=VALUE`},
 		{group + " --field", "", `--field has no value: write it like --field=VALUE`},
-		{"shp " + group, "", `unknown command "shp", did you mean "ship"?; the commands are ship, exec, resume, logs, verify, jobs, usage, report, restore, check, local, version; to ship a file: perstack-shipper --input shp; to run a program: perstack-shipper exec [flags] -- shp`},
+		{"shp " + group, "", `unknown command "shp", did you mean "ship"?; the commands are ship, exec, resume, status, healthcheck, logs, verify, jobs, usage, report, restore, check, local, version; to ship a file: perstack-shipper --input shp; to run a program: perstack-shipper exec [flags] -- shp`},
 		{group + " -- perstack run", "", `unexpected argument "perstack": to ship a file: --input perstack; to run a program: perstack-shipper exec [flags] -- perstack`},
 		{group + " events.jsonl", "", `unexpected argument "events.jsonl": to ship a file: --input events.jsonl; to run a program: perstack-shipper exec [flags] -- events.jsonl`},
 		{"logs " + group + " uo5p1q", "", `unexpected argument "uo5p1q": to read a job back, give its ID as --job uo5p1q`},

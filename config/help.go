@@ -53,6 +53,12 @@ var examples = map[string]string{
 	"resume": `  perstack-shipper resume --journal-dir /var/lib/perstack-shipper
   perstack-shipper resume --log-group /perstack/prod
 `,
+	"status": `  perstack-shipper status --journal-dir /var/lib/perstack-shipper
+  perstack-shipper status --json | jq .waiting
+`,
+	"healthcheck": `  perstack-shipper healthcheck --older-than 10m --ignore-rejects
+  perstack-shipper healthcheck --live
+`,
 	"logs": `  perstack-shipper logs --log-group /perstack/prod --job uo5p1q | jq -r .type
   perstack-shipper logs --log-group agents --job uo5p1q --follow --pretty
 `,
@@ -83,18 +89,20 @@ var examples = map[string]string{
 
 // usages are the first lines of each command's help.
 var usages = map[string]string{
-	"ship":    "perstack-shipper [ship] --log-group NAME [flags] <EVENTS",
-	"exec":    "perstack-shipper exec --log-group NAME [flags] -- COMMAND ARG…",
-	"resume":  "perstack-shipper resume [flags]",
-	"logs":    "perstack-shipper logs --log-group NAME --job ID [flags]",
-	"jobs":    "perstack-shipper jobs --log-group NAME [flags]",
-	"usage":   "perstack-shipper usage --log-group NAME --job ID [flags]",
-	"report":  "perstack-shipper report --log-group NAME --job ID [flags] >FILE",
-	"restore": "perstack-shipper restore --log-group NAME --job ID [flags]",
-	"check":   "perstack-shipper check --log-group NAME [flags]",
-	"verify":  "perstack-shipper verify --log-group NAME --job ID [flags] [FILE…]",
-	"local":   "perstack-shipper local [flags]",
-	"version": "perstack-shipper version",
+	"ship":        "perstack-shipper [ship] --log-group NAME [flags] <EVENTS",
+	"exec":        "perstack-shipper exec --log-group NAME [flags] -- COMMAND ARG…",
+	"resume":      "perstack-shipper resume [flags]",
+	"status":      "perstack-shipper status [flags]",
+	"healthcheck": "perstack-shipper healthcheck [flags]",
+	"logs":        "perstack-shipper logs --log-group NAME --job ID [flags]",
+	"jobs":        "perstack-shipper jobs --log-group NAME [flags]",
+	"usage":       "perstack-shipper usage --log-group NAME --job ID [flags]",
+	"report":      "perstack-shipper report --log-group NAME --job ID [flags] >FILE",
+	"restore":     "perstack-shipper restore --log-group NAME --job ID [flags]",
+	"check":       "perstack-shipper check --log-group NAME [flags]",
+	"verify":      "perstack-shipper verify --log-group NAME --job ID [flags] [FILE…]",
+	"local":       "perstack-shipper local [flags]",
+	"version":     "perstack-shipper version",
 }
 
 // overviewHelp is the help of the program.
@@ -102,7 +110,7 @@ func overviewHelp() string {
 	var text strings.Builder
 	text.WriteString(overview)
 	for _, name := range commandNames {
-		fmt.Fprintf(&text, "  %-8s  %s\n", name, purpose(name))
+		fmt.Fprintf(&text, "  %-11s  %s\n", name, purpose(name))
 	}
 	text.WriteString("\nFlags to begin with (ship --help shows all):\n")
 	for _, o := range optionsOf(new(Ship)) {

@@ -35,7 +35,7 @@ var commandNames = func() (names []string) {
 // command returns the command of that name, one of commandNames.
 func (l *commandLine) command(name string) Command {
 	return map[string]Command{
-		"ship": &l.Ship, "exec": &l.Exec, "resume": &l.Resume, "logs": &l.Logs, "verify": &l.Verify,
+		"ship": &l.Ship, "exec": &l.Exec, "resume": &l.Resume, "status": &l.Status, "healthcheck": &l.Healthcheck, "logs": &l.Logs, "verify": &l.Verify,
 		"jobs": &l.Jobs, "usage": &l.Usage, "report": &l.Report, "restore": &l.Restore, "check": &l.Check,
 		"local": &l.Local, "version": &l.Version,
 	}[name]

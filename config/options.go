@@ -83,11 +83,16 @@ type Creation struct {
 	Tags Pairs `name:"tag" placeholder:"KEY=VALUE" group:"Creation:" help:"Tag of a group created here. May be repeated."`
 }
 
-// Journal says where the input is kept until CloudWatch has it.
-type Journal struct {
+// JournalFolder says where the input is kept until CloudWatch has it.
+type JournalFolder struct {
 	// JournalDir is empty where none was given: then it is DefaultJournalDir, and one that cannot
 	// be written is no error.
 	JournalDir string `name:"journal-dir" placeholder:"DIR" group:"Journal:" help:"Where the input is kept. Default: ~/.local/state/…"`
+}
+
+// Journal says where the input is kept, and how.
+type Journal struct {
+	JournalFolder
 	// JournalMax bounds the disk space that inputs take, in allocated bytes. At least MinJournal.
 	JournalMax Size `name:"journal-max" default:"4GiB" group:"Journal:" help:"Limit on disk space; reading stops there."`
 	// JournalSync is how often the journal is synced to disk; 0 leaves that to the kernel.
@@ -176,6 +181,22 @@ type Redirect struct {
 	Region   string `name:"region" flagonly:"" placeholder:"NAME" group:"Another target than recorded (flags only):" help:"Ship everything to this AWS Region instead."`
 	// EndpointURL is nil where it was not given; an empty one is the Region's own endpoint.
 	EndpointURL *string `name:"endpoint-url" flagonly:"" placeholder:"URL" group:"Another target than recorded (flags only):" help:"Use this endpoint instead; empty: the Region's own."`
+}
+
+// Status says how far the inputs of a journal folder are.
+type Status struct {
+	JSON bool `name:"json" group:"Output:" help:"A JSON object an input, a line each."`
+	JournalFolder
+}
+
+// Healthcheck says by its exit code whether shipping is well.
+type Healthcheck struct {
+	// OlderThan is how long the oldest line may wait, 1 s to 30 d.
+	OlderThan     time.Duration `name:"older-than" default:"5m" group:"Health:" help:"Longest that a line may wait."`
+	IgnoreRejects bool          `name:"ignore-rejects" group:"Health:" help:"Lines that CloudWatch refused are no failure."`
+	// Live asks for the shipper alone, and not for what waits.
+	Live bool `name:"live" group:"Health:" help:"Check only that a shipper runs and is not stuck."`
+	JournalFolder
 }
 
 // Any reports whether anything is replaced.

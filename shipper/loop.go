@@ -13,6 +13,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/deliver"
+	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/loglimit"
 )
 
@@ -31,8 +32,10 @@ type Options struct {
 	MemoryMax int // bytes in windows, open batches and bodies
 	// HalfLine is how long a followed file must stand still after a last line without a newline for that to be shipped as it is; 0: 30 s.
 	HalfLine time.Duration
-	Origin   Origin
-	Log      *zap.Logger
+	// Heartbeat, where there is one, tells other processes that the loop of Run turns.
+	Heartbeat *journal.Heartbeat
+	Origin    Origin
+	Log       *zap.Logger
 }
 
 const (
@@ -130,6 +133,7 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 	stop := s.o.Stop
 	for {
 		now := time.Now()
+		s.o.Heartbeat.Beat(now)
 		busy := s.shape(now)
 		s.start(deliveries, now)
 		s.keepRejects(now)
@@ -273,6 +277,9 @@ func (s *Shipper) stream(name string) *stream {
 // until is how long the loop may sleep when nothing wakes it.
 func (s *Shipper) until(now time.Time) time.Duration {
 	d := time.Hour
+	if s.o.Heartbeat != nil {
+		d = journal.HeartbeatEvery
+	}
 	for _, st := range s.streams {
 		if st.open != nil && !st.busy {
 			d = min(d, st.dueAt(s.interval).Sub(now))

@@ -69,6 +69,10 @@ func execute(args, environ []string) int {
 		return runReport(command, logger(command.Log))
 	case *config.Restore:
 		return runRestore(command, logger(command.Log))
+	case *config.Status:
+		return runStatus(command)
+	case *config.Healthcheck:
+		return runHealthcheck(command)
 	case *config.Check:
 		return runCheck(command, logger(command.Log))
 	case *config.Verify:

@@ -111,7 +111,7 @@ func TestOptionsPage(t *testing.T) {
 		command, value, help string
 	}
 	declared := map[string][]option{}
-	for _, command := range []string{"ship", "exec", "resume", "logs", "verify", "jobs", "usage", "report", "restore", "check", "local", "version"} {
+	for _, command := range []string{"ship", "exec", "resume", "status", "healthcheck", "logs", "verify", "jobs", "usage", "report", "restore", "check", "local", "version"} {
 		parsed, err := config.Parse([]string{command, "--help"}, nil)
 		if err != nil {
 			t.Fatal(err)

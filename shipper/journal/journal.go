@@ -4,6 +4,7 @@
 // which everything is acked, with a state that belongs to the caller. It knows nothing of lines or events.
 //
 //	<folder>/version                         the layout of this folder: 1
+//	<folder>/alive-<id>-<host>               flock by a shipper that runs, touched while its loop turns (Heartbeat)
 //	<folder>/<id>/lock                       flock by the living owner, with its pid
 //	<folder>/<id>/input                      what kind of input this is; written last, so it says "complete"
 //	<folder>/<id>/about                      the caller's snapshot of options and target

@@ -37,6 +37,7 @@ type Session struct {
 	delivery Delivery
 	events   Events
 	origin   shipper.Origin
+	heart    *journal.Heartbeat
 
 	survivors map[int]*survivor // by their process groups
 	command   []string          // what Exec runs, without secrets
@@ -59,6 +60,7 @@ func Open(o Options, to Target, events Events) (*Session, error) {
 func newSession(o Options, to Target, folder *journal.Folder, origin shipper.Origin) *Session {
 	return &Session{
 		log: o.Log, client: to.Client, profile: to.Profile, creation: to.Creation, folder: folder, delivery: o.Delivery, origin: origin,
+		heart: folder.Heartbeat(origin.Hostname),
 	}
 }
 
@@ -75,7 +77,12 @@ func newOrigin(o Options) shipper.Origin {
 }
 
 // Close lets go of what is not this run's: commands that outlived their shipper go on.
-func (s *Session) Close() { s.freeSurvivors() }
+func (s *Session) Close() {
+	if err := s.heart.Close(); err != nil {
+		s.log.Warn(err.Error())
+	}
+	s.freeSurvivors()
+}
 
 // openFolder opens the journal folder, or takes memory in its place if that is allowed.
 func openFolder(o Journal, log *zap.Logger) (*journal.Folder, error) {
@@ -139,6 +146,6 @@ func (s *Session) options() shipper.Options {
 		Client: s.client, Create: s.creation.Create, Log: s.log,
 		FlushInterval: s.delivery.FlushInterval, GiveUpAfter: s.delivery.GiveUpAfter, HopelessAfter: s.delivery.HopelessAfter,
 		OthersAfter: s.delivery.DrainTimeout, MemoryMax: s.delivery.MemoryMax,
-		Origin: origin,
+		Heartbeat: s.heart, Origin: origin,
 	}
 }

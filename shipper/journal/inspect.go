@@ -1,0 +1,299 @@
+package journal
+
+// Looking into a journal folder from outside: what another process holds there, or a dead one left.
+// Nothing is written, and no lock is kept.
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Seen is an input as its folder shows it. Bytes that its owner keeps in memory, because the disk
+// has failed, and those in a FIFO are not seen.
+type Seen struct {
+	ID   string
+	Path string // the input's folder
+	// Delivered inputs are gone but for the rejects that they left, so that only these are known.
+	Delivered bool
+	Kind      Kind
+	Started   time.Time
+	Holder    int // pid of the living owner; 0: nobody holds it; -1: held, by an unknown process
+	About     []byte
+	File      string // the followed file, of a File
+
+	Read      int64     // offset after the last byte
+	Acked     int64     // offset up to which all is acknowledged
+	Waiting   int64     // bytes that are not
+	Oldest    time.Time // when the first line that waits arrived; zero where none does
+	Allocated int64     // disk space that the bytes take
+	Limit     int64     // of that space; 0: none
+	Rejects   int64     // bytes in rejects.jsonl
+
+	Err error // what could not be read of it
+}
+
+// RejectsPath is the path of the file that the input's rejects are in.
+func (s *Seen) RejectsPath() string { return filepath.Join(s.Path, rejectsName) }
+
+// NoJournalError says that a folder is no journal folder, or is not there.
+type NoJournalError struct {
+	Path    string
+	Missing bool
+}
+
+func (e *NoJournalError) Error() string {
+	if e.Missing {
+		return fmt.Sprintf("%s is not there: no shipper has used it, or one keeps its input in memory, which cannot be seen from outside", e.Path)
+	}
+	return fmt.Sprintf("%s is no journal folder: it has no file %q", e.Path, versionName)
+}
+
+// View is a journal folder that is only looked into.
+type View struct {
+	path string
+}
+
+// LookInto returns a view of the journal folder dir. It refuses what Open does, and what is no
+// journal folder (*NoJournalError), which it does not make one.
+func LookInto(dir string) (*View, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("journal folder %s: %w", dir, err)
+	}
+	err = ownFolder(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &NoJournalError{Path: path, Missing: true}
+	}
+	found := false
+	if err == nil {
+		found, err = readVersion(path)
+	}
+	if unreadable, ok := errors.AsType[*UnwritableError](err); ok {
+		return nil, fmt.Errorf("journal folder %s cannot be read: %w", path, unreadable.Err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, &NoJournalError{Path: path}
+	}
+	return &View{path: path}, nil
+}
+
+// Path is the folder's absolute path.
+func (v *View) Path() string { return v.path }
+
+// Writable reports whether the file system lets its shippers write to the folder.
+func (v *View) Writable() bool { return !errors.Is(unix.Access(v.path, unix.W_OK), unix.EROFS) }
+
+// Inputs are the inputs of the folder, sorted by id. Those that are being made or removed are left out.
+func (v *View) Inputs() ([]Seen, error) {
+	entries, err := os.ReadDir(v.path) // sorted by name
+	if err != nil {
+		return nil, fmt.Errorf("journal folder %s: list it: %w", v.path, err)
+	}
+	var all []Seen
+	for _, e := range entries {
+		if !e.IsDir() || !validID(e.Name()) {
+			continue
+		}
+		if seen, ok := v.look(e.Name()); ok {
+			all = append(all, seen)
+		}
+	}
+	return all, nil
+}
+
+func (v *View) look(id string) (Seen, bool) {
+	dir := filepath.Join(v.path, id)
+	st := dirStore(dir)
+	seen := Seen{ID: id, Path: dir}
+	if info, err := os.Lstat(st.path(rejectsName)); err == nil {
+		seen.Rejects = info.Size()
+	}
+	rec, state, err := examine(st, id)
+	if state != whole {
+		seen.Delivered = true
+		return seen, seen.Rejects > 0
+	}
+	seen.Kind, seen.Started, seen.File, seen.Limit = rec.kind(), time.UnixMilli(rec.Started), rec.Path, rec.MaxBytes
+	seen.Holder = holder(dir)
+	err = errors.Join(err, seen.measure(st, rec))
+	var aboutErr error
+	if seen.About, aboutErr = st.read(aboutName, maxAboutBytes); aboutErr != nil {
+		err = errors.Join(err, fmt.Errorf("input %s: its options: %w", id, aboutErr))
+	}
+	if err != nil {
+		if _, state, _ := examine(st, id); state != whole { // it was delivered and removed meanwhile
+			return Seen{}, false
+		}
+	}
+	seen.Err = err
+	return seen, true
+}
+
+// measure fills in how far the input is. The cursor is read before the bytes are counted, so that
+// what is acknowledged meanwhile counts as waiting, and nothing the other way round.
+func (s *Seen) measure(st store, rec record) error {
+	cur, ok := peekCursor(st)
+	if !ok {
+		return fmt.Errorf("input %s: neither %s nor %s in %s is a valid cursor", s.ID, cursorNames[0], cursorNames[1], s.Path)
+	}
+	s.Acked = cur.Offset
+	var line lineSearch
+	var written time.Time
+	var err error
+	if s.Kind == File {
+		written, err = s.measureFollowed(rec, &line)
+	} else {
+		written, err = s.measureHeld(st, rec, &line)
+	}
+	arr, arrErr := peekArrivals(st, rec.Started)
+	if arrErr != nil {
+		return errors.Join(err, fmt.Errorf("input %s: its index of arrivals: %w", s.ID, arrErr))
+	}
+	defer arr.close()
+	if err != nil && s.Kind == File { // all that is known of it is what has been seen
+		s.Read = max(s.Acked, arr.latest())
+		s.Waiting = s.Read - s.Acked
+	}
+	// The owner of half a line waits for the rest of it, and who takes over an input does not.
+	if s.Waiting > 0 && (line.found() || s.Holder == 0) {
+		s.Oldest = arr.since(s.Acked, written)
+	}
+	return err
+}
+
+// measureFollowed counts the bytes of a followed file, and says when it was last written.
+func (s *Seen) measureFollowed(rec record, line *lineSearch) (written time.Time, err error) {
+	f, _, err := findFollowed(rec)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("input %s: %w", s.ID, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("input %s: %w", s.ID, err)
+	}
+	s.Read = max(s.Acked, info.Size())
+	s.Waiting = s.Read - s.Acked
+	return info.ModTime(), line.search(f, s.Acked)
+}
+
+// measureHeld counts the bytes in the input's folder. It says when they were last written by
+// somebody else, who makes no entry in the index of arrivals.
+func (s *Seen) measureHeld(st store, rec record, line *lineSearch) (written time.Time, err error) {
+	files, err := st.list()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("input %s: %w", s.ID, err)
+	}
+	s.Read = s.Acked
+	for _, file := range files {
+		if first, ok := offsetOf(file.name, segmentSuffix); ok && file.regular {
+			s.Read = max(s.Read, first+file.size)
+			s.Waiting += max(0, file.size-max(0, s.Acked-first))
+			s.Allocated += file.size
+			if err := line.searchIn(st, file.name, max(0, s.Acked-first)); err != nil {
+				return time.Time{}, fmt.Errorf("input %s: %w", s.ID, err)
+			}
+		}
+		if file.name == outputName {
+			s.Read = max(s.Read, file.size+rec.Shift)
+			s.Waiting += max(0, file.size+rec.Shift-max(s.Acked, rec.Start))
+			info, err := os.Lstat(st.path(outputName))
+			if err != nil {
+				return time.Time{}, fmt.Errorf("input %s: %w", s.ID, err)
+			}
+			written = info.ModTime()
+			if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+				s.Allocated = sys.Blocks * 512
+			}
+			if err := line.searchIn(st, outputName, max(s.Acked, rec.Start)-rec.Shift); err != nil {
+				return time.Time{}, fmt.Errorf("input %s: %w", s.ID, err)
+			}
+		}
+	}
+	return written, nil
+}
+
+// peekArrivals opens the index of arrivals for reading alone.
+func peekArrivals(st store, start int64) (*arrivals, error) {
+	f, err := st.open(arrivalsName, false)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	a := &arrivals{f: f, start: start, now: arrival{0, start}}
+	a.n.Store(info.Size() / arrivalBytes)
+	return a, nil
+}
+
+// since is when the byte at off arrived. Where others write the file, which was last written then,
+// its owner notices later: what lies beyond the last entry may have come after that.
+func (a *arrivals) since(off int64, written time.Time) time.Time {
+	a.seek(off)
+	at := time.UnixMilli(a.now.ms)
+	if n := a.n.Load(); a.next == n && (n == 0 || off > a.now.off) && written.After(at) {
+		return written
+	}
+	return at
+}
+
+// mostSearched is the longest line that is shipped as a whole.
+const mostSearched = 8 << 20
+
+// lineSearch looks for the end of the first line that waits, in one file after the other.
+type lineSearch struct {
+	newline  bool
+	searched int64
+}
+
+// found reports whether a whole line waits, or more than is waited for.
+func (l *lineSearch) found() bool { return l.newline || l.searched >= mostSearched }
+
+// searchIn is search of a file of the store, which its owner may remove meanwhile.
+func (l *lineSearch) searchIn(st store, name string, from int64) error {
+	if l.found() {
+		return nil
+	}
+	f, err := st.open(name, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return l.search(f, from)
+}
+
+// search looks through f from an offset on.
+func (l *lineSearch) search(f *os.File, from int64) error {
+	var buf [32 << 10]byte
+	for !l.found() {
+		n, err := f.ReadAt(buf[:], from)
+		l.newline = bytes.IndexByte(buf[:n], '\n') >= 0
+		l.searched += int64(n)
+		from += int64(n)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

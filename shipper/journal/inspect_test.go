@@ -1,0 +1,128 @@
+package journal
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// inspect looks at the only input of a folder.
+func inspect(t *testing.T, dir string) Seen {
+	t.Helper()
+	view, err := LookInto(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := view.Inputs()
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%d inputs (%v), want 1", len(all), err)
+	}
+	return all[0]
+}
+
+func TestLookIntoAnOutput(t *testing.T) {
+	dir := t.TempDir()
+	folder, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, w, err := folder.NewChild("child", nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := w.WriteString("one\n"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := j.ReadAt(make([]byte, 10), 0); n != 4 || err != nil {
+		t.Fatal(n, err)
+	}
+	if seen := inspect(t, dir); seen.Oldest.UnixMilli() != j.ArrivalAt(0) || seen.Waiting != 4 || seen.Holder != os.Getpid() {
+		t.Errorf("%+v, want the arrival %d", seen, j.ArrivalAt(0))
+	}
+	if err := j.Ack(Cursor{Offset: 4}); err != nil {
+		t.Fatal(err)
+	}
+	if seen := inspect(t, dir); !seen.Oldest.IsZero() || seen.Waiting != 0 || seen.Read != 4 || seen.Acked != 4 {
+		t.Errorf("%+v, want nothing that waits", seen)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if seen := inspect(t, dir); seen.Holder != 0 {
+		t.Errorf("%+v, want no holder", seen)
+	}
+}
+
+// A line that a command writes after a long silence has not waited since before that, even where
+// its owner has not noticed it yet.
+func TestWhatIsNotNoticedYetIsNew(t *testing.T) {
+	at := time.UnixMilli
+	for _, c := range []struct {
+		entries []arrival
+		off     int64
+		written int64 // ms
+		want    int64
+	}{
+		{nil, 0, 9000, 9000},                             // nothing has been noticed
+		{nil, 0, 0, 100},                                 // the owner writes by itself
+		{[]arrival{{0, 1000}}, 0, 9000, 1000},            // what is noticed has waited since then
+		{[]arrival{{0, 1000}}, 4, 9000, 9000},            // behind what has been noticed, maybe
+		{[]arrival{{0, 1000}}, 4, 500, 1000},             // not written since then
+		{[]arrival{{0, 1000}, {8, 2000}}, 4, 9000, 1000}, // noticed before the second entry was made
+		{[]arrival{{0, 1000}, {8, 2000}}, 8, 9000, 2000},
+	} {
+		a, err := createArrivals(dirStore(t.TempDir()), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range c.entries {
+			a.put(e.off, e.ms)
+		}
+		var written time.Time
+		if c.written > 0 {
+			written = at(c.written)
+		}
+		if got := a.since(c.off, written); !got.Equal(at(c.want)) {
+			t.Errorf("%+v: %d", c, got.UnixMilli())
+		}
+		if err := a.close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The line that waits may reach over several segments, and need not be whole.
+func TestOnlyAWholeLineWaits(t *testing.T) {
+	dir := t.TempDir()
+	folder, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := folder.NewPipe("pipe", nil, Options{SegmentBytes: minSegmentBytes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := make([]byte, minSegmentBytes-1)
+	for i := range half {
+		half[i] = 'x'
+	}
+	for range 3 {
+		if _, err := j.Write(half); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := int64(3 * len(half))
+	if seen := inspect(t, dir); !seen.Oldest.IsZero() || seen.Waiting != want || seen.Allocated != want {
+		t.Errorf("of half a line: %+v", seen)
+	}
+	if _, err := j.Write([]byte{'\n'}); err != nil {
+		t.Fatal(err)
+	}
+	if seen := inspect(t, dir); seen.Oldest.IsZero() || seen.Waiting != want+1 {
+		t.Errorf("of a line: %+v", seen)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
