@@ -26,16 +26,16 @@ import (
 // Inputs and orders of events that once lost, stalled or hung what is shipped.
 
 // written is an input with segments of 64 KiB that the test writes itself.
-func (w *world) written(id string) (Input, *journal.Journal) {
+func (w *world) written(id string) (Input, *journal.Pipe) {
 	w.t.Helper()
 	j, err := w.folder.NewPipe(id, nil, journal.Options{SegmentBytes: 64 << 10})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return Input{Journal: j, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}, Own: true}, j
+	return Input{Journal: j.Journal, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}, Own: true}, j
 }
 
-func write(t *testing.T, j *journal.Journal, data ...[]byte) {
+func write(t *testing.T, j *journal.Pipe, data ...[]byte) {
 	t.Helper()
 	for _, p := range data {
 		if _, err := j.Write(p); err != nil {

@@ -33,7 +33,7 @@ func TestCursorVersions(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := j.Path()
-			in.Journal = w.reopen(j)
+			in.Journal = w.reopen(j.Journal)
 			_, err := New(w.options()).Run(context.Background(), []Input{in}, nil)
 			if want == second {
 				var got []int64
@@ -57,17 +57,23 @@ func TestCursorVersions(t *testing.T) {
 	}
 }
 
+// recovered is an input of the folder, taken over.
+func (w *world) recovered(id string) *journal.Journal {
+	w.t.Helper()
+	found, err := w.folder.Recover(id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return found.Base()
+}
+
 // reopen closes a journal and recovers it, as the next process does.
 func (w *world) reopen(j *journal.Journal) *journal.Journal {
 	w.t.Helper()
 	if err := j.Close(); err != nil {
 		w.t.Fatal(err)
 	}
-	j, err := w.folder.Recover(j.ID())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return j
+	return w.recovered(j.ID())
 }
 
 func TestCursorSaysItsVersion(t *testing.T) {
@@ -85,12 +91,12 @@ func TestCursorSaysItsVersion(t *testing.T) {
 	if err := i.persist(0, from.cursor.State); err != nil {
 		t.Fatal(err)
 	}
-	j = w.reopen(j)
+	again := w.reopen(j.Journal)
 	var got map[string]any
-	if err := json.Unmarshal(j.Cursor().State, &got); err != nil || got["v"] != 1.0 {
+	if err := json.Unmarshal(again.Cursor().State, &got); err != nil || got["v"] != 1.0 {
 		t.Errorf("%v: %v", err, got)
 	}
-	if err := j.Close(); err != nil {
+	if err := again.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -100,7 +106,7 @@ func TestCursorSaysItsVersion(t *testing.T) {
 func TestRunThatCannotBeginClosesItsJournals(t *testing.T) {
 	w := newWorld(t, nil)
 	var inputs []Input
-	var journals []*journal.Journal
+	var journals []*journal.Pipe
 	quit, closed := "", ""
 	for _, id := range []string{"aaaaaaaa", "bbbbbbbb", "cccccccc"} {
 		in, j := w.written(id)

@@ -155,10 +155,7 @@ func (w *world) abandoned(id, bytes string, state []byte) *journal.Journal {
 	if err := errors.Join(j.Ack(journal.Cursor{State: state}), j.Close()); err != nil {
 		w.t.Fatal(err)
 	}
-	if j, err = w.folder.Recover(id); err != nil {
-		w.t.Fatal(err)
-	}
-	return j
+	return w.recovered(id)
 }
 
 // puts strikes the calls of PutLogEvents whose numbers strike chooses.
@@ -463,10 +460,7 @@ func TestBrokenLeftoverIsNoHindrance(t *testing.T) {
 			if logs.Len() != 1 || !strings.Contains(logs.All()[0].Message, "input bbbbbbbb") {
 				t.Errorf("%v", logs.All())
 			}
-			again, err := w.folder.Recover("bbbbbbbb")
-			if err != nil {
-				t.Fatal(err)
-			}
+			again := w.recovered("bbbbbbbb")
 			if again.Size() != 5 {
 				t.Errorf("%d bytes are left of 5", again.Size())
 			}

@@ -37,7 +37,7 @@ func (l *lastLine) grew(to int64, now time.Time) {
 
 // inHalfLine reports whether all that is left of a followed file is the beginning of a line.
 func (in *input) inHalfLine() bool {
-	return in.Journal.Kind() == journal.File && !in.done && in.wait.state == notWaiting &&
+	return in.Journal.Kind() == journal.KindFile && !in.done && in.wait.state == notWaiting &&
 		in.read.state == readable && in.read.shaping == nil && !in.ended() &&
 		(in.read.window.offset < in.read.seen || in.shaper.InLine())
 }

@@ -30,7 +30,7 @@ func (i *inputs) add(in *input, id string) {
 		i.byID = map[string]*input{}
 	}
 	i.byID[id], i.byID[in.Shape.Input] = in, in
-	if in.Path != "" && in.Journal.Kind() == journal.File {
+	if in.Path != "" && in.Journal.Kind() == journal.KindFile {
 		i.byID[in.Path] = in
 	}
 }

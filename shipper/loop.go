@@ -215,7 +215,7 @@ func (s *Shipper) add(in Input) error {
 		}
 		s.log.Warn(why)
 	}
-	if err := in.Journal.Fallen(); err != nil && in.Journal.Path() == "" { // else who moves its bytes says so
+	if err := in.Journal.Degraded(); err != nil && in.Journal.Path() == "" { // else who moves its bytes says so
 		s.log.Warn(err.Error())
 	}
 	if err := in.Journal.Damage(); err != nil {

@@ -45,14 +45,12 @@ func TestLostCursor(t *testing.T) {
 	}
 
 	shape := batch.Shape{Input: "aaaaaaaa", Template: "{jobId}", Hostname: "host"}
-	if j, err = w.folder.Recover("aaaaaaaa"); err != nil {
-		t.Fatal(err)
-	}
-	from := j.Cursor().Offset
+	again := w.recovered("aaaaaaaa")
+	from := again.Cursor().Offset
 	if from <= 0 || from >= int64(data.Len()) {
 		t.Fatalf("what is held begins at %d", from)
 	}
-	if _, err := New(w.options()).Run(context.Background(), []Input{{Journal: j, Shape: shape, Own: true}}, nil); err != nil {
+	if _, err := New(w.options()).Run(context.Background(), []Input{{Journal: again, Shape: shape, Own: true}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.lines("aaaaaaaa"); len(got) > 0 {

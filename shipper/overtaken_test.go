@@ -58,10 +58,7 @@ func TestOvertaken(t *testing.T) {
 	out.Close()
 
 	shape := batch.Shape{Input: "aaaaaaaa", Template: "{jobId}", Hostname: "host"}
-	if j, err = w.folder.Recover("aaaaaaaa"); err != nil {
-		t.Fatal(err)
-	}
-	report, err := New(w.options()).Run(context.Background(), []Input{{Journal: j, Shape: shape, Own: true}}, nil)
+	report, err := New(w.options()).Run(context.Background(), []Input{{Journal: w.recovered("aaaaaaaa"), Shape: shape, Own: true}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

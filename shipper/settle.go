@@ -246,7 +246,7 @@ func (s *Shipper) finish() {
 func (s *Shipper) letGo(in *input) {
 	close(in.released)
 	in.read.window, in.wait.ahead = window{}, nil
-	if in.Journal.Kind() != journal.File {
+	if in.Journal.Kind() != journal.KindFile {
 		return
 	}
 	s.inputs.forget(in)

@@ -88,7 +88,7 @@ func (c *checker) backlog(folder *journal.Folder) {
 		case l.Err != nil || json.Unmarshal(l.About, &about) != nil:
 			unread++
 			continue
-		case l.Unacked == 0 && l.Kind == journal.File:
+		case l.Unacked == 0 && l.Kind == journal.KindFile:
 			continue
 		case about.Target.Group != target.Group || about.Target.Region != target.Region || about.Target.Endpoint != target.Endpoint:
 			elsewhere++

@@ -32,7 +32,7 @@ const (
 // When the journal is full, Move reports it and waits for room; then, and only then, the writer of
 // r waits too. When the journal's disk fails, Move reports it, and the journal goes on in memory.
 // tee may be nil.
-func Move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
+func Move(ctx context.Context, r io.Reader, j *journal.Pipe, tee *Tee, log *zap.Logger) error {
 	err := Fill(ctx, r, j, tee, log)
 	if end := j.End(); err == nil && ctx.Err() == nil {
 		return end
@@ -43,13 +43,13 @@ func Move(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 // mover is a reader whose bytes go to the journal without passing through this process. Bytes in
 // hand would be lost by a kill, and would be in hand for long while the journal is full.
 type mover interface {
-	// moveTo waits for bytes and moves them to the journal: see [journal.Journal.Take].
-	moveTo(*journal.Journal) (int, error)
+	// moveTo waits for bytes and moves them to the journal: see [journal.Pipe.Take].
+	moveTo(*journal.Pipe) (int, error)
 }
 
 // Fill is [Move], except that it does not end the journal.
-func Fill(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *zap.Logger) error {
-	room := waiter{j: j, tee: tee, log: log, degraded: j.Fallen() != nil}
+func Fill(ctx context.Context, r io.Reader, j *journal.Pipe, tee *Tee, log *zap.Logger) error {
+	room := waiter{j: j, tee: tee, log: log, degraded: j.Degraded() != nil}
 	if m, ok := r.(mover); ok {
 		if err := moveWhole(ctx, m, j, &room); !errors.Is(err, errors.ErrUnsupported) {
 			return err
@@ -86,7 +86,7 @@ func Fill(ctx context.Context, r io.Reader, j *journal.Journal, tee *Tee, log *z
 
 // moveWhole is [Fill] for a mover. When ctx ends while the journal is full, the bytes are still in
 // the pipe.
-func moveWhole(ctx context.Context, m mover, j *journal.Journal, room *waiter) error {
+func moveWhole(ctx context.Context, m mover, j *journal.Pipe, room *waiter) error {
 	for {
 		n, err := m.moveTo(j)
 		room.reportDisk()
@@ -111,7 +111,7 @@ func moveWhole(ctx context.Context, m mover, j *journal.Journal, room *waiter) e
 
 // waiter waits for room in a full journal and reports it: at once, then at most once a minute.
 type waiter struct {
-	j        *journal.Journal
+	j        *journal.Pipe
 	tee      *Tee
 	log      *zap.Logger
 	limit    loglimit.Limiter
@@ -125,7 +125,7 @@ func (w *waiter) reportDisk() {
 	if w.degraded {
 		return
 	}
-	if err := w.j.Fallen(); err != nil {
+	if err := w.j.Degraded(); err != nil {
 		w.degraded = true
 		w.log.Warn(err.Error())
 	}

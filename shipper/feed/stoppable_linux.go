@@ -66,7 +66,7 @@ func (s *stoppable) Read(p []byte) (int, error) {
 }
 
 // moveTo implements mover.
-func (s *stoppable) moveTo(j *journal.Journal) (int, error) {
+func (s *stoppable) moveTo(j *journal.Pipe) (int, error) {
 	for {
 		if err := s.wait(); err != nil {
 			return 0, err

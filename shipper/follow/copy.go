@@ -249,7 +249,7 @@ func sumOf(file *os.File, n int64) []byte {
 }
 
 // followCopy makes an input of what the copy at path has beyond what was shipped.
-func (s *Set) followCopy(id, path string, note Note, of *origin) (*journal.Journal, error) {
+func (s *Set) followCopy(id, path string, note Note, of *origin) (*journal.File, error) {
 	// The state of an input that nothing was shaped of, though its cursor is not at its beginning,
 	// and its lines go on with the ids of the other.
 	state, err := json.Marshal(map[string]any{"state": of.ids})

@@ -66,7 +66,7 @@ func (s *Set) openFIFO(path string) (*fifo, error) {
 		return nil, errors.Join(err, j.Remove())
 	}
 	reading, stop := context.WithCancel(s.o.Reading)
-	f.stop, f.in = stop, &Input{Journal: j, Path: path, FIFO: r, Reading: reading, live: s.live}
+	f.stop, f.in = stop, &Input{Journal: j.Journal, Pipe: j, Path: path, FIFO: r, Reading: reading, live: s.live}
 	s.live.Add(1)
 	return f, nil
 }

@@ -133,7 +133,7 @@ func (s *Set) start(f *file, now time.Time) error {
 	if f.held = wait; wait {
 		return nil
 	}
-	var j *journal.Journal
+	var j *journal.File
 	if of != nil {
 		j, err = s.followCopy(id, path, note, of)
 	} else {
@@ -161,8 +161,8 @@ func (s *Set) again(f *file, now time.Time, err error) error {
 }
 
 // give makes j the input of the file that it has open, mostly that at path: note says which it was meant to be. It returns the file, if there is one to follow.
-func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *file {
-	in := &Input{Journal: j, Path: path, live: s.live}
+func (s *Set) give(j *journal.File, path string, note Note, now time.Time) *file {
+	in := &Input{Journal: j.Journal, file: j, Path: path, live: s.live}
 	s.live.Add(1)
 	if j.Ended() { // it was cut while nobody looked: there is nothing to follow
 		s.remember(in, note, nil)
@@ -216,7 +216,7 @@ func (s *Set) give(j *journal.Journal, path string, note Note, now time.Time) *f
 }
 
 // pinOf opens the file that j has open once more: at path, or where the one that was meant is now. nil where that is not found.
-func pinOf(j *journal.Journal, path string, meant disk.Identity) (*os.File, disk.Identity) {
+func pinOf(j *journal.File, path string, meant disk.Identity) (*os.File, disk.Identity) {
 	for range 3 { // somebody may rename just now
 		name := path
 		replaced := j.Replaced()
@@ -279,7 +279,7 @@ func (f *file) hasWriter() (writer, known bool) {
 func (s *Set) end(f *file, how int32) {
 	f.over = true
 	f.in.paused.Store(how)
-	if err := f.in.Journal.StopFollowing(); err != nil {
+	if err := f.in.file.StopFollowing(); err != nil {
 		s.complain(err)
 	}
 }

@@ -97,12 +97,15 @@ type Known struct {
 type Input struct {
 	// Journal of a file follows it; that of a FIFO is for the caller to write, from what FIFO gives.
 	Journal *journal.Journal
-	Path    string
+	// Pipe is the journal of a FIFO, for writing; nil of a file.
+	Pipe *journal.Pipe
+	Path string
 	// FIFO is open for reading; nil of a file. The caller closes it when Reading has ended, or its last writer is gone.
 	FIFO    *os.File
 	Reading context.Context
 	Grew    time.Time // when a file grew last, as far as that was seen
 
+	file     *journal.File            // the journal of a file; nil of a FIFO
 	progress atomic.Pointer[progress] // nil: it was not told
 	paused   atomic.Int32
 	closed   atomic.Bool

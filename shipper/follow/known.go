@@ -17,9 +17,9 @@ func (s *Set) takeUpKnown() error {
 	}
 	for _, k := range s.o.Known {
 		switch {
-		case k.Kind == journal.Pipe && k.Holder != 0 && !k.Own && slices.Contains(s.o.Paths, k.Note.Path):
+		case k.Kind == journal.KindPipe && k.Holder != 0 && !k.Own && slices.Contains(s.o.Paths, k.Note.Path):
 			return &InputError{k.Note.Path, fmt.Sprintf("is read by process %d already: stop that, or name another", k.Holder)}
-		case k.Kind == journal.File && k.Mine && s.wants(k.path()):
+		case k.Kind == journal.KindFile && k.Mine && s.wants(k.path()):
 			if k.Holder != 0 && !k.Own && !k.Note.Lent {
 				return fmt.Errorf("%s: %w", k.path(), &journal.HeldError{ID: k.ID, Dir: k.Path, Pid: k.Holder})
 			}

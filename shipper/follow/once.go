@@ -11,8 +11,8 @@ import (
 
 // Once makes what its file holds now all that is wanted of j, an input of a file that nobody follows any more. A half line at the file's end is waited for a
 // moment, unless patience has ended; what of it stands still is part of it. note is that of j's snapshot, nil where there is none.
-func Once(patience context.Context, j *journal.Journal, note *Note) *Input {
-	f := &file{in: &Input{Journal: j, Path: j.FilePath(), live: new(atomic.Int64)}, grew: time.Now()}
+func Once(patience context.Context, j *journal.File, note *Note) *Input {
+	f := &file{in: &Input{Journal: j.Journal, file: j, Path: j.FilePath(), live: new(atomic.Int64)}, grew: time.Now()}
 	if j.Ended() { // it was cut while nobody looked
 		return f.in
 	}

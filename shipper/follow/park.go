@@ -161,12 +161,12 @@ func (s *Set) wakeAll(now time.Time, unknown bool) (err error) {
 
 // wake goes on with one. The error is that another process has it.
 func (s *Set) wake(p *parked, now time.Time) error {
-	var j *journal.Journal
+	var j *journal.File
 	var err error
 	if p.lone {
 		j, err = s.o.Folder.Follow(p.id, p.path, s.o.About(p.id, p.note, nil), s.o.Journal)
 	} else {
-		j, err = s.o.Folder.Recover(p.id)
+		j, err = s.recoverFile(p.id)
 	}
 	if held, ok := errors.AsType[*journal.HeldError](err); ok {
 		switch {
@@ -194,6 +194,19 @@ func (s *Set) wake(p *parked, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+func (s *Set) recoverFile(id string) (*journal.File, error) {
+	found, err := s.o.Folder.Recover(id)
+	if err != nil {
+		return nil, err
+	}
+	j, ok := found.(*journal.File)
+	if !ok {
+		err = fmt.Errorf("input %s is a %s by now, and is left alone", id, found.Base().Kind())
+		return nil, errors.Join(err, found.Base().Close())
+	}
+	return j, nil
 }
 
 // missing is for an input whose file is nowhere to be found. If another has its name, that may be the same after all: a copy, say.

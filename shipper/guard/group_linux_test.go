@@ -12,7 +12,7 @@ import (
 )
 
 // outlives starts a shell script whose stdout is a journal.
-func outlives(t *testing.T, folder *journal.Folder, script string) (c *child.Child, stdout *journal.Journal) {
+func outlives(t *testing.T, folder *journal.Folder, script string) (c *child.Child, stdout *journal.Child) {
 	t.Helper()
 	stdout, out, err := folder.NewChild("a", nil, journal.Options{})
 	if err != nil {
@@ -32,7 +32,7 @@ func openFolder(t *testing.T) *journal.Folder {
 	return folder
 }
 
-func goesOn(t *testing.T, j *journal.Journal) {
+func goesOn(t *testing.T, j *journal.Child) {
 	t.Helper()
 	before := j.Size()
 	until(t, "it goes on", func() bool { return j.Size() != before })
@@ -49,7 +49,7 @@ func TestGroup(t *testing.T) {
 	defer other.Close()
 	defer out.Close()
 	until(t, "it writes", func() bool { return j.Size() > 0 })
-	for group, j := range map[int]*journal.Journal{c.Pid(): other, syscall.Getpgrp(): j, 0: j, 1: j} {
+	for group, j := range map[int]*journal.Child{c.Pid(): other, syscall.Getpgrp(): j, 0: j, 1: j} {
 		if FindGroup(group, j) != nil {
 			t.Errorf("group %d is taken for what writes input %s", group, j.ID())
 		}

@@ -81,7 +81,7 @@ func wantCode(t *testing.T, c *child.Child, code int) {
 }
 
 // guarded starts a shell script whose stdout is a journal that a guard keeps below limit.
-func guarded(t *testing.T, limit int64, script string) (*child.Child, *journal.Journal, *observer.ObservedLogs) {
+func guarded(t *testing.T, limit int64, script string) (*child.Child, *journal.Child, *observer.ObservedLogs) {
 	t.Helper()
 	folder, err := journal.Open(t.TempDir())
 	if err != nil {

@@ -48,20 +48,33 @@ type output struct {
 // it, as EFS cannot, and no process of this machine has it open. Where one has, the command may think as long as it likes.
 const unsureEnd = 30 * time.Second
 
+// Child is an input whose one segment is the stdout of a child process.
+type Child struct {
+	*Journal
+	grown *growing // src
+}
+
+// run starts the background work.
+func (j *Child) run() {
+	j.Journal.run()
+	j.done.Go(func() { j.grown.watch(j.stop, func() bool { return false }) })
+}
+
 // NewChild makes an input whose bytes a child writes. The file is for the stdout of the child (exec.Cmd.Stdout): opened
 // O_APPEND; the caller closes its own copy after the start. Readers see what the child writes without its or our help.
-func (f *Folder) NewChild(id string, about []byte, o Options) (*Journal, *os.File, error) {
-	j, err := f.begin(id, Child, about, o)
+func (f *Folder) NewChild(id string, about []byte, o Options) (*Child, *os.File, error) {
+	base, err := f.begin(id, KindChild, about, o)
 	if err != nil {
 		return nil, nil, err
 	}
+	j := &Child{Journal: base}
 	file, err := j.st.create(outputName)
 	if err == nil {
 		_, err = file.Write(outputHead(id))
 		err = errors.Join(err, file.Close())
 	}
 	if err == nil {
-		j.rec.Shift = -int64(len(outputHead(id)))
+		j.header.Shift = -int64(len(outputHead(id)))
 		err = j.openOutput()
 	}
 	if err != nil {
@@ -75,12 +88,13 @@ func (f *Folder) NewChild(id string, about []byte, o Options) (*Journal, *os.Fil
 		w.Close()
 		return nil, nil, err
 	}
+	j.run()
 	return j, w, nil
 }
 
 // openOutput opens the file that is there, for reading, and finds out what the file system can.
-func (j *Journal) openOutput() error {
-	j.newGrowing()
+func (j *Child) openOutput() error {
+	j.grown = j.newGrowing()
 	file, err := j.st.open(outputName, false)
 	if err != nil {
 		return err
@@ -97,27 +111,29 @@ func (j *Journal) openOutput() error {
 		return err
 	}
 	g.f, g.path = file, j.st.path(outputName)
-	g.own = &output{
-		st: j.st, who: who, maxBytes: j.rec.MaxBytes, block: max(block, 512), step: punchStep, unsure: unsureEnd, hasWriter: disk.HasWriter,
-		head: outputHead(j.id), start: j.rec.Start, cuts: j.rec.Cuts, keep: j.keepCut,
+	g.output = &output{
+		st: j.st, who: who, maxBytes: j.header.MaxBytes, block: max(block, 512), step: punchStep, unsure: unsureEnd, hasWriter: disk.HasWriter,
+		head: outputHead(j.id), start: j.header.Start, cuts: j.header.Cuts, keep: j.keepCut,
 	}
 	switch {
-	case j.rec.Start > 0: // the head went with the first truncation
-		g.own.head = headOf(file)
-	case j.rec.Shift == 0 && g.own.headIsIn(file): // the record was lost
-		j.rec.Shift = -int64(len(g.own.head))
+	case j.header.Start > 0: // the head went with the first truncation
+		g.output.head = headOf(file)
+	case j.header.Shift == 0 && g.output.headIsIn(file): // the header was lost
+		j.header.Shift = -int64(len(g.output.head))
 	}
-	g.shift = j.rec.Shift
-	if j.rec.MaxBytes > 0 {
-		g.own.step = min(punchStep, max(j.rec.MaxBytes/16, g.own.block))
+	g.shift = j.header.Shift
+	if j.header.MaxBytes > 0 {
+		g.output.step = min(punchStep, max(j.header.MaxBytes/16, g.output.block))
 	}
-	g.own.punches = probePunch(j.st, g.own.block)
+	g.output.punches = probePunch(j.st, g.output.block)
 	return nil
 }
 
-func (j *Journal) newGrowing() {
-	j.grown = &growing{id: j.id, arr: j.arr, bell: &j.bell, freeable: j.freeable}
-	j.src = j.grown
+// newGrowing makes g the source of j.
+func (j *Journal) newGrowing() *growing {
+	g := &growing{id: j.id, arr: j.arr, bell: &j.bell, off: &j.offsets}
+	j.src = g
+	return g
 }
 
 // probePunch tries a hole on a file of its own, and looks whether blocks came back: some file systems take the call and do nothing.
@@ -135,11 +151,8 @@ func probePunch(st store, block int64) bool {
 }
 
 // Reserve allocates blocks ahead of what the child writes, up to n bytes or the limit, and says how many bytes it may write now without
-// needing new ones: fewer near MaxBytes, 0 where the file system cannot reserve. ErrFull when the disk has no room for it. Only for a Child.
-func (j *Journal) Reserve(n int64) (ahead int64, err error) {
-	if j.kind != Child {
-		return 0, fmt.Errorf("journal input %s: reserve: %w", j.id, ErrKind)
-	}
+// needing new ones: fewer near MaxBytes, 0 where the file system cannot reserve. ErrFull when the disk has no room for it.
+func (j *Child) Reserve(n int64) (ahead int64, err error) {
 	g := j.grown
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -147,7 +160,7 @@ func (j *Journal) Reserve(n int64) (ahead int64, err error) {
 	if g.over || g.closed {
 		return 0, nil
 	}
-	ahead, err = g.own.reserve(g.f, g.seen-g.shift, n)
+	ahead, err = g.output.reserve(g.f, g.seen-g.shift, n)
 	if err != nil {
 		return ahead, fmt.Errorf("journal input %s: reserve %d bytes in %s: %w", j.id, n, j.st.dir(), full(err))
 	}
@@ -184,11 +197,8 @@ func (o *output) reserve(f *os.File, size, n int64) (ahead int64, err error) {
 }
 
 // Headroom is how many bytes the child may write before MaxBytes or the end of the disk is reached; math.MaxInt64 when neither is
-// known. What was reserved counts as free: it is the child's. Stop the child while there is some left, for it does not ask. Only for a Child.
-func (j *Journal) Headroom() (int64, error) {
-	if j.kind != Child {
-		return 0, fmt.Errorf("journal input %s: headroom: %w", j.id, ErrKind)
-	}
+// known. What was reserved counts as free: it is the child's. Stop the child while there is some left, for it does not ask.
+func (j *Child) Headroom() (int64, error) {
 	g := j.grown
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -196,22 +206,19 @@ func (j *Journal) Headroom() (int64, error) {
 	if g.over || g.closed {
 		return math.MaxInt64, nil
 	}
-	room, err := g.own.headroom(g.f, g.seen-g.shift)
+	room, err := g.output.headroom(g.f, g.seen-g.shift)
 	if err != nil {
 		return 0, fmt.Errorf("journal input %s: how much room is left: %w", j.id, err)
 	}
 	return room, nil
 }
 
-// Ahead is how many bytes the child may write before it needs blocks that are not reserved for it. Only for a Child.
-func (j *Journal) Ahead() int64 {
-	if j.kind != Child {
-		return 0
-	}
+// Ahead is how many bytes the child may write before it needs blocks that are not reserved for it.
+func (j *Child) Ahead() int64 {
 	g := j.grown
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return max(0, g.own.reserved-(g.seen-g.shift))
+	return max(0, g.output.reserved-(g.seen-g.shift))
 }
 
 // writable opens the output for writing, for an instant. Where its name is gone or cannot be written, it is found by the descriptor of f: else nothing
@@ -246,9 +253,9 @@ func (o *output) headroom(f *os.File, size int64) (int64, error) {
 	return max(0, room), nil
 }
 
-// PunchesHoles says whether acked bytes of a Child are given back while it runs. Where not, its file grows until the end. True of a Pipe.
-func (j *Journal) PunchesHoles() bool {
-	return j.kind == Pipe || j.kind == Child && j.grown.own.punches
+// PunchesHoles says whether acked bytes of a Child are given back while it runs. Where not, its file grows until the end.
+func (j *Child) PunchesHoles() bool {
+	return j.grown.output.punches
 }
 
 // punch gives back what is before the place off in the file, but for its first block, which holds the head, and the sample before off.
@@ -271,55 +278,43 @@ func (o *output) punch(f *os.File, off, size int64) error {
 }
 
 // EndChild says that the child is dead, and that what it wrote till now is all: an orphan that still has the file open is not waited for
-// (see HasWriter). Only for a Child.
-func (j *Journal) EndChild() error {
-	if j.kind != Child {
-		return fmt.Errorf("journal input %s: end of a child: %w", j.id, ErrKind)
-	}
+// (see HasWriter).
+func (j *Child) EndChild() error {
 	j.grown.mu.Lock()
 	defer j.grown.mu.Unlock()
 	j.grown.finish()
 	return nil
 }
 
-// HasWriter says whether anybody has the child's file or FIFO open for writing, this process included, or something is in the FIFO still; where the file system
-// cannot tell, whether another process of this machine has. known is false where that cannot be told either, and for other inputs.
-func (j *Journal) HasWriter() (writer, known bool) {
-	if j.fifo != nil {
-		return disk.HasBytesOrWriter(j.fifo), true
-	}
-	if j.kind != Child {
-		return false, false
-	}
+// HasWriter says whether anybody has the child's file open for writing, this process included; where the file system
+// cannot tell, whether another process of this machine has. known is false where that cannot be told either.
+func (j *Child) HasWriter() (writer, known bool) {
 	g := j.grown
 	g.mu.Lock() // our own opening for a hole would count
 	defer g.mu.Unlock()
 	if g.f == nil || g.closed {
 		return false, false
 	}
-	if writer, known = g.own.hasWriter(g.f); !known && g.own.st.dir() != "" {
-		return disk.OthersWrite(g.own.who, outputName)
+	if writer, known = g.output.hasWriter(g.f); !known && g.output.st.dir() != "" {
+		return disk.OthersWrite(g.output.who, outputName)
 	}
 	return writer, known
 }
 
 // WrittenBy reports whether the process pid has the child's file open for writing, as far as this process may see that. It may be asked after Close, too.
-func (j *Journal) WrittenBy(pid int) bool {
-	if j.kind != Child || j.grown == nil {
-		return false
-	}
+func (j *Child) WrittenBy(pid int) bool {
 	j.grown.mu.Lock()
-	who := j.grown.own.who
+	who := j.grown.output.who
 	j.grown.mu.Unlock()
 	return disk.ProcessWrites(pid, who, outputName)
 }
 
 // probeWriter ends a recovered input when nobody writes it any more. g.mu is held, or nobody else has g yet.
 func (g *growing) probeWriter() {
-	if g.over || g.closed || g.own == nil || !g.own.orphaned {
+	if g.over || g.closed || g.output == nil || !g.output.orphaned {
 		return
 	}
-	writer, known := g.own.hasWriter(g.f)
+	writer, known := g.output.hasWriter(g.f)
 	if !known {
 		writer = g.mayHaveWriter(time.Now())
 	}
@@ -330,7 +325,7 @@ func (g *growing) probeWriter() {
 
 // mayHaveWriter is what can be said without the file system's help. g.mu is held.
 func (g *growing) mayHaveWriter(now time.Time) bool {
-	o := g.own
+	o := g.output
 	if o.still.IsZero() || g.seen != o.stillAt {
 		o.stillAt, o.still = g.seen, now
 	}
@@ -342,8 +337,8 @@ func (g *growing) mayHaveWriter(now time.Time) bool {
 	return known && writer
 }
 
-// attachOutput opens the output of a recovered input. What was punched out of its front was acked.
-func (j *Journal) attachOutput() error {
+// attach opens the output of a recovered input. What was punched out of its front was acked.
+func (j *Child) attach() error {
 	err := j.openOutput()
 	if errors.Is(err, fs.ErrNotExist) {
 		j.outputIsGone()
@@ -362,43 +357,32 @@ func (j *Journal) attachOutput() error {
 		}
 	}
 	g := j.grown
-	g.own.orphaned = true
-	g.own.holeTo = disk.FirstData(g.f)
-	held := max(g.own.start, g.own.holeTo+g.shift) // offset of the first byte that is held
+	g.output.orphaned = true
+	g.output.holeTo = disk.FirstData(g.f)
+	held := max(g.output.start, g.output.holeTo+g.shift) // offset of the first byte that is held
 	switch off := j.found.Offset; {
 	case j.fallback != "":
 		j.found.Offset = held
 		j.fallback += fmt.Sprintf("; starting at offset %d, the first that is held: what came before it was acked, and what was acked after it is repeated", j.found.Offset)
-	case off < g.own.holeTo+g.shift && off >= g.own.start:
+	case off < g.output.holeTo+g.shift && off >= g.output.start:
 		j.fallback = fmt.Sprintf("the cursor is at %d, before the first byte that is held, %d: the %d bytes between were acked and the newer cursor lost, or are missing",
 			off, held, held-off)
 		j.damage.Gaps = append(j.damage.Gaps, Gap{off, held})
 	}
-	if err := j.attachGrown(); err != nil {
+	if err := g.attachAt(j.found.Offset, j.cur.mark, j.arr.latest()); err != nil {
 		return err
 	}
 	g.probeWriter()
 	return nil
 }
 
-// attachGrown goes on at the cursor, and says so when the file is not what it was.
-func (j *Journal) attachGrown() error {
-	if err := j.grown.attachAt(j.found.Offset, j.cur.mark, j.arr.latest()); err != nil {
-		return err
-	}
-	if j.grown.cut && j.fallback == "" && j.kind == Child { // of a followed file ReadAt says it
-		j.fallback = fmt.Sprintf("%s was truncated or rewritten while nobody looked; the cursor was at %d", j.grown.path, j.found.Offset)
-	}
-	return nil
-}
-
 // outputIsGone makes an input of which the file is gone one that has ended; what it is known to have held is missing.
-func (j *Journal) outputIsGone() {
+func (j *Child) outputIsGone() {
 	if j.grown == nil {
-		j.newGrowing()
+		j.grown = j.newGrowing()
 	}
 	g := j.grown
-	g.own = &output{st: j.st}
+	g.output = &output{st: j.st}
 	g.over, g.path = true, j.st.path(outputName)
 	g.seen, g.readTo = j.found.Offset, j.found.Offset
 	latest := j.arr.latest()

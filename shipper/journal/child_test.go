@@ -13,7 +13,7 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-func newChild(t testing.TB, f *Folder, id string, o Options) (*Journal, *os.File) {
+func newChild(t testing.TB, f *Folder, id string, o Options) (*Child, *os.File) {
 	t.Helper()
 	j, w, err := f.NewChild(id, []byte("about"), o)
 	if err != nil {
@@ -36,8 +36,25 @@ func shell(t testing.TB, w *os.File, script string) *exec.Cmd {
 }
 
 // waitFor waits for rings of the journal's bell until is holds.
-func waitFor(t testing.TB, j *Journal, what string, is func() bool) {
+// reattach recovers a Child without its watcher.
+func reattach(t *testing.T, f *Folder, id string) *Child {
 	t.Helper()
+	base, err := f.reopen(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { base.Close() })
+	j := &Child{Journal: base}
+	if err := j.attach(); err != nil {
+		t.Fatal(err)
+	}
+	j.settled()
+	return j
+}
+
+func waitFor(t testing.TB, of based, what string, is func() bool) {
+	t.Helper()
+	j := of.Base()
 	deadline := time.After(20 * time.Second)
 	for !is() {
 		select {
@@ -129,7 +146,7 @@ func TestChildsAckedBytesAreGivenBack(t *testing.T) {
 			if where == "disk" {
 				j.Close()
 				w.Write([]byte("more"))
-				j = recoverInput(t, f, "holes")
+				j = recoverAs[*Child](t, f, "holes")
 				if j.Fallback() != "" || j.Damage() != nil || j.Cursor().Offset != acked {
 					t.Fatal(j.Fallback(), j.Damage(), j.Cursor().Offset)
 				}
@@ -157,7 +174,7 @@ func TestHoldKeepsHolesAway(t *testing.T) {
 }
 
 // startChild starts a child that has written "before\n", and writes "after\n" and ends when it is let go on.
-func startChild(t *testing.T, f *Folder, id string) (j *Journal, goOn func()) {
+func startChild(t *testing.T, f *Folder, id string) (j *Child, goOn func()) {
 	t.Helper()
 	j, w := newChild(t, f, id, Options{})
 	r, hold, err := os.Pipe()
@@ -192,7 +209,7 @@ func TestRecoveredChildEndsWithItsLastWriter(t *testing.T) {
 		t.Fatal("the child is not a writer")
 	}
 	j.Close()
-	j = recoverInput(t, f, "orphan")
+	j = recoverAs[*Child](t, f, "orphan")
 	if j.Ended() {
 		t.Fatal("ended, and the child lives")
 	}
@@ -210,14 +227,7 @@ func TestRecoveredChildWithoutWriterHasEndedAtOnce(t *testing.T) {
 	w.WriteString("last words")
 	w.Close()
 	j.Close()
-	j, err := f.reopen("dead") // without the watcher, which would find out, too
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer j.Close()
-	if err := j.attach(); err != nil {
-		t.Fatal(err)
-	}
+	j = reattach(t, f, "dead") // without the watcher, which would find out, too
 	if _, known := j.HasWriter(); !known {
 		t.Skip("NOT TESTED, this file system has no leases")
 	}
@@ -231,15 +241,8 @@ func TestGrowthIsFoundByPollingAlone(t *testing.T) {
 	f := openFolder(t)
 	j, w := newChild(t, f, "polled", Options{})
 	j.Close()
-	j, err := f.reopen("polled")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer j.Close()
-	if err := j.attach(); err != nil {
-		t.Fatal(err)
-	}
-	j.done.Go(func() { j.watchWith(nil, nil) })
+	j = reattach(t, f, "polled")
+	j.done.Go(func() { j.grown.watchWith(j.stop, func() bool { return false }, nil, nil) })
 	w.WriteString("one\n")
 	waitFor(t, j, "growth", func() bool { return j.grown.lastSeen() == 4 })
 	w.Close()
@@ -274,7 +277,7 @@ func TestLostCursorOfAPunchedChild(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	j = recoverInput(t, f, "holes")
+	j = recoverAs[*Child](t, f, "holes")
 	at := j.Cursor().Offset
 	if at < 500_000 || at > 800_000 || !strings.Contains(j.Fallback(), "starting at offset") {
 		t.Fatal(at, j.Fallback())
@@ -288,7 +291,7 @@ func TestLostCursorOfAPunchedChild(t *testing.T) {
 // Where no holes can be punched the file keeps its blocks, and that is all.
 func TestWithoutHolesTheFileGrows(t *testing.T) {
 	j, w := newChild(t, openFolder(t), "solid", Options{})
-	j.grown.own.punches = false
+	j.grown.output.punches = false
 	data := random(13, 1<<20)
 	w.Write(data)
 	wantRest(t, j, 0, data)
@@ -373,10 +376,10 @@ func TestRecoveryOfADamagedChild(t *testing.T) {
 			if err := c.damage(dir); err != nil {
 				t.Fatal(err)
 			}
-			if left, err := f.Leftover(); err != nil || len(left) != 1 || left[0].Kind != Child {
+			if left, err := f.Leftover(); err != nil || len(left) != 1 || left[0].Kind != KindChild {
 				t.Fatalf("%+v %v", left, err)
 			}
-			j = recoverInput(t, f, "dead")
+			j = recoverAs[*Child](t, f, "dead")
 			if j.Cursor().Offset != c.cursor {
 				t.Fatal("cursor", j.Cursor().Offset)
 			}
@@ -413,16 +416,9 @@ func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 	f := openFolder(t)
 	j, goOn := startChild(t, f, "remote")
 	j.Close()
-	j, err := f.reopen("remote")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer j.Close()
-	if err := j.attach(); err != nil {
-		t.Fatal(err)
-	}
+	j = reattach(t, f, "remote")
 	g, now := j.grown, time.Now()
-	g.own.hasWriter = func(*os.File) (writer, known bool) { return true, false }
+	g.output.hasWriter = func(*os.File) (writer, known bool) { return true, false }
 	may := func(after time.Duration) bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -441,7 +437,7 @@ func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 	if may(21 * unsureEnd) {
 		t.Fatal("it stands still, and does not end")
 	}
-	g.own.unsure, g.own.still = 0, time.Time{}
+	g.output.unsure, g.output.still = 0, time.Time{}
 	if g.poll(); !j.Ended() {
 		t.Fatal("it does not end")
 	}
@@ -452,10 +448,10 @@ func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 // Who only reads the output is no writer.
 func TestWritersWhereTheFileSystemDoesNotTell(t *testing.T) {
 	j, w := newChild(t, openFolder(t), "remote", Options{})
-	if _, known := disk.OthersWrite(j.grown.own.who, outputName); !known {
+	if _, known := disk.OthersWrite(j.grown.output.who, outputName); !known {
 		t.Skip("NOT TESTED: processes cannot be looked at here")
 	}
-	j.grown.own.hasWriter = func(*os.File) (writer, known bool) { return true, false }
+	j.grown.output.hasWriter = func(*os.File) (writer, known bool) { return true, false }
 	if _, err := w.WriteString("before\n"); err != nil {
 		t.Fatal(err)
 	}

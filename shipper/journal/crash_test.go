@@ -145,7 +145,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		if err != nil || len(left) != 1 || left[0].Holder != 0 || left[0].Err != nil {
 			t.Fatalf("%+v %v", left, err)
 		}
-		j := recoverInput(t, f, "victim")
+		j := recoverAs[*Pipe](t, f, "victim")
 		if j.Damage() != nil || j.Fallback() != "" {
 			t.Fatal(j.Damage(), j.Fallback())
 		}
@@ -210,7 +210,7 @@ func TestLargestFileIsSmallerThanASegment(t *testing.T) {
 	}
 	want := make([]byte, 23_000)
 	patterned(0, want)
-	j := recoverInput(t, f, "small")
+	j := recoverAs[*Pipe](t, f, "small")
 	if j.Damage() != nil || j.Fallback() != "" {
 		t.Fatal(j.Damage(), j.Fallback())
 	}

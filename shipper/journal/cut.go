@@ -48,7 +48,7 @@ func (g *growing) goOn() {
 	if err != nil {
 		return // of an open file; the next look tries it again
 	}
-	o := g.own
+	o := g.output
 	from := int64(0) // place in the file at which what was not read begins
 	if len(o.head) > 0 && o.headIsIn(g.f) {
 		// Only its end was cut off.
@@ -56,7 +56,7 @@ func (g *growing) goOn() {
 			from = size
 		}
 	}
-	if g.freeable() >= o.start {
+	if g.off.reclaimable() >= o.start {
 		o.cuts = 0
 	}
 	o.cuts++
@@ -74,9 +74,9 @@ func (g *growing) goOn() {
 
 // keepCut records a truncation for the next start. That it could not be kept is no error: the next start then finds the truncation again, and
 // ships what the file holds a second time.
-func (j *Journal) keepCut(shift, start, cuts int64) {
-	j.rec.Shift, j.rec.Start, j.rec.Cuts = shift, start, cuts
-	if err := j.writeRecord(); err != nil {
+func (j *Child) keepCut(shift, start, cuts int64) {
+	j.header.Shift, j.header.Start, j.header.Cuts = shift, start, cuts
+	if err := j.writeHeader(); err != nil {
 		j.setTrouble(fmt.Errorf("journal input %s: record that its output was truncated: %w", j.id, full(err)))
 	}
 }
@@ -89,7 +89,7 @@ type CutError struct {
 	Lost int64 // bytes that the file was seen to hold and that were not read: at least so many are lost
 }
 
-func (o *output) cutError(id, path string, off int64) error {
+func (o *output) cutError(id, path string, off int64) *CutError {
 	return &CutError{ID: id, Path: path, Gap: Gap{off, o.start}, Lost: o.lostFrom(off)}
 }
 
@@ -113,18 +113,7 @@ func (e *CutError) Error() string {
 // Overtaken returns the truncation that the cursor had not passed when the input was recovered; nil if
 // there was none. How much an earlier process had read and shipped before it is not known, not even where
 // no byte is known to be lost, so the lines that follow cannot go on with its count.
-func (j *Journal) Overtaken() *CutError {
-	if j.kind != Child || j.grown == nil {
-		return nil
-	}
-	g := j.grown
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.own == nil || j.found.Offset >= g.own.start {
-		return nil
-	}
-	return &CutError{ID: g.id, Path: g.path, Gap: Gap{j.found.Offset, g.own.start}, Lost: g.own.lostFrom(j.found.Offset)}
-}
+func (j *Journal) Overtaken() *CutError { return j.src.overtaken(j.found.Offset) }
 
 // Is makes errors.Is(err, ErrTruncated) true.
 func (e *CutError) Is(target error) bool { return target == ErrTruncated }

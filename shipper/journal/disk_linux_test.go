@@ -153,7 +153,7 @@ func TestDiskFilledByOthers(t *testing.T) {
 	}
 	write(t, j, data[m:])
 	j.Close()
-	j = recoverInput(t, f, "squeezed")
+	j = recoverAs[*Pipe](t, f, "squeezed")
 	if j.Damage() != nil || j.Fallback() != "" || j.Cursor().Offset != before || j.Size() != before+1<<20 {
 		t.Fatal(j.Damage(), j.Fallback(), j.Cursor().Offset, j.Size())
 	}

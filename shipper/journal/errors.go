@@ -23,8 +23,6 @@ var (
 	ErrExists = errors.New("an input of that id exists")
 	// ErrNoLine: the first line of a file is not complete yet, so the file has no id yet.
 	ErrNoLine = errors.New("its first line is not complete yet")
-	// ErrKind: the call is not for this kind of input.
-	ErrKind = errors.New("not for this kind of input")
 )
 
 // HeldError: another process, or another Journal of this one, owns the input.
@@ -101,7 +99,7 @@ type MemoryError struct {
 
 func (e *MemoryError) Error() string {
 	means := fmt.Sprintf("what comes from here on is kept in memory, at most %d MiB, until it is acknowledged, and is lost if this process dies before that", e.Most>>20)
-	if e.Kind == File {
+	if e.Kind == KindFile {
 		means = "how far it is shipped is kept in memory, so that the next start begins at its start"
 	}
 	return fmt.Sprintf("journal input %s: %s cannot be used any more (%v): %s; see to that folder, and start the shipper again when you can", e.ID, e.Dir, e.Err, means)

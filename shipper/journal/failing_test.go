@@ -27,7 +27,7 @@ func (f failingStore) open(name string, write bool) (*os.File, error) {
 }
 
 // failStore has the folder of a pipe refuse to be changed.
-func failStore(j *Journal) {
+func failStore(j *Pipe) {
 	bad := failingStore{j.st}
 	j.st, j.pipe.st, j.pipe.place = bad, bad, bad
 	for _, s := range j.pipe.segs {
@@ -46,14 +46,15 @@ func unwritable(t tester, path string) *os.File {
 }
 
 // failActive has writes to the active segment fail; what it holds can be read.
-func failActive(t tester, j *Journal) {
+func failActive(t tester, j *Pipe) {
 	f := unwritable(t, filepath.Join(j.Path(), j.pipe.active.name))
 	j.pipe.active.f.Close()
 	j.pipe.active.f, j.pipe.active.fd = f, int(f.Fd())
 }
 
 // failCursor has the cursor stand still.
-func failCursor(t tester, j *Journal) (heal func()) {
+func failCursor(t tester, of based) (heal func()) {
+	j := of.Base()
 	good := j.cur.f
 	for i, name := range cursorNames {
 		j.cur.f[i] = unwritable(t, filepath.Join(j.Path(), name))

@@ -15,18 +15,19 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// Fallen is a *MemoryError when the disk has failed and the input goes on in memory, else nil. It stays so. From any goroutine.
-func (j *Journal) Fallen() error {
+// Degraded is a *MemoryError when the disk has failed and the input goes on in memory, else nil. It
+// stays so. It may be asked from any goroutine.
+func (j *Journal) Degraded() error {
 	if j.began != nil {
 		return j.began
 	}
-	if j.pipe != nil {
-		if fell := j.pipe.fell.Load(); fell != nil {
-			return fell
-		}
+	if err := j.src.degraded(); err != nil { // not a typed nil in an interface
+		return err
 	}
 	return nil
 }
+
+func (p *pipe) degraded() *MemoryError { return p.failure.Load() }
 
 // Gone says that the input's folder is not there any more, or is another's of the same id: a followed file has one id, whoever follows it. What its open files
 // hold is there until they are closed. False in memory.
@@ -39,21 +40,14 @@ func (j *Journal) Gone() bool {
 	return errors.Is(err, os.ErrNotExist) || j.lock.replaced(filepath.Join(dir, lockName))
 }
 
-// Perishable is how many of the bytes that are not acked no file holds that a later start would find. 0 of a File, whose bytes are not ours.
-func (j *Journal) Perishable() int64 {
-	acked, size := j.acked.Load(), j.src.size()
-	switch {
-	case j.kind == File || acked >= size:
-		return 0
-	case j.st.dir() == "", j.kind == Child && !has(j.st, outputName):
-		return size - acked
-	case j.pipe != nil:
-		return j.pipe.perishable(acked)
-	}
-	return 0
-}
+// Perishable is how many of the bytes that are not acked no file holds that a later start would
+// find. It is 0 of a File, whose bytes are not ours.
+func (j *Journal) Perishable() int64 { return j.src.perishable(j.acked.Load()) }
 
 func (p *pipe) perishable(acked int64) (sum int64) {
+	if p.st.dir() == "" {
+		return max(0, p.bytes.Load()-acked)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, s := range p.segs {
@@ -70,53 +64,53 @@ func (p *pipe) perishable(acked int64) (sum int64) {
 
 func (s *segment) inMemory() bool { return s.in.dir() == "" }
 
-// needless is the offset up to which no segment is needed. On a disk that has failed the cursor may stand still: then what is acked goes all the same, for
+// reclaimable is the offset up to which no segment is needed. On a disk that has failed the cursor may stand still: then what is acked goes all the same, for
 // memory is small, and the files that a start from that cursor would need stay where they are.
-func (p *pipe) needless() int64 {
-	if p.fell.Load() != nil {
-		return p.done()
+func (p *pipe) reclaimable() int64 {
+	if p.failure.Load() != nil {
+		return p.off.delivered()
 	}
-	return p.freeable()
+	return p.off.reclaimable()
 }
 
 // reopens says whether a segment that is closed can be opened again. p.mu is held.
-func (p *pipe) reopens(s *segment) bool { return p.fell.Load() == nil || s.inMemory() }
+func (p *pipe) reopens(s *segment) bool { return p.failure.Load() == nil || s.inMemory() }
 
-// note remembers why what is acked could not be given back, or that it could. No room passes by itself.
-func (p *pipe) note(err error) {
+// noteAck remembers why what is acked could not be given back, or that it could. No room passes by itself.
+func (p *pipe) noteAck(err error) {
 	if err == nil || errors.Is(err, ErrFull) || disk.IsFull(err) {
-		p.ill.Store(nil)
+		p.lastFreeErr.Store(nil)
 		return
 	}
-	p.ill.Store(&err)
+	p.lastFreeErr.Store(&err)
 }
 
 // failing says whether err, of a write, means that the disk has failed: it is not just full, or it is and stays so because nothing can be given back.
 func (p *pipe) failing(err error) bool {
 	switch {
-	case err == nil, !disk.HasMemfds, p.st.dir() == "", p.fell.Load() != nil:
+	case err == nil, !disk.HasMemfds, p.st.dir() == "", p.failure.Load() != nil:
 		return false
 	case errors.Is(err, io.EOF), errors.Is(err, ErrNothing), errors.Is(err, errors.ErrUnsupported): // of what is read, not of the disk
 		return false
 	case errors.Is(err, ErrFull):
-		return p.ill.Load() != nil
+		return p.lastFreeErr.Load() != nil
 	}
 	return true
 }
 
 // toMemory makes a new active segment in memory. Where there is no memory either, or no descriptor, the writer waits as on a full disk.
 func (p *pipe) toMemory(why error) error {
-	if ill := p.ill.Load(); ill != nil && errors.Is(why, ErrFull) {
+	if ill := p.lastFreeErr.Load(); ill != nil && errors.Is(why, ErrFull) {
 		why = *ill
 	}
-	fell := &MemoryError{ID: p.id, Kind: Pipe, Dir: p.st.dir(), Err: cause(why), Most: defaultMemory}
+	fell := &MemoryError{ID: p.id, Kind: KindPipe, Dir: p.st.dir(), Err: cause(why), Most: defaultMemory}
 	if p.maxBytes > 0 {
 		fell.Most = min(fell.Most, p.maxBytes)
 	}
 	p.place = newMemoryStore()
-	p.fell.Store(fell) // before the list changes: from now on no file of the disk is closed that is needed
+	p.failure.Store(fell) // before the list changes: from now on no file of the disk is closed that is needed
 	if err := p.roll(p.bytes.Load()); err != nil {
-		p.fell.Store(nil)
+		p.failure.Store(nil)
 		p.place = p.st
 		return fmt.Errorf("journal input %s: %w: neither on the disk (%w) nor in memory (%w)", p.id, ErrFull, why, err)
 	}
@@ -137,25 +131,25 @@ func cause(err error) error {
 }
 
 // beginInMemory makes an input in memory because the folder, which did before, does not take it any more.
-func (f *Folder) beginInMemory(rec record, about []byte, why error) (*Journal, error) {
+func (f *Folder) beginInMemory(h header, about []byte, why error) (*Journal, error) {
 	f.mu.Lock()
-	taken := f.ids[rec.ID]
-	f.ids[rec.ID] = true
+	taken := f.ids[h.ID]
+	f.ids[h.ID] = true
 	f.mu.Unlock()
 	if taken {
-		return nil, fmt.Errorf("journal input %s: %w", rec.ID, ErrExists)
+		return nil, fmt.Errorf("journal input %s: %w", h.ID, ErrExists)
 	}
 	most := int64(defaultMemory)
-	if rec.MaxBytes > 0 {
-		most = min(most, rec.MaxBytes)
+	if h.MaxBytes > 0 {
+		most = min(most, h.MaxBytes)
 	}
-	if rec.kind() != File {
-		rec.MaxBytes = most
+	if h.kind() != KindFile {
+		h.MaxBytes = most
 	}
-	j, err := f.fill(newMemoryStore(), &lock{}, rec, about)
+	j, err := f.fill(newMemoryStore(), &lock{}, h, about)
 	if err != nil {
 		return nil, err
 	}
-	j.began = &MemoryError{ID: rec.ID, Kind: rec.kind(), Dir: f.path, Err: cause(why), Most: most}
+	j.began = &MemoryError{ID: h.ID, Kind: h.kind(), Dir: f.path, Err: cause(why), Most: most}
 	return j, nil
 }

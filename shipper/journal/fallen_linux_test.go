@@ -17,11 +17,12 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-func wantFallen(t testing.TB, j *Journal, cause error) {
+func wantFallen(t testing.TB, of based, cause error) {
 	t.Helper()
-	fell, ok := errors.AsType[*MemoryError](j.Fallen())
+	j := of.Base()
+	fell, ok := errors.AsType[*MemoryError](j.Degraded())
 	if !ok || !errors.Is(fell, cause) || fell.Dir != j.Path() || !strings.Contains(fell.Error(), j.Path()) || !strings.Contains(fell.Error(), "in memory") {
-		t.Fatalf("it says %v, want that of %v", j.Fallen(), cause)
+		t.Fatalf("it says %v, want that of %v", j.Degraded(), cause)
 	}
 }
 
@@ -51,8 +52,8 @@ func TestFolderRemovedUnderWay(t *testing.T) {
 			if err := os.RemoveAll(j.Path()); err != nil {
 				t.Fatal(err)
 			}
-			if !j.Gone() || j.Perishable() != 90<<10 || j.Fallen() != nil {
-				t.Fatal(j.Gone(), j.Perishable(), j.Fallen())
+			if !j.Gone() || j.Perishable() != 90<<10 || j.Degraded() != nil {
+				t.Fatal(j.Gone(), j.Perishable(), j.Degraded())
 			}
 			put(data[100<<10 : 500<<10])
 			put(data[500<<10:])
@@ -143,7 +144,7 @@ func TestNothingCanBeChangedAnyMore(t *testing.T) {
 	if err := j.Remove(); err == nil || !strings.Contains(err.Error(), dir) {
 		t.Fatal("it cannot be removed, and it says", err)
 	}
-	left := recoverInput(t, f, "frozen")
+	left := recoverAs[*Pipe](t, f, "frozen")
 	if c := left.Cursor(); c.Offset != 1_500 || string(c.State) != "kept" || left.Fallback() != "" {
 		t.Fatalf("%+v %q", c, left.Fallback())
 	}
@@ -160,8 +161,8 @@ func TestCursorThatCannotBeKeptAtTheLimit(t *testing.T) {
 	defer heal()
 	data := random(22, 5_000)
 	write(t, j, data)
-	if _, err := j.Write([]byte("x")); !errors.Is(err, ErrFull) || j.Fallen() != nil {
-		t.Fatal("it is just full:", err, j.Fallen())
+	if _, err := j.Write([]byte("x")); !errors.Is(err, ErrFull) || j.Degraded() != nil {
+		t.Fatal("it is just full:", err, j.Degraded())
 	}
 	if err := j.Ack(Cursor{Offset: 4_000}); err == nil {
 		t.Fatal("the cursor was kept")
@@ -186,8 +187,8 @@ func TestFullIsNotFailing(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	ack(t, j, 1000, "")
-	if _, err := j.Write([]byte("x")); !errors.Is(err, ErrFull) || j.Fallen() != nil {
-		t.Fatal(err, j.Fallen())
+	if _, err := j.Write([]byte("x")); !errors.Is(err, ErrFull) || j.Degraded() != nil {
+		t.Fatal(err, j.Degraded())
 	}
 }
 
@@ -359,8 +360,8 @@ func TestInputsThatBeginWhenTheFolderIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := newPipe(t, f, "second", Options{})
-	if !errors.Is(j.Fallen(), os.ErrNotExist) || j.Path() != "" || !strings.Contains(j.Fallen().Error(), f.Path()) {
-		t.Fatal(j.Fallen())
+	if !errors.Is(j.Degraded(), os.ErrNotExist) || j.Path() != "" || !strings.Contains(j.Degraded().Error(), f.Path()) {
+		t.Fatal(j.Degraded())
 	}
 	if n, err := j.Write(make([]byte, 65<<20)); n != defaultMemory || !errors.Is(err, ErrFull) {
 		t.Fatal(n, err)
@@ -372,8 +373,8 @@ func TestInputsThatBeginWhenTheFolderIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if followed.Fallen() == nil || followed.Perishable() != 0 {
-		t.Fatal(followed.Fallen(), followed.Perishable())
+	if followed.Degraded() == nil || followed.Perishable() != 0 {
+		t.Fatal(followed.Degraded(), followed.Perishable())
 	}
 	wantRest(t, followed, 0, []byte("a line\n"))
 	ack(t, followed, 7, "")
@@ -450,7 +451,7 @@ func TestRemovedFolderThatIsAnothersNow(t *testing.T) {
 	if err := second.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if j := recoverInput(t, other, "same"); j.Cursor().Offset != 7 {
+	if j := recoverAs[*File](t, other, "same"); j.Cursor().Offset != 7 {
 		t.Fatal(j.Cursor(), j.Fallback())
 	}
 }

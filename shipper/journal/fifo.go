@@ -21,12 +21,12 @@ const fifoMode = 0o600
 // NewFIFO makes a Pipe whose bytes a child writes. in is for the child's stdout or stderr: it blocks, and is open for reading, too; the caller
 // closes its own copy after the start. The caller moves what comes out of FIFO to the journal, with Take. In memory, and where the file system
 // has no FIFOs, it is a pipe without a name, which ends with this process.
-func (f *Folder) NewFIFO(id string, about []byte, o Options) (j *Journal, in *os.File, err error) {
+func (f *Folder) NewFIFO(id string, about []byte, o Options) (j *Pipe, in *os.File, err error) {
 	j, err = f.NewPipe(id, about, o)
 	if err != nil {
 		return nil, nil, err
 	}
-	if j.fifo, in, err = j.makeFIFO(); err != nil {
+	if j.pipe.fifo, in, err = j.makeFIFO(); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("journal input %s: make its FIFO: %w", id, full(err)), j.Remove())
 	}
 	return j, in, nil
@@ -34,12 +34,21 @@ func (f *Folder) NewFIFO(id string, about []byte, o Options) (j *Journal, in *os
 
 // FIFO is the end that a child's bytes come out of: nil of an input that is none of NewFIFO, or was recovered and has no writer left. Close
 // closes it; nobody may read it then.
-func (j *Journal) FIFO() *os.File { return j.fifo }
+func (j *Pipe) FIFO() *os.File { return j.pipe.fifo }
 
 // Outlasts reports whether what the child writes to the FIFO is found by a later start when this process is gone: not where it has no name.
-func (j *Journal) Outlasts() bool { return j.named }
+func (j *Pipe) Outlasts() bool { return j.named }
 
-func (j *Journal) makeFIFO() (out, in *os.File, err error) {
+// HasWriter reports whether anybody has the FIFO open for writing, this process included, or
+// something is in it still. known is false of a Pipe that has none.
+func (j *Pipe) HasWriter() (writer, known bool) {
+	if j.pipe.fifo == nil {
+		return false, false
+	}
+	return disk.HasBytesOrWriter(j.pipe.fifo), true
+}
+
+func (j *Pipe) makeFIFO() (out, in *os.File, err error) {
 	if j.st.dir() != "" {
 		path := j.st.path(fifoName)
 		err := unix.Mkfifo(path, fifoMode)
@@ -99,7 +108,7 @@ func openOut(path string) (*os.File, error) {
 var errNoFIFO = errors.New("it is no FIFO")
 
 // attachFIFO makes a recovered Pipe one that goes on, if somebody holds its FIFO still.
-func (j *Journal) attachFIFO(p *pipe) error {
+func (j *Pipe) attachFIFO(p *pipe) error {
 	out, err := openOut(j.st.path(fifoName))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFIFO) { // what else has its name is known as foreign
 		return nil
@@ -110,16 +119,16 @@ func (j *Journal) attachFIFO(p *pipe) error {
 	if !disk.HasBytesOrWriter(out) {
 		return out.Close()
 	}
-	if err := p.writeOn(j.rec.options()); err != nil {
+	if err := p.writeOn(); err != nil {
 		out.Close()
 		return err
 	}
-	j.fifo = out
+	j.pipe.fifo = out
 	return nil
 }
 
 // writeOn makes the last segment the active one again.
-func (p *pipe) writeOn(o Options) (err error) {
+func (p *pipe) writeOn() (err error) {
 	n, size := len(p.segs), p.bytes.Load()
 	if n > 0 && p.segs[n-1].end == size {
 		s := p.segs[n-1]
@@ -134,7 +143,6 @@ func (p *pipe) writeOn(o Options) (err error) {
 		p.segs = append(p.segs, p.active)
 	}
 	p.opened++
-	p.segmentBytes = segmentSize(p.active, o)
 	p.over.Store(false)
 	return nil
 }

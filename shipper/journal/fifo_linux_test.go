@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-func newFIFO(t *testing.T, f *Folder, id string) (*Journal, *os.File) {
+func newFIFO(t *testing.T, f *Folder, id string) (*Pipe, *os.File) {
 	t.Helper()
 	j, in, err := f.NewFIFO(id, []byte("about"), Options{})
 	if err != nil {
@@ -23,7 +23,7 @@ func newFIFO(t *testing.T, f *Folder, id string) (*Journal, *os.File) {
 }
 
 // moveAll moves what is in the FIFO; it reports whether its writers are gone.
-func moveAll(t *testing.T, j *Journal) (end bool) {
+func moveAll(t *testing.T, j *Pipe) (end bool) {
 	t.Helper()
 	for {
 		switch _, err := j.Take(int(j.FIFO().Fd()), 1<<20); {
@@ -37,7 +37,7 @@ func moveAll(t *testing.T, j *Journal) (end bool) {
 	}
 }
 
-func wantWriter(t *testing.T, j *Journal, want bool) {
+func wantWriter(t *testing.T, j *Pipe, want bool) {
 	t.Helper()
 	if writer, known := j.HasWriter(); writer != want || !known {
 		t.Fatalf("has a writer: %v, known %v", writer, known)
@@ -93,7 +93,7 @@ func TestNoFIFOInItsPlace(t *testing.T) {
 	if err := errors.Join(os.Remove(path), os.WriteFile(path, []byte("x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if j = recoverInput(t, f, "fifo"); !j.Ended() || j.FIFO() != nil {
+	if j = recoverAs[*Pipe](t, f, "fifo"); !j.Ended() || j.FIFO() != nil {
 		t.Fatal(j.Ended())
 	}
 	says(t, "Damage", j.Damage().Error(), fifoName)
@@ -136,7 +136,7 @@ func TestFIFOOfAChildThatOutlivesItsShipper(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		j = recoverInput(t, f, "fifo")
+		j = recoverAs[*Pipe](t, f, "fifo")
 		if j.Damage() != nil || j.Fallback() != "" || j.Ended() || j.FIFO() == nil {
 			t.Fatal(j.Damage(), j.Fallback(), j.Ended())
 		}
@@ -154,7 +154,7 @@ func TestFIFOOfAChildThatOutlivesItsShipper(t *testing.T) {
 	wantRest(t, j, 0, []byte(want))
 	j.Close()
 	// With the child gone it has ended, and the FIFO is no foreign file.
-	if j = recoverInput(t, f, "fifo"); !j.Ended() || j.FIFO() != nil || j.Damage() != nil {
+	if j = recoverAs[*Pipe](t, f, "fifo"); !j.Ended() || j.FIFO() != nil || j.Damage() != nil {
 		t.Fatal(j.Ended(), j.Damage())
 	}
 	wantRest(t, j, 0, []byte(want))

@@ -206,7 +206,7 @@ func (f *Folder) look(id string) (left Left, ok bool) {
 	dir := filepath.Join(f.path, id)
 	st := dirStore(dir)
 	left = Left{ID: id, Path: dir}
-	rec, state, err := examine(st, id)
+	h, state, err := examine(st, id)
 	switch state {
 	case noInput:
 		return Left{}, false
@@ -214,14 +214,14 @@ func (f *Folder) look(id string) (left Left, ok bool) {
 		f.clear(id)
 		return Left{}, false
 	}
-	left.Kind, left.File, left.Err = rec.kind(), rec.Path, err
+	left.Kind, left.File, left.Err = h.kind(), h.Path, err
 	if left.Holder = holder(dir); left.Holder != 0 {
 		left.Own = f.holds(id)
 	}
 	if left.About, err = st.read(aboutName, maxAboutBytes); err != nil && left.Err == nil {
 		left.Err = fmt.Errorf("journal input %s: its options: %w", id, err)
 	}
-	left.Unacked, err = unacked(st, rec)
+	left.Unacked, err = unacked(st, h)
 	if err != nil && left.Err == nil {
 		left.Err = err
 	}
@@ -242,23 +242,23 @@ func (f *Folder) clear(id string) {
 }
 
 // unacked is how many bytes an input holds beyond its cursor.
-func unacked(st store, rec record) (int64, error) {
+func unacked(st store, h header) (int64, error) {
 	cur, _ := peekCursor(st)
-	if rec.kind() == File {
-		f, _, err := findFollowed(rec)
+	if h.kind() == KindFile {
+		f, _, err := findFollowed(h)
 		if err != nil {
 			return 0, err
 		}
 		defer f.Close()
 		info, err := f.Stat()
 		if err != nil {
-			return 0, fmt.Errorf("journal input %s: %w", rec.ID, err)
+			return 0, fmt.Errorf("journal input %s: %w", h.ID, err)
 		}
 		return max(0, info.Size()-cur.Offset), nil
 	}
 	files, err := st.list()
 	if err != nil {
-		return 0, fmt.Errorf("journal input %s: %w", rec.ID, err)
+		return 0, fmt.Errorf("journal input %s: %w", h.ID, err)
 	}
 	var sum int64
 	for _, file := range files {
@@ -266,7 +266,7 @@ func unacked(st store, rec record) (int64, error) {
 			sum += max(0, file.size-max(0, cur.Offset-first))
 		}
 		if file.name == outputName {
-			sum += max(0, file.size+rec.Shift-max(cur.Offset, rec.Start))
+			sum += max(0, file.size+h.Shift-max(cur.Offset, h.Start))
 		}
 	}
 	return sum, nil

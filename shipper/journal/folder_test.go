@@ -187,7 +187,7 @@ func TestAboutIsReplacedAndKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.Close()
-	if j = recoverInput(t, f, "about"); string(j.About()) != "two" {
+	if j = recoverAs[*Pipe](t, f, "about"); string(j.About()) != "two" {
 		t.Fatalf("%s", j.About())
 	}
 }

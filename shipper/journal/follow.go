@@ -21,23 +21,35 @@ import (
 // idLineBytes is how much of a first line makes the id. A first line as long as a block would else hold the start up.
 const idLineBytes = 64 << 10
 
+// File is an input that somebody else writes, into a file that is only read.
+type File struct {
+	*Journal
+	grown *growing // src
+}
+
+// run starts the background work.
+func (j *File) run() {
+	j.Journal.run()
+	j.done.Go(func() { j.grown.watch(j.stop, j.Replaced) })
+}
+
 // Follow makes an input of the regular file at path, or goes on with it at the cursor when the folder has an input of that id: then about
 // and o are what that one had. Where path names another file than the one that was followed, the first ReadAt says ErrTruncated: what looks
 // the same may be another story that begins the same way, and a repeat can be told where a loss cannot. *HeldError when another process follows it with this folder.
-func (f *Folder) Follow(id, path string, about []byte, o Options) (*Journal, error) {
+func (f *Folder) Follow(id, path string, about []byte, o Options) (*File, error) {
 	return f.FollowFrom(id, path, about, o, Cursor{})
 }
 
 // FollowFrom is Follow with the cursor at which a new input begins: what the file has before it is not wanted.
-func (f *Folder) FollowFrom(id, path string, about []byte, o Options, from Cursor) (*Journal, error) {
+func (f *Folder) FollowFrom(id, path string, about []byte, o Options, from Cursor) (*File, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("follow %s: %w", path, err)
 	}
 	if f.path != "" {
-		j, err := f.reopen(id)
+		base, err := f.reopen(id)
 		if err == nil {
-			return j.followOn(path)
+			return followOn(base, path)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -47,12 +59,13 @@ func (f *Folder) FollowFrom(id, path string, about []byte, o Options, from Curso
 	if err != nil {
 		return nil, err
 	}
-	j, err := f.begin(id, File, about, o)
+	base, err := f.begin(id, KindFile, about, o)
 	if err != nil {
 		file.Close()
 		return nil, err
 	}
-	j.rec.Path, j.rec.Dev, j.rec.Ino, j.rec.Born = path, who.Dev, who.Ino, disk.Birth(file)
+	j := &File{Journal: base}
+	j.header.Path, j.header.Dev, j.header.Ino, j.header.Born = path, who.Dev, who.Ino, disk.Birth(file)
 	j.follow(file)
 	if err := j.startAt(from); err != nil {
 		return nil, j.abandon(err)
@@ -60,11 +73,12 @@ func (f *Folder) FollowFrom(id, path string, about []byte, o Options, from Curso
 	if err := j.commit(); err != nil {
 		return nil, err
 	}
+	j.run()
 	return j, nil
 }
 
 // startAt makes from the cursor of a new input.
-func (j *Journal) startAt(from Cursor) error {
+func (j *File) startAt(from Cursor) error {
 	if from.Offset == 0 {
 		return nil
 	}
@@ -72,19 +86,19 @@ func (j *Journal) startAt(from Cursor) error {
 		return err
 	}
 	j.found = from
-	j.acked.Store(from.Offset)
-	j.persisted.Store(from.Offset)
+	j.offsets.settle(from.Offset)
 	return j.cur.put(from, j.src.mark(from.Offset))
 }
 
 // followOn is Follow for an input that the folder has.
-func (j *Journal) followOn(path string) (*Journal, error) {
+func followOn(base *Journal, path string) (*File, error) {
+	j := &File{Journal: base}
 	err := func() error {
-		if j.kind != File {
-			return fmt.Errorf("%w: it is a %s; take another id", ErrKind, j.kind)
+		if j.kind != KindFile {
+			return fmt.Errorf("the folder has a %s of that id; take another id", j.kind)
 		}
-		j.rec.Path = path
-		file, is, err := findFollowed(j.rec)
+		j.header.Path = path
+		file, is, err := findFollowed(j.header)
 		if errors.Is(err, errIsAnother) {
 			file, _, err = openFollowed(path)
 		}
@@ -97,24 +111,24 @@ func (j *Journal) followOn(path string) (*Journal, error) {
 		return nil, errors.Join(fmt.Errorf("journal input %s: follow %s: %w", j.id, path, err), j.letGo())
 	}
 	j.settled()
-	j.start()
+	j.run()
 	return j, nil
 }
 
-// attachFollowed is for Recover, which has no path but the recorded one: another file there does not count.
-func (j *Journal) attachFollowed() error {
-	if j.rec.Path == "" {
+// attach is for Recover, which has no path but the recorded one: another file there does not count.
+func (j *File) attach() error {
+	if j.header.Path == "" {
 		// Not ErrNotExist: there was an input, and its bytes may be lost.
 		j.damage.note("no bytes of it are in %s, nor which file it followed; follow that file again, or delete the folder", j.st.dir())
 		return j.damage
 	}
-	file, is, err := findFollowed(j.rec)
+	file, is, err := findFollowed(j.header)
 	if err == nil && is == mayBeSame && !sameBytes(file, j.found.Offset, j.cur.mark) {
 		file.Close()
 		err = errIsAnother
 	}
 	if errors.Is(err, errIsAnother) {
-		return notThere(j.rec.Path, j.found.Offset)
+		return notThere(j.header.Path, j.found.Offset)
 	}
 	if err != nil {
 		return err
@@ -123,13 +137,13 @@ func (j *Journal) attachFollowed() error {
 }
 
 // settleFollowed goes on with file at the cursor.
-func (j *Journal) settleFollowed(file *os.File, is sameness) error {
+func (j *File) settleFollowed(file *os.File, is sameness) error {
 	if j.fallback != "" {
 		j.fallback += "; starting at the beginning of the file, so what was acked is repeated"
 	}
 	j.follow(file)
 	j.grown.another = is == isAnother
-	if err := j.attachGrown(); err != nil {
+	if err := j.grown.attachAt(j.found.Offset, j.cur.mark, j.arr.latest()); err != nil {
 		return err
 	}
 	if is == mayBeSame && !j.grown.cut {
@@ -139,25 +153,22 @@ func (j *Journal) settleFollowed(file *os.File, is sameness) error {
 }
 
 // adopt records the identity of the file that is followed from now on.
-func (j *Journal) adopt() error {
+func (j *File) adopt() error {
 	who, err := disk.Identify(j.grown.f)
 	if err != nil {
 		return err
 	}
-	j.rec.Dev, j.rec.Ino, j.rec.Born = who.Dev, who.Ino, disk.Birth(j.grown.f)
-	return j.writeRecord()
+	j.header.Dev, j.header.Ino, j.header.Born = who.Dev, who.Ino, disk.Birth(j.grown.f)
+	return j.writeHeader()
 }
 
-func (j *Journal) follow(file *os.File) {
-	j.newGrowing()
-	j.grown.f, j.grown.path = file, j.rec.Path
+func (j *File) follow(file *os.File) {
+	j.grown = j.newGrowing()
+	j.grown.f, j.grown.path = file, j.header.Path
 }
 
-// StopFollowing says that what is in the file now is all that is wanted. Only for a File.
-func (j *Journal) StopFollowing() error {
-	if j.kind != File {
-		return fmt.Errorf("journal input %s: stop following: %w", j.id, ErrKind)
-	}
+// StopFollowing says that what is in the file now is all that is wanted.
+func (j *File) StopFollowing() error {
 	j.grown.mu.Lock()
 	defer j.grown.mu.Unlock()
 	j.grown.finish()
@@ -165,11 +176,8 @@ func (j *Journal) StopFollowing() error {
 }
 
 // Replaced says that the path names another file now, or none: the followed one was renamed or deleted. It is still read to its end;
-// its successor is a new input. Only for a File.
-func (j *Journal) Replaced() bool {
-	if j.kind != File {
-		return false
-	}
+// its successor is a new input.
+func (j *File) Replaced() bool {
 	j.grown.mu.Lock()
 	defer j.grown.mu.Unlock()
 	if j.grown.closed {
@@ -179,7 +187,7 @@ func (j *Journal) Replaced() bool {
 	if err != nil {
 		return false
 	}
-	there, err := os.Stat(j.rec.Path)
+	there, err := os.Stat(j.header.Path)
 	if err != nil {
 		return errors.Is(err, fs.ErrNotExist) // an error of another sort says nothing of the file
 	}

@@ -22,7 +22,7 @@ func put(t testing.TB, path, data string) {
 	}
 }
 
-func follow(t testing.TB, f *Folder, id, path string) *Journal {
+func follow(t testing.TB, f *Folder, id, path string) *File {
 	t.Helper()
 	j, err := f.Follow(id, path, []byte("about"), Options{})
 	if err != nil {
@@ -47,13 +47,13 @@ func TestFollowGoesOnAtTheCursor(t *testing.T) {
 			}
 			j.Close()
 			put(t, path, "ine\n")
-			if left, err := f.Leftover(); err != nil || len(left) != 1 || left[0].Kind != File || left[0].File != path || left[0].Unacked != 12 {
+			if left, err := f.Leftover(); err != nil || len(left) != 1 || left[0].Kind != KindFile || left[0].File != path || left[0].Unacked != 12 {
 				t.Fatalf("%+v %v", left, err)
 			}
 			if again == "follow" {
 				j = follow(t, f, "followed", path)
 			} else {
-				j = recoverInput(t, f, "followed")
+				j = recoverAs[*File](t, f, "followed")
 			}
 			if c := j.Cursor(); c.Offset != 8 || string(c.State) != "state" || j.Fallback() != "" || j.Damage() != nil || j.FilePath() != path {
 				t.Fatalf("%+v %q %v %s", c, j.Fallback(), j.Damage(), j.FilePath())
@@ -98,7 +98,7 @@ func TestRenamedFileIsReadToItsEnd(t *testing.T) {
 	j.Close()
 	// After a restart it is found under its new name.
 	put(t, path+".1", "three\n")
-	j = recoverInput(t, f, "first")
+	j = recoverAs[*File](t, f, "first")
 	wantRest(t, j, 4, []byte("two\nthree\n"))
 	if !j.Replaced() {
 		t.Fatal("not replaced after a restart")
@@ -159,7 +159,7 @@ func TestTruncatedFileIsANewInput(t *testing.T) {
 					t.Fatal(err)
 				}
 				next.Close()
-				next = recoverInput(t, f, "second")
+				next = recoverAs[*File](t, f, "second")
 				wantRest(t, next, 0, []byte(c.now+"more\n"))
 			})
 		}
@@ -201,7 +201,7 @@ func TestInodeUsedAgain(t *testing.T) {
 	j := follow(t, f, "first", path)
 	readRest(t, j, 0)
 	ack(t, j, 8, "")
-	rec := j.rec
+	rec := j.header
 	if rec.Born == 0 {
 		t.Skip("NOT TESTED: this file system does not keep when a file was made")
 	}
@@ -225,26 +225,26 @@ func TestInodeUsedAgain(t *testing.T) {
 func TestSameFileOnAnotherMount(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		change func(*record)
+		change func(*header)
 		now    string
 		same   bool
 	}{
-		{"another device", func(r *record) { r.Dev++ }, "one\ntwo\nthree\n", true},
-		{"another device, time of birth not known", func(r *record) { r.Dev++; r.Born = 0 }, "one\ntwo\nthree\n", true},
-		{"another device, time of birth not known, other bytes", func(r *record) { r.Dev++; r.Born = 0 }, "six\ntwo\nthree\n", false},
-		{"another device and time of birth", func(r *record) { r.Dev++; r.Born++ }, "one\ntwo\nthree\n", false},
+		{"another device", func(r *header) { r.Dev++ }, "one\ntwo\nthree\n", true},
+		{"another device, time of birth not known", func(r *header) { r.Dev++; r.Born = 0 }, "one\ntwo\nthree\n", true},
+		{"another device, time of birth not known, other bytes", func(r *header) { r.Dev++; r.Born = 0 }, "six\ntwo\nthree\n", false},
+		{"another device and time of birth", func(r *header) { r.Dev++; r.Born++ }, "one\ntwo\nthree\n", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, path := openFolder(t), filepath.Join(t.TempDir(), "events.jsonl")
 			put(t, path, "one\ntwo\n")
 			j := follow(t, f, "first", path)
-			if j.rec.Born == 0 {
+			if j.header.Born == 0 {
 				t.Skip("NOT TESTED: this file system does not keep when a file was made")
 			}
 			readRest(t, j, 0)
 			ack(t, j, 8, "")
-			c.change(&j.rec)
-			if err := j.writeRecord(); err != nil {
+			c.change(&j.header)
+			if err := j.writeHeader(); err != nil {
 				t.Fatal(err)
 			}
 			j.Close()
@@ -294,7 +294,7 @@ func TestFollowRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	newPipe(t, f, "pipe", Options{}).Close()
-	if _, err := f.Follow("pipe", path, nil, Options{}); !errors.Is(err, ErrKind) {
+	if _, err := f.Follow("pipe", path, nil, Options{}); err == nil || !strings.Contains(err.Error(), "a pipe of that id") {
 		t.Fatal(err)
 	}
 	if entries, _ := os.ReadDir(f.Path()); len(entries) != 3 {

@@ -32,15 +32,17 @@ func FuzzRecover(f *testing.F) {
 		}
 		var j *Journal
 		if script[0]%2 == pipeCase {
-			j = newPipe(t, folder, "fuzzed", Options{SegmentBytes: 100})
+			pipe := newPipe(t, folder, "fuzzed", Options{SegmentBytes: 100})
 			for i := 0; i < len(data); i += 100 {
-				write(t, j, data[i:i+100])
+				write(t, pipe, data[i:i+100])
 			}
+			j = pipe.Journal
 		} else {
-			var w *os.File
-			if j, w, err = folder.NewChild("fuzzed", nil, Options{}); err != nil {
+			child, w, err := folder.NewChild("fuzzed", nil, Options{})
+			if err != nil {
 				t.Fatal(err)
 			}
+			j = child.Journal
 			w.Write(data)
 			w.Close()
 			readRest(t, j, 0)
@@ -62,7 +64,7 @@ func FuzzRecover(f *testing.F) {
 		if err != nil || len(left) > 1 {
 			t.Fatal(left, err)
 		}
-		j, err = folder.Recover("fuzzed")
+		found, err := folder.Recover("fuzzed")
 		if err != nil {
 			if len(left) == 1 && gone(err) {
 				t.Fatal("it was there, and then not:", err)
@@ -72,6 +74,7 @@ func FuzzRecover(f *testing.F) {
 			}
 			return
 		}
+		j = found.Base()
 		defer j.Close()
 		said := j.Damage() != nil || j.Fallback() != ""
 		at := j.Cursor().Offset

@@ -26,13 +26,13 @@ const sampleBytes = 64
 // read. There are two or three parties: the reader, a second reader, the watcher. Who writes the file is not one of them.
 type growing struct {
 	// immutable once set
-	id       string
-	path     string // for messages; "" in memory
-	arr      *arrivals
-	bell     *bell
-	freeable func() int64 // Journal.freeable
-	own      *output      // what only our own file has; nil of a followed one
-	another  bool         // it is not the file that was followed before, whatever it holds
+	id      string
+	path    string // for messages; "" in memory
+	arr     *arrivals
+	bell    *bell
+	off     *offsets
+	output  *output // what only our own file has; nil of a followed one
+	another bool    // it is not the file that was followed before, whatever it holds
 
 	mu     sync.Mutex
 	f      *os.File // for reading only: whoever has it open for writing counts as a writer
@@ -54,8 +54,8 @@ func (g *growing) attachAt(off int64, mark uint32, latest int64) error {
 	if err != nil {
 		return err
 	}
-	if g.own != nil && off < g.own.start { // acked up to a truncation that the reader has yet to meet
-		off, mark = g.own.start, 0
+	if g.output != nil && off < g.output.start { // acked up to a truncation that the reader has yet to meet
+		off, mark = g.output.start, 0
 	}
 	g.seen, g.readTo = size+g.shift, off
 	seen := max(off, latest)
@@ -70,7 +70,7 @@ func (g *growing) attachAt(off int64, mark uint32, latest int64) error {
 
 // heldBefore reports whether the bytes that a mark at off is made of were not given back.
 func (g *growing) heldBefore(off int64) bool {
-	return g.own == nil || g.own.holeTo <= max(0, off-g.shift-sampleBytes)
+	return g.output == nil || g.output.holeTo <= max(0, off-g.shift-sampleBytes)
 }
 
 // look takes notice of growth and truncation. g.mu is held.
@@ -96,7 +96,7 @@ func (g *growing) look() {
 // same reports whether the sample, and the head of a file of our own, are still in the file.
 func (g *growing) same() bool { return g.headIsThere() && g.sampleIsThere() }
 
-func (g *growing) headIsThere() bool { return g.own == nil || g.own.headIsIn(g.f) }
+func (g *growing) headIsThere() bool { return g.output == nil || g.output.headIsIn(g.f) }
 
 func (g *growing) sampleIsThere() bool { return bytes.HasSuffix(g.before(g.readTo), g.sample) }
 
@@ -110,7 +110,7 @@ func (g *growing) before(off int64) []byte {
 
 // sum is the mark of a cursor at off.
 func (g *growing) sum(off int64) uint32 {
-	if g.own == nil {
+	if g.output == nil {
 		return followedMark(g.f, off)
 	}
 	return max(1, crc32.Checksum(g.before(off), castagnoli))
@@ -118,7 +118,7 @@ func (g *growing) sum(off int64) uint32 {
 
 // truncated notes that the file was cut or rewritten. g.mu is held.
 func (g *growing) truncated() {
-	if g.own != nil {
+	if g.output != nil {
 		g.goOn()
 	} else {
 		g.over, g.cut = true, true
@@ -129,7 +129,7 @@ func (g *growing) truncated() {
 // finish says that what is there now is all. g.mu is held.
 func (g *growing) finish() {
 	g.look()
-	if g.own != nil && !g.over && !g.same() { // cut, and grown again to the very same size
+	if g.output != nil && !g.over && !g.same() { // cut, and grown again to the very same size
 		g.truncated()
 	}
 	if !g.over {
@@ -148,23 +148,23 @@ func (g *growing) readAt(b []byte, off int64) (int, error) {
 	if off >= g.seen {
 		g.look()
 	}
-	if g.cut || g.own != nil && off < g.own.start {
+	if g.cut || g.output != nil && off < g.output.start {
 		return 0, g.lostAfter(off)
 	}
 	if off >= g.seen || len(b) == 0 {
 		return 0, nil
 	}
-	if g.own != nil && off < g.own.holeTo+g.shift {
-		if off < g.freeable() {
+	if g.output != nil && off < g.output.holeTo+g.shift {
+		if off < g.off.reclaimable() {
 			return 0, fmt.Errorf("journal input %s: offset %d is %w", g.id, off, ErrAcked)
 		}
-		return 0, &GapError{g.id, Gap{off, min(g.own.holeTo+g.shift, g.seen)}}
+		return 0, &GapError{g.id, Gap{off, min(g.output.holeTo+g.shift, g.seen)}}
 	}
 	if g.f == nil { // the file of a recovered input is gone
 		return 0, &GapError{g.id, Gap{off, g.seen}}
 	}
 	b = b[:min(int64(len(b)), g.seen-off)]
-	if g.own == nil {
+	if g.output == nil {
 		most, err := g.skipHole(off, len(b))
 		if err != nil || most == 0 {
 			return 0, err
@@ -179,8 +179,8 @@ func (g *growing) readAt(b []byte, off int64) (int, error) {
 		g.truncated()
 		return 0, g.lostAfter(off)
 	}
-	if g.own != nil && len(g.own.head) == 0 && off == g.shift { // the first bytes of a file that was cut
-		g.own.head = bytes.Clone(b[:min(n, sampleBytes)])
+	if g.output != nil && len(g.output.head) == 0 && off == g.shift { // the first bytes of a file that was cut
+		g.output.head = bytes.Clone(b[:min(n, sampleBytes)])
 	}
 	if end := off + int64(n); end > g.readTo {
 		if off != g.readTo {
@@ -194,8 +194,8 @@ func (g *growing) readAt(b []byte, off int64) (int, error) {
 }
 
 func (g *growing) lostAfter(off int64) error {
-	if g.own != nil {
-		return g.own.cutError(g.id, g.path, off)
+	if g.output != nil {
+		return g.output.cutError(g.id, g.path, off)
 	}
 	return &TruncatedError{ID: g.id, Path: g.path, At: off, Lost: max(0, g.seen-off)}
 }
@@ -216,12 +216,34 @@ func (g *growing) ended() bool {
 	return g.over
 }
 
-// wasCut: what is not acked cannot be acked any more.
-func (g *growing) wasCut() bool {
+// unacked counts the bytes of our own file. What is not acked of a file that was cut cannot be acked
+// any more.
+func (g *growing) unacked(acked int64) int64 {
+	if g.output == nil {
+		return 0
+	}
+	return g.size() - acked
+}
+
+func (g *growing) perishable(acked int64) int64 {
+	if g.output == nil || g.path != "" && has(g.output.st, outputName) {
+		return 0
+	}
+	return max(0, g.size()-acked)
+}
+
+// overtaken returns the truncation that lies after from.
+func (g *growing) overtaken(from int64) *CutError {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.cut
+	if g.output == nil || from >= g.output.start {
+		return nil
+	}
+	return g.output.cutError(g.id, g.path, from)
 }
+
+func (g *growing) noteAck(error)          {}
+func (g *growing) degraded() *MemoryError { return nil }
 
 // noMark never is the mark of bytes that are there: a restart notices the truncation again.
 const noMark = 0xffffffff
@@ -232,11 +254,11 @@ func (g *growing) mark(off int64) uint32 {
 	if g.cut || g.f == nil || g.closed {
 		return noMark
 	}
-	if g.own != nil && off < g.own.start {
+	if g.output != nil && off < g.output.start {
 		return 0 // those bytes are gone, and the record says so
 	}
 	if !g.same() {
-		if g.truncated(); g.own != nil {
+		if g.truncated(); g.output != nil {
 			return 0
 		}
 		return noMark
@@ -250,12 +272,12 @@ func (g *growing) mark(off int64) uint32 {
 func (g *growing) allocated() int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.own == nil || g.f == nil || g.closed {
+	if g.output == nil || g.f == nil || g.closed {
 		return 0
 	}
 	blocks, _, err := disk.Blocks(g.f)
 	if err != nil {
-		return g.seen - g.own.holeTo - g.shift
+		return g.seen - g.output.holeTo - g.shift
 	}
 	return blocks
 }
@@ -263,16 +285,16 @@ func (g *growing) allocated() int64 {
 func (g *growing) free() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.own == nil || g.f == nil || g.closed || g.cut {
+	if g.output == nil || g.f == nil || g.closed || g.cut {
 		return nil
 	}
-	return g.own.punch(g.f, min(g.freeable(), g.readTo)-g.shift, g.seen-g.shift)
+	return g.output.punch(g.f, min(g.off.reclaimable(), g.readTo)-g.shift, g.seen-g.shift)
 }
 
 func (g *growing) sync() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.own == nil || g.f == nil || g.closed {
+	if g.output == nil || g.f == nil || g.closed {
 		return nil
 	}
 	return g.f.Sync()

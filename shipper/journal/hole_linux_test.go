@@ -11,8 +11,9 @@ import (
 )
 
 // readPieces reads all that j has, and says where holes were skipped.
-func readPieces(t *testing.T, j *Journal) (pieces []string, holes []Gap) {
+func readPieces(t *testing.T, of based) (pieces []string, holes []Gap) {
 	t.Helper()
+	j := of.Base()
 	off, piece, buf := int64(0), "", make([]byte, 100<<10)
 	for {
 		n, err := j.ReadAt(buf, off)
@@ -104,8 +105,9 @@ func mustOpen(t *testing.T, path string) *os.File {
 }
 
 // wantStart wants text at off, and nothing else that was written yet.
-func wantStart(t *testing.T, j *Journal, off int64, text string) {
+func wantStart(t *testing.T, of based, off int64, text string) {
 	t.Helper()
+	j := of.Base()
 	buf := make([]byte, 100)
 	n, err := j.ReadAt(buf, off)
 	if err != nil || string(buf[:n]) != text {

@@ -27,19 +27,19 @@ const (
 // compare tells whether f is the file of the record. An inode number is used again when its file is
 // gone, often at once; the time of birth is not. On some file systems dev changes with each mount,
 // so it proves sameness and not difference.
-func (r *record) compare(f *os.File, who disk.Identity) sameness {
-	if r.Ino == 0 && r.Dev == 0 {
+func (h *header) compare(f *os.File, who disk.Identity) sameness {
+	if h.Ino == 0 && h.Dev == 0 {
 		return mayBeSame // the record is lost
 	}
-	if who.Ino != r.Ino {
+	if who.Ino != h.Ino {
 		return isAnother
 	}
 	switch born := disk.Birth(f); {
-	case born != 0 && born == r.Born:
+	case born != 0 && born == h.Born:
 		return isSame
-	case born != 0 && r.Born != 0:
+	case born != 0 && h.Born != 0:
 		return isAnother
-	case who.Dev == r.Dev:
+	case who.Dev == h.Dev:
 		return isSame
 	}
 	return mayBeSame
@@ -50,27 +50,27 @@ var errIsAnother = errors.New("another file is there now")
 
 // findFollowed opens the followed file: at its path, or where it was renamed to in the same folder.
 // errIsAnother when there is only another one at the path.
-func findFollowed(rec record) (f *os.File, is sameness, err error) {
-	f, who, err := openFollowed(rec.Path)
+func findFollowed(h header) (f *os.File, is sameness, err error) {
+	f, who, err := openFollowed(h.Path)
 	if err == nil {
-		if is = rec.compare(f, who); is != isAnother {
+		if is = h.compare(f, who); is != isAnother {
 			return f, is, nil
 		}
 		f.Close()
 		err = errIsAnother
 	}
-	dir := filepath.Dir(rec.Path)
+	dir := filepath.Dir(h.Path)
 	entries, derr := os.ReadDir(dir)
-	if derr != nil || rec.Ino == 0 {
+	if derr != nil || h.Ino == 0 {
 		return nil, isAnother, err
 	}
 	for _, e := range entries {
 		info, ierr := e.Info()
-		if ierr != nil || !info.Mode().IsRegular() || disk.IdentityOf(info).Ino != rec.Ino {
+		if ierr != nil || !info.Mode().IsRegular() || disk.IdentityOf(info).Ino != h.Ino {
 			continue
 		}
 		if f, who, ierr := openFollowed(filepath.Join(dir, e.Name())); ierr == nil {
-			if is := rec.compare(f, who); is != isAnother {
+			if is := h.compare(f, who); is != isAnother {
 				return f, is, nil
 			}
 			f.Close()

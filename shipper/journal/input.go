@@ -19,8 +19,8 @@ const (
 	maxInputBytes = 64 << 10 // bounds the file "input"
 )
 
-// record is the file "input": what the input is. It is written last when an input is made, and renamed first when it is removed.
-type record struct {
+// header is the file "input": what the input is. It is written last when an input is made, and renamed first when it is removed.
+type header struct {
 	ID           string        `json:"id"`
 	Kind         string        `json:"kind"`
 	Started      int64         `json:"started"` // ms since 1970
@@ -36,13 +36,13 @@ type record struct {
 	Born         int64         `json:"born,omitempty"` // ns since 1970; 0: the file system does not tell
 }
 
-func (r record) kind() Kind {
-	k, _ := parseKind(r.Kind)
+func (h header) kind() Kind {
+	k, _ := parseKind(h.Kind)
 	return k
 }
 
-// options that the record was made with.
-func (r record) options() Options { return Options{r.SegmentBytes, r.MaxBytes, r.Sync} }
+// options that the input was made with.
+func (h header) options() Options { return Options{h.SegmentBytes, h.MaxBytes, h.Sync} }
 
 // inputState is what the folder of an id is.
 type inputState int
@@ -56,19 +56,19 @@ const (
 
 // examine says what is in an input's folder. Where "input" is lost or damaged and bytes are held, it is whole with an error, and the
 // kind is told from the bytes' files.
-func examine(st store, id string) (record, inputState, error) {
+func examine(st store, id string) (header, inputState, error) {
 	if has(st, finishedName) {
-		return record{}, halfRemoved, nil
+		return header{}, halfRemoved, nil
 	}
-	rec, err := readRecord(st, id)
+	h, err := readHeader(st, id)
 	if err == nil {
-		return rec, whole, nil
+		return h, whole, nil
 	}
 	files, lerr := st.list()
 	if lerr != nil {
-		return record{}, noInput, lerr
+		return header{}, noInput, lerr
 	}
-	rec = record{ID: id, Kind: File.String()}
+	h = header{ID: id, Kind: KindFile.String()}
 	var bytes int64
 	ours, data := false, false
 	for _, file := range files {
@@ -76,9 +76,9 @@ func examine(st store, id string) (record, inputState, error) {
 		_, output := offsetOf(file.name, outputSuffix)
 		switch {
 		case segment:
-			rec.Kind, data = Pipe.String(), true
+			h.Kind, data = KindPipe.String(), true
 		case output:
-			rec.Kind, data = Child.String(), true
+			h.Kind, data = KindChild.String(), true
 			if onlyHead(st, file, id) {
 				continue
 			}
@@ -93,30 +93,30 @@ func examine(st store, id string) (record, inputState, error) {
 	cur, _ := peekCursor(st)
 	switch {
 	case bytes > 0 || cur.Offset > 0 || has(st, inputName): // it was more than begun
-		return rec, whole, fmt.Errorf("journal input %s: its file %q is lost or damaged (%w); taken for a %s", id, inputName, err, rec.Kind)
+		return h, whole, fmt.Errorf("journal input %s: its file %q is lost or damaged (%w); taken for a %s", id, inputName, err, h.Kind)
 	case ours || data || len(files) == 0:
-		return record{}, halfMade, nil
+		return header{}, halfMade, nil
 	}
-	return record{}, noInput, nil
+	return header{}, noInput, nil
 }
 
-func readRecord(st store, id string) (rec record, err error) {
+func readHeader(st store, id string) (h header, err error) {
 	data, err := st.read(inputName, maxInputBytes)
 	if err != nil {
-		return record{}, err
+		return header{}, err
 	}
-	if err := json.Unmarshal(data, &rec); err != nil {
-		return record{}, err
+	if err := json.Unmarshal(data, &h); err != nil {
+		return header{}, err
 	}
-	if _, ok := parseKind(rec.Kind); !ok || rec.SegmentBytes < 0 || rec.MaxBytes < 0 || rec.Sync < 0 {
-		return record{}, fmt.Errorf("no input has kind %q, segments of %d, at most %d bytes", rec.Kind, rec.SegmentBytes, rec.MaxBytes)
+	if _, ok := parseKind(h.Kind); !ok || h.SegmentBytes < 0 || h.MaxBytes < 0 || h.Sync < 0 {
+		return header{}, fmt.Errorf("no input has kind %q, segments of %d, at most %d bytes", h.Kind, h.SegmentBytes, h.MaxBytes)
 	}
-	rec.ID = id // the folder's name counts: people may copy folders
-	return rec, nil
+	h.ID = id // the folder's name counts: people may copy folders
+	return h, nil
 }
 
-func (j *Journal) writeRecord() error {
-	data, err := json.Marshal(j.rec)
+func (j *Journal) writeHeader() error {
+	data, err := json.Marshal(j.header)
 	if err != nil {
 		return err
 	}
@@ -128,33 +128,33 @@ func (f *Folder) begin(id string, kind Kind, about []byte, o Options) (*Journal,
 	if o.SegmentBytes < 0 || o.MaxBytes < 0 || o.Sync < 0 {
 		return nil, fmt.Errorf("journal input %s: negative option in %+v; give 0 for the default", id, o)
 	}
-	if f.path == "" && kind != File && (o.MaxBytes == 0 || o.MaxBytes > f.maxMemory) {
+	if f.path == "" && kind != KindFile && (o.MaxBytes == 0 || o.MaxBytes > f.maxMemory) {
 		o.MaxBytes = f.maxMemory
 	}
-	rec := record{
+	h := header{
 		ID: id, Kind: kind.String(), Started: time.Now().UnixMilli(),
 		SegmentBytes: o.SegmentBytes, MaxBytes: o.MaxBytes, Sync: o.Sync,
 	}
 	st, l, err := f.newFolder(id)
 	var j *Journal
 	if err == nil {
-		j, err = f.fill(st, l, rec, about)
+		j, err = f.fill(st, l, h, about)
 	}
-	if err != nil && f.worked.Load() && kind != Child && disk.HasMemfds && disk.Failed(err) { // a child's file may have to move to another folder
-		return f.beginInMemory(rec, about, err)
+	if err != nil && f.worked.Load() && kind != KindChild && disk.HasMemfds && disk.Failed(err) { // a child's file may have to move to another folder
+		return f.beginInMemory(h, about, err)
 	}
 	return j, err
 }
 
 // fill makes cursor and index of a new input in its folder.
-func (f *Folder) fill(st store, l *lock, rec record, about []byte) (*Journal, error) {
-	j := newJournal(f, st, l, rec)
+func (f *Folder) fill(st store, l *lock, h header, about []byte) (*Journal, error) {
+	j := newJournal(f, st, l, h)
 	j.about = slices.Clone(about)
 	err := func() (err error) {
 		if j.cur, err = createCursor(st); err != nil {
 			return err
 		}
-		if j.arr, err = createArrivals(st, j.rec.Started); err != nil {
+		if j.arr, err = createArrivals(st, j.header.Started); err != nil {
 			return err
 		}
 		return st.replace(aboutName, about)
@@ -165,8 +165,9 @@ func (f *Folder) fill(st store, l *lock, rec record, about []byte) (*Journal, er
 	return j, nil
 }
 
-func newJournal(f *Folder, st store, l *lock, rec record) *Journal {
-	j := &Journal{id: rec.ID, kind: rec.kind(), folder: f, st: st, lock: l, rec: rec, stop: make(chan struct{})}
+func newJournal(f *Folder, st store, l *lock, h header) *Journal {
+	j := &Journal{id: h.ID, kind: h.kind(), folder: f, st: st, lock: l, header: h}
+	j.stop = make(chan struct{})
 	j.bell.main = make(chan struct{}, 1)
 	j.hold.Store(math.MaxInt64)
 	return j
@@ -199,23 +200,20 @@ func (f *Folder) newFolder(id string) (store, *lock, error) {
 	return st, l, nil
 }
 
-// commit makes the input one that a restart finds, and starts its background work.
+// commit makes the input one that a restart finds.
 func (j *Journal) commit() error {
-	if err := j.writeRecord(); err != nil {
+	if err := j.writeHeader(); err != nil {
 		return j.abandon(err)
 	}
 	j.folder.worked.Store(true)
-	j.start()
 	return nil
 }
 
-func (j *Journal) start() {
+// run starts the background work that every kind has.
+func (j *Journal) run() {
 	j.bell.ring() // what is there already may be all that ever comes
-	if j.rec.Sync > 0 {
+	if j.header.Sync > 0 {
 		j.done.Go(j.syncLoop)
-	}
-	if j.grown != nil {
-		j.done.Go(j.watch)
 	}
 }
 
@@ -236,45 +234,6 @@ func (j *Journal) abandon(err error) error {
 	}
 	j.folder.forget(j.id)
 	return errors.Join(err, j.lock.drop())
-}
-
-// NewPipe makes an input that this process writes. about is the caller's snapshot, for whoever recovers it.
-func (f *Folder) NewPipe(id string, about []byte, o Options) (*Journal, error) {
-	j, err := f.begin(id, Pipe, about, o)
-	if err != nil {
-		return nil, err
-	}
-	p := j.newPipeSource()
-	if p.active, err = newSegment(j.st, 0); err != nil {
-		return nil, j.abandon(err)
-	}
-	p.segs, p.opened = []*segment{p.active}, 1
-	p.segmentBytes = segmentSize(p.active, j.rec.options())
-	if err := j.commit(); err != nil {
-		return nil, err
-	}
-	return j, nil
-}
-
-func (j *Journal) newPipeSource() *pipe {
-	p := &pipe{id: j.id, st: j.st, arr: j.arr, bell: &j.bell, place: j.st, freed: make(chan struct{}, 1), maxBytes: j.rec.MaxBytes, freeable: j.freeable, done: j.delivered}
-	j.src, j.pipe = p, p
-	return p
-}
-
-// segmentSize is the asked size, or less where space is small.
-func segmentSize(s *segment, o Options) int64 {
-	size := o.SegmentBytes
-	if size == 0 {
-		size = defaultSegmentBytes
-		if free, known, err := disk.Free(s.f); err == nil && known {
-			size = min(size, max(free/segmentsPerLimit, minSegmentBytes))
-		}
-	}
-	if o.MaxBytes > 0 {
-		size = min(size, max(o.MaxBytes/segmentsPerLimit, minSegmentBytes))
-	}
-	return size
 }
 
 // markFinished is the instant at which the input is no more: what a crash leaves after it is only rubbish.

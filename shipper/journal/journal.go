@@ -30,7 +30,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -41,12 +40,12 @@ import (
 type Kind int
 
 const (
-	Pipe  Kind = iota // this process, from what it reads
-	Child             // a child process, whose stdout the segment is
-	File              // somebody else, into a file that is followed
+	KindPipe  Kind = iota // this process, from what it reads: see [Pipe]
+	KindChild             // a child process, into its stdout: see [Child]
+	KindFile              // somebody else, into a file that is followed: see [File]
 )
 
-var kindNames = [...]string{Pipe: "pipe", Child: "child", File: "file"}
+var kindNames = [...]string{KindPipe: "pipe", KindChild: "child", KindFile: "file"}
 
 func (k Kind) String() string {
 	if k < 0 || int(k) >= len(kindNames) {
@@ -77,59 +76,102 @@ type Cursor struct {
 	State  []byte // the caller's own, opaque here; at most MaxStateBytes
 }
 
-// source is what holds the bytes: a pipe, or a file that somebody else writes (a child's, or a followed one).
+// source holds the bytes of a Journal: a pipe, or a file that somebody else writes. What differs
+// between kinds and concerns every reader is a method of it.
 type source interface {
 	readAt(p []byte, off int64) (int, error)
 	size() int64
 	ended() bool
 	mark(off int64) uint32 // a checksum of the bytes just before off; 0 where nobody else can change them
-	free() error           // gives back what Journal.freeable allows; from any goroutine
+	free() error           // gives acked bytes back, as far as offsets allow; from any goroutine
+	noteAck(err error)     // learns how an Ack went
 	allocated() int64
+	perishable(acked int64) int64   // how many bytes from acked on no later start would find
+	unacked(acked int64) int64      // how many bytes from acked on are lost if the input is removed
+	overtaken(from int64) *CutError // the truncation after from; nil: there was none
+	degraded() *MemoryError         // why bytes are in memory instead of on the disk; nil: they are not
 	sync() error
 	close() error
 }
 
-// Journal is one input: its bytes, its cursor, its lock. See the package comment for who may call what.
+// Journal is what every kind of input has: its bytes to read, its cursor, its lock. Each [Pipe],
+// [Child] and [File] embeds one. See the package comment for who may call what.
 type Journal struct {
 	// immutable once set
 	id     string
 	kind   Kind
 	folder *Folder
 	st     store
-	rec    record
 	lock   *lock
 	src    source
-	pipe   *pipe    // src, when it is a Pipe
-	grown  *growing // src, when it is a Child or a File
-	fifo   *os.File // of a Pipe that a child fills; nil: none
-	named  bool     // the FIFO is in the folder
+	start               // what was found when the input was opened
+	began  *MemoryError // it is in memory since it began, because the disk had failed
 
-	found    Cursor // the cursor at start
+	header header // of a Child, growing.mu guards it once the input has started
+
+	cur *cursorFiles // owned by the goroutine that reads and acks
+	arr *arrivals
+
+	offsets
+	bell bell // wakes readers
+	shared
+	background
+}
+
+// start is what a Journal found when it was opened. It is immutable.
+type start struct {
+	found    Cursor
 	fallback string
 	damage   *DamageError
-	began    *MemoryError // it is in memory since it began, because the disk had failed
+}
 
-	// owned by the goroutine that reads and acks
-	cur *cursorFiles
-
-	arr       *arrivals
+// offsets say how far an input is acked, and so what may be given back.
+type offsets struct {
 	acked     atomic.Int64 // offset of the latest Ack, persisted or not
 	persisted atomic.Int64 // offset that a crash would start from; only what is before it is freed
 	hold      atomic.Int64 // a second reader still needs what is at and after it
+}
 
-	bell bell // wakes readers
+// reclaimable is the offset up to which nothing is needed any more: persisted as acked, and not held.
+func (o *offsets) reclaimable() int64 { return min(o.persisted.Load(), o.hold.Load()) }
 
-	// Guarded by mu, which is for calls that any goroutine may make and none makes often: ownership by one
-	// goroutine would cost the others a request and an answer for a value that changes once an hour.
-	mu       sync.Mutex
+// delivered is the offset up to which this process needs nothing any more, whatever one that starts
+// from the cursor would need.
+func (o *offsets) delivered() int64 { return min(o.acked.Load(), o.hold.Load()) }
+
+// settle makes off the offset that everything starts from.
+func (o *offsets) settle(off int64) {
+	o.acked.Store(off)
+	o.persisted.Store(off)
+}
+
+// shared is what any goroutine may ask for or change and none does often. It has a mutex because
+// ownership by one goroutine would cost the others a request and an answer for a value that changes
+// once an hour.
+type shared struct {
+	mu       sync.Mutex // guards the rest
 	about    []byte
 	trouble  error // latest failure of background work
 	rejected bool
 	closed   bool
+}
 
-	stop chan struct{} // closed by Close: ends the background goroutines
+// background is the goroutines that work until Close.
+type background struct {
+	stop chan struct{} // closed by Close
 	done sync.WaitGroup
 }
+
+// A Recovered input is a [*Pipe], a [*Child] or a [*File].
+type Recovered interface {
+	Base() *Journal
+
+	attach() error // opens what holds the bytes
+	run()          // starts the background work
+}
+
+// Base returns the Journal that every kind of input has.
+func (j *Journal) Base() *Journal { return j }
 
 // ID of the input, as given to NewPipe, NewChild or Follow.
 func (j *Journal) ID() string { return j.id }
@@ -141,7 +183,7 @@ func (j *Journal) Kind() Kind { return j.kind }
 func (j *Journal) Path() string { return j.st.dir() }
 
 // FilePath is the path of the followed file, as it was given to Follow; "" for a Pipe or Child.
-func (j *Journal) FilePath() string { return j.rec.Path }
+func (j *Journal) FilePath() string { return j.header.Path }
 
 // About is the caller's snapshot, as last set; a copy.
 func (j *Journal) About() []byte {
@@ -212,23 +254,15 @@ func (j *Journal) Ack(c Cursor) error {
 		err = fmt.Errorf("journal input %s: keep the cursor in %s (it is tried again; till then a restart repeats what is acked): %w", j.id, j.st.dir(), full(err))
 	} else {
 		j.persisted.Store(c.Offset)
-		j.arr.free(j.freeable())
+		j.arr.free(j.reclaimable())
 	}
 	err = errors.Join(err, j.free())
-	if j.pipe != nil {
-		j.pipe.note(err)
-	}
+	j.src.noteAck(err)
 	return err
 }
 
 // Acked is the offset up to which everything is delivered, whether or not the cursor that says so could be kept.
 func (j *Journal) Acked() int64 { return j.acked.Load() }
-
-// freeable is the offset up to which nothing is needed any more: persisted as acked, and not held.
-func (j *Journal) freeable() int64 { return min(j.persisted.Load(), j.hold.Load()) }
-
-// delivered is the offset up to which this process needs nothing any more, whatever one that starts from the cursor would need.
-func (j *Journal) delivered() int64 { return min(j.acked.Load(), j.hold.Load()) }
 
 func (j *Journal) free() error {
 	if err := j.src.free(); err != nil {
@@ -287,13 +321,10 @@ func (j *Journal) Close() error {
 	close(j.stop)
 	j.done.Wait()
 	var errs []error
-	if j.rec.Sync > 0 {
+	if j.header.Sync > 0 {
 		errs = append(errs, j.syncAll())
 	}
 	errs = append(errs, j.src.close())
-	if j.fifo != nil {
-		errs = append(errs, j.fifo.Close())
-	}
 	errs = append(errs, j.cur.close(), j.arr.close(), j.lock.release())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("journal input %s: close: %w", j.id, err)
@@ -307,8 +338,8 @@ var ErrUnacked = errors.New("it has bytes that are not acked")
 // Remove forgets a finished input: its folder goes, or keeps only the rejects if there are any. It closes the journal. It refuses,
 // with ErrUnacked, a Pipe or Child of which not everything was acked, unless it was truncated. Where somebody has removed the folder, nothing is left to do.
 func (j *Journal) Remove() error {
-	if size := j.src.size(); j.kind != File && j.acked.Load() < size && (j.grown == nil || !j.grown.wasCut()) {
-		return fmt.Errorf("journal input %s: not removed: %w: %d of %d; ack them or close the journal", j.id, ErrUnacked, size-j.acked.Load(), size)
+	if n := j.src.unacked(j.acked.Load()); n > 0 {
+		return fmt.Errorf("journal input %s: not removed: %w: %d of %d; ack them or close the journal", j.id, ErrUnacked, n, j.src.size())
 	}
 	var err error
 	gone := j.Gone()

@@ -36,7 +36,7 @@ func openFolder(t testing.TB) *Folder {
 	return f
 }
 
-func newPipe(t testing.TB, f *Folder, id string, o Options) *Journal {
+func newPipe(t testing.TB, f *Folder, id string, o Options) *Pipe {
 	t.Helper()
 	j, err := f.NewPipe(id, []byte(`{"group":"/perstack/prod"}`), o)
 	if err != nil {
@@ -46,17 +46,25 @@ func newPipe(t testing.TB, f *Folder, id string, o Options) *Journal {
 	return j
 }
 
-func recoverInput(t testing.TB, f *Folder, id string) *Journal {
+// recoverAs recovers an input of the kind T.
+func recoverAs[T Recovered](t tester, f *Folder, id string) (j T) {
 	t.Helper()
-	j, err := f.Recover(id)
+	found, err := f.Recover(id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { j.Close() })
+	t.Cleanup(func() { found.Base().Close() })
+	j, ok := found.(T)
+	if !ok {
+		t.Fatalf("%s was recovered as a %v", id, found.Base().Kind())
+	}
 	return j
 }
 
-func write(t testing.TB, j *Journal, b []byte) {
+// based is every kind of input, and what they have in common.
+type based interface{ Base() *Journal }
+
+func write(t testing.TB, j *Pipe, b []byte) {
 	t.Helper()
 	if n, err := j.Write(b); err != nil || n != len(b) {
 		t.Fatalf("Write of %d bytes: %d, %v", len(b), n, err)
@@ -66,13 +74,15 @@ func write(t testing.TB, j *Journal, b []byte) {
 // tester is what *testing.T and *rapid.T have in common.
 type tester interface {
 	Helper()
+	Cleanup(func())
 	Fatal(args ...any)
 	Fatalf(format string, args ...any)
 }
 
 // readRest reads from off to the end of what is there. Gaps are returned, and read over.
-func readRest(t tester, j *Journal, off int64) (data []byte, gaps []Gap) {
+func readRest(t tester, of based, off int64) (data []byte, gaps []Gap) {
 	t.Helper()
+	j := of.Base()
 	buf := make([]byte, 1000)
 	for {
 		n, err := j.ReadAt(buf, off)
@@ -95,7 +105,7 @@ func readRest(t tester, j *Journal, off int64) (data []byte, gaps []Gap) {
 	}
 }
 
-func wantRest(t testing.TB, j *Journal, off int64, want []byte) {
+func wantRest(t testing.TB, j based, off int64, want []byte) {
 	t.Helper()
 	got, gaps := readRest(t, j, off)
 	if len(gaps) > 0 || !bytes.Equal(got, want) {
@@ -103,8 +113,9 @@ func wantRest(t testing.TB, j *Journal, off int64, want []byte) {
 	}
 }
 
-func ack(t tester, j *Journal, off int64, state string) {
+func ack(t tester, of based, off int64, state string) {
 	t.Helper()
+	j := of.Base()
 	if err := j.Ack(Cursor{off, []byte(state)}); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ type model struct {
 	t     *rapid.T
 	f     *Folder
 	o     Options
-	j     *Journal
+	j     *Pipe
 	data  []byte // all that was taken
 	acked int64  // the latest Ack
 	state string
@@ -107,7 +107,7 @@ func (m *model) ack(t *rapid.T) {
 	}
 	m.acked, m.state = off, state
 	most := int64(len(m.data)) - off + 2*(m.o.SegmentBytes+500) // the one the cursor is in, and the active one; a write may run over
-	if got := m.j.Allocated(); got > most && (!m.sick || m.j.Fallen() != nil) {
+	if got := m.j.Allocated(); got > most && (!m.sick || m.j.Degraded() != nil) {
 		t.Fatalf("%d bytes held, %d unacked, segments of %d", got, int64(len(m.data))-off, m.o.SegmentBytes)
 	}
 }
@@ -148,10 +148,7 @@ func (m *model) restart() {
 	if err := m.j.Close(); err != nil {
 		m.t.Fatal(err)
 	}
-	j, err := m.f.Recover("model")
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	j := recoverAs[*Pipe](m.t, m.f, "model")
 	m.j, m.ended = j, true
 	if c := j.Cursor(); j.Fallback() == "" && (c.Offset != m.acked || string(c.State) != m.state) {
 		m.t.Fatalf("cursor %d %q, was %d %q", c.Offset, c.State, m.acked, m.state)

@@ -58,8 +58,8 @@ type pipe struct {
 	arr      *arrivals
 	bell     *bell
 	maxBytes int64
-	freeable func() int64 // Journal.freeable
-	done     func() int64 // Journal.delivered
+	off      *offsets
+	fifo     *os.File // what a child writes to; nil: none
 
 	writing      sync.Mutex
 	active       *segment // owned by the writer; nil when recovered
@@ -71,8 +71,8 @@ type pipe struct {
 	memory atomic.Int64 // sum of those in memory
 	over   atomic.Bool  // no more bytes will come
 
-	fell atomic.Pointer[MemoryError] // the disk has failed: set once, by the writer
-	ill  atomic.Pointer[error]       // why what is acked could not be given back the last time; nil: it could, or the disk was full
+	failure     atomic.Pointer[MemoryError] // the disk has failed: set once, by the writer
+	lastFreeErr atomic.Pointer[error]       // why what is acked could not be given back the last time; nil: it could, or the disk was full
 
 	freed chan struct{} // cap 1: acks gave space back, or let the writer give some back
 
@@ -84,23 +84,102 @@ type pipe struct {
 	closed bool
 }
 
-// Write appends p with one write(2) and makes it readable. Only for a Pipe, by one goroutine, before End.
+// Pipe is an input that this process writes, into segments that are deleted when they are acked.
+type Pipe struct {
+	*Journal
+	pipe  *pipe // src
+	named bool  // the FIFO is in the folder
+}
+
+// NewPipe makes an input that this process writes. about is the caller's snapshot, for whoever
+// recovers it.
+func (f *Folder) NewPipe(id string, about []byte, o Options) (*Pipe, error) {
+	base, err := f.begin(id, KindPipe, about, o)
+	if err != nil {
+		return nil, err
+	}
+	j := &Pipe{Journal: base}
+	p := j.newSource()
+	if p.active, err = newSegment(j.st, 0); err != nil {
+		return nil, j.abandon(err)
+	}
+	p.segs, p.opened = []*segment{p.active}, 1
+	if err := j.commit(); err != nil {
+		return nil, err
+	}
+	j.run()
+	return j, nil
+}
+
+func (j *Pipe) newSource() *pipe {
+	p := &pipe{
+		id: j.id, st: j.st, arr: j.arr, bell: &j.bell, off: &j.offsets, place: j.st,
+		freed: make(chan struct{}, 1), maxBytes: j.header.MaxBytes, segmentBytes: segmentSize(j.header.options()),
+	}
+	j.src, j.pipe = p, p
+	return p
+}
+
+// segmentSize is the size that was asked for, or less where the limit is small.
+func segmentSize(o Options) int64 {
+	size := o.SegmentBytes
+	if size == 0 {
+		size = defaultSegmentBytes
+	}
+	if o.MaxBytes > 0 {
+		size = min(size, max(o.MaxBytes/segmentsPerLimit, minSegmentBytes))
+	}
+	return size
+}
+
+// attach opens the segments of a recovered Pipe, and its FIFO.
+func (j *Pipe) attach() error {
+	p := j.newSource()
+	p.over.Store(true)
+	acked := j.found.Offset
+	if j.fallback != "" {
+		acked = unknownOffset
+	}
+	if err := p.findSegments(acked, j.arr.latest(), j.damage); err != nil {
+		return fmt.Errorf("its segments in %s: %w", j.st.dir(), err)
+	}
+	if j.fallback == "" {
+		j.sayPlace(p)
+	} else if len(p.segs) > 0 { // no cursor: all that is held is shipped, maybe again
+		j.found.Offset = p.segs[0].first
+		j.fallback += fmt.Sprintf("; starting at offset %d, the first that is held: what came before it was acked or is missing, and what was acked after it is repeated", j.found.Offset)
+	}
+	if err := j.attachFIFO(p); err != nil {
+		return fmt.Errorf("its FIFO in %s: %w", j.st.dir(), full(err))
+	}
+	return nil
+}
+
+// sayPlace fills fallback when the cursor does not lie in what is held.
+func (j *Pipe) sayPlace(p *pipe) {
+	off := j.found.Offset
+	switch {
+	case len(p.segs) == 0:
+		j.fallback = fmt.Sprintf("the cursor is at %d, but %s holds no segment", off, j.st.dir())
+	case off < p.segs[0].first:
+		j.fallback = fmt.Sprintf("the cursor is at %d, before the first byte that is held, %d: the %d bytes between were acked and the newer cursor lost, or are missing",
+			off, p.segs[0].first, p.segs[0].first-off)
+	case off > p.segs[len(p.segs)-1].end:
+		j.fallback = fmt.Sprintf("the cursor is at %d, after the last byte that is held, %d: nothing is left to ship", off, p.segs[len(p.segs)-1].end)
+	}
+}
+
+// Write appends p with one write(2) and makes it readable. One goroutine may call it, before End.
 // It takes n bytes: all, or fewer with an error. ErrFull (errors.Is) says that the limit or the disk is reached: WaitRoom,
 // then write the rest. The limit is kept before bytes are written, never exceeded. A disk that fails in another way is no error
 // where there are memfds: see Fallen.
-func (j *Journal) Write(p []byte) (int, error) {
-	if j.pipe == nil {
-		return 0, fmt.Errorf("journal input %s: write: %w", j.id, ErrKind)
-	}
+func (j *Pipe) Write(p []byte) (int, error) {
 	return j.pipe.write(p)
 }
 
 // WaitRoom waits, after ErrFull, until acks freed space, or a second has passed, for others free disks too; then Write again.
 // It returns ctx's error when that ends first.
-func (j *Journal) WaitRoom(ctx context.Context) error {
-	if j.pipe == nil {
-		return fmt.Errorf("journal input %s: wait for room: %w", j.id, ErrKind)
-	}
+func (j *Pipe) WaitRoom(ctx context.Context) error {
 	timer := time.NewTimer(roomRetry)
 	defer timer.Stop()
 	select {
@@ -112,11 +191,8 @@ func (j *Journal) WaitRoom(ctx context.Context) error {
 	return nil
 }
 
-// End says that no more bytes will come. Only for a Pipe.
-func (j *Journal) End() error {
-	if j.pipe == nil {
-		return fmt.Errorf("journal input %s: end: %w", j.id, ErrKind)
-	}
+// End says that no more bytes will come.
+func (j *Pipe) End() error {
 	j.pipe.writing.Lock()
 	defer j.pipe.writing.Unlock()
 	j.pipe.end()
@@ -194,7 +270,7 @@ func (p *pipe) room() int64 {
 	if p.maxBytes > 0 {
 		room = p.maxBytes - p.held.Load()
 	}
-	if fell := p.fell.Load(); fell != nil {
+	if fell := p.failure.Load(); fell != nil {
 		room = min(room, fell.Most-p.memory.Load())
 	}
 	return room
@@ -202,7 +278,7 @@ func (p *pipe) room() int64 {
 
 // limit is the limit that is reached, for people.
 func (p *pipe) limit() string {
-	if fell := p.fell.Load(); fell != nil && fell.Most <= p.memory.Load() {
+	if fell := p.failure.Load(); fell != nil && fell.Most <= p.memory.Load() {
 		return fmt.Sprintf("%d bytes in memory", fell.Most)
 	}
 	return fmt.Sprintf("%d bytes", p.maxBytes)
@@ -223,7 +299,7 @@ func (p *pipe) another(err error, size int64) bool {
 }
 
 // wholly: the active segment has bytes and all of them may go.
-func (p *pipe) wholly(size int64) bool { return size > p.active.first && p.needless() >= size }
+func (p *pipe) wholly(size int64) bool { return size > p.active.first && p.reclaimable() >= size }
 
 // release rolls to a new segment and gives back what is acked of the old ones.
 func (p *pipe) release(size int64) error {
@@ -232,7 +308,7 @@ func (p *pipe) release(size int64) error {
 		err = p.free()
 	}
 	if err != nil {
-		p.note(err)
+		p.noteAck(err)
 	}
 	return err
 }
@@ -245,9 +321,9 @@ func (p *pipe) punch() bool {
 	p.mu.Lock()
 	s := p.segs[0]
 	p.mu.Unlock()
-	from, to := max(s.punched, s.first), p.freeable()
+	from, to := max(s.punched, s.first), p.off.reclaimable()
 	if s.inMemory() {
-		to = p.needless()
+		to = p.reclaimable()
 	}
 	to -= (to - s.first) % punchBlock
 	if to <= from {
@@ -340,15 +416,15 @@ func (p *pipe) free() error {
 	for {
 		p.mu.Lock()
 		var s *segment
-		if len(p.segs) > 1 && p.segs[0].end <= p.needless() {
+		if len(p.segs) > 1 && p.segs[0].end <= p.reclaimable() {
 			s = p.segs[0]
 		}
 		p.mu.Unlock()
 		if s == nil {
 			break
 		}
-		if s.inMemory() || s.end <= p.freeable() { // else the cursor on the disk still needs it, though this process does not
-			if err := s.in.remove(s.name); err != nil && !errors.Is(err, os.ErrNotExist) && p.fell.Load() == nil {
+		if s.inMemory() || s.end <= p.off.reclaimable() { // else the cursor on the disk still needs it, though this process does not
+			if err := s.in.remove(s.name); err != nil && !errors.Is(err, os.ErrNotExist) && p.failure.Load() == nil {
 				return err
 			}
 		}
@@ -362,7 +438,7 @@ func (p *pipe) free() error {
 		p.mu.Unlock()
 		p.count(s, s.first-s.end)
 		if f != nil { // the blocks are free only now; a read under way on it ends first
-			if err := f.Close(); err != nil && p.fell.Load() == nil {
+			if err := f.Close(); err != nil && p.failure.Load() == nil {
 				return err
 			}
 		}
@@ -374,7 +450,9 @@ func (p *pipe) free() error {
 	return nil
 }
 
-func (p *pipe) size() int64       { return p.bytes.Load() }
-func (p *pipe) ended() bool       { return p.over.Load() }
-func (p *pipe) allocated() int64  { return p.held.Load() }
-func (p *pipe) mark(int64) uint32 { return 0 }
+func (p *pipe) size() int64               { return p.bytes.Load() }
+func (p *pipe) ended() bool               { return p.over.Load() }
+func (p *pipe) allocated() int64          { return p.held.Load() }
+func (p *pipe) unacked(acked int64) int64 { return p.bytes.Load() - acked }
+func (p *pipe) mark(int64) uint32         { return 0 } // nobody else changes segments
+func (p *pipe) overtaken(int64) *CutError { return nil }

@@ -46,7 +46,7 @@ func TestPipeWriteReadAckRecoverRemove(t *testing.T) {
 				if err := j.Close(); err != nil {
 					t.Fatal(err)
 				}
-				j = recoverInput(t, f, "k3v9x2ab")
+				j = recoverAs[*Pipe](t, f, "k3v9x2ab")
 				if j.Fallback() != "" || j.Damage() != nil || !j.Ended() || j.Size() != 10_000 || string(j.About()) != `{"group":"/perstack/prod"}` {
 					t.Fatalf("recovered: %q %v %v %d %s", j.Fallback(), j.Damage(), j.Ended(), j.Size(), j.About())
 				}
@@ -272,7 +272,7 @@ func TestWritesDuringAndAfterCloseFail(t *testing.T) {
 		if _, err := j.ReadAt(make([]byte, 1), 0); !errors.Is(err, os.ErrClosed) {
 			t.Fatal(err)
 		}
-		if j = recoverInput(t, f, j.ID()); j.Size() != took || j.Damage() != nil {
+		if j = recoverAs[*Pipe](t, f, j.ID()); j.Size() != took || j.Damage() != nil {
 			t.Fatal(j.Size(), took, j.Damage())
 		}
 	}

@@ -98,10 +98,10 @@ func TestRecoveryOfADamagedPipe(t *testing.T) {
 				t.Fatal(err)
 			}
 			left, err := f.Leftover()
-			if err != nil || len(left) != 1 || left[0].ID != "dead" || left[0].Kind != Pipe || left[0].Holder != 0 || left[0].Path != dir {
+			if err != nil || len(left) != 1 || left[0].ID != "dead" || left[0].Kind != KindPipe || left[0].Holder != 0 || left[0].Path != dir {
 				t.Fatalf("%+v, %v", left, err)
 			}
-			j := recoverInput(t, f, "dead")
+			j := recoverAs[*Pipe](t, f, "dead")
 			if got := j.Cursor(); got.Offset != c.cursor || string(got.State) != c.state {
 				t.Errorf("cursor %d %s, want %d %s", got.Offset, got.State, c.cursor, c.state)
 			}
@@ -289,7 +289,7 @@ func TestHeldByAnother(t *testing.T) {
 	if left, _ := other.Leftover(); len(left) != 1 || left[0].Holder != 0 {
 		t.Fatalf("%+v", left)
 	}
-	recoverInput(t, other, "mine")
+	recoverAs[*Pipe](t, other, "mine")
 }
 
 func TestLeftoverClearsWhatACrashLeftHalfDone(t *testing.T) {

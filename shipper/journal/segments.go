@@ -84,7 +84,7 @@ func (p *pipe) find(off int64) (f *os.File, first, end int64, err error) {
 
 // before says why nothing is held at off: given back, or never found.
 func (p *pipe) before(off int64) error {
-	if off < p.needless() {
+	if off < p.reclaimable() {
 		return fmt.Errorf("journal input %s: offset %d is %w", p.id, off, ErrAcked)
 	}
 	if len(p.segs) == 0 {
@@ -247,6 +247,9 @@ func (p *pipe) close() error {
 	}
 	if p.place != nil && p.place != p.st {
 		errs = append(errs, p.place.drop())
+	}
+	if p.fifo != nil {
+		errs = append(errs, p.fifo.Close())
 	}
 	p.segs = nil
 	p.closed = true

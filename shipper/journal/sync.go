@@ -9,7 +9,7 @@ import (
 )
 
 func (j *Journal) syncLoop() {
-	ticks := time.NewTicker(j.rec.Sync)
+	ticks := time.NewTicker(j.header.Sync)
 	defer ticks.Stop()
 	for {
 		select {

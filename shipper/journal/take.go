@@ -18,11 +18,8 @@ var ErrNothing = disk.ErrPipeEmpty
 // Take moves what is in the pipe with the descriptor from, at most most bytes, to the journal, without a moment at which they are in neither: what a Write
 // would be given is lost to a kill that comes before it, and while the journal is full. It does not wait. io.EOF says that no writer is left,
 // ErrNothing that nothing is there now, ErrFull what it says of Write, errors.ErrUnsupported (at the first call, or when the disk has failed) that from is no
-// pipe or that the file system cannot do this: then read, and Write. Only for a Pipe, by the goroutine that writes, before End.
-func (j *Journal) Take(from int, most int) (int, error) {
-	if j.pipe == nil {
-		return 0, fmt.Errorf("journal input %s: take: %w", j.id, ErrKind)
-	}
+// pipe or that the file system cannot do this: then read, and Write. The goroutine that writes may call it, before End.
+func (j *Pipe) Take(from int, most int) (int, error) {
 	return j.pipe.take(from, int64(most))
 }
 
@@ -49,7 +46,7 @@ func (p *pipe) take(from int, most int64) (int, error) {
 			return n, nil
 		case errors.Is(why, io.EOF), errors.Is(why, ErrNothing), errors.Is(why, errors.ErrUnsupported):
 			return 0, why
-		case err != nil && p.fell.Load() != nil && !errors.Is(err, ErrFull): // it was not the disk that failed, or not only: what cannot be spliced can be read
+		case err != nil && p.failure.Load() != nil && !errors.Is(err, ErrFull): // it was not the disk that failed, or not only: what cannot be spliced can be read
 			return 0, fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 		case err != nil:
 			return 0, err

@@ -10,8 +10,9 @@ import (
 )
 
 // wantCut reads at off and wants to be told that the output was truncated; it returns where reading goes on.
-func wantCut(t *testing.T, j *Journal, off, lost int64) (to int64) {
+func wantCut(t *testing.T, of based, off, lost int64) (to int64) {
 	t.Helper()
+	j := of.Base()
 	var cut *CutError
 	_, err := j.ReadAt(make([]byte, 100), off)
 	if !errors.As(err, &cut) || !errors.Is(err, ErrTruncated) || cut.From != off || cut.Lost != lost {
@@ -56,7 +57,7 @@ func TestChildThatTruncatesItsOutput(t *testing.T) {
 				wantCut(t, j, 9, 20) // a second reader meets it, too
 				if where == "disk" {
 					j.Close()
-					j = recoverInput(t, f, "child")
+					j = recoverAs[*Child](t, f, "child")
 					if j.Fallback() != "" || j.Damage() != nil || j.Cursor().Offset != 9 {
 						t.Fatal(j.Fallback(), j.Damage(), j.Cursor())
 					}
@@ -142,7 +143,7 @@ func TestTruncationIsNoticedAgainAfterARestart(t *testing.T) {
 	}
 	ack(t, j, 8, "acked later")
 	j.Close()
-	j = recoverInput(t, f, "first")
+	j = recoverAs[*Child](t, f, "first")
 	if string(j.Cursor().State) != "acked later" {
 		t.Fatalf("%s", j.Cursor().State)
 	}
@@ -167,7 +168,7 @@ func TestTruncationWhileNobodyLooked(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 { // a crash before anything is acked changes nothing
-				j = recoverInput(t, f, "first")
+				j = recoverAs[*Child](t, f, "first")
 				to := wantCut(t, j, 14, 7)
 				if string(j.Cursor().State) != "state" {
 					t.Fatalf("%s", j.Cursor().State)

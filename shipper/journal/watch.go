@@ -18,25 +18,26 @@ const (
 	watchPause = 5 * time.Millisecond
 )
 
-// watch runs until Close. Whatever wakes it, it looks; a look is an fstat and rings the bell if there is something new.
-func (j *Journal) watch() {
-	if w := j.watcher(); w != nil {
+// watch runs until stop is closed. Whatever wakes it, it looks; a look is an fstat and rings the bell
+// if there is something new. replaced says whether the file's path names another file by now.
+func (g *growing) watch(stop <-chan struct{}, replaced func() bool) {
+	if w := g.watcher(); w != nil {
 		defer w.Close()
-		j.watchWith(w.Events, w.Errors)
+		g.watchWith(stop, replaced, w.Events, w.Errors)
 	} else {
-		j.watchWith(nil, nil)
+		g.watchWith(stop, replaced, nil, nil)
 	}
 }
 
 // watchWith wakes at each event and when it is time to poll; without inotify the channels are nil.
-func (j *Journal) watchWith(events <-chan fsnotify.Event, errs <-chan error) {
+func (g *growing) watchWith(stop <-chan struct{}, replaced func() bool, events <-chan fsnotify.Event, errs <-chan error) {
 	var before grownState
 	wait := pollBusy
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		select {
-		case <-j.stop:
+		case <-stop:
 			return
 		case _, ok := <-events:
 			if !ok {
@@ -49,45 +50,30 @@ func (j *Journal) watchWith(events <-chan fsnotify.Event, errs <-chan error) {
 		case <-timer.C:
 		}
 		wait = min(2*wait, pollQuiet)
-		now := j.grown.poll()
-		if now.replaced = j.Replaced(); now.replaced != before.replaced {
-			j.bell.ring()
+		now := g.poll()
+		if now.replaced = replaced(); now.replaced != before.replaced {
+			g.bell.ring()
 		}
 		if now != before {
 			before, wait = now, pollBusy
 		}
-		if !timer.Stop() {
-			select {
-			case <-timer.C:
-			default:
-			}
-		}
-		if !j.pause(watchPause) {
+		select {
+		case <-stop:
 			return
+		case <-time.After(watchPause):
 		}
 		timer.Reset(wait)
 	}
 }
 
-func (j *Journal) pause(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-j.stop:
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
 // watcher is nil where files cannot be watched: no inotify, or none left for this user.
-func (j *Journal) watcher() *fsnotify.Watcher {
-	if j.grown.f == nil {
+func (g *growing) watcher() *fsnotify.Watcher {
+	if g.f == nil {
 		return nil
 	}
-	path := j.grown.f.Name() // a followed file may have another name than its path by now
-	if j.st.dir() == "" && j.kind == Child {
-		path = fmt.Sprintf("/proc/self/fd/%d", j.grown.f.Fd()) // of a memfd
+	path := g.f.Name() // a followed file may have another name than its path by now
+	if g.path == "" {
+		path = fmt.Sprintf("/proc/self/fd/%d", g.f.Fd()) // of a memfd
 	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {

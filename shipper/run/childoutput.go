@@ -33,11 +33,13 @@ type part struct {
 	name    string
 	command *child.Child
 	input   shipper.Input
-	file    *os.File    // the command's end; ours until the command is started
-	copyTo  io.Writer   // nil if it is not copied
-	mover   *mover      // nil if it is a file, or not started yet
-	ended   atomic.Bool // whether it goes on is known
-	goesOn  atomic.Bool // somebody goes on writing it when this process has ended
+	child   *journal.Child // its journal if it is a file, else nil
+	fifo    *journal.Pipe  // its journal if it is a FIFO, else nil
+	file    *os.File       // the command's end; ours until the command is started
+	copyTo  io.Writer      // nil if it is not copied
+	mover   *mover         // nil if it is a file, or not started yet
+	ended   atomic.Bool    // whether it goes on is known
+	goesOn  atomic.Bool    // somebody goes on writing it when this process has ended
 }
 
 // newChildOutput makes the journals.
@@ -59,7 +61,7 @@ func (s *Session) newChildOutput(opts *ExecOptions, command *child.Child) (*chil
 	if !o.stdout.isFile() {
 		return o, nil
 	}
-	j := o.stdout.input.Journal
+	j := o.stdout.child
 	var err error
 	o.guard, err = guard.New(command, guard.Options{Limit: s.keep.MaxBytes, Stuck: o.stdout.letGo, Log: s.log}, j)
 	if err != nil {
@@ -74,24 +76,27 @@ func (s *Session) newChildOutput(opts *ExecOptions, command *child.Child) (*chil
 // begin makes the journal of a part.
 func (p *part) begin(s *Session, shape batch.Shape, jobOf string, file bool) error {
 	about := s.newAbout(shape, jobOf, "").encode()
-	var j *journal.Journal
-	var err error
+	p.input = shipper.Input{Shape: shape, Own: true, JobOf: jobOf, Ending: p.ending}
 	if file {
-		j, p.file, err = s.folder.NewChild(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // the guard keeps its limit
-	} else {
-		j, p.file, err = s.folder.NewFIFO(shape.Input, about, s.keep)
+		j, out, err := s.folder.NewChild(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // the guard keeps its limit
+		if err != nil {
+			return err
+		}
+		p.child, p.file, p.input.Journal = j, out, j.Journal
+		return nil
 	}
+	j, out, err := s.folder.NewFIFO(shape.Input, about, s.keep)
 	if err != nil {
 		return err
 	}
-	p.input = shipper.Input{Journal: j, Shape: shape, Own: true, JobOf: jobOf, Ending: p.ending}
-	if !file && s.folder.Path() != "" && !j.Outlasts() {
+	p.fifo, p.file, p.input.Journal = j, out, j.Journal
+	if s.folder.Path() != "" && !j.Outlasts() {
 		s.log.Warn(fmt.Sprintf("the file system of %s has no FIFOs: if this process is killed, what the command writes to %s after that is lost; name a folder on a local disk", s.folder.Path(), p.name))
 	}
 	return nil
 }
 
-func (p *part) isFile() bool { return p.input.Journal.Kind() == journal.Child }
+func (p *part) isFile() bool { return p.child != nil }
 
 // started lets go of the files that are the command's now, and returns the inputs.
 func (o *childOutput) started() []shipper.Input {
@@ -109,7 +114,7 @@ func (p *part) start(s *Session) shipper.Input {
 		in.Tee = feed.StartTee(in.Journal, p.copyTo, s.log)
 	}
 	if !p.isFile() {
-		p.mover = startMover(in.Journal, in.Tee, p.command.Done(), s.log)
+		p.mover = startMover(p.fifo, in.Tee, p.command.Done(), s.log)
 		in.Quit = p.mover.quit
 	}
 	return *in
@@ -189,7 +194,7 @@ func (p *part) hasWriter() bool {
 	if p.input.Journal.Path() == "" {
 		return false
 	}
-	writer, known := p.input.Journal.HasWriter()
+	writer, known := p.child.HasWriter()
 	return known && writer
 }
 
@@ -203,7 +208,7 @@ func (o *childOutput) end() {
 		}
 		p.goesOn.Store(!p.command.Ended() || p.hasWriter())
 		p.ended.Store(true)
-		if err := p.input.Journal.EndChild(); err != nil {
+		if err := p.child.EndChild(); err != nil {
 			o.s.log.Error(err.Error())
 		}
 	}
@@ -212,7 +217,7 @@ func (o *childOutput) end() {
 // ending says what the end of the journal means.
 func (p *part) ending() shipper.Ending {
 	if !p.ended.Load() { // a FIFO's mover has ended, and nobody else takes anything out of the FIFO now
-		writer, _ := p.input.Journal.HasWriter()
+		writer, _ := p.fifo.HasWriter()
 		p.goesOn.Store(writer)
 		p.ended.Store(true)
 	}
@@ -254,7 +259,7 @@ func (o *childOutput) sayLeft() {
 		if !p.isFile() {
 			waits = append(waits, p.name)
 		}
-		if !p.isFile() && !p.input.Journal.Outlasts() {
+		if !p.isFile() && !p.fifo.Outlasts() {
 			folder = ""
 		}
 	}

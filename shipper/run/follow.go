@@ -129,10 +129,10 @@ func (m *movers) start(in *follow.Input) (quit func()) {
 func move(reading, running context.Context, in *follow.Input, log *zap.Logger) error {
 	r, release, err := feed.Stoppable(reading, in.FIFO)
 	if err != nil {
-		return errors.Join(err, in.Journal.End())
+		return errors.Join(err, in.Pipe.End())
 	}
 	defer release()
-	return feed.Move(running, r, in.Journal, nil, log)
+	return feed.Move(running, r, in.Pipe, nil, log)
 }
 
 func (m *movers) wait() { m.going.Wait() }
@@ -195,7 +195,7 @@ func (s *Session) known() ([]follow.Known, error) {
 	for _, l := range left {
 		k := follow.Known{Left: l, Mine: true}
 		a, err := readAbout(l)
-		if _, newer := errors.AsType[*newerError](err); newer && l.Kind == journal.File {
+		if _, newer := errors.AsType[*newerError](err); newer && l.Kind == journal.KindFile {
 			return nil, optionError("--journal-dir", "has an input that this program cannot go on with: %v, or name another folder", err)
 		}
 		if err == nil {

@@ -37,7 +37,7 @@ func (s *Session) leftovers() []shipper.Input {
 			s.log.Warn(fmt.Sprintf("input %s in %s is for %s and waits there; `%s resume --journal-dir %s` ships it, or ships it elsewhere with --log-group, --region or --endpoint-url", l.ID, l.Path, targetName(a.Target), program, s.folder.Path()))
 			continue
 		}
-		in, err := recoverInput(atOnce, s.folder, l, a, s.log)
+		in, child, err := recoverInput(atOnce, s.folder, l, a, s.log)
 		if _, held := errors.AsType[*journal.HeldError](err); held {
 			continue // another process was faster
 		}
@@ -50,7 +50,7 @@ func (s *Session) leftovers() []shipper.Input {
 			continue
 		}
 		s.log.Info(fmt.Sprintf("input %s of an earlier process is shipped from where that stopped (%d bytes left)", l.ID, l.Unacked))
-		s.noteSurvivor(a.Group, in.Journal)
+		s.noteSurvivor(a.Group, child)
 		inputs = append(inputs, in)
 	}
 	return inputs
@@ -59,30 +59,40 @@ func (s *Session) leftovers() []shipper.Input {
 // nothingLeft reports whether all of a followed file is shipped. Its cursor stays, for a start that
 // follows the file again.
 func nothingLeft(l journal.Left) bool {
-	return l.Kind == journal.File && l.Unacked == 0 && l.Err == nil
+	return l.Kind == journal.KindFile && l.Unacked == 0 && l.Err == nil
 }
 
 // recoverInput takes one input over. If a followed file ends in a half line, it waits a moment for
-// the rest of it, unless patience has ended.
-func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about, log *zap.Logger) (shipper.Input, error) {
-	j, err := folder.Recover(l.ID)
-	if errors.Is(err, fs.ErrNotExist) && l.Kind == journal.File {
+// the rest of it, unless patience has ended. child is the input's journal if a command writes that
+// itself, else nil.
+func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about, log *zap.Logger) (in shipper.Input, child *journal.Child, err error) {
+	found, err := folder.Recover(l.ID)
+	if errors.Is(err, fs.ErrNotExist) && l.Kind == journal.KindFile {
 		said, lost, err := follow.Forget(folder, l.ID, l.File)
 		if err != nil {
-			return shipper.Input{}, err
+			return in, nil, err
 		}
-		return shipper.Input{}, &goneError{said, lost}
+		return in, nil, &goneError{said, lost}
 	}
 	if err != nil {
-		return shipper.Input{}, err
+		return in, nil, err
 	}
-	in := shipper.Input{Journal: j, Shape: a.Shape, JobOf: a.JobOf, Path: a.Path, Command: a.Command}
-	if j.FIFO() != nil { // the command that writes it goes on
-		in.Quit = startMover(j, nil, nil, log).quit
+	in = shipper.Input{Journal: found.Base(), Shape: a.Shape, JobOf: a.JobOf, Path: a.Path, Command: a.Command}
+	switch j := found.(type) {
+	case *journal.Pipe:
+		if j.FIFO() != nil { // the command that writes it goes on
+			in.Quit = startMover(j, nil, nil, log).quit
+		}
+	case *journal.Child:
+		child = j
+	case *journal.File:
+		in.Ending, err = recoverFile(patience, j, a)
 	}
-	if l.Kind != journal.File {
-		return in, nil
-	}
+	return in, child, err
+}
+
+// recoverFile ends j, which it has recovered, with what its file holds now.
+func recoverFile(patience context.Context, j *journal.File, a about) (func() shipper.Ending, error) {
 	// A process that follows the file waits for this one, and is not told that the input is held.
 	if a.File == nil {
 		a.File = &follow.Note{Path: j.FilePath()}
@@ -90,10 +100,9 @@ func recoverInput(patience context.Context, folder *journal.Folder, l journal.Le
 	a.File.Lent = true
 	// On a full disk the input is shipped all the same: that takes no room.
 	if err := j.SetAbout(a.encode()); err != nil && !errors.Is(err, journal.ErrFull) {
-		return shipper.Input{}, errors.Join(err, j.Close())
+		return nil, errors.Join(err, j.Close())
 	}
-	in.Ending = endingOf(follow.Once(patience, j, a.File))
-	return in, nil
+	return endingOf(follow.Once(patience, j, a.File)), nil
 }
 
 // goneError says that a followed file is gone, and its input with it.

@@ -21,7 +21,7 @@ type mover struct {
 // startMover starts the mover of j, which has a FIFO. tee, if not nil, copies j. When the FIFO has
 // come to its end, the mover ends the journal, but not before ended is closed (nil: at once): the
 // seal says how the command ended.
-func startMover(j *journal.Journal, tee *feed.Tee, ended <-chan struct{}, log *zap.Logger) *mover {
+func startMover(j *journal.Pipe, tee *feed.Tee, ended <-chan struct{}, log *zap.Logger) *mover {
 	m := &mover{done: make(chan struct{})}
 	var reading, running context.Context
 	reading, m.stopReading = context.WithCancel(context.Background())
@@ -46,7 +46,7 @@ func startMover(j *journal.Journal, tee *feed.Tee, ended <-chan struct{}, log *z
 	return m
 }
 
-func fill(reading, running context.Context, j *journal.Journal, tee *feed.Tee, log *zap.Logger) error {
+func fill(reading, running context.Context, j *journal.Pipe, tee *feed.Tee, log *zap.Logger) error {
 	r, release, err := feed.Stoppable(reading, j.FIFO())
 	if err != nil {
 		return err

@@ -130,17 +130,17 @@ func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
 	if moved { // the next start must go on where this one ships to
 		a.Target, a.Profile = target, run.profile
 	}
-	in, err := recoverInput(end.signalled, r.folder, l, a, r.Log)
+	in, child, err := recoverInput(end.signalled, r.folder, l, a, r.Log)
 	if err != nil {
 		return err
 	}
-	if moved && l.Kind != journal.File { // of a followed file, recoverInput has recorded it
+	if moved && l.Kind != journal.KindFile { // of a followed file, recoverInput has recorded it
 		if err := in.Journal.SetAbout(a.encode()); err != nil && !errors.Is(err, journal.ErrFull) {
 			return errors.Join(err, in.Journal.Close())
 		}
 	}
 	in.Own = true
-	run.noteSurvivor(a.Group, in.Journal)
+	run.noteSurvivor(a.Group, child)
 	run.inputs = append(run.inputs, in)
 	if moved {
 		r.Log.Info(fmt.Sprintf("input %s was for %s and is shipped to %s from here on (%d bytes left); what was delivered before stays where it is",

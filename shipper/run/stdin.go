@@ -39,7 +39,7 @@ func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
 	defer release()
 	id := journal.NewID()
 	shape := s.shape(id)
-	var j *journal.Journal
+	var j *journal.Pipe
 	err = s.withRoom(end.running, func() (err error) {
 		j, err = s.folder.NewPipe(id, s.newAbout(shape, "", "").encode(), s.keep)
 		return err
@@ -47,9 +47,9 @@ func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
 	if err != nil {
 		return Failed, err
 	}
-	in := shipper.Input{Journal: j, Shape: shape, Own: true}
+	in := shipper.Input{Journal: j.Journal, Shape: shape, Own: true}
 	if o.Copy != nil {
-		in.Tee = feed.StartTee(j, o.Copy, s.log)
+		in.Tee = feed.StartTee(j.Journal, o.Copy, s.log)
 	}
 
 	moving, stopMoving := context.WithCancel(end.running)

@@ -14,12 +14,13 @@ import (
 // was killed, nobody else would continue it.
 type survivor struct {
 	group   *guard.Group
-	journal *journal.Journal // nil: what it wrote is shipped
+	journal *journal.Child // nil: what it wrote is shipped
 }
 
-// noteSurvivor notes the command that writes j, by its process group, if it is alive.
-func (s *Session) noteSurvivor(group int, j *journal.Journal) {
-	if j.Kind() != journal.Child {
+// noteSurvivor notes the command that writes j, by its process group, if it is alive. A nil j is of
+// another kind of input.
+func (s *Session) noteSurvivor(group int, j *journal.Child) {
+	if j == nil {
 		return
 	}
 	if known := s.survivors[group]; known != nil {
