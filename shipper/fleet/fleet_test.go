@@ -158,7 +158,7 @@ func TestFleet(t *testing.T) {
 	}
 	var rows []row
 	for _, sc := range scenarios(large > 0) {
-		n := cmp.Or(large, sc.short*small)
+		n := cmp.Or(large, sc.short)
 		if n == 0 {
 			continue
 		}

@@ -19,7 +19,7 @@ type scenario struct {
 	// trouble has calls fail from the first time up to the second, each with this chance.
 	trouble [2]time.Duration
 	chance  float64
-	// short is how many tasks there are in `make test`, as a multiple of small; 0: it is left out.
+	// short is how many tasks there are in `make test`; 0: it is left out.
 	short int
 	// drains says whether a backlog is to be measured: of the streams to create from the start, or
 	// of the lines from before the end of trouble.
@@ -50,14 +50,14 @@ func scenarios(full bool) []scenario {
 	streams := work{1, every(500*time.Millisecond, 500*time.Millisecond)}
 	const m = time.Minute
 
-	outage, half, start, waves := 10*m, 5*m, 6*m, 3*m
+	outage, half, start, waves, interval := 10*m, 5*m, 6*m, 3*m, 5*time.Second
 	if !full {
-		outage, half, start, waves = 3*m, 2*m, 5*m, 2*m
+		outage, half, start, waves, interval = 3*m, 2*m, 5*m, 2*m, 8*time.Second
 	}
 	return []scenario{
 		{
 			name: "start", about: "Each task creates its stream; three lines every 20 s from then on.",
-			quotas: published, latency: near, length: start, work: thinks, phases: []phase{{0, start}}, drains: true, short: 1,
+			quotas: published, latency: near, length: start, work: thinks, phases: []phase{{0, start}}, drains: true, short: small,
 		},
 		{
 			name: "steady", about: "A line every 8 s from each task: a quarter of the quota.",
@@ -65,7 +65,7 @@ func scenarios(full bool) []scenario {
 		},
 		{
 			name: "waves", about: "A line every 0.5 s from each task, `--flush-interval 5s`: the fleet would flush together.",
-			quotas: created, latency: near, length: waves, work: streams, flush: 5 * time.Second, phases: []phase{{0, waves}}, short: 4,
+			quotas: created, latency: near, length: waves, work: streams, flush: interval, phases: []phase{{0, waves}}, short: 240, // fewer make too few calls to show a wave
 		},
 		{
 			name: "busy", about: "A line every 0.5 s from each task, flushed each second: more than twice the quota.",
@@ -74,21 +74,21 @@ func scenarios(full bool) []scenario {
 		{
 			name: "outage", about: "As steady; after 2 minutes every call fails with 503 for " + minutes(outage) + ".",
 			quotas: created, latency: near, length: outage + 4*m, work: talks, trouble: every(2*m, 2*m+outage), chance: 1,
-			phases: []phase{{0, 2 * m}, {2 * m, 2*m + outage}, {2*m + outage, outage + 4*m}}, drains: true, short: 1,
+			phases: []phase{{0, 2 * m}, {2 * m, 2*m + outage}, {2*m + outage, outage + 4*m}}, drains: true, short: small,
 		},
 		{
 			name: "scarce", about: "As outage, at an account that others leave 600 puts a second, of which the tasks need 500 (three lines every 20 s).",
 			quotas: scarce, latency: near, length: outage + 6*m, work: thinks, trouble: every(2*m, 2*m+outage), chance: 1,
-			phases: []phase{{2 * m, 2*m + outage}, {3*m + outage, outage + 6*m}}, drains: true, short: 1,
+			phases: []phase{{2 * m, 2*m + outage}, {3*m + outage, outage + 6*m}}, drains: true, short: small,
 		},
 		{
 			name: "half", about: "Three lines every 20 s from each task; after 2 minutes half of all calls fail with 503 for " + minutes(half) + ".",
 			quotas: created, latency: near, length: half + 4*m, work: thinks, trouble: every(2*m, 2*m+half), chance: 0.5,
-			phases: []phase{{0, 2 * m}, {2 * m, 2*m + half}, {2*m + half, half + 4*m}}, drains: true, short: 1,
+			phases: []phase{{0, 2 * m}, {2 * m, 2*m + half}, {2*m + half, half + 4*m}}, drains: true, short: small,
 		},
 		{
 			name: "slow", about: "As steady, in a Region that answers in 2 s.",
-			quotas: created, latency: far, length: 3 * m, work: talks, phases: []phase{{0, 3 * m}}, short: 1,
+			quotas: created, latency: far, length: 3 * m, work: talks, phases: []phase{{0, 3 * m}}, short: small,
 		},
 	}
 }

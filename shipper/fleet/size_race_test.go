@@ -2,4 +2,4 @@
 
 package fleet
 
-const small = 30
+const small = 20
