@@ -120,14 +120,14 @@ func (v *View) look(id string) (Seen, bool) {
 	if info, err := os.Lstat(st.path(rejectsName)); err == nil {
 		seen.Rejects = info.Size()
 	}
-	rec, state, err := examine(st, id)
+	h, state, err := examine(st, id)
 	if state != whole {
 		seen.Delivered = true
 		return seen, seen.Rejects > 0
 	}
-	seen.Kind, seen.Started, seen.File, seen.Limit = rec.kind(), time.UnixMilli(rec.Started), rec.Path, rec.MaxBytes
+	seen.Kind, seen.Started, seen.File, seen.Limit = h.kind(), time.UnixMilli(h.Started), h.Path, h.MaxBytes
 	seen.Holder = holder(dir)
-	err = errors.Join(err, seen.measure(st, rec))
+	err = errors.Join(err, seen.measure(st, h))
 	var aboutErr error
 	if seen.About, aboutErr = st.read(aboutName, maxAboutBytes); aboutErr != nil {
 		err = errors.Join(err, fmt.Errorf("input %s: its options: %w", id, aboutErr))
@@ -143,7 +143,7 @@ func (v *View) look(id string) (Seen, bool) {
 
 // measure fills in how far the input is. The cursor is read before the bytes are counted, so that
 // what is acknowledged meanwhile counts as waiting, and nothing the other way round.
-func (s *Seen) measure(st store, rec record) error {
+func (s *Seen) measure(st store, h header) error {
 	cur, ok := peekCursor(st)
 	if !ok {
 		return fmt.Errorf("input %s: neither %s nor %s in %s is a valid cursor", s.ID, cursorNames[0], cursorNames[1], s.Path)
@@ -152,17 +152,17 @@ func (s *Seen) measure(st store, rec record) error {
 	var line lineSearch
 	var written time.Time
 	var err error
-	if s.Kind == File {
-		written, err = s.measureFollowed(rec, &line)
+	if s.Kind == KindFile {
+		written, err = s.measureFollowed(h, &line)
 	} else {
-		written, err = s.measureHeld(st, rec, &line)
+		written, err = s.measureHeld(st, h, &line)
 	}
-	arr, arrErr := peekArrivals(st, rec.Started)
+	arr, arrErr := peekArrivals(st, h.Started)
 	if arrErr != nil {
 		return errors.Join(err, fmt.Errorf("input %s: its index of arrivals: %w", s.ID, arrErr))
 	}
 	defer arr.close()
-	if err != nil && s.Kind == File { // all that is known of it is what has been seen
+	if err != nil && s.Kind == KindFile { // all that is known of it is what has been seen
 		s.Read = max(s.Acked, arr.latest())
 		s.Waiting = s.Read - s.Acked
 	}
@@ -174,8 +174,8 @@ func (s *Seen) measure(st store, rec record) error {
 }
 
 // measureFollowed counts the bytes of a followed file, and says when it was last written.
-func (s *Seen) measureFollowed(rec record, line *lineSearch) (written time.Time, err error) {
-	f, _, err := findFollowed(rec)
+func (s *Seen) measureFollowed(h header, line *lineSearch) (written time.Time, err error) {
+	f, _, err := findFollowed(h)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("input %s: %w", s.ID, err)
 	}
@@ -191,7 +191,7 @@ func (s *Seen) measureFollowed(rec record, line *lineSearch) (written time.Time,
 
 // measureHeld counts the bytes in the input's folder. It says when they were last written by
 // somebody else, who makes no entry in the index of arrivals.
-func (s *Seen) measureHeld(st store, rec record, line *lineSearch) (written time.Time, err error) {
+func (s *Seen) measureHeld(st store, h header, line *lineSearch) (written time.Time, err error) {
 	files, err := st.list()
 	if err != nil {
 		return time.Time{}, fmt.Errorf("input %s: %w", s.ID, err)
@@ -207,8 +207,8 @@ func (s *Seen) measureHeld(st store, rec record, line *lineSearch) (written time
 			}
 		}
 		if file.name == outputName {
-			s.Read = max(s.Read, file.size+rec.Shift)
-			s.Waiting += max(0, file.size+rec.Shift-max(s.Acked, rec.Start))
+			s.Read = max(s.Read, file.size+h.Shift)
+			s.Waiting += max(0, file.size+h.Shift-max(s.Acked, h.Start))
 			info, err := os.Lstat(st.path(outputName))
 			if err != nil {
 				return time.Time{}, fmt.Errorf("input %s: %w", s.ID, err)
@@ -217,7 +217,7 @@ func (s *Seen) measureHeld(st store, rec record, line *lineSearch) (written time
 			if sys, ok := info.Sys().(*syscall.Stat_t); ok {
 				s.Allocated = sys.Blocks * 512
 			}
-			if err := line.searchIn(st, outputName, max(s.Acked, rec.Start)-rec.Shift); err != nil {
+			if err := line.searchIn(st, outputName, max(s.Acked, h.Start)-h.Shift); err != nil {
 				return time.Time{}, fmt.Errorf("input %s: %w", s.ID, err)
 			}
 		}

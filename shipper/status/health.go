@@ -36,7 +36,7 @@ func Unhealthy(view *journal.View, limits Limits, now time.Time) (sentences []st
 			say("input %s: its oldest line has waited for %s, longer than --older-than %s: the log of the shipper says why log group %q in %s does not take it, and `perstack-shipper check` tries what would",
 				in.ID, ageText(age), limits.OlderThan, a.Target.Group, a.Target.Region)
 		}
-		if in.Err != nil && (in.Kind != journal.File || in.Holder == 0 && in.Waiting > 0) { // a rotated file is gone, and its owner reads on
+		if in.Err != nil && (in.Kind != journal.KindFile || in.Holder == 0 && in.Waiting > 0) { // a rotated file is gone, and its owner reads on
 			say("%v", in.Err)
 		}
 	}

@@ -118,7 +118,7 @@ func (a *about) source(seen *journal.Seen) string {
 		return a.Path
 	case a.Shape.Source != "":
 		return a.Shape.Source
-	case seen.Kind == journal.Child:
+	case seen.Kind == journal.KindChild:
 		return "stdout"
 	}
 	return "stdin"
