@@ -1,0 +1,135 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// loggers are the functions whose first argument becomes a message on stderr.
+var loggers = []string{"Info", "Warn", "Error", "complain", "lose", "leave", "once"}
+
+// verb is a place in a format where something is filled in.
+var verb = regexp.MustCompile(`%[-+#.0-9]*[a-zA-Z]`)
+
+// TestTroubleshooting finds messages of shipping that docs/troubleshooting.md lacks.
+func TestTroubleshooting(t *testing.T) {
+	page := strings.Join(strings.Fields(document(t, "docs/troubleshooting.md")), " ")
+	found := 0
+	for _, dir := range []string{".", "../../shipper", "../../shipper/run", "../../shipper/feed", "../../shipper/guard", "../../shipper/deliver", "../../shipper/follow", "../../shipper/journal", "../../shipper/cloudwatch"} {
+		paths, err := filepath.Glob(dir + "/*.go")
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s has no source: %v", dir, err)
+		}
+		for _, path := range paths {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			all := messages(t, path)
+			if filepath.Base(path) == "explain.go" { // it only makes sentences
+				all = sentences(t, path)
+			}
+			for _, message := range all {
+				// Pages leave room between the pieces that are always the same. The longest is looked for.
+				pieces := verb.Split(message, -1)
+				longest := slices.MaxFunc(pieces, func(a, b string) int { return len(a) - len(b) })
+				longest = strings.Trim(longest, " ;:,.`")
+				if len(longest) < 12 {
+					continue // it says nothing by itself: an error follows or stands before it
+				}
+				found++
+				if !strings.Contains(page, longest) {
+					t.Errorf("%s: docs/troubleshooting.md lacks %q", path, message)
+				}
+			}
+		}
+	}
+	if found < 60 {
+		t.Errorf("only %d messages are found in the source", found)
+	}
+}
+
+// messages returns the constant texts in a file that are logged, or that the Error method of an
+// error returns.
+func messages(t *testing.T, path string) (found []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, declaration := range file.Decls {
+		function, ok := declaration.(*ast.FuncDecl)
+		isError := ok && function.Recv != nil && function.Name.Name == "Error" && len(function.Type.Params.List) == 0
+		ast.Inspect(declaration, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) == 0 {
+				return true
+			}
+			if name := calledName(call); slices.Contains(loggers, name) || isError && name == "Sprintf" {
+				if text := constantText(call.Args[0]); text != "" {
+					found = append(found, text)
+				}
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// sentences returns the texts of a file that are long enough to mean something by themselves.
+func sentences(t *testing.T, path string) (found []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if literal, ok := n.(*ast.BasicLit); ok {
+			if text := constantText(literal); len(text) > 20 && strings.Contains(text, " ") {
+				found = append(found, text)
+			}
+		}
+		return true
+	})
+	return found
+}
+
+func calledName(call *ast.CallExpr) string {
+	switch function := call.Fun.(type) {
+	case *ast.SelectorExpr:
+		return function.Sel.Name
+	case *ast.Ident:
+		return function.Name
+	}
+	return ""
+}
+
+// constantText returns the constant text of an expression: of a literal, of literals joined by +
+// with %s for what else is joined, or of the format that a call is given.
+func constantText(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		text, err := strconv.Unquote(e.Value)
+		if err != nil || e.Kind != token.STRING {
+			return ""
+		}
+		return text
+	case *ast.BinaryExpr:
+		left, right := constantText(e.X), constantText(e.Y)
+		if left == "" && right == "" {
+			return ""
+		}
+		return left + "%s" + right
+	case *ast.CallExpr:
+		if name := calledName(e); (name == "Sprintf" || name == "Errorf" || name == "New") && len(e.Args) > 0 {
+			return constantText(e.Args[0])
+		}
+	}
+	return ""
+}
