@@ -2,8 +2,10 @@ package shipper
 
 import (
 	"slices"
+	"time"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/deliver"
 )
 
 // acking is how far an input is acknowledged: by CloudWatch, or because it was set aside.
@@ -57,4 +59,68 @@ func (in *input) advance() error {
 		in.seal.accept()
 	}
 	return in.persist(last.End, last.State)
+}
+
+// settle takes in what became of a batch.
+func (s *Shipper) settle(r deliver.Outcome) {
+	s.underway--
+	st := s.streams[r.Stream.Name]
+	st.Stream, st.busy = r.Stream, false
+	s.report.Batches += r.Puts
+	s.report.Retries += r.Retries
+	s.stretch(r)
+	s.account(r)
+	switch {
+	case r.Err != nil: // stopped: what is not acknowledged is shipped again by the next start
+		return
+	case r.OnTrial:
+		s.try(st, r.Batch)
+		return
+	}
+	s.life.progress = time.Now()
+	for _, rejected := range r.Rejected {
+		s.reject(st, rejected)
+	}
+	s.endTrial(st)
+	s.ack(r.Batch)
+}
+
+// account notes in the accounts of the inputs which events of a batch may be there twice, and how
+// many were sent with another time than their own. Seals are left out: where each first answer is
+// lost, one seal would follow the other.
+func (s *Shipper) account(r deliver.Outcome) {
+	note := func(block *batch.Block, count func(*account)) {
+		if in := s.inputs.of(block); block != in.seal.block {
+			count(&in.ack.account)
+			in.seal.outdate()
+		}
+	}
+	if r.Ambiguous {
+		for _, span := range r.Batch.Spans {
+			note(span.Block, func(a *account) { a.Repeated += int64(span.Events) })
+		}
+	}
+	for block, n := range r.Restamped {
+		note(block, func(a *account) { a.Restamped += n })
+	}
+}
+
+// ack gives the acknowledgement of a batch to the journals, and its memory back.
+func (s *Shipper) ack(b *batch.Batch) {
+	for _, span := range b.Spans {
+		span.Block.Pending -= span.Events
+	}
+	for i, span := range b.Spans {
+		if i == 0 || b.Spans[i-1].Block.Input != span.Block.Input {
+			s.advance(s.inputs.of(span.Block))
+		}
+	}
+	s.memory.release(b)
+}
+
+// advance moves the cursor of in behind what is acknowledged.
+func (s *Shipper) advance(in *input) {
+	if err := in.advance(); err != nil {
+		s.complainOfCursor(in, err)
+	}
 }

@@ -1,6 +1,9 @@
 package shipper
 
-import "perstack-shipper/shipper/journal"
+import (
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/journal"
+)
 
 // inputs are those that a Shipper has taken in.
 type inputs struct {
@@ -9,6 +12,7 @@ type inputs struct {
 	all  []*input
 	free []int
 	byID map[string]*input // of followed files, by path, too
+	turn int               // whose block is shaped next
 }
 
 // place returns the index that the next input gets.
@@ -43,4 +47,14 @@ func (i *inputs) forget(in *input) {
 			delete(i.byID, id)
 		}
 	}
+}
+
+// of returns the input of a block.
+func (i *inputs) of(b *batch.Block) *input { return i.all[b.Input] }
+
+// next returns the input whose turn it is.
+func (i *inputs) next() *input {
+	in := i.all[i.turn%len(i.all)]
+	i.turn++
+	return in
 }

@@ -1,5 +1,3 @@
-// Package shipper brings inputs to CloudWatch Logs: journal -> lines -> events -> batches -> PutLogEvents -> acknowledged offset. It is one path, the
-// same live, after a crash, wrapped and followed.
 package shipper
 
 import (
@@ -8,96 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"go.uber.org/zap"
-
-	"perstack-shipper/batch"
-	"perstack-shipper/shipper/cloudwatch"
-	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/journal"
-	"perstack-shipper/shipper/loglimit"
 )
-
-// Options are what a Shipper works by.
-type Options struct {
-	Client        *cloudwatch.Client
-	Create        bool          // create group and streams where they are missing
-	FlushInterval time.Duration // how old the oldest event of an open batch becomes, at most
-	GiveUpAfter   time.Duration // after the end of input: how long to go on without an acknowledgement
-	// HopelessAfter is the same where nothing was ever accepted, and credentials, permission or
-	// address are what is wrong; 0: GiveUpAfter.
-	HopelessAfter time.Duration
-	OthersAfter   time.Duration // how long inputs that are not Own may take when the Own ones are done
-	// Stop, where there is one, is closed when inputs that somebody else goes on writing are waited for no more: of those, what has come is shipped.
-	Stop      <-chan struct{}
-	MemoryMax int // bytes in windows, open batches and bodies
-	// HalfLine is how long a followed file must stand still after a last line without a newline for that to be shipped as it is; 0: 30 s.
-	HalfLine time.Duration
-	// Heartbeat, where there is one, tells other processes that the loop of Run turns.
-	Heartbeat *journal.Heartbeat
-	Origin    Origin
-	Log       *zap.Logger
-}
-
-const (
-	// parallel is how many puts are under way at once, over all streams: enough to fill a link at any latency, few enough for the quota.
-	parallel = 8
-	// ready is how many closed batches wait while all is well, or nothing at all gets through: the next body is there before the answer. When streams are
-	// in trouble, memory is the bound, so that one stream's trouble does not keep the others waiting.
-	ready = 3
-	// maxInterval is how far the flush interval stretches under throttling: fewer, fuller puts.
-	maxInterval = 30 * time.Second
-	// idleMemory is what is kept of the memory of batches when nothing waits: what a quiet input needs each second.
-	idleMemory = 1 << 20
-)
-
-// Shipper ships inputs to one log group. Make one with New, call Run once.
-type Shipper struct {
-	o         Options
-	log       *zap.Logger
-	deliverer *deliver.Deliverer
-
-	// What follows belongs to the goroutine of Run.
-	inputs   inputs
-	turn     int // whose block is next
-	streams  map[string]*stream
-	interval time.Duration // the flush interval, stretched
-	underway int           // deliveries
-	ev       batch.Event   // at hand
-	memory   memory
-	short    bool // memory has run out
-	life     lifetime
-	said     loglimit.Limiter
-	report   Report
-
-	pendingRejects []pendingReject // rejected events that could not be kept yet
-	rejectsTried   time.Time       // when that was tried
-
-	results  chan deliver.Outcome
-	wake     chan struct{}
-	watching chan struct{} // closed when Run ends
-}
-
-// New returns a Shipper.
-func New(o Options) *Shipper {
-	if o.Log == nil {
-		o.Log = zap.NewNop()
-	}
-	if o.HopelessAfter == 0 {
-		o.HopelessAfter = o.GiveUpAfter
-	}
-	if o.HalfLine == 0 {
-		o.HalfLine = halfLine
-	}
-	return &Shipper{
-		o: o, log: o.Log,
-		deliverer: deliver.New(deliver.Options{Client: o.Client, Create: o.Create, Parallel: parallel, Log: o.Log}),
-		streams:   map[string]*stream{},
-		interval:  o.FlushInterval,
-		life:      lifetime{giveUpAfter: o.GiveUpAfter, hopelessAfter: o.HopelessAfter, othersAfter: o.OthersAfter},
-		results:   make(chan deliver.Outcome),
-		wake:      make(chan struct{}, 1),
-	}
-}
 
 // Run ships the inputs, and those that come out of more until it is closed (nil: none come), and
 // returns when all is delivered, when there is no hope for the rest, or when ctx ends. Their
@@ -108,8 +18,7 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 	s.life.begin(began, more != nil)
 	deliveries, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	s.watching = make(chan struct{})
-	defer close(s.watching)
+	defer close(s.end)
 	if err := s.addAll(inputs); err != nil {
 		return s.report, err
 	}
@@ -142,7 +51,7 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 			return why
 		}
 		if busy {
-			// There is more to read; but first what came meanwhile.
+			// There is more to read, but first what became of a delivery meanwhile.
 			select {
 			case r := <-s.results:
 				s.settle(r)
@@ -152,8 +61,8 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 			}
 			continue
 		}
-		if s.underway == 0 && s.memory.pool.Held() == 0 {
-			s.memory.pool.Trim(idleMemory)
+		if s.underway == 0 {
+			s.memory.trimIdle()
 		}
 		timer.Reset(s.until(now))
 		select {
@@ -175,6 +84,40 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// until is how long the loop may sleep when nothing wakes it.
+func (s *Shipper) until(now time.Time) time.Duration {
+	d := time.Hour
+	if s.o.Heartbeat != nil {
+		d = journal.HeartbeatEvery
+	}
+	for _, st := range s.streams {
+		if st.open != nil && !st.busy {
+			d = min(d, st.dueAt(s.interval).Sub(now))
+		}
+		if st.trialStalled() {
+			d = min(d, max(st.trial.since.Add(trialWait).Sub(now), time.Second))
+		}
+	}
+	for _, in := range s.inputs.all {
+		if in.wait.now() || in.read.state == unreadable {
+			d = min(d, time.Second)
+		}
+		if left := in.wait.until.Sub(now); in.wait.now() && left > 0 { // else only memory holds it up
+			d = min(d, left)
+		}
+		if in.inHalfLine() {
+			d = min(d, max(in.read.last.grewAt.Add(s.o.HalfLine).Sub(now), pollHalfLine))
+		}
+	}
+	if s.life.isQuiet() {
+		d = min(d, time.Second)
+	}
+	if len(s.rejects.pending) > 0 {
+		d = min(d, rejectRetry)
+	}
+	return max(d, 0)
 }
 
 // addAll takes in the inputs that Run was given. What others left stays as it is where it cannot be
@@ -236,7 +179,7 @@ func (s *Shipper) add(in Input) error {
 	if in.Tee != nil {
 		copied = in.Tee.Done()
 	}
-	go s.watch(in.Journal.Changed(), copied, i.released, s.watching)
+	go s.watch(in.Journal.Changed(), copied, i.released, s.end)
 	return nil
 }
 
@@ -265,45 +208,12 @@ func (s *Shipper) poke() {
 	}
 }
 
-func (s *Shipper) stream(name string) *stream {
-	st := s.streams[name]
-	if st == nil {
-		st = &stream{Stream: deliver.Stream{Name: name, Head: batch.BodyHead(s.o.Client.Target().Group, name)}}
-		s.streams[name] = st
-	}
-	return st
-}
+// complainOfCursor says that the cursor of in could not be written.
+func (s *Shipper) complainOfCursor(in *input, err error) { s.complain("cursor "+in.Shape.Input, err) }
 
-// until is how long the loop may sleep when nothing wakes it.
-func (s *Shipper) until(now time.Time) time.Duration {
-	d := time.Hour
-	if s.o.Heartbeat != nil {
-		d = journal.HeartbeatEvery
+// complain logs an error of this machine's: once, then at most once a minute for each kind.
+func (s *Shipper) complain(kind string, err error) {
+	if s.said.Allow(kind, time.Now()) {
+		s.log.Error(err.Error())
 	}
-	for _, st := range s.streams {
-		if st.open != nil && !st.busy {
-			d = min(d, st.dueAt(s.interval).Sub(now))
-		}
-		if st.trialStalled() {
-			d = min(d, max(st.trialSince.Add(trialWait).Sub(now), time.Second))
-		}
-	}
-	for _, in := range s.inputs.all {
-		if in.wait.now() || in.read.state == unreadable {
-			d = min(d, time.Second)
-		}
-		if left := in.wait.until.Sub(now); in.wait.now() && left > 0 { // else only memory holds it up
-			d = min(d, left)
-		}
-		if in.inHalfLine() {
-			d = min(d, max(in.read.last.grewAt.Add(s.o.HalfLine).Sub(now), pollHalfLine))
-		}
-	}
-	if s.life.isQuiet() {
-		d = min(d, time.Second)
-	}
-	if len(s.pendingRejects) > 0 {
-		d = min(d, rejectRetry)
-	}
-	return max(d, 0)
 }

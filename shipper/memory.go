@@ -4,11 +4,29 @@ import "perstack-shipper/batch"
 
 // The bound on memory: what is held in windows, open batches and bodies.
 
-// memory is what is kept to be used again.
+const (
+	// ready is how many closed batches wait while all is well, or nothing at all gets through: the
+	// next body is there before the answer. When streams are in trouble, memory is the bound, so
+	// that one stream's trouble does not keep the others waiting.
+	ready = 3
+	// idleMemory is what is kept of the memory of batches when nothing waits: what a quiet input
+	// needs each second.
+	idleMemory = 1 << 20
+)
+
+// memory is what holds events, and what is kept to be used again.
 type memory struct {
 	pool    batch.Pool
 	windows spare
 	batches []*batch.Batch
+	short   bool // it has run out
+}
+
+// trimIdle gives back most of the memory of batches when no event is held.
+func (m *memory) trimIdle() {
+	if m.pool.Held() == 0 {
+		m.pool.Trim(idleMemory)
+	}
 }
 
 // newBatch returns an empty batch.
@@ -31,9 +49,9 @@ func (m *memory) release(b *batch.Batch) {
 
 // makeRoom gives memory back before it runs out: inputs give up what they keep to be used again,
 // and the largest open batches are put early, as many at once as a link takes. So a great many
-// inputs and streams fill the memory, and do not bring the loop to a standstill. It sets s.short.
+// inputs and streams fill the memory, and do not bring the loop to a standstill. It sets s.memory.short.
 func (s *Shipper) makeRoom() {
-	s.short = false
+	s.memory.short = false
 	most := s.o.MemoryMax / 4 * 3
 	held, shaping := s.memory.pool.Held(), s.shapingMemory()
 	if held+shaping > most {
@@ -56,7 +74,7 @@ func (s *Shipper) makeRoom() {
 			break
 		}
 	}
-	s.short = held+shaping >= s.o.MemoryMax
+	s.memory.short = held+shaping >= s.o.MemoryMax
 }
 
 // enoughWaits reports whether as many closed batches wait as are needed to keep the puts going. The

@@ -24,6 +24,12 @@ type pendingReject struct {
 	since time.Time // when it was to be kept
 }
 
+// rejects are the events that could not be kept yet.
+type rejects struct {
+	pending []pendingReject
+	tried   time.Time // when that was tried last
+}
+
 // rejectRetry is how often a rejected event that could not be kept is tried again.
 const rejectRetry = 200 * time.Millisecond
 
@@ -35,11 +41,11 @@ const rejectPatience = 5 * time.Second
 // reject keeps an event that CloudWatch refuses while it takes others.
 func (s *Shipper) reject(st *stream, r deliver.Rejected) {
 	block := r.Block()
-	if block == nil || block == s.inputs.all[block.Input].seal.block {
+	if block == nil || block == s.inputs.of(block).seal.block {
 		s.log.Error(fmt.Sprintf("log stream %q refuses a record of our own: %v", st.Name, r.Reason))
 		return
 	}
-	in, message := s.inputs.all[block.Input], r.Message()
+	in, message := s.inputs.of(block), r.Message()
 	restored, err := batch.Restore(message) // for the number of the line, which no batch knows
 	if err != nil {
 		s.log.Error(fmt.Sprintf("log stream %q refuses an event of input %s, and that cannot be read back: %v; %v", st.Name, in.Shape.Input, r.Reason, err))
@@ -59,24 +65,24 @@ func (s *Shipper) reject(st *stream, r deliver.Rejected) {
 		panic(err)
 	}
 	block.Pending++
-	s.pendingRejects = append(s.pendingRejects, pendingReject{in: in, block: block, seq: restored.Seq, entry: entry, why: r.Reason, since: time.Now()})
+	s.rejects.pending = append(s.rejects.pending, pendingReject{in: in, block: block, seq: restored.Seq, entry: entry, why: r.Reason, since: time.Now()})
 	s.keepRejects(time.Time{})
 }
 
 // keepRejects writes the rejected events that are not kept yet, unless that was tried just before
 // now; a zero now means at once.
 func (s *Shipper) keepRejects(now time.Time) {
-	if len(s.pendingRejects) == 0 || !now.IsZero() && now.Sub(s.rejectsTried) < rejectRetry {
+	if len(s.rejects.pending) == 0 || !now.IsZero() && now.Sub(s.rejects.tried) < rejectRetry {
 		return
 	}
-	s.rejectsTried = time.Now()
-	waiting := s.pendingRejects
-	s.pendingRejects = nil
+	s.rejects.tried = time.Now()
+	waiting := s.rejects.pending
+	s.rejects.pending = nil
 	for _, r := range waiting {
 		err := r.in.Journal.Reject(r.entry)
-		if err != nil && (errors.Is(err, journal.ErrFull) || s.rejectsTried.Sub(r.since) < rejectPatience) {
+		if err != nil && (errors.Is(err, journal.ErrFull) || s.rejects.tried.Sub(r.since) < rejectPatience) {
 			s.complain("reject "+r.in.Shape.Input, fmt.Errorf("line %d of input %s, which CloudWatch refuses, cannot be set aside yet: %w", r.seq, r.in.Shape.Input, err))
-			s.pendingRejects = append(s.pendingRejects, r)
+			s.rejects.pending = append(s.rejects.pending, r)
 			continue
 		}
 		kept := "kept in rejects.jsonl of " + r.in.Journal.Path()

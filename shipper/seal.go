@@ -1,6 +1,10 @@
 package shipper
 
-import "perstack-shipper/batch"
+import (
+	"time"
+
+	"perstack-shipper/batch"
+)
 
 // sealing is what became of the seal of an input.
 type sealing struct {
@@ -58,4 +62,61 @@ func (s *sealing) outdate() {
 // ended.
 func (s *sealing) accepted() (ok, final bool) {
 	return s.state == sealed, s.state == sealed && s.final
+}
+
+// seal puts the seal of an input that is complete into each of its streams, when all before it is
+// acknowledged. Where all that is not lies in one open batch, the seal goes with that, for an
+// input's end should cost one round trip: the batch is accepted as a whole, or another seal follows.
+func (s *Shipper) seal(in *input, now time.Time) {
+	final := in.ending() == Finished
+	if in.seal.block != nil || len(in.streams) == 0 {
+		return
+	}
+	if ok, isFinal := in.seal.accepted(); ok && isFinal == final {
+		return
+	}
+	in.seal.outdate()
+	if !in.sealsNow() {
+		return
+	}
+	first, others, err := in.sealMessages(now.UnixMilli(), final)
+	if err != nil {
+		s.log.Error(err.Error())
+		in.seal = sealing{state: sealed, final: final} // the input ends without
+		return
+	}
+	offset := in.read.window.offset
+	block := &batch.Block{Input: in.index, Start: offset, End: offset, State: in.shaper.State()}
+	in.ack.blocks = append(in.ack.blocks, block)
+	in.seal.begin(block, final)
+	for route, st := range in.streams {
+		message := others
+		if route == 0 {
+			message = first
+		}
+		var ev batch.Event
+		batch.Record(&ev, message, now.UnixMilli(), route)
+		s.addToBatch(st, &ev, block, now)
+	}
+}
+
+// holdsSeal reports whether b has the seal of an input.
+func (s *Shipper) holdsSeal(b *batch.Batch) bool {
+	for _, span := range b.Spans {
+		if span.Block == s.inputs.of(span.Block).seal.block {
+			return true
+		}
+	}
+	return false
+}
+
+// sealsNow reports whether all events of the input are acknowledged or on trial, or in the one open
+// batch that the seal would go with.
+func (in *input) sealsNow() bool {
+	pending := in.ack.pending() - in.ack.onTrial
+	if pending == 0 {
+		return true
+	}
+	st := in.streams[0]
+	return len(in.streams) == 1 && !st.busy && len(st.closed) == 0 && st.open != nil && st.open.Of(in.index) == pending
 }

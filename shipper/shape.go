@@ -23,14 +23,11 @@ func (s *Shipper) shape(now time.Time) (busy bool) {
 	if s.full() {
 		return false
 	}
-	all := s.inputs.all
-	for range all {
-		in := all[s.turn%len(all)]
-		s.turn++
-		if !in.done && s.shapeInput(in, now) {
+	for range s.inputs.all {
+		if in := s.inputs.next(); !in.done && s.shapeInput(in, now) {
 			return true
 		}
-		if s.short {
+		if s.memory.short {
 			return false // each input more would take a window
 		}
 	}
@@ -41,7 +38,7 @@ func (s *Shipper) shape(now time.Time) (busy bool) {
 func (s *Shipper) full() bool {
 	enough := s.memory.pool.Held() > 0 && s.enoughWaits()
 	s.makeRoom()
-	return enough || s.short
+	return enough || s.memory.short
 }
 
 // shapeInput makes events of what in has. It reports whether it made any progress.
@@ -51,7 +48,7 @@ func (s *Shipper) shapeInput(in *input, now time.Time) bool {
 			return in.wait.state == waitsLooking
 		}
 	}
-	if in.read.shaping == nil && !s.begin(in, now) {
+	if in.read.shaping == nil && !s.beginBlock(in, now) {
 		return false
 	}
 	most := max(s.o.MemoryMax-s.shapingMemory(), s.o.MemoryMax/4)
@@ -59,18 +56,18 @@ func (s *Shipper) shapeInput(in *input, now time.Time) bool {
 		switch in.shaper.Next(&s.ev) {
 		case batch.Made:
 			s.place(in, now)
-			if s.short = s.memory.pool.Held() >= most; s.short {
+			if s.memory.short = s.memory.pool.Held() >= most; s.memory.short {
 				return false // goes on in the middle of the block when there is room
 			}
 		case batch.Wait:
 			in.wait.state = waitsForMore
-			if s.end(in) {
+			if s.endBlock(in) {
 				return true
 			}
 			s.findJob(in, now)
 			return in.wait.state != waitsForMore
 		case batch.Done:
-			return s.end(in)
+			return s.endBlock(in)
 		}
 	}
 }
@@ -81,8 +78,8 @@ func (s *Shipper) findJob(in *input, now time.Time) {
 	}
 }
 
-// begin gives the shaper the next block of in. It reports false where there is nothing to shape now.
-func (s *Shipper) begin(in *input, now time.Time) bool {
+// beginBlock gives the shaper the next block of in. It reports false where there is nothing to shape now.
+func (s *Shipper) beginBlock(in *input, now time.Time) bool {
 	if in.read.state != truncated {
 		s.read(in)
 	}
@@ -107,7 +104,7 @@ func (s *Shipper) begin(in *input, now time.Time) bool {
 	case in.read.gap > 0:
 		in.read.window.jump(in.read.gap)
 		in.read.gap = 0
-		return s.begin(in, now)
+		return s.beginBlock(in, now)
 	default:
 		if !in.ended() { // else it may be the beginning of a line that is to stay, and all there is
 			in.read.window.drop()
@@ -117,13 +114,13 @@ func (s *Shipper) begin(in *input, now time.Time) bool {
 	if anew {
 		in.wait.state = notWaiting
 	}
-	in.beginBlock(fresh)
+	in.nextBlock(fresh)
 	in.shaper.Begin(data, in.read.window.offset, now.UnixMilli(), in.Journal.ArrivalAt, final)
 	return true
 }
 
-// beginBlock makes the block that is shaped next: another one or, where many wait, the last one.
-func (in *input) beginBlock(fresh bool) {
+// nextBlock makes the block that is shaped next: another one or, where many wait, the last one.
+func (in *input) nextBlock(fresh bool) {
 	offset, blocks := in.read.window.offset, in.ack.blocks
 	if n := len(blocks) - 1; n >= manyBlocks && blocks[n] != in.seal.block && offset-blocks[n].Start < windowBytes {
 		in.read.shaping = &block{Block: blocks[n], extends: true, fresh: fresh}
@@ -191,8 +188,8 @@ func (s *Shipper) lost(in *input, err error) {
 	}
 }
 
-// end finishes the block that is being shaped. It reports whether that made any progress.
-func (s *Shipper) end(in *input) bool {
+// endBlock finishes the block that is being shaped. It reports whether that made any progress.
+func (s *Shipper) endBlock(in *input) bool {
 	b, n := in.read.shaping, in.shaper.End()
 	in.read.shaping = nil
 	in.read.window.take(n)

@@ -17,6 +17,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
@@ -186,5 +187,29 @@ func TestRecordings(t *testing.T) {
 				t.Errorf("left in the journal: %v %v", left, err)
 			}
 		})
+	}
+}
+
+// A caller that sets no limits gets those that are usual: what may pass is tried again, and a put
+// holds as much as it can.
+func TestZeroOptions(t *testing.T) {
+	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+		if c.N <= 3 {
+			return localtest.Unavailable()
+		}
+		return cwlocal.Fault{}
+	})
+	in, j := w.written("aaaaaaaa")
+	lines := numbered("j", 1000)
+	write(t, j, lines)
+	if err := j.End(); err != nil {
+		t.Fatal(err)
+	}
+	report, err := New(Options{Client: w.client, Create: true}).Run(context.Background(), []Input{in}, nil)
+	if err != nil || report.Retries == 0 || report.Batches > 3 {
+		t.Errorf("%v: %s", err, report.Sentence())
+	}
+	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lines) {
+		t.Errorf("%d bytes of %d arrived", len(got), len(lines))
 	}
 }

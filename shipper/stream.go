@@ -1,10 +1,19 @@
 package shipper
 
 import (
+	"context"
 	"time"
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/deliver"
+)
+
+const (
+	// parallel is how many puts are under way at once, over all streams: enough to fill a link at
+	// any latency, few enough for the quota.
+	parallel = 8
+	// maxInterval is how far the flush interval stretches under throttling: fewer, fuller puts.
+	maxInterval = 30 * time.Second
 )
 
 // stream is one log stream: what waits for it, in order. The loop owns it.
@@ -19,10 +28,7 @@ type stream struct {
 	closed []*batch.Batch
 	// prepared is closed when the first of closed is prepared; nil: nobody has begun to.
 	prepared chan struct{}
-	// onTrial are batches that were refused as a whole, with no accepted put beside them: the next
-	// put tells whether their events or the target are at fault.
-	onTrial    []*batch.Batch
-	trialSince time.Time // when the latest of them came
+	trial    trial
 
 	counted bool // the report knows of it
 	busy    bool // a delivery is under way: one put in flight per stream
@@ -35,11 +41,6 @@ func (st *stream) due(now time.Time, interval time.Duration) bool {
 		return false
 	}
 	return len(st.closed) > 0 || st.open != nil && (st.hurry || !now.Before(st.dueAt(interval)))
-}
-
-// trialStalled reports whether batches are on trial and nothing waits whose put would decide it.
-func (st *stream) trialStalled() bool {
-	return len(st.onTrial) > 0 && !st.busy && st.open == nil && len(st.closed) == 0
 }
 
 // earliest is the least share of the flush interval after which a batch is put. Each batch draws its
@@ -90,5 +91,65 @@ func (st *stream) shift() (*batch.Batch, <-chan struct{}) {
 
 // idle reports whether nothing of it is under way or waits.
 func (st *stream) idle() bool {
-	return !st.busy && st.open == nil && len(st.closed) == 0 && len(st.onTrial) == 0
+	return !st.busy && st.open == nil && len(st.closed) == 0 && len(st.trial.batches) == 0
+}
+
+// stream returns the stream of a name, which it makes if there is none.
+func (s *Shipper) stream(name string) *stream {
+	st := s.streams[name]
+	if st == nil {
+		st = &stream{Stream: deliver.Stream{Name: name, Head: batch.BodyHead(s.o.Client.Target().Group, name)}}
+		s.streams[name] = st
+	}
+	return st
+}
+
+// start seals the inputs that are complete, and begins the deliveries that are due.
+func (s *Shipper) start(ctx context.Context, now time.Time) {
+	for _, st := range s.streams {
+		st.hurry = false
+	}
+	for _, in := range s.inputs.all {
+		if !in.done && in.complete() {
+			s.seal(in, now)
+			for _, st := range in.streams {
+				st.hurry = true
+			}
+		}
+	}
+	for _, st := range s.streams {
+		if st.trialStalled() && (s.memory.short || now.Sub(st.trial.since) >= trialWait) {
+			s.probe(st, now)
+		}
+		if st.due(now, s.interval) {
+			s.deliver(ctx, st)
+		}
+		st.prepare()
+	}
+}
+
+// deliver begins the delivery of the first batch of st.
+func (s *Shipper) deliver(ctx context.Context, st *stream) {
+	if len(st.closed) == 0 {
+		st.closeOpen()
+	}
+	b, prepared := st.shift()
+	task := deliver.Task{Stream: st.Stream, Batch: b, OnTrial: st.trial.batches, Last: s.holdsSeal(b)}
+	st.busy = true
+	s.underway++
+	go func() {
+		<-prepared
+		s.results <- s.deliverer.Deliver(ctx, task)
+	}()
+}
+
+// stretch lengthens the flush interval while CloudWatch throttles: fewer, fuller puts. It shortens
+// it again by less than it lengthened it: where a fleet has more to put than its quota, the interval
+// settles where both keep the balance, which is at one throttled delivery in four and not in two.
+func (s *Shipper) stretch(r deliver.Outcome) {
+	if r.Throttled {
+		s.interval = max(s.o.FlushInterval, min(2*s.interval, maxInterval))
+	} else if r.Puts > 0 {
+		s.interval = max(s.o.FlushInterval, s.interval/5*4)
+	}
 }

@@ -1,0 +1,63 @@
+package shipper
+
+import (
+	"time"
+
+	"perstack-shipper/batch"
+)
+
+// trialWait is how long batches on trial wait for another put to their stream, unless memory runs
+// out. The journal keeps all that is behind them meanwhile.
+const trialWait = time.Minute
+
+// trial is the batches of a stream that were refused as a whole, with no accepted put beside them:
+// the next put tells whether their events or the target are at fault.
+type trial struct {
+	batches []*batch.Batch
+	since   time.Time // when the latest of them came
+}
+
+// trialStalled reports whether batches are on trial and nothing waits whose put would decide it.
+func (st *stream) trialStalled() bool {
+	return len(st.trial.batches) > 0 && !st.busy && st.open == nil && len(st.closed) == 0
+}
+
+// try puts a batch of st on trial.
+func (s *Shipper) try(st *stream, b *batch.Batch) {
+	st.trial = trial{batches: append(st.trial.batches, b), since: time.Now()}
+	s.countOnTrial(b, 1)
+}
+
+// endTrial acknowledges the batches of st that were on trial: their events are accepted or rejected
+// by now.
+func (s *Shipper) endTrial(st *stream) {
+	for _, b := range st.trial.batches {
+		s.countOnTrial(b, -1)
+		s.ack(b)
+	}
+	st.trial = trial{}
+}
+
+func (s *Shipper) countOnTrial(b *batch.Batch, n int) {
+	for _, span := range b.Spans {
+		s.inputs.of(span.Block).ack.onTrial += n * span.Events
+	}
+}
+
+// probe puts the open record once more to a stream whose batches are on trial. Whether that is
+// accepted tells whether their events or the target are at fault.
+func (s *Shipper) probe(st *stream, now time.Time) {
+	spans := st.trial.batches[0].Spans
+	if len(spans) == 0 {
+		return // a record of our own, which nothing waits for
+	}
+	message, err := s.inputs.of(spans[0].Block).openMessage(&s.o.Origin, st.Name, "", now.UnixMilli())
+	if err != nil {
+		s.log.Error(err.Error())
+		return
+	}
+	var ev batch.Event
+	batch.Record(&ev, message, now.UnixMilli(), 0)
+	s.addToBatch(st, &ev, nil, now)
+	st.closeOpen()
+}
