@@ -32,7 +32,7 @@ func (w *world) written(id string) (Input, *journal.Pipe) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return Input{Journal: j.Journal, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}, Own: true}, j
+	return Input{Journal: j.Journal, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}, Primary: true}, j
 }
 
 func write(t *testing.T, j *journal.Pipe, data ...[]byte) {
@@ -198,7 +198,7 @@ func TestWaitsIdlyWhileMemoryIsFull(t *testing.T) {
 	own, j := w.written("aaaaaaaa")
 	write(t, j, []byte("npm warn\n"))
 	other := w.pipe("bbbbbbbb", bytes.NewReader(bytes.Repeat(lineOf, 5000)), nil)
-	other.Own = false
+	other.Primary = false
 	s := New(o)
 	_, err := s.Run(within(t, 2*time.Second), []Input{own, other}, nil)
 	if !errors.Is(err, context.DeadlineExceeded) {
@@ -292,7 +292,7 @@ func TestHurryEnds(t *testing.T) {
 		return cwlocal.Fault{}
 	})
 	first := w.pipe("aaaaaaaa", strings.NewReader("{\"jobId\":\"j\"}\n"), nil)
-	first.Own = false
+	first.Primary = false
 	r, out := io.Pipe()
 	second := w.pipe("bbbbbbbb", r, nil)
 	o := w.options()

@@ -67,7 +67,7 @@ func BenchmarkPipeline(b *testing.B) {
 		moved := make(chan error, 1)
 		go func() { moved <- feed.Move(context.Background(), in, j, nil, nil) }()
 		_, err = New(Options{Client: client, Create: true, FlushInterval: time.Second, GiveUpAfter: time.Minute, MemoryMax: 32 << 20}).
-			Run(context.Background(), []Input{{Journal: j.Journal, Own: true, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "h"}}}, nil)
+			Run(context.Background(), []Input{{Journal: j.Journal, Primary: true, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "h"}}}, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

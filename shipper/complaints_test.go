@@ -61,7 +61,7 @@ func (w *world) osPipe(id string) (Input, *os.File) {
 		release()
 		r.Close()
 	})
-	return Input{Journal: j.Journal, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}, Own: true, Quit: quit}, writer
+	return Input{Journal: j.Journal, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}, Primary: true, Quit: quit}, writer
 }
 
 // write writes to a feed, or fails the test.

@@ -61,7 +61,7 @@ func (h *halfLines) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	s := h.shipper(func(o *Options) { o.HalfLine, o.FlushInterval = 50*time.Millisecond, 10*time.Millisecond })
-	in := Input{Journal: h.j.Journal, Own: true, Shape: batch.Shape{Input: halfID, JobID: "job", Template: "{jobId}", Hostname: "host"}, Ending: func() Ending { return Paused }}
+	in := Input{Journal: h.j.Journal, Primary: true, Shape: batch.Shape{Input: halfID, JobID: "job", Template: "{jobId}", Hostname: "host"}, Ending: func() Ending { return Paused }}
 	go func() {
 		defer close(ended)
 		s.Run(ctx, []Input{in}, nil)

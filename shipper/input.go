@@ -14,9 +14,9 @@ import (
 type Input struct {
 	Journal *journal.Journal
 	Shape   batch.Shape
-	// Own: the process lives for it, and its end and fate make the exit code. Others are what
-	// earlier processes left.
-	Own bool
+	// Primary: the process lives for the input, and its end and fate make the exit code. Others are
+	// what earlier processes left.
+	Primary bool
 	// JobOf names the input whose job this one's lines take while they know none: its id or, of a
 	// followed file, its path. A process's stderr waits for its stdout like this. "": none.
 	JobOf string

@@ -37,7 +37,7 @@ func TestFilesThatAreDoneAreForgotten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		more <- Input{Journal: j.Journal, Own: true, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}}
+		more <- Input{Journal: j.Journal, Primary: true, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "host"}}
 		if err := j.StopFollowing(); err != nil {
 			t.Fatal(err)
 		}

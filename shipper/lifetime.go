@@ -18,18 +18,18 @@ func (e *GaveUpError) Error() string { return fmt.Sprintf("no acknowledgement fo
 // errAllDone says that nothing is left that Run should wait for.
 var errAllDone = errors.New("all is delivered")
 
-// lifetime decides when Run ends. The process lives for its own inputs, if it has any or may get
+// lifetime decides when Run ends. The process lives for its primary inputs, if it has any or may get
 // some; else for those that others left.
 type lifetime struct {
 	giveUpAfter, hopelessAfter, othersAfter time.Duration // see Options
 
-	hasOwn     bool      // there are own inputs, or were, or may come
-	ownDone    time.Time // since when none of them is left; zero: one is
-	quietSince time.Time // since when nothing can come that the process lives for; zero: something can
-	progress   time.Time // when something was acknowledged last, be it by the reader of --tee
+	hasPrimary  bool      // there are primary inputs, or were, or may come
+	primaryDone time.Time // since when none of them is left; zero: one is
+	quietSince  time.Time // since when nothing can come that the process lives for; zero: something can
+	progress    time.Time // when something was acknowledged last, be it by the reader of --tee
 }
 
-// remaining is what remains to be delivered of the own inputs, or of the others.
+// remaining is what remains to be delivered of the primary inputs, or of the others.
 type remaining struct {
 	any   bool // there are such inputs
 	grows bool // and bytes may come to one of them. Whether all is read does not count: memory may hold less than that.
@@ -45,9 +45,9 @@ type deliveries interface {
 	Cause() string
 }
 
-// begin notes that Run begins. more: own inputs may come.
+// begin notes that Run begins. more: primary inputs may come.
 func (l *lifetime) begin(now time.Time, more bool) {
-	l.progress, l.hasOwn = now, more
+	l.progress, l.hasPrimary = now, more
 }
 
 // isQuiet reports whether nothing can come that the process lives for: it only waits for
@@ -56,22 +56,22 @@ func (l *lifetime) isQuiet() bool { return !l.quietSince.IsZero() }
 
 // over returns why Run ends: errAllDone, a *GaveUpError, or nil where it does not. more: inputs may
 // come.
-func (l *lifetime) over(now time.Time, own, others remaining, more bool, d deliveries) error {
-	if own.any {
-		l.ownDone = time.Time{}
-	} else if l.ownDone.IsZero() {
-		l.ownDone = now
+func (l *lifetime) over(now time.Time, primary, others remaining, more bool, d deliveries) error {
+	if primary.any {
+		l.primaryDone = time.Time{}
+	} else if l.primaryDone.IsZero() {
+		l.primaryDone = now
 	}
 	if more {
 		return nil
 	}
-	if !own.any && !others.any {
+	if !primary.any && !others.any {
 		return errAllDone
 	}
-	if !own.any && l.hasOwn && now.Sub(l.ownDone) >= l.othersAfter {
+	if !primary.any && l.hasPrimary && now.Sub(l.primaryDone) >= l.othersAfter {
 		return errAllDone // what others left is for the next start
 	}
-	if own.grows || !l.hasOwn && others.grows {
+	if primary.grows || !l.hasPrimary && others.grows {
 		l.quietSince = time.Time{}
 		return nil
 	}
@@ -90,24 +90,24 @@ func (l *lifetime) over(now time.Time, own, others remaining, more bool, d deliv
 
 // over returns why Run ends, or nil where it does not.
 func (s *Shipper) over(now time.Time, more bool) error {
-	var own, others remaining
+	var primary, others remaining
 	for _, in := range s.inputs.all {
 		if in.done || s.mayLeave(in) {
 			continue
 		}
 		r := &others
-		if in.Own {
-			r = &own
+		if in.Primary {
+			r = &primary
 		}
 		r.any, r.grows = true, r.grows || !in.ended()
 	}
-	return s.life.over(now, own, others, more, s.deliverer.Trouble)
+	return s.life.over(now, primary, others, more, s.deliverer.Trouble)
 }
 
 // mayLeave reports whether Run may end although in goes on: all that has come is shipped, and nobody
 // waits for what comes, as nobody does for an agent that outlived its shipper.
 func (s *Shipper) mayLeave(in *input) bool {
-	if in.Own {
+	if in.Primary {
 		select {
 		case <-s.o.Stop:
 		default:

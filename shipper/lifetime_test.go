@@ -46,7 +46,7 @@ func TestLifetime(t *testing.T) {
 			l := lifetime{giveUpAfter: 100 * time.Second, hopelessAfter: 30 * time.Second, othersAfter: 10 * time.Second}
 			l.begin(began, looks[0].more)
 			for _, look := range looks {
-				l.hasOwn = l.hasOwn || look.own.any
+				l.hasPrimary = l.hasPrimary || look.own.any
 				got := ""
 				err := l.over(at(look.at), look.own, look.others, look.more, look.d)
 				if gaveUp, ok := errors.AsType[*GaveUpError](err); ok && gaveUp.Hopeless {

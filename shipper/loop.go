@@ -121,14 +121,14 @@ func (s *Shipper) until(now time.Time) time.Duration {
 }
 
 // addAll takes in the inputs that Run was given. What others left stays as it is where it cannot be
-// shipped. Where an own input cannot, all journals are closed.
+// shipped. Where a primary input cannot, all journals are closed.
 func (s *Shipper) addAll(inputs []Input) error {
 	for n, in := range inputs {
 		err := s.add(in)
 		if err == nil {
 			continue
 		}
-		if in.Own {
+		if in.Primary {
 			for _, taken := range s.inputs.all {
 				err = errors.Join(err, taken.close())
 			}
@@ -168,7 +168,7 @@ func (s *Shipper) add(in Input) error {
 		s.lost(i, fmt.Errorf("%w; what came after that is shipped as input %s", from.overtaken, i.Shape.Input))
 	}
 	s.inputs.add(i, in.Shape.Input)
-	s.life.hasOwn = s.life.hasOwn || in.Own
+	s.life.hasPrimary = s.life.hasPrimary || in.Primary
 	for _, name := range i.shaper.Streams() {
 		st := s.stream(name)
 		st.Created = true // unless a put is under way that finds otherwise

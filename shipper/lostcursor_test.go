@@ -50,7 +50,7 @@ func TestLostCursor(t *testing.T) {
 	if from <= 0 || from >= int64(data.Len()) {
 		t.Fatalf("what is held begins at %d", from)
 	}
-	if _, err := New(w.options()).Run(context.Background(), []Input{{Journal: again, Shape: shape, Own: true}}, nil); err != nil {
+	if _, err := New(w.options()).Run(context.Background(), []Input{{Journal: again, Shape: shape, Primary: true}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.lines("aaaaaaaa"); len(got) > 0 {

@@ -58,7 +58,7 @@ func TestOvertaken(t *testing.T) {
 	out.Close()
 
 	shape := batch.Shape{Input: "aaaaaaaa", Template: "{jobId}", Hostname: "host"}
-	report, err := New(w.options()).Run(context.Background(), []Input{{Journal: w.recovered("aaaaaaaa"), Shape: shape, Own: true}}, nil)
+	report, err := New(w.options()).Run(context.Background(), []Input{{Journal: w.recovered("aaaaaaaa"), Shape: shape, Primary: true}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 
 // Report is what Run did.
 type Report struct {
-	// Of the process's own inputs, since it started.
+	// Of the primary inputs, since the process started.
 	Lines, EmptyLines, Events, Parts, Bytes int64
 	Repeated                                int64 // events that may be in CloudWatch twice; readers drop the repeats by their seq
 	Rejected                                int64 // lines
@@ -71,12 +71,12 @@ func (j *Jobs) add(o Jobs) {
 
 // Left is what is left of an input.
 type Left struct {
-	Input string
-	Path  string // its folder; "" where it was in memory, and is gone
-	File  string // the followed file that holds the bytes; "" where the folder does
-	Bytes int64  // not acknowledged
-	Lost  int64  // of these, what was in memory because the disk had failed, or in a folder that is gone
-	Own   bool
+	Input   string
+	Path    string // its folder; "" where it was in memory, and is gone
+	File    string // the followed file that holds the bytes; "" where the folder does
+	Bytes   int64  // not acknowledged
+	Lost    int64  // of these, what was in memory because the disk had failed, or in a folder that is gone
+	Primary bool
 }
 
 // Add adds what another Run did at the same time.
@@ -99,7 +99,7 @@ func (r *Report) Add(o Report) {
 
 // take adds what in came to.
 func (r *Report) take(in *input) {
-	if !in.Own {
+	if !in.Primary {
 		return
 	}
 	now, then := in.shaper.State(), in.ack.began
@@ -135,7 +135,7 @@ func (r *Report) take(in *input) {
 }
 
 func (r *Report) leave(in *input) {
-	left := Left{Input: in.Shape.Input, Path: in.Journal.Path(), File: in.Journal.FilePath(), Own: in.Own}
+	left := Left{Input: in.Shape.Input, Path: in.Journal.Path(), File: in.Journal.FilePath(), Primary: in.Primary}
 	left.Bytes, left.Lost = in.Journal.Size()-in.ack.offset, in.Journal.Perishable()
 	if in.Journal.Gone() && left.File != "" {
 		left.Path = "" // with the cursor
@@ -143,10 +143,10 @@ func (r *Report) leave(in *input) {
 	r.Left = append(r.Left, left)
 }
 
-// OwnLeft reports whether anything of the process's own inputs is not delivered.
-func (r *Report) OwnLeft() bool {
+// PrimaryLeft reports whether anything of the primary inputs is not delivered.
+func (r *Report) PrimaryLeft() bool {
 	for _, l := range r.Left {
-		if l.Own {
+		if l.Primary {
 			return true
 		}
 	}

@@ -145,7 +145,7 @@ func simulateWith(
 		shipper := New(o)
 		jitter := rand.New(rand.NewPCG(seed, 2))
 		shipper.deliverer.Random = jitter.Float64
-		in := Input{Journal: j.Journal, Shape: batch.Shape{Input: "aaaaaaaa", Template: "{jobId}"}, Own: true}
+		in := Input{Journal: j.Journal, Shape: batch.Shape{Input: "aaaaaaaa", Template: "{jobId}"}, Primary: true}
 		report, err := shipper.Run(ctx, []Input{in}, nil)
 		s.took, s.err = report.Took, err
 		if err == nil && report.Events < 10_016 {

@@ -183,7 +183,7 @@ func (s *Shipper) readError(in *input, err error) {
 // lost says what cannot be shipped. It counts only against the process whose input it was.
 func (s *Shipper) lost(in *input, err error) {
 	s.log.Error(err.Error())
-	if in.Own {
+	if in.Primary {
 		s.report.Failed = append(s.report.Failed, err)
 	}
 }

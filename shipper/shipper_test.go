@@ -111,7 +111,7 @@ func (w *world) pipe(id string, r io.Reader, shape func(*batch.Shape)) Input {
 			w.t.Error(err)
 		}
 	})
-	return Input{Journal: j.Journal, Shape: s, Own: true}
+	return Input{Journal: j.Journal, Shape: s, Primary: true}
 }
 
 // lines reads back what the endpoint holds of an input, in order of seq, as the bytes that they were.

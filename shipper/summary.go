@@ -15,7 +15,7 @@ const mostNames = 3
 
 // Did is what was done, in a few words.
 func (r *Report) Did() string {
-	if r.OwnLeft() {
+	if r.PrimaryLeft() {
 		return "read, but did not wholly ship, " + plural(r.Lines, "line")
 	}
 	return "shipped " + plural(r.Lines, "line")

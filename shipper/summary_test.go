@@ -25,7 +25,7 @@ func TestSentence(t *testing.T) {
 	more.Excluded, more.Redacted = 2, 2
 	more.EmptyLines, more.Lossy, more.Retimed, more.Retries, more.Repeated, more.Rejected = 2, 2, 2, 2, 2, 2
 	left := report(2, []string{"j"}, job("j", batch.Unfinished, 0))
-	left.Left = []Left{{Own: true}}
+	left.Left = []Left{{Primary: true}}
 	both := report(1, []string{"j"})
 	both.Add(Report{Lines: 1, Groups: []string{"/other", "/perstack/prod"}, Streams: 1, StreamNames: []string{"k"}})
 	logs := report(1, []string{"j"}, batch.Job{JobID: "j", Outcome: batch.Unfinished})

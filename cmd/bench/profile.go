@@ -144,6 +144,6 @@ func shipStdin(dir string) error {
 	moved := make(chan error, 1)
 	go func() { moved <- feed.Move(ctx, in, j, nil, nil) }()
 	_, err = shipper.New(shipper.Options{Client: client, Create: true, FlushInterval: time.Second, GiveUpAfter: time.Minute, MemoryMax: 32 << 20}).
-		Run(ctx, []shipper.Input{{Journal: j, Own: true, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "bench"}}}, nil)
+		Run(ctx, []shipper.Input{{Journal: j, Primary: true, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "bench"}}}, nil)
 	return errors.Join(err, <-moved)
 }

@@ -51,7 +51,7 @@ func (t *task) run(ctx context.Context, start time.Time) error {
 		Client: t.client, Create: true, FlushInterval: t.flush, GiveUpAfter: 24 * time.Hour, OthersAfter: time.Second, MemoryMax: 32 << 20,
 		Origin: shipper.Origin{Version: "fleet", Hostname: "task"},
 	})
-	in := shipper.Input{Journal: j.Journal, Shape: batch.Shape{Input: t.id, Template: "{jobId}", Hostname: "task"}, Own: true}
+	in := shipper.Input{Journal: j.Journal, Shape: batch.Shape{Input: t.id, Template: "{jobId}", Hostname: "task"}, Primary: true}
 	_, err = s.Run(ctx, []shipper.Input{in}, nil)
 	return errors.Join(err, <-wrote)
 }

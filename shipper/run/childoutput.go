@@ -76,7 +76,7 @@ func (s *Session) newChildOutput(opts *ExecOptions, command *child.Child) (*chil
 // begin makes the journal of a part.
 func (p *part) begin(s *Session, shape batch.Shape, jobOf string, file bool) error {
 	about := s.newAbout(shape, jobOf, "").encode()
-	p.input = shipper.Input{Shape: shape, Own: true, JobOf: jobOf, Ending: p.ending}
+	p.input = shipper.Input{Shape: shape, Primary: true, JobOf: jobOf, Ending: p.ending}
 	if file {
 		j, out, err := s.folder.NewChild(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // the guard keeps its limit
 		if err != nil {

@@ -148,7 +148,7 @@ func (s *Session) followed(in *follow.Input, quit func()) shipper.Input {
 		}
 		shape = a.Shape
 	}
-	return shipper.Input{Journal: in.Journal, Shape: shape, Own: true, JobOf: follow.JobOf(in.Path), Path: in.Path, Grew: in.Grew, Ending: endingOf(in), Quit: quit, Shaped: in.Shaped, Closed: in.Close}
+	return shipper.Input{Journal: in.Journal, Shape: shape, Primary: true, JobOf: follow.JobOf(in.Path), Path: in.Path, Grew: in.Grew, Ending: endingOf(in), Quit: quit, Shaped: in.Shaped, Closed: in.Close}
 }
 
 // sameOptions reports whether two shapes of an input are by the same options. Its host and its file

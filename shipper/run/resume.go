@@ -139,7 +139,7 @@ func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
 			return errors.Join(err, in.Journal.Close())
 		}
 	}
-	in.Own = true
+	in.Primary = true
 	run.noteSurvivor(a.Group, child)
 	run.inputs = append(run.inputs, in)
 	if moved {

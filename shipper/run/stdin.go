@@ -47,7 +47,7 @@ func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
 	if err != nil {
 		return Failed, err
 	}
-	in := shipper.Input{Journal: j.Journal, Shape: shape, Own: true}
+	in := shipper.Input{Journal: j.Journal, Shape: shape, Primary: true}
 	if o.Copy != nil {
 		in.Tee = feed.StartTee(j.Journal, o.Copy, s.log)
 	}

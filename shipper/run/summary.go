@@ -45,7 +45,7 @@ func (s *Session) sayRest(report shipper.Report, why error) Outcome {
 		s.log.Error(fmt.Sprintf("%d lines were refused by CloudWatch and are kept in %s/rejects.jsonl", report.Rejected, dir))
 	}
 	for _, left := range report.Left {
-		if !left.Own {
+		if !left.Primary {
 			s.sayOthersLeft(left)
 			continue
 		}
