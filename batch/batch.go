@@ -58,7 +58,11 @@ type Batch struct {
 
 	counted int // how much of the index's memory the pool knows of
 
-	sum []byte // SHA-256 of the body of all events, when it is prepared
+	sum []byte // SHA-256 of the body of all events, if Prepare hashed it
+
+	packed     []byte // the same body, compressed, if packedSum, its SHA-256, is there
+	packedSum  []byte
+	packedHeld int // what the pool knows of packed's memory
 }
 
 // entry is where an event lies in the text, without the comma after it.
@@ -126,7 +130,7 @@ func (b *Batch) add(ev *Event) bool {
 	*c = append(*c, `"}`...)
 	b.index = append(b.index, entry{ev.Time, start, b.text.end()})
 	if now := cap(b.index) * entryBytes; now != b.counted {
-		b.text.pool.held += now - b.counted
+		b.text.pool.held.Add(int64(now - b.counted))
 		b.counted = now
 	}
 	*c = append(*c, ',')
@@ -187,7 +191,7 @@ func (b *Batch) Of(input int) int {
 
 // Held returns the memory that the batch holds, in bytes.
 func (b *Batch) Held() int {
-	return len(b.text.chunks)*ChunkBytes + b.counted
+	return len(b.text.chunks)*ChunkBytes + b.counted + b.packedHeld
 }
 
 // Close sorts the events by time, those of the same time in order of Add. Nothing may be added
@@ -228,9 +232,10 @@ func order(index []entry) {
 // that owns the pool may call it, when no Body of the batch is in use any more.
 func (b *Batch) Release() {
 	b.text.release()
-	b.text.pool.held -= b.counted
+	b.text.pool.held.Add(int64(-b.counted))
+	b.unpack()
 	clear(b.Spans)
-	*b = Batch{Spans: b.Spans[:0], unowned: b.unowned[:0], text: b.text, index: b.index[:0], stamp: b.stamp[:0]}
+	*b = Batch{Spans: b.Spans[:0], unowned: b.unowned[:0], text: b.text, index: b.index[:0], stamp: b.stamp[:0], packed: b.packed}
 }
 
 // RefusedAt reports whether CloudWatch would refuse an event of the batch because of its time if it

@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"crypto/sha256"
 	"errors"
 	"io"
 )
@@ -17,6 +16,8 @@ type Body struct {
 	offset int   // in that piece
 	at     int64 // the same as a position in the body
 	sum    []byte
+
+	encoding string // Content-Encoding; "" for none
 }
 
 // BodyHead returns the beginning of every request body for a stream. Keep it and pass it to Body.
@@ -27,15 +28,6 @@ func BodyHead(group, stream string) []byte {
 }
 
 var bodyTail = []byte("]}")
-
-// Prepare closes the batch and hashes its body for signing: the part of a put that can be done
-// while the previous put is under way. head is that of the Body to come.
-func (b *Batch) Prepare(head []byte) {
-	b.Close()
-	h := sha256.New()
-	b.Body(head, 0, b.Len()).WriteTo(h) // a hash accepts everything
-	b.sum = h.Sum(nil)
-}
 
 // Body returns the request body for the events [from, to). The batch must be closed. head comes
 // from BodyHead.
@@ -76,9 +68,12 @@ func (b *Batch) follows(end, start place) bool {
 	return start.offset() == 0 && start.chunk() == end.chunk()+1 && end.offset()+1 == len(b.text.chunks[end.chunk()])
 }
 
-// SHA256 returns the SHA-256 of the body if it was prepared, else nil. The slice belongs to the
+// SHA256 returns the SHA-256 of the body if Prepare made it, else nil. The slice belongs to the
 // batch.
 func (b *Body) SHA256() []byte { return b.sum }
+
+// Encoding returns the Content-Encoding of the body: "gzip", or "" for a plain one.
+func (b *Body) Encoding() string { return b.encoding }
 
 // Len returns the size of the whole body in bytes.
 func (b *Body) Len() int64 { return b.size }

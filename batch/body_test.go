@@ -2,6 +2,7 @@ package batch_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -80,7 +81,7 @@ func TestBatchLimits(t *testing.T) {
 			} else if block.Pending != 1 || len(b.Spans) != 1 || b.Spans[0] != (batch.Span{Block: block, Events: 1}) {
 				t.Errorf("the block has %d pending events, the spans are %v", block.Pending, b.Spans)
 			}
-			b.Prepare(head)
+			b.Prepare(head, true)
 			decode(t, b)
 			b.Release()
 			if pool.Held() != 0 || b.Len() != 0 || b.Bytes() != 0 || len(b.Spans) != 0 {
@@ -91,6 +92,9 @@ func TestBatchLimits(t *testing.T) {
 			}
 			if b.Body(head, 0, 1).SHA256() != nil {
 				t.Error("a released batch keeps the hash of what it held")
+			}
+			if b.Packed() != nil {
+				t.Error("a released batch keeps the compressed body of what it held")
 			}
 		})
 	}
@@ -225,7 +229,7 @@ func checkPrepared(t *rapid.T, b *batch.Batch) {
 		t.Fatal("a body that nobody prepared has a hash")
 	}
 	body.WriteTo(&before)
-	b.Prepare(head)
+	b.Prepare(head, false)
 	for range 2 { // it may be put more than once
 		body = b.Body(head, 0, b.Len())
 		if _, err := body.WriteTo(&whole); err != nil || !bytes.Equal(whole.Bytes(), before.Bytes()) || body.Len() != int64(whole.Len()) {
@@ -239,6 +243,35 @@ func checkPrepared(t *rapid.T, b *batch.Batch) {
 	if n := b.Len(); n > 1 && (b.Body(head, 0, n-1).SHA256() != nil || b.Body(head, 1, n).SHA256() != nil) {
 		t.Fatal("a part of the batch has the hash of all of it")
 	}
+	if b.Packed() != nil {
+		t.Fatal("a body that was not compressed is there compressed")
+	}
+	b.Prepare(head, true)
+	for range 2 {
+		packed := b.Packed()
+		if sent := checkReads(t, packed); packed.Encoding() != "gzip" || !bytes.Equal(unzip(t, sent), before.Bytes()) {
+			t.Fatalf("%d compressed bytes hold another body", len(sent))
+		} else if sum := sha256.Sum256(sent); !bytes.Equal(packed.SHA256(), sum[:]) {
+			t.Fatalf("the hash of the compressed body is %x, not %x", packed.SHA256(), sum)
+		}
+	}
+	if held := b.Held(); held < b.Len()+int(b.Packed().Len()) {
+		t.Fatalf("the batch holds %d bytes, and %d more compressed", held, b.Packed().Len())
+	}
+}
+
+// unzip is what gzip holds, by the standard library.
+func unzip(t rapid.TB, b []byte) []byte {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plain
 }
 
 func difference(got, want []logEvent) string {
@@ -251,7 +284,7 @@ func difference(got, want []logEvent) string {
 }
 
 // checkReads compares all ways to read a body.
-func checkReads(t *rapid.T, body *batch.Body) {
+func checkReads(t *rapid.T, body *batch.Body) []byte {
 	rewind := func(offset int64, whence int) {
 		if at, err := body.Seek(offset, whence); err != nil || at < 0 {
 			t.Fatalf("Seek(%d, %d): %d, %v", offset, whence, at, err)
@@ -300,6 +333,7 @@ func checkReads(t *rapid.T, body *batch.Body) {
 			t.Fatalf("Seek(%d, %d) goes", bad[0], bad[1])
 		}
 	}
+	return whole.Bytes()
 }
 
 // failing is a Writer that takes so many bytes and no more.

@@ -3,6 +3,7 @@ package batch
 import (
 	"encoding/binary"
 	"math/bits"
+	"sync/atomic"
 )
 
 // A rope is a byte string in chunks of one size. Batches are written into ropes so that their
@@ -12,14 +13,16 @@ import (
 // about as much as a socket accepts at once.
 const ChunkBytes = 64 << 10
 
-// Pool hands out chunks and takes them back. It belongs to one goroutine.
+// Pool hands out chunks and takes them back. It belongs to one goroutine, but for Held.
 type Pool struct {
 	free [][]byte
-	held int // bytes of chunks handed out, and of the indexes of the batches that have them
+	// held is the bytes of the chunks handed out, and of the indexes and compressed bodies of the
+	// batches that have them. It is atomic because batches are prepared in other goroutines.
+	held atomic.Int64
 }
 
 // Held returns the number of bytes in use.
-func (p *Pool) Held() int { return p.held }
+func (p *Pool) Held() int { return int(p.held.Load()) }
 
 // Trim gives unused memory back to the garbage collector, down to keep bytes.
 func (p *Pool) Trim(keep int) {
@@ -30,7 +33,7 @@ func (p *Pool) Trim(keep int) {
 }
 
 func (p *Pool) get() []byte {
-	p.held += ChunkBytes
+	p.held.Add(ChunkBytes)
 	if n := len(p.free); n > 0 {
 		c := p.free[n-1]
 		p.free = p.free[:n-1]
@@ -40,7 +43,7 @@ func (p *Pool) get() []byte {
 }
 
 func (p *Pool) put(chunks [][]byte) {
-	p.held -= ChunkBytes * len(chunks)
+	p.held.Add(int64(-ChunkBytes * len(chunks)))
 	p.free = append(p.free, chunks...)
 }
 

@@ -338,6 +338,7 @@ func (d *Delivery) check() error {
 	}
 	giveUp, _ := d.Patience()
 	return first(
+		oneOf("--compress", d.Compress, compressions...),
 		between("--flush-interval", d.FlushInterval, 10*time.Millisecond, time.Hour),
 		between("--drain-timeout", d.DrainTimeout, time.Second, time.Hour),
 		between("--give-up-after", giveUp, time.Second, 30*24*time.Hour),
@@ -420,8 +421,9 @@ func (j *Journal) check() error {
 }
 
 var (
-	logLevels  = []string{"debug", "info", "warn", "error"}
-	logFormats = []string{"auto", "console", "json"}
+	logLevels    = []string{"debug", "info", "warn", "error"}
+	logFormats   = []string{"auto", "console", "json"}
+	compressions = []string{"auto", "gzip", "off"}
 )
 
 func (l *Log) check() error {

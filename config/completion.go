@@ -32,6 +32,8 @@ func (o *option) choices() []string {
 		return logLevels
 	case "log-format":
 		return logFormats
+	case "compress":
+		return compressions
 	case "fail-on":
 		return FailOnKinds
 	case "by":

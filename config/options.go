@@ -44,6 +44,8 @@ type Events struct {
 type Delivery struct {
 	// FlushInterval bounds how old the oldest event of an open batch becomes, 10 ms to 1 h.
 	FlushInterval time.Duration `name:"flush-interval" default:"1s" group:"Delivery:" help:"Longest wait for a batch to fill."`
+	// Compress is auto, gzip or off; auto is gzip to AWS's own endpoints and off elsewhere.
+	Compress string `name:"compress" default:"auto" group:"Delivery:" help:"gzip batches: auto (to AWS's own endpoints), gzip, off."`
 	// DrainTimeout is all the time from a signal to the exit, 1 s to 1 h.
 	DrainTimeout time.Duration `name:"drain-timeout" default:"25s" group:"Delivery:" help:"Total time allowed between a signal and the exit."`
 	// GiveUpAfter is how long after the end of input to go on without an ack, 1 s to 30 d; nil

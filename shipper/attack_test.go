@@ -365,7 +365,7 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 	s.inputs.add(i, "aaaaaaaa")
 	accept := func(st *stream) {
 		st.closeOpen()
-		b, prepared := st.shift()
+		b, prepared := st.shift(false)
 		<-prepared
 		s.ack(b)
 	}

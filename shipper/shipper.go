@@ -38,6 +38,8 @@ import (
 type Options struct {
 	Client *cloudwatch.Client
 	Create bool // create the group and streams where they are missing
+	// Compress compresses the batches for as long as the service accepts that.
+	Compress bool
 	// FlushInterval is how old the oldest event of an open batch becomes, at most; 0: a batch is put
 	// as soon as the put before it to its stream is answered.
 	FlushInterval time.Duration
@@ -104,7 +106,7 @@ func New(o Options) *Shipper {
 	}
 	return &Shipper{
 		o: o, log: o.Log,
-		deliverer: deliver.New(deliver.Options{Client: o.Client, Create: o.Create, Parallel: parallel, Log: o.Log}),
+		deliverer: deliver.New(deliver.Options{Client: o.Client, Create: o.Create, Compress: o.Compress, Parallel: parallel, Log: o.Log}),
 		streams:   map[string]*stream{},
 		interval:  o.FlushInterval,
 		life:      lifetime{giveUpAfter: o.GiveUpAfter, hopelessAfter: o.HopelessAfter, othersAfter: o.OthersAfter},

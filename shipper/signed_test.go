@@ -2,11 +2,13 @@ package shipper
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,27 +59,42 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A backlog goes in bodies that are prepared while the put before them is under way; an answer that is lost has one sent again, and a refusal in halves.
-// Each has its own signature.
+// A backlog goes in bodies that are prepared while the put before them is under way; an answer that
+// is lost has one sent again, and a refusal in halves. Each has its own signature, compressed or not.
 func TestBacklogIsSigned(t *testing.T) {
-	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
-		switch {
-		case c.Action != "PutLogEvents":
-			return cwlocal.Fault{}
-		case bytes.Contains(c.Body, []byte(`\"n\":13333,`)) && c.Events > 1:
-			return cwlocal.Fault{Code: "InvalidParameterException", Status: 400}
-		case c.N == 4:
-			return cwlocal.Fault{ResetAfter: true}
-		}
-		return cwlocal.Fault{Delay: 20 * time.Millisecond}
-	})
-	lines := bytes.ReplaceAll(numbered("j", 20_000), []byte("}\n"), fmt.Appendf(nil, `,"text":"%0500d"}`+"\n", 0))
-	report := w.ship(w.pipe("aaaaaaaa", bytes.NewReader(lines), nil))
-	if report.Batches < 20 || report.Retries == 0 {
-		t.Errorf("%d puts, %d tried again", report.Batches, report.Retries)
-	}
-	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lines) {
-		t.Errorf("%d bytes of %d arrived", len(got), len(lines))
+	for _, compress := range []bool{false, true} {
+		t.Run(fmt.Sprintf("compressed %t", compress), func(t *testing.T) {
+			var compressed, plain atomic.Int64
+			w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+				if c.Compressed {
+					compressed.Add(1)
+				} else if c.Action == "PutLogEvents" {
+					plain.Add(1)
+				}
+				switch {
+				case c.Action != "PutLogEvents":
+					return cwlocal.Fault{}
+				case bytes.Contains(c.Body, []byte(`\"n\":13333,`)) && c.Events > 1:
+					return cwlocal.Fault{Code: "InvalidParameterException", Status: 400}
+				case c.N == 4:
+					return cwlocal.Fault{ResetAfter: true}
+				}
+				return cwlocal.Fault{Delay: 20 * time.Millisecond}
+			})
+			lines := bytes.ReplaceAll(numbered("j", 20_000), []byte("}\n"), fmt.Appendf(nil, `,"text":"%0500d"}`+"\n", 0))
+			in := w.pipe("aaaaaaaa", bytes.NewReader(lines), nil)
+			report, err := w.shipper(func(o *Options) { o.Compress = compress }).Run(context.Background(), []Input{in}, nil)
+			if err != nil || report.Batches < 20 || report.Retries == 0 {
+				t.Errorf("%d puts, %d tried again: %v", report.Batches, report.Retries, err)
+			}
+			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lines) {
+				t.Errorf("%d bytes of %d arrived", len(got), len(lines))
+			}
+			// The halves of what is refused go plain.
+			if n := compressed.Load(); n > 0 != compress || compress && n < plain.Load()/4 {
+				t.Errorf("%d puts were compressed, %d plain", n, plain.Load())
+			}
+		})
 	}
 }
 
@@ -90,7 +107,9 @@ func TestTheNextIsPrepared(t *testing.T) {
 		}
 		return cwlocal.Fault{}
 	})
-	s := New(w.options())
+	o := w.options()
+	o.Compress = true
+	s := New(o)
 	st := s.stream("j")
 	const batches = 4
 	for i := range batches {
@@ -107,8 +126,8 @@ func TestTheNextIsPrepared(t *testing.T) {
 		}
 		if left > 0 {
 			<-st.prepared
-			if st.closed[0].Body(st.Head, 0, 1).SHA256() == nil {
-				t.Errorf("with %d waiting, the first of them is not hashed", left)
+			if packed := st.closed[0].Packed(); packed == nil || packed.SHA256() == nil {
+				t.Errorf("with %d waiting, the first of them is not compressed and hashed", left)
 			}
 		} else if st.prepared != nil {
 			t.Error("nothing waits, and is prepared")

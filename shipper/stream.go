@@ -68,21 +68,22 @@ func (st *stream) closeOpen() {
 }
 
 // prepare begins to prepare the first closed batch, if there is one, beside the put under way.
-func (st *stream) prepare() {
+// compress: its body is compressed.
+func (st *stream) prepare(compress bool) {
 	if st.prepared != nil || len(st.closed) == 0 {
 		return
 	}
 	b, head, done := st.closed[0], st.Head, make(chan struct{})
 	st.prepared = done
 	go func() {
-		b.Prepare(head)
+		b.Prepare(head, compress)
 		close(done)
 	}()
 }
 
 // shift takes the first closed batch; it is prepared when the channel is closed.
-func (st *stream) shift() (*batch.Batch, <-chan struct{}) {
-	st.prepare()
+func (st *stream) shift(compress bool) (*batch.Batch, <-chan struct{}) {
+	st.prepare(compress)
 	b, prepared := st.closed[0], st.prepared
 	st.closed[0], st.prepared = nil, nil
 	st.closed = st.closed[1:]
@@ -124,7 +125,7 @@ func (s *Shipper) start(ctx context.Context, now time.Time) {
 		if st.due(now, s.interval) {
 			s.deliver(ctx, st)
 		}
-		st.prepare()
+		st.prepare(s.deliverer.Compresses())
 	}
 }
 
@@ -133,7 +134,7 @@ func (s *Shipper) deliver(ctx context.Context, st *stream) {
 	if len(st.closed) == 0 {
 		st.closeOpen()
 	}
-	b, prepared := st.shift()
+	b, prepared := st.shift(s.deliverer.Compresses())
 	task := deliver.Task{Stream: st.Stream, Batch: b, OnTrial: st.trial.batches, Last: s.holdsSeal(b)}
 	st.busy = true
 	s.underway++

@@ -24,7 +24,8 @@ func optionsOf(kept config.Journal, delivery config.Delivery, log *zap.Logger) r
 			Max: int64(kept.JournalMax), Sync: kept.JournalSync,
 		},
 		Delivery: run.Delivery{
-			FlushInterval: delivery.FlushInterval, GiveUpAfter: giveUp, HopelessAfter: hopeless, DrainTimeout: delivery.DrainTimeout,
+			FlushInterval: delivery.FlushInterval, Compress: run.Compression(delivery.Compress),
+			GiveUpAfter: giveUp, HopelessAfter: hopeless, DrainTimeout: delivery.DrainTimeout,
 			MemoryMax: int(delivery.MemoryMax), MemoryMin: int(config.MinMemory),
 		},
 		Version: versionName(), Log: log,

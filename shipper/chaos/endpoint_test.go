@@ -143,6 +143,7 @@ func (e *endpoint) intercept(c *cwlocal.Call) cwlocal.Fault {
 	defer e.mu.Unlock()
 	if c.Action == "PutLogEvents" {
 		e.attempts = append(e.attempts, attempt{c.Stream, c.Body})
+		e.tally.put(c.Compressed)
 		if f := e.onPut; f != nil {
 			e.onPut = nil
 			f()

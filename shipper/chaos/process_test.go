@@ -88,7 +88,7 @@ func (o *options) shipping(name string) []string {
 
 func (o *options) start(t testing.TB, rng *rand.Rand, name string, drain time.Duration, args []string, rest ...string) *process {
 	p := &process{name: name, exited: make(chan struct{}), log: filepath.Join(o.stderrs, name), drain: drain}
-	args = append(args, "--journal-dir", o.folder, "--memory-max", o.memory,
+	args = append(args, "--journal-dir", o.folder, "--memory-max", o.memory, "--compress", []string{"gzip", "off"}[rng.IntN(2)],
 		"--flush-interval", fmt.Sprintf("%dms", 10+rng.IntN(40)), "--drain-timeout", drain.String(), "--give-up-after", "5s")
 	with := o.with
 	if o.perhaps && len(rest) == 0 { // not with a command, which would be traced, too

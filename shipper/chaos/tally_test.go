@@ -16,6 +16,7 @@ type tally struct {
 	procs     map[string]int // processes by kind
 	signals   map[string]int
 	faults    map[kind]int
+	puts      map[bool]int // by whether they came compressed
 	lines     int
 	bytes     int64
 	repeats   int
@@ -30,7 +31,7 @@ type tally struct {
 }
 
 func newTally() *tally {
-	return &tally{procs: map[string]int{}, signals: map[string]int{}, faults: map[kind]int{}, said: map[string]bool{}}
+	return &tally{procs: map[string]int{}, signals: map[string]int{}, faults: map[kind]int{}, puts: map[bool]int{}, said: map[string]bool{}}
 }
 
 func (y *tally) fault(k kind) { y.add(func(y *tally) { y.faults[k]++ }) }
@@ -43,6 +44,8 @@ func (y *tally) once(what string, say func()) {
 		say()
 	}
 }
+
+func (y *tally) put(compressed bool) { y.add(func(y *tally) { y.puts[compressed]++ }) }
 
 func (y *tally) add(f func(*tally)) {
 	y.mu.Lock()
@@ -67,7 +70,7 @@ func (y *tally) String() string {
 		each = append(each, fmt.Sprintf("%d %s", y.faults[k], k))
 	}
 	fmt.Fprintf(&b, "; %d faults (%s), %d full journals, %d slow disks, %d stdouts emptied", total, strings.Join(each, ", "), y.fullDisks, y.slowDisks, y.cuts)
-	fmt.Fprintf(&b, "; %d lines, %d bytes, %d repeats, %d rejected as they should be", y.lines, y.bytes, y.repeats, y.rejects)
+	fmt.Fprintf(&b, "; %d puts compressed and %d plain; %d lines, %d bytes, %d repeats, %d rejected as they should be", y.puts[true], y.puts[false], y.lines, y.bytes, y.repeats, y.rejects)
 	fmt.Fprintf(&b, "; lost %d, altered %d", y.lost, y.altered)
 	return b.String()
 }

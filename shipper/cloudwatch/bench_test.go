@@ -132,8 +132,9 @@ func newPieces(size int) *pieces {
 	return p
 }
 
-func (p *pieces) Len() int64     { return p.size }
-func (p *pieces) SHA256() []byte { return nil }
+func (p *pieces) Len() int64       { return p.size }
+func (p *pieces) SHA256() []byte   { return nil }
+func (p *pieces) Encoding() string { return "" }
 
 func (p *pieces) Seek(offset int64, whence int) (int64, error) {
 	if whence == io.SeekStart && offset == 0 {

@@ -141,6 +141,25 @@ func Ambiguous(err error) bool {
 	return httpStatus(err)/100 == 2
 }
 
+// BodyRefused says that the service, or what answered in its place, did not understand the body of
+// the request. If that was compressed, a plain one may be taken.
+func BodyRefused(err error) bool {
+	switch status := httpStatus(err); status {
+	case http.StatusUnsupportedMediaType:
+		return true
+	case http.StatusBadRequest:
+		code := errorCode(err)
+		return code == "" || code == "Serialization" || code == "InvalidParameter"
+	}
+	return false
+}
+
+// Unexplained says that a server failed and nothing in its answer is the service's own: it may have
+// failed at the body, as some stand-ins do at a compressed one, or at anything else.
+func Unexplained(err error) bool {
+	return httpStatus(err) >= 500 && errorCode(err) == ""
+}
+
 // NoCredentials says that there were none to make the call with.
 func NoCredentials(err error) bool {
 	_, ok := errors.AsType[*credentialsError](err)

@@ -199,6 +199,29 @@ func (c *Client) Target() Target {
 	return Target{Group: c.group, Region: c.region, Endpoint: c.endpoint, Account: c.credentials.account()}
 }
 
+// IsAWS reports whether calls go to an endpoint of AWS's own: one that the SDK resolves from the
+// Region, or one that was given by a name of AWS, as a VPC endpoint is.
+func (c *Client) IsAWS() bool {
+	if c.endpoint == "" {
+		return true
+	}
+	u, err := url.Parse(c.endpoint)
+	if err != nil { // New has looked at it
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	for _, domain := range domains {
+		if strings.HasSuffix(host, domain) {
+			return true
+		}
+	}
+	return false
+}
+
+// domains are those under which AWS's partitions have their services, VPC endpoints included.
+// https://docs.aws.amazon.com/general/latest/gr/cwl_region.html
+var domains = []string{".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn"}
+
 // InvalidateCredentials has the next call fetch credentials anew: for after an error of class
 // Credentials.
 func (c *Client) InvalidateCredentials() { c.credentials.invalidate() }

@@ -71,6 +71,34 @@ func TestNewResolves(t *testing.T) {
 }
 
 // New is on the way of every start, also of a run of a few lines.
+// TestIsAWS tells AWS's own endpoints from what stands in their place.
+func TestIsAWS(t *testing.T) {
+	for endpoint, want := range map[string]bool{
+		"":                                     true,
+		"https://logs.eu-west-1.amazonaws.com": true,
+		"https://logs-fips.us-gov-west-1.amazonaws.com:443/":                        true,
+		"https://logs.cn-north-1.amazonaws.com.cn":                                  true,
+		"https://logs.eu-west-1.api.aws":                                            true,
+		"https://vpce-0123456789abcdef0-abcdefgh.logs.eu-west-1.vpce.amazonaws.com": true,
+		"https://LOGS.EU-WEST-1.AMAZONAWS.COM":                                      true,
+		"http://127.0.0.1:4586":                                                     false,
+		"https://localhost.localstack.cloud:4566":                                   false,
+		"https://logs.eu-west-1.amazonaws.com.example":                              false,
+		"https://example.com/logs.eu-west-1.amazonaws.com":                          false,
+		"https://notamazonaws.com":                                                  false,
+	} {
+		withKeys(t)
+		c, err := New(context.Background(), Options{Group: "g", Region: "eu-west-1", Endpoint: endpoint})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.IsAWS(); got != want {
+			t.Errorf("%q: %t", endpoint, got)
+		}
+		c.Close()
+	}
+}
+
 func TestNewIsFast(t *testing.T) {
 	withKeys(t)
 	best := time.Hour

@@ -105,8 +105,9 @@ func fail(w http.ResponseWriter, status int, code, message string) {
 // body is a Body over a slice.
 type body struct{ *bytes.Reader }
 
-func (b body) Len() int64     { return b.Size() }
-func (b body) SHA256() []byte { return nil }
+func (b body) Len() int64       { return b.Size() }
+func (b body) SHA256() []byte   { return nil }
+func (b body) Encoding() string { return "" }
 
 // bodyOf is the body of one event.
 func bodyOf(message string) body {

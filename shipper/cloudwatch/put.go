@@ -20,8 +20,8 @@ import (
 )
 
 // Body is the whole JSON body of a PutLogEvents request:
-// {"logEvents":[…],"logGroupName":…,"logStreamName":…}, in any order of members. One that
-// implements io.WriterTo as well is hashed without a copy.
+// {"logEvents":[…],"logGroupName":…,"logStreamName":…}, in any order of members, or what that is
+// when it is compressed. One that implements io.WriterTo as well is hashed without a copy.
 //
 // Put reads it for the wire and, where it must be hashed, before that for the signature, each time
 // from its start (Seek(0, io.SeekStart)) wherever it stands. Read must not block.
@@ -30,6 +30,9 @@ type Body interface {
 	io.Seeker
 	Len() int64     // bytes from start to end, wherever it stands
 	SHA256() []byte // of all of it, where that is known already; nil: Put hashes it
+	// Encoding is the Content-Encoding: "gzip", or "" for a plain body. Reader, Len and SHA256 are
+	// of the encoded bytes.
+	Encoding() string
 }
 
 // Verdict is what the service says of an accepted batch: the events that it took the batch without.
@@ -54,7 +57,7 @@ var errShort = errors.New("accepted before all of the batch was sent")
 // An error may be asked about with Classify, Ambiguous and Unreachable, and said with Explain.
 func (c *Client) Put(ctx context.Context, stream string, body Body) (Verdict, error) {
 	none := Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}
-	src := &source{body: body, size: body.Len(), sum: body.SHA256()}
+	src := &source{body: body, size: body.Len(), sum: body.SHA256(), encoding: body.Encoding()}
 	defer src.detach()
 	if _, err := src.Seek(0, io.SeekStart); err != nil {
 		return none, fmt.Errorf("batch for log stream %q: %w", stream, err)
@@ -106,6 +109,9 @@ func (s *source) replaceBody(stack *middleware.Stack) error {
 		if !ok {
 			return out, md, fmt.Errorf("the SDK sends by %T, not by HTTP", in.Request)
 		}
+		if s.encoding != "" {
+			req.Header.Set("Content-Encoding", s.encoding) // before the signature, which covers it
+		}
 		if in.Request, err = req.SetStream(s); err != nil {
 			return out, md, fmt.Errorf("replacing the request body: %w", err)
 		}
@@ -120,8 +126,9 @@ func (s *source) replaceBody(stack *middleware.Stack) error {
 // body after the call returned (an answer that came early, a reset, a cancellation); so Put cuts
 // the connection before it returns, and a late reader finds the end.
 type source struct {
-	size int64
-	sum  []byte // the body's SHA-256; nil: the signer makes it
+	size     int64
+	sum      []byte // the body's SHA-256; nil: the signer makes it
+	encoding string // Content-Encoding; "": none
 
 	mu   sync.Mutex // the transport reads in a goroutine of its own; guards what follows
 	body Body       // nil when detached

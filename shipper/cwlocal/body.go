@@ -44,6 +44,10 @@ func (s *Server) readBody(r *http.Request) (body []byte, release func(), err err
 	switch encoding := r.Header.Get("Content-Encoding"); encoding {
 	case "", "identity":
 	case "gzip":
+		// The transport has compared what came with a length that was given.
+		if r.ContentLength < 0 {
+			return nil, nil, &apiError{http.StatusLengthRequired, "MissingContentLength", "a compressed body needs a Content-Length"}
+		}
 		plain := newBuffer()
 		if err := gunzip(plain, raw); err != nil {
 			return nil, nil, err

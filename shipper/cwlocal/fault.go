@@ -21,6 +21,8 @@ type Call struct {
 	N int64
 	// Events is the number of events in a PutLogEvents.
 	Events int
+	// Compressed says that the body came compressed.
+	Compressed bool
 	// Body is the request's body, decompressed. It may be kept, but not changed.
 	Body []byte
 }

@@ -51,6 +51,8 @@ func TestRequests(t *testing.T) {
 		{"identity", "PutLogEvents", aPut, header("Content-Encoding", "identity"), 200, ""},
 		{"gzip that is none", "PutLogEvents", aPut, gzipped, 400, "SerializationException"},
 		{"half of gzip", "PutLogEvents", zipped(aPut)[:40], gzipped, 400, "SerializationException"},
+		{"gzip with something behind it", "PutLogEvents", zipped(aPut) + "more", gzipped, 400, "SerializationException"},
+		{"gzip of unknown length", "PutLogEvents", zipped(aPut), func(r *http.Request) { gzipped(r); r.ContentLength = -1 }, 411, "MissingContentLength"},
 		{"gzip of too much", "PutLogEvents", zipped(strings.Repeat(" ", maxBody+1)), gzipped, 413, "RequestEntityTooLargeException"},
 		{"another compression", "PutLogEvents", aPut, header("Content-Encoding", "br"), 400, "SerializationException"},
 		{"too much", "PutLogEvents", strings.Repeat(" ", maxBody+1), nil, 413, "RequestEntityTooLargeException"},

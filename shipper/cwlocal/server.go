@@ -192,7 +192,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer release()
 
 	op, decodeErr := decode(action, body)
-	call := &Call{Action: action, Body: body}
+	call := &Call{Action: action, Body: body, Compressed: r.Header.Get("Content-Encoding") == "gzip"}
 	if op != nil {
 		call.Group, call.Stream, call.Events = op.target()
 	}

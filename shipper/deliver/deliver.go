@@ -33,9 +33,10 @@ const (
 // Options are what a Deliverer works by.
 type Options struct {
 	Client   *cloudwatch.Client
-	Create   bool        // create the group and streams where they are missing
-	Parallel int         // attempts under way at once, over all streams; at least 1
-	Log      *zap.Logger // what goes wrong, and when it is over
+	Create   bool // create the group and streams where they are missing
+	Compress bool // put what is prepared compressed as that, while the service takes it
+	Parallel int  // attempts under way at once, over all streams; at least 1
+	Log      *zap.Logger
 }
 
 // Deliverer delivers batches. Make one with New.
@@ -52,15 +53,23 @@ type Deliverer struct {
 	slots  chan struct{} // an attempt holds one
 	// answered is set once the service has done what a call asked for.
 	answered atomic.Bool
+	// compresses is cleared for good when a batch was refused compressed and taken plain.
+	compresses atomic.Bool
+	log        *zap.Logger
 }
 
 // New returns a Deliverer with the usual paces.
 func New(o Options) *Deliverer {
-	return &Deliverer{
+	d := &Deliverer{
 		Trouble: newTrouble(o.Client, o.Log), Paces: Usual, Random: rand.Float64,
-		api: o.Client, create: o.Create, slots: make(chan struct{}, o.Parallel),
+		api: o.Client, create: o.Create, slots: make(chan struct{}, o.Parallel), log: o.Log,
 	}
+	d.compresses.Store(o.Compress)
+	return d
 }
+
+// Compresses reports whether batches should be compressed when they are prepared.
+func (d *Deliverer) Compresses() bool { return d.compresses.Load() }
 
 // Stream is what a delivery knows of a log stream.
 type Stream struct {
@@ -218,7 +227,11 @@ func (d *delivery) put(ctx context.Context, p part, restamped bool) error {
 	if !restamped && p.batch.RefusedAt(now, putMargin) {
 		return d.restamp(ctx, p, func(t int64) bool { return batch.Refused(t, now, putMargin) })
 	}
-	verdict, err := d.send(ctx, p.batch.Body(d.out.Stream.Head, p.from, p.to))
+	var packed *batch.Body
+	if p == whole(p.batch) && d.Compresses() {
+		packed = p.batch.Packed()
+	}
+	verdict, err := d.send(ctx, p.batch.Body(d.out.Stream.Head, p.from, p.to), packed)
 	switch {
 	case err == nil:
 		d.accepted++

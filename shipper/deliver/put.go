@@ -31,7 +31,7 @@ const retentionTries = 5
 // call that failed is made again.
 type sending struct {
 	*delivery
-	body *batch.Body
+	bodies
 	next action
 
 	chance, throttled, steady, denied backoff.BackOff
@@ -42,11 +42,11 @@ type sending struct {
 	retention int            // tries to set it
 }
 
-// send puts one body until CloudWatch accepts or refuses it. Its error is that refusal, or the
-// context's cause.
-func (d *delivery) send(ctx context.Context, body *batch.Body) (cloudwatch.Verdict, error) {
+// send puts one body until CloudWatch accepts or refuses it. packed is the same body, compressed, or
+// nil. Its error is that refusal, or the context's cause.
+func (d *delivery) send(ctx context.Context, plain, packed *batch.Body) (cloudwatch.Verdict, error) {
 	s := &sending{
-		delivery: d, body: body, next: putEvents,
+		delivery: d, bodies: newBodies(plain, packed), next: putEvents,
 		chance:    &sprinting{Sprint: d.Paces.Chance, random: d.Random, answered: &d.answered},
 		throttled: d.Paces.Throttled.Begin(), steady: d.Paces.Steady.Begin(), denied: d.Paces.Denied.Begin(),
 		absent: map[action]int{},
@@ -64,7 +64,10 @@ func (d *delivery) send(ctx context.Context, body *batch.Body) (cloudwatch.Verdi
 		case class == cloudwatch.Stopped || ctx.Err() != nil:
 			return verdict, context.Cause(ctx)
 		case class == cloudwatch.Refused && s.next == putEvents:
-			return verdict, err
+			if !s.fallBack(err) {
+				return verdict, err
+			}
+			s.out.Retries++
 		default:
 			if err := wait(ctx, s.failed(err, class)); err != nil {
 				return verdict, err
@@ -106,6 +109,9 @@ func (s *sending) progress() {
 // service has the batch from an earlier attempt.
 func (s *sending) accepted(verdict cloudwatch.Verdict, err error) cloudwatch.Verdict {
 	s.progress()
+	if s.refusedPacked() {
+		s.stopCompressing(s.why)
+	}
 	if err != nil {
 		verdict = cloudwatch.Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}
 	}
@@ -140,6 +146,10 @@ func (s *sending) failed(err error, class cloudwatch.Class) time.Duration {
 	call := s.next
 	if call == putEvents && cloudwatch.Ambiguous(err) {
 		s.out.Ambiguous = true
+	}
+	if call == putEvents && s.fallBack(err) {
+		s.out.Retries++
+		return 0
 	}
 	switch class {
 	case cloudwatch.Missing:

@@ -80,7 +80,7 @@ func newWorld(t *testing.T, intercept func(*cwlocal.Call) cwlocal.Fault, change 
 			t.Error(err)
 		}
 	})
-	d := deliver.New(deliver.Options{Client: client, Create: true, Parallel: 8, Log: o.Logger})
+	d := deliver.New(deliver.Options{Client: client, Create: true, Compress: true, Parallel: 8, Log: o.Logger})
 	d.Paces = hasty
 	return &world{Deliverer: d, t: t, server: server, client: client, logs: logs}
 }

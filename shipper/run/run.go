@@ -77,12 +77,22 @@ type Journal struct {
 // Delivery says how eagerly and how patiently a run delivers: see [shipper.Options].
 type Delivery struct {
 	FlushInterval time.Duration
+	Compress      Compression // "": Off
 	GiveUpAfter   time.Duration
 	HopelessAfter time.Duration
 	DrainTimeout  time.Duration // all the time from a signal to the end of the run
 	MemoryMax     int           // bytes
 	MemoryMin     int           // the least of MemoryMax that a target gets when resume ships to several
 }
+
+// Compression says whether batches are compressed.
+type Compression string
+
+const (
+	Auto Compression = "auto" // to AWS's own endpoints
+	Gzip Compression = "gzip" // always
+	Off  Compression = "off"
+)
 
 // Target says where the inputs of a session go.
 type Target struct {

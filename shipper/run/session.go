@@ -143,9 +143,15 @@ func (s *Session) options() shipper.Options {
 		origin.Target["account"] = target.Account
 	}
 	return shipper.Options{
-		Client: s.client, Create: s.creation.Create, Log: s.log,
+		Client: s.client, Create: s.creation.Create, Compress: s.compresses(), Log: s.log,
 		FlushInterval: s.delivery.FlushInterval, GiveUpAfter: s.delivery.GiveUpAfter, HopelessAfter: s.delivery.HopelessAfter,
 		OthersAfter: s.delivery.DrainTimeout, MemoryMax: s.delivery.MemoryMax,
 		Heartbeat: s.heart, Origin: origin,
 	}
+}
+
+// compresses reports whether batches are compressed. Nothing but CloudWatch itself is known to take
+// them.
+func (s *Session) compresses() bool {
+	return s.delivery.Compress == Gzip || s.delivery.Compress == Auto && s.client.IsAWS()
 }
