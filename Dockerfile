@@ -1,10 +1,12 @@
-# The program and nothing else: a static binary, CA roots, a folder for the journal. To build:
-#
-#   docker build --build-arg VERSION=$(git describe --tags --always) --build-arg COMMIT=$(git rev-parse HEAD) -t perstack-shipper .
+# The program and nothing else: a static binary, CA roots, a folder for the journal. `make image` builds it with docker,
+# podman or buildah, whichever there is.
 #
 # An Expert's own image takes just the binary: COPY --from=perstack-shipper /usr/local/bin/perstack-shipper /usr/local/bin/
 
-FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+# The image that builds: one from your own registry will do, with Go, make, bash and CA roots.
+ARG GO_IMAGE=docker.io/library/golang:1.26
+
+FROM --platform=$BUILDPLATFORM $GO_IMAGE AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
@@ -16,15 +18,26 @@ RUN GOOS=$TARGETOS GOARCH=$TARGETARCH make build VERSION="$VERSION" COMMIT="$COM
 RUN install -d -m 0700 /state/perstack-shipper && install -d -m 1777 /temporary/tmp
 
 FROM scratch
+ARG VERSION=devel COMMIT=unknown CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="perstack-shipper" \
+      org.opencontainers.image.description="Ships the events of a Perstack agent to CloudWatch Logs and loses none" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$COMMIT" \
+      org.opencontainers.image.created="$CREATED"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /temporary/ /
 COPY --from=build --chown=65532:65532 /state/ /var/lib/
 COPY --from=build /src/bin/perstack-shipper /usr/local/bin/perstack-shipper
 
-# The default journal folder is then /var/lib/perstack-shipper. A volume there keeps what is not delivered yet when the
-# container is replaced; ECS gives its own volumes the owner and the mode of the folder in the image.
+# The default journal folder is then /var/lib/perstack-shipper, and nothing else is written to: the root may be read-only.
+# A volume there keeps what is not delivered yet when the container is replaced; ECS gives its own volumes the owner and
+# the mode of the folder in the image.
 ENV XDG_STATE_HOME=/var/lib
 VOLUME /var/lib/perstack-shipper
+
+# For Docker and Podman. ECS and Kubernetes ignore it and have checks of their own: see deploy/ecs.
+HEALTHCHECK --interval=30s --timeout=5s --retries=3 CMD ["/usr/local/bin/perstack-shipper", "healthcheck"]
 
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/perstack-shipper"]

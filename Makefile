@@ -46,11 +46,38 @@ build: ## Build bin/perstack-shipper, static and stripped
 
 # A release is dated by its commit, so that each build of it gives the same bytes.
 DATE ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+CREATED ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo 1970-01-01T00:00:00Z)
 
 .PHONY: release
 release: ## Build archives, SBOMs and checksums for Linux and macOS, into dist/
 	$(GO) run ./cmd/release -go '$(GO)' -version '$(VERSION)' -date $(DATE) -ldflags '$(LDFLAGS) -buildid=' -out dist
 	@cat dist/checksums.txt
+
+# Images get the tag of the version, and of the architecture where there are several.
+IMAGE ?= perstack-shipper
+IMAGE_ARCHS ?= amd64 arm64
+# Empty: the first of docker, podman and buildah that works. A docker command without a daemon does not.
+IMAGE_BUILDER ?=
+# More flags for the builder, such as --build-arg GO_IMAGE=…
+IMAGE_FLAGS ?=
+
+.PHONY: image
+image: ## Build IMAGE (perstack-shipper) for IMAGE_ARCHS (amd64 arm64) with docker, podman or buildah
+	@builder='$(IMAGE_BUILDER)'
+	for candidate in docker podman buildah; do
+	    [[ -z "$$builder" ]] && "$$candidate" info >/dev/null 2>&1 && builder=$$candidate
+	done
+	if [[ -z "$$builder" ]]; then
+	    echo "make: neither docker, podman nor buildah works here: install one, or start its daemon" >&2
+	    exit 1
+	fi
+	# Podman and buildah by themselves write the OCI format, which has no HEALTHCHECK, and old ones do not say what they run on.
+	flags=
+	[[ "$$builder" == docker ]] || flags="--format docker --build-arg BUILDPLATFORM=linux/$$($(GO) env GOARCH)"
+	for arch in $(IMAGE_ARCHS); do
+	    "$$builder" build $$flags --platform "linux/$$arch" --tag "$(IMAGE):$(VERSION)-$$arch" \
+	        --build-arg "VERSION=$(VERSION)" --build-arg "COMMIT=$(COMMIT)" --build-arg "CREATED=$(CREATED)" $(IMAGE_FLAGS) .
+	done
 
 .PHONY: test
 test: moto chromium tools ## Run all tests, with the race detector where there is a C compiler
