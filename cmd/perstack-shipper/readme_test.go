@@ -106,6 +106,23 @@ var (
 	optionRow = regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| ([^|]+) \\| ([^|]+) \\|$")
 )
 
+// goFile is a source file that a document names.
+var goFile = regexp.MustCompile("`([a-z_/]+\\.go)`")
+
+func TestContributingNamesFilesThatExist(t *testing.T) {
+	named := goFile.FindAllStringSubmatch(document(t, "CONTRIBUTING.md"), -1)
+	if len(named) < 8 {
+		t.Fatalf("only %d files are named", len(named))
+	}
+	for _, match := range named {
+		_, atTop := os.Stat("../../" + match[1])
+		_, inShipper := os.Stat("../../shipper/" + match[1])
+		if atTop != nil && inShipper != nil {
+			t.Errorf("CONTRIBUTING.md names %s, which is neither at the top nor in shipper", match[1])
+		}
+	}
+}
+
 func TestOptionsPage(t *testing.T) {
 	type option struct {
 		command, value, help string
