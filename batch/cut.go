@@ -2,18 +2,18 @@ package batch
 
 import "bytes"
 
-// cutter cuts the blocks of an input into lines, and lines that are too long to wait for their end
+// cutter cuts the blocks of an input into lines. It cuts a line that is too long to wait for its end
 // into pieces.
 type cutter struct {
-	long  int // a line of so many bytes is cut into pieces: MaxLineBytes, except in tests
-	piece int // of so many bytes: longStep, except in tests
+	long  int // the least length of a line that is cut into pieces: MaxLineBytes, except in tests
+	piece int // the length of a piece: longStep, except in tests
 
 	block []byte
 	pos   int   // how much of block is done
 	base  int64 // offset of block in the input
 	final bool  // the input ends with block
-	// noNewlineBefore is an offset in the input: there is no newline between pos and it. No byte is
-	// looked at twice, for a long line may come in a great many small pieces.
+	// noNewlineBefore is an offset in the input before which, from pos on, there is no newline. With it
+	// no byte is searched twice, although a long line may come in a great many small pieces.
 	noNewlineBefore int64
 }
 
@@ -21,13 +21,13 @@ type cutter struct {
 type cutKind int
 
 const (
-	// noCut: what is left of the block is no whole line.
+	// noCut: the rest of the block is not a whole line.
 	noCut cutKind = iota
 	// emptyLine: a newline alone.
 	emptyLine
-	// wholeLine: a line, or the rest of one, with a newline behind it.
+	// wholeLine: a line, or the rest of one, that a newline ends.
 	wholeLine
-	// lastLine: a line, or the rest of one, that the input ends with, without a newline.
+	// lastLine: a line, or the rest of one, that the input ends with and no newline.
 	lastLine
 	// longPiece: a piece of a line that is too long to wait for its end.
 	longPiece
@@ -36,7 +36,7 @@ const (
 // begin starts on the bytes of the input from offset base on.
 func (c *cutter) begin(block []byte, base int64, final bool) {
 	if base != c.base {
-		c.noNewlineBefore = base // it does not go on where the block before ended
+		c.noNewlineBefore = base // it does not continue where the last block ended
 	}
 	c.block, c.base, c.final, c.pos = block, base, final, 0
 }
@@ -48,12 +48,12 @@ func (c *cutter) end() int {
 	return c.pos
 }
 
-// offset returns the offset in the input up to which it is done.
+// offset returns the offset in the input of the first byte that is not done.
 func (c *cutter) offset() int64 { return c.base + int64(c.pos) }
 
-// next finds what comes next in the block, without its newline. inLine says that the beginning of
-// the line is done. Where a line is cut must not depend on how much of it was there: after a crash
-// it is cut again, and the pieces must be the same.
+// next returns what comes next in the block, without its newline. inLine says that the beginning of
+// the line is done. Where a line is cut must not depend on how much of it has come: after a crash it
+// is cut again, and the pieces must be the same.
 func (c *cutter) next(inLine bool) (raw []byte, what cutKind) {
 	rest := c.block[c.pos:]
 	if len(rest) == 0 && (!inLine || !c.final) {
@@ -90,7 +90,7 @@ func (c *cutter) newline(rest []byte) int {
 	return known + end
 }
 
-// known returns how much of what is left of the block is known to hold no newline.
+// known returns how much of the rest of the block is known to hold no newline.
 func (c *cutter) known() int {
 	return int(min(max(c.noNewlineBefore-c.offset(), 0), int64(len(c.block)-c.pos)))
 }

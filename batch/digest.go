@@ -14,8 +14,8 @@ type digest struct {
 	lines hash.Hash
 	raw   hash.Hash // nil: as lines
 
-	// Of the block at hand, the bytes up to hashedTo are hashed. Those behind it that are done were
-	// shipped as they were read, and are hashed at once.
+	// The block at hand is hashed up to hashedTo. What was shaped after that was shipped as it was
+	// read, and is hashed in one go.
 	block    []byte
 	hashedTo int
 
@@ -71,7 +71,7 @@ func (d *digest) begin(block []byte, known int) {
 	}()
 }
 
-// end finishes the block, of which the bytes up to done were shaped.
+// end finishes the block, of which block[:done] was shaped.
 func (d *digest) end(done int) {
 	n := d.ahead
 	if n > 0 {
@@ -94,8 +94,8 @@ func (d *digest) same(p []byte) {
 	}
 }
 
-// differ adds the block's bytes up to from, which were shipped as they were read, and those up to
-// to, as raw bytes only: of them, whatever is written to lines next was shipped.
+// differ hashes what was shipped as it was read up to block[from], and adds block[from:to] to the raw
+// digest alone. The caller writes to d.lines what was shipped in the place of block[from:to].
 func (d *digest) differ(from, to int) {
 	d.same(d.block[d.hashedTo:from])
 	if d.raw == nil {

@@ -66,7 +66,7 @@ var ShipperMembers = []string{
 	"record", // of a record alone
 }
 
-// extras is what the shipper member says of a line, or of a part of one, beside its input.
+// extras is what the shipper member says of a line or of a part, apart from its input.
 type extras struct {
 	seq             int64
 	empty, excluded int64 // lines without a byte, and lines left out, since the latest event
@@ -78,11 +78,11 @@ type extras struct {
 	bom            bool  // a byte order mark stood in front of the object
 	newline        bool  // false: the line is the input's last and has none
 	addJob, addRun bool  // jobId, runId were added
-	lineTime       int64 // what the line says itself, or when it came, in milliseconds since 1970
+	lineTime       int64 // stated by the line, or of its arrival, in milliseconds since 1970
 	clamped        bool  // which the event could not have
 }
 
-// writer writes the messages of the events of an input.
+// writer writes the messages of an input's events.
 type writer struct {
 	most   int    // the size of an event: MaxEventBytes, except in tests
 	open   member // `{"shipper":{"input":"…","seq":`
@@ -154,9 +154,9 @@ func (w *writer) shipper(before []byte, x *extras) *member {
 	return m.join(&w.fields).plain(`}`)
 }
 
-// object makes the event of a line that is a JSON object, untouched but for what is put in behind
-// its first brace: the shipper member, and the ids that it is given. sc has scanned it. It reports
-// false where that is too large.
+// object makes the event of a line that is a JSON object, which sc has scanned. The line is unchanged
+// except for what is inserted after its first brace: the shipper member and the ids that it is given.
+// object reports false if the event is too large.
 func (w *writer) object(ev *Event, line []byte, h *head, sc *scanner, ids *ids, x *extras) bool {
 	if len(line) > w.most {
 		return false // at once: what stands before the brace may be megabytes of white space
@@ -185,8 +185,8 @@ func (w *writer) object(ev *Event, line []byte, h *head, sc *scanner, ids *ids, 
 	return ev.Size <= w.most
 }
 
-// text makes the event of a line that is no JSON object, with its ids. It reports false where that
-// is too large.
+// text makes the event of a line that is not a JSON object, given its ids. It reports false if the
+// event is too large.
 func (w *writer) text(ev *Event, line []byte, job, run string, x *extras) bool {
 	if len(line) > w.most {
 		return false
@@ -225,7 +225,7 @@ func (w *writer) quotedRest(ev *Event, m *member, data []byte, limit int) int {
 	return n
 }
 
-// newSplit begins a line in parts: what each of them says of it.
+// newSplit begins a line in parts, with what each part repeats.
 func newSplit(ev *Event, h *head, job, run string, x *extras) *Split {
 	sp := &Split{Time: ev.Time, LineTime: x.lineTime, Clamped: x.clamped, Route: ev.Route, Text: x.text, Lossy: x.lossy}
 	head := []byte(nil)

@@ -1,6 +1,6 @@
 package batch
 
-// IDs are the ids that lines without them are given, as far as the lines so far have named them.
+// IDs are the ids that an input has named so far. Lines that lack ids are given these.
 type IDs struct {
 	Job        string `json:"job,omitempty"`        // the latest jobId, a raw JSON string
 	JobIsRun   bool   `json:"jobIsRun,omitempty"`   // no line has named a job yet: that is the latest runId
@@ -34,13 +34,13 @@ func (i *ids) latest() string {
 	return i.Job
 }
 
-// lacks reports whether a line has no job and may get one later.
+// lacks reports whether a line has no job yet but may get one.
 func (i *ids) lacks(h *head) bool {
 	return h.jobID == nil && i.latest() == "" && !i.Unattended && !isID(h.runID)
 }
 
-// learn keeps the ids of a line for those that come after it. It reports whether the latest job is
-// another one now.
+// learn keeps the ids of a line for the lines that follow it. It reports whether the latest job has
+// changed.
 func (i *ids) learn(h *head) (changed bool) {
 	job, run := h.jobID, h.runID
 	switch {
@@ -73,8 +73,8 @@ func (i *ids) named(h *head) []byte {
 	return h.jobID
 }
 
-// added returns the ids that a line lacks and is given, as raw JSON strings; "" for those that it
-// has or that are not known.
+// added returns the ids that a line lacks and is given, as raw JSON strings; "" for an id that the
+// line has or that is not known.
 func (i *ids) added(h *head) (job, run string) {
 	if h.jobID == nil {
 		job = i.latest()
@@ -90,8 +90,8 @@ func (i *ids) added(h *head) (job, run string) {
 	return job, run
 }
 
-// of returns the ids of an event that has members of its own making: the line's, else those it is
-// given.
+// of returns the ids of a line: its own or, if it lacks them, those that it is given. Events whose
+// members the shipper writes itself, text events and parts, have these.
 func (i *ids) of(h *head) (job, run string) {
 	job, run = i.added(h)
 	if isID(h.jobID) {
@@ -103,8 +103,8 @@ func (i *ids) of(h *head) (job, run string) {
 	return job, run
 }
 
-// isID reports whether a raw JSON value can stand for a job or a run: a string that is not empty
-// and not of a size that is an attack.
+// isID reports whether a raw JSON value can name a job or a run: a string that is not empty and not so
+// large that it must be an attack.
 func isID(raw []byte) bool {
 	return len(raw) > 2 && len(raw) <= maxID && raw[0] == '"'
 }

@@ -72,7 +72,7 @@ func (s *Split) beginLong(h *head, job, run string) {
 	}
 }
 
-// goOnLong keeps the end of what was read of a long line.
+// goOnLong keeps the end of what has been read of a long line.
 func (s *Split) goOnLong(piece []byte) {
 	long := *s.Long
 	tail := slices.Concat(long.Tail, piece[max(0, len(piece)-longTail):])
@@ -80,9 +80,9 @@ func (s *Split) goOnLong(piece []byte) {
 	s.Long = &long
 }
 
-// countLong counts a long line at its end, rest. It reports false where that is no end of an
-// object. In the events of every version usage and error stand last, and whether a member stands
-// last can be told from the end.
+// countLong counts a long line, given its last piece. It reports false if the line does not end like an
+// object. In the events of every version usage and error come last, and whether a member is the last
+// one can be told from the end.
 func (l *ledger) countLong(s *Split, rest []byte) (object bool) {
 	long := s.Long
 	end := slices.Concat(long.Tail, rest[max(0, len(rest)-longTail):])

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// What becomes of one line: what it says of itself, whether it is an event as it is or goes in
-// parts, and what of it is hashed.
+// This file decides what becomes of a line: whether it is shipped as one event, in parts or not at
+// all, and which bytes of it are hashed.
 
 // emptyLine counts a line without a byte, which makes no event.
 func (s *Shaper) emptyLine() {
@@ -15,8 +15,7 @@ func (s *Shaper) emptyLine() {
 	s.state.Counts.EmptyLines++
 }
 
-// line makes the event, or the first part, of the line raw, or of the rest of one whose beginning
-// is shipped.
+// line makes the event, or the first part, of a line or of the last piece of a long one.
 func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	if s.state.Split != nil {
 		return s.lastPiece(ev, raw, terminated)
@@ -27,7 +26,7 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 		s.skip(lineLen(raw, terminated))
 		return skipped
 	}
-	text, redacted := raw, 0 // what of raw may leave the machine
+	text, redacted := raw, 0 // raw without what must not leave the machine
 	if s.redact.on() {
 		text, redacted, object = s.redactLine(raw, mark, object)
 	}
@@ -95,11 +94,11 @@ func lineLen(raw []byte, terminated bool) int {
 	return len(raw)
 }
 
-// shipped notes that an event, or the last part of one, has said what came before it.
+// shipped notes that the event of a line, or its last part, said how many lines before it make none.
 func (s *Shaper) shipped() { s.state.Empty, s.state.Excluded.Since = 0, 0 }
 
-// redactLine returns what of the line raw may leave the machine. What was found in it, and what a
-// scan had escaped, is from that.
+// redactLine removes from a line what must not leave the machine. Afterwards s.head and what the scan
+// escaped are those of the redacted line.
 func (s *Shaper) redactLine(raw []byte, mark int, object bool) (text []byte, n int, isObject bool) {
 	if !object {
 		text, n = s.redact.text(raw)
@@ -136,8 +135,8 @@ func (s *Shaper) leaveOut(object bool) (lineTime int64) {
 	return s.lineTime(object)
 }
 
-// begin counts a line and finds its event's time and stream. Where CloudWatch would refuse the
-// line's time, the event has the time now.
+// begin counts a line and finds the time and the stream of its event. If CloudWatch would refuse the
+// line's time, the event gets the present time.
 func (s *Shaper) begin(ev *Event, object bool, x *extras) {
 	s.state.Seq++
 	s.state.Cut = false // a followed file may go on after it was cut
@@ -152,7 +151,7 @@ func (s *Shaper) begin(ev *Event, object bool, x *extras) {
 	ev.Route = s.routes.find(&s.head, &s.ids)
 }
 
-// extras returns what the shipper member says of the line at hand whatever becomes of that.
+// extras returns what the shipper member says of the line at hand in any case.
 func (s *Shaper) extras() extras {
 	return extras{seq: s.state.Seq, empty: s.state.Empty, excluded: s.state.Excluded.Since}
 }
@@ -164,7 +163,7 @@ func (s *Shaper) learn() {
 	}
 }
 
-// lineTime returns the time that the line at hand says or, if it says none, when it came.
+// lineTime returns the time that the line at hand states or, if it states none, when it arrived.
 func (s *Shaper) lineTime(object bool) int64 {
 	if object {
 		if t, ok := eventTime(s.head.timestamp); ok {
@@ -174,14 +173,14 @@ func (s *Shaper) lineTime(object bool) int64 {
 	return s.arrivals(s.cut.offset())
 }
 
-// skip moves past bytes of which nothing is shipped.
+// skip moves past bytes that are not shipped.
 func (s *Shaper) skip(length int) {
 	s.digest.differ(s.cut.pos, s.cut.pos+length)
 	s.cut.pos += length
 }
 
-// took moves past the line raw, of which text was shipped as line or, with nil, repaired, and keeps
-// the digest. differs says that these were not the bytes that were read.
+// took moves past a line and updates the digest. line is what was shipped; nil means text with U+FFFD
+// in the place of what is no UTF-8. differs says that what was shipped is not raw.
 func (s *Shaper) took(raw, text, line []byte, terminated, differs bool) {
 	next := s.cut.pos + lineLen(raw, terminated)
 	if differs || !terminated {
@@ -199,7 +198,7 @@ func (s *Shaper) took(raw, text, line []byte, terminated, differs bool) {
 
 var newline = []byte{'\n'}
 
-// FirstJob is the function of that name, without what must not leave the machine.
+// FirstJob calls the function of that name and redacts the job that it finds.
 func (s *Shaper) FirstJob(data []byte, final bool) (job string, isRun bool, looked int) {
 	job, isRun, looked = FirstJob(data, final)
 	return string(s.redact.value([]byte(job))), isRun, looked

@@ -6,17 +6,17 @@ import (
 	"unicode/utf8"
 )
 
-// Lines that go in parts: those too large for an event, and those too long to wait for their end,
-// which are shipped a piece at a time as they are read.
+// This file ships lines in parts: lines too large for one event, and lines too long to wait for their
+// end, which are shipped piece by piece as they are read.
 
-// redactHold is which part of a piece of a long line the next piece begins with again, where what
-// matches may go on behind the first: an eighth, 64 KiB.
+// redactHold is the share of a long line's piece, an eighth or 64 KiB, that is left for the next piece
+// when a match could continue after the first.
 const redactHold = 8
 
-// remainder is what is to be made into parts yet.
+// remainder is what has yet to be made into parts.
 type remainder struct {
 	data    []byte
-	lossy   bool // data is as it was read, and no UTF-8: each part repairs its own
+	lossy   bool // data is not valid UTF-8, and each part repairs its share of it
 	ends    bool // the line ends with data
 	newline bool
 
@@ -62,8 +62,8 @@ func (s *Shaper) part(ev *Event) Step {
 	return Made
 }
 
-// longPiece makes a part of a line that is too long to wait for its end. What was found at its
-// beginning counts.
+// longPiece makes a part of a line that is too long to wait for its end. The line's type, ids and time
+// are those found in its first piece.
 func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
 	if s.state.Split == nil && !s.beginPieces(ev, raw) {
 		return Wait
@@ -89,13 +89,13 @@ func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
 	sp.goOnLong(line)
 	s.cut.pos += c.used
 	if len(line) == 0 {
-		return skipped // all of it belongs to a match whose place an earlier piece holds
+		return skipped // all of it belongs to a match that an earlier piece has replaced
 	}
 	s.rest = remainder{data: line, redacted: c.n}
 	return s.part(ev)
 }
 
-// lastPiece makes the first part of the rest of a line whose beginning is shipped.
+// lastPiece makes the first part of the last piece of a long line.
 func (s *Shaper) lastPiece(ev *Event, raw []byte, terminated bool) Step {
 	sp := s.state.Split
 	if sp.Excluded {
@@ -115,8 +115,8 @@ func (s *Shaper) lastPiece(ev *Event, raw []byte, terminated bool) Step {
 	return s.part(ev)
 }
 
-// beginPieces begins a long line, of which raw is the first piece. It reports false where that must
-// wait for its job.
+// beginPieces begins a long line, given its first piece. It reports false if the line must wait for
+// its job.
 func (s *Shaper) beginPieces(ev *Event, raw []byte) bool {
 	s.scan.object(bytes.TrimPrefix(raw, []byte(byteOrderMark)), &s.head)
 	s.head.repair()
@@ -163,7 +163,8 @@ func (s *Shaper) endLong(rest []byte, terminated bool) {
 	}
 }
 
-// redacting is the spot of a long line, to be moved: States share the one before.
+// redacting returns a copy of the redactor's position in a long line, to be moved: the old one is
+// shared by States.
 func (s *Split) redacting() *spot {
 	next := *s.Redacting
 	next.Open = slices.Clone(next.Open)
@@ -171,7 +172,7 @@ func (s *Split) redacting() *spot {
 	return &next
 }
 
-// piece returns a piece of a long line, raw, as it is shipped, and whether it differs.
+// piece returns a piece of a long line as it is shipped, and whether that differs from raw.
 func (s *Shaper) piece(raw []byte, c *change) (line []byte, differs bool) {
 	line = c.text
 	if !utf8.Valid(raw) {

@@ -8,14 +8,14 @@ import (
 	"perstack-shipper/shipper/deliver"
 )
 
-// acking is how far an input is acknowledged: by CloudWatch, or because it was set aside.
+// acking tracks how far an input is acknowledged: accepted by CloudWatch, or kept as a reject.
 type acking struct {
 	offset  int64          // the cursor's; what lies before it is never read again
 	state   batch.State    // the shaper's at offset
-	blocks  []*batch.Block // behind offset, in order: shaped, and not acknowledged as a whole
+	blocks  []*batch.Block // from offset on, in order: shaped, but not yet acknowledged as a whole
 	onTrial int            // events of blocks that are in batches on trial
 	account account
-	began   cursorState // the cursor's when this process started: the report is about what came since
+	began   cursorState // of the cursor when this process started; the report counts from there
 }
 
 func newAcking(from start) acking {
@@ -34,8 +34,8 @@ func (a *acking) pending() int {
 	return n
 }
 
-// pass drops the blocks at the front that have no pending events, up to shaping, the block that is
-// still being shaped, and returns the last one that it dropped, or nil.
+// pass drops the blocks at the front that have no pending events and returns the last of them, or nil.
+// It stops at shaping, the block that is still being shaped.
 func (a *acking) pass(shaping *block) (last *batch.Block) {
 	n := 0
 	for n < len(a.blocks) && a.blocks[n].Pending == 0 && (shaping == nil || a.blocks[n] != shaping.Block) {
@@ -49,7 +49,7 @@ func (a *acking) pass(shaping *block) (last *batch.Block) {
 	return last
 }
 
-// advance moves the cursor behind the blocks that are acknowledged.
+// advance moves the cursor past the blocks that are acknowledged.
 func (in *input) advance() error {
 	last := in.ack.pass(in.read.shaping)
 	if last == nil {
@@ -61,7 +61,7 @@ func (in *input) advance() error {
 	return in.persist(last.End, last.State)
 }
 
-// settle takes in what became of a batch.
+// settle takes in the outcome of a delivery.
 func (s *Shipper) settle(r deliver.Outcome) {
 	s.underway--
 	st := s.streams[r.Stream.Name]
@@ -105,7 +105,7 @@ func (s *Shipper) account(r deliver.Outcome) {
 	}
 }
 
-// ack gives the acknowledgement of a batch to the journals, and its memory back.
+// ack acknowledges the events of a batch to their journals, and frees its memory.
 func (s *Shipper) ack(b *batch.Batch) {
 	for _, span := range b.Spans {
 		span.Block.Pending -= span.Events
@@ -118,7 +118,7 @@ func (s *Shipper) ack(b *batch.Batch) {
 	s.memory.release(b)
 }
 
-// advance moves the cursor of in behind what is acknowledged.
+// advance moves the cursor of an input past what is acknowledged.
 func (s *Shipper) advance(in *input) {
 	if err := in.advance(); err != nil {
 		s.complainOfCursor(in, err)

@@ -12,15 +12,15 @@ import (
 // cursorVersion is the version of cursorState that is written, and the highest that is read.
 const cursorVersion = 1
 
-// cursorState is what the shipper keeps in the cursor of a journal, as JSON: all that a start after
-// a crash needs to ship what is behind the cursor as this process would have.
+// cursorState is what the shipper keeps in the cursor of a journal, as JSON: all that is needed after a
+// crash to ship what follows the cursor as this process would have.
 type cursorState struct {
 	Version int         `json:"v"` // absent: 1
 	State   batch.State `json:"state"`
 	Streams []string    `json:"streams"`
 	Account account     `json:"account"`
 	Sealed  bool        `json:"sealed,omitempty"` // a seal was accepted that holds still
-	Final   bool        `json:"final,omitempty"`  // and says that the input ended
+	Final   bool        `json:"final,omitempty"`  // and that seal says that the input ended
 	Input   string      `json:"input,omitempty"`  // the input's name, where it is not the one that it began with
 	Cuts    []int64     `json:"cuts,omitempty"`   // beyond the cursor: see lastLine
 }
@@ -83,8 +83,8 @@ func startOf(in Input) (start, error) {
 	return s, nil
 }
 
-// persist writes the cursor: all before offset is in CloudWatch or set aside, and state is the
-// shaper's there.
+// persist writes the cursor: everything before offset is in CloudWatch or kept as a reject, and state
+// is the shaper's state there.
 func (in *input) persist(offset int64, state batch.State) error {
 	cuts := &in.read.last.cuts
 	*cuts = slices.DeleteFunc(*cuts, func(cut int64) bool { return cut <= offset })

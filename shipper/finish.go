@@ -9,7 +9,7 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// finish lets go of the inputs of which nothing is left.
+// finish ends the inputs that are delivered.
 func (s *Shipper) finish() {
 	for _, in := range s.inputs.all {
 		if !in.done && in.delivered() && s.isCopied(in) {
@@ -23,23 +23,23 @@ func (in *input) delivered() bool {
 	return in.complete() && len(in.ack.blocks) == 0 && (in.seal.state == sealed || len(in.streams) == 0)
 }
 
-// isCopied reports whether the copy of in to --tee is done, or is given up.
+// isCopied reports whether the copy of an input to --tee is done or was given up.
 func (s *Shipper) isCopied(in *input) bool {
 	if in.Tee == nil || in.Tee.Finished() {
 		return true
 	}
 	now := time.Now()
 	if !in.Tee.Stuck(now) {
-		s.life.progress = now // it is the reader of stdout that takes its time now
+		s.life.progress = now // now it waits for the reader of stdout
 		return false
 	}
 	in.Tee.GiveUp()
 	return true
 }
 
-// finishInput removes the journal of in, or closes it where the input may go on another day.
+// finishInput removes the journal of an input, or closes it if the input may continue another day.
 func (s *Shipper) finishInput(in *input) {
-	if in.ack.offset < in.read.window.offset { // a truncation, or a gap, that no line came after
+	if in.ack.offset < in.read.window.offset { // no line came after a truncation or a gap
 		if err := in.persist(in.read.window.offset, in.shaper.State()); err != nil {
 			s.complainOfCursor(in, err)
 		}
@@ -59,9 +59,9 @@ func (s *Shipper) finishInput(in *input) {
 	s.release(in)
 }
 
-// release gives back what in, which is done, holds. There is no end to the files that are followed:
-// they are forgotten, with the streams that only they wrote to. Other inputs stay, for their siblings
-// still ask them for their job.
+// release frees what an input holds that is done. A followed file is forgotten, with the streams that
+// only it wrote to, because there is no end to followed files. Other inputs are kept: their siblings
+// still ask for their job.
 func (s *Shipper) release(in *input) {
 	close(in.released)
 	in.read.window, in.wait.ahead = window{}, nil
@@ -101,8 +101,9 @@ func (s *Shipper) closeAll() {
 	}
 }
 
-// unfinished says what is missing at the end of an input: the rest of a line, or the end of a run that it began. Perstack loses what its pipe has not
-// taken when it throws or is killed, and nobody else would notice. It returns "" where nothing is missing.
+// unfinished says what is missing at the end of an input: the rest of a line, or the end of a run. It
+// returns "" if nothing is. Perstack loses what its pipe has not taken when it throws or is killed,
+// and nobody else would notice.
 func (in *input) unfinished() string {
 	if in.read.state == truncated {
 		return "" // that was said, and its rest is another input
@@ -131,7 +132,7 @@ func (in *input) unfinished() string {
 	return what + "; what the agent wrote after that never arrived, for it loses what its pipe has not taken when it throws or is killed: `perstack-shipper exec` gives it a file instead"
 }
 
-// running is the latest job of which a run has begun and none has ended the job, or nil.
+// running returns the latest job that a run has begun and none has ended, or nil.
 func (in *input) running() *batch.Job {
 	jobs := in.shaper.Receipt().Jobs()
 	for i := len(jobs) - 1; i >= 0; i-- {
@@ -142,7 +143,8 @@ func (in *input) running() *batch.Job {
 	return nil
 }
 
-// newestRuns reports whether a run of the job that was named last has begun, and none has ended that job.
+// newestRuns reports whether a run of the job that was named last has begun and none has ended that
+// job.
 func (in *input) newestRuns() bool {
 	jobs := in.shaper.Receipt().Jobs()
 	if len(jobs) == 0 {

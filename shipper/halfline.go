@@ -9,11 +9,11 @@ import (
 )
 
 // The last line of a followed file may have no newline, and its writer may be gone. When such a
-// file has stood still for long enough, the line is cut: it is shipped as it is, and whatever comes
-// of it later follows it as a line of its own, which logs joins to it.
+// file has stood still for long enough, the line is cut: it is shipped as it is. If the rest of it
+// comes later, that is a line of its own, which logs joins to the first part.
 //
-// A cut stands in the cursor before anything is shipped up to it. Otherwise a start after a crash
-// would read the line to an end that it has by then, and ship other bytes under the same number.
+// A cut is in the cursor before anything is shipped up to it. Otherwise a start after a crash could
+// find that the line has grown, and ship other bytes under the same number.
 
 // halfLine is how long the last line must have stood still to be cut.
 const halfLine = 30 * time.Second
@@ -25,7 +25,7 @@ const pollHalfLine = 50 * time.Millisecond
 type lastLine struct {
 	cuts   []int64   // offsets, ascending, where lines end without a newline
 	had    int64     // offset up to which there were bytes when the input was taken in
-	grewAt time.Time // when there were more last
+	grewAt time.Time // when more were read last
 }
 
 // grew notes that bytes up to an offset were read for the first time.
@@ -80,8 +80,8 @@ func (in *input) upToCut() (data []byte, isCut bool) {
 	return data, false
 }
 
-// endsInLine reports whether the bytes at hand, all that is left of an input that is paused, end in
-// the middle of a line.
+// endsInLine reports whether the bytes at hand, the rest of a paused input, end in the middle of a
+// line.
 func (in *input) endsInLine() bool {
 	data := in.read.window.bytes()
 	return len(data) > 0 && !bytes.HasSuffix(data, []byte{'\n'}) || len(data) == 0 && in.shaper.InLine()

@@ -18,8 +18,8 @@ func (e *GaveUpError) Error() string { return fmt.Sprintf("no acknowledgement fo
 // errAllDone says that nothing is left that Run should wait for.
 var errAllDone = errors.New("all is delivered")
 
-// lifetime decides when Run ends. The process lives for its primary inputs, if it has any or may get
-// some; else for those that others left.
+// lifetime decides when Run ends. The process lives for its primary inputs if it has any or may get
+// some, and otherwise for those that earlier processes left.
 type lifetime struct {
 	giveUpAfter, hopelessAfter, othersAfter time.Duration // see Options
 
@@ -31,8 +31,10 @@ type lifetime struct {
 
 // remaining is what remains to be delivered of the primary inputs, or of the others.
 type remaining struct {
-	any   bool // there are such inputs
-	grows bool // and bytes may come to one of them. Whether all is read does not count: memory may hold less than that.
+	any bool // there are such inputs
+	// grows says that one of them may still get bytes. It does not matter whether they are all read:
+	// memory may hold less than that.
+	grows bool
 }
 
 // deliveries is what lifetime asks of the deliveries.
@@ -104,8 +106,8 @@ func (s *Shipper) over(now time.Time, more bool) error {
 	return s.life.over(now, primary, others, more, s.deliverer.Trouble)
 }
 
-// mayLeave reports whether Run may end although in goes on: all that has come is shipped, and nobody
-// waits for what comes, as nobody does for an agent that outlived its shipper.
+// mayLeave reports whether Run may end although an input goes on: everything that has come is shipped,
+// and nobody waits for the rest, as with an agent that outlived its shipper.
 func (s *Shipper) mayLeave(in *input) bool {
 	if in.Primary {
 		select {

@@ -35,7 +35,7 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 	return s.report, why
 }
 
-// loop ships until there is a reason to end, and returns that.
+// loop ships until there is a reason to end, and returns that reason.
 func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -51,7 +51,7 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 			return why
 		}
 		if busy {
-			// There is more to read, but first what became of a delivery meanwhile.
+			// There is more to read, but a delivery may have ended meanwhile.
 			select {
 			case r := <-s.results:
 				s.settle(r)
@@ -86,7 +86,7 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 	}
 }
 
-// until is how long the loop may sleep when nothing wakes it.
+// until returns how long the loop may sleep if nothing wakes it.
 func (s *Shipper) until(now time.Time) time.Duration {
 	d := time.Hour
 	if s.o.Heartbeat != nil {
@@ -104,7 +104,7 @@ func (s *Shipper) until(now time.Time) time.Duration {
 		if in.wait.now() || in.read.state == unreadable {
 			d = min(d, time.Second)
 		}
-		if left := in.wait.until.Sub(now); in.wait.now() && left > 0 { // else only memory holds it up
+		if left := in.wait.until.Sub(now); in.wait.now() && left > 0 { // otherwise only memory holds it up
 			d = min(d, left)
 		}
 		if in.inHalfLine() {
@@ -120,8 +120,8 @@ func (s *Shipper) until(now time.Time) time.Duration {
 	return max(d, 0)
 }
 
-// addAll takes in the inputs that Run was given. What others left stays as it is where it cannot be
-// shipped. Where a primary input cannot, all journals are closed.
+// addAll takes in the inputs that Run was given. If a primary input cannot be shipped, it closes all
+// journals and fails; what earlier processes left is otherwise left as it is.
 func (s *Shipper) addAll(inputs []Input) error {
 	for n, in := range inputs {
 		err := s.add(in)
@@ -158,7 +158,7 @@ func (s *Shipper) add(in Input) error {
 		}
 		s.log.Warn(why)
 	}
-	if err := in.Journal.Degraded(); err != nil && in.Journal.Path() == "" { // else who moves its bytes says so
+	if err := in.Journal.Degraded(); err != nil && in.Journal.Path() == "" { // otherwise its mover says so
 		s.log.Warn(err.Error())
 	}
 	if err := in.Journal.Damage(); err != nil {

@@ -2,7 +2,7 @@ package shipper
 
 import "perstack-shipper/batch"
 
-// The bound on memory: what is held in windows, open batches and bodies.
+// This file bounds what is held in windows, open batches and bodies.
 
 const (
 	// ready is how many closed batches wait while all is well, or nothing at all gets through: the
@@ -14,7 +14,7 @@ const (
 	idleMemory = 1 << 20
 )
 
-// memory is what holds events, and what is kept to be used again.
+// memory is what holds events, and what is kept for reuse.
 type memory struct {
 	pool    batch.Pool
 	windows spare
@@ -47,9 +47,9 @@ func (m *memory) release(b *batch.Batch) {
 	}
 }
 
-// makeRoom gives memory back before it runs out: inputs give up what they keep to be used again,
-// and the largest open batches are put early, as many at once as a link takes. So a great many
-// inputs and streams fill the memory, and do not bring the loop to a standstill. It sets s.memory.short.
+// makeRoom frees memory before it runs out, and sets s.memory.short if it has run out. Inputs give up
+// what they keep only for reuse, and the largest open batches are put early, as many at once as a link
+// takes. So a great many inputs and streams lead to smaller puts and not to a standstill.
 func (s *Shipper) makeRoom() {
 	s.memory.short = false
 	most := s.o.MemoryMax / 4 * 3
@@ -77,8 +77,8 @@ func (s *Shipper) makeRoom() {
 	s.memory.short = held+shaping >= s.o.MemoryMax
 }
 
-// enoughWaits reports whether as many closed batches wait as are needed to keep the puts going. The
-// batches of a stream in trouble do not count, unless nothing at all gets through.
+// enoughWaits reports whether enough closed batches wait to keep the puts going. The batches of a
+// stream in trouble do not count, unless nothing at all gets through.
 func (s *Shipper) enoughWaits() bool {
 	waiting, total := 0, s.deliverer.Trouble.Total()
 	for _, st := range s.streams {
@@ -89,7 +89,8 @@ func (s *Shipper) enoughWaits() bool {
 	return waiting >= ready
 }
 
-// shapingMemory is the memory that reading and shaping take, beside what waits to be put.
+// shapingMemory returns the memory that reading and shaping take, in bytes, beside what waits to be
+// put.
 func (s *Shipper) shapingMemory() int {
 	held := 0
 	for _, in := range s.inputs.all {

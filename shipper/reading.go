@@ -15,16 +15,16 @@ type reading struct {
 	seen    int64 // the shaper was given the bytes before this offset; what lies before it is read again
 	gap     int64 // the bytes before this offset cannot be read and are left out; 0: no gap is at hand
 	last    lastLine
-	shaping *block // nil: none. Memory may run out in the middle of it, and its events wait then.
+	shaping *block // nil: none. If memory runs out in the middle of it, the loop returns to it later.
 }
 
 // readState says how the last read went.
 type readState int
 
 const (
-	// readable: all is well, be it that there is nothing to read.
+	// readable: all is well, even if there is nothing to read.
 	readable readState = iota
-	// unreadable: the journal could not be read, for a reason that may pass. It is tried again
+	// unreadable: the journal could not be read, for a reason that may pass. Reading is tried again
 	// each second.
 	unreadable
 	// truncated: the file shrank. What was read is all there is of this input.
@@ -34,7 +34,7 @@ const (
 // block is the block that is being shaped.
 type block struct {
 	*batch.Block
-	extends bool // the Block waits for acknowledgements already, and becomes longer
+	extends bool // the Block is one that waits for acknowledgements, and becomes longer
 	fresh   bool // it holds bytes that were just read for the first time
 	placed  bool // an event was made of it
 }
@@ -48,13 +48,13 @@ func newReading(in Input, from start, spare *spare) reading {
 	return r
 }
 
-// atEnd reports whether all bytes that there are now are in the window or were shaped.
+// atEnd reports whether all bytes that have come are shaped or in the window.
 func (r *reading) atEnd() bool {
 	return r.state == truncated || r.window.next() >= r.from.Size()
 }
 
-// skipTo leaves the bytes before an offset out. The line that they begin in ends there, and what is
-// behind them is shipped. It reports whether that is news.
+// skipTo notes that there is a gap up to an offset. The line that the gap begins in ends there, and
+// what follows the gap is shipped. It reports whether the gap is news.
 func (r *reading) skipTo(offset int64) (news bool) {
 	news = r.gap != offset
 	r.gap = offset

@@ -11,17 +11,18 @@ import (
 	"perstack-shipper/batch"
 )
 
-// The shipper's own records: what stands beside an input's events in each of its streams, so that what is there can be proved whole. They are
-// known by "record" inside the shipper member, never by their type.
+// This file makes the shipper's own records, which stand beside an input's events in each of its
+// streams so that the events can be proved complete. Records are known by "record" inside the shipper
+// member, never by their type.
 
-// Origin is what open records say of the process: it is the same for all its inputs.
+// Origin is what open records say of the process, the same for all of its inputs.
 type Origin struct {
 	Version  string
 	PID      int
 	Hostname string
 	Started  time.Time
 	Target   map[string]string // group, Region, endpoint, account
-	// ECS gives what the task's metadata says, and may wait for it; nil elsewhere.
+	// ECS returns what the task's metadata says, and may wait for it; nil outside ECS.
 	ECS func() map[string]string
 }
 
@@ -49,7 +50,8 @@ type openRecord struct {
 	ECS          map[string]string `json:"ecs,omitempty"`
 }
 
-// openMessage is the open record of in for stream. job is the jobId of the line that goes there first, as raw JSON, or "".
+// openMessage returns the open record for a stream. job is the jobId of the first line that goes
+// there, as raw JSON, or "".
 func (in *input) openMessage(o *Origin, stream, job string, now int64) ([]byte, error) {
 	r := openRecord{
 		Shipper: recordHead{"open", in.Shape.Input}, Type: "shipper.open", Timestamp: now,
@@ -92,7 +94,8 @@ type sealRecord struct {
 	Ended      bool        `json:"ended"`
 	CutLine    bool        `json:"cutLine,omitempty"` // the input ended within a line of JSON
 
-	// The receipt. The flat numbers stand beside the arrays because a metric filter cannot add up an array.
+	// The receipt. It repeats sums of the arrays as numbers because a metric filter cannot add up an
+	// array.
 	Jobs          []*batch.Job `json:"jobs"`
 	Outcomes      batch.Tally  `json:"outcomes"`
 	Tokens        int64        `json:"tokens"`
@@ -102,8 +105,10 @@ type sealRecord struct {
 	ExcludedCut   bool         `json:"excludedCut,omitempty"`   // there are more of these than are listed
 	ExcludedSince int64        `json:"excludedSince,omitempty"` // lines since the latest event
 	Redacted      int64        `json:"redacted,omitempty"`      // matches that were taken out
-	First         bool         `json:"first,omitempty"`         // in the copy for the input's first stream alone, so that a filter can count each seal once
-	Exit          *Exit        `json:"exit,omitempty"`
+	// First is set only in the copy for the input's first stream, so that a filter can count each
+	// seal once.
+	First bool  `json:"first,omitempty"`
+	Exit  *Exit `json:"exit,omitempty"`
 }
 
 // Exit is how a command ended: with a code, or by a signal.
@@ -112,7 +117,8 @@ type Exit struct {
 	Signal string `json:"signal,omitempty"`
 }
 
-// sealMessages says what was shipped of in up to the end of what was shaped: first for the input's first stream, and then for the others.
+// sealMessages returns the seal of what was shaped so far: first for the input's first stream, others
+// for its other streams.
 func (in *input) sealMessages(now int64, ended bool) (first, others []byte, err error) {
 	r, err := in.sealRecord(now, ended)
 	if err != nil {
@@ -156,8 +162,8 @@ func (in *input) sealRecord(now int64, ended bool) (*sealRecord, error) {
 	return r, nil
 }
 
-// message is the record as JSON. What makes it too large for an event, and only an agent that means to could, is said in short: a great many rejected
-// seqs, then the Experts of the jobs.
+// message returns the record as JSON. If it would be too large for an event, which takes an agent that
+// means it, it is shortened: first a great many rejected seqs, then the Experts of the jobs.
 func (r *sealRecord) message() ([]byte, error) {
 	message, err := recordJSON(r)
 	if len(message) > batch.MaxEventBytes {
@@ -181,7 +187,7 @@ func recordJSON(r any) ([]byte, error) {
 	return data, nil
 }
 
-// ranges is a set of seqs as ranges, ascending: [first, last] each.
+// ranges is a set of seqs as ascending ranges: first and last of each.
 type ranges [][2]int64
 
 // add puts one seq into the set.
@@ -203,7 +209,7 @@ func (r *ranges) add(seq int64) {
 	*r = s
 }
 
-// count is the number of seqs in the set.
+// count returns the number of seqs in the set.
 func (r ranges) count() (n int64) {
 	for _, x := range r {
 		n += x[1] - x[0] + 1
@@ -211,7 +217,8 @@ func (r ranges) count() (n int64) {
 	return n
 }
 
-// coarse is a set of at most n ranges that holds all of r: the ranges behind the first n-1 become one.
+// coarse returns a set of at most n ranges that holds all of r: the ranges after the first n-1 become
+// one.
 func (r ranges) coarse(n int) ranges {
 	if len(r) <= n {
 		return r

@@ -8,11 +8,11 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Report is what Run did.
+// Report says what [Shipper.Run] did.
 type Report struct {
 	// Of the primary inputs, since the process started.
 	Lines, EmptyLines, Events, Parts, Bytes int64
-	Repeated                                int64 // events that may be in CloudWatch twice; readers drop the repeats by their seq
+	Repeated                                int64 // events that may be in CloudWatch twice; readers drop repeats
 	Rejected                                int64 // lines
 	Lossy                                   int64 // lines that were not UTF-8
 	Retimed                                 int64 // events sent with another time than their own
@@ -32,10 +32,10 @@ type Report struct {
 	Failed  []error  // what was lost, or could not be shipped at all
 }
 
-// Jobs is what became of the jobs of a process's inputs. Of these there may be any number.
+// Jobs sums up the jobs of the primary inputs, of which there may be any number.
 type Jobs struct {
-	// Failed is a job that an error stopped, MaxSteps one whose steps ran out, Unfinished one that did not end and DelegateError one of which a delegate
-	// failed; nil where there is none.
+	// Failed is a job that an error stopped, MaxSteps one whose steps ran out, Unfinished one that
+	// did not end, and DelegateError one with a delegate that failed. Each is the latest; nil: none.
 	Failed, MaxSteps, Unfinished, DelegateError *batch.Job
 
 	Count    int
@@ -69,13 +69,13 @@ func (j *Jobs) add(o Jobs) {
 	j.Unfinished, j.DelegateError = cmp.Or(j.Unfinished, o.Unfinished), cmp.Or(j.DelegateError, o.DelegateError)
 }
 
-// Left is what is left of an input.
+// Left is an input that is not wholly delivered.
 type Left struct {
 	Input   string
 	Path    string // its folder; "" where it was in memory, and is gone
 	File    string // the followed file that holds the bytes; "" where the folder does
 	Bytes   int64  // not acknowledged
-	Lost    int64  // of these, what was in memory because the disk had failed, or in a folder that is gone
+	Lost    int64  // of these, those held only in memory because the disk failed, or in a removed folder
 	Primary bool
 }
 
@@ -97,7 +97,7 @@ func (r *Report) Add(o Report) {
 	r.Left, r.Rejects, r.Failed = append(r.Left, o.Left...), append(r.Rejects, o.Rejects...), append(r.Failed, o.Failed...)
 }
 
-// take adds what in came to.
+// take adds what became of an input.
 func (r *Report) take(in *input) {
 	if !in.Primary {
 		return

@@ -6,7 +6,7 @@ import (
 	"perstack-shipper/batch"
 )
 
-// sealing is what became of the seal of an input.
+// sealing tracks the seal of an input.
 type sealing struct {
 	state sealState
 	block *batch.Block // of the seal under way; nil: none is
@@ -21,7 +21,7 @@ const (
 	unsealed sealState = iota
 	// sealUnderWay: a seal says what was shipped and is not accepted yet.
 	sealUnderWay
-	// sealOutdated: one is under way, and what it says does not hold any more. Another follows it.
+	// sealOutdated: a seal is under way, but what it says no longer holds. Another will follow it.
 	sealOutdated
 	// sealed: a seal was accepted, and what it says holds.
 	sealed
@@ -48,7 +48,7 @@ func (s *sealing) accept() {
 	}
 }
 
-// outdate notes that a seal, accepted or under way, does not say any more what was shipped.
+// outdate notes that the seal, accepted or under way, no longer says what was shipped.
 func (s *sealing) outdate() {
 	switch s.state {
 	case sealed:
@@ -64,9 +64,9 @@ func (s *sealing) accepted() (ok, final bool) {
 	return s.state == sealed, s.state == sealed && s.final
 }
 
-// seal puts the seal of an input that is complete into each of its streams, when all before it is
-// acknowledged. Where all that is not lies in one open batch, the seal goes with that, for an
-// input's end should cost one round trip: the batch is accepted as a whole, or another seal follows.
+// seal adds the seal of a complete input to each of its streams once all of its events are
+// acknowledged. If those that are not lie in one open batch, the seal goes with them, so that the end
+// of an input costs one round trip: the batch is accepted as a whole, or another seal follows.
 func (s *Shipper) seal(in *input, now time.Time) {
 	final := in.ending() == Finished
 	if in.seal.block != nil || len(in.streams) == 0 {
@@ -82,7 +82,7 @@ func (s *Shipper) seal(in *input, now time.Time) {
 	first, others, err := in.sealMessages(now.UnixMilli(), final)
 	if err != nil {
 		s.log.Error(err.Error())
-		in.seal = sealing{state: sealed, final: final} // the input ends without
+		in.seal = sealing{state: sealed, final: final} // it ends without a seal
 		return
 	}
 	offset := in.read.window.offset
@@ -110,7 +110,7 @@ func (s *Shipper) holdsSeal(b *batch.Batch) bool {
 	return false
 }
 
-// sealsNow reports whether all events of the input are acknowledged or on trial, or in the one open
+// sealsNow reports whether every event of the input is acknowledged, on trial, or in the one open
 // batch that the seal would go with.
 func (in *input) sealsNow() bool {
 	pending := in.ack.pending() - in.ack.onTrial

@@ -10,11 +10,11 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// The first steps of Run's loop: read a block, shape it, and put its events into the open batches of
-// their streams.
+// This file has the first steps of the loop: read a block, shape it, and add its events to the open
+// batches of their streams.
 
-// manyBlocks is how many blocks of an input wait for acknowledgements until new lines, which may
-// come one by one, make the last one longer instead of another.
+// manyBlocks is how many blocks of an input may wait for acknowledgements before new lines, which may
+// come one by one, extend the last block instead of making another.
 const manyBlocks = 1024
 
 // shape reads and shapes one block of one input, in turn, unless memory runs out or enough waits to
@@ -28,7 +28,7 @@ func (s *Shipper) shape(now time.Time) (busy bool) {
 			return true
 		}
 		if s.memory.short {
-			return false // each input more would take a window
+			return false // each further input would take a window
 		}
 	}
 	return false
@@ -41,7 +41,7 @@ func (s *Shipper) full() bool {
 	return enough || s.memory.short
 }
 
-// shapeInput makes events of what in has. It reports whether it made any progress.
+// shapeInput makes events of what an input has. It reports whether it made any progress.
 func (s *Shipper) shapeInput(in *input, now time.Time) bool {
 	if in.wait.now() {
 		if s.findJob(in, now); in.wait.now() {
@@ -78,12 +78,13 @@ func (s *Shipper) findJob(in *input, now time.Time) {
 	}
 }
 
-// beginBlock gives the shaper the next block of in. It reports false where there is nothing to shape now.
+// beginBlock gives the shaper the next block of an input. It reports false if there is nothing to
+// shape now.
 func (s *Shipper) beginBlock(in *input, now time.Time) bool {
 	if in.read.state != truncated {
 		s.read(in)
 	}
-	// The beginning of a line is shaped, too, if the input ends with it, or a gap or a cut follows.
+	// An unfinished line is shaped, too, if the input ends with it or a gap or a cut follows.
 	ended := in.ended() && in.read.atEnd() && in.ending() != PausedInLine
 	if ended && in.ending() == Paused && in.endsInLine() {
 		if err := in.cut(in.read.window.next()); err != nil {
@@ -106,7 +107,7 @@ func (s *Shipper) beginBlock(in *input, now time.Time) bool {
 		in.read.gap = 0
 		return s.beginBlock(in, now)
 	default:
-		if !in.ended() { // else it may be the beginning of a line that is to stay, and all there is
+		if !in.ended() { // otherwise it may be an unfinished line that is left for another day
 			in.read.window.drop()
 		}
 		return false
@@ -119,7 +120,7 @@ func (s *Shipper) beginBlock(in *input, now time.Time) bool {
 	return true
 }
 
-// nextBlock makes the block that is shaped next: another one or, where many wait, the last one.
+// nextBlock chooses the block that is shaped next: a new one or, if many wait, the last of them.
 func (in *input) nextBlock(fresh bool) {
 	offset, blocks := in.read.window.offset, in.ack.blocks
 	if n := len(blocks) - 1; n >= manyBlocks && blocks[n] != in.seal.block && offset-blocks[n].Start < windowBytes {
@@ -131,8 +132,8 @@ func (in *input) nextBlock(fresh bool) {
 	in.read.shaping = &block{Block: b, fresh: fresh}
 }
 
-// read reads on in in. What the window dropped is read again, a segment at a time, until there is
-// something new.
+// read reads more of an input. What the window dropped is read again, a segment at a time, until
+// there is something new.
 func (s *Shipper) read(in *input) {
 	n, err := in.read.window.fill(in.Journal)
 	for err == nil && n > 0 && in.read.window.next() <= in.read.seen {
@@ -144,7 +145,7 @@ func (s *Shipper) read(in *input) {
 	}
 }
 
-// readError notes that the journal could not be read as it was.
+// readError notes why the journal could not be read on.
 func (s *Shipper) readError(in *input, err error) {
 	if gap, ok := errors.AsType[*journal.GapError](err); ok {
 		if in.read.skipTo(gap.To) {
@@ -167,7 +168,7 @@ func (s *Shipper) readError(in *input, err error) {
 		return
 	}
 	if t, ok := errors.AsType[*journal.TruncatedError](err); ok {
-		// What was read is shipped; what comes now is another input.
+		// What was read is shipped; what follows is another input.
 		in.read.state = truncated
 		if t.Lost == 0 { // all that was seen of it was read: a rotation by copying
 			s.log.Warn(t.Error())
@@ -180,7 +181,7 @@ func (s *Shipper) readError(in *input, err error) {
 	s.complain("read "+in.Shape.Input, err)
 }
 
-// lost says what cannot be shipped. It counts only against the process whose input it was.
+// lost logs what cannot be shipped. It makes Run fail only if the input is primary.
 func (s *Shipper) lost(in *input, err error) {
 	s.log.Error(err.Error())
 	if in.Primary {
@@ -211,8 +212,8 @@ func (s *Shipper) endBlock(in *input) bool {
 	return true
 }
 
-// place puts the event at hand into the open batch of its stream, behind an open record where it is
-// the first of the input there.
+// place adds the event at hand to the open batch of its stream, after an open record if it is the
+// input's first event there.
 func (s *Shipper) place(in *input, now time.Time) {
 	for len(in.streams) < len(in.shaper.Streams()) {
 		in.streams = append(in.streams, s.stream(in.shaper.Streams()[len(in.streams)]))
@@ -233,7 +234,7 @@ func (s *Shipper) place(in *input, now time.Time) {
 	s.addToBatch(st, &s.ev, in.read.shaping.Block, now)
 }
 
-// addToBatch adds ev to the open batch of st, and closes that first where it is full.
+// addToBatch adds an event to the open batch of a stream, and closes that first if it is full.
 func (s *Shipper) addToBatch(st *stream, ev *batch.Event, block *batch.Block, now time.Time) {
 	if st.open != nil && st.open.Add(ev, block) {
 		return

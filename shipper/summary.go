@@ -13,7 +13,7 @@ import (
 // mostNames is how many streams a summary names.
 const mostNames = 3
 
-// Did is what was done, in a few words.
+// Did says in a few words what was done.
 func (r *Report) Did() string {
 	if r.PrimaryLeft() {
 		return "read, but did not wholly ship, " + plural(r.Lines, "line")
@@ -21,7 +21,8 @@ func (r *Report) Did() string {
 	return "shipped " + plural(r.Lines, "line")
 }
 
-// Sentence is the summary, one line. It says where the lines are and what became of the jobs, and of what else there is to say only what is not zero.
+// Sentence returns the summary, one line: where the lines are, what became of the jobs, and of
+// everything else only what is not zero.
 func (r *Report) Sentence() string {
 	var b strings.Builder
 	b.WriteString(r.Did())
@@ -87,7 +88,8 @@ func outcomeText(o batch.Outcome) string {
 	return string(o)
 }
 
-// printable is a name that an agent gave, quoted where it has a space or what a terminal could obey.
+// printable returns a name that an agent gave, quoted if it contains a space or anything that a
+// terminal could obey.
 func printable(name string) string {
 	if quoted := strconv.Quote(name); quoted != `"`+name+`"` || strings.Contains(name, " ") {
 		return quoted
@@ -95,7 +97,7 @@ func printable(name string) string {
 	return name
 }
 
-// Fields are the summary for a program that reads it.
+// Fields returns the summary for a program to read.
 func (r *Report) Fields() []zap.Field {
 	fields := []zap.Field{
 		zap.Int64("lines", r.Lines), zap.Int64("bytes", r.Bytes), zap.String("group", strings.Join(r.Groups, ",")),
@@ -109,7 +111,8 @@ func (r *Report) Fields() []zap.Field {
 		zap.Int64("excluded", r.Excluded), zap.Int64("redacted", r.Redacted), zap.Float64("seconds", r.Took.Seconds()))
 }
 
-// plural is a number of things. Where the plural takes more than an s, what is both, with a bar between them.
+// plural returns a number of things. If the plural takes more than an s, what is the singular and the
+// plural, separated by a bar.
 func plural(n int64, what string) string {
 	one, many, irregular := strings.Cut(what, "|")
 	if !irregular {
@@ -121,7 +124,7 @@ func plural(n int64, what string) string {
 	return grouped(n) + " " + many
 }
 
-// grouped is a number that is not negative, with a comma between each three digits.
+// grouped returns a number that is not negative, with a comma between groups of three digits.
 func grouped(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	for i := len(digits) - 3; i > 0; i -= 3 {

@@ -7,29 +7,29 @@ import (
 )
 
 // trialWait is how long batches on trial wait for another put to their stream, unless memory runs
-// out. The journal keeps all that is behind them meanwhile.
+// out. Meanwhile the journal keeps everything after them.
 const trialWait = time.Minute
 
-// trial is the batches of a stream that were refused as a whole, with no accepted put beside them:
-// the next put tells whether their events or the target are at fault.
+// trial holds the batches of a stream that were refused as a whole while no other put to the stream
+// was accepted. The next put tells whether their events or the target are at fault.
 type trial struct {
 	batches []*batch.Batch
 	since   time.Time // when the latest of them came
 }
 
-// trialStalled reports whether batches are on trial and nothing waits whose put would decide it.
+// trialStalled reports whether batches are on trial and no other put will decide about them.
 func (st *stream) trialStalled() bool {
 	return len(st.trial.batches) > 0 && !st.busy && st.open == nil && len(st.closed) == 0
 }
 
-// try puts a batch of st on trial.
+// try puts a batch of a stream on trial.
 func (s *Shipper) try(st *stream, b *batch.Batch) {
 	st.trial = trial{batches: append(st.trial.batches, b), since: time.Now()}
 	s.countOnTrial(b, 1)
 }
 
-// endTrial acknowledges the batches of st that were on trial: their events are accepted or rejected
-// by now.
+// endTrial acknowledges the batches of a stream that were on trial, whose events are now accepted or
+// rejected.
 func (s *Shipper) endTrial(st *stream) {
 	for _, b := range st.trial.batches {
 		s.countOnTrial(b, -1)

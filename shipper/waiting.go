@@ -7,15 +7,15 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// The log stream of a line may depend on its job, and npx warns long before the agent speaks: the
-// lines before the first one that names a job wait until that has come.
+// The log stream of a line may depend on its job, and npx warns long before the agent writes its first
+// line. So the lines before the first that names a job wait for it.
 
 const (
 	// jobWait is how long lines wait for their input to name a job.
 	jobWait = time.Minute
-	// mostLook is how many bytes are looked through for one.
+	// mostLook is how many bytes are looked through for a job.
 	mostLook = 8 << 20
-	// lookWindows is how many windows are looked through before everything else has its turn.
+	// lookWindows is how many windows are looked through before everything else gets its turn.
 	lookWindows = 16
 )
 
@@ -23,8 +23,8 @@ const (
 type waiting struct {
 	state waitState
 	ahead *window // what is looked through for the job; nil: nobody has looked
-	// until is when the wait ends, by the arrival of the line; lookUntil, by when the wait began, is
-	// when it ends although there is always more to look through.
+	// until is when the wait ends, counted from the arrival of the line. lookUntil is when it ends
+	// even if there is always more to look through, counted from the beginning of the wait.
 	until, lookUntil time.Time
 }
 
@@ -38,7 +38,7 @@ const (
 	waitsForMore
 	// waitsLooking: a line waits, and there is more to look through at once.
 	waitsLooking
-	// waitOver: it need not wait any longer, and is to be shaped anew.
+	// waitOver: the line need not wait any longer and must be shaped again.
 	waitOver
 )
 
@@ -52,8 +52,8 @@ func (w *waiting) held() int {
 	return w.ahead.held()
 }
 
-// findJob looks for the job of the line that waits, in the input itself and in what its sibling has
-// named (nil: it has none). It changes the state of the wait.
+// findJob looks for the job of the waiting line: its sibling's, if that has named one, or the first
+// that the input itself names. sibling may be nil. findJob sets the state of the wait.
 func (in *input) findJob(now time.Time, sibling *input) error {
 	if sibling != nil && sibling.shaper.Job() != "" {
 		in.shaper.SetJob(sibling.shaper.Job(), false)
@@ -97,7 +97,7 @@ func (in *input) findJob(now time.Time, sibling *input) error {
 	return nil
 }
 
-// stopWaiting keeps what was decided, so that a start after a crash does not decide anew.
+// stopWaiting persists the decision, so that it is not made again after a crash.
 func (in *input) stopWaiting() error {
 	in.wait = waiting{state: waitOver}
 	if len(in.ack.blocks) > 0 {

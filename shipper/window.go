@@ -2,26 +2,29 @@ package shipper
 
 import "perstack-shipper/batch"
 
-// windowBytes is what is read from a journal at a time: a block. It stays in the processor's cache between the steps of shaping it.
+// windowBytes is how much is read from a journal at a time: a block. That much stays in the
+// processor's cache from one step of shaping to the next.
 const windowBytes = 256 << 10
 
 // longestWindow holds the longest line that is understood as a whole, with room to see that it goes on.
 const longestWindow = batch.MaxLineBytes + windowBytes
 
-// window is the stretch of a journal that is being shaped. It grows while a line is longer than it, and shrinks again behind that.
+// window is the stretch of a journal that is being shaped. It grows while a line is longer than the
+// window, and shrinks again after that line.
 type window struct {
 	buf        []byte
-	start, end int   // the bytes there are
-	offset     int64 // in the journal, of buf[start]
+	start, end int   // the bytes at hand are buf[start:end]
+	offset     int64 // of buf[start] in the journal
 	spare      *spare
 }
 
-// spare is memory of windowBytes that one window gave back and the next one takes: most inputs are read a little at a time, in turns.
+// spare is a buffer of windowBytes that one window gave back for the next one to take: most inputs
+// are read in turns, a little at a time.
 type spare struct{ buf []byte }
 
 func (w *window) bytes() []byte { return w.buf[w.start:w.end] }
 
-// next is the offset in the journal behind the last byte there is.
+// next returns the offset in the journal after the last byte at hand.
 func (w *window) next() int64 { return w.offset + int64(w.end-w.start) }
 
 func (w *window) take(n int) {
@@ -29,25 +32,26 @@ func (w *window) take(n int) {
 	w.offset += int64(n)
 }
 
-// jump goes on at an offset further on.
+// jump drops the bytes at hand and continues at a later offset.
 func (w *window) jump(offset int64) {
 	w.start, w.end, w.offset = 0, 0, offset
 }
 
-// held is the memory that it takes.
+// held returns the memory that the window takes, in bytes.
 func (w *window) held() int { return cap(w.buf) }
 
-// cheap is how much of a line that has no end yet is read again rather than kept: inputs that wait hold no memory.
-const cheap = 64 << 10
+// rereadBelow is how much of an unfinished line is read again rather than kept, so that inputs with
+// nothing to read hold no memory.
+const rereadBelow = 64 << 10
 
-// drop gives the memory back while there is nothing to read. A long line that grows slowly stays.
+// drop gives the memory back while there is nothing to read. A long line that grows slowly is kept.
 func (w *window) drop() {
-	if w.end-w.start < cheap {
+	if w.end-w.start < rereadBelow {
 		w.give()
 	}
 }
 
-// give gives the memory back. What is there is read again.
+// give gives the memory back. The bytes at hand are read again.
 func (w *window) give() {
 	if len(w.buf) == windowBytes {
 		w.spare.buf = w.buf
@@ -59,7 +63,7 @@ type readerAt interface {
 	ReadAt(p []byte, off int64) (int, error)
 }
 
-// fill reads on. Call it when what is there holds no whole line. n = 0 says that there is no more now.
+// fill reads more, when the bytes at hand hold no whole line. n is 0 if there is no more now.
 func (w *window) fill(r readerAt) (n int, err error) {
 	left := w.end - w.start
 	switch size := len(w.buf); {
