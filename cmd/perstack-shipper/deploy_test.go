@@ -175,8 +175,14 @@ type taskDefinition struct {
 	NetworkMode, CPU, Memory      string
 	RuntimePlatform               struct{ OperatingSystemFamily, CPUArchitecture string }
 	TaskRoleARN, ExecutionRoleARN string
-	Volumes                       []struct{ Name string }
-	ContainerDefinitions          []containerDefinition
+	Volumes                       []struct {
+		Name                   string
+		EFSVolumeConfiguration *struct {
+			FileSystemID, TransitEncryption string
+			AuthorizationConfig             struct{ AccessPointID, IAM string }
+		}
+	}
+	ContainerDefinitions []containerDefinition
 }
 
 type mountPoint struct {
@@ -189,10 +195,15 @@ type containerDefinition struct {
 	Essential           bool
 	EntryPoint, Command []string
 	Environment         []struct{ Name, Value string }
+	Secrets             []struct{ Name, ValueFrom string }
 	DependsOn           []struct{ ContainerName, Condition string }
 	MountPoints         []mountPoint
-	StopTimeout         int
-	RestartPolicy       struct {
+	HealthCheck         struct {
+		Command                                 []string
+		Interval, Timeout, Retries, StartPeriod int
+	}
+	StopTimeout   int
+	RestartPolicy struct {
 		Enabled              bool
 		IgnoredExitCodes     []int
 		RestartAttemptPeriod int
@@ -226,6 +237,20 @@ func (c *containerDefinition) checkShipping(t *testing.T, journal string) {
 	if err != nil || c.StopTimeout != 120 || drain >= 120*time.Second {
 		t.Errorf("container %s drains for %s (%v) and is killed after %d s, of which Fargate gives 120 at most", c.Name, drain, err, c.StopTimeout)
 	}
+	// ECS runs no shell for CMD, and the image has none.
+	if check := c.HealthCheck; !slices.Equal(check.Command, []string{"CMD", "/usr/local/bin/perstack-shipper", "healthcheck", "--live"}) ||
+		check.Interval < 5 || check.Interval > 300 || check.Timeout < 2 || check.Timeout > 60 || check.Retries < 1 || check.Retries > 10 || check.StartPeriod > 300 {
+		t.Errorf("container %s has the health check %+v", c.Name, check)
+	}
+	// A journal that is not named and cannot be written would be kept in memory.
+	if c.env("PERSTACK_SHIPPER_JOURNAL_DIR") == "" {
+		t.Errorf("container %s does not name its journal, so it would run without one", c.Name)
+	}
+}
+
+// checkRestarts looks at a container whose journal is as old as its task.
+func (c *containerDefinition) checkRestarts(t *testing.T) {
+	t.Helper()
 	restart := c.RestartPolicy
 	if !restart.Enabled || restart.RestartAttemptPeriod != 60 || slices.Contains(restart.IgnoredExitCodes, exitLeft) || slices.Contains(restart.IgnoredExitCodes, 137) {
 		t.Errorf("container %s is not restarted when it was killed, or leaves something: %+v", c.Name, restart)
@@ -233,15 +258,24 @@ func (c *containerDefinition) checkShipping(t *testing.T, journal string) {
 }
 
 func TestTaskDefinitions(t *testing.T) {
-	var wrap, beside taskDefinition
+	var wrap, beside, spot taskDefinition
 	readStrictly(t, "ecs/wrap.json", &wrap)
 	readStrictly(t, "ecs/sidecar.json", &beside)
-	for _, task := range []taskDefinition{wrap, beside} {
+	readStrictly(t, "ecs/spot.json", &spot)
+	for _, task := range []taskDefinition{wrap, beside, spot} {
 		var volumes []string
 		for _, volume := range task.Volumes {
 			volumes = append(volumes, volume.Name)
 		}
 		for _, container := range task.ContainerDefinitions {
+			if container.LogConfiguration.LogDriver != "awslogs" {
+				t.Errorf("%s: nobody can read what container %s says", task.Family, container.Name)
+			}
+			for _, secret := range container.Secrets {
+				if !strings.HasPrefix(secret.ValueFrom, "arn:aws:secretsmanager:") || container.env(secret.Name) != "" {
+					t.Errorf("%s: container %s has the secret %+v", task.Family, container.Name, secret)
+				}
+			}
 			for _, mount := range container.MountPoints {
 				if !slices.Contains(volumes, mount.SourceVolume) {
 					t.Errorf("%s: container %s mounts %q, which is no volume", task.Family, container.Name, mount.SourceVolume)
@@ -252,6 +286,7 @@ func TestTaskDefinitions(t *testing.T) {
 
 	expert := wrap.ContainerDefinitions[0]
 	expert.checkShipping(t, "/journal")
+	expert.checkRestarts(t)
 	if !expert.Essential || expert.EntryPoint[0] != "/usr/local/bin/wrap.sh" || !strings.HasPrefix(expert.env("PERSTACK_SHIPPER_JOURNAL_DIR"), "/journal/") {
 		t.Errorf("wrap: %+v", expert)
 	}
@@ -265,11 +300,19 @@ func TestTaskDefinitions(t *testing.T) {
 
 	shipper, agent := beside.ContainerDefinitions[0], beside.ContainerDefinitions[1]
 	shipper.checkShipping(t, "/var/lib/perstack-shipper")
+	shipper.checkRestarts(t)
 	if shipper.Essential || !agent.Essential || shipper.Command[0] != "--input" || !shipper.mounted(shipper.Command[1]) || !agent.mounted(shipper.Command[1]) {
 		t.Errorf("sidecar: %+v\n%+v", shipper, agent)
 	}
 	if len(agent.DependsOn) != 1 || agent.DependsOn[0].ContainerName != shipper.Name || agent.DependsOn[0].Condition != "START" {
 		t.Errorf("the agent is not started after the sidecar: %+v", agent.DependsOn)
+	}
+
+	// A container that is started again would run the agent again; another task ships what is left on EFS.
+	onSpot := spot.ContainerDefinitions[0]
+	onSpot.checkShipping(t, "/journal")
+	if efs := spot.Volumes[0].EFSVolumeConfiguration; efs == nil || efs.TransitEncryption != "ENABLED" || efs.AuthorizationConfig.IAM != "ENABLED" || onSpot.RestartPolicy.Enabled {
+		t.Errorf("spot: %+v", spot)
 	}
 }
 
