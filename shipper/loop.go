@@ -97,7 +97,7 @@ func (s *Shipper) until(now time.Time) time.Duration {
 			d = min(d, st.dueAt(s.interval).Sub(now))
 		}
 		if st.trialStalled() {
-			d = min(d, max(st.trial.since.Add(trialWait).Sub(now), time.Second))
+			d = min(d, max(st.trial.since.Add(s.patience.trial).Sub(now), time.Second))
 		}
 	}
 	for _, in := range s.inputs.all {

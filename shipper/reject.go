@@ -33,11 +33,6 @@ type rejects struct {
 // rejectRetry is how often a rejected event that could not be kept is tried again.
 const rejectRetry = 200 * time.Millisecond
 
-// rejectPatience is how long one is tried again for another reason than that the disk is full. A
-// folder that somebody has removed, or that is read-only, stays so, and what waits for it would keep
-// the journal from giving back space, in the end from taking what the agent writes.
-const rejectPatience = 5 * time.Second
-
 // reject keeps an event that CloudWatch refuses while it takes others.
 func (s *Shipper) reject(st *stream, r deliver.Rejected) {
 	block := r.Block()
@@ -80,7 +75,7 @@ func (s *Shipper) keepRejects(now time.Time) {
 	s.rejects.pending = nil
 	for _, r := range waiting {
 		err := r.in.Journal.Reject(r.entry)
-		if err != nil && (errors.Is(err, journal.ErrFull) || s.rejects.tried.Sub(r.since) < rejectPatience) {
+		if err != nil && (errors.Is(err, journal.ErrFull) || s.rejects.tried.Sub(r.since) < s.patience.reject) {
 			s.complain("reject "+r.in.Shape.Input, fmt.Errorf("line %d of input %s, which CloudWatch refuses, cannot be set aside yet: %w", r.seq, r.in.Shape.Input, err))
 			s.rejects.pending = append(s.rejects.pending, r)
 			continue

@@ -73,7 +73,7 @@ func (s *Shipper) shapeInput(in *input, now time.Time) bool {
 }
 
 func (s *Shipper) findJob(in *input, now time.Time) {
-	if err := in.findJob(now, s.inputs.byID[in.JobOf]); err != nil {
+	if err := in.findJob(now, s.inputs.byID[in.JobOf], s.patience.job); err != nil {
 		s.complainOfCursor(in, err)
 	}
 }

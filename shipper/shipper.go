@@ -69,6 +69,7 @@ type Shipper struct {
 	o         Options
 	log       *zap.Logger
 	deliverer *deliver.Deliverer
+	patience  patience
 
 	// What follows belongs to the goroutine of Run.
 	inputs   inputs
@@ -109,6 +110,7 @@ func New(o Options) *Shipper {
 		deliverer: deliver.New(deliver.Options{Client: o.Client, Create: o.Create, Compress: o.Compress, Parallel: parallel, Log: o.Log}),
 		streams:   map[string]*stream{},
 		interval:  o.FlushInterval,
+		patience:  usualPatience,
 		life:      lifetime{giveUpAfter: o.GiveUpAfter, hopelessAfter: o.HopelessAfter, othersAfter: o.OthersAfter},
 		results:   make(chan deliver.Outcome),
 		wake:      make(chan struct{}, 1),

@@ -119,7 +119,7 @@ func (s *Shipper) start(ctx context.Context, now time.Time) {
 		}
 	}
 	for _, st := range s.streams {
-		if st.trialStalled() && (s.memory.short || now.Sub(st.trial.since) >= trialWait) {
+		if st.trialStalled() && (s.memory.short || now.Sub(st.trial.since) >= s.patience.trial) {
 			s.probe(st, now)
 		}
 		if st.due(now, s.interval) {

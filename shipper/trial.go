@@ -6,10 +6,6 @@ import (
 	"perstack-shipper/batch"
 )
 
-// trialWait is how long batches on trial wait for another put to their stream, unless memory runs
-// out. Meanwhile the journal keeps everything after them.
-const trialWait = time.Minute
-
 // trial holds the batches of a stream that were refused as a whole while no other put to the stream
 // was accepted. The next put tells whether their events or the target are at fault.
 type trial struct {

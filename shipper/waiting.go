@@ -11,8 +11,6 @@ import (
 // line. So the lines before the first that names a job wait for it.
 
 const (
-	// jobWait is how long lines wait for their input to name a job.
-	jobWait = time.Minute
 	// mostLook is how many bytes are looked through for a job.
 	mostLook = 8 << 20
 	// lookWindows is how many windows are looked through before everything else gets its turn.
@@ -53,8 +51,9 @@ func (w *waiting) held() int {
 }
 
 // findJob looks for the job of the waiting line: its sibling's, if that has named one, or the first
-// that the input itself names. sibling may be nil. findJob sets the state of the wait.
-func (in *input) findJob(now time.Time, sibling *input) error {
+// that the input itself names, for as long as patience. sibling may be nil. findJob sets the state of
+// the wait.
+func (in *input) findJob(now time.Time, sibling *input, patience time.Duration) error {
 	if sibling != nil && sibling.shaper.Job() != "" {
 		in.shaper.SetJob(sibling.shaper.Job(), false)
 		return in.stopWaiting()
@@ -62,8 +61,8 @@ func (in *input) findJob(now time.Time, sibling *input) error {
 	w := &in.wait
 	if w.ahead == nil {
 		w.ahead = &window{offset: in.read.window.offset, spare: in.read.window.spare}
-		w.until = time.UnixMilli(in.Journal.ArrivalAt(in.read.window.offset)).Add(jobWait)
-		w.lookUntil = now.Add(jobWait)
+		w.until = time.UnixMilli(in.Journal.ArrivalAt(in.read.window.offset)).Add(patience)
+		w.lookUntil = now.Add(patience)
 	}
 	for range lookWindows {
 		n, err := w.ahead.fill(in.Journal)
