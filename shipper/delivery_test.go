@@ -56,6 +56,7 @@ func (w *world) shipper(change func(*Options)) *Shipper {
 	}
 	s := New(o)
 	s.deliverer.Paces = hasty
+	s.patience.reject = time.Second
 	return s
 }
 
@@ -79,20 +80,11 @@ func numbered(job string, n int) []byte {
 // stored counts the events of an input that the endpoint holds, and how many of them it holds more than once.
 func (w *world) stored(id string) (events, repeated int) {
 	w.t.Helper()
-	seen := map[[2]int64]int{}
-	for _, name := range w.server.Streams(w.group) {
-		for _, e := range w.server.Events(w.group, name) {
-			if r, err := batch.Restore([]byte(e.Message)); err == nil && r.Record == "" && r.Input == id {
-				seen[[2]int64{r.Seq, int64(r.Part)}]++
-			}
-		}
+	in := w.Gathered()[id]
+	if in == nil {
+		return 0, 0
 	}
-	for _, n := range seen {
-		if n > 1 {
-			repeated++
-		}
-	}
-	return len(seen), repeated
+	return len(in.Lines), len(in.Repeated)
 }
 
 // seal is the seal that counts of an input in a stream.

@@ -97,10 +97,6 @@ func simulateWith(
 	t *testing.T, seed uint64, data []byte, limit time.Duration, fault func(*rand.Rand, *cwlocal.Call) cwlocal.Fault, change func(*Options),
 ) (s simulation) {
 	t.Helper()
-	t.Setenv("AWS_ACCESS_KEY_ID", testKeyID)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret)
-	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
 	folder, err := journal.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,10 +19,12 @@ import (
 	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit"
 )
 
 // world is a CloudWatch, and a folder for journals.
 type world struct {
+	*testkit.World
 	t      *testing.T
 	server *cwlocal.Server
 	client *cloudwatch.Client
@@ -38,52 +39,20 @@ func newWorld(t *testing.T, intercept func(*cwlocal.Call) cwlocal.Fault) *world 
 	return newWorldOf(t, cwlocal.Options{Intercept: intercept}, nil)
 }
 
-// The credentials of each world.
-const testKeyID, testSecret = "AKIDEXAMPLE", "secret"
-
 // newWorldOf is newWorld with other options. front, where there is one, stands before the endpoint.
 func newWorldOf(t *testing.T, o cwlocal.Options, front func(http.Handler) http.Handler) *world {
 	t.Helper()
-	for _, v := range os.Environ() {
-		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
-			t.Setenv(name, "")
+	all := testkit.New(t, "/perstack/test", testkit.Options{Options: o, Front: func(h http.Handler) http.Handler {
+		h = signed(t, h)
+		if front != nil {
+			h = front(h)
 		}
+		return h
+	}})
+	return &world{
+		World: all, t: t, server: all.Server, client: all.Client(2 * time.Second), folder: all.Folder(),
+		log: zaptest.NewLogger(t), group: all.Group, url: all.URL,
 	}
-	t.Setenv("AWS_ACCESS_KEY_ID", testKeyID)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret)
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-	server, err := cwlocal.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler := signed(t, server)
-	if front != nil {
-		handler = front(handler)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", handler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t: t, server: server, log: zaptest.NewLogger(t), group: "/perstack/test", url: url}
-	w.client, err = cloudwatch.New(ctx, cloudwatch.Options{Group: w.group, Region: "eu-west-1", Endpoint: url, AttemptTimeout: 2 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		w.client.Close()
-		server.Close() // it ends what hangs
-		cancel()
-		if err := wait(); err != nil {
-			t.Error(err)
-		}
-	})
-	if w.folder, err = journal.Open(filepath.Join(t.TempDir(), "journal")); err != nil {
-		t.Fatal(err)
-	}
-	return w
 }
 
 func (w *world) options() Options {
@@ -117,41 +86,15 @@ func (w *world) pipe(id string, r io.Reader, shape func(*batch.Shape)) Input {
 // lines reads back what the endpoint holds of an input, in order of seq, as the bytes that they were.
 func (w *world) lines(id string) []byte {
 	w.t.Helper()
-	byKey := map[[2]int64]batch.Restored{}
-	var last int64
-	for _, name := range w.server.Streams(w.group) {
-		for _, e := range w.server.Events(w.group, name) {
-			r, err := batch.Restore([]byte(e.Message))
-			if err != nil {
-				w.t.Fatalf("%v: %s", err, e.Message)
-			}
-			if r.Input != id || r.Record != "" {
-				continue
-			}
-			byKey[[2]int64{r.Seq, int64(r.Part)}] = r
-			last = max(last, r.Seq)
-		}
+	in := w.Gathered()[id]
+	if in == nil {
+		return nil
 	}
-	var out bytes.Buffer
-	for seq := int64(1); seq <= last; seq++ {
-		r, ok := byKey[[2]int64{seq, 0}]
-		if !ok {
-			for part := int64(1); !r.Last; part++ {
-				if r, ok = byKey[[2]int64{seq, part}]; !ok {
-					w.t.Fatalf("seq %d part %d is missing of %d", seq, part, last)
-				}
-				out.WriteString(strings.Repeat("\n", int(r.Empty)))
-				out.Write(r.Line)
-			}
-		} else {
-			out.WriteString(strings.Repeat("\n", int(r.Empty)))
-			out.Write(r.Line)
-		}
-		if !r.NoNewline {
-			out.WriteByte('\n')
-		}
+	text, missing := in.Text()
+	if missing != "" {
+		w.t.Fatalf("%s is missing", missing)
 	}
-	return out.Bytes()
+	return []byte(text)
 }
 
 func recordings(t *testing.T) []string {

@@ -17,6 +17,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/testkit"
 )
 
 // signed stands before every test's endpoint, which takes any signature, and looks at each call that arrived whole as the service does: whether its signature is
@@ -32,7 +33,7 @@ func signed(t *testing.T, next http.Handler) http.Handler {
 			if n.n != r.ContentLength {
 				return
 			}
-			want, err := localtest.Authorization(r, sum.Sum(nil), aws.Credentials{AccessKeyID: testKeyID, SecretAccessKey: testSecret})
+			want, err := localtest.Authorization(r, sum.Sum(nil), aws.Credentials{AccessKeyID: testkit.KeyID, SecretAccessKey: testkit.Secret})
 			if err != nil || signature(want) != signature(r.Header.Get("Authorization")) {
 				t.Errorf("the signature of a %s of %d bytes is not that of its bytes: %v", r.Header.Get("X-Amz-Target"), n.n, err)
 			}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"perstack-shipper/shipper/testkit"
 )
 
 // This file shows what the agent notices when the journal's folder goes away or its disk fails under way: nothing.
@@ -23,7 +25,7 @@ type piper struct {
 }
 
 // pipe starts the program with a pipe for stdin. Segments are small, so that there are many.
-func (s *stage) pipe(with []string, flags ...string) (*running, *piper) {
+func (s *stage) pipe(with []string, flags ...string) (*testkit.Process, *piper) {
 	s.t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -40,7 +42,7 @@ func (s *stage) pipe(with []string, flags ...string) (*running, *piper) {
 		c.Path, c.Args = program, append(with, c.Args...)
 	}
 	c.Stdin = r
-	return s.start(c), &piper{s: s, w: w}
+	return s.Start(c), &piper{s: s, w: w}
 }
 
 // write writes so many MiB of lines.
@@ -60,7 +62,7 @@ func (p *piper) write(mib int) {
 // segments are the files of the one input that is in the journal.
 func (s *stage) segments() []string {
 	s.t.Helper()
-	found, err := filepath.Glob(filepath.Join(s.journal, "*", "*.segment"))
+	found, err := filepath.Glob(filepath.Join(s.Journal, "*", "*.segment"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -82,7 +84,7 @@ var waysOfFailing = []wayOfFailing{
 		prepare: func(*stage) {},
 		fail: func(s *stage) {
 			s.t.Helper()
-			if err := os.RemoveAll(s.journal); err != nil {
+			if err := os.RemoveAll(s.Journal); err != nil {
 				s.t.Fatal(err)
 			}
 		},
@@ -95,7 +97,7 @@ var waysOfFailing = []wayOfFailing{
 			s.t.Helper()
 			// The kernel refuses this of a mount with files that are open for writing. So another mount of it is put over that one: what is open
 			// is written as before, and whatever is looked for by its name is read-only.
-			disk := filepath.Dir(s.journal)
+			disk := filepath.Dir(s.Journal)
 			if err := mountAgain(disk); err != nil {
 				s.t.Skipf("NOT TESTED: nothing may be mounted here: %v", err)
 			}
@@ -108,7 +110,7 @@ var waysOfFailing = []wayOfFailing{
 				s.t.Skipf("NOT TESTED: nothing may be remounted here: %v", err)
 			}
 		},
-		heal: func(s *stage) { unmount(s, filepath.Dir(s.journal)) },
+		heal: func(s *stage) { unmount(s, filepath.Dir(s.Journal)) },
 		says: "read-only file system",
 	},
 	{
@@ -133,12 +135,12 @@ var waysOfFailing = []wayOfFailing{
 					s.t.Error(err)
 				}
 			})
-			s.journal = filepath.Join(disk, "journal")
-			s.env = append(s.env, "STAGE="+s.journal)
+			s.Journal = filepath.Join(disk, "journal")
+			s.Env = append(s.Env, "STAGE="+s.Journal)
 		},
 		fail: func(s *stage) {
 			s.t.Helper()
-			if out, err := exec.Command("mount", "-o", "remount,abort", filepath.Dir(s.journal)).CombinedOutput(); err != nil {
+			if out, err := exec.Command("mount", "-o", "remount,abort", filepath.Dir(s.Journal)).CombinedOutput(); err != nil {
 				s.t.Skipf("NOT TESTED: this ext4 does not abort: %v: %s", err, out)
 			}
 		},
@@ -170,7 +172,7 @@ func TestPipeWhoseDiskFails(t *testing.T) {
 				s.stuck.Store(away)
 				r, agent := s.pipe(nil)
 				agent.write(3)
-				s.until("it has begun", func() bool { return !away && s.has(`"n":1,`) || away && len(s.segments()) > 1 })
+				s.Until("it has begun", func() bool { return !away && s.has(`"n":1,`) || away && len(s.segments()) > 1 })
 				way.fail(s)
 				agent.write(9)
 				if !away {
@@ -179,12 +181,12 @@ func TestPipeWhoseDiskFails(t *testing.T) {
 				s.stuck.Store(false)
 				agent.write(1)
 				agent.w.Close()
-				r.wait(exitOK)
+				r.Wait(exitOK)
 				if got := s.text(""); got != agent.bytes.String() {
 					t.Errorf("%d bytes came of %d", len(got), agent.bytes.Len())
 				}
-				log := r.stderr.String()
-				if strings.Count(log, "what comes from here on is kept in memory") != 1 || !strings.Contains(log, way.says) || !strings.Contains(log, s.journal) {
+				log := r.Said()
+				if strings.Count(log, "what comes from here on is kept in memory") != 1 || !strings.Contains(log, way.says) || !strings.Contains(log, s.Journal) {
 					t.Errorf("it said\n%s", log)
 				}
 				if strings.Contains(log, "are lost") || strings.Count(log, `"level":"error"`) > 4 {
@@ -204,13 +206,12 @@ func TestPipeWhoseDiskFailsAndThatIsStopped(t *testing.T) {
 			s.stuck.Store(true)
 			r, agent := s.pipe(nil, "--drain-timeout=2s")
 			agent.write(3)
-			s.until("it has begun", func() bool { return len(s.segments()) > 1 })
+			s.Until("it has begun", func() bool { return len(s.segments()) > 1 })
 			way.fail(s)
 			agent.write(5)
-			s.until("it has said so", func() bool { return strings.Contains(r.stderr.String(), "what comes from here on is kept in memory") })
-			r.signal(syscall.SIGTERM)
-			r.wait(exitLeft)
-			log := r.stderr.String()
+			s.Until("it has said so", func() bool { return r.Says("what comes from here on is kept in memory") })
+			r.Stop(exitLeft)
+			log := r.Said()
 			if !strings.Contains(log, "are lost: ") || !strings.Contains(log, "could not be used any more, so that only this process held them") {
 				t.Errorf("it said\n%s", log)
 			}
@@ -222,14 +223,14 @@ func TestPipeWhoseDiskFailsAndThatIsStopped(t *testing.T) {
 			}
 			way.heal(s)
 			s.stuck.Store(false)
-			next := s.start(s.command("resume"))
-			err := next.cmd.Wait()
+			next := s.Start(s.command("resume"))
+			code := next.End()
 			got := s.text("")
 			if !strings.HasPrefix(agent.bytes.String(), strings.TrimSuffix(got, "\n")) || len(got) < 3<<20 {
 				t.Errorf("%d bytes came, or others", len(got))
 			}
-			if log := next.stderr.String(); err == nil || !strings.Contains(log, "are missing") {
-				t.Errorf("%v, it said\n%s", err, log)
+			if log := next.Said(); code == exitOK || !strings.Contains(log, "are missing") {
+				t.Errorf("exit code %d, it said\n%s", code, log)
 			}
 		})
 	}
@@ -254,11 +255,11 @@ func TestPipeWhoseDiskAnswersEIO(t *testing.T) {
 			r, agent := s.pipe(with(c.call, c.when))
 			agent.write(30)
 			agent.w.Close()
-			r.wait(exitOK)
+			r.Wait(exitOK)
 			if got := s.text(""); got != agent.bytes.String() {
 				t.Errorf("%d bytes came of %d", len(got), agent.bytes.Len())
 			}
-			log := r.stderr.String()
+			log := r.Said()
 			if fell := strings.Contains(log, "what comes from here on is kept in memory"); strings.Contains(log, "are lost") || c.call == "splice" && !fell {
 				t.Errorf("it said\n%s", log)
 			}
@@ -272,19 +273,19 @@ func TestExecWhoseFolderIsRemoved(t *testing.T) {
 	open := s.gate()
 	block, script := s.bulk(640) // 40 MiB
 	r := s.exec(`echo '{"jobId":"j","begun":true}'; `+atGate+script+"; echo problems >&2", "--journal-max=24MiB")
-	s.until("it has begun", func() bool { return s.has(`"begun"`) })
-	if err := os.RemoveAll(s.journal); err != nil {
+	s.Until("it has begun", func() bool { return s.has(`"begun"`) })
+	if err := os.RemoveAll(s.Journal); err != nil {
 		t.Fatal(err)
 	}
 	open()
-	r.wait(exitOK)
+	r.Wait(exitOK)
 	if got, want := s.text(""), "{\"jobId\":\"j\",\"begun\":true}\n"+strings.Repeat(block, 640); got != want {
 		t.Errorf("%d bytes came of %d", len(got), len(want))
 	}
 	if got := s.text("stderr"); got != "problems\n" {
 		t.Errorf("%q on stderr", got)
 	}
-	if log := r.stderr.String(); strings.Count(log, `"level":"error"`) > 1 { // that it was stopped cannot be kept, if it was
+	if log := r.Said(); strings.Count(log, `"level":"error"`) > 1 { // that it was stopped cannot be kept, if it was
 		t.Errorf("it said\n%s", log)
 	}
 }
@@ -305,17 +306,16 @@ func TestFollowedFilesWhenTheFolderIsRemoved(t *testing.T) {
 		}
 	}
 	add("one.jsonl", "{\"jobId\":\"j\",\"n\":1}\n")
-	r := s.start(s.command("--input", dir))
-	s.until("it has begun", func() bool { return s.has(`"n":1`) })
-	if err := os.RemoveAll(s.journal); err != nil {
+	r := s.Start(s.command("--input", dir))
+	s.Until("it has begun", func() bool { return s.has(`"n":1`) })
+	if err := os.RemoveAll(s.Journal); err != nil {
 		t.Fatal(err)
 	}
 	add("one.jsonl", "{\"jobId\":\"j\",\"n\":2}\n")
 	add("two.jsonl", "{\"jobId\":\"j\",\"n\":3}\n")
-	s.until("both are shipped", func() bool { return s.has(`"n":2`) && s.has(`"n":3`) })
-	r.signal(syscall.SIGTERM)
-	r.wait(exitOK)
-	log := r.stderr.String()
+	s.Until("both are shipped", func() bool { return s.has(`"n":2`) && s.has(`"n":3`) })
+	r.Stop(exitOK)
+	log := r.Said()
 	if strings.Count(log, "kept in memory") != 1 {
 		t.Errorf("it said\n%s", log)
 	}
@@ -327,13 +327,12 @@ func TestExecWhoseFolderIsRemovedAndThatIsStopped(t *testing.T) {
 	s.stuck.Store(true)
 	s.gate()
 	r := s.exec(`echo '{"jobId":"j"}'; `+atGate, "--drain-timeout=2s")
-	s.until("it has begun", func() bool { return s.wrote("{\"jobId\":\"j\"}\n") })
-	if err := os.RemoveAll(s.journal); err != nil {
+	s.Until("it has begun", func() bool { return s.wrote("{\"jobId\":\"j\"}\n") })
+	if err := os.RemoveAll(s.Journal); err != nil {
 		t.Fatal(err)
 	}
-	r.signal(syscall.SIGTERM)
-	r.wait(128 + int(syscall.SIGTERM))
-	if log := r.stderr.String(); !strings.Contains(log, "14 bytes of the input are not delivered") || !strings.Contains(log, "and are lost: "+s.journal) {
+	r.Stop(128 + int(syscall.SIGTERM))
+	if log := r.Said(); !strings.Contains(log, "14 bytes of the input are not delivered") || !strings.Contains(log, "and are lost: "+s.Journal) {
 		t.Errorf("it said\n%s", log)
 	}
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"net/http"
 	"os"
 	"slices"
@@ -16,82 +14,56 @@ import (
 
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/testkit"
 )
 
 // This file holds the endpoint of a script, and what it can be told to do with puts.
 
-// mood decides what goes wrong with a call.
-type mood func(*cwlocal.Call) cwlocal.Fault
+// endpointKey is the key of a script's value with its endpoint: *testkit.Endpoint.
+type endpointKey struct{}
 
-// moodKey is the key of a script's value with the mood of its endpoint: *atomic.Pointer[mood].
-type moodKey struct{}
-
-// clockKey is the key of a script's value with how far the clock of its endpoint is ahead, in nanoseconds: *atomic.Int64.
+// clockKey is the key of a script's value with how far the clock of its endpoint is ahead, in
+// nanoseconds: *atomic.Int64.
 type clockKey struct{}
 
-// listen starts an endpoint in this process, which ends with the test, and returns its URL, too.
+// listen starts an endpoint in this process, which ends with the test, and returns its URL.
 func listen(t *testing.T, o cwlocal.Options) (*cwlocal.Server, string) {
 	t.Helper()
-	server, err := cwlocal.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
-	if err != nil {
-		stop()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stop()
-		if err := errors.Join(wait(), server.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	return server, url
+	w := testkit.New(t, "", testkit.Options{Options: o})
+	return w.Server, w.URL
 }
 
-// serve starts the endpoint of a script, which ends with it, and returns its URL.
-func serve(env *testscript.Env) (string, error) {
-	var current atomic.Pointer[mood]
-	env.Values[moodKey{}] = &current
+// serve starts the endpoint of a script, which ends with it.
+func serve(env *testscript.Env) error {
 	var ahead atomic.Int64
 	env.Values[clockKey{}] = &ahead
 	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-	server, err := cwlocal.New(cwlocal.Options{Now: now, Intercept: func(call *cwlocal.Call) cwlocal.Fault {
-		if decide := current.Load(); decide != nil {
-			return (*decide)(call)
-		}
-		return cwlocal.Fault{}
-	}})
+	e, err := testkit.Serve(testkit.Options{Options: cwlocal.Options{Now: now}})
 	if err != nil {
-		return "", err
+		return err
 	}
-	env.Values[serverKey{}] = server
-	ctx, stop := context.WithCancel(context.Background())
-	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
-	if err != nil {
-		stop()
-		return "", err
+	env.Values[endpointKey{}] = e
+	for _, v := range e.Env() {
+		// A script has a PATH with the program, and a HOME where it may make files of AWS.
+		name, value, _ := strings.Cut(v, "=")
+		if name != "PATH" && name != "AWS_CONFIG_FILE" && name != "AWS_SHARED_CREDENTIALS_FILE" {
+			env.Setenv(name, value)
+		}
 	}
 	env.Defer(func() {
-		stop()
-		if err := errors.Join(wait(), server.Close()); err != nil {
+		if err := e.Close(); err != nil {
 			env.T().Fatal(err)
 		}
 	})
-	return url, nil
+	return nil
 }
-
-// serverKey is the key of a script's value with its endpoint: *cwlocal.Server.
-type serverKey struct{}
 
 // writeStored is the command stored.
 func writeStored(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: stored GROUP STREAM FILE")
 	}
-	server := ts.Value(serverKey{}).(*cwlocal.Server)
+	server := ts.Value(endpointKey{}).(*testkit.Endpoint).Server
 	events := server.Events(args[0], args[1])
 	if len(events) == 0 {
 		ts.Fatalf("stream %q of group %q is empty; the group has %q", args[1], args[0], server.Streams(args[0]))
@@ -146,11 +118,10 @@ func changeMood(ts *testscript.TestScript, neg bool, args []string) {
 	if len(actions) == 0 {
 		actions = []string{"PutLogEvents"}
 	}
-	decide := mood(func(call *cwlocal.Call) cwlocal.Fault {
+	ts.Value(endpointKey{}).(*testkit.Endpoint).Fail(func(call *cwlocal.Call) cwlocal.Fault {
 		if args[0] != "expires" && !slices.Contains(actions, call.Action) || !bytes.Contains(call.Body, []byte(text)) {
 			return cwlocal.Fault{}
 		}
 		return fault
 	})
-	ts.Value(moodKey{}).(*atomic.Pointer[mood]).Store(&decide)
 }

@@ -18,7 +18,7 @@ func TestExecOfAnAgentThatOpensItsOutputByName(t *testing.T) {
 	s := newStage(t)
 	r := s.exec(`echo '{"jobId":"j"}'; echo one >/dev/stdout; echo two; echo three | tee /dev/stderr >/dev/stdout
 		for i in $(seq 500); do echo "trace $i" >&2; done; echo note >/dev/stderr; echo last >&2`, "--stdout=pipe", "--tee=all")
-	r.wait(exitOK)
+	r.Wait(exitOK)
 	if got := s.text(""); got != "{\"jobId\":\"j\"}\none\ntwo\nthree\n" {
 		t.Errorf("of stdout came %q", got)
 	}
@@ -26,12 +26,12 @@ func TestExecOfAnAgentThatOpensItsOutputByName(t *testing.T) {
 	if got := s.text("stderr"); got != want {
 		t.Errorf("of stderr came %q", got)
 	}
-	for _, part := range s.all("stderr", 1)[0].parts {
+	for _, part := range s.all("stderr", 1)[0].Lines {
 		if part.JobID != "j" {
 			t.Errorf("a line of it has job %q", part.JobID)
 		}
 	}
-	if log := r.stderr.String(); !strings.Contains(log, want) || strings.Contains(log, "truncated") {
+	if log := r.Said(); !strings.Contains(log, want) || strings.Contains(log, "truncated") {
 		t.Errorf("it said\n%s", log)
 	}
 	s.nothingLeft()
@@ -57,22 +57,22 @@ func TestExecOfAnAgentThatTruncatesItsStdout(t *testing.T) {
 			}
 			r := s.exec(`echo '`+c.before+`'; `+wait+`echo '{"jobId":"j","n":"a line that is longer than what stood there before"}' >/dev/stdout; echo three; echo err >&2`, "--tee=all")
 			if c.shipped {
-				s.until("the first line is shipped", func() bool { return s.has(c.before) })
+				s.Until("the first line is shipped", func() bool { return s.has(c.before) })
 				open()
 			}
-			r.wait(exitRejected)
-			in := s.all("", 1)[0]
+			r.Wait(exitRejected)
+			in, text := s.one("")
 			want := "{\"jobId\":\"j\",\"n\":\"a line that is longer than what stood there before\"}\nthree\n"
 			if c.shipped {
 				want = c.before + "\n" + want
 			}
-			if got := strings.TrimPrefix(string(in.bytes), c.before+"\n"); got != strings.TrimPrefix(want, c.before+"\n") || c.shipped && string(in.bytes) != want || !in.ended {
-				t.Errorf("%q came, ended: %v", in.bytes, in.ended)
+			if got := strings.TrimPrefix(text, c.before+"\n"); got != strings.TrimPrefix(want, c.before+"\n") || c.shipped && text != want || !in.Ended() {
+				t.Errorf("%q came, ended: %v", text, in.Ended())
 			}
-			if !strings.Contains(in.seal, c.seal) {
-				t.Errorf("the seal is %s", in.seal)
+			if !strings.Contains(lastSeal(in), c.seal) {
+				t.Errorf("the seal is %s", lastSeal(in))
 			}
-			if log := r.stderr.String(); strings.Count(log, wasTruncated+c.say) != 1 || !strings.Contains(log, "--stdout pipe") {
+			if log := r.Said(); strings.Count(log, wasTruncated+c.say) != 1 || !strings.Contains(log, "--stdout pipe") {
 				t.Errorf("it said\n%s", log)
 			}
 			if got := s.text("stderr"); got != "err\n" {
@@ -86,7 +86,7 @@ func TestExecOfAnAgentThatTruncatesItsStdout(t *testing.T) {
 // A stdout that is emptied and gets no line at all is said to be so, and nothing of it is left.
 func TestExecOfAnAgentThatOnlyTruncates(t *testing.T) {
 	s := newStage(t)
-	s.exec(`: >/dev/stdout`).wait(exitRejected)
+	s.exec(`: >/dev/stdout`).Wait(exitRejected)
 	s.nothingLeft()
 }
 
@@ -97,21 +97,21 @@ func TestTruncatedBacklogIsCounted(t *testing.T) {
 	open := s.gate()
 	_, script := s.bulk(80) // 20 MiB
 	r := s.exec(script+`; touch $GATE.written; `+atGate+`: >/dev/stdout; echo '{"jobId":"j","n":"last"}'; touch $GATE.cut`, "--memory-max=8MiB")
-	gate := strings.TrimPrefix(s.env[len(s.env)-1], "GATE=")
-	s.until("all is written", func() bool { _, err := os.Stat(gate + ".written"); return err == nil })
+	gate := strings.TrimPrefix(s.Env[len(s.Env)-1], "GATE=")
+	s.Until("all is written", func() bool { _, err := os.Stat(gate + ".written"); return err == nil })
 	open()
-	s.until("it is truncated", func() bool { _, err := os.Stat(gate + ".cut"); return err == nil })
+	s.Until("it is truncated", func() bool { _, err := os.Stat(gate + ".cut"); return err == nil })
 	s.stuck.Store(false)
-	r.wait(exitRejected)
-	if !strings.Contains(r.stderr.String(), wasTruncated+"at least ") {
-		t.Errorf("it said\n%s", r.stderr.String())
+	r.Wait(exitRejected)
+	if !r.Says(wasTruncated + "at least ") {
+		t.Errorf("it said\n%s", r.Said())
 	}
-	in := s.all("", 1)[0]
-	if got := string(in.bytes); !strings.HasSuffix(got, "\"n\":\"last\"}\n") || len(got) > 12<<20 {
+	in, text := s.one("")
+	if got := text; !strings.HasSuffix(got, "\"n\":\"last\"}\n") || len(got) > 12<<20 {
 		t.Errorf("%d bytes came, the last are %q", len(got), got[max(0, len(got)-40):])
 	}
-	if !strings.Contains(in.seal, `"truncated":{"times":1,"bytes":1`) { // 10 to 19 MiB
-		t.Errorf("the seal is %s", in.seal)
+	if !strings.Contains(lastSeal(in), `"truncated":{"times":1,"bytes":1`) { // 10 to 19 MiB
+		t.Errorf("the seal is %s", lastSeal(in))
 	}
 	s.nothingLeft()
 }
@@ -121,23 +121,20 @@ func TestExecKilledAndTruncated(t *testing.T) {
 	s := newStage(t)
 	open := s.gate()
 	r := s.exec(`echo one; ` + atGate + `echo two >/dev/stdout; touch $GATE.two; until [ -e $GATE.three ]; do sleep 0.01; done; echo three`)
-	s.until("the first line is in the journal", func() bool { return s.wrote("one\n") })
-	r.signal(syscall.SIGKILL)
-	if err := r.cmd.Wait(); err == nil {
-		t.Fatal("it ended well")
-	}
+	s.Until("the first line is in the journal", func() bool { return s.wrote("one\n") })
+	r.Kill()
 	open()
-	gate := strings.TrimPrefix(s.env[len(s.env)-1], "GATE=")
-	s.until("it has truncated", func() bool { _, err := os.Stat(gate + ".two"); return err == nil })
-	resume := s.start(s.command("resume"))
-	s.until("the cut is noticed", func() bool { return strings.Contains(resume.stderr.String(), wasTruncated) })
+	gate := strings.TrimPrefix(s.Env[len(s.Env)-1], "GATE=")
+	s.Until("it has truncated", func() bool { _, err := os.Stat(gate + ".two"); return err == nil })
+	resume := s.Start(s.command("resume"))
+	s.Until("the cut is noticed", func() bool { return resume.Says(wasTruncated) })
 	if err := os.WriteFile(gate+".three", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	resume.wait(exitRejected)
-	in := s.all("", 1)[0]
-	if got := strings.TrimPrefix(string(in.bytes), "one\n"); got != "two\nthree\n" || !in.ended || !strings.Contains(in.seal, `"truncated":{"times":1`) {
-		t.Errorf("%q came, ended: %v, the seal is %s", in.bytes, in.ended, in.seal)
+	resume.Wait(exitRejected)
+	in, text := s.one("")
+	if got := strings.TrimPrefix(text, "one\n"); got != "two\nthree\n" || !in.Ended() || !strings.Contains(lastSeal(in), `"truncated":{"times":1`) {
+		t.Errorf("%q came, ended: %v, the seal is %s", text, in.Ended(), lastSeal(in))
 	}
 	s.nothingLeft()
 }
@@ -146,26 +143,22 @@ func TestExecKilledAndTruncated(t *testing.T) {
 func TestExecKilledKeepsWhatIsInTheFIFOs(t *testing.T) {
 	s := newStage(t)
 	open := s.gate()
-	gate := strings.TrimPrefix(s.env[len(s.env)-1], "GATE=")
+	gate := strings.TrimPrefix(s.Env[len(s.Env)-1], "GATE=")
 	r := s.exec(`echo '{"jobId":"j"}'; echo first >&2; `+atGate+`seq 10000; seq 20000 >&2; echo by name >/dev/stderr; touch $GATE.written
 		until [ -e $GATE.end ]; do sleep 0.01; done; echo last; echo last >&2`, "--stdout=pipe")
-	s.until("the first lines are shipped", func() bool { return s.has("jobId") && s.has("first") })
-	r.signal(syscall.SIGKILL)
-	if err := r.cmd.Wait(); err == nil {
-		t.Fatal("it ended well")
-	}
+	s.Until("the first lines are shipped", func() bool { return s.has("jobId") && s.has("first") })
+	r.Kill()
 	open()
-	s.until("it has written, with no reader", func() bool { _, err := os.Stat(gate + ".written"); return err == nil })
-	resume := s.start(s.command("resume"))
-	s.until("what was in the FIFOs is shipped", func() bool { return s.has("\n10000\n") && s.has("by name\n") })
-	resume.signal(syscall.SIGTERM)
-	resume.wait(exitLeft)
-	resume = s.start(s.command("resume"))
-	s.until("the next one has both inputs", func() bool { return s.held() == 2 })
+	s.Until("it has written, with no reader", func() bool { _, err := os.Stat(gate + ".written"); return err == nil })
+	resume := s.Start(s.command("resume"))
+	s.Until("what was in the FIFOs is shipped", func() bool { return s.has("\n10000\n") && s.has("by name\n") })
+	resume.Stop(exitLeft)
+	resume = s.Start(s.command("resume"))
+	s.Until("the next one has both inputs", func() bool { return s.reads(resume, 2) })
 	if err := os.WriteFile(gate+".end", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	resume.wait(exitOK)
+	resume.Wait(exitOK)
 	if got, want := s.text(""), "{\"jobId\":\"j\"}\n"+outputOf(t, "seq 10000")+"last\n"; got != want {
 		t.Errorf("of stdout came %d bytes, want %d", len(got), len(want))
 	}
@@ -173,7 +166,7 @@ func TestExecKilledKeepsWhatIsInTheFIFOs(t *testing.T) {
 		t.Errorf("of stderr came %d bytes, want %d", len(got), len(want))
 	}
 	for _, source := range []string{"", "stderr"} {
-		if in := s.all(source, 1)[0]; !in.ended {
+		if in := s.all(source, 1)[0]; !in.Ended() {
 			t.Errorf("no seal says that the input of %q ended", source)
 		}
 	}
@@ -184,14 +177,11 @@ func TestExecKilledKeepsWhatIsInTheFIFOs(t *testing.T) {
 func TestExecKilledWithItsAgent(t *testing.T) {
 	s := newStage(t)
 	r := s.exec(`echo $$ >$STAGE/pid; echo '{"jobId":"j"}'; echo one >&2; while :; do sleep 0.01; done`)
-	s.until("its lines are shipped", func() bool { return s.has("jobId") && s.has("one") })
-	r.signal(syscall.SIGKILL)
-	if err := r.cmd.Wait(); err == nil {
-		t.Fatal("it ended well")
-	}
+	s.Until("its lines are shipped", func() bool { return s.has("jobId") && s.has("one") })
+	r.Kill()
 	s.killRest()
-	resume := s.start(s.command("resume"))
-	resume.wait(exitOK)
+	resume := s.Start(s.command("resume"))
+	resume.Wait(exitOK)
 	if got := s.text("stderr"); got != "one\n" {
 		t.Errorf("%q came", got)
 	}
@@ -203,17 +193,17 @@ func TestExecOfAnAgentWhoseOrphanHoldsTheFIFOs(t *testing.T) {
 	s := newStage(t)
 	open := s.gate()
 	r := s.exec(`( `+atGate+`echo late; echo late >&2 ) & echo '{"jobId":"j"}'; printf half >&2`, "--stdout=pipe")
-	r.wait(exitOK)
-	if log := r.stderr.String(); !strings.Contains(log, "what it writes to stdout and stderr from here on is kept in "+s.journal+" (of stdout and stderr only 1 MiB, in a FIFO, ") {
+	r.Wait(exitOK)
+	if log := r.Said(); !strings.Contains(log, "what it writes to stdout and stderr from here on is kept in "+s.Journal+" (of stdout and stderr only 1 MiB, in a FIFO, ") {
 		t.Errorf("it said\n%s", log)
 	}
-	if fifos, err := filepath.Glob(filepath.Join(s.journal, "*", "fifo")); len(fifos) != 2 {
+	if fifos, err := filepath.Glob(filepath.Join(s.Journal, "*", "fifo")); len(fifos) != 2 {
 		t.Fatal(fifos, err)
 	}
-	resume := s.start(s.command("resume"))
-	s.until("resume has both inputs", func() bool { return s.held() == 2 })
+	resume := s.Start(s.command("resume"))
+	s.Until("resume has both inputs", func() bool { return s.reads(resume, 2) })
 	open()
-	resume.wait(exitOK)
+	resume.Wait(exitOK)
 	if out, errs := s.text(""), s.text("stderr"); out != "{\"jobId\":\"j\"}\nlate\n" || errs != "halflate\n" {
 		t.Errorf("%q and %q came", out, errs)
 	}
@@ -234,7 +224,7 @@ func TestExecWhoseStderrIsStuck(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	s.until("all is shipped", func() bool { return s.has("jobId") && s.has("\n100000\n") })
+	s.Until("all is shipped", func() bool { return s.has("jobId") && s.has("\n100000\n") })
 	if err := syscall.Kill(c.Process.Pid, 0); err != nil {
 		t.Error("it does not wait for its stderr at all:", err)
 	}

@@ -25,8 +25,8 @@ func (s *stage) smallDisk(mib int) {
 			s.t.Error(err)
 		}
 	})
-	s.journal = filepath.Join(dir, "journal")
-	s.env = append(s.env, "STAGE="+s.journal)
+	s.Journal = filepath.Join(dir, "journal")
+	s.Env = append(s.Env, "STAGE="+s.Journal)
 }
 
 // bulk is a file of 256 KiB of lines, and the script that writes it so many times, at some 20 MB/s: on a disk of 24 MiB the shipper has 300 ms then from its
@@ -59,8 +59,8 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 			}
 			s.stuck.Store(true)
 			block, script := s.bulk(160) // 40 MiB
-			r := s.exec(script, c.flag, "--journal-dir="+s.journal)
-			s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), "the command is stopped (SIGSTOP)") })
+			r := s.exec(script, c.flag, "--journal-dir="+s.Journal)
+			s.Until("it is stopped", func() bool { return r.Says("the command is stopped (SIGSTOP)") })
 			var taken int64
 			for _, f := range s.outputs() {
 				var st syscall.Stat_t
@@ -73,11 +73,11 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 				t.Errorf("it was stopped when %d bytes were taken", taken)
 			}
 			s.stuck.Store(false)
-			r.wait(exitOK)
+			r.Wait(exitOK)
 			if got, want := s.text(""), strings.Repeat(block, 160); got != want {
 				t.Errorf("%d bytes came of %d", len(got), len(want))
 			}
-			log := r.stderr.String()
+			log := r.Said()
 			stopped, goesOn := strings.Count(log, "the command is stopped (SIGSTOP)"), strings.Count(log, "the command goes on")
 			if goesOn < 1 || goesOn != stopped && goesOn != stopped-1 { // it may end while it is being stopped
 				t.Errorf("it said\n%s", log)
@@ -96,13 +96,13 @@ func TestExecOfAnAgentThatFillsTheDiskByItsStderr(t *testing.T) {
 			s.smallDisk(24)
 			s.stuck.Store(true)
 			block, script := s.bulk(160) // 40 MiB
-			r := s.exec(`{ `+script+`; } >&2`, "--tee=none", "--stdout="+stdout, "--journal-dir="+s.journal)
-			s.until("it is stopped, or waits", func() bool {
-				log := r.stderr.String()
+			r := s.exec(`{ `+script+`; } >&2`, "--tee=none", "--stdout="+stdout, "--journal-dir="+s.Journal)
+			s.Until("it is stopped, or waits", func() bool {
+				log := r.Said()
 				return strings.Contains(log, isStopped) || strings.Contains(log, "the input waits meanwhile")
 			})
 			s.stuck.Store(false)
-			r.wait(exitOK)
+			r.Wait(exitOK)
 			if got, want := s.text("stderr"), strings.Repeat(block, 160); got != want {
 				t.Errorf("%d bytes came of %d", len(got), len(want))
 			}
@@ -121,16 +121,16 @@ func TestExecOnAFullDisk(t *testing.T) {
 func execOnAFullDisk(t *testing.T, free int) {
 	s := newStage(t)
 	s.smallDisk(4)
-	if err := os.WriteFile(filepath.Join(filepath.Dir(s.journal), "full"), make([]byte, 4<<20-free), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(filepath.Dir(s.Journal), "full"), make([]byte, 4<<20-free), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ran := filepath.Join(t.TempDir(), "ran")
 	r := s.exec("touch " + ran)
-	r.wait(exitUsage)
+	r.Wait(exitUsage)
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("the command was started")
 	}
-	if log := r.stderr.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "perstack-shipper: --journal-dir ") || !strings.Contains(log, "no room") {
+	if log := r.Said(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "perstack-shipper: --journal-dir ") || !strings.Contains(log, "no room") {
 		t.Errorf("it said\n%s", log)
 	}
 }
@@ -141,15 +141,15 @@ func TestExecStoppedAndSignalled(t *testing.T) {
 	s.stuck.Store(true)
 	_, script := s.bulk(300)
 	r := s.exec(`trap 'echo last words; exit 4' TERM; `+script, "--journal-max=16MiB", "--drain-timeout=4s", "--memory-max=8MiB")
-	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), "the command is stopped (SIGSTOP)") })
-	r.signal(syscall.SIGTERM)
-	s.until("it heard", func() bool { return s.wrote("last words\n") })
-	r.wait(4)
-	if log := r.stderr.String(); !strings.Contains(log, "bytes of the input are not delivered") {
+	s.Until("it is stopped", func() bool { return r.Says("the command is stopped (SIGSTOP)") })
+	r.Signal(syscall.SIGTERM)
+	s.Until("it heard", func() bool { return s.wrote("last words\n") })
+	r.Wait(4)
+	if log := r.Said(); !strings.Contains(log, "bytes of the input are not delivered") {
 		t.Errorf("it said\n%s", log)
 	}
 	s.stuck.Store(false)
-	s.start(s.command("resume")).wait(exitOK)
+	s.Start(s.command("resume")).Wait(exitOK)
 	if got := s.text(""); !strings.HasSuffix(got, "}\nlast words\n") {
 		t.Errorf("%d bytes came, at the end %q", len(got), got[max(0, len(got)-20):])
 	}
@@ -166,12 +166,9 @@ func (s *stage) killedWhileStopped() (block string) {
 	s.smallDisk(24)
 	s.stuck.Store(true)
 	block, script := s.bulk(160)
-	r := s.exec(script+`; echo last words`, "--journal-dir="+s.journal)
-	s.until("it is stopped", func() bool { return strings.Contains(r.stderr.String(), isStopped) && stoppedBelow(r.cmd.Process.Pid) })
-	r.signal(syscall.SIGKILL)
-	if err := r.cmd.Wait(); err == nil {
-		s.t.Fatal("it ended well")
-	}
+	r := s.exec(script+`; echo last words`, "--journal-dir="+s.Journal)
+	s.Until("it is stopped", func() bool { return r.Says(isStopped) && stoppedBelow(r.Cmd.Process.Pid) })
+	r.Kill()
 	return block
 }
 
@@ -180,17 +177,17 @@ func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 	s := newStage(t)
 	block := s.killedWhileStopped()
 	before := s.written()
-	resume := s.start(s.command("resume"))
-	s.until("the next one has looked", func() bool { return strings.Contains(resume.stderr.String(), isStopped) })
+	resume := s.Start(s.command("resume"))
+	s.Until("the next one has looked", func() bool { return resume.Says(isStopped) })
 	if after := s.written(); after != before {
 		t.Errorf("it wrote %d bytes where there was no room", after-before)
 	}
 	s.stuck.Store(false)
-	resume.wait(exitOK)
+	resume.Wait(exitOK)
 	if got, want := s.text(""), strings.Repeat(block, 160)+"last words\n"; got != want {
 		t.Errorf("%d bytes came of %d", len(got), len(want))
 	}
-	if log := resume.stderr.String(); !strings.Contains(log, " is stopped, and goes on when there is room") || !strings.Contains(log, "the command goes on after ") {
+	if log := resume.Said(); !strings.Contains(log, " is stopped, and goes on when there is room") || !strings.Contains(log, "the command goes on after ") {
 		t.Errorf("it said\n%s", log)
 	}
 	s.nothingLeft()
@@ -200,19 +197,19 @@ func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 func TestOutlivedCommandWhoseOutputIsCut(t *testing.T) {
 	s := newStage(t)
 	s.killedWhileStopped()
-	resume := s.start(s.command("resume"))
-	said := func() int { return strings.Count(resume.stderr.String(), isStopped) }
-	s.until("the next one has looked", func() bool { return said() == 1 })
+	resume := s.Start(s.command("resume"))
+	said := func() int { return strings.Count(resume.Said(), isStopped) }
+	s.Until("the next one has looked", func() bool { return said() == 1 })
 	for _, f := range s.outputs() {
 		if err := os.Truncate(f, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.until("it is stopped again, where there is no room", func() bool { return said() == 2 })
+	s.Until("it is stopped again, where there is no room", func() bool { return said() == 2 })
 	s.stuck.Store(false)
-	resume.wait(exitRejected)
+	resume.Wait(exitRejected)
 	if !s.has("last words") {
-		t.Errorf("what it wrote at last did not come; it said\n%s", resume.stderr)
+		t.Errorf("what it wrote at last did not come; it said\n%s", resume.Said())
 	}
 	s.nothingLeft()
 }
@@ -223,9 +220,9 @@ func TestOutlivedCommandStaysStoppedAtAStart(t *testing.T) {
 	s.killedWhileStopped()
 	s.fill() // as others may
 	before := s.written()
-	r := s.start(s.command("--input", s.input("{\"jobId\":\"new\"}\n")))
-	s.until("what is left is shipped first", func() bool { return strings.Contains(r.stderr.String(), "is shipped first") })
-	ballast := filepath.Join(filepath.Dir(s.journal), "ballast")
+	r := s.Start(s.command("--input", s.input("{\"jobId\":\"new\"}\n")))
+	s.Until("what is left is shipped first", func() bool { return r.Says("is shipped first") })
+	ballast := filepath.Join(filepath.Dir(s.Journal), "ballast")
 	info, err := os.Stat(ballast)
 	if err != nil {
 		t.Fatal(err)
@@ -234,15 +231,14 @@ func TestOutlivedCommandStaysStoppedAtAStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Stdout and stderr, once for each.
-	s.until("what is left is shipped beside the input", func() bool { return strings.Count(r.stderr.String(), " is shipped from where that stopped") == 4 })
-	s.until("the guard has looked", func() bool { return strings.Count(r.stderr.String(), isStopped) == 2 })
-	if after := s.written(); after != before || strings.Contains(r.stderr.String(), "goes on after") {
-		t.Errorf("it wrote %d bytes where there was no room; it said\n%s", after-before, r.stderr)
+	s.Until("what is left is shipped beside the input", func() bool { return strings.Count(r.Said(), " is shipped from where that stopped") == 4 })
+	s.Until("the guard has looked", func() bool { return strings.Count(r.Said(), isStopped) == 2 })
+	if after := s.written(); after != before || r.Says("goes on after") {
+		t.Errorf("it wrote %d bytes where there was no room; it said\n%s", after-before, r.Said())
 	}
 	s.stuck.Store(false)
-	s.until("all is shipped", func() bool { return s.has("last words") && s.has(`"new"`) })
-	r.signal(syscall.SIGTERM)
-	r.wait(exitOK)
+	s.Until("all is shipped", func() bool { return s.has("last words") && s.has(`"new"`) })
+	r.Stop(exitOK)
 }
 
 // stoppedBelow reports whether a process that pid has started is stopped, or one that this has started.
@@ -270,7 +266,7 @@ func stoppedBelow(pid int) bool {
 
 // outputs are the files that commands write.
 func (s *stage) outputs() []string {
-	found, err := filepath.Glob(filepath.Join(s.journal, "*", "*.output"))
+	found, err := filepath.Glob(filepath.Join(s.Journal, "*", "*.output"))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -16,6 +16,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/testkit"
 )
 
 // This file shows exec at a terminal: what a person sees, types, and does with Ctrl-C and Ctrl-Z.
@@ -74,7 +76,7 @@ func (term *console) shows(text string) {
 			term.s.t.Logf("the screen:\n%s", term.screen())
 		}
 	}()
-	term.s.until("the screen shows "+text, func() bool { return strings.Contains(term.screen(), text) })
+	term.s.Until("the screen shows "+text, func() bool { return strings.Contains(term.screen(), text) })
 }
 
 func (term *console) types(text string) {
@@ -105,8 +107,15 @@ func (term *console) foreground() (group int) {
 // ends waits for the program's end, and checks its exit code.
 func (term *console) ends(code int) {
 	term.s.t.Helper()
-	if err := term.cmd.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
-		term.s.t.Fatal(err)
+	ended := make(chan error, 1)
+	go func() { ended <- term.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil && !errors.As(err, new(*exec.ExitError)) {
+			term.s.t.Fatal(err)
+		}
+	case <-time.After(testkit.Deadline):
+		term.s.t.Fatalf("it has not ended within %s; the screen:\n%s", testkit.Deadline, term.screen())
 	}
 	if got := term.cmd.ProcessState.ExitCode(); got != code {
 		term.s.t.Fatalf("%v, want exit code %d\n%s", term.cmd.ProcessState, code, term.screen())
@@ -211,7 +220,7 @@ func TestExecOneInterruptAtATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	term.shows("another signal stops at once")
-	s.until("the command has died", func() bool { return len(childrenOf(t, term.cmd.Process.Pid)) == 0 })
+	s.Until("the command has died", func() bool { return len(childrenOf(t, term.cmd.Process.Pid)) == 0 })
 	time.Sleep(50 * time.Millisecond) // a second signal would be taken by then
 	s.stuck.Store(false)
 	term.ends(128 + int(syscall.SIGINT))
@@ -253,9 +262,9 @@ func TestExecCtrlCAfterBgAndFg(t *testing.T) {
 	if err := syscall.Mkfifo(gate, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.env = append(s.env, "GATE="+gate)
+	s.Env = append(s.Env, "GATE="+gate)
 	c := exec.Command(bash, "--norc", "--noprofile", "-i")
-	c.Env = append(s.env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.journal, "PS1=$ ", "HISTFILE=", "TERM=dumb")
+	c.Env = append(s.Env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.Journal, "PS1=$ ", "HISTFILE=", "TERM=dumb")
 	term := s.at(c)
 	term.types(`perstack-shipper exec -- sh -c 'echo ready; read g <$GATE; read x; echo "got $x"; read g <$GATE'` + "\n")
 	term.shows("ready\r\n")
@@ -265,24 +274,24 @@ func TestExecCtrlCAfterBgAndFg(t *testing.T) {
 	term.shows("at the 2nd prompt\r\n")
 	term.types("fg\n")
 	term.shows("fg\r\nperstack-shipper exec")
-	s.until("it goes on", func() bool {
+	s.Until("it goes on", func() bool {
 		f, err := os.OpenFile(gate, os.O_WRONLY|syscall.O_NONBLOCK, 0) // ENXIO as long as nobody reads
 		return err == nil && f.Close() == nil
 	})
 	term.types("on\n")
 	term.shows("got on")
 	term.types(ctrlZ)
-	s.until("it is stopped again", func() bool { return strings.Count(term.screen(), "Stopped") == 2 })
+	s.Until("it is stopped again", func() bool { return strings.Count(term.screen(), "Stopped") == 2 })
 	term.types("bg; echo at the $((1+2))rd prompt\n")
 	term.shows("at the 3rd prompt\r\n")
 	s.stuck.Store(true)
 	term.types("fg\n")
-	s.until("it is in the foreground", func() bool { return term.foreground() != term.cmd.Process.Pid })
+	s.Until("it is in the foreground", func() bool { return term.foreground() != term.cmd.Process.Pid })
 	term.types(ctrlC)
 	term.shows("another signal stops at once")
 	time.Sleep(50 * time.Millisecond) // a second signal would be taken by then
 	s.stuck.Store(false)
-	s.until("it has ended", func() bool { return len(s.left()) == 0 })
+	s.Until("it has ended", func() bool { return len(s.Kept()) == 0 })
 	term.types("echo code $?; exit 3\n")
 	term.shows("code 130")
 	term.ends(3)
@@ -313,7 +322,7 @@ func TestExecCtrlZAtAShell(t *testing.T) {
 	}
 	s := newStage(t)
 	c := exec.Command(bash, "--norc", "--noprofile", "-i")
-	c.Env = append(s.env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.journal, "PS1=$ ", "HISTFILE=", "TERM=dumb")
+	c.Env = append(s.Env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.Journal, "PS1=$ ", "HISTFILE=", "TERM=dumb")
 	term := s.at(c)
 	term.types(`perstack-shipper exec -- sh -c 'echo ready; read x; echo "got $x"; read y; echo "and $y"'` + "\n")
 	term.shows("ready\r\n")
@@ -325,7 +334,7 @@ func TestExecCtrlZAtAShell(t *testing.T) {
 	term.types("on\n")
 	term.shows("got on")
 	term.types(ctrlZ)
-	s.until("it is stopped again", func() bool { return strings.Count(term.screen(), "Stopped") == 2 })
+	s.Until("it is stopped again", func() bool { return strings.Count(term.screen(), "Stopped") == 2 })
 	term.types("fg\n")
 	term.types("so forth\n")
 	term.shows("and so forth")

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"perstack-shipper/shipper/testkit"
 )
 
 // This file shows what becomes of an agent's output when the agent or the shipper does not behave.
@@ -36,15 +38,15 @@ func TestExecOfAnAgentThatWritesAndDies(t *testing.T) {
 	if len(want) < 6e6 {
 		t.Fatalf("the script writes %d bytes only", len(want))
 	}
-	s.exec(sixMB + `; echo '{"type":"x","jobId":"j"}' >&2; kill -9 $$`).wait(128 + 9)
+	s.exec(sixMB + `; echo '{"type":"x","jobId":"j"}' >&2; kill -9 $$`).Wait(128 + 9)
 	if got := s.text(""); got != want {
 		t.Errorf("%d bytes came of %d", len(got), len(want))
 	}
 	if got := s.text("stderr"); got != `{"type":"x","jobId":"j"}`+"\n" {
 		t.Errorf("of stderr came %q", got)
 	}
-	for name, in := range s.inputs() {
-		if !in.ended {
+	for name, in := range s.Gathered() {
+		if !in.Ended() {
 			t.Errorf("no seal says that input %s ended", name)
 		}
 	}
@@ -56,43 +58,57 @@ func TestExecOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
 	s := newStage(t)
 	open := s.gate()
 	r := s.exec(`trap "" TERM; echo "{\"jobId\":\"j\"}"; printf half; `+atGate+`echo " a line"; echo last`, "--drain-timeout=4s")
-	s.until("the first line is shipped", func() bool { return s.has("jobId") })
+	s.Until("the first line is shipped", func() bool { return s.has("jobId") })
 	began := time.Now()
-	r.signal(syscall.SIGTERM)
-	r.wait(exitLeft)
+	r.Stop(exitLeft)
 	if took := time.Since(began); took > 3500*time.Millisecond {
 		t.Errorf("it left %s after the signal", took)
 	}
-	if log := r.stderr.String(); !strings.Contains(log, "goes on; what it writes to stdout and stderr from here on is kept in "+s.journal) {
+	if log := r.Said(); !strings.Contains(log, "goes on; what it writes to stdout and stderr from here on is kept in "+s.Journal) {
 		t.Errorf("it said\n%s", log)
 	}
-	if got := s.all("", 1)[0]; string(got.bytes) != "{\"jobId\":\"j\"}\n" || got.ended {
-		t.Errorf("at its end %q was there, ended: %v", got.bytes, got.ended)
+	if in, got := s.one(""); got != "{\"jobId\":\"j\"}\n" || in.Ended() {
+		t.Errorf("at its end %q was there, ended: %v", got, in.Ended())
 	}
 	// The agent writes on, and ends while the next one looks.
-	resume := s.start(s.command("resume"))
-	s.until("resume has the input", func() bool { return s.held() == 2 })
+	resume := s.Start(s.command("resume"))
+	s.Until("resume has the input", func() bool { return s.reads(resume, 2) })
 	open()
-	resume.wait(exitOK)
-	if got := s.all("", 1)[0]; string(got.bytes) != "{\"jobId\":\"j\"}\nhalf a line\nlast\n" || !got.ended {
-		t.Errorf("in the end %q was there, ended: %v", got.bytes, got.ended)
+	resume.Wait(exitOK)
+	if in, got := s.one(""); got != "{\"jobId\":\"j\"}\nhalf a line\nlast\n" || !in.Ended() {
+		t.Errorf("in the end %q was there, ended: %v", got, in.Ended())
 	}
 	s.nothingLeft()
 }
 
-// held is how many inputs of the folder a process has.
-func (s *stage) held() (n int) {
-	for _, name := range s.left() {
-		f, err := os.Open(filepath.Join(s.journal, name, "lock"))
+// reads reports whether a process ships so many inputs of the folder, and has the FIFOs among them open:
+// what is written to a FIFO is gone with the last who has it open.
+func (s *stage) reads(p *testkit.Process, inputs int) bool {
+	s.t.Helper()
+	held, fifos := 0, 0
+	for _, name := range s.Kept() {
+		f, err := os.Open(filepath.Join(s.Journal, name, "lock"))
 		if err != nil {
 			continue
 		}
 		if syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil {
-			n++
+			held++
 		}
 		f.Close()
+		if _, err := os.Stat(filepath.Join(s.Journal, name, "fifo")); err == nil {
+			fifos++
+		}
 	}
-	return n
+	open, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.Cmd.Process.Pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, fd := range open {
+		if target, err := os.Readlink(fd); err == nil && filepath.Base(target) == "fifo" {
+			fifos--
+		}
+	}
+	return held == inputs && fifos <= 0
 }
 
 // kill -9 of the shipper leaves the agent running, and what it writes is shipped by the next start, until nobody writes any more.
@@ -100,17 +116,14 @@ func TestExecKilled(t *testing.T) {
 	s := newStage(t)
 	open := s.gate()
 	r := s.exec(`echo '{"jobId":"j","n":1}'; ` + atGate + `echo '{"jobId":"j","n":2}'; echo end >&2`)
-	s.until("the first line is shipped", func() bool { return s.has(`"n":1`) })
-	r.signal(syscall.SIGKILL)
-	if err := r.cmd.Wait(); err == nil {
-		t.Fatal("it ended well")
-	}
-	resume := s.start(s.command("resume"))
-	s.until("resume has both inputs", func() bool { return s.held() == 2 })
+	s.Until("the first line is shipped", func() bool { return s.has(`"n":1`) })
+	r.Kill()
+	resume := s.Start(s.command("resume"))
+	s.Until("resume has both inputs", func() bool { return s.reads(resume, 2) })
 	open()
-	resume.wait(exitOK)
-	if got := s.all("", 1)[0]; string(got.bytes) != "{\"jobId\":\"j\",\"n\":1}\n{\"jobId\":\"j\",\"n\":2}\n" || !got.ended {
-		t.Errorf("%q came, ended: %v", got.bytes, got.ended)
+	resume.Wait(exitOK)
+	if in, got := s.one(""); got != "{\"jobId\":\"j\",\"n\":1}\n{\"jobId\":\"j\",\"n\":2}\n" || !in.Ended() {
+		t.Errorf("%q came, ended: %v", got, in.Ended())
 	}
 	if got := s.text("stderr"); got != "end\n" {
 		t.Errorf("of stderr came %q", got)
@@ -124,18 +137,18 @@ func TestExecOfAnAgentThatLeavesAnOrphan(t *testing.T) {
 	open := s.gate()
 	began := time.Now()
 	r := s.exec(`( ` + atGate + `echo late ) & echo '{"jobId":"j"}'`)
-	r.wait(exitOK)
+	r.Wait(exitOK)
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it waited %s", took)
 	}
-	if log := r.stderr.String(); !strings.Contains(log, "what the command left behind goes on") {
+	if log := r.Said(); !strings.Contains(log, "what the command left behind goes on") {
 		t.Errorf("it said\n%s", log)
 	}
 	if got := s.text(""); got != "{\"jobId\":\"j\"}\n" {
 		t.Errorf("%q came", got)
 	}
 	open()
-	s.start(s.command("resume")).wait(exitOK)
+	s.Start(s.command("resume")).Wait(exitOK)
 	if got := s.text(""); got != "{\"jobId\":\"j\"}\nlate\n" {
 		t.Errorf("in the end %q was there", got)
 	}
@@ -145,7 +158,7 @@ func TestExecOfAnAgentThatLeavesAnOrphan(t *testing.T) {
 // npx dies before the agent that it started, whose last lines come a moment later.
 func TestExecTakesTheLastLinesOfAnOrphan(t *testing.T) {
 	s := newStage(t)
-	s.exec(`( sleep 0.2; echo last ) & echo first`).wait(exitOK)
+	s.exec(`( sleep 0.2; echo last ) & echo first`).Wait(exitOK)
 	if got := s.text(""); got != "first\nlast\n" {
 		t.Errorf("%q came", got)
 	}
@@ -157,8 +170,8 @@ func TestExecOfAnAgentThatClosesItsStdout(t *testing.T) {
 	s := newStage(t)
 	open := s.gate()
 	r := s.exec(`echo first; exec >&-; ` + atGate + `echo second >&2; exit 3`)
-	s.until("the first line is there", func() bool {
-		found, _ := filepath.Glob(filepath.Join(s.journal, "*", "*.output"))
+	s.Until("the first line is there", func() bool {
+		found, _ := filepath.Glob(filepath.Join(s.Journal, "*", "*.output"))
 		for _, f := range found {
 			if data, err := os.ReadFile(f); err == nil && bytes.Contains(data, []byte("first")) {
 				return true
@@ -167,7 +180,7 @@ func TestExecOfAnAgentThatClosesItsStdout(t *testing.T) {
 		return false
 	})
 	open()
-	r.wait(3)
+	r.Wait(3)
 	if out, err := s.text(""), s.text("stderr"); out != "first\n" || err != "second\n" {
 		t.Errorf("%q and %q came", out, err)
 	}
@@ -185,9 +198,9 @@ func TestExecPassesSignalsOn(t *testing.T) {
 			// A child of the child hears it, too: as npx's agent must.
 			r := s.exec(`trap 'echo parent; exit 9' ` + name + `
 				sh -c 'trap "echo child; exit" ` + name + `; echo ready; while :; do sleep 0.01; done'; exit 1`)
-			s.until("both are ready", func() bool { return s.has("ready") || s.wrote("ready") })
-			r.signal(sig)
-			r.wait(9)
+			s.Until("both are ready", func() bool { return s.has("ready") || s.wrote("ready") })
+			r.Signal(sig)
+			r.Wait(9)
 			if got := s.text(""); got != "ready\nchild\nparent\n" {
 				t.Errorf("%q came", got)
 			}
@@ -197,7 +210,7 @@ func TestExecPassesSignalsOn(t *testing.T) {
 
 // wrote reports whether the journal holds the text.
 func (s *stage) wrote(text string) bool {
-	found, _ := filepath.Glob(filepath.Join(s.journal, "*", "*.output"))
+	found, _ := filepath.Glob(filepath.Join(s.Journal, "*", "*.output"))
 	for _, f := range found {
 		if data, err := os.ReadFile(f); err == nil && bytes.Contains(data, []byte(text)) {
 			return true
@@ -211,17 +224,17 @@ func TestExecSecondSignal(t *testing.T) {
 	s := newStage(t)
 	s.stuck.Store(true)
 	r := s.exec(`trap 'echo heard' INT; echo ready; while :; do sleep 0.01; done`)
-	s.until("it is ready", func() bool { return s.wrote("ready") })
-	r.signal(syscall.SIGINT)
-	s.until("it heard", func() bool { return s.wrote("heard") })
+	s.Until("it is ready", func() bool { return s.wrote("ready") })
+	r.Signal(syscall.SIGINT)
+	s.Until("it heard", func() bool { return s.wrote("heard") })
 	began := time.Now()
-	r.signal(syscall.SIGINT)
-	r.wait(exitLeft)
+	r.Signal(syscall.SIGINT)
+	r.Wait(exitLeft)
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	s.until("it heard twice", func() bool { return s.wrote("heard\nheard") })
-	log := r.stderr.String()
+	s.Until("it heard twice", func() bool { return s.wrote("heard\nheard") })
+	log := r.Said()
 	if !strings.Contains(log, "bytes of the input are not delivered") {
 		t.Errorf("it said\n%s", log)
 	}
@@ -237,9 +250,9 @@ func TestExecWithoutCloudWatch(t *testing.T) {
 		t.Run(fmt.Sprint(c.own), func(t *testing.T) {
 			s := newStage(t)
 			s.stuck.Store(true)
-			s.exec(fmt.Sprintf(`echo kept; exit %d`, c.own), "--give-up-after=1s").wait(c.want)
+			s.exec(fmt.Sprintf(`echo kept; exit %d`, c.own), "--give-up-after=1s").Wait(c.want)
 			s.stuck.Store(false)
-			s.start(s.command("resume")).wait(exitOK)
+			s.Start(s.command("resume")).Wait(exitOK)
 			if got := s.text(""); got != "kept\n" {
 				t.Errorf("%q came", got)
 			}
@@ -261,7 +274,7 @@ func TestExecIsPrompt(t *testing.T) {
 		}
 	}
 	s.watch.Store(&look)
-	s.exec(`echo '{"jobId":"j"}'; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; echo "at $(date +%s%N)"; done`, "--flush-interval=10ms").wait(exitOK)
+	s.exec(`echo '{"jobId":"j"}'; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; echo "at $(date +%s%N)"; done`, "--flush-interval=10ms").Wait(exitOK)
 	var took []time.Duration
 	for len(seen) > 0 {
 		took = append(took, <-seen)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"perstack-shipper/shipper/testkit"
 )
 
 // This file has rotations by copying: `cp app.log app-1.log; : >app.log`.
@@ -36,7 +38,7 @@ func (w *sidecar) linesOnce(text string) {
 	w.t.Helper()
 	var got []string
 	for _, in := range w.shipped() {
-		got = append(got, strings.SplitAfter(in.bytes(w.t), "\n")...)
+		got = append(got, strings.SplitAfter(textOf(w.t, in), "\n")...)
 	}
 	want := strings.SplitAfter(text, "\n")
 	slices.Sort(got)
@@ -52,20 +54,20 @@ func TestRotatedCopyIsNotShippedAgain(t *testing.T) {
 	text := lines("a", 0, 600)
 	w.write("app.log", text)
 	p := w.follow("--input", w.events)
-	eventually(t, "it is shipped", func() bool { return w.has(w.path("app.log"), text) })
+	w.Until("it is shipped", func() bool { return w.has(w.path("app.log"), text) })
 	w.rotate("app.log", "app-1.log")
 	w.write("app.log.1.gz", "no log\n")
 	w.write("app.log", lines("b", 0, 5))
 	text += lines("b", 0, 5)
-	eventually(t, "what came then is shipped", func() bool { return w.has(w.path("app.log"), lines("b", 0, 5)) })
-	eventually(t, "it is said", func() bool {
-		return strings.Contains(p.said(), w.path("app-1.log")+" is a copy of "+w.path("app.log"))
+	w.Until("what came then is shipped", func() bool { return w.has(w.path("app.log"), lines("b", 0, 5)) })
+	w.Until("it is said", func() bool {
+		return strings.Contains(p.Said(), w.path("app-1.log")+" is a copy of "+w.path("app.log"))
 	})
 	w.write("app-1.log", "what the copy has beyond\n")
 	text += "what the copy has beyond\n"
-	eventually(t, "that is shipped", func() bool { return w.has(w.path("app-1.log"), "what the copy has beyond\n") })
-	p.stop(0)
-	if strings.Contains(p.said(), "lost") || strings.Count(p.said(), "is a copy of") != 1 {
+	w.Until("that is shipped", func() bool { return w.has(w.path("app-1.log"), "what the copy has beyond\n") })
+	p.Stop(0)
+	if strings.Contains(p.Said(), "lost") || strings.Count(p.Said(), "is a copy of") != 1 {
 		t.Error("it speaks of a loss, or of the copy again")
 	}
 	w.linesOnce(text)
@@ -73,7 +75,7 @@ func TestRotatedCopyIsNotShippedAgain(t *testing.T) {
 	// A start knows it still, and by another name.
 	w.rename("app-1.log", "app-2.log")
 	w.write("app-2.log", "and more\n")
-	w.follow("--input", w.events, "--until-idle", "300ms").wait(0)
+	w.follow("--input", w.events, "--until-idle", "300ms").Wait(0)
 	w.linesOnce(text + "and more\n")
 }
 
@@ -90,14 +92,14 @@ func TestRotatedByCopyingWhileNobodyLooks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newSidecar(t)
 			w.write("app.log", lines("a", 0, 600))
-			w.follow("--input", w.events, "--until-idle", "100ms").wait(0)
+			w.follow("--input", w.events, "--until-idle", "100ms").Wait(0)
 			w.write("app.log", lines("a", 600, 700))
 			time.Sleep(20 * time.Millisecond) // the kernel's clock for files ticks every few milliseconds
 			rotate(w)
 			w.write("app.log", lines("b", 0, 5))
 			for range 2 {
 				p := w.follow("--input", w.events, "--until-idle", "100ms")
-				p.wait(0)
+				p.Wait(0)
 				w.linesOnce(lines("a", 0, 700) + lines("b", 0, 5))
 			}
 		})
@@ -119,10 +121,10 @@ func TestTenRotationsInASecond(t *testing.T) {
 	}
 	w.write("app.log", lines("last", 0, 1))
 	text += lines("last", 0, 1)
-	eventually(t, "all is shipped", func() bool {
+	w.Until("all is shipped", func() bool {
 		n := 0
 		for _, in := range w.shipped() {
-			got, _ := in.restore()
+			got, _ := in.Text()
 			n += strings.Count(got, "\n")
 		}
 		return n >= strings.Count(text, "\n")
@@ -130,16 +132,16 @@ func TestTenRotationsInASecond(t *testing.T) {
 	// At a stop a copy of which nothing is known yet is shipped, in doubt.
 	for n := range 10 {
 		copied := fmt.Sprintf("app-%d.log", n)
-		eventually(t, copied+" is told from others", func() bool {
-			return strings.Contains(p.said(), copied+" is a copy of") ||
-				slices.ContainsFunc(w.shipped(), func(in *shipped) bool { return in.path == w.path(copied) })
+		w.Until(copied+" is told from others", func() bool {
+			return strings.Contains(p.Said(), copied+" is a copy of") ||
+				slices.ContainsFunc(w.shipped(), func(in *testkit.Input) bool { return in.Path == w.path(copied) })
 		})
 	}
 	want := 0
-	if strings.Contains(p.said(), "app.log was truncated or rewritten: at least ") {
+	if strings.Contains(p.Said(), "app.log was truncated or rewritten: at least ") {
 		want = 65 // a busy machine did not read all of it in time; the copy has the rest
 	}
-	p.stop(want)
+	p.Stop(want)
 	w.linesOnce(text)
 }
 
@@ -149,10 +151,10 @@ func TestSameBeginningIsNoCopy(t *testing.T) {
 	const same = "starting worker\nconnected\n"
 	w.write("a.log", same)
 	p := w.follow("--input", w.events, "--job-id", "job")
-	eventually(t, "the first is shipped", func() bool { return w.has(w.path("a.log"), same) })
+	w.Until("the first is shipped", func() bool { return w.has(w.path("a.log"), same) })
 	w.write("b.log", same)
 	w.write("c.log", same, "and more\n")
-	eventually(t, "both others are shipped", func() bool { return w.has(w.path("b.log"), same) && w.has(w.path("c.log"), same+"and more\n") })
-	p.stop(0)
+	w.Until("both others are shipped", func() bool { return w.has(w.path("b.log"), same) && w.has(w.path("c.log"), same+"and more\n") })
+	p.Stop(0)
 	w.linesOnce(same + same + same + "and more\n")
 }

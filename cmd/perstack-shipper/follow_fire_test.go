@@ -13,6 +13,7 @@ import (
 
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/testkit"
 )
 
 // rotator writes events to app.log, and gives it another name now and then, as a logger that rotates does.
@@ -51,7 +52,7 @@ func TestSidecarUnderFire(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var mu sync.Mutex // calls come at once
 	chance := rand.New(rand.NewPCG(seed, 1))
-	decide := mood(func(*cwlocal.Call) cwlocal.Fault {
+	decide := testkit.Fault(func(*cwlocal.Call) cwlocal.Fault {
 		mu.Lock()
 		defer mu.Unlock()
 		switch n := chance.IntN(40); n {
@@ -69,37 +70,37 @@ func TestSidecarUnderFire(t *testing.T) {
 			return cwlocal.Fault{DelayAfter: time.Duration(n) * time.Millisecond}
 		}
 	})
-	w.fault.Store(&decide)
+	w.Fail(decide)
 	writer := startAgent(t, &rotator{w: w, every: 150}, 2*time.Millisecond)
 	rounds := 10
 	if testing.Short() {
 		rounds = 5
 	}
 	for range rounds {
-		before := w.server.Stats().Batches
+		before := w.Server.Stats().Batches
 		p := w.follow("--input", w.events)
 		goal := before + 1 + random.Int64N(8)
-		eventually(t, "some of it is shipped", func() bool { return w.server.Stats().Batches >= goal })
+		w.Until("some of it is shipped", func() bool { return w.Server.Stats().Batches >= goal })
 		if random.IntN(3) > 0 {
-			p.kill()
+			p.Kill()
 		} else {
-			p.signal(syscall.SIGTERM)
-			p.wait(0)
+			p.Signal(syscall.SIGTERM)
+			p.Wait(0)
 		}
 	}
 	writer.end()
-	w.fault.Store(nil)
-	w.follow("--input", w.events, "--until-idle", "1s").wait(0)
+	w.Fail(nil)
+	w.follow("--input", w.events, "--until-idle", "1s").Wait(0)
 
 	files, err := filepath.Glob(w.path("*.log"))
 	if err != nil || len(files) < 2 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
-	got := map[string]*shipped{}
+	got := map[string]*testkit.Input{}
 	repeats := 0
 	for _, in := range w.shipped() {
-		got[in.bytes(t)] = in
-		repeats += in.repeats
+		got[textOf(t, in)] = in
+		repeats += in.Repeats
 	}
 	if len(got) != len(files) {
 		t.Errorf("%d inputs of %d files", len(got), len(files))
@@ -112,8 +113,8 @@ func TestSidecarUnderFire(t *testing.T) {
 		in := got[string(data)]
 		if in == nil {
 			t.Errorf("%s, %d bytes, is no input", file, len(data))
-		} else if lines := int64(strings.Count(string(data), "\n")); in.last != lines {
-			t.Errorf("%s: %d lines, want %d", file, in.last, lines)
+		} else if lines := int64(strings.Count(string(data), "\n")); in.Last != lines {
+			t.Errorf("%s: %d lines, want %d", file, in.Last, lines)
 		}
 	}
 	t.Logf("%d rounds, %d files, %d repeats", rounds, len(files), repeats)

@@ -80,30 +80,30 @@ func TestSigtermWhileTheWriterGoesOn(t *testing.T) {
 	w := newSidecar(t)
 	writer := startAgent(t, w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE), time.Millisecond)
 	for n := range 4 {
-		puts, goal := w.server.Stats().Batches, writer.written.Load()+300_000
-		p := w.follow("--input", w.path("run.jsonl"), "--drain-timeout", "1s") // half of which it is read on
-		eventually(t, "it is at work, and some of it is written", func() bool {
-			return w.server.Stats().Batches > puts && writer.written.Load() > goal
+		puts, goal := w.Server.Stats().Batches, writer.written.Load()+300_000
+		p := w.follow("--input", w.path("run.jsonl"), "--drain-timeout", "3s") // half of which it is read on
+		w.Until("it is at work, and some of it is written", func() bool {
+			return w.Server.Stats().Batches > puts && writer.written.Load() > goal
 		})
 		before := writer.written.Load()
-		p.stop(0)
+		p.Stop(0)
 		after := writer.written.Load()
 		all := w.shipped()
 		if len(all) != 1 {
 			t.Fatalf("%d inputs", len(all))
 		}
-		if got := int64(len(all[0].bytes(t))); got < before || got > after+1<<20 {
+		if got := int64(len(textOf(t, all[0]))); got < before || got > after+1<<20 {
 			t.Fatalf("stop %d: %d bytes are shipped; %d were written before the signal, %d when it ended", n, got, before, after)
 		}
-		if all[0].ended(t) || all[0].repeats > 0 {
-			t.Fatalf("stop %d: ended %v, %d repeats", n, all[0].ended(t), all[0].repeats)
+		if ended(t, all[0]) || all[0].Repeats > 0 {
+			t.Fatalf("stop %d: ended %v, %d repeats", n, ended(t, all[0]), all[0].Repeats)
 		}
 	}
 	text := writer.end()
-	w.follow("--input", w.path("run.jsonl"), "--until-idle", "300ms").wait(0)
+	w.follow("--input", w.path("run.jsonl"), "--until-idle", "300ms").Wait(0)
 	in := w.input(text)
-	if in.last != int64(strings.Count(text, "\n")) { // no line was cut by a stop
-		t.Errorf("%d lines, want %d", in.last, strings.Count(text, "\n"))
+	if in.Last != int64(strings.Count(text, "\n")) { // no line was cut by a stop
+		t.Errorf("%d lines, want %d", in.Last, strings.Count(text, "\n"))
 	}
 }
 
@@ -120,19 +120,19 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	}
 	for range kills {
 		p := w.follow("--input", w.events)
-		goal := w.server.Stats().Batches + random.Int64N(6)
-		eventually(t, "some of it is shipped", func() bool { return w.server.Stats().Batches >= goal })
-		p.kill()
+		goal := w.Server.Stats().Batches + random.Int64N(6)
+		w.Until("some of it is shipped", func() bool { return w.Server.Stats().Batches >= goal })
+		p.Kill()
 	}
 	text := writer.end()
-	w.follow("--input", w.events, "--until-idle", "300ms").wait(0)
+	w.follow("--input", w.events, "--until-idle", "300ms").Wait(0)
 	in := w.input(text)
-	t.Logf("%d kills: %d lines, %d repeats", kills, in.last, in.repeats)
-	if in.last != int64(strings.Count(text, "\n")) {
-		t.Errorf("%d lines, want %d", in.last, strings.Count(text, "\n"))
+	t.Logf("%d kills: %d lines, %d repeats", kills, in.Last, in.Repeats)
+	if in.Last != int64(strings.Count(text, "\n")) {
+		t.Errorf("%d lines, want %d", in.Last, strings.Count(text, "\n"))
 	}
-	if in.repeats >= int(in.last) {
-		t.Errorf("%d repeats of %d lines", in.repeats, in.last)
+	if in.Repeats >= int(in.Last) {
+		t.Errorf("%d repeats of %d lines", in.Repeats, in.Last)
 	}
 }
 
@@ -145,15 +145,15 @@ func TestSigtermInTheMiddleOfALine(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := w.follow("--input", w.events, "--input", w.path("fifo")) // which ends before the files do
-	eventually(t, "whole lines are shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 3)) })
-	p.stop(0)
+	w.Until("whole lines are shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 3)) })
+	p.Stop(0)
 	w.input(lines("a", 0, 3) + line("a", 3)[:30])
 	w.input(line("b", 0)[:30])
 	w.write("run.jsonl", line("a", 3)[30:])
 	w.write("first.jsonl", line("b", 0)[30:])
-	w.follow("--input", w.events, "--until-idle", "200ms").wait(0)
-	if in := w.input(lines("a", 0, 4)); in.repeats > 0 {
-		t.Errorf("%d repeats", in.repeats)
+	w.follow("--input", w.events, "--until-idle", "200ms").Wait(0)
+	if in := w.input(lines("a", 0, 4)); in.Repeats > 0 {
+		t.Errorf("%d repeats", in.Repeats)
 	}
 	w.input(line("b", 0))
 }
@@ -162,28 +162,28 @@ func TestSigtermInTheMiddleOfALine(t *testing.T) {
 func TestSigtermWhileCloudWatchIsAway(t *testing.T) {
 	w := newSidecar(t)
 	w.write("run.jsonl", lines("a", 0, 100))
-	w.puts(localtest.Unavailable())
+	w.FailPuts(localtest.Unavailable())
 	p := w.follow("--input", w.path("run.jsonl"), "--drain-timeout", "1s")
-	eventually(t, "a put has failed", func() bool { return w.server.Stats().Calls["PutLogEvents"] > 0 })
-	p.stop(75)
-	p.mustSay(w.path("run.jsonl"), fmt.Sprintf("%d bytes", len(lines("a", 0, 100))), "resume")
-	w.puts(cwlocal.Fault{})
-	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
+	w.Until("a put has failed", func() bool { return w.Server.Stats().Calls["PutLogEvents"] > 0 })
+	p.Stop(75)
+	p.MustSay(w.path("run.jsonl"), fmt.Sprintf("%d bytes", len(lines("a", 0, 100))), "resume")
+	w.FailPuts(cwlocal.Fault{})
+	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").Wait(0)
 	w.input(lines("a", 0, 100))
 }
 
 func TestUntilIdle(t *testing.T) {
 	w := newSidecar(t)
 	began := time.Now()
-	w.follow("--input", w.events, "--until-idle", "300ms").wait(0)
+	w.follow("--input", w.events, "--until-idle", "300ms").Wait(0)
 	if took := time.Since(began); took < 300*time.Millisecond {
 		t.Errorf("idle after %s", took)
 	}
 	writer := startAgent(t, w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE), 50*time.Millisecond)
 	p := w.follow("--input", w.events, "--until-idle", "2s")
-	eventually(t, "it has gone on for longer than that", func() bool { return writer.written.Load() > int64(len(lines("job", 0, 48))) })
+	w.Until("it has gone on for longer than that", func() bool { return writer.written.Load() > int64(len(lines("job", 0, 48))) })
 	text := writer.end()
-	p.wait(0)
+	p.Wait(0)
 	w.input(text)
 }
 
@@ -198,10 +198,10 @@ func TestUntilIdleWaitsForARun(t *testing.T) {
 	text := runEvent("startRun", "a") + line("a", 0)
 	w.write("run.jsonl", text)
 	p := w.follow("--input", w.events, "--until-idle", "200ms")
-	eventually(t, "what is there is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+	w.Until("what is there is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 	time.Sleep(time.Second)
 	w.write("run.jsonl", runEvent("completeRun", "a"))
-	p.wait(0)
+	p.Wait(0)
 	w.input(text + runEvent("completeRun", "a"))
 
 	// One of which nothing has come for long is not.
@@ -211,8 +211,8 @@ func TestUntilIdleWaitsForARun(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = w.follow("--input", w.events, "--until-idle", "200ms")
-	p.wait(0)
-	p.mustSay(w.path("run.jsonl"), "dead", "has not ended, but nothing has come of it")
+	p.Wait(0)
+	p.MustSay(w.path("run.jsonl"), "dead", "has not ended, but nothing has come of it")
 }
 
 // Whoever stops the shipper stops the agent with it: what that writes at its end is shipped.
@@ -226,15 +226,15 @@ func TestSigtermWhileARunIsUnderWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n == 0 {
-			eventually(t, "the beginning is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
-			p.signal(syscall.SIGTERM)
+			w.Until("the beginning is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+			p.Signal(syscall.SIGTERM)
 		} else {
 			text += rest
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
-	p.wait(0)
-	if in := w.input(text); in.ended(t) {
+	p.Wait(0)
+	if in := w.input(text); ended(t, in) {
 		t.Error("the seal says that it ended")
 	}
 
@@ -243,9 +243,9 @@ func TestSigtermWhileARunIsUnderWay(t *testing.T) {
 	w.write("run.jsonl", runEvent("startRun", "dead"))
 	p = w.follow("--input", w.events, "--drain-timeout", "50s")
 	text += runEvent("startRun", "dead")
-	eventually(t, "what came is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+	w.Until("what came is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 	began := time.Now()
-	p.stop(0)
+	p.Stop(0)
 	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("it took %s to end", took)
 	}
@@ -259,20 +259,20 @@ func TestFileCutWhileItIsFollowed(t *testing.T) {
 	w.write("run.log", texts[0])
 	p := w.follow("--input", w.path("run.log"))
 	for n, text := range texts[:3] {
-		eventually(t, "it is shipped", func() bool { return w.has(w.path("run.log"), text) })
+		w.Until("it is shipped", func() bool { return w.has(w.path("run.log"), text) })
 		if err := os.Truncate(w.path("run.log"), 0); err != nil {
 			t.Fatal(err)
 		}
 		w.write("run.log", texts[n+1])
 	}
-	eventually(t, "the last is removed", func() bool { return len(w.kept()) == 0 })
-	p.stop(0)
-	p.mustSay(w.path("run.log") + " was rotated")
-	if strings.Contains(p.said(), "lost") {
+	w.Until("the last is removed", func() bool { return len(w.Kept()) == 0 })
+	p.Stop(0)
+	p.MustSay(w.path("run.log") + " was rotated")
+	if strings.Contains(p.Said(), "lost") {
 		t.Error("it speaks of a loss where there is none")
 	}
 	for _, text := range texts[:3] {
-		if !w.input(text).ended(t) {
+		if !ended(t, w.input(text)) {
 			t.Errorf("the seal of %.40q does not say that it ended", text)
 		}
 	}
@@ -282,25 +282,25 @@ func TestFileCutWhileItIsFollowed(t *testing.T) {
 func TestFileCutBetweenTwoStarts(t *testing.T) {
 	w := newSidecar(t)
 	w.write("run.jsonl", lines("a", 0, 5))
-	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
-	w.puts(localtest.Unavailable())
+	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").Wait(0)
+	w.FailPuts(localtest.Unavailable())
 	lost := lines("a", 5, 20)
 	w.write("run.jsonl", lost)
 	p := w.follow("--input", w.path("run.jsonl"), "--drain-timeout", "1s")
-	eventually(t, "a put has failed", func() bool { return w.server.Stats().Errors["ServiceUnavailableException"] > 0 })
-	p.stop(75)
+	w.Until("a put has failed", func() bool { return w.Server.Stats().Errors["ServiceUnavailableException"] > 0 })
+	p.Stop(75)
 	if err := os.WriteFile(w.path("run.jsonl"), []byte(lines("b", 0, 3)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	w.puts(cwlocal.Fault{})
+	w.FailPuts(cwlocal.Fault{})
 	p = w.follow("--input", w.path("run.jsonl"), "--until-idle", "300ms")
-	p.wait(65)
-	p.mustSay(w.path("run.jsonl"), fmt.Sprintf("at least %d bytes", len(lost)))
-	if !w.input(lines("a", 0, 5)).ended(t) {
+	p.Wait(65)
+	p.MustSay(w.path("run.jsonl"), fmt.Sprintf("at least %d bytes", len(lost)))
+	if !ended(t, w.input(lines("a", 0, 5))) {
 		t.Error("the seal of what was cut does not say that it ended")
 	}
-	if in := w.input(lines("b", 0, 3)); in.ended(t) || !slices.Equal(w.kept(), []string{in.id}) {
-		t.Errorf("the rest: ended %v; the journal keeps %q", in.ended(t), w.kept())
+	if in := w.input(lines("b", 0, 3)); ended(t, in) || !slices.Equal(w.Kept(), []string{in.ID}) {
+		t.Errorf("the rest: ended %v; the journal keeps %q", ended(t, in), w.Kept())
 	}
 }
 
@@ -313,22 +313,22 @@ func TestHoleInAFollowedFile(t *testing.T) {
 	if _, err := io.WriteString(writer, before); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is shipped", func() bool { return w.has(w.path("run.jsonl"), before) })
+	w.Until("it is shipped", func() bool { return w.has(w.path("run.jsonl"), before) })
 	if err := os.Truncate(w.path("run.jsonl"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(writer, after); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "what came behind the hole is shipped", func() bool { return w.has(w.path("run.jsonl"), after) })
-	p.stop(0)
-	p.mustSay("was rotated", fmt.Sprintf("has a hole from offset 0 to %d, which is skipped", len(before)))
-	if strings.Contains(p.said(), "lost") {
+	w.Until("what came behind the hole is shipped", func() bool { return w.has(w.path("run.jsonl"), after) })
+	p.Stop(0)
+	p.MustSay("was rotated", fmt.Sprintf("has a hole from offset 0 to %d, which is skipped", len(before)))
+	if strings.Contains(p.Said(), "lost") {
 		t.Error("it speaks of a loss where there is none")
 	}
 	for _, text := range []string{before, after} {
-		if in := w.input(text); in.repeats > 0 {
-			t.Errorf("%d repeats", in.repeats)
+		if in := w.input(text); in.Repeats > 0 {
+			t.Errorf("%d repeats", in.Repeats)
 		}
 	}
 }
@@ -347,23 +347,23 @@ func TestFileReplacedBetweenTwoStarts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newSidecar(t)
 			w.write("worker.log", same)
-			w.follow("--input", w.events, "--until-idle", "100ms").wait(0)
+			w.follow("--input", w.events, "--until-idle", "100ms").Wait(0)
 			time.Sleep(20 * time.Millisecond) // the kernel's clock for files ticks every few milliseconds
 			if err := replace(w.path("worker.log")); err != nil {
 				t.Fatal(err)
 			}
 			p := w.follow("--input", w.events, "--until-idle", "300ms")
-			p.wait(0)
-			p.mustSay(w.path("worker.log") + " was rotated")
-			if in := w.input(same + "run 2: connected\n"); in.repeats > 0 || in.last != 4 {
-				t.Errorf("%d repeats, %d lines", in.repeats, in.last)
+			p.Wait(0)
+			p.MustSay(w.path("worker.log") + " was rotated")
+			if in := w.input(same + "run 2: connected\n"); in.Repeats > 0 || in.Last != 4 {
+				t.Errorf("%d repeats, %d lines", in.Repeats, in.Last)
 			}
-			if !w.input(same).ended(t) {
+			if !ended(t, w.input(same)) {
 				t.Error("the seal of the first does not say that it ended")
 			}
-			before := w.server.Stats().Events
-			w.follow("--input", w.events, "--until-idle", "100ms").wait(0)
-			if after := w.server.Stats().Events; after != before {
+			before := w.Server.Stats().Events
+			w.follow("--input", w.events, "--until-idle", "100ms").Wait(0)
+			if after := w.Server.Stats().Events; after != before {
 				t.Errorf("a third start shipped %d events more", after-before)
 			}
 		})
@@ -389,31 +389,31 @@ func TestFIFO(t *testing.T) {
 		writer.Close()
 		text += part
 		if n == 1 {
-			eventually(t, "what came is shipped", func() bool { return w.has(w.path("agent"), text) })
+			w.Until("what came is shipped", func() bool { return w.has(w.path("agent"), text) })
 		}
 	}
 	second := w.follow("--input", w.path("agent"))
-	second.wait(2)
-	second.mustSay("--input "+w.path("agent"), fmt.Sprintf("process %d", p.cmd.Process.Pid))
+	second.Wait(2)
+	second.MustSay("--input "+w.path("agent"), fmt.Sprintf("process %d", p.Cmd.Process.Pid))
 
-	elsewhere := w.run(nil, "--log-group", sidecarGroup, "--journal-dir", w.journal+"2", "--input", w.path("agent"))
-	elsewhere.wait(2)
-	elsewhere.mustSay("--input " + w.path("agent") + " is read by another process")
+	elsewhere := w.run(nil, "--log-group", sidecarGroup, "--journal-dir", w.Journal+"2", "--input", w.path("agent"))
+	elsewhere.Wait(2)
+	elsewhere.MustSay("--input " + w.path("agent") + " is read by another process")
 
 	// The last writer still has it open at the signal, and ends after it.
 	writer := w.open("agent", os.O_WRONLY)
 	if _, err := io.WriteString(writer, lines("late", 0, 3)); err != nil {
 		t.Fatal(err)
 	}
-	p.signal(syscall.SIGTERM)
-	eventually(t, "the signal came", func() bool { return strings.Contains(p.said(), "another signal") })
+	p.Signal(syscall.SIGTERM)
+	w.Until("the signal came", func() bool { return strings.Contains(p.Said(), "another signal") })
 	if _, err := io.WriteString(writer, lines("late", 3, 6)); err != nil {
 		t.Fatal(err)
 	}
 	writer.Close()
-	p.wait(0)
-	if in := w.input(text + lines("late", 0, 6)); !in.ended(t) || len(w.kept()) > 0 {
-		t.Errorf("ended %v; the journal keeps %q", in.ended(t), w.kept())
+	p.Wait(0)
+	if in := w.input(text + lines("late", 0, 6)); !ended(t, in) || len(w.Kept()) > 0 {
+		t.Errorf("ended %v; the journal keeps %q", ended(t, in), w.Kept())
 	}
 }
 
@@ -428,9 +428,9 @@ func TestFIFOWhoseWriterGoesOn(t *testing.T) {
 	if _, err := io.WriteString(writer, lines("a", 0, 10)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "what came is shipped", func() bool { return w.has(w.path("agent"), lines("a", 0, 10)) })
+	w.Until("what came is shipped", func() bool { return w.has(w.path("agent"), lines("a", 0, 10)) })
 	began := time.Now()
-	p.stop(0)
+	p.Stop(0)
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("it took %s to end", took)
 	}
@@ -448,6 +448,6 @@ func TestFIFOUntilIdle(t *testing.T) {
 	if _, err := io.WriteString(writer, lines("a", 0, 10)); err != nil {
 		t.Fatal(err)
 	}
-	p.wait(0)
+	p.Wait(0)
 	w.input(lines("a", 0, 10))
 }

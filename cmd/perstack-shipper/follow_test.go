@@ -30,7 +30,7 @@ func TestFollowedFileGrows(t *testing.T) {
 	w.write("run.jsonl", lines("a", 0, 10))
 	p := w.follow("--input", w.path("run.jsonl"))
 	text := lines("a", 0, 10)
-	eventually(t, "what was there is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+	w.Until("what was there is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 
 	// Half a line waits for its rest, while whole lines of another file are shipped.
 	next := line("a", 10)
@@ -39,13 +39,13 @@ func TestFollowedFileGrows(t *testing.T) {
 		w.write("run.jsonl", next[20:], line("a", n)[:20])
 		text += next
 		next = line("a", n)
-		eventually(t, "what came is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+		w.Until("what came is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 	}
 	w.write("run.jsonl", next[20:])
-	p.stop(0)
+	p.Stop(0)
 	in := w.input(text + next)
-	if in.repeats > 0 || in.ended(t) || !slices.Equal(w.kept(), []string{in.id}) {
-		t.Errorf("%d repeats, ended %v, the journal keeps %q", in.repeats, in.ended(t), w.kept())
+	if in.Repeats > 0 || ended(t, in) || !slices.Equal(w.Kept(), []string{in.ID}) {
+		t.Errorf("%d repeats, ended %v, the journal keeps %q", in.Repeats, ended(t, in), w.Kept())
 	}
 	if data, err := os.ReadFile(w.path("run.jsonl")); err != nil || string(data) != text+next {
 		t.Errorf("the followed file was changed: %v", err)
@@ -59,19 +59,19 @@ func TestFollowedFileGoesOnAfterARestart(t *testing.T) {
 		more := lines("a", start*10, start*10+10)
 		w.write("run.jsonl", more)
 		text += more
-		w.follow("--input", w.path("run.jsonl"), "--until-idle", "300ms").wait(0)
+		w.follow("--input", w.path("run.jsonl"), "--until-idle", "300ms").Wait(0)
 		in := w.input(text)
-		if in.repeats > 0 || in.ended(t) {
-			t.Fatalf("start %d: %d repeats, ended %v", start, in.repeats, in.ended(t))
+		if in.Repeats > 0 || ended(t, in) {
+			t.Fatalf("start %d: %d repeats, ended %v", start, in.Repeats, ended(t, in))
 		}
 	}
-	if kept := w.kept(); len(w.shipped()) != 1 || len(kept) != 1 {
+	if kept := w.Kept(); len(w.shipped()) != 1 || len(kept) != 1 {
 		t.Errorf("%d inputs; the journal keeps %q", len(w.shipped()), kept)
 	}
 	// A start with nothing to do says nothing to CloudWatch.
-	before := w.server.Stats().Events
-	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
-	if after := w.server.Stats().Events; after != before {
+	before := w.Server.Stats().Events
+	w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").Wait(0)
+	if after := w.Server.Stats().Events; after != before {
 		t.Errorf("%d events more", after-before)
 	}
 }
@@ -79,23 +79,23 @@ func TestFollowedFileGoesOnAfterARestart(t *testing.T) {
 // Without its cursor a file is shipped again from its start, as the same input: readers drop the repeats.
 func TestFollowedFileWhoseCursorIsLost(t *testing.T) {
 	for name, lose := range map[string]func(*sidecar) error{
-		"cursor":  func(w *sidecar) error { return spoilCursors(filepath.Join(w.journal, w.kept()[0])) },
-		"journal": func(w *sidecar) error { return os.RemoveAll(w.journal) },
+		"cursor":  func(w *sidecar) error { return spoilCursors(filepath.Join(w.Journal, w.Kept()[0])) },
+		"journal": func(w *sidecar) error { return os.RemoveAll(w.Journal) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newSidecar(t)
 			w.write("run.jsonl", lines("a", 0, 10))
-			w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").wait(0)
+			w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms").Wait(0)
 			if err := lose(w); err != nil {
 				t.Fatal(err)
 			}
 			w.write("run.jsonl", lines("a", 10, 12))
 			p := w.follow("--input", w.path("run.jsonl"), "--until-idle", "100ms")
-			p.wait(0)
-			if in := w.input(lines("a", 0, 12)); in.repeats != 10 || len(w.shipped()) != 1 {
-				t.Errorf("%d repeats, %d inputs", in.repeats, len(w.shipped()))
+			p.Wait(0)
+			if in := w.input(lines("a", 0, 12)); in.Repeats != 10 || len(w.shipped()) != 1 {
+				t.Errorf("%d repeats, %d inputs", in.Repeats, len(w.shipped()))
 			}
-			if said := strings.Contains(p.said(), "cursor"); said != (name == "cursor") {
+			if said := strings.Contains(p.Said(), "cursor"); said != (name == "cursor") {
 				t.Errorf("it says so: %v", said)
 			}
 		})
@@ -111,44 +111,44 @@ func TestRenamedFileIsReadToItsEnd(t *testing.T) {
 	}
 	defer writer.Close()
 	p := w.follow("--input", w.path("run.jsonl"))
-	eventually(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
+	w.Until("the file is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
 
 	// Its writer still has it open, and a successor takes its name.
 	w.rename("run.jsonl", "run.jsonl.1")
 	w.write("run.jsonl", lines("b", 0, 5))
-	eventually(t, "the successor is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("b", 0, 5)) })
+	w.Until("the successor is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("b", 0, 5)) })
 	if _, err := writer.WriteString(lines("a", 5, 10)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "what came after the rename is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })
-	if len(w.kept()) != 2 {
-		t.Errorf("the journal keeps %q", w.kept())
+	w.Until("what came after the rename is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })
+	if len(w.Kept()) != 2 {
+		t.Errorf("the journal keeps %q", w.Kept())
 	}
 
 	// Without a writer it has ended.
 	writer.Close()
-	eventually(t, "the renamed file's input is removed", func() bool { return len(w.kept()) == 1 })
+	w.Until("the renamed file's input is removed", func() bool { return len(w.Kept()) == 1 })
 	w.write("run.jsonl", lines("b", 5, 10))
-	p.stop(0)
+	p.Stop(0)
 	old, next := w.input(lines("a", 0, 10)), w.input(lines("b", 0, 10))
-	if !old.ended(t) || next.ended(t) || old.repeats+next.repeats > 0 || !slices.Equal(w.kept(), []string{next.id}) {
-		t.Errorf("ended %v and %v, %d repeats, the journal keeps %q", old.ended(t), next.ended(t), old.repeats+next.repeats, w.kept())
+	if !ended(t, old) || ended(t, next) || old.Repeats+next.Repeats > 0 || !slices.Equal(w.Kept(), []string{next.ID}) {
+		t.Errorf("ended %v and %v, %d repeats, the journal keeps %q", ended(t, old), ended(t, next), old.Repeats+next.Repeats, w.Kept())
 	}
 }
 
 func TestDeletedFileIsReadToItsEnd(t *testing.T) {
 	w := newSidecar(t)
 	w.write("run.jsonl", lines("a", 0, 5))
-	w.puts(localtest.Throttle())
+	w.FailPuts(localtest.Throttle())
 	p := w.follow("--input", w.path("run.jsonl"))
-	eventually(t, "the file is followed", func() bool { return len(w.kept()) == 1 })
+	w.Until("the file is followed", func() bool { return len(w.Kept()) == 1 })
 	if err := os.Remove(w.path("run.jsonl")); err != nil {
 		t.Fatal(err)
 	}
-	w.puts(cwlocal.Fault{})
-	eventually(t, "its input is removed", func() bool { return len(w.kept()) == 0 })
-	p.stop(0)
-	if !w.input(lines("a", 0, 5)).ended(t) {
+	w.FailPuts(cwlocal.Fault{})
+	w.Until("its input is removed", func() bool { return len(w.Kept()) == 0 })
+	p.Stop(0)
+	if !ended(t, w.input(lines("a", 0, 5))) {
 		t.Error("the seal does not say that it ended")
 	}
 }
@@ -159,7 +159,7 @@ func TestRotationInAFolder(t *testing.T) {
 	w.write("app.log", lines("a", 0, 5))
 	w.write("notes.txt", "not asked for\n")
 	p := w.follow("--input", w.events)
-	eventually(t, "the first is shipped", func() bool { return w.has(w.path("app.log"), lines("a", 0, 5)) })
+	w.Until("the first is shipped", func() bool { return w.has(w.path("app.log"), lines("a", 0, 5)) })
 
 	texts := []string{lines("a", 0, 5)}
 	for n := range 3 {
@@ -173,18 +173,18 @@ func TestRotationInAFolder(t *testing.T) {
 		text := lines(fmt.Sprint("next", n), 0, 5)
 		w.write("app.log", text)
 		texts = append(texts, text)
-		eventually(t, "the next is followed", func() bool { return len(w.shipped()) == n+2 })
+		w.Until("the next is followed", func() bool { return len(w.shipped()) == n+2 })
 	}
 	// The one without a name that is asked for ends.
-	eventually(t, "all is shipped, and one has ended", func() bool { return len(w.shipped()) == 4 && len(w.kept()) == 3 })
+	w.Until("all is shipped, and one has ended", func() bool { return len(w.shipped()) == 4 && len(w.Kept()) == 3 })
 	w.write("app-0.log", "and one line more\n")
 	texts[0] += "and one line more\n"
 	w.write("app.log", "its last\n")
 	texts[3] += "its last\n"
-	p.stop(0)
+	p.Stop(0)
 	for n, text := range texts {
-		if in := w.input(text); in.repeats > 0 || in.ended(t) != (n == 1) {
-			t.Errorf("file %d: %d repeats, ended %v", n, in.repeats, in.ended(t))
+		if in := w.input(text); in.Repeats > 0 || ended(t, in) != (n == 1) {
+			t.Errorf("file %d: %d repeats, ended %v", n, in.Repeats, ended(t, in))
 		}
 	}
 
@@ -195,13 +195,13 @@ func TestRotationInAFolder(t *testing.T) {
 	w.write("app.log", lines("last", 0, 5))
 	w.write("app-0.log", "and another\n")
 	texts[0] += "and another\n"
-	w.follow("--input", w.events, "--until-idle", "300ms").wait(0)
+	w.follow("--input", w.events, "--until-idle", "300ms").Wait(0)
 	if len(w.shipped()) != 5 {
 		t.Errorf("%d inputs", len(w.shipped()))
 	}
 	for _, text := range append(texts, lines("last", 0, 5)) {
-		if in := w.input(text); in.repeats > 0 {
-			t.Errorf("%d repeats of %.40q", in.repeats, text)
+		if in := w.input(text); in.Repeats > 0 {
+			t.Errorf("%d repeats of %.40q", in.Repeats, text)
 		}
 	}
 }
@@ -220,9 +220,9 @@ func TestFileTurnsUpLater(t *testing.T) {
 	w.write("new/last.jsonl", lines("c", 0, 5))
 	w.write("late.jsonl", line("a", 0)[10:])
 	for name, text := range map[string]string{"late.jsonl": line("a", 0), "old/later.log": "no event\n" + line("b", 0), "new/last.jsonl": lines("c", 0, 5)} {
-		eventually(t, name+" is shipped", func() bool { return w.has(w.path(name), text) })
+		w.Until(name+" is shipped", func() bool { return w.has(w.path(name), text) })
 	}
-	p.stop(0)
+	p.Stop(0)
 }
 
 func TestInputThatCannotBe(t *testing.T) {
@@ -239,13 +239,13 @@ func TestInputThatCannotBe(t *testing.T) {
 		{[]string{"--input", w.path("run-?.log"), "--input-wait"}, w.path("run-?.log") + " is a pattern"},
 	} {
 		p := w.follow(c.args...)
-		p.wait(2)
-		if said := p.said(); !strings.Contains(said, "--input "+c.said) || strings.Count(said, "\n") != 1 {
+		p.Wait(2)
+		if said := p.Said(); !strings.Contains(said, "--input "+c.said) || strings.Count(said, "\n") != 1 {
 			t.Errorf("%q: it said %q", c.args, said)
 		}
 	}
-	if len(w.kept()) > 0 || len(w.shipped()) > 0 {
-		t.Errorf("the journal keeps %q; shipped are %d inputs", w.kept(), len(w.shipped()))
+	if len(w.Kept()) > 0 || len(w.shipped()) > 0 {
+		t.Errorf("the journal keeps %q; shipped are %d inputs", w.Kept(), len(w.shipped()))
 	}
 }
 
@@ -253,7 +253,7 @@ func TestInputThatCannotBe(t *testing.T) {
 func TestNameLikeAPattern(t *testing.T) {
 	w := newSidecar(t)
 	w.write("run[1].jsonl", lines("a", 0, 3))
-	w.follow("--input", w.path("run[1].jsonl"), "--until-idle", "100ms").wait(0)
+	w.follow("--input", w.path("run[1].jsonl"), "--until-idle", "100ms").Wait(0)
 	w.input(lines("a", 0, 3))
 }
 
@@ -267,18 +267,18 @@ func TestFileThatCannotBeRead(t *testing.T) {
 		}
 	}
 	p := w.follow("--input", w.events)
-	eventually(t, "the one that can be read is shipped", func() bool { return w.has(w.path("ok.log"), lines("a", 0, 3)) })
+	w.Until("the one that can be read is shipped", func() bool { return w.has(w.path("ok.log"), lines("a", 0, 3)) })
 	if err := os.Remove(w.path("late.log")); err != nil {
 		t.Fatal(err)
 	}
 	w.write("late.log", lines("b", 0, 3))
-	eventually(t, "the one that became readable is shipped", func() bool { return w.has(w.path("late.log"), lines("b", 0, 3)) })
-	p.stop(65)
-	p.mustSay(w.path("never.log") + " cannot be looked at")
+	w.Until("the one that became readable is shipped", func() bool { return w.has(w.path("late.log"), lines("b", 0, 3)) })
+	p.Stop(65)
+	p.MustSay(w.path("never.log") + " cannot be looked at")
 	if err := os.Remove(w.path("never.log")); err != nil {
 		t.Fatal(err)
 	}
-	w.follow("--input", w.events, "--until-idle", "100ms").wait(0)
+	w.follow("--input", w.events, "--until-idle", "100ms").Wait(0)
 }
 
 // A second process on an input says who holds it; on other files of that journal it works.
@@ -287,18 +287,18 @@ func TestInputHeldByAnother(t *testing.T) {
 	w.write("run.jsonl", lines("a", 0, 5))
 	w.write("other.jsonl", lines("b", 0, 5))
 	first := w.follow("--input", w.path("run.jsonl"))
-	eventually(t, "the first has it", func() bool { return len(w.kept()) == 1 })
-	pid := fmt.Sprintf("held by process %d", first.cmd.Process.Pid)
+	w.Until("the first has it", func() bool { return len(w.Kept()) == 1 })
+	pid := fmt.Sprintf("held by process %d", first.Cmd.Process.Pid)
 	for _, input := range []string{w.path("run.jsonl"), w.events} {
 		second := w.follow("--input", input)
-		second.wait(2)
-		second.mustSay("--input "+w.path("run.jsonl"), pid)
+		second.Wait(2)
+		second.MustSay("--input "+w.path("run.jsonl"), pid)
 	}
-	w.follow("--input", w.path("other.jsonl"), "--until-idle", "100ms").wait(0)
-	third := w.run(nil, "resume", "--journal-dir", w.journal)
-	third.wait(0)
-	third.mustSay(fmt.Sprintf("process %d", first.cmd.Process.Pid))
-	first.stop(0)
+	w.follow("--input", w.path("other.jsonl"), "--until-idle", "100ms").Wait(0)
+	third := w.run(nil, "resume", "--journal-dir", w.Journal)
+	third.Wait(0)
+	third.MustSay(fmt.Sprintf("process %d", first.Cmd.Process.Pid))
+	first.Stop(0)
 	w.input(lines("a", 0, 5))
 	w.input(lines("b", 0, 5))
 }
@@ -309,19 +309,19 @@ func TestSameFirstLine(t *testing.T) {
 	const first = "npm warn Unknown user config\n"
 	w.write("run.log", first, line("a", 1))
 	p := w.follow("--input", w.path("run.log"))
-	eventually(t, "the first is shipped", func() bool { return w.has(w.path("run.log"), first+line("a", 1)) })
+	w.Until("the first is shipped", func() bool { return w.has(w.path("run.log"), first+line("a", 1)) })
 	w.rename("run.log", "run.log.1")
 	w.write("run.log", first, line("b", 2))
-	eventually(t, "the second is shipped", func() bool { return w.has(w.path("run.log"), first+line("b", 2)) })
-	p.stop(0)
+	w.Until("the second is shipped", func() bool { return w.has(w.path("run.log"), first+line("b", 2)) })
+	p.Stop(0)
 	w.rename("run.log", "run.log.2")
 	w.write("run.log", first, line("c", 3))
-	w.follow("--input", w.path("run.log"), "--until-idle", "300ms").wait(0)
+	w.follow("--input", w.path("run.log"), "--until-idle", "300ms").Wait(0)
 	ids := map[string]bool{}
 	for n, job := range []string{"a", "b", "c"} {
 		in := w.input(first + line(job, n+1))
-		if ids[in.id] = true; in.repeats > 0 {
-			t.Errorf("%d repeats", in.repeats)
+		if ids[in.ID] = true; in.Repeats > 0 {
+			t.Errorf("%d repeats", in.Repeats)
 		}
 	}
 	if len(ids) != 3 {
@@ -343,14 +343,14 @@ func TestFilesOfOneStem(t *testing.T) {
 		"npm warn, before anything else\n": "a stderr", "a warning beside a log\n": "other stderr", "a log that names no job\n": "a ",
 		line("a", 0): "a ", line("other", 0): "other ",
 	}
-	eventually(t, "all is shipped", func() bool { return len(w.shipped()) == len(want) })
+	w.Until("all is shipped", func() bool { return len(w.shipped()) == len(want) })
 	w.write("run.err", "and more\n")
 	want["npm warn, before anything else\nand more\n"] = want["npm warn, before anything else\n"]
 	delete(want, "npm warn, before anything else\n")
-	p.stop(0)
+	p.Stop(0)
 	for text, is := range want {
 		in := w.input(text)
-		for _, piece := range in.pieces {
+		for _, piece := range in.Lines {
 			if got := piece.JobID + " " + piece.Source; got != is {
 				t.Errorf("%q is %q, want %q", text, got, is)
 			}
@@ -364,7 +364,7 @@ func TestFilesOfOneStem(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.write("run.err", "the last\n")
-	w.follow("--input", w.events, "--until-idle", "300ms").wait(0)
+	w.follow("--input", w.events, "--until-idle", "300ms").Wait(0)
 	w.input("npm warn, before anything else\nand more\nthe last\n")
 	if len(w.shipped()) != len(want) {
 		t.Errorf("%d inputs", len(w.shipped()))
@@ -378,16 +378,16 @@ func TestFileBehindALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := w.follow("--input", w.path("current.jsonl"), "--input", w.events)
-	eventually(t, "the file is shipped", func() bool { return w.has(w.path("current.jsonl"), lines("a", 0, 5)) })
+	w.Until("the file is shipped", func() bool { return w.has(w.path("current.jsonl"), lines("a", 0, 5)) })
 	w.write("2026-11-23", lines("b", 0, 5))
 	if err := os.Symlink("2026-11-23", w.path("next")); err != nil {
 		t.Fatal(err)
 	}
 	w.rename("next", "current.jsonl")
-	eventually(t, "what the link names now is shipped", func() bool { return w.has(w.path("current.jsonl"), lines("b", 0, 5)) })
-	p.stop(0)
-	if in := w.input(lines("a", 0, 5)); in.repeats > 0 || len(w.shipped()) != 2 {
-		t.Errorf("%d repeats, %d inputs", in.repeats, len(w.shipped()))
+	w.Until("what the link names now is shipped", func() bool { return w.has(w.path("current.jsonl"), lines("b", 0, 5)) })
+	p.Stop(0)
+	if in := w.input(lines("a", 0, 5)); in.Repeats > 0 || len(w.shipped()) != 2 {
+		t.Errorf("%d repeats, %d inputs", in.Repeats, len(w.shipped()))
 	}
 }
 
@@ -405,7 +405,7 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 	all := func() bool {
 		got := map[string]int{}
 		for _, in := range w.shipped() {
-			text, _ := in.restore()
+			text, _ := in.Text()
 			got[text]++
 		}
 		return !slices.ContainsFunc(texts, func(text string) bool { return got[text] != 1 })
@@ -414,13 +414,13 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 		add(n)
 	}
 	// Nor are those that cannot be delivered forgotten, while CloudWatch is away.
-	w.puts(localtest.Unavailable())
-	args := []string{"--log-group", sidecarGroup, "--journal-dir", w.journal, "--flush-interval", "50ms", "--input", w.events}
+	w.FailPuts(localtest.Unavailable())
+	args := []string{"--log-group", sidecarGroup, "--journal-dir", w.Journal, "--flush-interval", "50ms", "--input", w.events}
 	p := w.limited(200, args...)
-	eventually(t, "some puts have failed", func() bool { return w.server.Stats().Errors["ServiceUnavailableException"] > 5 })
-	w.puts(cwlocal.Fault{})
-	eventually(t, "one is shipped", func() bool { return len(w.shipped()) > 0 })
-	p.stop(0) // what there was no room for yet was written before the signal
+	w.Until("some puts have failed", func() bool { return w.Server.Stats().Errors["ServiceUnavailableException"] > 5 })
+	w.FailPuts(cwlocal.Fault{})
+	w.Until("one is shipped", func() bool { return len(w.shipped()) > 0 })
+	p.Stop(0) // what there was no room for yet was written before the signal
 	if !all() {
 		t.Errorf("%d of %d files are shipped", len(w.shipped()), files)
 	}
@@ -428,17 +428,17 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 	for n := 0; n < files; n += 7 {
 		add(n)
 	}
-	eventually(t, "what came is shipped", all)
+	w.Until("what came is shipped", all)
 	w.rename(name(0), "another.jsonl")
 	w.rename(name(1), "run.old")
-	eventually(t, "the one without a name that is asked for has ended", func() bool { return len(w.kept()) == files-1 })
+	w.Until("the one without a name that is asked for has ended", func() bool { return len(w.Kept()) == files-1 })
 	for n := 0; n < files; n += 11 {
 		if n > 0 {
 			add(n)
 		}
 	}
-	p.stop(0)
-	if strings.Contains(p.said(), "too many open files") {
+	p.Stop(0)
+	if strings.Contains(p.Said(), "too many open files") {
 		t.Error("it has run out of descriptors")
 	}
 	if !all() || len(w.shipped()) != files {
@@ -455,11 +455,11 @@ func TestSeveralInputsShareAStream(t *testing.T) {
 		w.write(name, strings.Repeat(line("a", n), 3000))
 		args = append(args, "--input", w.path(name))
 	}
-	w.follow(args...).wait(0)
+	w.follow(args...).Wait(0)
 	for n := range 5 {
 		w.input(strings.Repeat(line("a", n), 3000))
 	}
-	if stats := w.server.Stats(); stats.MostPutsInFlightPerStream != 1 || len(w.server.Streams(sidecarGroup)) != 1 {
-		t.Errorf("%d puts in flight at once, streams %q", stats.MostPutsInFlightPerStream, w.server.Streams(sidecarGroup))
+	if stats := w.Server.Stats(); stats.MostPutsInFlightPerStream != 1 || len(w.Server.Streams(sidecarGroup)) != 1 {
+		t.Errorf("%d puts in flight at once, streams %q", stats.MostPutsInFlightPerStream, w.Server.Streams(sidecarGroup))
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"perstack-shipper/shipper/testkit"
 )
 
 // This file shows what starts on a disk that is full already, by itself or by what earlier processes left there.
@@ -18,7 +20,7 @@ import (
 // fill takes what room there is beside the journal, to the last block.
 func (s *stage) fill() {
 	s.t.Helper()
-	f, err := os.Create(filepath.Join(filepath.Dir(s.journal), "ballast"))
+	f, err := os.Create(filepath.Join(filepath.Dir(s.Journal), "ballast"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -31,8 +33,8 @@ func (s *stage) fill() {
 }
 
 // starts are the ways to give the program an input.
-var starts = map[string]func(s *stage, input string) *running{
-	"ship": func(s *stage, input string) *running {
+var starts = map[string]func(s *stage, input string) *testkit.Process{
+	"ship": func(s *stage, input string) *testkit.Process {
 		c := s.command()
 		f, err := os.Open(input)
 		if err != nil {
@@ -40,11 +42,11 @@ var starts = map[string]func(s *stage, input string) *running{
 		}
 		s.t.Cleanup(func() { f.Close() })
 		c.Stdin = f
-		return s.start(c)
+		return s.Start(c)
 	},
-	"exec": func(s *stage, input string) *running { return s.start(s.command("exec", "--", "cat", input)) },
-	"--input": func(s *stage, input string) *running {
-		return s.start(s.command("--input", input, "--until-idle=300ms"))
+	"exec": func(s *stage, input string) *testkit.Process { return s.Start(s.command("exec", "--", "cat", input)) },
+	"--input": func(s *stage, input string) *testkit.Process {
+		return s.Start(s.command("--input", input, "--until-idle=300ms"))
 	},
 }
 
@@ -65,17 +67,17 @@ func TestStartOnAFullDisk(t *testing.T) {
 			s.smallDisk(4)
 			s.fill()
 			r := start(s, s.input("{\"jobId\":\"j\"}\n"))
-			r.wait(exitUsage)
-			if log := r.stderr.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "perstack-shipper: --journal-dir ") || !strings.Contains(log, "no room") {
+			r.Wait(exitUsage)
+			if log := r.Said(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "perstack-shipper: --journal-dir ") || !strings.Contains(log, "no room") {
 				t.Errorf("it said\n%s", log)
 			}
-			if c, ok := r.cmd.Stdin.(*os.File); ok {
+			if c, ok := r.Cmd.Stdin.(*os.File); ok {
 				if at, err := c.Seek(0, 1); at != 0 || err != nil {
 					t.Errorf("%d bytes of stdin were read (%v)", at, err)
 				}
 			}
-			if len(s.inputs()) > 0 {
-				t.Errorf("%d inputs came", len(s.inputs()))
+			if len(s.Gathered()) > 0 {
+				t.Errorf("%d inputs came", len(s.Gathered()))
 			}
 		})
 	}
@@ -90,7 +92,7 @@ func TestCheckOnAFullDisk(t *testing.T) {
 		c := s.command("check")
 		var out bytes.Buffer
 		c.Stdout = &out
-		s.start(c).wait(code)
+		s.Start(c).Wait(code)
 		return out.String()
 	}
 	if out := check(exitOK); !regexp.MustCompile(`(?m)^warn  journal +\S+ can be written, on tmpfs, \d\.\d MiB free.*\n +-> make room there`).MatchString(out) {
@@ -118,26 +120,23 @@ func TestStartOnADiskFullOfLeftovers(t *testing.T) {
 			}
 			defer in.Close()
 			left.Stdin = out
-			r := s.start(left)
+			r := s.Start(left)
 			out.Close()
 			go in.WriteString(old) // more than there is room for
-			s.until("the disk is full", func() bool { return strings.Contains(r.stderr.String(), "no room") })
-			r.signal(syscall.SIGKILL)
-			if err := r.cmd.Wait(); err == nil {
-				t.Fatal("it ended well")
-			}
+			s.Until("the disk is full", func() bool { return r.Says("no room") })
+			r.Kill()
 			s.fill()
 			s.stuck.Store(false)
 			now := start(s, s.input("{\"jobId\":\"new\"}\n"))
-			now.wait(exitOK)
+			now.Wait(exitOK)
 			var came []string
-			for _, in := range s.inputs() {
-				if len(in.parts) > 0 {
-					came = append(came, string(in.bytes))
+			for _, in := range s.Gathered() {
+				if text, _ := in.Text(); text != "" {
+					came = append(came, text)
 				}
 			}
 			if len(came) != 2 {
-				t.Fatalf("%d inputs came; it said\n%s", len(came), now.stderr.String())
+				t.Fatalf("%d inputs came; it said\n%s", len(came), now.Said())
 			}
 			if len(came[0]) < len(came[1]) {
 				came[0], came[1] = came[1], came[0]
@@ -161,31 +160,29 @@ func TestFollowOnADiskThatFills(t *testing.T) {
 		}
 	}
 	write("a.jsonl", "{\"jobId\":\"a\"}\n")
-	r := s.start(s.command("--input", events))
-	s.until("the first file is shipped", func() bool { return s.has(`"a"`) })
+	r := s.Start(s.command("--input", events))
+	s.Until("the first file is shipped", func() bool { return s.has(`"a"`) })
 	s.fill()
 	write("b.jsonl", "{\"jobId\":\"b\"}\n")
-	s.until("it says so", func() bool { return strings.Contains(r.stderr.String(), "no room") })
-	r.signal(syscall.SIGTERM)
-	r.wait(exitLeft)
-	if log := r.stderr.String(); !strings.Contains(log, "b.jsonl is not shipped: its 14 bytes are for the next start") {
+	s.Until("it says so", func() bool { return r.Says("no room") })
+	r.Stop(exitLeft)
+	if log := r.Said(); !strings.Contains(log, "b.jsonl is not shipped: its 14 bytes are for the next start") {
 		t.Errorf("it said\n%s", log)
 	}
-	ballast := filepath.Join(filepath.Dir(s.journal), "ballast")
+	ballast := filepath.Join(filepath.Dir(s.Journal), "ballast")
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	r = s.start(s.command("--input", events))
-	s.until("the second file is shipped", func() bool { return s.has(`"b"`) })
+	r = s.Start(s.command("--input", events))
+	s.Until("the second file is shipped", func() bool { return s.has(`"b"`) })
 	s.fill()
 	write("c.jsonl", "{\"jobId\":\"c\"}\n")
-	s.until("it says so", func() bool { return strings.Contains(r.stderr.String(), "no room") })
+	s.Until("it says so", func() bool { return r.Says("no room") })
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	s.until("the third file is shipped", func() bool { return s.has(`"c"`) })
-	r.signal(syscall.SIGTERM)
-	r.wait(exitOK)
+	s.Until("the third file is shipped", func() bool { return s.has(`"c"`) })
+	r.Stop(exitOK)
 	s.all("", 3)
 }
 
@@ -195,21 +192,18 @@ func TestResumeOfAFollowedFileOnAFullDisk(t *testing.T) {
 	s.smallDisk(4)
 	s.stuck.Store(true)
 	path := s.input("{\"jobId\":\"j\"}\n")
-	r := s.start(s.command("--input", path))
-	s.until("its journal is there", func() bool {
-		begun, err := filepath.Glob(filepath.Join(s.journal, "*", "input"))
+	r := s.Start(s.command("--input", path))
+	s.Until("its journal is there", func() bool {
+		begun, err := filepath.Glob(filepath.Join(s.Journal, "*", "input"))
 		return err == nil && len(begun) == 1
 	})
-	r.signal(syscall.SIGKILL)
-	if err := r.cmd.Wait(); err == nil {
-		t.Fatal("it ended well")
-	}
+	r.Kill()
 	s.fill()
 	s.stuck.Store(false)
-	resume := s.start(s.command("resume"))
-	resume.wait(exitOK)
+	resume := s.Start(s.command("resume"))
+	resume.Wait(exitOK)
 	if !s.has(`"j"`) {
-		t.Errorf("nothing came; it said\n%s", resume.stderr)
+		t.Errorf("nothing came; it said\n%s", resume.Said())
 	}
 }
 
@@ -220,30 +214,24 @@ func TestFIFOOnAFullDisk(t *testing.T) {
 	s.smallDisk(4)
 	events := t.TempDir()
 	path := filepath.Join(events, "fifo")
-	r := s.start(s.command("--input", path, "--input-wait"))
-	s.until("it has begun", func() bool { _, err := os.Stat(filepath.Join(s.journal, "version")); return err == nil })
+	r := s.Start(s.command("--input", path, "--input-wait"))
+	s.Until("it has begun", func() bool { _, err := os.Stat(filepath.Join(s.Journal, "version")); return err == nil })
 	s.fill()
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	writer := exec.Command("sh", "-c", `for n in 1 2 3; do echo "{\"jobId\":\"j\",\"n\":$n}"; sleep 0.1; done > "$1"`, "sh", path)
-	writer.Env = s.env
-	if err := writer.Start(); err != nil {
+	writing := s.Start(writer)
+	s.Until("it says so", func() bool { return r.Says("no room") })
+	if err := os.Remove(filepath.Join(filepath.Dir(s.Journal), "ballast")); err != nil {
 		t.Fatal(err)
 	}
-	s.until("it says so", func() bool { return strings.Contains(r.stderr.String(), "no room") })
-	if err := os.Remove(filepath.Join(filepath.Dir(s.journal), "ballast")); err != nil {
-		t.Fatal(err)
-	}
-	if err := writer.Wait(); err != nil {
-		t.Errorf("its writer: %v", err)
-	}
-	s.until("all is shipped", func() bool { return s.has(`"n":3`) })
+	writing.Wait(0)
+	s.Until("all is shipped", func() bool { return s.has(`"n":3`) })
 	if !s.has(`"n":1`) || !s.has(`"n":2`) {
 		t.Error("lines are lost")
 	}
-	r.signal(syscall.SIGTERM)
-	r.wait(exitOK)
+	r.Stop(exitOK)
 }
 
 // A FIFO's reader that was killed with a disk full of what it read is started again: it ships that first, and does not take itself for another reader.
@@ -260,11 +248,11 @@ func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	r := s.start(s.command("--input", path))
+	r := s.Start(s.command("--input", path))
 	line := fmt.Sprintf("{\"jobId\":\"old\",\"x\":%q}\n", strings.Repeat("x", 1000))
 	go in.WriteString(strings.Repeat(line, 3000))
-	s.until("the disk is nearly full", func() bool {
-		segments, err := filepath.Glob(filepath.Join(s.journal, "*", "*.segment"))
+	s.Until("the disk is nearly full", func() bool {
+		segments, err := filepath.Glob(filepath.Join(s.Journal, "*", "*.segment"))
 		var size int64
 		for _, segment := range segments {
 			if info, err := os.Stat(segment); err == nil {
@@ -273,21 +261,18 @@ func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
 		}
 		return err == nil && size == int64(3000*len(line))
 	})
-	r.signal(syscall.SIGKILL)
-	if err := r.cmd.Wait(); err == nil {
-		t.Fatal("it ended well")
-	}
+	r.Kill()
 	s.fill()
-	r = s.start(s.command("--input", path, "--until-idle=500ms"))
-	s.until("what is left is shipped first", func() bool { return strings.Contains(r.stderr.String(), "is shipped first") })
+	r = s.Start(s.command("--input", path, "--until-idle=500ms"))
+	s.Until("what is left is shipped first", func() bool { return r.Says("is shipped first") })
 	time.Sleep(300 * time.Millisecond) // it has tried to begin meanwhile
 	s.stuck.Store(false)
-	s.until("it is shipped", func() bool { return s.has("old") })
+	s.Until("it is shipped", func() bool { return s.has("old") })
 	if _, err := in.WriteString("{\"jobId\":\"new\"}\n"); err != nil {
 		t.Fatal(err)
 	}
-	r.wait(exitOK)
-	if got := s.inputs(); len(got) != 2 {
-		t.Errorf("%d inputs came; it said\n%s", len(got), r.stderr)
+	r.Wait(exitOK)
+	if got := s.Gathered(); len(got) != 2 {
+		t.Errorf("%d inputs came; it said\n%s", len(got), r.Said())
 	}
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,8 +44,14 @@ import (
 // fastExit keeps a program under the race detector from sleeping for a second before it exits with 0.
 const fastExit = "atexit_sleep_ms=0"
 
+// sideBySide is how many tests run at once: most of them wait.
+const sideBySide = 6
+
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", fastExit)
+	if err := flag.Set("test.parallel", fmt.Sprint(max(sideBySide, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err) // there is such a flag
+	}
 	testscript.Main(leakless{m}, map[string]func(){"perstack-shipper": main, "throwing-agent": throwingAgent})
 }
 
@@ -86,19 +94,12 @@ func TestScripts(t *testing.T) {
 			"signal": signalBackground, "exited": checkSignalled,
 		},
 		Setup: func(env *testscript.Env) error {
-			url, err := serve(env)
-			if err != nil {
+			if err := serve(env); err != nil {
 				return err
 			}
 			env.Values[signalled{}] = &[]*exec.Cmd{}
-			env.Setenv("AWS_ENDPOINT_URL", url)
-			env.Setenv("AWS_REGION", "eu-west-1")
-			env.Setenv("AWS_ACCESS_KEY_ID", "test")
-			env.Setenv("AWS_SECRET_ACCESS_KEY", "test")
-			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			env.Setenv("RECORDINGS", recordings)
 			env.Setenv("DEPLOY", deploy)
-			env.Setenv("GORACE", fastExit)
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			return nil

@@ -14,7 +14,7 @@ import (
 func (s *stage) shellPipe(agent string) *console {
 	s.t.Helper()
 	c := exec.Command("sh", "-c", `trap : INT; sh -c "$AGENT" | perstack-shipper --log-format console; echo "code $?"`)
-	c.Env = append(s.env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.journal, "AGENT="+agent)
+	c.Env = append(s.Env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.Journal, "AGENT="+agent)
 	return s.at(c)
 }
 
@@ -22,12 +22,12 @@ func (s *stage) shellPipe(agent string) *console {
 func TestCtrlCAtAPipe(t *testing.T) {
 	s := newStage(t)
 	term := s.shellPipe(`trap 'sleep 0.3; echo last words; exit' INT; echo '{"jobId":"j"}'; while :; do sleep 0.01; done`)
-	s.until("the first line is shipped", func() bool { return s.has("jobId") })
+	s.Until("the first line is shipped", func() bool { return s.has("jobId") })
 	term.types(ctrlC)
 	term.shows("code 0")
 	term.ends(exitOK)
-	if got := s.all("", 1)[0]; string(got.bytes) != "{\"jobId\":\"j\"}\nlast words\n" || !got.ended {
-		t.Errorf("%q came, ended: %v", got.bytes, got.ended)
+	if in, got := s.one(""); got != "{\"jobId\":\"j\"}\nlast words\n" || !in.Ended() {
+		t.Errorf("%q came, ended: %v", got, in.Ended())
 	}
 	s.nothingLeft()
 }
@@ -38,7 +38,7 @@ func TestSecondCtrlCAtAPipe(t *testing.T) {
 	open := s.gate()
 	s.stuck.Store(true)
 	term := s.shellPipe(`trap : INT; echo '{"jobId":"j"}'; ` + atGate)
-	s.until("the first line is kept", func() bool { return s.keeps("jobId") })
+	s.Until("the first line is kept", func() bool { return s.keeps("jobId") })
 	term.types(ctrlC)
 	term.shows("another signal stops at once")
 	term.types(ctrlC)
@@ -47,7 +47,7 @@ func TestSecondCtrlCAtAPipe(t *testing.T) {
 	term.shows("code 75")
 	term.ends(exitOK)
 	s.stuck.Store(false)
-	s.start(s.command("resume")).wait(exitOK)
+	s.Start(s.command("resume")).Wait(exitOK)
 	if got := s.text(""); got != "{\"jobId\":\"j\"}\n" {
 		t.Errorf("%q came", got)
 	}
@@ -60,11 +60,11 @@ func TestCtrlCAtTheTerminalItself(t *testing.T) {
 	term := s.at(s.command("--drain-timeout=1h"))
 	term.shows("reading the terminal: Ctrl-D ends the input")
 	term.types("{\"jobId\":\"j\"}\n")
-	s.until("the line is shipped", func() bool { return s.has("jobId") })
+	s.Until("the line is shipped", func() bool { return s.has("jobId") })
 	term.types(ctrlC)
 	term.ends(exitOK)
-	if got := s.all("", 1)[0]; string(got.bytes) != "{\"jobId\":\"j\"}\n" || !got.ended {
-		t.Errorf("%q came, ended: %v", got.bytes, got.ended)
+	if in, got := s.one(""); got != "{\"jobId\":\"j\"}\n" || !in.Ended() {
+		t.Errorf("%q came, ended: %v", got, in.Ended())
 	}
 	s.nothingLeft()
 }
@@ -83,7 +83,7 @@ func TestCtrlDAtTheTerminal(t *testing.T) {
 
 // keeps reports whether the journal of a pipe holds the text.
 func (s *stage) keeps(text string) bool {
-	found, err := filepath.Glob(filepath.Join(s.journal, "*", "*.segment"))
+	found, err := filepath.Glob(filepath.Join(s.Journal, "*", "*.segment"))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -72,13 +72,13 @@ func TestSurvivorsOfAThrow(t *testing.T) {
 			for range 3 {
 				got["| cat"] = append(got["| cat"], len(outputOf(t, agent+" 2>/dev/null | cat")))
 				for way, code := range map[string]int{"| perstack-shipper": exitOK, "perstack-shipper exec": 1} {
-					s := newStage(t)
+					s := anotherStage(t)
 					c := s.command("exec", "--", "sh", "-c", agent)
 					if way[0] == '|' {
 						c = s.command()
 						c.Path, c.Args = "/bin/sh", []string{"sh", "-c", agent + " | perstack-shipper"}
 					}
-					s.start(c).wait(code)
+					s.Start(c).Wait(code)
 					came := s.text("")
 					got[way] = append(got[way], len(came))
 					if piped := way[0] == '|'; !strings.HasPrefix(string(want), came) || !piped && len(came) != len(want) {

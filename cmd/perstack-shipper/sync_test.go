@@ -25,7 +25,7 @@ func TestJournalSync(t *testing.T) {
 		return strings.Contains(string(calls), what)
 	}
 	for _, every := range []string{"", "20ms"} {
-		s := newStage(t)
+		s := anotherStage(t)
 		s.stuck.Store(true) // what is acknowledged would be deleted before it is forced
 		trace := filepath.Join(t.TempDir(), "trace")
 		var flags []string
@@ -34,15 +34,15 @@ func TestJournalSync(t *testing.T) {
 		}
 		r, agent := s.pipe(traced(trace), flags...)
 		agent.write(1)
-		s.until("the lines are kept", func() bool { return s.keeps(`"n":100,`) })
+		s.Until("the lines are kept", func() bool { return s.keeps(`"n":100,`) })
 		if every != "" {
 			for _, file := range []string{".segment>", "cursor", ">"} {
-				s.until(file+" is forced to the disk", func() bool { return forced(trace, file) })
+				s.Until(file+" is forced to the disk", func() bool { return forced(trace, file) })
 			}
 		}
 		s.stuck.Store(false)
 		agent.w.Close()
-		r.wait(exitOK)
+		r.Wait(exitOK)
 		if every == "" && forced(trace, "fsync(") {
 			t.Error("something is forced to the disk without --journal-sync")
 		}

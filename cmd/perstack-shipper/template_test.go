@@ -310,8 +310,8 @@ func TestTemplateCountsWhatUsageCounts(t *testing.T) {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			var messages []string
-			for _, stream := range s.server.Streams(group) {
-				for _, e := range s.server.Events(group, stream) {
+			for _, stream := range s.Server.Streams(group) {
+				for _, e := range s.Server.Events(group, stream) {
 					messages = append(messages, e.Message)
 				}
 			}

@@ -7,7 +7,6 @@ package chaos
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/testkit"
 )
 
 // group is the log group of every campaign.
@@ -74,6 +74,7 @@ type attempt struct {
 // endpoint is the CloudWatch of one campaign.
 type endpoint struct {
 	server *cwlocal.Server
+	next   http.Handler // the server, behind the gate
 	url    string
 	tally  *tally
 	poison bool // it refuses events by content
@@ -92,29 +93,18 @@ type endpoint struct {
 
 func newEndpoint(t testing.TB, seed, n uint64, tally *tally) *endpoint {
 	e := &endpoint{tally: tally, rng: rand.New(rand.NewPCG(seed, n)), deleted: map[string][][]cwlocal.Event{}, fickle: map[string]bool{}}
-	var err error
-	if e.server, err = cwlocal.New(cwlocal.Options{Intercept: e.intercept}); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var wait func() error
-	if e.url, wait, err = cwlocal.Listen(ctx, "127.0.0.1:0", e); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		e.server.Close()
-		cancel()
-		if err := wait(); err != nil {
-			t.Error(err)
-		}
+	w := testkit.New(t, group, testkit.Options{
+		Options: cwlocal.Options{Intercept: e.intercept},
+		Front:   func(next http.Handler) http.Handler { e.next = next; return e },
 	})
+	e.server, e.url = w.Server, w.URL
 	return e
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.gate.RLock()
 	defer e.gate.RUnlock()
-	e.server.ServeHTTP(w, r)
+	e.next.ServeHTTP(w, r)
 }
 
 // set changes the weather.

@@ -3,7 +3,6 @@ package deliver_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,9 +15,13 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/deliver"
+	"perstack-shipper/shipper/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testkit.Isolate()
+	goleak.VerifyTestMain(m)
+}
 
 // hasty makes nobody wait.
 var hasty = deliver.Paces{
@@ -44,45 +47,20 @@ type world struct {
 
 func newWorld(t *testing.T, intercept func(*cwlocal.Call) cwlocal.Fault, change func(*cloudwatch.Options)) *world {
 	t.Helper()
-	for _, v := range os.Environ() {
-		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
-			t.Setenv(name, "")
-		}
-	}
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-	server, err := cwlocal.New(cwlocal.Options{Intercept: intercept})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := testkit.New(t, group, testkit.Options{Options: cwlocal.Options{Intercept: intercept}})
 	core, logs := observer.New(zap.InfoLevel)
-	o := cloudwatch.Options{Group: group, Region: "eu-west-1", Endpoint: url, AttemptTimeout: 10 * time.Second, Logger: zap.New(core)}
+	o := cloudwatch.Options{Group: group, Region: "eu-west-1", Endpoint: all.URL, AttemptTimeout: 10 * time.Second, Logger: zap.New(core)}
 	if change != nil {
 		change(&o)
 	}
-	client, err := cloudwatch.New(ctx, o)
+	client, err := cloudwatch.New(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		client.Close()
-		server.Close() // it ends what hangs
-		cancel()
-		if err := wait(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(client.Close)
 	d := deliver.New(deliver.Options{Client: client, Create: true, Compress: true, Parallel: 8, Log: o.Logger})
 	d.Paces = hasty
-	return &world{Deliverer: d, t: t, server: server, client: client, logs: logs}
+	return &world{Deliverer: d, t: t, server: all.Server, client: client, logs: logs}
 }
 
 func stream(name string) deliver.Stream {

@@ -2,11 +2,8 @@ package readback
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +12,7 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/testkit"
 )
 
 // What batch makes of lines goes through the real client to an endpoint as strict as the service,
@@ -25,37 +23,8 @@ const testGroup = "/perstack/readback"
 // serve starts an endpoint and returns a client of it.
 func serve(t *testing.T, o cwlocal.Options) *cloudwatch.Client {
 	t.Helper()
-	for _, v := range os.Environ() {
-		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
-			t.Setenv(name, "")
-		}
-	}
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
-	server, err := cwlocal.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	url, wait, err := cwlocal.Listen(ctx, "", server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := cloudwatch.New(ctx, cloudwatch.Options{Group: testGroup, Region: "eu-west-1", Endpoint: url})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		client.Close()
-		cancel()
-		if err := errors.Join(wait(), server.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := client.CreateGroup(ctx); err != nil {
+	client := testkit.New(t, testGroup, testkit.Options{Options: o}).Client(0)
+	if _, err := client.CreateGroup(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return client

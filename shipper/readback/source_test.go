@@ -13,9 +13,13 @@ import (
 	"go.uber.org/goleak"
 
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testkit.Isolate()
+	goleak.VerifyTestMain(m)
+}
 
 // group is a log group in memory. Its pages are small, and some are empty without being the last.
 type group struct {

@@ -1,0 +1,205 @@
+package testkit
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// Gathered is what an endpoint holds of each input, by id.
+type Gathered map[string]*Input
+
+// Input is what an endpoint holds of one input.
+type Input struct {
+	ID             string
+	Source         string // "stderr" where that is known
+	Path           string // of a followed file
+	OpenedAt       int64  // when its first open record came in
+	Lines          map[Place]Event
+	Last           int64          // the highest Seq of Lines
+	Repeats        int            // events beyond the first of each place
+	Repeated       map[Place]bool // the places that have such
+	Seals          []Seal
+	Opened, Sealed map[string]bool // streams that have its open record and its seal
+}
+
+// Place is a line of an input, or a part of one.
+type Place struct {
+	Seq  int64
+	Part int
+}
+
+// Event is a line, or a part of one.
+type Event struct {
+	batch.Restored
+	Stream string
+	Time   int64
+}
+
+// Place returns where in its input the event belongs.
+func (e Event) Place() Place { return Place{e.Seq, e.Part} }
+
+// Seal is what a seal says.
+type Seal struct {
+	Lines, EmptyLines, Bytes, LastSeq int64
+	SHA256, RawSHA256                 string
+	Events, Parts, Lossy              int64
+	Rejected                          [][2]int64
+	Repeated                          int64
+	Truncated                         struct{ Times, Bytes int64 }
+	Streams                           []string
+	Ended                             bool
+	Message                           string `json:"-"` // the whole record
+}
+
+// Add takes in an event of a stream. It fails if the event is none of an input, or if it has the place
+// of another that says something else. Added is the input, and fresh tells that it is no repeat.
+func (g Gathered) Add(stream string, e cwlocal.Event) (added *Input, fresh bool, err error) {
+	r, err := batch.Restore([]byte(e.Message))
+	if err != nil {
+		return nil, false, fmt.Errorf("stream %q: %w: %.300s", stream, err, e.Message)
+	}
+	in := g[r.Input]
+	if in == nil {
+		in = &Input{ID: r.Input, Lines: map[Place]Event{}, Repeated: map[Place]bool{}, Opened: map[string]bool{}, Sealed: map[string]bool{}}
+		g[r.Input] = in
+	}
+	switch r.Record {
+	case "open":
+		var open struct{ Path, Source string }
+		if err := json.Unmarshal([]byte(e.Message), &open); err != nil {
+			return in, false, err
+		}
+		in.Opened[stream] = true
+		if in.OpenedAt == 0 {
+			in.Path, in.Source, in.OpenedAt = open.Path, open.Source, e.IngestionTime
+		}
+		return in, true, nil
+	case "seal":
+		seal := Seal{Message: e.Message}
+		if err := json.Unmarshal([]byte(e.Message), &seal); err != nil {
+			return in, false, err
+		}
+		in.Sealed[stream] = true
+		fresh = !slices.ContainsFunc(in.Seals, func(s Seal) bool { return s.Message == e.Message }) // each stream has one
+		if fresh {
+			in.Seals = append(in.Seals, seal)
+		}
+		return in, fresh, nil
+	}
+	event := Event{r, stream, e.Timestamp}
+	in.Source, in.Last = r.Source, max(in.Last, r.Seq)
+	before, repeated := in.Lines[event.Place()]
+	if !repeated {
+		in.Lines[event.Place()] = event
+		return in, true, nil
+	}
+	in.Repeats++
+	in.Repeated[event.Place()] = true
+	if !bytes.Equal(before.Line, r.Line) || before.Stream != stream || before.Empty != r.Empty || before.Last != r.Last ||
+		before.Text != r.Text || before.NoNewline != r.NoNewline {
+		err = fmt.Errorf("%v of input %s was repeated as something else: %.200q in %q, then %.200q in %q",
+			event.Place(), in.ID, before.Line, before.Stream, r.Line, stream)
+	}
+	return in, false, err
+}
+
+// Text puts the input together again, as far as it is there. Missing names the first line or part that
+// is not: streams are read one after the other, and more may come meanwhile. It is "" if all are there.
+func (in *Input) Text() (text, missing string) {
+	var b strings.Builder
+	add := func(e Event) {
+		b.WriteString(strings.Repeat("\n", int(e.Empty)))
+		b.Write(e.Line)
+	}
+	for seq := int64(1); seq <= in.Last; seq++ {
+		e, whole := in.Lines[Place{seq, 0}]
+		if whole {
+			add(e)
+		}
+		for part := 1; !whole && !e.Last; part++ {
+			var there bool
+			if e, there = in.Lines[Place{seq, part}]; !there {
+				return b.String(), fmt.Sprintf("line %d of %d, part %d", seq, in.Last, part)
+			}
+			add(e)
+		}
+		if !e.NoNewline {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String(), ""
+}
+
+// Seal returns the seal that counts: the one that goes furthest, and knows most of it.
+func (in *Input) Seal() (seal Seal, found bool) {
+	if len(in.Seals) == 0 {
+		return Seal{}, false
+	}
+	return slices.MaxFunc(in.Seals, func(a, b Seal) int {
+		ended := func(s Seal) int {
+			if s.Ended {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(cmp.Compare(a.LastSeq, b.LastSeq), cmp.Compare(len(a.Rejected), len(b.Rejected)), ended(a)-ended(b))
+	}), true
+}
+
+// Ended reports whether the seal that counts says that the input has ended.
+func (in *Input) Ended() bool {
+	seal, _ := in.Seal()
+	return seal.Ended
+}
+
+// Sorted returns the inputs in the order in which they were opened.
+func (g Gathered) Sorted() []*Input {
+	return slices.SortedFunc(maps.Values(g), func(a, b *Input) int {
+		return cmp.Or(cmp.Compare(a.OpenedAt, b.OpenedAt), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// sight is what was gathered of a group when so many batches had been accepted.
+type sight struct {
+	batches int64
+	all     Gathered
+}
+
+// Gathered returns what the world's group holds.
+func (w *World) Gathered() Gathered {
+	w.T.Helper()
+	return w.GatheredFrom(w.Group)
+}
+
+// GatheredFrom returns what a group holds. As long as nothing new has come it returns the same again:
+// waiting for something would otherwise cost more than what is waited for.
+func (w *World) GatheredFrom(group string) Gathered {
+	w.T.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	batches := w.Server.Stats().Batches
+	if last, ok := w.seen[group]; ok && last.batches == batches {
+		return last.all
+	}
+	all := Gathered{}
+	for _, stream := range w.Server.Streams(group) {
+		for _, e := range w.Server.Events(group, stream) {
+			if _, _, err := all.Add(stream, e); err != nil {
+				w.T.Fatal(err)
+			}
+		}
+	}
+	if w.seen == nil {
+		w.seen = map[string]sight{}
+	}
+	w.seen[group] = sight{batches, all}
+	return all
+}
