@@ -34,8 +34,8 @@ type origin struct {
 	id    string // of its input
 	path  string
 	first string // the digest of its first line; "" where that is not known
-	// proven: first is that of the lines that were shipped. The file may have been rewritten between
-	// the look at its first line and the first read.
+	// proven: first is that of the lines that were shipped. The file may have been rewritten
+	// between the look at its first line and the first read.
 	proven bool
 	in     *Input // nil: it has ended, and what follows is known
 	file   *file  // nil: its input had ended when it was found

@@ -14,19 +14,20 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// fifo is a FIFO that is read. It is open for writing, too, so that it has no end while writers come and go.
+// fifo is a FIFO that is read. It is also open for writing, so that it does not end while writers
+// come and go.
 type fifo struct {
 	path    string
 	who     disk.Identity
 	in      *Input
-	w       *os.File           // the writing end; nil when it was let go: then the last writer is the end
+	w       *os.File           // the writing end; nil once it was released: then the last writer ends the FIFO
 	stop    context.CancelFunc // ends reading at once
 	present bool
 	size    int64
 	grew    time.Time
 }
 
-// candidateFIFO is a FIFO that is to be read, if it is not already.
+// candidateFIFO starts reading a FIFO, unless it is being read already.
 func (s *Set) candidateFIFO(path string, info os.FileInfo, now time.Time) error {
 	for _, f := range s.fifos {
 		if f.who == disk.IdentityOf(info) {
@@ -36,9 +37,9 @@ func (s *Set) candidateFIFO(path string, info os.FileInfo, now time.Time) error 
 	}
 	f, err := s.openFIFO(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // gone since
+		return nil // it has gone since
 	}
-	if errors.Is(err, journal.ErrFull) && len(s.fifos) > 0 { // those that are open stay so: their writers would die of it
+	if errors.Is(err, journal.ErrFull) && len(s.fifos) > 0 { // the open ones stay open: closing them would kill their writers
 		s.complain(err)
 		return nil
 	}
@@ -54,7 +55,8 @@ func (s *Set) candidateFIFO(path string, info os.FileInfo, now time.Time) error 
 	return nil
 }
 
-// openFIFO makes the journal first, for whoever opened the FIFO to write would die of it if it were closed again for lack of room, and with what it wrote.
+// openFIFO makes the journal first. If the FIFO had to be closed again for lack of room, whoever
+// had opened it for writing would die of that, and what they had written would be lost.
 func (s *Set) openFIFO(path string) (*fifo, error) {
 	id := journal.NewID()
 	j, err := s.o.Folder.NewPipe(id, s.o.About(id, Note{Path: path}, nil), s.o.Journal)
@@ -74,7 +76,7 @@ func (s *Set) openFIFO(path string) (*fifo, error) {
 // holdFIFO opens both ends of a FIFO.
 func holdFIFO(path string) (f *fifo, r *os.File, err error) {
 	const flags = unix.O_CLOEXEC | unix.O_NONBLOCK
-	r, err = os.OpenFile(path, os.O_RDONLY|flags, 0) // with O_NONBLOCK it waits for no writer
+	r, err = os.OpenFile(path, os.O_RDONLY|flags, 0) // with O_NONBLOCK it does not wait for a writer
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
 	}
@@ -94,9 +96,9 @@ func holdFIFO(path string) (f *fifo, r *os.File, err error) {
 			return err
 		}
 		if f.who = disk.IdentityOf(info); info.Mode()&fs.ModeNamedPipe == 0 || disk.IdentityOf(other) != f.who {
-			return fs.ErrNotExist // it was replaced at this moment: the next look finds what is there
+			return fs.ErrNotExist // it was just replaced: the next look finds what is there
 		}
-		// Two that read one FIFO would get some of the bytes each.
+		// Two readers of one FIFO would each get some of the bytes.
 		if err := unix.Flock(int(r.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 			return &InputError{path, "is read by another process already: stop that, or name another"}
 		}
@@ -110,7 +112,7 @@ func holdFIFO(path string) (f *fifo, r *os.File, err error) {
 	return f, r, nil
 }
 
-// letGo lets the FIFO end with its last writer, or now.
+// letGo lets the FIFO end with its last writer, or at once.
 func (f *fifo) letGo(now bool) {
 	if f.w != nil {
 		f.w.Close()
@@ -121,7 +123,7 @@ func (f *fifo) letGo(now bool) {
 	}
 }
 
-// stepFIFOs takes notice of growth, and lets those go that are gone or have ended by themselves.
+// stepFIFOs notices growth, and lets go of FIFOs that are gone or have ended by themselves.
 func (s *Set) stepFIFOs(now time.Time) {
 	kept := s.fifos[:0]
 	for _, f := range s.fifos {

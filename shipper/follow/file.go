@@ -11,23 +11,24 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// file is a file that is followed, or will be when its first line is complete.
+// file is a file that is followed, or will be once its first line is complete.
 type file struct {
 	path string        // its latest name among those asked for
-	pin  *os.File      // keeps its identity from being used again; nil where it could not be opened
+	pin  *os.File      // keeps its identity from being reused; nil if it could not be opened
 	who  disk.Identity // of pin
 
 	in      *Input    // nil: it waits for its first line
 	note    Note      // of in
 	size    int64     // at the latest look
 	grew    time.Time // when a look found more
-	changed time.Time // when it grew, or when it was changed before it was looked at
+	changed time.Time // when it grew, or was changed before anybody looked
 	present bool      // it has a name that is asked for
-	gone    time.Time // since when it has none; zero: it has
-	retry   time.Time // not to be tried before
+	gone    time.Time // since when it has no such name; zero: it has one
+	retry   time.Time // do not try before then
 	over    bool      // its input has ended
 	held    bool      // it does not begin before it is known whether it is a copy
-	// compared is up to where it is the same as files that it may be a copy of; -1: it is none.
+	// compared is up to where the file equals each file that it may be a copy of; -1: it is no copy
+	// of that one.
 	compared map[*origin]int64
 }
 
@@ -38,7 +39,7 @@ func (f *file) unpin() {
 	}
 }
 
-// measure takes notice of growth.
+// measure notices growth.
 func (s *Set) measure(f *file, now time.Time) {
 	size := f.size
 	if f.in != nil {
@@ -54,7 +55,7 @@ func (s *Set) measure(f *file, now time.Time) {
 	}
 }
 
-// changedBefore is when the file pin grew last, before anybody looked.
+// changedBefore returns when the file pin last grew before anybody looked.
 func changedBefore(pin *os.File, now time.Time) time.Time {
 	if info, err := pin.Stat(); err == nil && info.ModTime().Before(now) {
 		return info.ModTime()
@@ -62,8 +63,8 @@ func changedBefore(pin *os.File, now time.Time) time.Time {
 	return now
 }
 
-// step lets f go on: it begins when its first line is there, is another input when it was cut, and ends when it is gone. The error is that another process
-// has it.
+// step moves f on: it begins once its first line is there, becomes another input if it was
+// truncated, and ends when it is gone. The error says that another process has it.
 func (s *Set) step(f *file, now time.Time) error {
 	if f.over {
 		return nil
@@ -91,7 +92,8 @@ func (s *Set) step(f *file, now time.Time) error {
 	return nil
 }
 
-// start makes an input of f when its first line is complete, which gives the id, or when no more of it will come.
+// start makes an input of f once its first line is complete, which gives the id, or once no more of
+// it will come.
 func (s *Set) start(f *file, now time.Time) error {
 	if now.Before(f.retry) && !s.stopping {
 		return nil
@@ -117,17 +119,17 @@ func (s *Set) start(f *file, now time.Time) error {
 		if f.size == 0 || !s.stopping && now.Sub(f.grew) < s.o.HalfLine && (f.present || !s.finished(f, now)) {
 			return nil
 		}
-		id = journal.NewID() // what it is called by later is in the note
+		id = journal.NewID() // the note says what it is called later
 	case err != nil:
 		s.again(f, now, err)
 		return nil
 	case s.isKnown(id):
-		return nil // it may be that of this file: the next look goes on with it
+		return nil // it may belong to this file: the next look continues it
 	case s.used[id]: // another file has the same path and first line
 		note.Base, id = id, journal.NewID()
 	}
 	if !isNow(path, f.who) {
-		return nil // renamed at this moment: the next look finds it
+		return nil // it was just renamed: the next look finds it
 	}
 	of, wait := s.copyOf(f, first, now)
 	if f.held = wait; wait {
@@ -143,28 +145,30 @@ func (s *Set) start(f *file, now time.Time) error {
 		return s.again(f, now, err)
 	}
 	s.used[id], s.used[note.Base] = true, true
-	s.give(j, path, note, now)
+	s.attach(j, path, note, now)
 	return nil
 }
 
-// again has f tried once more later. An error that another process has it is returned, at the beginning also that there is no room; others are said.
+// again makes the next attempt at f wait. It returns an error that says that another process has
+// the file and, at the beginning, one that says that there is no room. It logs others.
 func (s *Set) again(f *file, now time.Time, err error) error {
 	f.retry = now.Add(time.Second)
 	err = fmt.Errorf("%s: %w", f.path, err)
 	if _, held := errors.AsType[*journal.HeldError](err); held || !s.begun && errors.Is(err, journal.ErrFull) {
 		return err
 	}
-	if !errors.Is(err, os.ErrNotExist) { // it was renamed at this moment
+	if !errors.Is(err, os.ErrNotExist) { // it was just renamed
 		s.complain(err)
 	}
 	return nil
 }
 
-// give makes j the input of the file that it has open, mostly that at path: note says which it was meant to be. It returns the file, if there is one to follow.
-func (s *Set) give(j *journal.File, path string, note Note, now time.Time) *file {
+// attach makes j the input of the file that it has open, which is mostly the one at path; note says
+// which one it was meant to be. It returns the file, or nil if there is nothing to follow.
+func (s *Set) attach(j *journal.File, path string, note Note, now time.Time) *file {
 	in := &Input{Journal: j.Journal, file: j, Path: path, live: s.live}
 	s.live.Add(1)
-	if j.Ended() { // it was cut while nobody looked: there is nothing to follow
+	if j.Ended() { // it was truncated while nobody looked: there is nothing to follow
 		s.remember(in, note, nil)
 		s.fresh = append(s.fresh, in)
 		return nil
@@ -172,7 +176,7 @@ func (s *Set) give(j *journal.File, path string, note Note, now time.Time) *file
 	meant := disk.Identity{Dev: note.Dev, Ino: note.Ino}
 	pin, who := pinOf(j, path, meant)
 	if pin == nil {
-		who = meant // it was moved away when it had been opened
+		who = meant // it was moved away after it was opened
 	}
 	f := s.byIdentity[who]
 	switch {
@@ -181,7 +185,7 @@ func (s *Set) give(j *journal.File, path string, note Note, now time.Time) *file
 		s.add(f)
 	case pin == nil:
 	case f == nil:
-		f = &file{path: path, pin: pin, who: who, present: true} // else the next look says so
+		f = &file{path: path, pin: pin, who: who, present: true} // if it is not, the next look notices
 		s.add(f)
 	default:
 		pin.Close()
@@ -215,9 +219,10 @@ func (s *Set) give(j *journal.File, path string, note Note, now time.Time) *file
 	return f
 }
 
-// pinOf opens the file that j has open once more: at path, or where the one that was meant is now. nil where that is not found.
+// pinOf opens the file that j has open once more: at path, or wherever the file that was meant is
+// now. It returns nil if it is not found.
 func pinOf(j *journal.File, path string, meant disk.Identity) (*os.File, disk.Identity) {
-	for range 3 { // somebody may rename just now
+	for range 3 { // somebody may be renaming just now
 		name := path
 		replaced := j.Replaced()
 		if replaced {
@@ -240,7 +245,7 @@ func pinOf(j *journal.File, path string, meant disk.Identity) (*os.File, disk.Id
 	return nil, disk.Identity{}
 }
 
-// cut makes what a file holds that somebody cut another input. The shipper says what is lost.
+// cut makes what a truncated file now holds another input. The shipper says what is lost.
 func (s *Set) cut(f *file, now time.Time) {
 	f.over = true
 	if f.pin == nil {
@@ -252,7 +257,7 @@ func (s *Set) cut(f *file, now time.Time) {
 	s.add(next)
 }
 
-// finished reports whether a file that is gone has stood still for long enough.
+// finished reports whether a file that is gone has not grown for long enough.
 func (s *Set) finished(f *file, now time.Time) bool {
 	since := f.grew
 	if f.gone.After(since) {
@@ -275,7 +280,7 @@ func (f *file) hasWriter() (writer, known bool) {
 	return disk.HasWriter(f.pin)
 }
 
-// end ends the input of f with what there is now.
+// end ends the input of f with what is there now.
 func (s *Set) end(f *file, how int32) {
 	f.over = true
 	f.in.paused.Store(how)
@@ -284,7 +289,8 @@ func (s *Set) end(f *file, how int32) {
 	}
 }
 
-// pause leaves f for another day, when it ends with a whole line or stands still. It reports whether it is done with.
+// pause leaves f for another day if it ends with a whole line or has stopped growing. It reports
+// whether it is done with f.
 func (s *Set) pause(f *file, now time.Time) bool {
 	if f.over {
 		return true
@@ -296,7 +302,7 @@ func (s *Set) pause(f *file, now time.Time) bool {
 		if f.held {
 			return false
 		}
-		if f.in == nil { // it is empty, or cannot be begun, which was said
+		if f.in == nil { // it is empty, or cannot be begun, which was logged
 			if f.size > 0 {
 				s.leave(f.path, fmt.Sprintf("%s is not shipped: its %d bytes are for the next start", f.path, f.size))
 			}
@@ -317,7 +323,7 @@ func (s *Set) pause(f *file, now time.Time) bool {
 	case !f.present && s.lost(f):
 		s.end(f, finished)
 	case f.endsLine(), s.o.Reading.Err() != nil:
-		s.end(f, pausedInLine) // what comes at this moment is of another day
+		s.end(f, pausedInLine) // what comes now is for another day
 		s.putAside(f.asParked())
 	case now.Sub(f.grew) >= lineQuiet:
 		s.end(f, paused)
@@ -328,7 +334,7 @@ func (s *Set) pause(f *file, now time.Time) bool {
 	return true
 }
 
-// asParked is f put aside for good.
+// asParked returns f put aside for good.
 func (f *file) asParked() *parked {
 	p := &parked{who: f.who, present: true, done: true}
 	if f.in != nil {
@@ -337,7 +343,7 @@ func (f *file) asParked() *parked {
 	return p
 }
 
-// lost reports whether no later start can go on with a file that is gone, or none needs to.
+// lost reports whether no later start can continue a file that is gone, or none needs to.
 func (s *Set) lost(f *file) bool {
 	if writer, known := f.hasWriter(); known && !writer {
 		return true
@@ -345,7 +351,7 @@ func (s *Set) lost(f *file) bool {
 	return nameOf(filepath.Dir(f.in.Journal.FilePath()), f.who) == ""
 }
 
-// endsLine reports whether the last line that there is is a whole one.
+// endsLine reports whether the file ends with a whole line.
 func (f *file) endsLine() bool {
 	var last [1]byte
 	if f.pin == nil || f.size == 0 {

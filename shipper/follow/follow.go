@@ -1,4 +1,5 @@
-// Package follow finds what --input names and makes inputs of it: files that grow, FIFOs, and folders of files.
+// Package follow finds what --input names and makes inputs of it: files that grow, FIFOs, and
+// folders of files.
 //
 //	follow.go   what is asked for and what comes of it; Run, which looks until it is told to stop
 //	look.go     one look at all paths: what is there now
@@ -11,8 +12,9 @@
 //	fifo.go     a FIFO
 //	watch.go    when to look again: what the kernel tells, and polling behind it
 //
-// A file is known by its identity, device and inode, which an open descriptor keeps from being used again; its names may change. So a file that is renamed
-// is shipped once, and a file that takes its name is another input.
+// A file is known by its identity: device and inode. An open descriptor keeps these from being
+// reused, while its names may change. So a file that is renamed is shipped once, and a file that
+// takes over its name is another input.
 package follow
 
 import (
@@ -35,29 +37,31 @@ import (
 
 // Options say what to follow.
 type Options struct {
-	// Paths are files, FIFOs and folders. In a folder, files named *.jsonl and *.log are followed, and *.err and *.stderr beside one of the same stem; those in
-	// folders below it are not.
+	// Paths are files, FIFOs and folders. In a folder, files named *.jsonl and *.log are followed,
+	// and *.err and *.stderr beside one of the same stem. Folders below it are not looked into.
 	Paths []string
-	// Wait: paths that do not exist are waited for.
+	// Wait for paths that do not exist.
 	Wait bool
-	// UntilIdle is how long nothing may come of any path before Run ends by itself; 0: for ever. A run under way is waited for longer.
+	// UntilIdle is how long nothing may come from any path before Run ends by itself; 0: for ever.
+	// A run under way is given longer.
 	UntilIdle time.Duration
-	// HalfLine is how long a file must stand still to begin although its first line has no newline yet; 0: 30 s.
+	// HalfLine is how long a file must not grow before it is begun although its first line has no
+	// newline yet; 0: 30 s.
 	HalfLine time.Duration
-	// Reading ends when FIFOs are to be read no more.
+	// Reading ends when FIFOs are not to be read any more.
 	Reading context.Context
 
 	Folder  *journal.Folder
 	Journal journal.Options
-	// About makes the snapshot of an input: a new one, or of one that has the snapshot old.
+	// About makes the snapshot of an input: a new one, or one that has the snapshot old.
 	About func(id string, note Note, old []byte) []byte
 	// Known are the inputs that the folder has.
 	Known []Known
 
-	Log *zap.Logger // nil: nothing is said
+	Log *zap.Logger // nil: nothing is logged
 
-	// quiet and unsure are how long a file that is gone must stand still to be taken for finished: where it is known that nobody has it open for
-	// writing, and where that is not known.
+	// quiet and unsure are how long a file that is gone must not grow before it counts as finished:
+	// if it is known that nobody has it open for writing, and if that cannot be known.
 	quiet, unsure time.Duration
 	leastRun      time.Duration // see runPatience
 	most          int           // files followed at once
@@ -66,22 +70,26 @@ type Options struct {
 const (
 	defaultQuiet  = time.Second
 	defaultUnsure = 30 * time.Second
-	// defaultHalfLine is that of Options.HalfLine: as long as the shipper waits for the end of a last line.
+	// defaultHalfLine is the default of Options.HalfLine: as long as the shipper waits for the end
+	// of a last line.
 	defaultHalfLine = 30 * time.Second
-	// lineQuiet is how long a half line at the end of a file must stand still, at the stop, to be taken for all that there will be.
+	// lineQuiet is how long, at the stop, an incomplete line at the end of a file must not grow
+	// before it counts as all there will be.
 	lineQuiet = 300 * time.Millisecond
 )
 
-// Note is what a snapshot keeps of a followed file, so that a later start knows it by whatever name.
+// Note is what a snapshot keeps of a followed file, so that a later start recognises it under any
+// name.
 type Note struct {
 	Path string `json:"path"` // absolute
 	Dev  uint64 `json:"dev,omitempty"`
 	Ino  uint64 `json:"ino,omitempty"`
 	// First is the digest of the file's first line.
 	First string `json:"first,omitempty"`
-	// Base is the id that path and first line give, where another input had that.
+	// Base is the id that path and first line give, if another input already had it.
 	Base string `json:"base,omitempty"`
-	// Lent: whoever holds the input only ships the rest of it, and lets go of it then for one who follows the file.
+	// Lent says that whoever holds the input only ships the rest of it, and then lets go of it for
+	// a process that follows the file.
 	Lent bool `json:"lent,omitempty"`
 }
 
@@ -89,18 +97,19 @@ type Note struct {
 type Known struct {
 	journal.Left
 	Note Note
-	// Mine: it goes where this process ships to. Others only keep their ids.
+	// Mine says that it goes where this process ships to. Of others only the ids are kept.
 	Mine bool
 }
 
 // Input is what was found: a file, or a FIFO.
 type Input struct {
-	// Journal of a file follows it; that of a FIFO is for the caller to write, from what FIFO gives.
+	// Journal follows a file. For a FIFO, the caller writes it with what FIFO gives.
 	Journal *journal.Journal
-	// Pipe is the journal of a FIFO, for writing; nil of a file.
+	// Pipe is the journal of a FIFO, for writing; nil for a file.
 	Pipe *journal.Pipe
 	Path string
-	// FIFO is open for reading; nil of a file. The caller closes it when Reading has ended, or its last writer is gone.
+	// FIFO is open for reading; nil for a file. The caller closes it when Reading has ended, or its
+	// last writer is gone.
 	FIFO    *os.File
 	Reading context.Context
 	Grew    time.Time // when a file grew last, as far as that was seen
@@ -113,7 +122,7 @@ type Input struct {
 	live     *atomic.Int64
 }
 
-// Close says that the caller has closed or removed the journal: there is room for another.
+// Close says that the caller has closed or removed the journal, so there is room for another.
 func (in *Input) Close() {
 	in.once.Do(func() {
 		in.live.Add(-1)
@@ -121,15 +130,15 @@ func (in *Input) Close() {
 	})
 }
 
-// What Journal's end means, for Paused.
+// What the end of Journal means, for Paused.
 const (
 	finished int32 = iota
 	paused
 	pausedInLine
 )
 
-// Paused says, when the journal has ended, whether the file may go on another day; and whether its last line was being written, so that its
-// beginning is for that day as well.
+// Paused says, once the journal has ended, whether the file may go on another day, and whether its
+// last line was being written, so that the beginning of that line is for that day as well.
 func (in *Input) Paused() (paused, inLine bool) {
 	p := in.paused.Load()
 	return p != finished, p == pausedInLine
@@ -143,7 +152,7 @@ type InputError struct {
 
 func (e *InputError) Error() string { return e.Path + " " + e.Problem }
 
-// Set is what is followed. One goroutine uses it at a time: that of New, then that of Run.
+// Set is what is followed. One goroutine uses it at a time: the one in New, then the one in Run.
 type Set struct {
 	o   Options
 	log *zap.Logger
@@ -155,26 +164,27 @@ type Set struct {
 	origins    []*origin     // what others may be copies of
 	live       *atomic.Int64 // inputs whose journals are open
 	refused    bool          // a file waits for a place
-	stopping   bool          // what is there is all that there will be
+	stopping   bool          // what is there is all there will be
 	idle       bool          // because nothing came for so long
 	fifos      []*fifo
 	used       map[string]bool      // ids that are taken
 	dead       map[string][]*parked // inputs whose file was not there, by its path
 
-	fresh  []*Input  // found, and not handed over
-	came   time.Time // when something came last
+	fresh  []*Input  // found, and not handed over yet
+	came   time.Time // when something last came
 	failed []error
 	unread map[string]error // what could not be read, by its path; some may be readable later
 	left   []string         // paths of files that could not be begun
-	begun  bool             // New has had its look
-	// filesOnly: FIFOs are left for the next look.
+	begun  bool             // New has looked once
+	// filesOnly leaves FIFOs for the next look.
 	filesOnly bool
 	said      map[string]time.Time
 	watch     *watcher
 }
 
-// New looks at the paths, and takes up what earlier processes followed of them. It returns an *InputError when a path cannot be followed, and wraps a
-// *journal.HeldError when another process follows it with this folder, journal.ErrFull when there is no room for a new input.
+// New looks at the paths and continues what earlier processes followed of them. It returns an
+// *InputError if a path cannot be followed. It wraps a *journal.HeldError if another process
+// follows it with this folder, and journal.ErrFull if there is no room for a new input.
 func New(o Options) (*Set, error) {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -231,7 +241,8 @@ func (s *Set) begin() error {
 	if err := s.takeUpKnown(); err != nil {
 		return err
 	}
-	// FIFOs come last: one that is open must not be closed again because of a file that cannot be begun, for its writer would die of that.
+	// FIFOs come last. An open one must not be closed again because a file cannot be begun, for its
+	// writer would die of that.
 	for _, s.filesOnly = range []bool{true, false} {
 		if err := s.look(time.Now()); err != nil {
 			return err
@@ -248,16 +259,18 @@ func (s *Set) Found() []*Input {
 	return found
 }
 
-// Failed returns, after Run, what could not be shipped, all of which was said.
+// Failed returns, after Run, what could not be shipped. All of it was logged.
 func (s *Set) Failed() []error {
 	return slices.AppendSeq(slices.Clone(s.failed), maps.Values(s.unread))
 }
 
-// Left returns, after Run, the files that are not shipped, which was said: another process still has their inputs, or there was no room for a journal.
+// Left returns, after Run, the files that are not shipped because another process still has their
+// inputs, or because there was no room for a journal. That was logged.
 func (s *Set) Left() []string { return s.left }
 
-// Run looks for more until stop ends, or nothing comes for UntilIdle. Then what is there is all, and files are left for another day. What is found is given to
-// take, which returns false when nobody wants it any more; alive has ended then.
+// Run looks for more until stop ends, or nothing comes for UntilIdle. Then what is there is all,
+// and files are left for another day. It gives what it finds to take, which returns false when
+// nobody wants it any more; alive has ended then.
 func (s *Set) Run(stop, alive context.Context, take func(*Input) bool) {
 	defer s.close()
 	for stop.Err() == nil && !s.idle {
@@ -284,7 +297,7 @@ func (s *Set) Run(stop, alive context.Context, take func(*Input) bool) {
 	}
 }
 
-// handOver gives away what is new. It returns false when nobody wants it.
+// handOver hands over what is new. It returns false when nobody wants it.
 func (s *Set) handOver(take func(*Input) bool) bool {
 	for len(s.fresh) > 0 {
 		if !take(s.fresh[0]) {
@@ -295,7 +308,7 @@ func (s *Set) handOver(take func(*Input) bool) bool {
 	return true
 }
 
-// stop takes all that is there, and what comes of runs under way, and ends every input.
+// stop takes all that is there and what comes from runs under way, and ends every input.
 func (s *Set) stop(alive context.Context, take func(*Input) bool) {
 	s.stopping = true
 	for _, f := range s.fifos {
@@ -321,8 +334,8 @@ func (s *Set) stop(alive context.Context, take func(*Input) bool) {
 	}
 }
 
-// pauseAll takes what is there, as far as there is room, and leaves every file for another day that ends with a whole line or stands still. It reports whether
-// there is more to do.
+// pauseAll picks up new files while there is room, and pauses each file that ends with a whole line
+// or has stopped growing. It reports whether there is more to do.
 func (s *Set) pauseAll(now time.Time) (more bool) {
 	if err := s.look(now); err != nil {
 		s.complain(err)
@@ -334,7 +347,7 @@ func (s *Set) pauseAll(now time.Time) (more bool) {
 	return more || s.refused || slices.ContainsFunc(s.parked, (*parked).mustWake)
 }
 
-// close lets go of what Set itself holds open.
+// close closes what Set itself holds open.
 func (s *Set) close() {
 	for _, f := range s.files {
 		f.unpin()
@@ -347,10 +360,10 @@ func (s *Set) close() {
 	}
 }
 
-// sayAgain is how often one trouble is said while it lasts.
+// sayAgain is how often a lasting trouble is logged.
 const sayAgain = time.Minute
 
-// complain says an error that may pass.
+// complain logs an error that may pass.
 func (s *Set) complain(err error) {
 	now := time.Now()
 	if last, ok := s.said[err.Error()]; ok && now.Sub(last) < sayAgain {
@@ -360,7 +373,7 @@ func (s *Set) complain(err error) {
 	s.log.Error(err.Error())
 }
 
-// once says something that is as it should be.
+// once logs something that is as it should be.
 func (s *Set) once(text string) {
 	if _, ok := s.said[text]; !ok {
 		s.said[text] = time.Now()
@@ -368,7 +381,7 @@ func (s *Set) once(text string) {
 	}
 }
 
-// leave says what a later start has to ship.
+// leave logs what a later start has to ship.
 func (s *Set) leave(path, text string) {
 	if !slices.Contains(s.left, path) {
 		s.left = append(s.left, path)
@@ -376,7 +389,7 @@ func (s *Set) leave(path, text string) {
 	}
 }
 
-// lose says what is not shipped.
+// lose logs what is not shipped.
 func (s *Set) lose(err error) {
 	s.log.Error(err.Error())
 	s.failed = append(s.failed, err)

@@ -8,9 +8,10 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// This file goes on with what earlier processes followed.
+// This file continues what earlier processes followed.
 
-// takeUpKnown finds the inputs of files that are asked for again, whatever those are called now. The first look goes on with them.
+// takeUpKnown finds the inputs of files that are asked for again, whatever their names are now. The
+// first look continues them.
 func (s *Set) takeUpKnown() error {
 	for _, k := range s.o.Known {
 		s.used[k.ID], s.used[k.Note.Base] = true, true
@@ -29,7 +30,8 @@ func (s *Set) takeUpKnown() error {
 	return nil
 }
 
-// path of the file that the input followed, by the journal's own record or, where that is damaged, by the snapshot.
+// path returns the path of the file that the input followed, from the journal's own header or, if
+// that is damaged, from the snapshot.
 func (k *Known) path() string {
 	if k.File != "" {
 		return k.File
@@ -37,13 +39,14 @@ func (k *Known) path() string {
 	return k.Note.Path
 }
 
-// isKnown reports whether the input id is one of an earlier process that was not looked at yet.
+// isKnown reports whether id is an input of an earlier process that was not looked at yet.
 func (s *Set) isKnown(id string) bool {
 	return slices.ContainsFunc(s.parked, func(p *parked) bool { return p.size < 0 && p.id == id })
 }
 
-// revive goes on with an input whose file was not there when f, which has that file's name now, is the same after all; else the shipper says what is lost, and
-// is done with it. It reports whether f is taken care of.
+// revive continues an input whose file was not there, if f, which has that file's name now, is the
+// same file after all. If it is not, the shipper says what is lost and is done with the input.
+// revive reports whether f is taken care of.
 func (s *Set) revive(f *file, path string, now time.Time) (taken bool, err error) {
 	for len(s.dead[path]) > 0 {
 		was := s.dead[path][0]
@@ -53,7 +56,7 @@ func (s *Set) revive(f *file, path string, now time.Time) (taken bool, err error
 			return true, s.again(f, now, err)
 		}
 		s.dead[path] = s.dead[path][1:]
-		s.give(j, path, note, now)
+		s.attach(j, path, note, now)
 		if f.in != nil {
 			return true, nil
 		}

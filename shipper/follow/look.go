@@ -15,7 +15,7 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// This file looks at the paths: what is there now, by its identity.
+// This file looks at the paths and tells files apart by their identity.
 
 // isNow reports whether path names the file who.
 func isNow(path string, who disk.Identity) bool {
@@ -23,7 +23,7 @@ func isNow(path string, who disk.Identity) bool {
 	return err == nil && disk.IdentityOf(info) == who
 }
 
-// nameOf finds the name of the file who in dir; "" where there is none.
+// nameOf returns the name of the file who in dir, or "" if it has none.
 func nameOf(dir string, who disk.Identity) string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -37,7 +37,8 @@ func nameOf(dir string, who disk.Identity) string {
 	return ""
 }
 
-// wants reports whether a file of that path is asked for, if it has what it needs beside it.
+// wants reports whether a file with that path is asked for, provided that what it needs is beside
+// it.
 func (s *Set) wants(path string) bool {
 	for _, p := range s.o.Paths {
 		if path == p || filepath.Dir(path) == p && (matches(path) || isStderr(path)) {
@@ -77,7 +78,8 @@ func (s *Set) check(path string) error {
 	return nil
 }
 
-// patternChars are those that make a pattern of a path that does not exist: to wait for a file of such a name would be to wait for ever.
+// patternChars are the characters that make a path that does not exist a pattern: to wait for a
+// file of such a name would be to wait for ever.
 const patternChars = "*?["
 
 // insteadOf says what to name instead of a pattern.
@@ -89,10 +91,11 @@ func insteadOf(pattern string) string {
 }
 
 func openFile(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) // NONBLOCK: a FIFO in its place must not hang us
+	return os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) // NONBLOCK: a FIFO in its place must not block us
 }
 
-// look finds what is new and what is gone, and lets every file go on. Its error is that another process has an input.
+// look finds what is new and what is gone, and moves every file on. Its error says that another
+// process has an input.
 func (s *Set) look(now time.Time) error {
 	began := time.Now()
 	for _, f := range s.files {
@@ -157,7 +160,7 @@ func (s *Set) lookAt(path string, now time.Time) error {
 	return nil
 }
 
-// unseen is for a path that cannot be looked at now: what was there is not taken for gone.
+// unseen keeps what was at a path that cannot be looked at now from counting as gone.
 func (s *Set) unseen(path string, err error) {
 	s.cannotRead(&InputError{path, fmt.Sprintf("cannot be looked at (%v): make it readable", err)})
 	for _, f := range s.files {
@@ -171,13 +174,14 @@ func (s *Set) unseen(path string, err error) {
 	}
 }
 
-// cannotRead says what is wrong with a path now. It counts as not shipped unless it can be read later.
+// cannotRead logs what is wrong with a path now. It counts as not shipped unless it can be read
+// later.
 func (s *Set) cannotRead(err *InputError) {
 	s.unread[err.Path] = err
 	s.complain(err)
 }
 
-// candidate is a file that is to be followed, if it is not already.
+// candidate starts following a file, unless it is followed already.
 func (s *Set) candidate(path string, now time.Time) {
 	info, err := os.Stat(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -185,7 +189,7 @@ func (s *Set) candidate(path string, now time.Time) {
 		return
 	}
 	if err != nil || !info.Mode().IsRegular() {
-		return // gone since, or a folder of such a name
+		return // it has gone since, or it is a folder with such a name
 	}
 	if f := s.byIdentity[disk.IdentityOf(info)]; f != nil {
 		delete(s.unread, path)
@@ -193,7 +197,7 @@ func (s *Set) candidate(path string, now time.Time) {
 		return
 	}
 	if s.isParked(disk.IdentityOf(info), info) || s.crowded() {
-		return // those that there is no room for are found by a later look
+		return // a later look finds those that there is no room for
 	}
 	opened, err := openFile(path)
 	if err != nil {
@@ -208,7 +212,7 @@ func (s *Set) candidate(path string, now time.Time) {
 		return
 	}
 	who := disk.IdentityOf(info)
-	if f := s.byIdentity[who]; f != nil { // it took the name of another meanwhile
+	if f := s.byIdentity[who]; f != nil { // it has taken over the name of another
 		opened.Close()
 		f.present, f.path = true, path
 		return

@@ -150,7 +150,8 @@ func (m *model) ship() {
 	m.inputs = kept
 }
 
-// got notes what was read. Every piece of every file begins with its number, so that two cannot be taken for each other.
+// got notes what was read. Every piece of every file begins with its number, so that two cannot be
+// taken for each other.
 func (m *model) got(in *reading, data string) {
 	if in.number < 0 {
 		for n := range m.wrote {
@@ -176,7 +177,8 @@ func (m *model) look() {
 	m.ship()
 }
 
-// settle ends the last line of a file, and looks until all of it was read: what nobody has read when it is cut or goes is lost.
+// settle ends the last line of a file, and looks until all of it was read: what nobody has read
+// when it is cut or goes is lost.
 func (m *model) settle(name string) {
 	n := m.files[name]
 	m.append(name, "\n")
@@ -267,8 +269,9 @@ func (m *model) pause() {
 	}
 }
 
-// Whatever happens to the files of a folder, each byte of each is read once, in order: renamed to a name that is followed or not, cut, deleted, made again under
-// a name that another had, while somebody looks or between two starts.
+// Whatever happens to the files of a folder, each byte of each is read once, in order: renamed to a
+// name that is followed or not, cut, deleted, made again under a name that another had, while
+// somebody looks or between two starts.
 func TestEveryByteOfAFolderIsReadOnce(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir := t.TempDir()

@@ -9,11 +9,13 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// Once makes what its file holds now all that is wanted of j, an input of a file that nobody follows any more. A half line at the file's end is waited for a
-// moment, unless patience has ended; what of it stands still is part of it. note is that of j's snapshot, nil where there is none.
+// Once makes what its file holds now all that is wanted of j, an input of a file that nobody
+// follows any more. If the file ends in an incomplete line, Once waits for a moment, unless
+// patience has ended, and what has stopped growing then is included. note is the one in j's
+// snapshot, nil if there is none.
 func Once(patience context.Context, j *journal.File, note *Note) *Input {
 	f := &file{in: &Input{Journal: j.Journal, file: j, Path: j.FilePath(), live: new(atomic.Int64)}, grew: time.Now()}
-	if j.Ended() { // it was cut while nobody looked
+	if j.Ended() { // it was truncated while nobody looked
 		return f.in
 	}
 	if note == nil {

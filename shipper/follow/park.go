@@ -15,19 +15,22 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// This file keeps what a folder with any number of files takes in bounds. A file that is followed takes descriptors: of its own, of its journal, of the kernel's
-// watch. When there are many, those that have stood still for longest are parked: their inputs are paused, and go on when they change.
+// This file limits what a folder with any number of files costs. A followed file takes descriptors:
+// its own, its journal's and the kernel's watch. If there are many, those that have not changed for
+// longest are parked: their inputs are paused, and continue when they change.
 
 const (
-	// perFile is how many descriptors a followed file takes, with some to spare: measured are 6.
+	// perFile is how many descriptors a followed file takes: 6 were measured, and there are some to
+	// spare.
 	perFile = 8
-	// mostFiles is how many files are followed at once where descriptors are plenty.
+	// mostFiles is how many files are followed at once if there are plenty of descriptors.
 	mostFiles = 512
-	// parkAfter and parkSoon are how long a file must have stood still to be parked: where there are many, and where others wait for its place.
+	// parkAfter and parkSoon are how long a file must not have changed to be parked: if there are
+	// many, and if others wait for its place.
 	parkAfter, parkSoon = 10 * time.Second, 200 * time.Millisecond
 )
 
-// filesAtOnce is how many files may be followed at once, by the limit on descriptors.
+// filesAtOnce returns how many files may be followed at once, by the limit on descriptors.
 func filesAtOnce() int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
@@ -36,34 +39,36 @@ func filesAtOnce() int {
 	return int(min(mostFiles, max(perFile, limit.Cur/2/perFile)))
 }
 
-// parked is an input whose file stands still, or of which an earlier process left the cursor; or a file without a first line.
+// parked is an input whose file does not change, or whose cursor an earlier process left; or a file
+// without a first line.
 type parked struct {
 	id   string // "": there is no input yet
-	path string // of the file, by the journal's own record or by the snapshot
+	path string // of the file, from the journal's own header or from the snapshot
 	note Note
 	in   *Input // as it was until it was paused; nil: this process did not follow it
-	lone bool   // the journal's own record has no path
+	lone bool   // the journal's own header has no path
 
 	who     disk.Identity
-	size    int64 // when it was parked; -1: not looked at yet
+	size    int64 // when it was parked; -1: nobody has looked yet
 	changed time.Time
 	present bool // it has a name that is asked for
 	moved   bool // it has changed
-	done    bool // it is of another day now, whatever becomes of it
+	done    bool // it is for another day now, whatever becomes of it
 }
 
-// mustWake reports whether there is something to do: the file has changed, or is gone.
+// mustWake reports whether there is something to do: the file has changed or is gone.
 func (p *parked) mustWake() bool {
 	return !p.done && p.id != "" && (p.size < 0 || p.moved || !p.present)
 }
 
-// crowded reports whether no more files are to be followed now, for one that is to be. Inputs that are paused but not delivered take their descriptors still.
+// crowded reports whether there is no room to follow one more file now. Inputs that are paused but
+// not delivered still take their descriptors.
 func (s *Set) crowded() bool {
 	open, held := int(s.live.Load()), 0
 	for _, f := range s.files {
 		switch {
 		case f.held:
-			held++ // it may wait for another that needs a place
+			held++ // it may be waiting for another that needs a place
 		case f.in == nil:
 			open++
 		}
@@ -73,7 +78,7 @@ func (s *Set) crowded() bool {
 	return open >= s.o.most
 }
 
-// isParked reports whether the file of that identity is parked, and takes notice of its changes.
+// isParked reports whether the file with that identity is parked, and notices its changes.
 func (s *Set) isParked(who disk.Identity, info os.FileInfo) bool {
 	p := s.parkedBy[who]
 	if p == nil {
@@ -84,7 +89,7 @@ func (s *Set) isParked(who disk.Identity, info os.FileInfo) bool {
 		return true
 	}
 	p.moved = p.moved || p.size != info.Size() || !p.changed.Equal(info.ModTime())
-	if p.id == "" && (p.moved || s.stopping && p.size > 0) { // there may be a first line now, or what there is of it is all
+	if p.id == "" && (p.moved || s.stopping && p.size > 0) { // it may have a first line now, or what there is of it is all
 		s.parked = slices.DeleteFunc(s.parked, func(other *parked) bool { return other == p && s.unpark(p) })
 		return false
 	}
@@ -99,7 +104,7 @@ func (s *Set) unpark(p *parked) bool {
 	return true
 }
 
-// park parks files that stand still, when there are many.
+// park parks files that do not change if there are many.
 func (s *Set) park(now time.Time) {
 	after, least := parkAfter, s.o.most/2
 	switch {
@@ -129,7 +134,7 @@ func (s *Set) park(now time.Time) {
 			j := f.in.Journal
 			p.id, p.path, p.note, p.in = j.ID(), j.FilePath(), f.note, f.in
 			s.end(f, pausedInLine)
-			if j.Size() != f.size { // it grew at this moment
+			if j.Size() != f.size { // it has just grown
 				p.size = -1
 			}
 		}
@@ -145,7 +150,8 @@ func (s *Set) putAside(p *parked) {
 	}
 }
 
-// wakeAll goes on with what is parked and has changed or is gone, as far as there is room. unknown: only with what was not looked at yet.
+// wakeAll continues what is parked and has changed or is gone, as far as there is room. With
+// unknown set, only what nobody has looked at yet.
 func (s *Set) wakeAll(now time.Time, unknown bool) (err error) {
 	for _, p := range slices.Clone(s.parked) {
 		if !p.mustWake() || unknown && p.size >= 0 {
@@ -159,7 +165,7 @@ func (s *Set) wakeAll(now time.Time, unknown bool) (err error) {
 	return err
 }
 
-// wake goes on with one. The error is that another process has it.
+// wake continues one. The error says that another process has it.
 func (s *Set) wake(p *parked, now time.Time) error {
 	var j *journal.File
 	var err error
@@ -189,7 +195,7 @@ func (s *Set) wake(p *parked, now time.Time) error {
 	case err != nil:
 		s.lose(fmt.Errorf("%s: %w", p.path, err))
 	default:
-		if f := s.give(j, p.path, p.note, now); f != nil {
+		if f := s.attach(j, p.path, p.note, now); f != nil {
 			f.present = f.present && p.present
 		}
 	}
@@ -209,7 +215,8 @@ func (s *Set) recoverFile(id string) (*journal.File, error) {
 	return j, nil
 }
 
-// missing is for an input whose file is nowhere to be found. If another has its name, that may be the same after all: a copy, say.
+// missing is for an input whose file is nowhere to be found. If another file has its name, that may
+// be the same after all: a copy, say.
 func (s *Set) missing(p *parked) {
 	info, err := os.Stat(p.path)
 	_, away := os.Stat(filepath.Dir(p.path))
@@ -228,13 +235,15 @@ func (s *Set) missing(p *parked) {
 	}
 }
 
-// Forget gives up the input id, whose file at path is gone, unless the whole folder of that is: then it may come back. It says what became of it, and whether
-// bytes are known to be lost. The error is that the input cannot be given up.
+// Forget gives up the input id, whose file at path is gone, unless the whole folder of the file is:
+// then it may come back. It says what became of the input, and whether bytes are known to be lost.
+// The error says that the input cannot be given up.
 func Forget(folder *journal.Folder, id, path string) (said string, lost bool, err error) {
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return fmt.Sprintf("%s is not there (%v); input %s goes on when it is", path, err, id), false, nil
 	}
-	// A file that is not the one that was followed ends the input, and says how much of that was seen and not read.
+	// A file that is not the one that was followed ends the input, and the error says how much of
+	// that was seen and not read.
 	j, err := folder.Follow(id, filepath.Join(folder.Path(), "version"), nil, journal.Options{})
 	if err != nil {
 		return "", false, fmt.Errorf("%s is gone, and its input cannot be given up: %w", path, err)

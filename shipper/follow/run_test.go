@@ -135,7 +135,8 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-// Who shares the folder may have the same process id, in another container: its inputs are not taken for those that this process holds, and will let go of.
+// Who shares the folder may have the same process id, in another container: its inputs are not
+// taken for those that this process holds, and will let go of.
 func TestHeldInAnotherContainer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.log")
 	write(t, path, "a\n")
@@ -169,7 +170,8 @@ func TestHeldInAnotherContainer(t *testing.T) {
 	}
 }
 
-// Where the journal's folder is gone, files are not parked: their cursors are nowhere but in this process, and what comes of them later would not be shipped.
+// Where the journal's folder is gone, files are not parked: their cursors are nowhere but in this
+// process, and what comes of them later would not be shipped.
 func TestNothingIsParkedInMemory(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a.log"), "a\n")

@@ -11,20 +11,22 @@ import (
 )
 
 const (
-	// pollQuiet is how often to look where the kernel tells what changes, pollBusy where it does not, or something is to be seen soon that it does not tell.
+	// pollQuiet is how often to look if the kernel reports changes. pollBusy is how often if it
+	// does not, or if something that it does not report is expected soon.
 	pollQuiet, pollBusy = time.Second, 250 * time.Millisecond
 	// pollRoom is how often to look whether there is room for files that wait for it.
 	pollRoom = 50 * time.Millisecond
-	// gather is how long changes are left to gather before a look; looks that take long leave changes to gather for longer.
+	// gather is how long changes may accumulate before a look. If looks take long, changes
+	// accumulate for longer.
 	gather = 10 * time.Millisecond
-	// lookShare is how much longer than a look takes the pause before it is.
+	// lookShare is how many times longer the pause before a look is than the look itself.
 	lookShare = 5
 )
 
-// watcher tells when folders change, where the file system does.
+// watcher reports when folders change, if the file system does.
 type watcher struct {
 	notify *fsnotify.Watcher // nil: there is no inotify, or none left for this user
-	whole  bool              // all that is to be watched is
+	whole  bool              // everything that should be watched is
 	took   time.Duration     // by the latest look
 }
 
@@ -42,7 +44,7 @@ func (w *watcher) close() {
 	}
 }
 
-// cover watches dirs: folders may be made, and made again, at any time.
+// cover watches dirs. Folders may be created, and created again, at any time.
 func (w *watcher) cover(dirs []string) {
 	w.whole = w.notify != nil
 	if w.notify == nil {
@@ -71,7 +73,7 @@ func (s *Set) folders() []string {
 	return dirs
 }
 
-// sleep returns when it is time to look, or stop ends; false when alive has ended.
+// sleep returns when it is time to look, or stop ends. It returns false when alive has ended.
 func (s *Set) sleep(stop, alive context.Context) bool {
 	s.watch.cover(s.folders())
 	var events <-chan fsnotify.Event
@@ -96,7 +98,7 @@ func (s *Set) sleep(stop, alive context.Context) bool {
 				events = nil
 			}
 			soon = ok && s.concerns(e)
-		case _, ok := <-errs: // some were lost: a look makes up for them
+		case _, ok := <-errs: // some changes were lost: a look makes up for them
 			if !ok {
 				errs = nil
 			}
@@ -109,7 +111,7 @@ func (s *Set) sleep(stop, alive context.Context) bool {
 	}
 }
 
-// wait is how long to wait for the kernel to tell of a change.
+// wait is how long to wait for the kernel to report a change.
 func (s *Set) wait() time.Duration {
 	d := pollQuiet
 	switch {
@@ -126,13 +128,14 @@ func (s *Set) wait() time.Duration {
 			d = min(d, pollBusy)
 		}
 	}
-	if left := time.Until(s.came.Add(s.o.UntilIdle)); s.o.UntilIdle > 0 && left > -pollRoom { // else a run is waited for
+	if left := time.Until(s.came.Add(s.o.UntilIdle)); s.o.UntilIdle > 0 && left > -pollRoom { // if it is less, a run is being waited for
 		d = min(d, left)
 	}
 	return max(d, lookShare*s.watch.took, time.Millisecond)
 }
 
-// concerns reports whether a change may be of what is found by a look. That a file which is followed grows is its journal's to see.
+// concerns reports whether a look may find the change. The growth of a followed file is for its
+// journal to see.
 func (s *Set) concerns(e fsnotify.Event) bool {
 	switch {
 	case !e.Has(fsnotify.Create) && !e.Has(fsnotify.Rename) && !e.Has(fsnotify.Remove) && !e.Has(fsnotify.Write):
