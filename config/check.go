@@ -42,10 +42,12 @@ var RetentionDays = []int{
 var FailOnKinds = []string{"error", "max-steps", "delegate-error", "unfinished"}
 
 var (
-	groupARN  = regexp.MustCompile(`^arn:[a-z-]+:logs:([a-z0-9-]*):\d*:log-group:([^:]+)(:\*)?$`)
-	groupName = regexp.MustCompile(`^[._/#A-Za-z0-9-]{1,512}$`)
-	fieldKey  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
-	tagText   = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+	groupARN   = regexp.MustCompile(`^arn:[a-z-]+:logs:([a-z0-9-]*):\d*:log-group:([^:]+)(:\*)?$`)
+	roleARN    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
+	externalID = regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`)
+	groupName  = regexp.MustCompile(`^[._/#A-Za-z0-9-]{1,512}$`)
+	fieldKey   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+	tagText    = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 )
 
 // first returns the first error of checks, in their order.
@@ -111,7 +113,7 @@ func (v *Verdict) check() error {
 }
 
 func (r *Resume) check() error {
-	return first(r.Redirect.check(), r.Delivery.check(), r.Journal.check(), r.Log.check())
+	return first(r.Redirect.check(), r.Caller.check(), r.Delivery.check(), r.Journal.check(), r.Log.check())
 }
 
 func (s *Status) check() error { return nil }
@@ -238,7 +240,7 @@ func (t *Target) check() error {
 	if t.LogGroup == "" {
 		return Usage("--log-group", "is required: name the log group, as in --log-group /perstack/prod")
 	}
-	return first(checkGroup(t.LogGroup), checkEndpoint(t.EndpointURL))
+	return first(checkGroup(t.LogGroup), checkEndpoint(t.EndpointURL), t.Caller.check())
 }
 
 func checkGroup(name string) error {
@@ -250,6 +252,19 @@ func checkGroup(name string) error {
 		return Usage("--log-group", "%q is not a valid log group name: use 1 to 512 of A-Z a-z 0-9 . - _ / #", name)
 	case strings.HasPrefix(name, "aws/"):
 		return Usage("--log-group", "%q begins with aws/, which AWS reserves: use another name", name)
+	}
+	return nil
+}
+
+// check keeps the rules of https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html.
+func (c *Caller) check() error {
+	switch {
+	case c.RoleARN == "" && c.ExternalID != "":
+		return Usage("--external-id", "has no effect without --role-arn: leave it out or name the role")
+	case c.RoleARN != "" && !roleARN.MatchString(c.RoleARN):
+		return Usage("--role-arn", "%q is not a valid ARN of a role: write it like arn:aws:iam::111122223333:role/logging", c.RoleARN)
+	case c.ExternalID != "" && (!externalID.MatchString(c.ExternalID) || len(c.ExternalID) > 1224):
+		return Usage("--external-id", "%q is not a valid external ID: use 2 to 1224 of A-Z a-z 0-9 _ + = , . @ : / -", c.ExternalID)
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 func TestEveryOption(t *testing.T) {
 	set := map[string][]string{
 		"input": {"/events", "/more"}, "input-wait": {"true"}, "until-idle": {"1m"},
-		"log-group": {"g"}, "region": {"eu-west-1"}, "endpoint-url": {"https://localhost:1"}, "profile": {"p"},
+		"log-group": {"g"}, "region": {"eu-west-1"}, "endpoint-url": {"https://localhost:1"}, "profile": {"p"}, "role-arn": {"arn:aws:iam::111122223333:role/a/b"}, "external-id": {"x:1"},
 		"log-stream": {"{jobId}/{runId}"}, "job-id": {"job: 日本"}, "run-id": {"r"}, "exclude-type": {"stream*", "a"}, "redact": {`sk-\w{8,}`}, "field": {"env=prod", "k.x=a,b=c"},
 		"flush-interval": {"10ms"}, "compress": {"gzip"}, "drain-timeout": {"1h"}, "give-up-after": {"720h"}, "memory-max": {"8MiB"},
 		"create": {"true"}, "retention-days": {"14"}, "kms-key-id": {"arn:aws:kms:eu-west-1:1:key/2"}, "tag": {"team=a b", "x="},
@@ -65,7 +65,7 @@ func TestEveryOption(t *testing.T) {
 	}
 	want := &Ship{
 		Inputs: List{"/events", "/more"}, InputWait: true, UntilIdle: time.Minute,
-		Target:   Target{"g", AWS{"eu-west-1", "https://localhost:1", "p"}},
+		Target:   Target{"g", AWS{"eu-west-1", "https://localhost:1", Caller{"p", "arn:aws:iam::111122223333:role/a/b", "x:1"}}},
 		Events:   Events{"{jobId}/{runId}", "job: 日本", "r", List{"stream*", "a"}, List{`sk-\w{8,}`}, Pairs{{"env", "prod"}, {"k.x", "a,b=c"}}},
 		Delivery: Delivery{10 * time.Millisecond, "gzip", time.Hour, new(30 * 24 * time.Hour), 8 << 20},
 		Creation: Creation{true, 14, "arn:aws:kms:eu-west-1:1:key/2", Pairs{{"team", "a b"}, {"x", ""}}},

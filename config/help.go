@@ -131,7 +131,7 @@ func purpose(command string) string {
 // commandHelp is the help of a command with its options.
 func commandHelp(command string, options []option) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "Usage: %s\n\n%s\n", usages[command], purpose(command))
+	fmt.Fprintf(&text, "Usage: %s\n%s\n", usages[command], purpose(command))
 	if len(options) > 0 {
 		text.WriteString("\n")
 	}
@@ -154,7 +154,7 @@ func commandHelp(command string, options []option) string {
 		text.WriteString("\n" + redirectHelp)
 	}
 	if slices.Contains(shipping, command) {
-		text.WriteString("\n" + exitCodes)
+		text.WriteString(exitCodes)
 	}
 	if example := examples[command]; example != "" {
 		text.WriteString("\nExamples:\n" + example)

@@ -18,7 +18,16 @@ type Target struct {
 type AWS struct {
 	Region      string `name:"region" placeholder:"NAME" group:"Target:" help:"AWS Region. Default: as the AWS SDK finds it."`
 	EndpointURL string `name:"endpoint-url" placeholder:"URL" group:"Target:" help:"Endpoint other than the Region's own."`
-	Profile     string `name:"profile" placeholder:"NAME" group:"Target:" help:"Profile of the shared AWS configuration."`
+	Caller
+}
+
+// Caller says as whom to call AWS.
+type Caller struct {
+	Profile string `name:"profile" placeholder:"NAME" group:"Target:" help:"Profile of the shared AWS configuration."`
+	// RoleARN is a role to assume with what credentials there are, or empty.
+	RoleARN string `name:"role-arn" placeholder:"ARN" group:"Target:" help:"Role to assume, such as one of a logging account."`
+	// ExternalID is what the role's trust policy may ask for, or empty.
+	ExternalID string `name:"external-id" placeholder:"ID" group:"Target:" help:"External ID that the role's trust policy asks for."`
 }
 
 // Events shapes the events that lines become.
@@ -169,7 +178,7 @@ type Exec struct {
 // Resume ships what earlier processes left, with the target and the options that they recorded.
 type Resume struct {
 	Redirect
-	Profile string `name:"profile" placeholder:"NAME" group:"Target:" help:"Profile of the shared AWS configuration."`
+	Caller
 	Delivery
 	Journal
 	Log

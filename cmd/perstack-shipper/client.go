@@ -28,7 +28,7 @@ func connectReader(ctx context.Context, target config.Target, log *zap.Logger) (
 }
 
 func newClient(ctx context.Context, target config.Target, o cloudwatch.Options) (*cloudwatch.Client, error) {
-	o.Group, o.Region, o.Endpoint, o.Profile = target.LogGroup, target.Region, target.EndpointURL, target.Profile
+	o.Group, o.Region, o.Endpoint, o.Caller = target.LogGroup, target.Region, target.EndpointURL, cloudwatch.Caller(target.Caller)
 	client, err := cloudwatch.New(ctx, o)
 	switch {
 	case err == nil:

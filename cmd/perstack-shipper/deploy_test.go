@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
+	"perstack-shipper/config"
 	"perstack-shipper/shipper/cwlocal"
 )
 
@@ -142,6 +143,38 @@ func TestPolicies(t *testing.T) {
 	all := slices.Sorted(slices.Values(slices.Concat(shipped, read, []string{"GetCallerIdentity"})))
 	if !slices.Equal(checked, all) {
 		t.Errorf("check calls %q, and the policies allow %q", checked, all)
+	}
+}
+
+// The two policies of a logging account name the same role and what deploy/README.md gives the program.
+func TestPoliciesOfALoggingAccount(t *testing.T) {
+	var assume, trust struct {
+		Version   string
+		Statement []struct {
+			Sid, Effect, Action, Resource string
+			Principal                     map[string]string
+			Condition                     map[string]map[string]string
+		}
+	}
+	readStrictly(t, "iam-policy-assume.json", &assume)
+	readStrictly(t, "iam-trust-logging.json", &trust)
+	var tasks taskDefinition
+	readStrictly(t, "ecs/wrap.json", &tasks)
+	may, trusts := assume.Statement[0], trust.Statement[0]
+	if may.Action != "sts:AssumeRole" || trusts.Action != may.Action || trusts.Principal["AWS"] != tasks.TaskRoleARN {
+		t.Errorf("the task's role %s may %+v, and the role trusts %+v", tasks.TaskRoleARN, may, trusts)
+	}
+	data, err := os.ReadFile("../../deploy/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := trusts.Condition["StringEquals"]["sts:ExternalId"]
+	if want := "--role-arn " + may.Resource + " --external-id " + id; !strings.Contains(string(data), want) {
+		t.Errorf("deploy/README.md does not have %q", want)
+	}
+	_, err = config.Parse([]string{"--log-group", "g", "--role-arn", may.Resource, "--external-id", id}, nil)
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"perstack-shipper/config"
 	"perstack-shipper/shipper/child"
+	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/run"
 )
 
@@ -24,7 +25,7 @@ func runExec(options *config.Exec, log *zap.Logger) int {
 		return fail(err)
 	}
 	defer client.Close()
-	to := run.Target{Client: client, Profile: options.Profile, Creation: creationOf(options.Creation)}
+	to := run.Target{Client: client, Caller: cloudwatch.Caller(options.Caller), Creation: creationOf(options.Creation)}
 	s, err := run.Open(optionsOf(options.Journal, options.Delivery, log), to, eventsOf(options.Events, options.Verdict))
 	if err != nil {
 		return fail(err)

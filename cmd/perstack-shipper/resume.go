@@ -17,10 +17,10 @@ func runResume(options *config.Resume, log *zap.Logger) int {
 	return outcomeCode(run.Resume(run.ResumeOptions{
 		Options:  optionsOf(options.Journal, options.Delivery, log),
 		Redirect: run.Redirect{Group: options.LogGroup, Region: options.Region, Endpoint: options.EndpointURL},
-		Profile:  options.Profile,
+		Caller:   cloudwatch.Caller(options.Caller),
 		Signals:  signals,
-		Connect: func(to cloudwatch.Target, profile string, creation run.Creation) (*cloudwatch.Client, error) {
-			target := config.Target{LogGroup: to.Group, AWS: config.AWS{Region: to.Region, EndpointURL: to.Endpoint, Profile: profile}}
+		Connect: func(to cloudwatch.Target, caller cloudwatch.Caller, creation run.Creation) (*cloudwatch.Client, error) {
+			target := config.Target{LogGroup: to.Group, AWS: config.AWS{Region: to.Region, EndpointURL: to.Endpoint, Caller: config.Caller(caller)}}
 			return connect(context.Background(), target, recordedCreation(creation), log)
 		},
 	}))

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"perstack-shipper/config"
+	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/run"
 )
 
@@ -17,7 +18,7 @@ func runShip(options *config.Ship, log *zap.Logger) int {
 		return fail(err)
 	}
 	defer client.Close()
-	to := run.Target{Client: client, Profile: options.Profile, Creation: creationOf(options.Creation)}
+	to := run.Target{Client: client, Caller: cloudwatch.Caller(options.Caller), Creation: creationOf(options.Creation)}
 	s, err := run.Open(optionsOf(options.Journal, options.Delivery, log), to, eventsOf(options.Events, options.Verdict))
 	if err != nil {
 		return fail(err)

@@ -57,7 +57,8 @@ type Options struct {
 
 	// Empty: what the SDK finds in AWS_REGION, AWS_ENDPOINT_URL_CLOUDWATCH_LOGS, AWS_ENDPOINT_URL,
 	// AWS_PROFILE and the shared configuration.
-	Region, Endpoint, Profile string
+	Region, Endpoint string
+	Caller
 
 	// What a group created by this client gets. A group that exists is never changed.
 	RetentionDays int               // 0: kept for ever
@@ -71,6 +72,15 @@ type Options struct {
 	AttemptTimeout time.Duration // 0: DefaultAttemptTimeout
 	Parallel       int           // connections kept for reuse; 0: DefaultParallel
 	Logger         *zap.Logger   // nil: nothing is logged
+}
+
+// Caller says as whom the calls are made. What is empty is left to the SDK.
+type Caller struct {
+	Profile string `json:"profile,omitempty"` // of the shared configuration
+	// RoleARN is the role that is assumed with the credentials that there are, and ExternalID what
+	// the role's trust policy may ask for.
+	RoleARN    string `json:"roleArn,omitempty"`
+	ExternalID string `json:"externalId,omitempty"`
 }
 
 // Target is where the batches go, as far as it is known without a call. Journals of one target must
@@ -183,7 +193,11 @@ func loadConfig(ctx context.Context, o Options, log logging.Logger) (aws.Config,
 	if o.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(o.Profile))
 	}
-	return config.LoadDefaultConfig(ctx, options...)
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err == nil && o.RoleARN != "" {
+		cfg.Credentials = aws.NewCredentialsCache(newRole(cfg, o.Caller))
+	}
+	return cfg, err
 }
 
 func checkEndpoint(endpoint string) error {

@@ -28,7 +28,7 @@ func TestNewResolves(t *testing.T) {
 		{"AWS itself", map[string]string{"AWS_REGION": "us-east-1"}, Options{}, Target{Region: "us-east-1"}, nil, ""},
 		{"AWS_DEFAULT_REGION", map[string]string{"AWS_DEFAULT_REGION": "us-east-2"}, Options{}, Target{Region: "us-east-2"}, nil, ""},
 		{"shared configuration", map[string]string{"AWS_CONFIG_FILE": configFile}, Options{}, Target{Region: "eu-north-1"}, nil, ""},
-		{"profile", map[string]string{"AWS_CONFIG_FILE": configFile}, Options{Profile: "p"}, Target{Region: "ca-central-1", Endpoint: "http://127.0.0.1:7"}, nil, ""},
+		{"profile", map[string]string{"AWS_CONFIG_FILE": configFile}, Options{Caller: Caller{Profile: "p"}}, Target{Region: "ca-central-1", Endpoint: "http://127.0.0.1:7"}, nil, ""},
 		{"AWS_PROFILE", map[string]string{"AWS_CONFIG_FILE": configFile, "AWS_PROFILE": "p"}, Options{}, Target{Region: "ca-central-1", Endpoint: "http://127.0.0.1:7"}, nil, ""},
 		{"AWS_ENDPOINT_URL", map[string]string{"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:8/base"}, Options{},
 			Target{Region: "us-east-1", Endpoint: "http://127.0.0.1:8/base"}, nil, ""},
@@ -44,7 +44,7 @@ func TestNewResolves(t *testing.T) {
 		{"endpoint without host", nil, Options{Region: "eu-west-1", Endpoint: "http://"}, Target{}, ErrEndpoint, `"http://"`},
 		{"endpoint that does not parse", nil, Options{Region: "eu-west-1", Endpoint: "http://a b"}, Target{}, ErrEndpoint, `"http://a b"`},
 		{"endpoint of the environment", map[string]string{"AWS_ENDPOINT_URL": "nonsense"}, Options{Region: "eu-west-1"}, Target{}, ErrEndpoint, `"nonsense"`},
-		{"no such profile", nil, Options{Region: "eu-west-1", Profile: "nobody"}, Target{}, nil, "nobody"},
+		{"no such profile", nil, Options{Region: "eu-west-1", Caller: Caller{Profile: "nobody"}}, Target{}, nil, "nobody"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			withKeys(t)

@@ -160,7 +160,7 @@ func TestCredentialProcess(t *testing.T) {
 	t.Setenv("AWS_CONFIG_FILE", writeFile(t, "config",
 		"[profile p]\ncredential_process = echo '{\"Version\":1,\"AccessKeyId\":\"PROC\",\"SecretAccessKey\":\"s\",\"AccountId\":\"777788889999\"}'\nregion = eu-north-1\n"))
 	without(t, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-	c, err := New(context.Background(), Options{Group: "g", Profile: "p", Endpoint: refusing(t, "PROC", "ExpiredToken").URL})
+	c, err := New(context.Background(), Options{Group: "g", Caller: Caller{Profile: "p"}, Endpoint: refusing(t, "PROC", "ExpiredToken").URL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestRoleIsRefused(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL_STS", sts.URL)
 	t.Setenv("AWS_CONFIG_FILE", writeFile(t, "config", "[profile p]\nrole_arn = arn:aws:iam::111122223333:role/r\nsource_profile = base\n[profile base]\naws_access_key_id = K\naws_secret_access_key = s\n"))
 	without(t, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-	c, err := New(context.Background(), Options{Group: "g", Region: "eu-west-1", Profile: "p", Endpoint: "http://127.0.0.1:1"})
+	c, err := New(context.Background(), Options{Group: "g", Region: "eu-west-1", Caller: Caller{Profile: "p"}, Endpoint: "http://127.0.0.1:1"})
 	if err != nil {
 		t.Fatal(err)
 	}

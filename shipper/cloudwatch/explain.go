@@ -63,6 +63,9 @@ func (c *Client) diagnose(err error, call *callError, action, stream string) (ca
 	case Stopped:
 		return "stopped" + on, ""
 	case Credentials:
+		if role, ok := errors.AsType[*roleError](err); ok {
+			return role.diagnose()
+		}
 		if cred, ok := errors.AsType[*credentialsError](err); ok {
 			return "no AWS credentials (" + oneLine(cred.err.Error(), 300) + ")",
 				"give a task role, --profile, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"

@@ -36,16 +36,16 @@ const aboutVersion = 1
 // shipped with. With it a later process ships what this one left.
 type about struct {
 	// Version is that of the snapshot. Programs before version 1 had a name did not write it.
-	Version  int               `json:"v"`
-	Shape    batch.Shape       `json:"shape"`
-	Target   cloudwatch.Target `json:"target"`
-	Profile  string            `json:"profile,omitempty"` // of the AWS configuration
-	Creation Creation          `json:"creation"`
-	JobOf    string            `json:"jobOf,omitempty"`   // the input whose job its lines take while they know none
-	Group    int               `json:"group,omitempty"`   // the process group of the command that writes it
-	Path     string            `json:"path,omitempty"`    // of a followed file or FIFO
-	Command  []string          `json:"command,omitempty"` // that writes it, without secrets
-	File     *follow.Note      `json:"file,omitempty"`    // of a followed file
+	Version int               `json:"v"`
+	Shape   batch.Shape       `json:"shape"`
+	Target  cloudwatch.Target `json:"target"`
+	cloudwatch.Caller
+	Creation Creation     `json:"creation"`
+	JobOf    string       `json:"jobOf,omitempty"`   // the input whose job its lines take while they know none
+	Group    int          `json:"group,omitempty"`   // the process group of the command that writes it
+	Path     string       `json:"path,omitempty"`    // of a followed file or FIFO
+	Command  []string     `json:"command,omitempty"` // that writes it, without secrets
+	File     *follow.Note `json:"file,omitempty"`    // of a followed file
 }
 
 // Creation says what to do where the log group or a stream is missing. It is part of the snapshot:

@@ -74,7 +74,7 @@ func TestSnapshotMembers(t *testing.T) {
 		Version:  1,
 		Shape:    batch.Shape{Input: "aaaaaaaa", Fields: []batch.Member{{Name: "env", Value: "prod"}}, Template: "{jobId}", Hostname: "host"},
 		Target:   cloudwatch.Target{Group: "/perstack/run", Region: "eu-west-1", Endpoint: "http://x"},
-		Profile:  "ops",
+		Caller:   cloudwatch.Caller{Profile: "ops"},
 		Creation: Creation{Create: true, RetentionDays: 30, KMSKeyID: "arn:key", Tags: []Tag{{"team", "a"}}},
 		JobOf:    "bbbbbbbb", Group: 7, Path: "/p", Command: []string{"sh", "-c", "true"},
 		File: &follow.Note{Path: "/p", Dev: 1, Ino: 2, First: "f", Base: "b", Lent: true},

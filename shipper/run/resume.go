@@ -17,10 +17,10 @@ type ResumeOptions struct {
 	Options
 	// Redirect replaces parts of the recorded targets.
 	Redirect Redirect
-	// Profile of the AWS configuration; "": that which was recorded.
-	Profile string
+	// Caller replaces what was recorded, where it is not empty.
+	Caller cloudwatch.Caller
 	// Connect returns a client of a target. Resume closes it.
-	Connect func(target cloudwatch.Target, profile string, creation Creation) (*cloudwatch.Client, error)
+	Connect func(target cloudwatch.Target, caller cloudwatch.Caller, creation Creation) (*cloudwatch.Client, error)
 	Signals <-chan os.Signal
 }
 
@@ -124,11 +124,11 @@ func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
 	}
 	target := run.client.Target()
 	if !moved && !sameTarget(recorded, target) {
-		return fmt.Errorf("input %s in %s is for %s, and here it would go to %s: give the environment and the --profile that it was recorded with, or --log-group, --region or --endpoint-url to ship it elsewhere",
+		return fmt.Errorf("input %s in %s is for %s, and here it would go to %s: give the environment, and the --profile or --role-arn, that it was recorded with, or --log-group, --region or --endpoint-url to ship it elsewhere",
 			l.ID, l.Path, targetName(recorded), targetName(target))
 	}
 	if moved { // the next start must go on where this one ships to
-		a.Target, a.Profile = target, run.profile
+		a.Target, a.Caller = target, run.caller
 	}
 	in, child, err := recoverInput(end.signalled, r.folder, l, a, r.Log)
 	if err != nil {
@@ -166,18 +166,21 @@ func (r *Redirect) apply(target *cloudwatch.Target) {
 
 // runFor returns the run for what was recorded so.
 func (r *resumption) runFor(a about) (*resumedRun, error) {
-	a.Profile = cmp.Or(r.Profile, a.Profile)
-	key := fmt.Sprintf("%q %q %+v", a.Target, a.Profile, a.Creation)
+	a.Profile = cmp.Or(r.Caller.Profile, a.Profile)
+	if r.Caller.RoleARN != "" { // the external ID is of the role
+		a.RoleARN, a.ExternalID = r.Caller.RoleARN, r.Caller.ExternalID
+	}
+	key := fmt.Sprintf("%q %q %+v", a.Target, a.Caller, a.Creation)
 	for _, run := range r.runs {
 		if run.key == key {
 			return run, nil
 		}
 	}
-	client, err := r.Connect(a.Target, a.Profile, a.Creation)
+	client, err := r.Connect(a.Target, a.Caller, a.Creation)
 	if err != nil {
 		return nil, err
 	}
-	to := Target{Client: client, Profile: a.Profile, Creation: a.Creation}
+	to := Target{Client: client, Caller: a.Caller, Creation: a.Creation}
 	run := &resumedRun{key: key, Session: newSession(r.Options, to, r.folder, r.origin)}
 	r.runs = append(r.runs, run)
 	return run, nil

@@ -97,7 +97,7 @@ const (
 // Target says where the inputs of a session go.
 type Target struct {
 	Client   *cloudwatch.Client // of the log group; whoever made it closes it, after the session
-	Profile  string             // of the AWS configuration; recorded for a later resume
+	Caller   cloudwatch.Caller  // recorded for a later resume
 	Creation Creation
 }
 

@@ -150,7 +150,7 @@ func (w *world) resume(to Redirect, want Outcome) {
 	w.t.Helper()
 	outcome, err := Resume(ResumeOptions{
 		Options: w.options(), Redirect: to,
-		Connect: func(target cloudwatch.Target, _ string, creation Creation) (*cloudwatch.Client, error) {
+		Connect: func(target cloudwatch.Target, _ cloudwatch.Caller, creation Creation) (*cloudwatch.Client, error) {
 			return cloudwatch.New(w.t.Context(), cloudwatch.Options{Group: target.Group, Region: target.Region, Endpoint: target.Endpoint, Logger: w.log})
 		},
 	})

@@ -30,7 +30,7 @@ const (
 type Session struct {
 	log      *zap.Logger
 	client   *cloudwatch.Client
-	profile  string
+	caller   cloudwatch.Caller
 	creation Creation
 	folder   *journal.Folder
 	keep     journal.Options // for pipes
@@ -59,7 +59,7 @@ func Open(o Options, to Target, events Events) (*Session, error) {
 
 func newSession(o Options, to Target, folder *journal.Folder, origin shipper.Origin) *Session {
 	return &Session{
-		log: o.Log, client: to.Client, profile: to.Profile, creation: to.Creation, folder: folder, delivery: o.Delivery, origin: origin,
+		log: o.Log, client: to.Client, caller: to.Caller, creation: to.Creation, folder: folder, delivery: o.Delivery, origin: origin,
 		heart: folder.Heartbeat(origin.Hostname),
 	}
 }
@@ -116,7 +116,7 @@ func (s *Session) shape(id string) batch.Shape {
 
 // newAbout returns the snapshot of a new input.
 func (s *Session) newAbout(shape batch.Shape, jobOf, path string) about {
-	return about{Shape: shape, Target: s.client.Target(), Profile: s.profile, Creation: s.creation, JobOf: jobOf, Path: path, Command: s.command}
+	return about{Shape: shape, Target: s.client.Target(), Caller: s.caller, Creation: s.creation, JobOf: jobOf, Path: path, Command: s.command}
 }
 
 // ship ships the inputs beside what earlier processes left and says how that went.
