@@ -1,8 +1,9 @@
 package journal
 
-// The index of arrivals: when the byte at an offset was first seen. An entry is 16 bytes, offset and ms since 1970, little
-// endian, and says that the bytes from there on, up to the next entry's, arrived then. It is written before those bytes can be read,
-// so a restart finds the same time for them. It is an aid: where it has no entry the one before it counts.
+// The index of arrivals: when the byte at an offset was first seen. An entry is 16 bytes, offset
+// and ms since 1970, little endian, and says that the bytes from there on, up to the next entry's,
+// arrived then. It is written before those bytes can be read, so a restart finds the same time for
+// them. It is an aid: where it has no entry the one before it counts.
 
 import (
 	"encoding/binary"
@@ -30,7 +31,7 @@ type arrivals struct {
 	n    atomic.Int64                // entries in the files, counting those punched out
 	more atomic.Pointer[moreEntries] // since the disk took no more; set once, by who writes
 
-	// The latest entry; owned by who writes: a Pipe's writer, or who holds growing.mu.
+	// The latest entry. It belongs to whoever writes: a Pipe's writer, or the holder of growing.mu.
 	last    int64 // ms
 	lastOff int64
 
@@ -58,8 +59,9 @@ func createArrivals(st store, start int64) (*arrivals, error) {
 	return &arrivals{f: f, start: start, now: arrival{0, start}}, nil
 }
 
-// openArrivals opens the index and keeps its valid front: offsets that never fall, times of this age. problem says what is wrong with
-// it, "" if nothing is. A missing index is made again, empty.
+// openArrivals opens the index and keeps its valid front: offsets that never fall, and times of
+// this age. problem says what is wrong with it, "" if nothing is. If the index is missing, an empty
+// one is made.
 func openArrivals(st store, start int64) (a *arrivals, problem string, err error) {
 	f, err := st.open(arrivalsName, true)
 	if os.IsNotExist(err) {
@@ -98,7 +100,8 @@ const consequence = ": lines without a time of their own get an earlier one, and
 
 const maxTime = 1 << 47 // ms, in the year 6429: what is beyond is no time
 
-// latest is the offset of the last entry: at least so many bytes had been seen when it was written, or were about to be.
+// latest returns the offset of the last entry: at least that many bytes had been seen, or were
+// about to be, when it was written.
 func (a *arrivals) latest() int64 {
 	if n := a.n.Load(); n > 0 {
 		if e, ok := a.entry(n - 1); ok {
@@ -108,8 +111,9 @@ func (a *arrivals) latest() int64 {
 	return 0
 }
 
-// note records that bytes from off on arrive now. Only one goroutine at a time may call it. If the entry cannot be written
-// because the disk is full, these bytes count as arrived with those before; when it fails otherwise, the index goes on in memory.
+// note records that bytes from off on arrive now. Only one goroutine at a time may call it. If the
+// entry cannot be written because the disk is full, these bytes count as having arrived with those
+// before; if writing fails otherwise, the index goes on in memory.
 func (a *arrivals) note(off, now int64) {
 	if since := now - a.last; since >= 0 && since < arrivalEvery && a.n.Load() > 0 {
 		return
@@ -153,7 +157,7 @@ func (a *arrivals) write(b []byte, n int64) error {
 	return err
 }
 
-// at is the time of the last entry at or before off.
+// at returns the time of the last entry at or before off.
 func (a *arrivals) at(off int64) int64 {
 	if off < a.now.off { // backwards, which only a caller that starts again does
 		a.seek(off)
@@ -196,7 +200,7 @@ func (a *arrivals) after(off int64) int64 {
 	return lo
 }
 
-// entry reads through a window, so that going upwards costs a pread every 256 entries.
+// entry reads through a window, so that ascending offsets cost one pread per 256 entries.
 func (a *arrivals) entry(i int64) (arrival, bool) {
 	if i < a.winFrom || i >= a.winFrom+a.winN {
 		f, base, end := a.f, int64(0), a.n.Load()
@@ -216,7 +220,8 @@ func (a *arrivals) entry(i int64) (arrival, bool) {
 	return arrival{int64(binary.LittleEndian.Uint64(b)), int64(binary.LittleEndian.Uint64(b[8:]))}, true
 }
 
-// free gives back the entries that nobody asks for once all before off is acked, where the file system can.
+// free gives back the entries that nobody asks for once everything before off is acked, if the file
+// system can.
 func (a *arrivals) free(off int64) {
 	if a.noPunch || a.next*arrivalBytes < a.punched+arrivalFree {
 		return

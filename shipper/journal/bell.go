@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// bell wakes readers without ever blocking who rings it. A channel of capacity 1 holds the ring that a busy reader has not
-// taken yet: a reader that looks after taking it misses nothing.
+// bell wakes readers without ever blocking whoever rings it. A channel of capacity 1 holds the ring
+// that a busy reader has not taken yet: a reader that looks after taking it misses nothing.
 type bell struct {
 	main  chan struct{}
 	extra atomic.Pointer[[]chan struct{}] // replaced as a whole, so that ring takes no lock

@@ -1,7 +1,7 @@
 package journal
 
-// A Child: the one segment of the input is the stdout of the child itself. The child writes it without us; here it is read, watched,
-// given back by punching holes, and kept from filling the disk.
+// A Child: the one segment of the input is the child's stdout itself. The child writes it without
+// us; here it is read, watched, given back by punching holes, and kept from filling the disk.
 
 import (
 	"errors"
@@ -14,12 +14,13 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// punchStep is how many acked bytes are worth a hole while more is coming: a hole costs an open and a change of the file's extents.
+// punchStep is how many acked bytes are worth a hole while more are coming. A hole costs an open
+// and a change of the file's extents.
 const punchStep = 256 << 10
 
 var outputName = offsetName(0, outputSuffix)
 
-// output is what a file of our own has beyond a followed one. Guarded by growing.mu.
+// output is what a file of our own has that a followed one has not. growing.mu guards it.
 type output struct {
 	st       store
 	who      disk.Identity // of the file, wherever it is moved to
@@ -44,8 +45,9 @@ type output struct {
 	hasWriter func(*os.File) (writer, known bool)
 }
 
-// unsureEnd is how long the output of a command that outlived its shipper must stand still to be taken for all where the file system cannot tell who writes
-// it, as EFS cannot, and no process of this machine has it open. Where one has, the command may think as long as it likes.
+// unsureEnd is how long the output of a command that outlived its shipper must stand still to count
+// as complete, if the file system cannot tell who writes it, as EFS cannot, and no process of this
+// machine has it open. If one has, the command may think as long as it likes.
 const unsureEnd = 30 * time.Second
 
 // Child is an input whose one segment is the stdout of a child process.
@@ -60,8 +62,9 @@ func (j *Child) run() {
 	j.done.Go(func() { j.grown.watch(j.stop, func() bool { return false }) })
 }
 
-// NewChild makes an input whose bytes a child writes. The file is for the stdout of the child (exec.Cmd.Stdout): opened
-// O_APPEND; the caller closes its own copy after the start. Readers see what the child writes without its or our help.
+// NewChild makes an input whose bytes a child writes. The file is for the child's stdout
+// ([os/exec.Cmd].Stdout). It is opened with O_APPEND, and the caller closes its own copy after the
+// start. Readers see what the child writes without its help or ours.
 func (f *Folder) NewChild(id string, about []byte, o Options) (*Child, *os.File, error) {
 	base, err := f.begin(id, KindChild, about, o)
 	if err != nil {
@@ -92,7 +95,7 @@ func (f *Folder) NewChild(id string, about []byte, o Options) (*Child, *os.File,
 	return j, w, nil
 }
 
-// openOutput opens the file that is there, for reading, and finds out what the file system can.
+// openOutput opens the existing file for reading, and finds out what the file system can do.
 func (j *Child) openOutput() error {
 	j.grown = j.newGrowing()
 	file, err := j.st.open(outputName, false)
@@ -136,7 +139,8 @@ func (j *Journal) newGrowing() *growing {
 	return g
 }
 
-// probePunch tries a hole on a file of its own, and looks whether blocks came back: some file systems take the call and do nothing.
+// probePunch tries a hole in a file of its own and looks whether blocks came back: some file
+// systems accept the call and do nothing.
 func probePunch(st store, block int64) bool {
 	_ = st.remove(probeName) // left by a crash
 	f, err := st.create(probeName)
@@ -150,8 +154,9 @@ func probePunch(st store, block int64) bool {
 	return disk.Punches(f, block)
 }
 
-// Reserve allocates blocks ahead of what the child writes, up to n bytes or the limit, and says how many bytes it may write now without
-// needing new ones: fewer near MaxBytes, 0 where the file system cannot reserve. ErrFull when the disk has no room for it.
+// Reserve allocates blocks ahead of what the child writes, up to n bytes or the limit. It returns
+// how many bytes the child may write now without needing new blocks: fewer near MaxBytes, and 0
+// where the file system cannot reserve. [ErrFull] says that the disk has no room for it.
 func (j *Child) Reserve(n int64) (ahead int64, err error) {
 	g := j.grown
 	g.mu.Lock()
@@ -162,7 +167,7 @@ func (j *Child) Reserve(n int64) (ahead int64, err error) {
 	}
 	ahead, err = g.output.reserve(g.f, g.seen-g.shift, n)
 	if err != nil {
-		return ahead, fmt.Errorf("journal input %s: reserve %d bytes in %s: %w", j.id, n, j.st.dir(), full(err))
+		return ahead, fmt.Errorf("input %s: reserve %d bytes in %s: %w", j.id, n, j.st.dir(), full(err))
 	}
 	return ahead, nil
 }
@@ -196,8 +201,9 @@ func (o *output) reserve(f *os.File, size, n int64) (ahead int64, err error) {
 	return max(o.reserved, size) - size, nil
 }
 
-// Headroom is how many bytes the child may write before MaxBytes or the end of the disk is reached; math.MaxInt64 when neither is
-// known. What was reserved counts as free: it is the child's. Stop the child while there is some left, for it does not ask.
+// Headroom returns how many bytes the child may write before MaxBytes or the end of the disk is
+// reached, and [math.MaxInt64] if neither is known. What was reserved counts as free, because it is
+// the child's. Stop the child while some is left, because it does not ask.
 func (j *Child) Headroom() (int64, error) {
 	g := j.grown
 	g.mu.Lock()
@@ -208,12 +214,13 @@ func (j *Child) Headroom() (int64, error) {
 	}
 	room, err := g.output.headroom(g.f, g.seen-g.shift)
 	if err != nil {
-		return 0, fmt.Errorf("journal input %s: how much room is left: %w", j.id, err)
+		return 0, fmt.Errorf("input %s: how much room is left: %w", j.id, err)
 	}
 	return room, nil
 }
 
-// Ahead is how many bytes the child may write before it needs blocks that are not reserved for it.
+// Ahead returns how many bytes the child may write before it needs blocks that are not reserved for
+// it.
 func (j *Child) Ahead() int64 {
 	g := j.grown
 	g.mu.Lock()
@@ -221,8 +228,9 @@ func (j *Child) Ahead() int64 {
 	return max(0, g.output.reserved-(g.seen-g.shift))
 }
 
-// writable opens the output for writing, for an instant. Where its name is gone or cannot be written, it is found by the descriptor of f: else nothing
-// could be given back of a file whose folder somebody has removed, and its writer would be stopped for ever.
+// writable opens the output for writing, for an instant. If its name is gone or cannot be written,
+// it is found by the descriptor of f: otherwise nothing could be given back of a file whose folder
+// somebody has removed, and its writer would be stopped for ever.
 func (o *output) writable(f *os.File) (*os.File, error) {
 	w, err := o.st.open(outputName, true)
 	if err == nil {
@@ -253,13 +261,15 @@ func (o *output) headroom(f *os.File, size int64) (int64, error) {
 	return max(0, room), nil
 }
 
-// PunchesHoles says whether acked bytes of a Child are given back while it runs. Where not, its file grows until the end.
+// PunchesHoles reports whether acked bytes are given back while the child runs. If not, its file
+// grows until the end.
 func (j *Child) PunchesHoles() bool {
 	return j.grown.output.punches
 }
 
-// punch gives back what is before the place off in the file, but for its first block, which holds the head, and the sample before off.
-// Holes grow from the front, in blocks, and in steps while more is coming. growing.mu is held.
+// punch gives back what is before the place off in the file, except for the first block, which
+// holds the head, and the sample before off. Holes grow from the front, in blocks, and in steps
+// while more is coming. growing.mu is held.
 func (o *output) punch(f *os.File, off, size int64) error {
 	from, to := max(o.holeTo, o.block), (off-sampleBytes)/o.block*o.block
 	if !o.punches || to <= from || to-from < o.step && off < size {
@@ -277,8 +287,8 @@ func (o *output) punch(f *os.File, off, size int64) error {
 	return nil
 }
 
-// EndChild says that the child is dead, and that what it wrote till now is all: an orphan that still has the file open is not waited for
-// (see HasWriter).
+// EndChild says that the child is dead, and that what it wrote so far is all. An orphan that still
+// has the file open is not waited for: see HasWriter.
 func (j *Child) EndChild() error {
 	j.grown.mu.Lock()
 	defer j.grown.mu.Unlock()
@@ -286,8 +296,9 @@ func (j *Child) EndChild() error {
 	return nil
 }
 
-// HasWriter says whether anybody has the child's file open for writing, this process included; where the file system
-// cannot tell, whether another process of this machine has. known is false where that cannot be told either.
+// HasWriter reports whether anybody, this process included, has the child's file open for writing;
+// where the file system cannot tell, whether another process of this machine has. known is false
+// where that cannot be told either.
 func (j *Child) HasWriter() (writer, known bool) {
 	g := j.grown
 	g.mu.Lock() // our own opening for a hole would count
@@ -301,7 +312,8 @@ func (j *Child) HasWriter() (writer, known bool) {
 	return writer, known
 }
 
-// WrittenBy reports whether the process pid has the child's file open for writing, as far as this process may see that. It may be asked after Close, too.
+// WrittenBy reports whether the process pid has the child's file open for writing, as far as this
+// process may see that. It may be called after Close, too.
 func (j *Child) WrittenBy(pid int) bool {
 	j.grown.mu.Lock()
 	who := j.grown.output.who
@@ -309,7 +321,8 @@ func (j *Child) WrittenBy(pid int) bool {
 	return disk.ProcessWrites(pid, who, outputName)
 }
 
-// probeWriter ends a recovered input when nobody writes it any more. g.mu is held, or nobody else has g yet.
+// probeWriter ends a recovered input when nobody writes it any more. g.mu is held, or nobody else
+// has g yet.
 func (g *growing) probeWriter() {
 	if g.over || g.closed || g.output == nil || !g.output.orphaned {
 		return
@@ -323,7 +336,7 @@ func (g *growing) probeWriter() {
 	}
 }
 
-// mayHaveWriter is what can be said without the file system's help. g.mu is held.
+// mayHaveWriter returns what can be said without the file system's help. g.mu is held.
 func (g *growing) mayHaveWriter(now time.Time) bool {
 	o := g.output
 	if o.still.IsZero() || g.seen != o.stillAt {
@@ -376,7 +389,7 @@ func (j *Child) attach() error {
 	return nil
 }
 
-// outputIsGone makes an input of which the file is gone one that has ended; what it is known to have held is missing.
+// outputIsGone ends an input whose file is gone. What the file is known to have held is missing.
 func (j *Child) outputIsGone() {
 	if j.grown == nil {
 		j.grown = j.newGrowing()

@@ -173,7 +173,8 @@ func TestHoldKeepsHolesAway(t *testing.T) {
 	}
 }
 
-// startChild starts a child that has written "before\n", and writes "after\n" and ends when it is let go on.
+// startChild starts a child that has written "before\n", and writes "after\n" and ends when it is
+// let go on.
 func startChild(t *testing.T, f *Folder, id string) (j *Child, goOn func()) {
 	t.Helper()
 	j, w := newChild(t, f, id, Options{})
@@ -411,7 +412,8 @@ func TestRecoveryOfADamagedChild(t *testing.T) {
 	}
 }
 
-// Where the file system cannot tell who writes, a child that outlived its shipper has ended when its output stands still and nobody here has it open.
+// Where the file system cannot tell who writes, a child that outlived its shipper has ended when
+// its output stands still and nobody here has it open.
 func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 	f := openFolder(t)
 	j, goOn := startChild(t, f, "remote")
@@ -444,8 +446,9 @@ func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 	wantRest(t, j, 0, []byte("before\nafter\n"))
 }
 
-// Where the file system cannot tell who writes, the processes of this machine do: npx dies before the agent that it started, whose last lines come after that.
-// Who only reads the output is no writer.
+// Where the file system cannot tell who writes, the processes of this machine do: npx dies before
+// the agent that it started, whose last lines come after that. Who only reads the output is no
+// writer.
 func TestWritersWhereTheFileSystemDoesNotTell(t *testing.T) {
 	j, w := newChild(t, openFolder(t), "remote", Options{})
 	if _, known := disk.OthersWrite(j.grown.output.who, outputName); !known {

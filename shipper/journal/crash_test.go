@@ -104,7 +104,8 @@ func startTask(t *testing.T, task, dir string) (cmd *exec.Cmd, out io.ReadCloser
 	return cmd, out
 }
 
-// A process killed at any instant leaves a journal that is whole: nothing that Write took is missing, no ack is forgotten.
+// A process killed at any instant leaves a journal that is whole: nothing that Write took is
+// missing, no ack is forgotten.
 func TestKilledAtAnyInstant(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Log("seed", seed)
@@ -166,7 +167,8 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	}
 }
 
-// writeSmallFiles writes with files limited to 5,000 bytes: the segments that the options ask for cannot be that long.
+// writeSmallFiles writes with files limited to 5,000 bytes: the segments that the options ask for
+// cannot be that long.
 func writeSmallFiles(f *Folder) {
 	signal.Ignore(unix.SIGXFSZ) // the default kills
 	j, err := f.NewPipe("small", nil, Options{SegmentBytes: taskSegment})

@@ -1,9 +1,11 @@
 package journal
 
-// The cursor's two files. They are written in turns, in place, and were filled when they were made: a torn write leaves the
-// other one valid, a full disk does not stop it, and an ack costs one pwrite and no rename.
+// The two files of the cursor. They are written in turns, in place, and were filled when they were
+// made: a torn write leaves the other one valid, a full disk does not stop it, and an ack costs one
+// pwrite and no rename.
 //
-// A file starts with one line of text and the caller's state, then whatever older and longer writes left:
+// A file starts with one line of text and the caller's state, followed by whatever older and longer
+// writes left:
 //
 //	cursor 1 <generation> <offset> <mark> <bytes of state> <CRC-32C of all but itself>
 
@@ -24,7 +26,8 @@ const (
 	cursorMagic = "cursor 1 "
 	cursorHead  = len(cursorMagic) + 16 + 1 + offsetDigits + 1 + 8 + 1 + 8 + 1 + 8 + 1
 
-	// cursorRoom is what a cursor file takes at first. It doubles while more than half is used, ahead of need.
+	// cursorRoom is what a cursor file takes at first. It doubles while more than half is used,
+	// ahead of need.
 	cursorRoom = 16 << 10
 )
 
@@ -45,7 +48,8 @@ type kept struct {
 	mark uint32
 }
 
-// createCursor makes both files, the first with the zero cursor: a folder in which neither is valid was damaged.
+// createCursor makes both files, the first with the zero cursor: a folder in which neither is valid
+// was damaged.
 func createCursor(st store) (*cursorFiles, error) {
 	c := &cursorFiles{}
 	for i, name := range cursorNames {
@@ -67,7 +71,8 @@ func createCursor(st store) (*cursorFiles, error) {
 	return c, nil
 }
 
-// openCursor opens both files and finds the newest valid cursor; ok is false when there is none. A missing file is made again.
+// openCursor opens both files and finds the newest valid cursor. ok is false if there is none. A
+// missing file is made again.
 func openCursor(st store) (c *cursorFiles, newest kept, ok bool, err error) {
 	c = &cursorFiles{}
 	for i, name := range cursorNames {
@@ -111,8 +116,8 @@ func peekCursor(st store) (newest kept, ok bool) {
 	return newest, ok
 }
 
-// put writes the next generation over the older file. When that fails the next put writes the same file again, so the
-// newest valid one is never the one at risk.
+// put writes the next generation over the older file. When that fails the next put writes the same
+// file again, so the newest valid one is never the one at risk.
 func (c *cursorFiles) put(cur Cursor, mark uint32) error {
 	if len(cur.State) > MaxStateBytes {
 		return fmt.Errorf("a cursor's state of %d bytes is over %d", len(cur.State), MaxStateBytes)
@@ -146,7 +151,8 @@ func (c *cursorFiles) put(cur Cursor, mark uint32) error {
 	return nil
 }
 
-// grow fills a file with zeros up to room. Written, not fallocated: every file system can, and then has the blocks.
+// grow fills a file with zeros up to room. They are written, not fallocated: every file system can
+// do that, and then has the blocks.
 func (c *cursorFiles) grow(i int, room int64) error {
 	if _, err := c.f[i].WriteAt(make([]byte, room-c.room[i]), c.room[i]); err != nil {
 		return err

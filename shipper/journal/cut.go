@@ -1,7 +1,8 @@
 package journal
 
-// Truncation of a Child's output. The file is the command's stdout, and whoever opens /dev/stdout by name with O_TRUNC empties it. The input
-// goes on all the same: what the file holds from then on has offsets behind all that was seen before.
+// Truncation of a Child's output. The file is the command's stdout, and opening /dev/stdout by name
+// with O_TRUNC empties it. The input goes on all the same: what the file holds from then on has
+// offsets behind everything that was seen before.
 
 import (
 	"bytes"
@@ -12,13 +13,15 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// outputHead is what the output of an input begins with. A file that was emptied does not, however long it is by now, so that no truncation
-// goes unnoticed. It is a line of JSON because people read the file with jq.
+// outputHead is what the output of an input begins with. A file that was emptied does not, however
+// long it is by now, so no truncation goes unnoticed. It is a line of JSON because people read the
+// file with jq.
 func outputHead(id string) []byte {
 	return fmt.Appendf(nil, `{"type":"shipper.output","input":%q}`+"\n", id)
 }
 
-// onlyHead reports whether an output holds no more than its head, or the beginning of that: nothing was written to it yet.
+// onlyHead reports whether an output holds no more than its head, or the beginning of that, because
+// nothing was written to it yet.
 func onlyHead(st store, output stored, id string) bool {
 	head := outputHead(id)
 	if output.size > int64(len(head)) {
@@ -41,8 +44,8 @@ func (o *output) headIsIn(f *os.File) bool {
 	return bytes.Equal(b, o.head)
 }
 
-// goOn gives what the file holds after a truncation offsets of its own. The truncation itself takes one offset, so that every reader meets it,
-// also one that had read all there was. growing.mu is held.
+// goOn gives what the file holds after a truncation offsets of its own. The truncation itself takes
+// one offset, so that every reader meets it, even one that had read everything. growing.mu is held.
 func (g *growing) goOn() {
 	size, err := disk.Size(g.f)
 	if err != nil {
@@ -72,16 +75,17 @@ func (g *growing) goOn() {
 	o.keep(g.shift, o.start, o.cuts)
 }
 
-// keepCut records a truncation for the next start. That it could not be kept is no error: the next start then finds the truncation again, and
-// ships what the file holds a second time.
+// keepCut records a truncation for the next start. If it cannot, that is no error: the next start
+// finds the truncation again and ships what the file holds a second time.
 func (j *Child) keepCut(shift, start, cuts int64) {
 	j.header.Shift, j.header.Start, j.header.Cuts = shift, start, cuts
 	if err := j.writeHeader(); err != nil {
-		j.setTrouble(fmt.Errorf("journal input %s: record that its output was truncated: %w", j.id, full(err)))
+		j.setTrouble(fmt.Errorf("input %s: record that its output was truncated: %w", j.id, full(err)))
 	}
 }
 
-// CutError says that the file which is a command's stdout was truncated under it. Bytes From to To are missing at most; reading goes on at To.
+// CutError says that the file that is a command's stdout was truncated while the command wrote it.
+// At most the bytes [From, To) are missing; reading goes on at To.
 type CutError struct {
 	ID   string
 	Path string // of the file; "" in memory
@@ -93,10 +97,10 @@ func (o *output) cutError(id, path string, off int64) *CutError {
 	return &CutError{ID: id, Path: path, Gap: Gap{off, o.start}, Lost: o.lostFrom(off)}
 }
 
-// lostFrom is how many bytes at least are lost from off on.
+// lostFrom returns how many bytes from off on are lost at least.
 func (o *output) lostFrom(off int64) int64 { return max(0, o.start-off-o.cuts) }
 
-// Error names the remedy, too: it is one of exec, whose stdout alone can be cut.
+// Error names the remedy, too. It is one of exec, whose stdout alone can be truncated.
 func (e *CutError) Error() string {
 	lost := "all that was seen of it had been read, but what was written to it since then is lost"
 	if e.Lost > 0 {
@@ -106,13 +110,13 @@ func (e *CutError) Error() string {
 	if file == "" {
 		file = "which is kept in memory"
 	}
-	return fmt.Sprintf("journal input %s: the command's stdout (%s) was truncated, as opening /dev/stdout by name does: output may be lost: %s; "+
+	return fmt.Sprintf("input %s: the command's stdout (%s) was truncated, as opening /dev/stdout by name does: output may be lost: %s; "+
 		"use exec --stdout pipe for such a command", e.ID, file, lost)
 }
 
-// Overtaken returns the truncation that the cursor had not passed when the input was recovered; nil if
-// there was none. How much an earlier process had read and shipped before it is not known, not even where
-// no byte is known to be lost, so the lines that follow cannot go on with its count.
+// Overtaken returns the truncation that the cursor had not passed when the input was recovered, or
+// nil. How much an earlier process had read and shipped before the truncation is not known, not
+// even where no byte is known to be lost, so the lines that follow cannot go on with its count.
 func (j *Journal) Overtaken() *CutError { return j.src.overtaken(j.found.Offset) }
 
 // Is makes errors.Is(err, ErrTruncated) true.

@@ -21,8 +21,8 @@ type Disk struct {
 // tried is how much Disk writes: what an input takes at its start.
 const tried = 64 << 10
 
-// Disk looks at what the folder lies on. It writes a file there, syncs it and removes it: what that
-// says is the error, ErrFull for one.
+// Disk looks at what the folder lies on. It writes a file there, syncs it and removes it. If any of
+// that fails, that is the error, which may be ErrFull.
 func (f *Folder) Disk() (d Disk, err error) {
 	if f.path == "" {
 		return d, fmt.Errorf("a journal in memory lies on no disk: %w", errors.ErrUnsupported)

@@ -48,7 +48,8 @@ func fill(t *testing.T, dir string) (ballast string) {
 	return ballast
 }
 
-// More than the disk holds goes through it: the writer waits for acks, the cursor goes on, nothing is lost, nothing dead-locks.
+// More than the disk holds goes through it: the writer waits for acks, the cursor goes on, nothing
+// is lost, nothing dead-locks.
 func TestPipeLargerThanTheDisk(t *testing.T) {
 	for _, size := range []int64{0, 64 << 20} { // chosen for the disk, and much too large for it
 		f, err := Open(filepath.Join(smallDisk(t, "16m"), "journal"))
@@ -116,7 +117,8 @@ func TestPipeLargerThanTheDisk(t *testing.T) {
 	}
 }
 
-// The disk is full, of others' bytes: acks still persist, and what was waiting goes on when there is room.
+// The disk is full, of others' bytes: acks still persist, and what was waiting goes on when there
+// is room.
 func TestDiskFilledByOthers(t *testing.T) {
 	disk := smallDisk(t, "4m")
 	f, err := Open(filepath.Join(disk, "journal"))
@@ -196,7 +198,8 @@ func TestReadOnlyDisk(t *testing.T) {
 	}
 }
 
-// The disk fills in the middle of a line, which is acked only when it is whole: what is acked before it makes room for its rest.
+// The disk fills in the middle of a line, which is acked only when it is whole: what is acked
+// before it makes room for its rest.
 func TestDiskFullInTheMiddleOfALine(t *testing.T) {
 	for _, segment := range []int64{64 << 20, 5 << 20, 1<<20 + 1} { // one, or a line that goes on in the next
 		t.Run(fmt.Sprint(segment), func(t *testing.T) { diskFullInTheMiddleOfALine(t, segment) })
@@ -238,7 +241,8 @@ func diskFullInTheMiddleOfALine(t *testing.T, segment int64) {
 	}
 }
 
-// The child's headroom falls to what the disk has left, and reserved blocks are the child's whoever fills the disk.
+// The child's headroom falls to what the disk has left, and reserved blocks are the child's whoever
+// fills the disk.
 func TestHeadroomOfASmallDisk(t *testing.T) {
 	disk := smallDisk(t, "8m")
 	f, err := Open(filepath.Join(disk, "journal"))

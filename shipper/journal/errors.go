@@ -1,7 +1,7 @@
 package journal
 
-// The errors of this package. Those that a caller acts upon are values or types of their own; each message names the
-// thing and what to do about it.
+// The errors of this package. Those that a caller acts on are values or types of their own. Each
+// message names the thing and what to do about it.
 
 import (
 	"errors"
@@ -13,9 +13,11 @@ import (
 )
 
 var (
-	// ErrFull: the journal is at its limit, or the disk (or the user's quota, or the largest file) is. Wait for acks.
+	// ErrFull: the journal is at its limit, or the disk (or the user's quota, or the largest file)
+	// is. Wait for acks.
 	ErrFull = errors.New("no room")
-	// ErrTruncated: the file shrank, or was rewritten, below what was read. The details are in a *TruncatedError.
+	// ErrTruncated: the file shrank, or was rewritten, below what was read. The details are in a
+	// *TruncatedError.
 	ErrTruncated = errors.New("truncated")
 	// ErrAcked: the offset was acked and its space given back.
 	ErrAcked = errors.New("already acked and given back")
@@ -25,7 +27,7 @@ var (
 	ErrNoLine = errors.New("its first line is not complete yet")
 )
 
-// HeldError: another process, or another Journal of this one, owns the input.
+// HeldError says that another process, or another Journal of this one, owns the input.
 type HeldError struct {
 	ID  string
 	Dir string // the input's folder
@@ -38,17 +40,17 @@ func (e *HeldError) Error() string {
 	if e.Pid > 0 {
 		who = fmt.Sprintf("process %d", e.Pid)
 	}
-	return fmt.Sprintf("journal input %s is held by %s (%s); stop that process or use another journal folder", e.ID, who, e.Dir)
+	return fmt.Sprintf("input %s is held by %s (%s); stop that process or use another journal folder", e.ID, who, e.Dir)
 }
 
-// SymlinkError: the folder is a symbolic link, or no folder at all.
+// SymlinkError says that the folder is a symbolic link, or no folder at all.
 type SymlinkError struct{ Path string }
 
 func (e *SymlinkError) Error() string {
 	return fmt.Sprintf("journal folder %s is a symbolic link or no folder; name the folder itself", e.Path)
 }
 
-// OwnerError: the folder belongs to another user.
+// OwnerError says that the folder belongs to another user.
 type OwnerError struct {
 	Path        string
 	Owner, Want int // user ids
@@ -58,7 +60,8 @@ func (e *OwnerError) Error() string {
 	return fmt.Sprintf("journal folder %s belongs to user %d, this process runs as %d; use a folder of its own", e.Path, e.Owner, e.Want)
 }
 
-// VersionError: the folder has a layout that this program does not know. It was not touched.
+// VersionError says that the folder has a layout that this program does not know. It was not
+// touched.
 type VersionError struct {
 	Path  string
 	Found string
@@ -68,7 +71,7 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("journal folder %s has version %q, this program knows %s; use the newer program, or another folder", e.Path, e.Found, folderVersion)
 }
 
-// UnwritableError: the folder cannot be made or written.
+// UnwritableError says that the folder cannot be made or written.
 type UnwritableError struct {
 	Path string
 	Err  error
@@ -78,7 +81,7 @@ func (e *UnwritableError) Error() string {
 	return fmt.Sprintf("journal folder %s cannot be written (%v); make it writable or name another", e.Path, e.Reason())
 }
 
-// Reason is Err without the folder's path, where it names that.
+// Reason returns Err without the folder's path, if it names that.
 func (e *UnwritableError) Reason() error {
 	if path, ok := errors.AsType[*fs.PathError](e.Err); ok && path.Path == e.Path {
 		return path.Err
@@ -88,7 +91,8 @@ func (e *UnwritableError) Reason() error {
 
 func (e *UnwritableError) Unwrap() error { return e.Err }
 
-// MemoryError: the disk failed in another way than being full, and the input goes on in memory.
+// MemoryError says that the disk failed in another way than being full, and that the input goes on
+// in memory.
 type MemoryError struct {
 	ID   string
 	Kind Kind
@@ -102,25 +106,26 @@ func (e *MemoryError) Error() string {
 	if e.Kind == KindFile {
 		means = "how far it is shipped is kept in memory, so that the next start begins at its start"
 	}
-	return fmt.Sprintf("journal input %s: %s cannot be used any more (%v): %s; see to that folder, and start the shipper again when you can", e.ID, e.Dir, e.Err, means)
+	return fmt.Sprintf("input %s: %s cannot be used any more (%v): %s; see to that folder, and start the shipper again when you can", e.ID, e.Dir, e.Err, means)
 }
 
 func (e *MemoryError) Unwrap() error { return e.Err }
 
-// Gap is a range of bytes that the input had and that are not held: From inclusive, To exclusive.
+// Gap is the range of bytes [From, To) that the input had and that is not held.
 type Gap struct{ From, To int64 }
 
-// GapError says that bytes are missing at the offset read; reading goes on at To.
+// GapError says that bytes are missing at the offset read. Reading goes on at To.
 type GapError struct {
 	ID string
 	Gap
 }
 
 func (e *GapError) Error() string {
-	return fmt.Sprintf("journal input %s: bytes %d to %d (%d) are missing; it goes on after them", e.ID, e.From, e.To, e.To-e.From)
+	return fmt.Sprintf("input %s: bytes %d to %d (%d) are missing; it goes on after them", e.ID, e.From, e.To, e.To-e.From)
 }
 
-// TruncatedError: somebody cut, rewrote or replaced the followed file. The input has ended; what the file holds now is another.
+// TruncatedError says that somebody truncated, rewrote or replaced the followed file. The input has
+// ended; what the file holds now is another.
 type TruncatedError struct {
 	ID   string
 	Path string // "" in memory
@@ -130,9 +135,9 @@ type TruncatedError struct {
 
 func (e *TruncatedError) Error() string {
 	if e.Lost == 0 {
-		return fmt.Sprintf("journal input %s: %s was rotated or rewritten after %d bytes, and all that was seen of it is read; what it holds now is a new input", e.ID, e.Path, e.At)
+		return fmt.Sprintf("input %s: %s was rotated or rewritten after %d bytes, and all that was seen of it is read; what it holds now is a new input", e.ID, e.Path, e.At)
 	}
-	return fmt.Sprintf("journal input %s: %s was truncated or rewritten: at least %d bytes after offset %d are lost; what it holds now is a new input", e.ID, e.Path, e.Lost, e.At)
+	return fmt.Sprintf("input %s: %s was truncated or rewritten: at least %d bytes after offset %d are lost; what it holds now is a new input", e.ID, e.Path, e.Lost, e.At)
 }
 
 // Is makes errors.Is(err, ErrTruncated) true.
@@ -155,7 +160,7 @@ func (e *DamageError) Error() string {
 	if len(e.Foreign) > 0 {
 		all = append(all, fmt.Sprintf("files that are not the journal's: %q", e.Foreign))
 	}
-	return fmt.Sprintf("journal input %s is damaged: %s; what is held is shipped", e.ID, strings.Join(all, "; "))
+	return fmt.Sprintf("input %s is damaged: %s; what is held is shipped", e.ID, strings.Join(all, "; "))
 }
 
 func (e *DamageError) empty() bool { return len(e.Gaps)+len(e.Foreign)+len(e.Notes) == 0 }

@@ -1,8 +1,15 @@
 package journal
 
-// A disk that fails under way: somebody removes the folder, the file system becomes read-only or answers EIO. Who writes the input must not wait for that to
-// pass, nor die of it, so a Pipe goes on in memory. It stays one list of segments, read and acked in order, whatever its files lie in. It does not
-// return to the disk: what failed once is no place to keep what must not be lost, and a start that follows tries it anew.
+// A disk that fails under way: somebody removes the folder, or the file system becomes read-only or
+// answers EIO. Whoever writes the input must neither wait for that to pass nor die of it, so a Pipe
+// goes on in memory. It remains one list of segments, read and acked in order, wherever their files
+// are. It does not return to the disk: what failed once is no place for bytes that must not be
+// lost, and the next start tries the disk anew.
+//
+// The memory could be a second, ordinary input that begins where the first one ends. That would get
+// rid of the mixed list. But it would cut in two the line that is being written, and end a job's
+// story in one input to continue it in another, whose ids and digest know nothing of the first and
+// which needs a seal of its own. One input in two places costs no more than what is in this file.
 
 import (
 	"errors"
@@ -15,8 +22,8 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// Degraded is a *MemoryError when the disk has failed and the input goes on in memory, else nil. It
-// stays so. It may be asked from any goroutine.
+// Degraded returns a [*MemoryError] if the disk has failed and the input goes on in memory, and nil
+// otherwise. It stays so. Any goroutine may ask.
 func (j *Journal) Degraded() error {
 	if j.began != nil {
 		return j.began
@@ -29,8 +36,9 @@ func (j *Journal) Degraded() error {
 
 func (p *pipe) degraded() *MemoryError { return p.failure.Load() }
 
-// Gone says that the input's folder is not there any more, or is another's of the same id: a followed file has one id, whoever follows it. What its open files
-// hold is there until they are closed. False in memory.
+// Gone reports whether the input's folder is gone, or belongs to another input of the same id: a
+// followed file has one id, whoever follows it. Open files keep what they hold until they are
+// closed. Gone is false in memory.
 func (j *Journal) Gone() bool {
 	dir := j.st.dir()
 	if dir == "" {
@@ -40,8 +48,8 @@ func (j *Journal) Gone() bool {
 	return errors.Is(err, os.ErrNotExist) || j.lock.replaced(filepath.Join(dir, lockName))
 }
 
-// Perishable is how many of the bytes that are not acked no file holds that a later start would
-// find. It is 0 of a File, whose bytes are not ours.
+// Perishable returns how many of the unacked bytes are in no file that a later start would find. It
+// is 0 for a File, whose bytes are not ours.
 func (j *Journal) Perishable() int64 { return j.src.perishable(j.acked.Load()) }
 
 func (p *pipe) perishable(acked int64) (sum int64) {
@@ -64,8 +72,9 @@ func (p *pipe) perishable(acked int64) (sum int64) {
 
 func (s *segment) inMemory() bool { return s.in.dir() == "" }
 
-// reclaimable is the offset up to which no segment is needed. On a disk that has failed the cursor may stand still: then what is acked goes all the same, for
-// memory is small, and the files that a start from that cursor would need stay where they are.
+// reclaimable is the offset up to which no segment is needed. When the disk has failed, the cursor
+// may stand still: then what is acked goes all the same, because memory is small, and the files
+// that a start at that cursor would need stay where they are.
 func (p *pipe) reclaimable() int64 {
 	if p.failure.Load() != nil {
 		return p.off.delivered()
@@ -73,10 +82,11 @@ func (p *pipe) reclaimable() int64 {
 	return p.off.reclaimable()
 }
 
-// reopens says whether a segment that is closed can be opened again. p.mu is held.
+// reopens reports whether a segment that is closed can be opened again. p.mu is held.
 func (p *pipe) reopens(s *segment) bool { return p.failure.Load() == nil || s.inMemory() }
 
-// noteAck remembers why what is acked could not be given back, or that it could. No room passes by itself.
+// noteAck remembers why acked bytes could not be given back, or that they could. A lack of room
+// passes by itself.
 func (p *pipe) noteAck(err error) {
 	if err == nil || errors.Is(err, ErrFull) || disk.IsFull(err) {
 		p.lastFreeErr.Store(nil)
@@ -85,7 +95,8 @@ func (p *pipe) noteAck(err error) {
 	p.lastFreeErr.Store(&err)
 }
 
-// failing says whether err, of a write, means that the disk has failed: it is not just full, or it is and stays so because nothing can be given back.
+// failing reports whether err, of a write, means that the disk has failed: it is not just full, or
+// it is full and remains so because nothing can be given back.
 func (p *pipe) failing(err error) bool {
 	switch {
 	case err == nil, !disk.HasMemfds, p.st.dir() == "", p.failure.Load() != nil:
@@ -98,7 +109,8 @@ func (p *pipe) failing(err error) bool {
 	return true
 }
 
-// toMemory makes a new active segment in memory. Where there is no memory either, or no descriptor, the writer waits as on a full disk.
+// toMemory makes a new active segment in memory. If there is no memory or no descriptor either, the
+// writer waits as it does on a full disk.
 func (p *pipe) toMemory(why error) error {
 	if ill := p.lastFreeErr.Load(); ill != nil && errors.Is(why, ErrFull) {
 		why = *ill
@@ -112,14 +124,14 @@ func (p *pipe) toMemory(why error) error {
 	if err := p.roll(p.bytes.Load()); err != nil {
 		p.failure.Store(nil)
 		p.place = p.st
-		return fmt.Errorf("journal input %s: %w: neither on the disk (%w) nor in memory (%w)", p.id, ErrFull, why, err)
+		return fmt.Errorf("input %s: %w: neither on the disk (%w) nor in memory (%w)", p.id, ErrFull, why, err)
 	}
 	p.segmentBytes = min(p.segmentBytes, max(fell.Most/segmentsPerLimit, minSegmentBytes))
 	_ = p.free() // what is acked of the disk's segments need not be counted any more; it cannot fail now
 	return nil
 }
 
-// cause is what the system said, without what was made of it on the way up.
+// cause is what the system said, without what was added to it on the way up.
 func cause(err error) error {
 	if e, ok := errors.AsType[*os.PathError](err); ok {
 		return e
@@ -130,14 +142,15 @@ func cause(err error) error {
 	return err
 }
 
-// beginInMemory makes an input in memory because the folder, which did before, does not take it any more.
+// beginInMemory makes an input in memory because the folder, which worked before, does not take it
+// any more.
 func (f *Folder) beginInMemory(h header, about []byte, why error) (*Journal, error) {
 	f.mu.Lock()
 	taken := f.ids[h.ID]
 	f.ids[h.ID] = true
 	f.mu.Unlock()
 	if taken {
-		return nil, fmt.Errorf("journal input %s: %w", h.ID, ErrExists)
+		return nil, fmt.Errorf("input %s: %w", h.ID, ErrExists)
 	}
 	most := int64(defaultMemory)
 	if h.MaxBytes > 0 {

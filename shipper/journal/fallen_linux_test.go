@@ -1,6 +1,7 @@
 package journal
 
-// Disks that fail under way: a folder that is removed, a file system that becomes read-only, files that answer with errors.
+// Disks that fail under way: a folder that is removed, a file system that becomes read-only, files
+// that answer with errors.
 
 import (
 	"bytes"
@@ -26,7 +27,8 @@ func wantFallen(t testing.TB, of based, cause error) {
 	}
 }
 
-// Somebody removes the folder: what was in it is read from the open files, what comes then from memory, in order and to the last byte.
+// Somebody removes the folder: what was in it is read from the open files, what comes then from
+// memory, in order and to the last byte.
 func TestFolderRemovedUnderWay(t *testing.T) {
 	for _, how := range []string{"written", "taken"} {
 		t.Run(how, func(t *testing.T) {
@@ -80,7 +82,8 @@ func TestFolderRemovedUnderWay(t *testing.T) {
 	}
 }
 
-// What memory takes is bounded, by the limit of the input where that is lower; acks make room there as they do on a disk.
+// What memory takes is bounded, by the limit of the input where that is lower; acks make room there
+// as they do on a disk.
 func TestFallenJournalIsBounded(t *testing.T) {
 	for _, limit := range []int64{0, 3 << 20} {
 		j := newPipe(t, openFolder(t), "bounded", Options{SegmentBytes: 4 << 20, MaxBytes: limit})
@@ -109,8 +112,9 @@ func TestFallenJournalIsBounded(t *testing.T) {
 	}
 }
 
-// A disk on which nothing can be changed any more, not even the cursor: acks are said to be lost, and still give room in memory. What is left in the folder is
-// what a start needs from the cursor that is there.
+// A disk on which nothing can be changed any more, not even the cursor: acks are said to be lost,
+// and still give room in memory. What is left in the folder is what a start needs from the cursor
+// that is there.
 func TestNothingCanBeChangedAnyMore(t *testing.T) {
 	f := openFolder(t)
 	j := newPipe(t, f, "frozen", Options{SegmentBytes: 1000, MaxBytes: 20_000})
@@ -154,7 +158,8 @@ func TestNothingCanBeChangedAnyMore(t *testing.T) {
 	}
 }
 
-// A disk that takes bytes but no cursor gives nothing back. When it is at its limit, waiting would be for ever.
+// A disk that takes bytes but no cursor gives nothing back. When it is at its limit, waiting would
+// be for ever.
 func TestCursorThatCannotBeKeptAtTheLimit(t *testing.T) {
 	j := newPipe(t, openFolder(t), "standing", Options{SegmentBytes: 1000, MaxBytes: 5_000})
 	heal := failCursor(t, j)
@@ -192,7 +197,8 @@ func TestFullIsNotFailing(t *testing.T) {
 	}
 }
 
-// failingDisk is an ext4 of its own, and what makes it read-only under those who have files open there, as the kernel does after an I/O error.
+// failingDisk is an ext4 of its own, and what makes it read-only under those who have files open
+// there, as the kernel does after an I/O error.
 func failingDisk(t *testing.T) (dir string, fail func()) {
 	t.Helper()
 	dir, image := t.TempDir(), filepath.Join(t.TempDir(), "image")
@@ -262,7 +268,8 @@ func TestFileSystemBecomesReadOnly(t *testing.T) {
 	}
 }
 
-// The times of arrival go on in memory, too: lines that have no time of their own would else get that at which the disk failed.
+// The times of arrival go on in memory, too: lines that have no time of their own would else get
+// that at which the disk failed.
 func TestIndexOfArrivalsGoesOnInMemory(t *testing.T) {
 	j := newPipe(t, openFolder(t), "times", Options{})
 	for i := range int64(1000) {
@@ -301,7 +308,8 @@ func TestIndexOfArrivalsGoesOnInMemory(t *testing.T) {
 	}
 }
 
-// A child whose folder somebody has removed goes on writing, is read, and what is acked of it is given back: else it would be stopped for ever.
+// A child whose folder somebody has removed goes on writing, is read, and what is acked of it is
+// given back: else it would be stopped for ever.
 func TestChildInARemovedFolder(t *testing.T) {
 	j, w := newChild(t, openFolder(t), "orphan", Options{})
 	if !j.PunchesHoles() {
@@ -341,7 +349,8 @@ func TestChildInARemovedFolder(t *testing.T) {
 	}
 }
 
-// Inputs that begin when the folder is gone, which has held others, are kept in memory; but a folder that never held one is a wrong name.
+// Inputs that begin when the folder is gone, which has held others, are kept in memory; but a
+// folder that never held one is a wrong name.
 func TestInputsThatBeginWhenTheFolderIsGone(t *testing.T) {
 	f := openFolder(t)
 	if err := os.RemoveAll(f.Path()); err != nil {
@@ -416,7 +425,8 @@ func TestFollowedFileWhoseCursorIsGone(t *testing.T) {
 	}
 }
 
-// Somebody removes the folder, and another process follows the same file there, so by the same id: what that keeps is not removed by who had it before.
+// Somebody removes the folder, and another process follows the same file there, so by the same id:
+// what that keeps is not removed by who had it before.
 func TestRemovedFolderThatIsAnothersNow(t *testing.T) {
 	f := openFolder(t)
 	path := filepath.Join(t.TempDir(), "followed")

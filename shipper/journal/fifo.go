@@ -1,8 +1,9 @@
 package journal
 
-// A Pipe that a child fills by way of a FIFO in the input's folder. The child holds the FIFO open at both ends: it gets no EPIPE when its
-// shipper dies, what it wrote last stays in there, and whoever recovers the input reads on. When nobody holds it any more, because child and
-// shipper are both gone, the kernel drops what is in it.
+// A Pipe that a child fills through a FIFO in the input's folder. The child holds the FIFO open at
+// both ends: it gets no EPIPE when its shipper dies, what it wrote last stays in there, and whoever
+// recovers the input reads on. When nobody holds it any more, because both child and shipper are
+// gone, the kernel drops what is in it.
 
 import (
 	"errors"
@@ -15,32 +16,35 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// fifoMode is that of all files of the folder.
+// fifoMode is the mode of all files in the folder.
 const fifoMode = 0o600
 
-// NewFIFO makes a Pipe whose bytes a child writes. in is for the child's stdout or stderr: it blocks, and is open for reading, too; the caller
-// closes its own copy after the start. The caller moves what comes out of FIFO to the journal, with Take. In memory, and where the file system
-// has no FIFOs, it is a pipe without a name, which ends with this process.
+// NewFIFO makes a Pipe whose bytes a child writes. in is for the child's stdout or stderr. It
+// blocks, and is open for reading, too; the caller closes its own copy after the start, and moves
+// what comes out of FIFO to the journal, with Take. In memory, and where the file system has no
+// FIFOs, it is a pipe without a name, which ends with this process.
 func (f *Folder) NewFIFO(id string, about []byte, o Options) (j *Pipe, in *os.File, err error) {
 	j, err = f.NewPipe(id, about, o)
 	if err != nil {
 		return nil, nil, err
 	}
 	if j.pipe.fifo, in, err = j.makeFIFO(); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("journal input %s: make its FIFO: %w", id, full(err)), j.Remove())
+		return nil, nil, errors.Join(fmt.Errorf("input %s: make its FIFO: %w", id, full(err)), j.Remove())
 	}
 	return j, in, nil
 }
 
-// FIFO is the end that a child's bytes come out of: nil of an input that is none of NewFIFO, or was recovered and has no writer left. Close
-// closes it; nobody may read it then.
+// FIFO returns the end that a child's bytes come out of. It is nil if NewFIFO did not make the
+// input, or the input was recovered and no writer was left. Close closes it; nobody may be reading
+// it then.
 func (j *Pipe) FIFO() *os.File { return j.pipe.fifo }
 
-// Outlasts reports whether what the child writes to the FIFO is found by a later start when this process is gone: not where it has no name.
+// Outlasts reports whether a later start finds what the child writes to the FIFO after this process
+// is gone. It does not if the FIFO has no name.
 func (j *Pipe) Outlasts() bool { return j.named }
 
-// HasWriter reports whether anybody has the FIFO open for writing, this process included, or
-// something is in it still. known is false of a Pipe that has none.
+// HasWriter reports whether anybody, this process included, has the FIFO open for writing, or
+// something is still in it. known is false of a Pipe that has no FIFO.
 func (j *Pipe) HasWriter() (writer, known bool) {
 	if j.pipe.fifo == nil {
 		return false, false
@@ -82,8 +86,8 @@ func openFIFO(path string) (out, in *os.File, err error) {
 	return out, in, nil
 }
 
-// openBoth opens a FIFO at both ends: on Linux that does not wait. It is not os.OpenFile, which would make it one that does not block for the
-// child either.
+// openBoth opens a FIFO at both ends, which on Linux does not wait. [os.OpenFile] would make it
+// non-blocking for the child, too.
 func openBoth(path string, flags int) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|flags, 0)
 	if err != nil {
@@ -92,7 +96,8 @@ func openBoth(path string, flags int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// openOut opens a FIFO for reading and waits for no writer. errNoFIFO where it is something else.
+// openOut opens a FIFO for reading without waiting for a writer. It returns errNoFIFO if it is
+// something else.
 func openOut(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if err != nil {
@@ -107,7 +112,7 @@ func openOut(path string) (*os.File, error) {
 
 var errNoFIFO = errors.New("it is no FIFO")
 
-// attachFIFO makes a recovered Pipe one that goes on, if somebody holds its FIFO still.
+// attachFIFO lets a recovered Pipe go on if somebody still holds its FIFO.
 func (j *Pipe) attachFIFO(p *pipe) error {
 	out, err := openOut(j.st.path(fifoName))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFIFO) { // what else has its name is known as foreign

@@ -100,7 +100,8 @@ func TestNoFIFOInItsPlace(t *testing.T) {
 	wantRest(t, j, 0, []byte("line\n"))
 }
 
-// A child that outlives its shipper writes on: what it writes waits in the FIFO, and who recovers the input reads on, as often as need be.
+// A child that outlives its shipper writes on: what it writes waits in the FIFO, and who recovers
+// the input reads on, as often as need be.
 func TestFIFOOfAChildThatOutlivesItsShipper(t *testing.T) {
 	f := openFolder(t)
 	j, in := newFIFO(t, f, "fifo")

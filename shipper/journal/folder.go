@@ -22,7 +22,8 @@ const (
 	versionName   = "version"
 	folderVersion = "1"
 
-	// defaultMemory bounds an input in memory when InMemory is given no bound: about a minute of a busy agent.
+	// defaultMemory bounds an input in memory if InMemory is given no bound: about a minute of a
+	// busy agent.
 	defaultMemory = 64 << 20
 )
 
@@ -31,19 +32,21 @@ type Folder struct {
 	path      string // "" in memory
 	maxMemory int64
 
-	// Guarded by mu, because inputs are made and removed by whoever does so: the ids in memory. On disk the
-	// file system knows them, but for those that it did not take.
+	// Guarded by mu, because inputs are made and removed by whoever does so: the ids in memory. On
+	// disk the file system knows them, but for those that it did not take.
 	mu  sync.Mutex
 	ids map[string]bool
-	// own are the locks of the inputs that are held by way of this Folder, by their ids. A pid does not tell: who shares the folder may be in another container, and have the same.
+	// own are the locks of the inputs that are held through this Folder, by their ids. A pid does
+	// not tell: whoever shares the folder may be in another container and have the same one.
 	own map[string]*lock
 
 	worked atomic.Bool // an input was made here, or gone on with: when that fails now, it is the disk that has failed, and not the folder's name that is wrong
 }
 
-// Open opens the journal folder, or makes it with its parents, mode 0700. It refuses, before it touches anything, a symbolic
-// link (*SymlinkError), a folder of another user (*OwnerError), one of another version (*VersionError), one that cannot
-// be written (*UnwritableError); and a full disk (ErrFull).
+// Open opens the journal folder, or makes it with its parents, mode 0700. Before it touches
+// anything, it refuses a symbolic link ([*SymlinkError]), a folder of another user ([*OwnerError]),
+// one of another version ([*VersionError]), one that cannot be written ([*UnwritableError]), and a
+// full disk ([ErrFull]).
 func Open(dir string) (*Folder, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
@@ -82,8 +85,9 @@ func Open(dir string) (*Folder, error) {
 	return f, nil
 }
 
-// InMemory is a folder of memfds, for where no disk can be written: what it holds dies with the process. maxBytes bounds each
-// input that has no lower Options.MaxBytes; 0 = 64 MiB. Linux only: elsewhere errors.ErrUnsupported.
+// InMemory returns a folder of memfds, for where no disk can be written: what it holds dies with
+// the process. maxBytes bounds each input that has no lower Options.MaxBytes; 0 means 64 MiB. It is
+// for Linux only: elsewhere it returns [errors.ErrUnsupported].
 func InMemory(maxBytes int64) (*Folder, error) {
 	if !disk.HasMemfds {
 		return nil, fmt.Errorf("journal in memory: %w on this system; name a journal folder that can be written", errors.ErrUnsupported)
@@ -100,7 +104,7 @@ func InMemory(maxBytes int64) (*Folder, error) {
 // Path of the folder, absolute; "" in memory.
 func (f *Folder) Path() string { return f.path }
 
-// ownFolder says whether path is a folder of this user, and no link to one.
+// ownFolder returns an error unless path is a folder of this user, and no link to one.
 func ownFolder(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -132,7 +136,8 @@ func readVersion(path string) (found bool, err error) {
 	return true, nil
 }
 
-// writeVersion makes the file as a whole. Two processes that start at once write the same, each by a name of its own.
+// writeVersion writes the file as a whole. Two processes that start at once write the same, each
+// under a name of its own.
 func writeVersion(path string) error {
 	f, err := os.CreateTemp(path, versionName+newSuffix)
 	if err != nil {
@@ -148,7 +153,7 @@ func writeVersion(path string) error {
 	return err
 }
 
-// validID: what can be a folder's name here. No separators, no hidden names.
+// validID reports whether id can be the name of a folder here: no separators, no hidden names.
 func validID(id string) bool {
 	if id == "" || len(id) > 64 || id[0] == '.' {
 		return false
@@ -180,8 +185,9 @@ type Left struct {
 	Err     error  // what could not be read of it; Recover may still find more
 }
 
-// Leftover lists the inputs of the folder, sorted by id: those of dead processes, of living ones, and its own. In memory there are none.
-// What a crash left of a Remove or of a NewPipe is cleared away by the way.
+// Leftover lists the inputs of the folder, sorted by id: those of dead processes, of living ones,
+// and its own. In memory there are none. What a crash left of a Remove or of a NewPipe is cleared
+// away by the way.
 func (f *Folder) Leftover() ([]Left, error) {
 	if f.path == "" {
 		return nil, nil
@@ -219,7 +225,7 @@ func (f *Folder) look(id string) (left Left, ok bool) {
 		left.Own = f.holds(id)
 	}
 	if left.About, err = st.read(aboutName, maxAboutBytes); err != nil && left.Err == nil {
-		left.Err = fmt.Errorf("journal input %s: its options: %w", id, err)
+		left.Err = fmt.Errorf("input %s: its options: %w", id, err)
 	}
 	left.Unacked, err = unacked(st, h)
 	if err != nil && left.Err == nil {
@@ -241,7 +247,7 @@ func (f *Folder) clear(id string) {
 	}
 }
 
-// unacked is how many bytes an input holds beyond its cursor.
+// unacked returns how many bytes an input holds beyond its cursor.
 func unacked(st store, h header) (int64, error) {
 	cur, _ := peekCursor(st)
 	if h.kind() == KindFile {
@@ -252,13 +258,13 @@ func unacked(st store, h header) (int64, error) {
 		defer f.Close()
 		info, err := f.Stat()
 		if err != nil {
-			return 0, fmt.Errorf("journal input %s: %w", h.ID, err)
+			return 0, fmt.Errorf("input %s: %w", h.ID, err)
 		}
 		return max(0, info.Size()-cur.Offset), nil
 	}
 	files, err := st.list()
 	if err != nil {
-		return 0, fmt.Errorf("journal input %s: %w", h.ID, err)
+		return 0, fmt.Errorf("input %s: %w", h.ID, err)
 	}
 	var sum int64
 	for _, file := range files {
@@ -272,23 +278,23 @@ func unacked(st store, h header) (int64, error) {
 	return sum, nil
 }
 
-// folderOf is the id's store and lock on disk; the folder is made when make is set.
+// folderOf returns the store and the lock of the id on disk. It makes the folder if make is set.
 func (f *Folder) folderOf(id string, make bool) (store, *lock, error) {
 	if !validID(id) {
-		return nil, nil, fmt.Errorf("journal input %q: an id is 1 to 64 characters of a-z, 0-9, '.', '-' and '_'", id)
+		return nil, nil, fmt.Errorf("input %q: an id is 1 to 64 characters of a-z, 0-9, '.', '-' and '_'", id)
 	}
 	dir := filepath.Join(f.path, id)
 	for {
 		if make {
 			if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-				return nil, nil, fmt.Errorf("journal input %s: make its folder: %w", id, full(err))
+				return nil, nil, fmt.Errorf("input %s: make its folder: %w", id, full(err))
 			}
 		}
 		if err := ownFolder(dir); err != nil {
 			if make && errors.Is(err, fs.ErrNotExist) {
 				continue // removed by another process that clears up: make it again
 			}
-			return nil, nil, fmt.Errorf("journal input %s: %w", id, err)
+			return nil, nil, fmt.Errorf("input %s: %w", id, err)
 		}
 		l, err := takeLock(dir, id)
 		if make && errors.Is(err, fs.ErrNotExist) {
@@ -305,7 +311,7 @@ func (f *Folder) folderOf(id string, make bool) (store, *lock, error) {
 	}
 }
 
-// hold remembers that the input is held, as long as its lock is.
+// hold remembers that the input is held for as long as its lock is.
 func (f *Folder) hold(id string, l *lock) {
 	l.gone = func() {
 		f.mu.Lock()
@@ -325,7 +331,7 @@ func (f *Folder) holds(id string) bool {
 	return f.own[id] != nil
 }
 
-// parseKind is the kind of that name.
+// parseKind returns the kind of that name.
 func parseKind(name string) (Kind, bool) {
 	for k, n := range kindNames {
 		if n == name {

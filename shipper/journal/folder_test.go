@@ -145,7 +145,8 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// Two that want the same lock while its owner removes the input: who gets a file that is no longer there has no lock.
+// Two that want the same lock while its owner removes the input: who gets a file that is no longer
+// there has no lock.
 func TestLockOfARemovedFileIsNone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), lockName)
 	f, err := os.Create(path)

@@ -1,6 +1,7 @@
 package journal
 
-// A File: somebody else's file is the segment. It is read, never changed; the folder keeps only what a restart needs.
+// A File: somebody else's file is the segment. It is read and never changed, and the folder holds
+// only what a restart needs.
 
 import (
 	"bytes"
@@ -18,7 +19,8 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// idLineBytes is how much of a first line makes the id. A first line as long as a block would else hold the start up.
+// idLineBytes is how much of a first line makes the id. Otherwise a first line as long as a block
+// would hold up the start.
 const idLineBytes = 64 << 10
 
 // File is an input that somebody else writes, into a file that is only read.
@@ -33,14 +35,17 @@ func (j *File) run() {
 	j.done.Go(func() { j.grown.watch(j.stop, j.Replaced) })
 }
 
-// Follow makes an input of the regular file at path, or goes on with it at the cursor when the folder has an input of that id: then about
-// and o are what that one had. Where path names another file than the one that was followed, the first ReadAt says ErrTruncated: what looks
-// the same may be another story that begins the same way, and a repeat can be told where a loss cannot. *HeldError when another process follows it with this folder.
+// Follow makes an input of the regular file at path. If the folder has an input of that id, it goes
+// on with that one at its cursor, and about and o are those that one has. If path names another
+// file than the one that was followed, the first ReadAt returns [ErrTruncated]: what looks the same
+// may be another story that begins the same way, and a repeat can be noticed where a loss cannot. A
+// [*HeldError] says that another process follows the file with this folder.
 func (f *Folder) Follow(id, path string, about []byte, o Options) (*File, error) {
 	return f.FollowFrom(id, path, about, o, Cursor{})
 }
 
-// FollowFrom is Follow with the cursor at which a new input begins: what the file has before it is not wanted.
+// FollowFrom is Follow with the cursor at which a new input begins: what the file holds before it
+// is not wanted.
 func (f *Folder) FollowFrom(id, path string, about []byte, o Options, from Cursor) (*File, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -108,7 +113,7 @@ func followOn(base *Journal, path string) (*File, error) {
 		return j.settleFollowed(file, is)
 	}()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("journal input %s: follow %s: %w", j.id, path, err), j.letGo())
+		return nil, errors.Join(fmt.Errorf("input %s: follow %s: %w", j.id, path, err), j.letGo())
 	}
 	j.settled()
 	j.run()
@@ -175,8 +180,8 @@ func (j *File) StopFollowing() error {
 	return nil
 }
 
-// Replaced says that the path names another file now, or none: the followed one was renamed or deleted. It is still read to its end;
-// its successor is a new input.
+// Replaced reports whether the path names another file now, or none, because the followed one was
+// renamed or deleted. That one is still read to its end; its successor is a new input.
 func (j *File) Replaced() bool {
 	j.grown.mu.Lock()
 	defer j.grown.mu.Unlock()
@@ -194,7 +199,8 @@ func (j *File) Replaced() bool {
 	return !os.SameFile(mine, there)
 }
 
-// openFollowed opens a file for reading. A link to it is followed: the path is the user's. A FIFO is not waited for, and refused.
+// openFollowed opens a file for reading. It follows a link, because the path is the user's. It
+// refuses a FIFO, and does not wait for one.
 func openFollowed(path string) (*os.File, disk.Identity, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -211,8 +217,9 @@ func openFollowed(path string) (*os.File, disk.Identity, error) {
 	return f, disk.IdentityOf(info), nil
 }
 
-// FileID is the id for following a file: 8 characters from a hash of its absolute path and its first line (of a longer one the first
-// 64 KiB). first is that line's own digest. ErrNoLine when that line is not complete yet: wait.
+// FileID returns the id for following a file: 8 characters from a hash of its absolute path and its
+// first line, or the first 64 KiB of a longer one. first is that line's own digest. [ErrNoLine]
+// says that the line is not complete yet: wait.
 func FileID(path string) (id, first string, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {

@@ -260,7 +260,8 @@ func TestSameFileOnAnotherMount(t *testing.T) {
 	}
 }
 
-// Lines without times repeat themselves: a file that was rewritten in place is known by its beginning, too.
+// Lines without times repeat themselves: a file that was rewritten in place is known by its
+// beginning, too.
 func TestRewrittenWithTheSameEnd(t *testing.T) {
 	f, path := openFolder(t), filepath.Join(t.TempDir(), "events.jsonl")
 	beat := strings.Repeat("heartbeat\n", 1000)

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// FuzzRecover opens folders that were damaged in every way a byte string can say: whatever was done, either every byte after the ack comes
-// back, or an error, Damage or Fallback says that something is wrong; and no byte comes back that was not written there.
+// FuzzRecover opens folders that were damaged in every way a byte string can say: whatever was
+// done, either every byte after the ack comes back, or an error, Damage or Fallback says that
+// something is wrong; and no byte comes back that was not written there.
 func FuzzRecover(f *testing.F) {
 	const pipeCase, childCase = 0, 1
 	for op := range byte(9) {
@@ -187,7 +188,8 @@ func (d *damager) do(op, file, value byte) {
 	}
 }
 
-// FuzzCursor reads arbitrary bytes as a cursor file: what is taken for valid has its own checksum, so writing it gives the same bytes.
+// FuzzCursor reads arbitrary bytes as a cursor file: what is taken for valid has its own checksum,
+// so writing it gives the same bytes.
 func FuzzCursor(f *testing.F) {
 	st := dirStore(f.TempDir())
 	c, err := createCursor(st)

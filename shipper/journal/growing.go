@@ -1,6 +1,6 @@
 package journal
 
-// The source of a Child and of a File: one file that somebody else writes, and may cut.
+// The source of a Child and of a File: one file that somebody else writes, and may truncate.
 
 import (
 	"bytes"
@@ -15,15 +15,16 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// sampleBytes is how much of what was read is kept to see whether it is still there. A file that is cut and then grows beyond the
-// old size between two looks cannot be told by its size.
+// sampleBytes is how many of the bytes read last are kept to see whether they are still there. If a
+// file is truncated and then grows beyond its old size between two looks, its size does not tell.
 const sampleBytes = 64
 
 // growing is a file that grows under us.
 //
-// Everything below mu is guarded by it, and it is held during reads of the file, too: a look at the size, a read and the punching of
-// a hole happen one at a time, so that nobody reads a hole as bytes, and what a look has seen has its arrival noted before it can be
-// read. There are two or three parties: the reader, a second reader, the watcher. Who writes the file is not one of them.
+// mu guards everything below it and is held while the file is read, too: a look at the size, a read
+// and the punching of a hole happen one at a time, so that nobody reads a hole as bytes, and the
+// arrival of what a look has seen is noted before it can be read. Two or three parties use it: the
+// reader, a second reader, the watcher. Whoever writes the file is not one of them.
 type growing struct {
 	// immutable once set
 	id      string
@@ -45,8 +46,8 @@ type growing struct {
 	closed bool
 }
 
-// attachAt starts at an offset that was acked before; mark is that of the bytes before it then, 0 if it is not known. latest is up to where
-// bytes are known to have been there.
+// attachAt starts at an offset that was acked before. mark is that of the bytes before it then, and
+// 0 if it is not known. Bytes up to latest are known to have been there.
 func (g *growing) attachAt(off int64, mark uint32, latest int64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -68,12 +69,12 @@ func (g *growing) attachAt(off int64, mark uint32, latest int64) error {
 	return nil
 }
 
-// heldBefore reports whether the bytes that a mark at off is made of were not given back.
+// heldBefore reports whether the bytes that make a mark at off are still held.
 func (g *growing) heldBefore(off int64) bool {
 	return g.output == nil || g.output.holeTo <= max(0, off-g.shift-sampleBytes)
 }
 
-// look takes notice of growth and truncation. g.mu is held.
+// look notices growth and truncation. g.mu is held.
 func (g *growing) look() {
 	if g.over || g.closed {
 		return
@@ -100,7 +101,7 @@ func (g *growing) headIsThere() bool { return g.output == nil || g.output.headIs
 
 func (g *growing) sampleIsThere() bool { return bytes.HasSuffix(g.before(g.readTo), g.sample) }
 
-// before reads the bytes before off, at most sampleBytes; zeros where it cannot.
+// before reads the bytes before off, at most sampleBytes. They are zeros if they cannot be read.
 func (g *growing) before(off int64) []byte {
 	at := off - g.shift
 	b := make([]byte, min(at, sampleBytes))
@@ -143,7 +144,7 @@ func (g *growing) readAt(b []byte, off int64) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		return 0, fmt.Errorf("journal input %s: %w", g.id, os.ErrClosed)
+		return 0, fmt.Errorf("input %s: %w", g.id, os.ErrClosed)
 	}
 	if off >= g.seen {
 		g.look()
@@ -156,7 +157,7 @@ func (g *growing) readAt(b []byte, off int64) (int, error) {
 	}
 	if g.output != nil && off < g.output.holeTo+g.shift {
 		if off < g.off.reclaimable() {
-			return 0, fmt.Errorf("journal input %s: offset %d is %w", g.id, off, ErrAcked)
+			return 0, fmt.Errorf("input %s: offset %d is %w", g.id, off, ErrAcked)
 		}
 		return 0, &GapError{g.id, Gap{off, min(g.output.holeTo+g.shift, g.seen)}}
 	}
@@ -173,7 +174,7 @@ func (g *growing) readAt(b []byte, off int64) (int, error) {
 	}
 	n, err := g.f.ReadAt(b, off-g.shift)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return 0, fmt.Errorf("journal input %s: read %s at %d: %w", g.id, g.path, off, err)
+		return 0, fmt.Errorf("input %s: read %s at %d: %w", g.id, g.path, off, err)
 	}
 	if n < len(b) || !g.same() { // it was cut before, or while, this was read
 		g.truncated()
@@ -216,8 +217,8 @@ func (g *growing) ended() bool {
 	return g.over
 }
 
-// unacked counts the bytes of our own file. What is not acked of a file that was cut cannot be acked
-// any more.
+// unacked counts the bytes of our own file. What is not acked of a file that was cut cannot be
+// acked any more.
 func (g *growing) unacked(acked int64) int64 {
 	if g.output == nil {
 		return 0
@@ -245,7 +246,7 @@ func (g *growing) overtaken(from int64) *CutError {
 func (g *growing) noteAck(error)          {}
 func (g *growing) degraded() *MemoryError { return nil }
 
-// noMark never is the mark of bytes that are there: a restart notices the truncation again.
+// noMark is never the mark of bytes that are there, so that a restart notices the truncation again.
 const noMark = 0xffffffff
 
 func (g *growing) mark(off int64) uint32 {
@@ -300,7 +301,7 @@ func (g *growing) sync() error {
 	return g.f.Sync()
 }
 
-// close notes up to where bytes were seen: what a later start finds beyond it came after.
+// close notes up to where bytes were seen: what a later start finds beyond that came afterwards.
 func (g *growing) close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -8,15 +8,15 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// HoleError says that a followed file has a hole: bytes that nobody wrote, as a writer leaves them
-// that goes on at its old offset after somebody has cut the file. Nothing is lost by skipping them.
+// HoleError says that a followed file has a hole: bytes that nobody wrote. A writer leaves one that
+// goes on at its old offset after somebody has truncated the file. Nothing is lost by skipping it.
 type HoleError struct {
 	ID, Path string
 	Gap
 }
 
 func (e *HoleError) Error() string {
-	return fmt.Sprintf("journal input %s: %s has a hole from offset %d to %d, which is skipped and shipped in 0 parts: somebody cut the file and its writer went on at its old offset; let it append (`>>`, O_APPEND), or rename the file instead",
+	return fmt.Sprintf("input %s: %s has a hole from offset %d to %d, which is skipped and shipped in 0 parts: somebody cut the file and its writer went on at its old offset; let it append (`>>`, O_APPEND), or rename the file instead",
 		e.ID, e.Path, e.From, e.To)
 }
 

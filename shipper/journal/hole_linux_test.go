@@ -65,7 +65,8 @@ func TestHolesAreSkipped(t *testing.T) {
 		t.Errorf("holes %v, the first should be %v", holes, first)
 	}
 
-	// What a writer has made of a file ahead of what it writes is waited for, and is no hole until the end.
+	// What a writer has made of a file ahead of what it writes is waited for, and is no hole until
+	// the end.
 	end := j.Size()
 	if err := os.Truncate(path, end+4*mega); err != nil {
 		t.Fatal(err)

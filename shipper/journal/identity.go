@@ -1,6 +1,6 @@
 package journal
 
-// What makes a followed file the one that it was: its identity first, then the bytes that were read
+// What makes a followed file the one that it was: first its identity, then the bytes that were read
 // of it.
 
 import (
@@ -24,7 +24,7 @@ const (
 	isSame
 )
 
-// compare tells whether f is the file of the record. An inode number is used again when its file is
+// compare tells whether f is the file of the header. An inode number is used again when its file is
 // gone, often at once; the time of birth is not. On some file systems dev changes with each mount,
 // so it proves sameness and not difference.
 func (h *header) compare(f *os.File, who disk.Identity) sameness {
@@ -45,11 +45,11 @@ func (h *header) compare(f *os.File, who disk.Identity) sameness {
 	return mayBeSame
 }
 
-// errIsAnother: there is a file at the path, but not the one that was followed.
+// errIsAnother says that there is a file at the path, but not the one that was followed.
 var errIsAnother = errors.New("another file is there now")
 
-// findFollowed opens the followed file: at its path, or where it was renamed to in the same folder.
-// errIsAnother when there is only another one at the path.
+// findFollowed opens the followed file at its path, or where it was renamed to in the same folder.
+// It returns errIsAnother if there is only another one at the path.
 func findFollowed(h header) (f *os.File, is sameness, err error) {
 	f, who, err := openFollowed(h.Path)
 	if err == nil {
@@ -79,9 +79,9 @@ func findFollowed(h header) (f *os.File, is sameness, err error) {
 	return nil, isAnother, err
 }
 
-// markBytes is how much of what was acked makes the mark of a followed file's cursor: so much of
-// its beginning and so much before the cursor. Lines without times repeat themselves, so that a
-// smaller sample is found in another file, too.
+// markBytes is how much of what was acked makes the mark of a followed file's cursor: that much of
+// its beginning, and that much before the cursor. Lines without times repeat themselves, so a
+// smaller sample would be found in another file, too.
 const markBytes = 16 << 10
 
 var markBuffers = sync.Pool{New: func() any { return new([markBytes]byte) }}
@@ -100,7 +100,7 @@ func followedMark(f *os.File, off int64) uint32 {
 	return max(1, sum)
 }
 
-// sameBytes says whether the bytes before off are those of the mark.
+// sameBytes reports whether the bytes before off are those of the mark.
 func sameBytes(f *os.File, off int64, mark uint32) bool {
 	if off == 0 || mark == 0 {
 		return true // nothing of it was acked: all of it is shipped

@@ -19,7 +19,8 @@ const (
 	maxInputBytes = 64 << 10 // bounds the file "input"
 )
 
-// header is the file "input": what the input is. It is written last when an input is made, and renamed first when it is removed.
+// header is the file "input": what the input is. It is written last when an input is made, and
+// renamed first when it is removed.
 type header struct {
 	ID           string        `json:"id"`
 	Kind         string        `json:"kind"`
@@ -41,7 +42,7 @@ func (h header) kind() Kind {
 	return k
 }
 
-// options that the input was made with.
+// options are those that the input was made with.
 func (h header) options() Options { return Options{h.SegmentBytes, h.MaxBytes, h.Sync} }
 
 // inputState is what the folder of an id is.
@@ -54,8 +55,9 @@ const (
 	whole
 )
 
-// examine says what is in an input's folder. Where "input" is lost or damaged and bytes are held, it is whole with an error, and the
-// kind is told from the bytes' files.
+// examine returns what is in an input's folder. If "input" is lost or damaged and bytes are held,
+// the state is whole, with an error, and the kind is told from the names of the files that hold
+// bytes.
 func examine(st store, id string) (header, inputState, error) {
 	if has(st, finishedName) {
 		return header{}, halfRemoved, nil
@@ -93,7 +95,7 @@ func examine(st store, id string) (header, inputState, error) {
 	cur, _ := peekCursor(st)
 	switch {
 	case bytes > 0 || cur.Offset > 0 || has(st, inputName): // it was more than begun
-		return h, whole, fmt.Errorf("journal input %s: its file %q is lost or damaged (%w); taken for a %s", id, inputName, err, h.Kind)
+		return h, whole, fmt.Errorf("input %s: its file %q is lost or damaged (%w); taken for a %s", id, inputName, err, h.Kind)
 	case ours || data || len(files) == 0:
 		return header{}, halfMade, nil
 	}
@@ -123,10 +125,11 @@ func (j *Journal) writeHeader() error {
 	return j.st.replace(inputName, append(data, '\n'))
 }
 
-// begin makes the folder, lock, cursor and index of a new input. The caller adds what holds the bytes, then calls commit.
+// begin makes the folder, lock, cursor and index of a new input. The caller adds what holds the
+// bytes, then calls commit.
 func (f *Folder) begin(id string, kind Kind, about []byte, o Options) (*Journal, error) {
 	if o.SegmentBytes < 0 || o.MaxBytes < 0 || o.Sync < 0 {
-		return nil, fmt.Errorf("journal input %s: negative option in %+v; give 0 for the default", id, o)
+		return nil, fmt.Errorf("input %s: negative option in %+v; give 0 for the default", id, o)
 	}
 	if f.path == "" && kind != KindFile && (o.MaxBytes == 0 || o.MaxBytes > f.maxMemory) {
 		o.MaxBytes = f.maxMemory
@@ -146,7 +149,7 @@ func (f *Folder) begin(id string, kind Kind, about []byte, o Options) (*Journal,
 	return j, err
 }
 
-// fill makes cursor and index of a new input in its folder.
+// fill makes the cursor and index of a new input in its folder.
 func (f *Folder) fill(st store, l *lock, h header, about []byte) (*Journal, error) {
 	j := newJournal(f, st, l, h)
 	j.about = slices.Clone(about)
@@ -173,16 +176,17 @@ func newJournal(f *Folder, st store, l *lock, h header) *Journal {
 	return j
 }
 
-// newFolder is the empty folder for a new input, locked. Rejects of an input that had the id before stay.
+// newFolder returns the empty, locked folder for a new input. Rejects of an input that had the id
+// before stay.
 func (f *Folder) newFolder(id string) (store, *lock, error) {
 	if f.path == "" {
 		if !validID(id) {
-			return nil, nil, fmt.Errorf("journal input %q: not an id", id)
+			return nil, nil, fmt.Errorf("input %q: not an id", id)
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.ids[id] {
-			return nil, nil, fmt.Errorf("journal input %s: %w", id, ErrExists)
+			return nil, nil, fmt.Errorf("input %s: %w", id, ErrExists)
 		}
 		f.ids[id] = true
 		return newMemoryStore(), &lock{}, nil
@@ -192,10 +196,10 @@ func (f *Folder) newFolder(id string) (store, *lock, error) {
 		return nil, nil, err
 	}
 	if _, state, _ := examine(st, id); state == whole {
-		return nil, nil, errors.Join(fmt.Errorf("journal input %s: %w in %s; recover that one, or take another id", id, ErrExists, f.path), l.release())
+		return nil, nil, errors.Join(fmt.Errorf("input %s: %w in %s; recover that one, or take another id", id, ErrExists, f.path), l.release())
 	}
 	if err := empty(st); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("journal input %s: clear what a crash left: %w", id, err), l.release())
+		return nil, nil, errors.Join(fmt.Errorf("input %s: clear what a crash left: %w", id, err), l.release())
 	}
 	return st, l, nil
 }
@@ -219,7 +223,7 @@ func (j *Journal) run() {
 
 // abandon undoes a begin that failed.
 func (j *Journal) abandon(err error) error {
-	err = fmt.Errorf("journal input %s: make it: %w", j.id, full(err))
+	err = fmt.Errorf("input %s: make it: %w", j.id, full(err))
 	if j.src != nil {
 		j.src.close()
 	}
@@ -236,7 +240,8 @@ func (j *Journal) abandon(err error) error {
 	return errors.Join(err, j.lock.drop())
 }
 
-// markFinished is the instant at which the input is no more: what a crash leaves after it is only rubbish.
+// markFinished marks the instant at which the input is no more: whatever a crash leaves afterwards
+// is rubbish.
 func (j *Journal) markFinished() error {
 	err := j.st.rename(inputName, finishedName)
 	if errors.Is(err, fs.ErrNotExist) { // a damaged folder without one: the mark is still needed
@@ -245,7 +250,8 @@ func (j *Journal) markFinished() error {
 	return err
 }
 
-// discard removes what is ours from an input's folder, and the folder unless rejects or foreign files are left in it.
+// discard removes what is ours from an input's folder, and the folder too unless rejects or foreign
+// files are left in it.
 func discard(st store) error {
 	if err := empty(st); err != nil {
 		return err

@@ -1,29 +1,62 @@
 // Package journal keeps an input on disk, and how far it is acked.
 //
-// A journal is the raw bytes of one input, addressed by their offset from its start, and a cursor: the offset up to
-// which everything is acked, with a state that belongs to the caller. It knows nothing of lines or events.
+// A journal is the raw bytes of one input, addressed by their offset from its start, and a cursor:
+// the offset up to which everything is acked, with a state that belongs to the caller. It knows
+// nothing of lines or events.
 //
-//	<folder>/version                         the layout of this folder: 1
-//	<folder>/alive-<id>-<host>               flock by a shipper that runs, touched while its loop turns (Heartbeat)
-//	<folder>/<id>/lock                       flock by the living owner, with its pid
-//	<folder>/<id>/input                      what kind of input this is; written last, so it says "complete"
-//	<folder>/<id>/about                      the caller's snapshot of options and target
-//	<folder>/<id>/cursor.a, cursor.b         the cursor, written in turns
-//	<folder>/<id>/arrivals                   when the byte at an offset arrived
-//	<folder>/<id>/00000000000067108864.segment   bytes of a pipe, named by the first offset
-//	<folder>/<id>/fifo                       what a child writes, on its way into the segments of a pipe (NewFIFO)
-//	<folder>/<id>/00000000000000000000.output    bytes of a child: its stdout itself, behind a line of ours
-//	<folder>/<id>/rejects.jsonl              what CloudWatch did not want
+// # Kinds
 //
-// There are three kinds of input. A Pipe is written here, into segments that are deleted when acked. A Child's output
-// is one file that the child writes; acked ranges of it are given back by punching holes. A File is somebody else's
-// and is only read. All are read in the same way, live or after a crash: recovery is a start at the cursor.
+// There are three kinds of input, which embed the [Journal] that they have in common. A [Pipe] is
+// written here, into segments that are deleted when they are acked. A [Child] is one file that a
+// child process writes; acked ranges of it are given back by punching holes. A [File] is somebody
+// else's and is only read. All are read in the same way, live or after a crash: recovery is a start
+// at the cursor.
 //
-// Where no folder can be written the files are memfds (InMemory). A Pipe whose folder fails under way goes on so: its segments are in the folder up to an
-// offset, and in memory from there (Fallen).
+// # Contract
 //
-// Goroutines: one writes (Write, WaitRoom), one reads and acks (ReadAt, ArrivalAt, Ack, Reject, Remove). Everything else, and
-// ReadAt too, may be called from any goroutine, so that a second reader can follow at its own pace (see Hold and Subscribe).
+// What was written is kept until it is acked, and nothing is given back that the cursor on disk
+// still needs. Bytes that are lost all the same are named: a [GapError], a [CutError], a
+// [TruncatedError], a [DamageError].
+//
+// One goroutine writes ([Pipe.Write], [Pipe.Take], [Pipe.WaitRoom]), and one reads and acks
+// ([Journal.ReadAt], [Journal.ArrivalAt], [Journal.Ack], [Journal.Reject], [Journal.Remove]).
+// Everything else, and ReadAt too, may be called from any goroutine, so that a second reader can
+// follow at its own pace: see [Journal.Hold] and [Journal.Subscribe].
+//
+// # On disk
+//
+//	<folder>/version                              the layout of this folder: 1
+//	<folder>/<id>/lock                            flock by the living owner, with its pid
+//	<folder>/<id>/input                           what the input is; written last, so it says "complete"
+//	<folder>/<id>/about                           the caller's snapshot of options and target
+//	<folder>/<id>/cursor.a, cursor.b              the cursor, written in turns
+//	<folder>/<id>/arrivals                        when the byte at an offset arrived
+//	<folder>/<id>/00000000000067108864.segment    bytes of a Pipe, named by the first offset
+//	<folder>/<id>/fifo                            what a child writes, on its way into a Pipe's segments
+//	<folder>/<id>/00000000000000000000.output     bytes of a Child: its stdout, behind a line of ours
+//	<folder>/<id>/rejects.jsonl                   what CloudWatch rejected
+//	<folder>/<id>/finished                        the input is being removed
+//
+// Where no folder can be written, the files are memfds: see [InMemory]. If its folder fails under
+// way, a Pipe goes on like that: up to an offset its segments are in the folder, and from there on
+// in memory. See [Journal.Degraded].
+//
+// # Files
+//
+//	journal.go                              Journal: what the kinds have in common
+//	pipe.go, take.go, segments.go           Pipe: segments that are written, read and given back
+//	fallen.go                               a disk that fails under way
+//	fifo.go                                 a Pipe that a child fills through a FIFO
+//	child.go, cut.go                        Child: a child's stdout, and its truncation
+//	follow.go, identity.go, hole.go         File: a followed file, and whether it is the same
+//	growing.go                              a file that somebody else writes, of a Child or a File
+//	watch.go, bell.go, sync.go              watching files, waking readers, forcing to the medium
+//	cursor.go, arrivals.go                  the cursor, and the index of arrivals
+//	folder.go, disk.go, input.go,
+//	recover.go                              the folder; making, finding and taking over an input
+//	inspect.go, heartbeat.go                looking into a folder from outside
+//	lock.go, store.go, memory.go            the lock; where files are: a folder, or memory
+//	errors.go, id.go, rejects.go            errors, ids, what CloudWatch rejected
 package journal
 
 import (
@@ -58,14 +91,14 @@ const (
 	defaultSegmentBytes = 64 << 20 // the design's segment size
 	minSegmentBytes     = 64 << 10 // below this, files cost more than their bytes
 
-	// segmentsPerLimit is how many segments fit into the space there is, at least: space comes back a segment at
-	// a time, so one that filled it all would make the writer wait for the last ack of everything.
+	// segmentsPerLimit is how many segments the limit holds at least. Space comes back a segment at
+	// a time, so if one segment filled it all, the writer would wait until everything is acked.
 	segmentsPerLimit = 8
 )
 
-// Options of one input. They are recorded with it, and hold again when it is recovered.
+// Options are those of one input. They are recorded with it, and hold again when it is recovered.
 type Options struct {
-	SegmentBytes int64         // size of a Pipe's segments; 0 = 64 MiB, less where MaxBytes or the disk is small
+	SegmentBytes int64         // size of a Pipe's segments; 0 = 64 MiB, less where MaxBytes is small
 	MaxBytes     int64         // most space this input may take, in allocated bytes; 0 = no limit
 	Sync         time.Duration // how often what was written is forced to the medium; 0 = never: the kernel decides
 }
@@ -76,8 +109,8 @@ type Cursor struct {
 	State  []byte // the caller's own, opaque here; at most MaxStateBytes
 }
 
-// source holds the bytes of a Journal: a pipe, or a file that somebody else writes. What differs
-// between kinds and concerns every reader is a method of it.
+// source holds the bytes of a Journal: a pipe, or a file that somebody else writes. Whatever
+// differs between the kinds and concerns every reader is a method of it.
 type source interface {
 	readAt(p []byte, off int64) (int, error)
 	size() int64
@@ -132,11 +165,12 @@ type offsets struct {
 	hold      atomic.Int64 // a second reader still needs what is at and after it
 }
 
-// reclaimable is the offset up to which nothing is needed any more: persisted as acked, and not held.
+// reclaimable is the offset up to which nothing is needed any more: it was persisted as acked, and
+// is not held.
 func (o *offsets) reclaimable() int64 { return min(o.persisted.Load(), o.hold.Load()) }
 
-// delivered is the offset up to which this process needs nothing any more, whatever one that starts
-// from the cursor would need.
+// delivered is the offset up to which this process needs nothing any more, whatever a process that
+// starts at the cursor would need.
 func (o *offsets) delivered() int64 { return min(o.acked.Load(), o.hold.Load()) }
 
 // settle makes off the offset that everything starts from.
@@ -173,19 +207,20 @@ type Recovered interface {
 // Base returns the Journal that every kind of input has.
 func (j *Journal) Base() *Journal { return j }
 
-// ID of the input, as given to NewPipe, NewChild or Follow.
+// ID is the id of the input, as it was given to NewPipe, NewChild or Follow.
 func (j *Journal) ID() string { return j.id }
 
-// Kind says who writes this input.
+// Kind says who writes the bytes of an input.
 func (j *Journal) Kind() Kind { return j.kind }
 
-// Path is the input's folder; "" in memory. It may be gone: see Gone.
+// Path is the input's folder, and "" in memory. The folder may be gone: see [Journal.Gone].
 func (j *Journal) Path() string { return j.st.dir() }
 
-// FilePath is the path of the followed file, as it was given to Follow; "" for a Pipe or Child.
+// FilePath is the path of the followed file, as it was given to Follow, and "" of a Pipe or a
+// Child.
 func (j *Journal) FilePath() string { return j.header.Path }
 
-// About is the caller's snapshot, as last set; a copy.
+// About returns a copy of the caller's snapshot, as it was last set.
 func (j *Journal) About() []byte {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -195,7 +230,7 @@ func (j *Journal) About() []byte {
 // SetAbout replaces the snapshot, as a whole or not at all.
 func (j *Journal) SetAbout(about []byte) error {
 	if err := j.st.replace(aboutName, about); err != nil {
-		return fmt.Errorf("journal input %s: keep its options: %w", j.id, full(err))
+		return fmt.Errorf("input %s: keep its options: %w", j.id, full(err))
 	}
 	j.mu.Lock()
 	j.about = slices.Clone(about)
@@ -203,36 +238,41 @@ func (j *Journal) SetAbout(about []byte) error {
 	return nil
 }
 
-// ReadAt reads into p what is there now from off on: less than len(p) at the end of a segment, 0 and nil at the end of
-// what is there. A *GapError says that bytes from off on are missing and where they go on, a *HoleError that nobody wrote them; ErrTruncated that the file
-// shrank, and that this input has ended; ErrAcked that off was acked and given back already (a second reader was too slow
-// and did not Hold).
+// ReadAt reads into p what is there from off on: less than len(p) at the end of a segment, and 0
+// and nil at the end of what is there. A [*GapError] says that bytes from off on are missing and
+// where the input goes on; a [*HoleError] that nobody wrote them; [ErrTruncated] that the file
+// shrank and the input has ended, or, as a [*CutError], where it goes on; [ErrAcked] that off was
+// acked and its space given back, because a second reader was too slow and did not Hold.
 func (j *Journal) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
-		return 0, fmt.Errorf("journal input %s: read at negative offset %d", j.id, off)
+		return 0, fmt.Errorf("input %s: read at negative offset %d", j.id, off)
 	}
 	return j.src.readAt(p, off)
 }
 
-// Size is the number of bytes that were ever written to the input: the offset after its last byte.
+// Size is the offset after the last byte that was ever written to the input.
 func (j *Journal) Size() int64 { return j.src.size() }
 
-// Ended says that no more bytes can come and that Size is final. A Pipe has ended after End, or when it is recovered
-// and no child writes its FIFO; a Child after EndChild, or when it is recovered and no writer is left; a File after StopFollowing; all after truncation.
+// Ended reports whether no more bytes can come, so that Size is final. A Pipe has ended after End,
+// or when it is recovered and no child writes its FIFO; a Child after EndChild, or when it is
+// recovered and no writer is left; a File after StopFollowing, or when it was truncated.
 func (j *Journal) Ended() bool { return j.src.ended() }
 
-// ArrivalAt is when the byte at off arrived, in ms since 1970, at most about 100 ms early. It is the same after a restart.
-// Reading offsets upwards is cheap.
+// ArrivalAt returns when the byte at off arrived, in ms since 1970, at most about 100 ms too early.
+// The answer is the same after a restart. Asking for ascending offsets is cheap.
 func (j *Journal) ArrivalAt(off int64) int64 { return j.arr.at(off) }
 
-// Cursor as it was found at start: zero for a new input. The caller may keep State.
+// Cursor returns the cursor that was found at the start; it is zero for a new input. The caller may
+// keep State.
 func (j *Journal) Cursor() Cursor { return j.found }
 
-// Fallback says, for people, why Cursor is not what the previous owner left: "" if it is. Where the State is gone too, Cursor().State is nil.
+// Fallback says, for people, why Cursor is not what the previous owner left, and "" if it is. If
+// the state is lost too, Cursor().State is nil.
 func (j *Journal) Fallback() string { return j.fallback }
 
-// Damage says what was missing or did not belong into the folder when the input was recovered, a *DamageError, or nil.
-// What is held can be read all the same; ReadAt says where it has gaps.
+// Damage returns a [*DamageError] that says what was missing or did not belong in the folder when
+// the input was recovered, or nil. What is held can be read all the same, and ReadAt says where it
+// has gaps.
 func (j *Journal) Damage() error {
 	if j.damage == nil { // not a typed nil in an interface
 		return nil
@@ -240,18 +280,18 @@ func (j *Journal) Damage() error {
 	return j.damage
 }
 
-// Ack says that everything before c.Offset is delivered. It persists the cursor, then frees what nobody needs.
-// When the cursor cannot be written, nothing is freed but what is in memory because the disk has failed (see Fallen), the error says so, and the
-// next Ack tries again with its own.
-// Offsets never go back. c.State is only read.
+// Ack says that everything before c.Offset is delivered. It persists the cursor, then gives back
+// what nobody needs. If the cursor cannot be written, the error says so, nothing is given back
+// except what is in memory because the disk has failed (see [Journal.Degraded]), and the next Ack
+// tries again with its own cursor. Offsets never go back. Ack only reads c.State.
 func (j *Journal) Ack(c Cursor) error {
 	if size := j.src.size(); c.Offset < j.acked.Load() || c.Offset > size {
-		return fmt.Errorf("journal input %s: ack of offset %d outside of %d to %d", j.id, c.Offset, j.acked.Load(), size)
+		return fmt.Errorf("input %s: ack of offset %d outside of %d to %d", j.id, c.Offset, j.acked.Load(), size)
 	}
 	j.acked.Store(c.Offset)
 	err := j.cur.put(c, j.src.mark(c.Offset))
 	if err != nil {
-		err = fmt.Errorf("journal input %s: keep the cursor in %s (it is tried again; till then a restart repeats what is acked): %w", j.id, j.st.dir(), full(err))
+		err = fmt.Errorf("input %s: keep the cursor in %s (it is tried again; till then a restart repeats what is acked): %w", j.id, j.st.dir(), full(err))
 	} else {
 		j.persisted.Store(c.Offset)
 		j.arr.free(j.reclaimable())
@@ -261,18 +301,20 @@ func (j *Journal) Ack(c Cursor) error {
 	return err
 }
 
-// Acked is the offset up to which everything is delivered, whether or not the cursor that says so could be kept.
+// Acked is the offset up to which everything is delivered, whether or not the cursor that says so
+// could be kept.
 func (j *Journal) Acked() int64 { return j.acked.Load() }
 
 func (j *Journal) free() error {
 	if err := j.src.free(); err != nil {
-		return fmt.Errorf("journal input %s: give acked space back: %w", j.id, err)
+		return fmt.Errorf("input %s: give acked space back: %w", j.id, err)
 	}
 	return nil
 }
 
-// Hold keeps what is at and after off from being given back though it is acked, for a second reader that has come to off. Hold(0)
-// before the first Ack, then Hold again as that reader goes on: that gives back what both are done with. Release it with ReleaseHold.
+// Hold keeps what is at and after off from being given back though it is acked, for a second reader
+// that has come to off. Call Hold(0) before the first Ack, and Hold again as that reader goes on:
+// each call gives back what both are done with. ReleaseHold ends it.
 func (j *Journal) Hold(off int64) {
 	j.hold.Store(off)
 	if err := j.free(); err != nil {
@@ -283,17 +325,20 @@ func (j *Journal) Hold(off int64) {
 // ReleaseHold ends Hold.
 func (j *Journal) ReleaseHold() { j.Hold(math.MaxInt64) }
 
-// Changed delivers a value at start, and after growth, end or truncation; several may come as one. For one goroutine; others Subscribe.
+// Changed delivers a value at the start and after each growth, end or truncation; several may come
+// as one. It is for one goroutine; others use Subscribe.
 func (j *Journal) Changed() <-chan struct{} { return j.bell.main }
 
 // Subscribe is Changed for one more reader, until stop is called.
 func (j *Journal) Subscribe() (changed <-chan struct{}, stop func()) { return j.bell.subscribe() }
 
-// Allocated is the space that the input's bytes take now: for a Pipe the sum of its segments' sizes, for a Child the blocks of
-// its file, 0 for a File, which is not ours. The few KiB of cursor and index are not counted.
+// Allocated is the space that the input's bytes take now: the sum of the segments' sizes of a Pipe,
+// the blocks of a Child's file, and 0 for a File, which is not ours. The few KiB of the cursor and
+// the index are not counted.
 func (j *Journal) Allocated() int64 { return j.src.allocated() }
 
-// Trouble returns the latest error of background work (fsync, watching, giving back in Hold) and forgets it; nil if there was none.
+// Trouble returns the latest error of background work (fsync, watching, giving back in Hold) and
+// forgets it. It returns nil if there was none.
 func (j *Journal) Trouble() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -308,8 +353,9 @@ func (j *Journal) setTrouble(err error) {
 	j.mu.Unlock()
 }
 
-// Close keeps what is there, for a later Recover, and releases the lock. What is called after it, or is under way, fails with os.ErrClosed;
-// Ack and Reject must not be. A second Close does nothing.
+// Close keeps what is there for a later Recover, and releases the lock. Calls that come later or
+// are under way fail with [os.ErrClosed]; Ack and Reject must not be under way. A second Close does
+// nothing.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	was := j.closed
@@ -327,7 +373,7 @@ func (j *Journal) Close() error {
 	errs = append(errs, j.src.close())
 	errs = append(errs, j.cur.close(), j.arr.close(), j.lock.release())
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("journal input %s: close: %w", j.id, err)
+		return fmt.Errorf("input %s: close: %w", j.id, err)
 	}
 	return nil
 }
@@ -335,11 +381,12 @@ func (j *Journal) Close() error {
 // ErrUnacked is returned by Remove for an input with bytes that are not acked.
 var ErrUnacked = errors.New("it has bytes that are not acked")
 
-// Remove forgets a finished input: its folder goes, or keeps only the rejects if there are any. It closes the journal. It refuses,
-// with ErrUnacked, a Pipe or Child of which not everything was acked, unless it was truncated. Where somebody has removed the folder, nothing is left to do.
+// Remove forgets a finished input: its folder goes, or keeps only the rejects if there are any. It
+// closes the journal. It refuses, with ErrUnacked, to remove a Pipe or a Child of which not
+// everything was acked. If somebody has removed the folder, there is nothing left to do.
 func (j *Journal) Remove() error {
 	if n := j.src.unacked(j.acked.Load()); n > 0 {
-		return fmt.Errorf("journal input %s: not removed: %w: %d of %d; ack them or close the journal", j.id, ErrUnacked, n, j.src.size())
+		return fmt.Errorf("input %s: not removed: %w: %d of %d; ack them or close the journal", j.id, ErrUnacked, n, j.src.size())
 	}
 	var err error
 	gone := j.Gone()
@@ -354,7 +401,7 @@ func (j *Journal) Remove() error {
 	err = errors.Join(err, j.lock.drop())
 	j.folder.forget(j.id)
 	if err != nil {
-		return fmt.Errorf("journal input %s: remove it from %s (it is delivered; what stays there is shipped again by a start on that folder, and readers drop the repeats): %w", j.id, j.st.dir(), err)
+		return fmt.Errorf("input %s: remove it from %s (it is delivered; what stays there is shipped again by a start on that folder, and readers drop the repeats): %w", j.id, j.st.dir(), err)
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
 package journal
 
-// The lock of an input: flock on a file of its folder, with the owner's pid in it for people. The kernel lets go of it when
-// the owner dies, however it dies.
+// The lock of an input: an flock on a file of its folder, with the owner's pid in it for people.
+// The kernel releases it when the owner dies, however it dies.
 
 import (
 	"errors"
@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A look at who holds an input (Leftover) takes its lock for an instant. A start that meets it tries again.
+// A look at who holds an input (Leftover) takes its lock for an instant. A start that meets it
+// tries again.
 const (
 	lockTries = 5
 	lockPause = 10 * time.Millisecond
@@ -28,13 +29,14 @@ type lock struct {
 	gone func()   // called when it was let go of; nil: nobody asks
 }
 
-// takeLock takes the lock of the input in dir, making the file. The folder must exist (else fs.ErrNotExist).
+// takeLock takes the lock of the input in dir, and makes the file. It returns [io/fs.ErrNotExist]
+// if the folder does not exist.
 func takeLock(dir, id string) (*lock, error) {
 	path := filepath.Join(dir, lockName)
 	for try := 1; ; try++ {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|openFlags, 0o600)
 		if err != nil {
-			return nil, fmt.Errorf("journal input %s: lock: %w", id, full(err))
+			return nil, fmt.Errorf("input %s: lock: %w", id, full(err))
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil && stillThere(f, path) {
@@ -46,7 +48,7 @@ func takeLock(dir, id string) (*lock, error) {
 		switch {
 		case err == nil: // its owner removed it while we waited for it: the next try makes a new one
 		case !errors.Is(err, unix.EWOULDBLOCK):
-			return nil, fmt.Errorf("journal input %s: lock %s: %w; a file system without locks cannot hold a journal, name another folder", id, path, err)
+			return nil, fmt.Errorf("input %s: lock %s: %w; a file system without locks cannot hold a journal, name another folder", id, path, err)
 		case try >= lockTries:
 			return nil, &HeldError{ID: id, Dir: dir, Pid: pid}
 		default:
@@ -55,7 +57,8 @@ func takeLock(dir, id string) (*lock, error) {
 	}
 }
 
-// holder is the pid of the living owner of the input in dir, 0 if there is none, -1 if it is not known who.
+// holder returns the pid of the living owner of the input in dir: 0 if there is none, and -1 if it
+// is not known who.
 func holder(dir string) int {
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDONLY|openFlags, 0)
 	if err != nil {
@@ -77,7 +80,8 @@ func stillThere(f *os.File, path string) bool {
 	return err == nil && os.SameFile(mine, there)
 }
 
-// writePid is for people and HeldError only: on a full disk the lock holds without it. The fixed width leaves nothing of an older pid.
+// writePid writes the pid for people and HeldError only: on a full disk the lock holds without it.
+// The fixed width leaves nothing of an older pid.
 func writePid(f *os.File) { _, _ = f.WriteAt(fmt.Appendf(nil, "%10d\n", os.Getpid()), 0) }
 
 func readPid(f *os.File) int {
@@ -90,7 +94,8 @@ func readPid(f *os.File) int {
 	return pid
 }
 
-// replaced says that another has the lock's name. Where none has, somebody has removed the file alone.
+// replaced reports whether another file has the lock's name. If none has, somebody has removed just
+// the file.
 func (l *lock) replaced(path string) bool {
 	if l.f == nil {
 		return false
@@ -115,7 +120,7 @@ func (l *lock) release() error {
 	return err
 }
 
-// keep puts release off till drop.
+// keep postpones release until drop.
 func (l *lock) keep() { l.kept = true }
 
 // drop releases the lock, kept or not.

@@ -11,9 +11,10 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// memoryStore holds an input's files in memory, as memfds: they have descriptors, so a child can write one, and the
-// kernel frees what is cut or punched out of them. The map is guarded by mu because a Pipe's writer makes segments while
-// its reader removes others, just as both do in a folder.
+// memoryStore holds an input's files in memory, as memfds: they have descriptors, so a child can
+// write one, and the kernel frees what is cut or punched out of them. The map is guarded by mu
+// because a Pipe's writer makes segments while its reader removes others, just as both do in a
+// folder.
 type memoryStore struct {
 	mu    sync.Mutex
 	files map[string]*os.File // the one descriptor that keeps each alive; open hands out duplicates
@@ -53,7 +54,8 @@ func (m *memoryStore) open(name string, _ bool) (*os.File, error) {
 	return duplicate(f)
 }
 
-// openAppend sets O_APPEND on the one open file that all duplicates share: here the others only pread.
+// openAppend sets O_APPEND on the one open file that all duplicates share: here the others only
+// pread.
 func (m *memoryStore) openAppend(name string) (*os.File, error) {
 	f, err := m.open(name, true)
 	if err != nil {

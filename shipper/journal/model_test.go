@@ -24,7 +24,8 @@ type model struct {
 	sick  bool // its disk fails, in whatever way
 }
 
-// TestAnyOrderOfCallsKeepsTheBytes runs random writes, reads, acks, restarts and broken cursors against the model.
+// TestAnyOrderOfCallsKeepsTheBytes runs random writes, reads, acks, restarts and broken cursors
+// against the model.
 func TestAnyOrderOfCallsKeepsTheBytes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f, err := Open(filepath.Join(t.TempDir(), "journal"))

@@ -1,6 +1,7 @@
 package journal
 
-// The writing side of a Pipe: segments, the limit, and what happens when there is no room. What happens when the disk fails is in fallen.go.
+// The writing side of a Pipe: segments, the limit, and what happens when there is no room. What
+// happens when the disk fails is in fallen.go.
 
 import (
 	"context"
@@ -18,10 +19,11 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// punchBlock is a multiple of the blocks that file systems give back: what is less of them is kept.
+// punchBlock is a multiple of the blocks that file systems give back. What is less than a block of
+// theirs is kept.
 const punchBlock = 4 << 10
 
-// roomRetry is how long WaitRoom waits at most: somebody else may have freed the disk.
+// roomRetry is the longest that WaitRoom waits: somebody else may have freed space on the disk.
 const roomRetry = time.Second
 
 // segment is one file of a pipe: the bytes from first on.
@@ -42,15 +44,18 @@ type segment struct {
 
 // pipe is the source of a Pipe.
 //
-// The writer goroutine owns active, and alone moves bytes. It writes into the file first and then moves bytes, an atomic, so a reader
-// that has seen it finds what was written. writing guards that against Close, which may come while a writer that was stuck in its input
-// wakes up: a write to a closed descriptor could reach another file. Nobody else takes it, so it costs the writer nothing.
+// The writer goroutine owns active, and alone moves bytes. It writes into the file first and then
+// moves bytes, an atomic, so a reader that has seen it finds what was written. writing guards that
+// against Close, which may come while a writer that was stuck in its input wakes up: a write to a
+// closed descriptor could reach another file. Nobody else takes it, so it costs the writer nothing.
 //
-// The list of segments is shared: the writer appends at a roll, the reader removes what is acked, and any reader looks its offset up. mu
-// guards it and is held for these few instructions, never while bytes are read or written. An atomic list would do for the look-up, but
-// not for two that change it.
+// The list of segments is shared: the writer appends at a roll, the reader removes what is acked,
+// and any reader looks its offset up. mu guards it and is held for these few instructions, never
+// while bytes are read or written. An atomic list would do for the look-up, but not for two that
+// change it.
 //
-// freeMu serialises the giving back of segments, which deletes files and makes holes: mu would make the writer wait for that.
+// freeMu serialises the giving back of segments, which deletes files and makes holes: mu would make
+// the writer wait for that.
 type pipe struct {
 	// immutable once set
 	id       string
@@ -170,15 +175,16 @@ func (j *Pipe) sayPlace(p *pipe) {
 }
 
 // Write appends p with one write(2) and makes it readable. One goroutine may call it, before End.
-// It takes n bytes: all, or fewer with an error. ErrFull (errors.Is) says that the limit or the disk is reached: WaitRoom,
-// then write the rest. The limit is kept before bytes are written, never exceeded. A disk that fails in another way is no error
-// where there are memfds: see Fallen.
+// It takes n bytes: all of p, or fewer with an error. [ErrFull] says that the limit or the disk is
+// reached: call WaitRoom, then write the rest. The limit is checked before bytes are written and
+// never exceeded. If the disk fails in another way, that is no error where there are memfds: see
+// [Journal.Degraded].
 func (j *Pipe) Write(p []byte) (int, error) {
 	return j.pipe.write(p)
 }
 
-// WaitRoom waits, after ErrFull, until acks freed space, or a second has passed, for others free disks too; then Write again.
-// It returns ctx's error when that ends first.
+// WaitRoom waits, after ErrFull, until acks gave space back or a second has passed, because others
+// free disks too; then call Write again. It returns ctx's error if ctx ends first.
 func (j *Pipe) WaitRoom(ctx context.Context) error {
 	timer := time.NewTimer(roomRetry)
 	defer timer.Stop()
@@ -203,7 +209,7 @@ func (p *pipe) write(b []byte) (n int, err error) {
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	if p.over.Load() || p.active == nil {
-		return 0, fmt.Errorf("journal input %s: write after its end: %w", p.id, os.ErrClosed)
+		return 0, fmt.Errorf("input %s: write after its end: %w", p.id, os.ErrClosed)
 	}
 	if len(b) == 0 {
 		return 0, nil
@@ -220,10 +226,10 @@ func (p *pipe) write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// writeSome has put write what fits into the active segment, of want bytes: most of them to the file fd from off on. The segment may run over its size by
-// one write: that way a write is one write(2). Writes larger than a whole segment are cut.
-//
-// 0 and no error says that there is room now, or another place: once more.
+// writeSome calls put to write as many of want bytes as fit into the active segment: most of them,
+// to the file fd at off. A segment may exceed its size by one write, so that a write is one
+// write(2). Writes larger than a whole segment are cut. 0 and no error say that there is room now,
+// or another place: try once more.
 func (p *pipe) writeSome(want int64, put func(fd int, off, most int64) (int, error)) (int, error) {
 	n, err := p.tryWrite(want, put)
 	if n > 0 || !p.failing(err) {
@@ -245,7 +251,7 @@ func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, erro
 		room = p.room()
 	}
 	if room <= 0 {
-		return 0, fmt.Errorf("journal input %s: %w: it holds its limit of %s; acks make room, or a higher limit does", p.id, ErrFull, p.limit())
+		return 0, fmt.Errorf("input %s: %w: it holds its limit of %s; acks make room, or a higher limit does", p.id, ErrFull, p.limit())
 	}
 	n, err := put(p.active.fd, size-p.active.first, min(most, room))
 	if n > 0 {
@@ -276,7 +282,7 @@ func (p *pipe) room() int64 {
 	return room
 }
 
-// limit is the limit that is reached, for people.
+// limit names the limit that is reached, for people.
 func (p *pipe) limit() string {
 	if fell := p.failure.Load(); fell != nil && fell.Most <= p.memory.Load() {
 		return fmt.Sprintf("%d bytes in memory", fell.Most)
@@ -284,7 +290,7 @@ func (p *pipe) limit() string {
 	return fmt.Sprintf("%d bytes", p.maxBytes)
 }
 
-// count takes note that the segment has n bytes more.
+// count adds n bytes to the segment's and the pipe's sizes.
 func (p *pipe) count(s *segment, n int64) {
 	p.held.Add(n)
 	if s.inMemory() {
@@ -292,13 +298,14 @@ func (p *pipe) count(s *segment, n int64) {
 	}
 }
 
-// another says whether a new segment could help where the active one has no room: when all of the active one is acked it can go, and
-// when it is the file that is at its largest (EFBIG) a new file is none.
+// another reports whether a new segment could help when the active one has no room: if all of the
+// active one is acked, it can go, and if the file is as large as files may be (EFBIG), a new one is
+// not.
 func (p *pipe) another(err error, size int64) bool {
 	return p.wholly(size) || errors.Is(err, errFileTooBig) && size > p.active.first
 }
 
-// wholly: the active segment has bytes and all of them may go.
+// wholly reports whether the active segment has bytes and all of them may go.
 func (p *pipe) wholly(size int64) bool { return size > p.active.first && p.reclaimable() >= size }
 
 // release rolls to a new segment and gives back what is acked of the old ones.
@@ -313,8 +320,9 @@ func (p *pipe) release(size int64) error {
 	return err
 }
 
-// punch gives back what is acked of the first segment, which cannot go because the line at its end is not whole yet: the rest of that line needs the
-// room. It reports whether it gave back anything; a file system without holes gives nothing.
+// punch gives back what is acked of the first segment, which cannot go because the line at its end
+// is not whole yet, and the rest of that line needs the room. It reports whether it gave anything
+// back; a file system without holes gives nothing.
 func (p *pipe) punch() bool {
 	p.freeMu.Lock()
 	defer p.freeMu.Unlock()
@@ -343,13 +351,13 @@ func (p *pipe) punch() bool {
 
 func (p *pipe) noRoom(err error) error {
 	if disk.IsFull(err) {
-		return fmt.Errorf("journal input %s: %w: %w; acks make room, or free the disk of %s", p.id, ErrFull, err, p.st.dir())
+		return fmt.Errorf("input %s: %w: %w; acks make room, or free the disk of %s", p.id, ErrFull, err, p.st.dir())
 	}
-	return fmt.Errorf("journal input %s: write: %w; see to %s", p.id, err, p.st.dir())
+	return fmt.Errorf("input %s: write: %w; see to %s", p.id, err, p.st.dir())
 }
 
-// roll makes a new active segment that starts at size. The new file is made before the old one can be deleted, so that there is
-// always one: a folder without any was damaged.
+// roll makes a new active segment that starts at size. The new file is made before the old one can
+// be deleted, so there is always one: a folder without any was damaged.
 func (p *pipe) roll(size int64) error {
 	s, err := newSegment(p.place, size)
 	if err != nil {
@@ -374,8 +382,8 @@ func newSegment(st store, first int64) (*segment, error) {
 	return &segment{first: first, name: name, in: st, end: first, f: f, fd: int(f.Fd()), synced: first}, nil
 }
 
-// pwrite says how much it wrote also when it fails. os.File.WriteAt says 0 when the disk fills in the middle; the next segment would then
-// start before this one ends.
+// pwrite returns how much it wrote even if it fails. [os.File.WriteAt] returns 0 when the disk
+// fills halfway, and the next segment would then start before this one ends.
 func pwrite(fd int, b []byte, off int64) (n int, err error) {
 	for n < len(b) {
 		m, err := unix.Pwrite(fd, b[n:], off+int64(n))
@@ -391,7 +399,8 @@ func pwrite(fd int, b []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// end is called with writing held. The last index entry holds the final size, so that a recovery can tell when bytes were cut off.
+// end ends the pipe. writing is held. The last entry of the index holds the final size, so that a
+// recovery can tell when bytes were cut off.
 func (p *pipe) end() {
 	if p.over.Load() {
 		return
@@ -407,9 +416,10 @@ func (p *pipe) end() {
 	p.bell.ring()
 }
 
-// free deletes the segments that nobody needs, but never the last, which is the active one: the writer makes it
-// the last but one first, in release. One that cannot be deleted stays on the list, and the next call tries again; but not when the disk
-// has failed, for it would keep those in memory, too.
+// free deletes the segments that nobody needs, but never the last, which is the active one: the
+// writer makes it the last but one first, in release. A segment that cannot be deleted stays on the
+// list, and the next call tries again; but not when the disk has failed, because that would keep
+// the segments in memory, too.
 func (p *pipe) free() error {
 	p.freeMu.Lock()
 	defer p.freeMu.Unlock()

@@ -173,7 +173,8 @@ func TestHoldKeepsAckedBytesForASecondReader(t *testing.T) {
 	}
 }
 
-// One goroutine writes, one reads and acks, one follows at its own pace, under -race, with a limit that makes the writer wait.
+// One goroutine writes, one reads and acks, one follows at its own pace, under -race, with a limit
+// that makes the writer wait.
 func TestWriterReaderAndFollowerAtOnce(t *testing.T) {
 	j := newPipe(t, openFolder(t), "busy", Options{SegmentBytes: 5_000, MaxBytes: 40_000, Sync: time.Millisecond})
 	data := random(4, 400_000)
@@ -244,7 +245,8 @@ func TestWriterReaderAndFollowerAtOnce(t *testing.T) {
 	}
 }
 
-// A writer that was stuck in its input may come back after Close: it must not write into whatever has the descriptor by then.
+// A writer that was stuck in its input may come back after Close: it must not write into whatever
+// has the descriptor by then.
 func TestWritesDuringAndAfterCloseFail(t *testing.T) {
 	f := openFolder(t)
 	for i := range 20 {

@@ -1,6 +1,7 @@
 package journal
 
-// Taking over an input that another process left. What is found there decides; what is missing is said, never guessed away.
+// Taking over an input that another process left. What is found there decides; what is missing is
+// reported, never guessed away.
 
 import (
 	"errors"
@@ -8,12 +9,14 @@ import (
 	"io/fs"
 )
 
-// Recover takes the lock of an input of the folder and opens it at its cursor, with the options it was made with. *HeldError says who
-// owns it; fs.ErrNotExist that there is no such input, or that the followed file is gone. A Pipe has ended, unless a child writes to its FIFO still. See
-// Fallback and Damage for what was not as it should be; no damage of the folder keeps what it holds from being read.
+// Recover takes the lock of an input of the folder and opens it at its cursor, with the options it
+// was made with. A [*HeldError] says who owns it; [io/fs.ErrNotExist] that there is no such input,
+// or that the followed file is gone. A Pipe has ended, unless a child still writes to its FIFO.
+// Fallback and Damage say what was not as it should be; no damage of the folder keeps what it holds
+// from being read.
 func (f *Folder) Recover(id string) (Recovered, error) {
 	if f.path == "" {
-		return nil, fmt.Errorf("journal input %s: a journal in memory leaves nothing: %w", id, fs.ErrNotExist)
+		return nil, fmt.Errorf("input %s: a journal in memory leaves nothing: %w", id, fs.ErrNotExist)
 	}
 	j, err := f.reopen(id)
 	if err != nil {
@@ -29,14 +32,14 @@ func (f *Folder) Recover(id string) (Recovered, error) {
 		r = &File{Journal: j}
 	}
 	if err := r.attach(); err != nil {
-		return nil, errors.Join(fmt.Errorf("journal input %s: recover it: %w", id, err), j.letGo())
+		return nil, errors.Join(fmt.Errorf("input %s: recover it: %w", id, err), j.letGo())
 	}
 	j.settled()
 	r.run()
 	return r, nil
 }
 
-// reopen locks an input and reads all but its bytes.
+// reopen locks an input and reads everything but its bytes.
 func (f *Folder) reopen(id string) (*Journal, error) {
 	st, l, err := f.folderOf(id, false)
 	if err != nil {
@@ -49,7 +52,7 @@ func (f *Folder) reopen(id string) (*Journal, error) {
 		} else {
 			err = discard(st)
 		}
-		gone := fmt.Errorf("journal input %s: not in %s: %w", id, f.path, fs.ErrNotExist)
+		gone := fmt.Errorf("input %s: not in %s: %w", id, f.path, fs.ErrNotExist)
 		return nil, errors.Join(gone, err, l.release())
 	}
 	j := newJournal(f, st, l, h)
@@ -58,7 +61,7 @@ func (f *Folder) reopen(id string) (*Journal, error) {
 		j.damage.note("%v", problem)
 	}
 	if err := j.readRest(); err != nil {
-		return nil, errors.Join(fmt.Errorf("journal input %s: recover it: %w", id, err), j.letGo())
+		return nil, errors.Join(fmt.Errorf("input %s: recover it: %w", id, err), j.letGo())
 	}
 	f.worked.Store(true)
 	return j, nil
@@ -103,7 +106,7 @@ func (j *Journal) settled() {
 	}
 }
 
-// letGo closes what reopen opened, and keeps it all for another try.
+// letGo closes what reopen opened, and keeps all files for another try.
 func (j *Journal) letGo() error {
 	var errs []error
 	if j.src != nil {

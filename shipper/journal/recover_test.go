@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// crashed is a folder whose owner died: an input "dead" of ten segments of 100 bytes, acked up to 250.
+// crashed is a folder whose owner died: an input "dead" of ten segments of 100 bytes, acked up to
+// 250.
 func crashed(t testing.TB) (f *Folder, dir string, data []byte) {
 	t.Helper()
 	f = openFolder(t)
@@ -164,7 +165,8 @@ func newestCursor(dir string) string {
 	return newest
 }
 
-// spoil makes one byte of a file another, and none that was there by chance: spoiling twice mends nothing.
+// spoil makes one byte of a file another, and none that was there by chance: spoiling twice mends
+// nothing.
 func spoil(path string, at int) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -174,7 +176,8 @@ func spoil(path string, at int) error {
 	return os.WriteFile(path, data, 0o600)
 }
 
-// A write of the cursor that is cut at any byte leaves the cursor before it, or the new one if it was whole.
+// A write of the cursor that is cut at any byte leaves the cursor before it, or the new one if it
+// was whole.
 func TestTornCursorWriteAtEveryByte(t *testing.T) {
 	st := dirStore(t.TempDir())
 	c, err := createCursor(st)

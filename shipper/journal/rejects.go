@@ -1,6 +1,7 @@
 package journal
 
-// What CloudWatch did not want, kept for people: rejects.jsonl, a JSON object a line, which outlives the input.
+// What CloudWatch rejected, kept for people: rejects.jsonl, one JSON object per line. It outlives
+// the input.
 
 import (
 	"bytes"
@@ -9,13 +10,14 @@ import (
 	"os"
 )
 
-// Reject appends one line to the rejects. entry is one JSON value without a newline in it. Only for the goroutine that reads and acks.
+// Reject appends one line to the rejects. entry is one JSON value without a newline in it. Only the
+// goroutine that reads and acks may call it.
 func (j *Journal) Reject(entry []byte) error {
 	if bytes.IndexByte(entry, '\n') >= 0 {
-		return fmt.Errorf("journal input %s: a reject of more than one line", j.id)
+		return fmt.Errorf("input %s: a reject of more than one line", j.id)
 	}
 	if err := j.reject(entry); err != nil {
-		return fmt.Errorf("journal input %s: keep a rejected event in %s: %w", j.id, rejectsName, full(err))
+		return fmt.Errorf("input %s: keep a rejected event in %s: %w", j.id, rejectsName, full(err))
 	}
 	j.mu.Lock()
 	j.rejected = true
@@ -23,8 +25,9 @@ func (j *Journal) Reject(entry []byte) error {
 	return nil
 }
 
-// reject opens the file each time: rejects are rare, and it may not exist for as long as the input has none. A line that a full disk or
-// a crash cut is ended first, so that it does not spoil the next.
+// reject opens the file each time: rejects are rare, and the file may not exist while the input has
+// none. A line that a full disk or a crash cut off is ended first, so that it does not spoil the
+// next.
 func (j *Journal) reject(entry []byte) error {
 	f, err := j.st.open(rejectsName, true)
 	if errors.Is(err, os.ErrNotExist) {
@@ -56,7 +59,7 @@ func (j *Journal) reject(entry []byte) error {
 	return nil
 }
 
-// Rejected says that the input has rejects, of this process or of an earlier one.
+// Rejected reports whether the input has rejects, of this process or an earlier one.
 func (j *Journal) Rejected() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -1,6 +1,7 @@
 package journal
 
-// The reading side of a Pipe: finding an offset in its segments, and finding the segments again after a crash.
+// The reading side of a Pipe: finding an offset in its segments, and finding the segments again
+// after a crash.
 
 import (
 	"errors"
@@ -16,8 +17,8 @@ import (
 const (
 	errFileTooBig = syscall.EFBIG
 
-	// openSegments is how many segment files are open at once: the active one, and one for each of a few readers. A long outage
-	// makes thousands of segments, and descriptors are few.
+	// openSegments is how many segment files are open at once: the active one, and one for each of
+	// a few readers. A long outage makes thousands of segments, and descriptors are few.
 	openSegments = 6
 )
 
@@ -35,17 +36,18 @@ func (p *pipe) readAt(b []byte, off int64) (int, error) {
 		case errors.Is(err, io.EOF): // somebody cut the file
 			return 0, &GapError{p.id, Gap{off, end}}
 		default:
-			return 0, fmt.Errorf("journal input %s: read at %d: %w", p.id, off, err)
+			return 0, fmt.Errorf("input %s: read at %d: %w", p.id, off, err)
 		}
 	}
 }
 
-// find gives the open file that holds off, and the range it holds; no file and no error at the end of what is there.
+// find returns the open file that holds off and the range it holds; no file and no error at the end
+// of what is there.
 func (p *pipe) find(off int64) (f *os.File, first, end int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, 0, 0, fmt.Errorf("journal input %s: %w", p.id, os.ErrClosed)
+		return nil, 0, 0, fmt.Errorf("input %s: %w", p.id, os.ErrClosed)
 	}
 	size := p.bytes.Load()
 	if off >= size {
@@ -72,7 +74,7 @@ func (p *pipe) find(off int64) (f *os.File, first, end int64, err error) {
 			if errors.Is(err, os.ErrNotExist) {
 				return nil, 0, 0, &GapError{p.id, Gap{off, end}}
 			}
-			return nil, 0, 0, fmt.Errorf("journal input %s: %w", p.id, err)
+			return nil, 0, 0, fmt.Errorf("input %s: %w", p.id, err)
 		}
 		p.opened++
 		p.closeUnused(s)
@@ -82,10 +84,10 @@ func (p *pipe) find(off int64) (f *os.File, first, end int64, err error) {
 	return s.f, s.first, end, nil
 }
 
-// before says why nothing is held at off: given back, or never found.
+// before returns the reason why nothing is held at off: it was given back, or never found.
 func (p *pipe) before(off int64) error {
 	if off < p.reclaimable() {
-		return fmt.Errorf("journal input %s: offset %d is %w", p.id, off, ErrAcked)
+		return fmt.Errorf("input %s: offset %d is %w", p.id, off, ErrAcked)
 	}
 	if len(p.segs) == 0 {
 		return &GapError{p.id, Gap{off, p.bytes.Load()}}
@@ -93,7 +95,8 @@ func (p *pipe) before(off int64) error {
 	return &GapError{p.id, Gap{off, p.segs[0].first}}
 }
 
-// closeUnused closes the file read longest ago while too many are open; not that of keep, nor the active one, nor one that might not be found again. p.mu is held.
+// closeUnused closes the files that were read longest ago while too many are open, except that of
+// keep, the active one, and those that might not be found again. p.mu is held.
 func (p *pipe) closeUnused(keep *segment) {
 	for p.opened > openSegments {
 		var oldest *segment
@@ -111,8 +114,9 @@ func (p *pipe) closeUnused(keep *segment) {
 	}
 }
 
-// findSegments makes the list of a crashed input's segments, whose bytes end at least where the index of arrivals says. Those wholly before
-// acked, which a crash left between the cursor and the deletion, go with the next ack. All that is not as it should be goes into damage.
+// findSegments lists the segments of a crashed input, whose bytes end no earlier than the index of
+// arrivals says. Segments wholly before acked, which a crash left between the cursor and the
+// deletion, go with the next ack. Whatever is not as it should be goes into damage.
 func (p *pipe) findSegments(acked, latest int64, damage *DamageError) error {
 	files, err := p.st.list()
 	if err != nil {
@@ -138,10 +142,11 @@ func (p *pipe) findSegments(acked, latest int64, damage *DamageError) error {
 // unknownOffset stands for a cursor that is lost.
 const unknownOffset = -1
 
-// maxOffset: no input has so many bytes; a name that says so is none of ours, and sums with it must not overflow.
+// maxOffset is more bytes than any input has. A name with a larger offset is not ours, and sums
+// with it must not overflow.
 const maxOffset = 1 << 60
 
-// known reports whether file is another one of the input's, and of the right type.
+// known reports whether file is another one of the input's files, and of the right type.
 func known(file stored) bool {
 	name := strings.TrimSuffix(file.name, newSuffix)
 	switch name {

@@ -1,7 +1,7 @@
 package journal
 
-// Where the files of one input are: a folder, or memory. Everything else is written against store, so that an input in
-// memory runs the same code.
+// The place of one input's files: a folder, or memory. Everything else is written against store, so
+// an input in memory runs the same code.
 
 import (
 	"errors"
@@ -58,7 +58,7 @@ type stored struct {
 	regular bool
 }
 
-// has says whether the store has the file. What cannot be looked at counts as there.
+// has reports whether the store has the file. A file that cannot be looked at counts as there.
 func has(st store, name string) bool {
 	f, err := st.open(name, false)
 	if err == nil {
@@ -67,7 +67,8 @@ func has(st store, name string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// dirStore is a folder. Names are opened without following links: the folder is ours alone, but what is ours is no link.
+// dirStore is a folder. Names are opened without following links: the folder is ours alone, and
+// nothing of ours is a link.
 type dirStore string
 
 const openFlags = unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK // NONBLOCK: a FIFO in a file's place must not hang us
@@ -175,7 +176,7 @@ func offsetName(off int64, suffix string) string {
 	return fmt.Sprintf("%0*d%s", offsetDigits, off, suffix)
 }
 
-// offsetOf is the first offset of a file so named; ok is false when it is no such name.
+// offsetOf returns the first offset of a file of that name. ok is false if it is no such name.
 func offsetOf(name, suffix string) (off int64, ok bool) {
 	digits, ok := strings.CutSuffix(name, suffix)
 	if !ok || len(digits) != offsetDigits {

@@ -1,6 +1,7 @@
 package journal
 
-// --journal-sync: forcing what was written to the medium, for machines that die. Processes that die need none of it.
+// --journal-sync: forcing what was written to the medium, for machines that die. A process that
+// dies needs none of it.
 
 import (
 	"errors"
@@ -17,7 +18,7 @@ func (j *Journal) syncLoop() {
 			return
 		case <-ticks.C:
 			if err := j.syncAll(); err != nil {
-				j.setTrouble(fmt.Errorf("journal input %s: fsync: %w; until it works, a machine that dies may lose what came last", j.id, err))
+				j.setTrouble(fmt.Errorf("input %s: fsync: %w; until it works, a machine that dies may lose what came last", j.id, err))
 			}
 		}
 	}

@@ -1,6 +1,6 @@
 package journal
 
-// Taking a pipe's bytes straight into the journal, so that a kill finds none of them in between.
+// Taking bytes straight from a pipe into the journal, so that a kill finds none of them in between.
 
 import (
 	"errors"
@@ -15,10 +15,13 @@ import (
 // ErrNothing says that the pipe has no bytes now; wait for some.
 var ErrNothing = disk.ErrPipeEmpty
 
-// Take moves what is in the pipe with the descriptor from, at most most bytes, to the journal, without a moment at which they are in neither: what a Write
-// would be given is lost to a kill that comes before it, and while the journal is full. It does not wait. io.EOF says that no writer is left,
-// ErrNothing that nothing is there now, ErrFull what it says of Write, errors.ErrUnsupported (at the first call, or when the disk has failed) that from is no
-// pipe or that the file system cannot do this: then read, and Write. The goroutine that writes may call it, before End.
+// Take moves at most most bytes from the pipe with the descriptor from to the journal. At no moment
+// are they in neither: bytes on their way to a Write are lost to a kill that comes first, and wait
+// long while the journal is full. Take does not wait. [io.EOF] says that no writer is left,
+// [ErrNothing] that nothing is there now, [ErrFull] the same as in Write, and
+// [errors.ErrUnsupported] (at the first call, or when the disk has failed) that from is no pipe or
+// that the file system cannot do this: then read, and Write. The goroutine that writes may call it,
+// before End.
 func (j *Pipe) Take(from int, most int) (int, error) {
 	return j.pipe.take(from, int64(most))
 }
@@ -27,7 +30,7 @@ func (p *pipe) take(from int, most int64) (int, error) {
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	if p.over.Load() || p.active == nil {
-		return 0, fmt.Errorf("journal input %s: write after its end: %w", p.id, os.ErrClosed)
+		return 0, fmt.Errorf("input %s: write after its end: %w", p.id, os.ErrClosed)
 	}
 	p.arr.note(p.bytes.Load(), time.Now().UnixMilli())
 	for {

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// wantCut reads at off and wants to be told that the output was truncated; it returns where reading goes on.
+// wantCut reads at off and wants to be told that the output was truncated; it returns where reading
+// goes on.
 func wantCut(t *testing.T, of based, off, lost int64) (to int64) {
 	t.Helper()
 	j := of.Base()
@@ -46,7 +47,8 @@ func TestChildThatTruncatesItsOutput(t *testing.T) {
 					t.Fatal(n, err)
 				}
 				ack(t, j, 9, "state")
-				// What `echo x >/dev/stdout` does, and then the child goes on with its own descriptor.
+				// What `echo x >/dev/stdout` does, and then the child goes on with its own
+				// descriptor.
 				script := "printf '" + strings.ReplaceAll(c.after, "\n", `\n`) + "' >/dev/stdout; echo appended"
 				if err := shell(t, w, script).Wait(); err != nil {
 					t.Fatal(err)
@@ -91,7 +93,8 @@ func TestChildThatTruncatesItsOutput(t *testing.T) {
 	}
 }
 
-// A truncation that came before the first look, and one to the very size that was seen, are told by the head of the file.
+// A truncation that came before the first look, and one to the very size that was seen, are told by
+// the head of the file.
 func TestTruncationThatNobodySaw(t *testing.T) {
 	for _, c := range []struct{ name, before, now string }{
 		{"before anything was read", "", strings.Repeat("a longer line than the head of the file is, by far, and so no smaller\n", 3)},
@@ -180,7 +183,8 @@ func TestTruncationWhileNobodyLooked(t *testing.T) {
 	}
 }
 
-// Where the head and what was read are in the file still, only its end was cut off: what stands before that is read once.
+// Where the head and what was read are in the file still, only its end was cut off: what stands
+// before that is read once.
 func TestOutputWhoseEndIsCutOff(t *testing.T) {
 	j, w := newChild(t, openFolder(t), "first", Options{})
 	w.WriteString("read\nunread\ngone\n")
@@ -196,7 +200,8 @@ func TestOutputWhoseEndIsCutOff(t *testing.T) {
 	wantRest(t, j, to, []byte("unread\nand on\n"))
 }
 
-// A crash while a child's input is made leaves no more than the head of its output: that is nothing to be taken over.
+// A crash while a child's input is made leaves no more than the head of its output: that is nothing
+// to be taken over.
 func TestHalfMadeChildIsClearedAway(t *testing.T) {
 	for _, size := range []int64{0, 1, int64(len(outputHead("half")))} {
 		f := openFolder(t)

@@ -1,7 +1,8 @@
 package journal
 
-// The watcher of a file that somebody else writes: inotify where it works, and polling behind it, for file systems that do not tell
-// (and for what inotify does not say: that the last writer is gone, that the path names another file).
+// The watcher of a file that somebody else writes: inotify where it works, and polling behind it.
+// Polling is for file systems that do not tell, and for what inotify does not say: that the last
+// writer is gone, or that the path names another file.
 
 import (
 	"fmt"
@@ -14,12 +15,14 @@ const (
 	pollBusy  = 100 * time.Millisecond
 	pollQuiet = time.Second
 
-	// watchPause is how long events are left to gather: a child that writes line by line makes one event a line.
+	// watchPause is how long events are left to gather. A child that writes line by line makes one
+	// event per line.
 	watchPause = 5 * time.Millisecond
 )
 
-// watch runs until stop is closed. Whatever wakes it, it looks; a look is an fstat and rings the bell
-// if there is something new. replaced says whether the file's path names another file by now.
+// watch runs until stop is closed. Whatever wakes it, it looks; a look is an fstat and rings the
+// bell if there is something new. replaced reports whether the file's path names another file by
+// now.
 func (g *growing) watch(stop <-chan struct{}, replaced func() bool) {
 	if w := g.watcher(); w != nil {
 		defer w.Close()
@@ -66,7 +69,8 @@ func (g *growing) watchWith(stop <-chan struct{}, replaced func() bool, events <
 	}
 }
 
-// watcher is nil where files cannot be watched: no inotify, or none left for this user.
+// watcher returns nil where files cannot be watched: there is no inotify, or none left for this
+// user.
 func (g *growing) watcher() *fsnotify.Watcher {
 	if g.f == nil {
 		return nil
