@@ -30,6 +30,7 @@ func (b *bench) render() string {
 	for _, t := range b.report.throughput {
 		b.renderThroughput(p, t)
 	}
+	b.renderWire(p)
 	b.renderLinear(p)
 	b.renderBacklog(p)
 	b.renderLives(p)

@@ -12,6 +12,7 @@ import (
 type report struct {
 	floors     floors
 	throughput []*throughputTable
+	wire       []*wireResult
 	linear     []result
 	latency    []result
 	reader     *readerResult

@@ -46,6 +46,7 @@ type step struct {
 var steps = []step{
 	{"deltas", func(b *bench) error { return b.throughput("deltas") }},
 	{"long", func(b *bench) error { return b.throughput("long") }},
+	{"wire", (*bench).wire},
 	{"linear", (*bench).linear},
 	{"latency", (*bench).roundTrips},
 	{"reader", (*bench).reader},

@@ -21,7 +21,7 @@ func TestSitting(t *testing.T) {
 	b := &bench{began: time.Now(), files: map[string]*file{}}
 	b.options = options{
 		program: binary, dir: filepath.Join(dir, "bench"), out: filepath.Join(dir, "out.md"), scale: 0.0005, runs: 1, quiet: 100 * time.Millisecond,
-		only: []string{"deltas", "long", "latency", "quiet"},
+		only: []string{"deltas", "long", "wire", "latency", "quiet"},
 		also: []*program{{name: "nothing", argv: []string{"sh", "-c", "cat >/dev/null"}}},
 	}
 	if err := b.run(); err != nil {
@@ -33,7 +33,7 @@ func TestSitting(t *testing.T) {
 	}
 	text := string(data)
 	for _, want := range []string{
-		rowHTTP, rowSDK, rowLoop, rowOwn, "| nothing |", "0 lines arrived of 1000", "## 1,000 deltas of 350 bytes (0.00 GB), over TLS", "| 4 | idle RSS |", "| 7 | puts in flight | 1 | 1 | reached |",
+		rowHTTP, rowSDK, rowLoop, rowOwn, "| nothing |", "0 lines arrived of 1000", "## 1,000 deltas of 350 bytes (0.00 GB), over TLS", "| 4 | idle RSS |", "| 1,000 deltas of 350 bytes (0.00 GB) | --compress gzip |", "| 100 of these | --compress gzip, 20 Mbit/s |", "| 7 | puts in flight | 1 | 1 | reached |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the report has no %q:\n%s", want, text)

@@ -81,10 +81,15 @@ func (b *bench) check(s *sample, p *program, f *file, form form) (err error) {
 
 // shipOurs runs perstack-shipper on a workload, with an empty journal folder.
 func (b *bench) shipOurs(f *file, tls bool, latency time.Duration, args ...string) (sample, error) {
+	return b.shipFresh(b.ours(tls, args...), f, latency)
+}
+
+// shipFresh is shipOurs for a perstack-shipper with options of its own.
+func (b *bench) shipFresh(p *program, f *file, latency time.Duration) (sample, error) {
 	if err := os.RemoveAll(b.journal()); err != nil {
 		return sample{}, err
 	}
-	return b.ship(b.ours(tls, args...), f, formShipper, latency)
+	return b.ship(p, f, formShipper, latency)
 }
 
 // limit runs one of the limit rows, which measure themselves.

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// What compression costs and saves: over TLS on the loopback, and on a link as a small task has it.
+
+const (
+	// The shaped link: bits a second each way, and the time of a round trip.
+	linkRate      = 20e6
+	linkRoundTrip = 50 * time.Millisecond
+	// linkBurst is what a busy machine may make up for that woke the link too late.
+	linkBurst = 20 * time.Millisecond
+
+	rowPlain, rowGzip = "--compress off", "--compress gzip"
+)
+
+// wireResult is one workload with and without compression.
+type wireResult struct {
+	title       string
+	long        bool
+	tls, shaped []result // plain, then compressed; shaped: nil where that was not measured
+}
+
+// wire measures deltas and long lines with and without compression.
+func (b *bench) wire() error {
+	link, err := newLink(b.endpoint.hello.HTTPS)
+	if err != nil {
+		return err
+	}
+	defer link.close()
+	for _, w := range []struct {
+		name, title string
+		w           workload
+		shaped      int // lines that go over the link
+	}{
+		{"deltas", "deltas of 350 bytes", workload{Lines: b.count(2_000_000), Jobs: 1}, b.count(200_000)},
+		{"long", "lines of 41 KB", workload{Lines: min(5_000, 4*b.count(5_000)), Jobs: 1, Long: true}, 0},
+	} {
+		f, err := b.generate(w.name, w.w)
+		if err != nil {
+			return err
+		}
+		r := &wireResult{title: fmt.Sprintf("%s %s (%.2f GB)", thousands(float64(f.Lines)), w.title, float64(f.Bytes)/1e9), long: w.w.Long}
+		if r.tls, err = b.interleave(f, b.compressions(b.ours(true))); err != nil {
+			return err
+		}
+		if w.shaped > 0 {
+			few, err := b.generate("wire", workload{Lines: w.shaped, Jobs: 1})
+			if err != nil {
+				return err
+			}
+			over := b.ours(true)
+			over.env = append(over.env, "AWS_ENDPOINT_URL="+link.url) // the last of a name counts
+			if r.shaped, err = b.interleave(few, b.compressions(over)); err != nil {
+				return err
+			}
+			if err := b.drop(few); err != nil {
+				return err
+			}
+		}
+		b.report.wire = append(b.report.wire, r)
+		b.judgeWire(r)
+	}
+	return nil
+}
+
+// compressions are the rows of p without and with compression.
+func (b *bench) compressions(p *program) []row {
+	var rows []row
+	for _, options := range []string{rowPlain, rowGzip} {
+		with := *p
+		with.argv = append(append([]string(nil), p.argv...), strings.Fields(options)...)
+		rows = append(rows, row{options, func(f *file) (sample, error) { return b.shipFresh(&with, f, 0) }})
+	}
+	return rows
+}
+
+func onWire(s *sample) float64 { return float64(s.answer.Wire) / float64(s.bytes) }
+
+// judgeWire holds what compression does against the targets.
+func (b *bench) judgeWire(r *wireResult) {
+	where, cpuMost, wireMost := "deltas", 1.0, 1.0/8
+	if r.long {
+		where, cpuMost, wireMost = "41 KB lines", 1.15, 0.5
+	}
+	plain, packed := &r.tls[0], &r.tls[1]
+	cpu := packed.median((*sample).cpuPerGB) / plain.median((*sample).cpuPerGB)
+	b.report.judge(11, where+" compressed over TLS: CPU per GB, to plain", fmt.Sprintf("at most %.2f times", cpuMost), fmt.Sprintf("%.2f times", cpu), cpu <= cpuMost)
+	bytes := packed.median(onWire) / plain.median(onWire)
+	b.report.judge(11, where+" compressed: bytes sent, to plain", fmt.Sprintf("at most %.3f times", wireMost), fmt.Sprintf("%.3f times", bytes), bytes <= wireMost)
+	if r.shaped != nil {
+		speed := r.shaped[1].median((*sample).megabytesPerSecond)
+		b.report.judge(11, where+" compressed over 20 Mbit/s and 50 ms: MB/s", "at least 16", fmt.Sprintf("%.1f", speed), speed >= 16)
+	}
+}
+
+func (b *bench) renderWire(p func(string, ...any)) {
+	if b.report.wire == nil {
+		return
+	}
+	p("## Compression\n")
+	p("Over TLS on the loopback, and over TLS on a link of 20 Mbit/s whose round trip takes 50 ms.\n")
+	p("| | | MB/s | CPU s per GB | peak RSS, MB | bytes sent per byte of lines |\n|---|---|---|---|---|---|")
+	line := func(title, over string, r *result) {
+		p("| %s | %s%s | %s | %s | %s | %.3f |", title, r.name, over, spread(valuesOf(r.samples, (*sample).megabytesPerSecond), decimals(1)),
+			spread(valuesOf(r.samples, (*sample).cpuPerGB), decimals(2)), spread(valuesOf(r.samples, (*sample).megabytesRSS), decimals(1)), r.median(onWire))
+	}
+	for _, r := range b.report.wire {
+		for i := range r.tls {
+			line(r.title, "", &r.tls[i])
+		}
+		for i := range r.shaped {
+			line(fmt.Sprintf("%s of these", thousands(float64(r.shaped[i].samples[0].events))), ", 20 Mbit/s", &r.shaped[i])
+		}
+	}
+	p("")
+}
+
+// link is a network of a bounded rate and a latency, which all connections share, as a proxy for TCP
+// before one address.
+type link struct {
+	url      string // of the endpoint behind it
+	to       string
+	listener net.Listener
+	up, down direction
+}
+
+// direction is one way over a link.
+type direction struct {
+	mu   sync.Mutex
+	free time.Time // when what was sent last is on its way
+}
+
+func newLink(endpoint string) (*link, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	l := &link{to: u.Host}
+	if l.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	u.Host = l.listener.Addr().String()
+	l.url = u.String()
+	go l.serve()
+	return l, nil
+}
+
+func (l *link) close() { l.listener.Close() }
+
+func (l *link) serve() {
+	for {
+		from, err := l.listener.Accept()
+		if err != nil {
+			return // closed
+		}
+		to, err := net.Dial("tcp", l.to)
+		if err != nil {
+			from.Close()
+			continue
+		}
+		go l.connect(from, to)
+	}
+}
+
+// connect carries both ways until both have ended.
+func (l *link) connect(from, to net.Conn) {
+	var ways sync.WaitGroup
+	ways.Go(func() { l.up.carry(to, from) })
+	ways.Go(func() { l.down.carry(from, to) })
+	ways.Wait()
+	from.Close()
+	to.Close()
+}
+
+// segment is bytes under way.
+type segment struct {
+	data    []byte
+	arrives time.Time
+}
+
+// carry copies from to to until either ends, at the rate and with the latency of the link.
+func (d *direction) carry(to, from net.Conn) {
+	const most = 8 << 10
+	underway := make(chan segment, linkRate/8*linkRoundTrip/time.Second/most+2) // what fits on the wire
+	go func() {
+		defer close(underway)
+		for {
+			data := make([]byte, most)
+			n, err := from.Read(data)
+			if n > 0 {
+				leaves := d.send(n)
+				time.Sleep(time.Until(leaves))
+				underway <- segment{data[:n], leaves.Add(linkRoundTrip / 2)}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	var failed error
+	for s := range underway {
+		if failed == nil {
+			time.Sleep(time.Until(s.arrives))
+			_, failed = to.Write(s.data)
+		}
+		if failed != nil {
+			from.Close() // and go on to the end of underway
+		}
+	}
+	if half, ok := to.(*net.TCPConn); ok {
+		half.CloseWrite() // it may be closed already
+	}
+}
+
+// send takes the line for n bytes, and returns when the last of them has left.
+func (d *direction) send(n int) time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if since := time.Now().Add(-linkBurst); d.free.Before(since) {
+		d.free = since
+	}
+	d.free = d.free.Add(time.Duration(float64(n) * 8 / linkRate * float64(time.Second)))
+	return d.free
+}
