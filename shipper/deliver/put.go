@@ -36,10 +36,11 @@ type sending struct {
 
 	chance, throttled, steady, denied backoff.BackOff
 
-	ownGroup  bool           // this has created it, so its retention is for us to set
-	groupMade bool           // a call to create the group has succeeded, so it should be there
-	absent    map[action]int // how often each call did not find what it needs
-	retention int            // tries to set it
+	ownGroup       bool           // this has created it, so its retention is for us to set
+	groupThrottled int            // how often creating it was throttled
+	groupMade      bool           // a call to create the group has succeeded, so it should be there
+	absent         map[action]int // how often each call did not find what it needs
+	retention      int            // tries to set it
 }
 
 // send puts one body until CloudWatch accepts or refuses it. packed is the same body, compressed, or
@@ -167,15 +168,20 @@ func (s *sending) failed(err error, class cloudwatch.Class) time.Duration {
 		return s.retentionFailed(err, class, pause)
 	}
 	s.delivery.failed(err, call, "")
-	if class == cloudwatch.Denied || class == cloudwatch.Refused {
-		// Somebody may have created it meanwhile, which the call that is not allowed would never
-		// tell.
-		switch call {
-		case createStream:
-			s.next = putEvents
-		case createGroup:
-			s.next = createStream
-		}
+	// Somebody may have created it meanwhile, which a call that is not allowed would never tell, and
+	// one that is throttled late: where a fleet starts, the quota of groups is the least of all. So
+	// every other time that is asked by creating the stream.
+	blocked := class == cloudwatch.Denied || class == cloudwatch.Refused
+	if call == createGroup && class == cloudwatch.Throttled {
+		s.groupThrottled++
+		blocked = s.groupThrottled%2 == 0
+	}
+	switch {
+	case !blocked:
+	case call == createStream:
+		s.next = putEvents
+	case call == createGroup:
+		s.next = createStream
 	}
 	return pause
 }

@@ -176,6 +176,9 @@ func TestFleet(t *testing.T) {
 			if sum.allowed > 0 && float64(sum.drained) > drain*float64(sum.allowed) {
 				t.Errorf("the backlog took %s, where the quota allows %s", sum.drained, sum.allowed)
 			}
+			if sc.lag > 0 && sum.most > sc.lag.Seconds() {
+				t.Errorf("a line waited %.0f s", sum.most)
+			}
 			rows = append(rows, row{sc, r, sum})
 		})
 	}

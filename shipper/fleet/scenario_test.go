@@ -19,6 +19,8 @@ type scenario struct {
 	// trouble has calls fail from the first time up to the second, each with this chance.
 	trouble [2]time.Duration
 	chance  float64
+	// lag is the longest that a line may wait, where that is not a matter of the quotas; 0: any time.
+	lag time.Duration
 	// short is how many tasks there are in `make test`; 0: it is left out.
 	short int
 	// drains says whether a backlog is to be measured: of the streams to create from the start, or
@@ -88,7 +90,7 @@ func scenarios(full bool) []scenario {
 		},
 		{
 			name: "slow", about: "As steady, in a Region that answers in 2 s.",
-			quotas: created, latency: far, length: 3 * m, work: talks, phases: []phase{{0, 3 * m}}, short: small,
+			quotas: created, latency: far, length: 3 * m, work: talks, phases: []phase{{0, 3 * m}}, lag: m, short: small,
 		},
 	}
 }
@@ -111,6 +113,7 @@ func (sc *scenario) scale(n int) {
 	share := float64(n) / 10_000
 	sc.quotas.puts *= share
 	sc.quotas.streams *= share
+	sc.quotas.groups *= share
 }
 
 // judge sums a result up.
