@@ -112,7 +112,7 @@ func (s *Shipper) until(now time.Time) time.Duration {
 		}
 	}
 	if s.life.isQuiet() {
-		d = min(d, time.Second)
+		d = min(d, time.Second, s.o.HopelessAfter)
 	}
 	if len(s.rejects.pending) > 0 {
 		d = min(d, rejectRetry)

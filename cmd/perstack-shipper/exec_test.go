@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,9 +17,6 @@ import (
 
 // This file shows what becomes of an agent's output when the agent or the shipper does not behave.
 
-// sixMB is a script that writes so much, as an agent does that reads files.
-var sixMB = `seq -f '{"type":"continueToNextStep","jobId":"j","runId":"r","timestamp":1795347082176,"n":%.0f,"text":"` + strings.Repeat("a few words to make it longer ", 32) + `"}' 1 6000`
-
 func outputOf(t *testing.T, script string) string {
 	t.Helper()
 	out, err := exec.Command("sh", "-c", script).Output()
@@ -29,28 +24,6 @@ func outputOf(t *testing.T, script string) string {
 		t.Fatal(err)
 	}
 	return string(out)
-}
-
-// What an agent wrote before it died is all there, whatever killed it.
-func TestExecOfAnAgentThatWritesAndDies(t *testing.T) {
-	s := newStage(t)
-	want := outputOf(t, sixMB)
-	if len(want) < 6e6 {
-		t.Fatalf("the script writes %d bytes only", len(want))
-	}
-	s.exec(sixMB + `; echo '{"type":"x","jobId":"j"}' >&2; kill -9 $$`).Wait(128 + 9)
-	if got := s.text(""); got != want {
-		t.Errorf("%d bytes came of %d", len(got), len(want))
-	}
-	if got := s.text("stderr"); got != `{"type":"x","jobId":"j"}`+"\n" {
-		t.Errorf("of stderr came %q", got)
-	}
-	for name, in := range s.Gathered() {
-		if !in.Ended() {
-			t.Errorf("no seal says that input %s ended", name)
-		}
-	}
-	s.nothingLeft()
 }
 
 // A command that goes on in spite of SIGTERM is not killed: the shipper leaves in time, and the next start ships the rest.
@@ -131,62 +104,6 @@ func TestExecKilled(t *testing.T) {
 	s.nothingLeft()
 }
 
-// An orphan that holds stdout is not waited for; what it writes later is kept.
-func TestExecOfAnAgentThatLeavesAnOrphan(t *testing.T) {
-	s := newStage(t)
-	open := s.gate()
-	began := time.Now()
-	r := s.exec(`( ` + atGate + `echo late ) & echo '{"jobId":"j"}'`)
-	r.Wait(exitOK)
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("it waited %s", took)
-	}
-	if log := r.Said(); !strings.Contains(log, "what the command left behind goes on") {
-		t.Errorf("it said\n%s", log)
-	}
-	if got := s.text(""); got != "{\"jobId\":\"j\"}\n" {
-		t.Errorf("%q came", got)
-	}
-	open()
-	s.Start(s.command("resume")).Wait(exitOK)
-	if got := s.text(""); got != "{\"jobId\":\"j\"}\nlate\n" {
-		t.Errorf("in the end %q was there", got)
-	}
-	s.nothingLeft()
-}
-
-// npx dies before the agent that it started, whose last lines come a moment later.
-func TestExecTakesTheLastLinesOfAnOrphan(t *testing.T) {
-	s := newStage(t)
-	s.exec(`( sleep 0.2; echo last ) & echo first`).Wait(exitOK)
-	if got := s.text(""); got != "first\nlast\n" {
-		t.Errorf("%q came", got)
-	}
-	s.nothingLeft()
-}
-
-// A closed stdout is no end.
-func TestExecOfAnAgentThatClosesItsStdout(t *testing.T) {
-	s := newStage(t)
-	open := s.gate()
-	r := s.exec(`echo first; exec >&-; ` + atGate + `echo second >&2; exit 3`)
-	s.Until("the first line is there", func() bool {
-		found, _ := filepath.Glob(filepath.Join(s.Journal, "*", "*.output"))
-		for _, f := range found {
-			if data, err := os.ReadFile(f); err == nil && bytes.Contains(data, []byte("first")) {
-				return true
-			}
-		}
-		return false
-	})
-	open()
-	r.Wait(3)
-	if out, err := s.text(""), s.text("stderr"); out != "first\n" || err != "second\n" {
-		t.Errorf("%q and %q came", out, err)
-	}
-	s.nothingLeft()
-}
-
 // Signals go to the whole process group.
 func TestExecPassesSignalsOn(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2} {
@@ -241,50 +158,5 @@ func TestExecSecondSignal(t *testing.T) {
 	pid, _, _ := strings.Cut(log[strings.Index(log, "process ")+len("process "):], ")")
 	if n, err := strconv.Atoi(pid); err != nil || syscall.Kill(-n, syscall.SIGKILL) != nil {
 		t.Errorf("the command is not alive as it said: %q", pid)
-	}
-}
-
-// An agent that ends while CloudWatch is away: what is left stays, and its own code counts.
-func TestExecWithoutCloudWatch(t *testing.T) {
-	for _, c := range []struct{ own, want int }{{0, exitLeft}, {7, 7}} {
-		t.Run(fmt.Sprint(c.own), func(t *testing.T) {
-			s := newStage(t)
-			s.stuck.Store(true)
-			s.exec(fmt.Sprintf(`echo kept; exit %d`, c.own), "--give-up-after=1s").Wait(c.want)
-			s.stuck.Store(false)
-			s.Start(s.command("resume")).Wait(exitOK)
-			if got := s.text(""); got != "kept\n" {
-				t.Errorf("%q came", got)
-			}
-			s.nothingLeft()
-		})
-	}
-}
-
-// What an agent writes is put as soon as --flush-interval allows: its writes wake us, nobody polls.
-func TestExecIsPrompt(t *testing.T) {
-	s := newStage(t)
-	seen := make(chan time.Duration, 100)
-	stamp := regexp.MustCompile(`at (\d{19})`)
-	look := func(body []byte) {
-		for _, m := range stamp.FindAllSubmatch(body, -1) {
-			if ns, err := strconv.ParseInt(string(m[1]), 10, 64); err == nil {
-				seen <- time.Since(time.Unix(0, ns))
-			}
-		}
-	}
-	s.watch.Store(&look)
-	s.exec(`echo '{"jobId":"j"}'; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; echo "at $(date +%s%N)"; done`, "--flush-interval=10ms").Wait(exitOK)
-	var took []time.Duration
-	for len(seen) > 0 {
-		took = append(took, <-seen)
-	}
-	if len(took) != 10 {
-		t.Fatalf("%d of 10 lines came", len(took))
-	}
-	slices.Sort(took)
-	t.Logf("from the write to the put: %s to %s, half of them within %s", took[0], took[9], took[4])
-	if took[4] > time.Second {
-		t.Errorf("half of the lines took longer than %s", took[4])
 	}
 }

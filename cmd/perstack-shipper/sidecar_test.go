@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 
@@ -89,15 +88,6 @@ func textOf(t *testing.T, in *testkit.Input) string {
 		t.Fatalf("input %s: %s is missing", in.ID, missing)
 	}
 	return text
-}
-
-// has reports whether one input of that path has exactly these bytes.
-func (w *sidecar) has(path, text string) bool {
-	w.t.Helper()
-	return slices.ContainsFunc(w.shipped(), func(in *testkit.Input) bool {
-		got, missing := in.Text()
-		return missing == "" && in.Path == path && got == text
-	})
 }
 
 // input is the one input with these bytes.

@@ -14,6 +14,7 @@ import (
 // What is durable in the journal folder, and who decides about it:
 //
 //	version               the layout of the folder                          package journal
+//	alive-*               a run is alive, for healthcheck; not durable      package journal
 //	ID/lock               who owns the input now; not durable               package journal
 //	ID/input              what kind of input it is, where its bytes are     package journal
 //	ID/about              options and target it is shipped with             about, in this file
@@ -26,7 +27,7 @@ import (
 //	ID/rejects.jsonl      events that CloudWatch refused, for people        package shipper
 //
 // ID names an input. The bytes of a followed file stay in that file. The layout is described in
-// package journal.
+// package journal. Package status reads these files from outside, ID/about too.
 
 // aboutVersion is the version of about. Raise it when an older program would ship an input wrongly
 // by reading what a newer one recorded; a member that it may ignore needs no new version.
@@ -35,7 +36,7 @@ const aboutVersion = 1
 // about is the snapshot that is kept beside an input's bytes: the options and the target that it is
 // shipped with. With it a later process ships what this one left.
 type about struct {
-	// Version is that of the snapshot. Programs before version 1 had a name did not write it.
+	// Version is that of the snapshot. Older programs did not write it, which means 1.
 	Version int               `json:"v"`
 	Shape   batch.Shape       `json:"shape"`
 	Target  cloudwatch.Target `json:"target"`

@@ -14,6 +14,7 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit"
 )
 
 // unversioned is a snapshot as programs wrote it before snapshots had a version. The address of the endpoint, the id of the
@@ -23,14 +24,10 @@ const unversioned = `{"shape":{"input":"%[2]s","fields":[{"name":"env","value":"
 	`"creation":{"Create":true,"RetentionDays":30,"KMSKeyID":"arn:key","Tags":[{"Key":"team","Value":"a"}]},` +
 	`"command":["sh","-c","true"]%[3]s}`
 
-// leave makes an input in the journal folder, with this snapshot.
-func (w *world) leave(id, about, bytes string) {
+// leaveAs makes an input in the journal folder, with this snapshot.
+func (w *world) leaveAs(id, about, bytes string) {
 	w.t.Helper()
-	folder, err := journal.Open(w.journal)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	j, err := folder.NewPipe(id, []byte(about), journal.Options{})
+	j, err := w.Folder().NewPipe(id, []byte(about), journal.Options{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -45,22 +42,18 @@ func (w *world) leave(id, about, bytes string) {
 // What programs without versions left is shipped, by a session and by resume, and with the options that they recorded.
 func TestUnversionedSnapshot(t *testing.T) {
 	for name, ship := range map[string]func(*world){
-		"session": func(w *world) { w.stdin("", Delivered) },
-		"resume":  func(w *world) { w.resume(Redirect{}, Delivered) },
+		"session": func(w *world) { w.ship("").wait(Delivered) },
+		"resume":  func(w *world) { w.resume().wait(Delivered) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.leave("aaaaaaaa", fmt.Sprintf(unversioned, w.url, "aaaaaaaa", ""), "{\"jobId\":\"j\"}\n")
+			w.leaveAs("aaaaaaaa", fmt.Sprintf(unversioned, w.URL, "aaaaaaaa", ""), "{\"jobId\":\"j\"}\n")
 			ship(w)
-			if got := w.lines(testGroup, "j"); got != "{\"jobId\":\"j\"}\n" {
-				t.Errorf("%q came", got)
+			in := w.wasShipped(testGroup, "aaaaaaaa", "{\"jobId\":\"j\"}\n")
+			if member := in.Lines[testkit.Place{Seq: 1}].ShipperMember; !strings.Contains(string(member), `"env":"prod"`) {
+				t.Errorf("without the recorded field: %s", member)
 			}
-			if message := w.server.Events(testGroup, "j")[0].Message; !strings.Contains(message, `"env":"prod"`) {
-				t.Errorf("without the recorded field: %s", message)
-			}
-			if left := w.left(); len(left) > 0 {
-				t.Errorf("left: %v", left)
-			}
+			w.nothingKept()
 		})
 	}
 }
@@ -97,14 +90,17 @@ func TestSnapshotMembers(t *testing.T) {
 func TestNewerSnapshot(t *testing.T) {
 	w := newWorld(t)
 	newer := `{"v":2,"shape":{"somewhere":"else"}}`
-	w.leave("aaaaaaaa", newer, "{\"jobId\":\"j\"}\n")
-	path := filepath.Join(w.journal, "aaaaaaaa")
+	w.leaveAs("aaaaaaaa", newer, "{\"jobId\":\"j\"}\n")
+	path := filepath.Join(w.Journal, "aaaaaaaa")
 	sentence := "input aaaaaaaa in " + path + " is left alone: a newer version of perstack-shipper recorded it (its snapshot has version 2, this program reads up to 1): ship it with that version"
-	w.stdin("{\"jobId\":\"k\"}\n", Delivered)
-	w.mustSay("warn: " + sentence)
-	w.resume(Redirect{Group: "/perstack/other"}, Left)
-	w.mustSay("error: " + sentence)
-	if w.lines(testGroup, "k") == "" || len(w.server.Streams(testGroup)) != 1 || len(w.server.Streams("/perstack/other")) > 0 {
+	p := w.ship("{\"jobId\":\"k\"}\n")
+	p.wait(Delivered)
+	p.mustSay("warn: " + sentence)
+	p = w.resume(func(s *setup) { s.Redirect.Group = "/perstack/other" })
+	p.wait(Left)
+	p.mustSay("error: " + sentence)
+	w.input("{\"jobId\":\"k\"}\n")
+	if len(w.shipped()) != 1 || len(w.GatheredFrom("/perstack/other")) > 0 {
 		t.Error("not just what was new was shipped")
 	}
 	if kept, err := os.ReadFile(filepath.Join(path, "about")); err != nil || string(kept) != newer {
@@ -115,24 +111,14 @@ func TestNewerSnapshot(t *testing.T) {
 // A file that a newer program follows is not followed anew: all of it would be shipped again.
 func TestNewerSnapshotOfAFollowedFile(t *testing.T) {
 	w := newWorld(t)
-	file := filepath.Join(t.TempDir(), "events.jsonl")
-	if err := os.WriteFile(file, []byte("{\"jobId\":\"j\"}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	folder, err := journal.Open(w.journal)
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, err := folder.Follow("aaaaaaaa", file, []byte(`{"v":2}`), journal.Options{})
+	w.write("events.jsonl", "{\"jobId\":\"j\"}\n")
+	j, err := w.Folder().Follow("aaaaaaaa", w.path("events.jsonl"), []byte(`{"v":2}`), journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.session().Follow(FollowOptions{Paths: []string{file}, UntilIdle: 10e6})
-	wrong, ok := errors.AsType[*OptionError](err)
-	if !ok || wrong.Option != "--journal-dir" || !strings.Contains(wrong.Problem, "a newer version of perstack-shipper recorded it") {
-		t.Errorf("%v", err)
-	}
+	p := w.follow(paths(w.path("events.jsonl")))
+	p.refuses("--journal-dir", "a newer version of perstack-shipper recorded it")
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -47,20 +48,21 @@ func TestWarnsOfAJournalThatDiesWithItsContainer(t *testing.T) {
 
 // What is left on a container's own disk dies with it: then no next start is promised.
 func TestNoStartIsPromisedWhereNoneComes(t *testing.T) {
-	w := newWorld(t)
-	if !onSameDisk(filepath.Dir(w.journal), "/") {
-		t.Skipf("NOT TESTED: %s is not on the root file system", w.journal)
+	w := newLoneWorld(t)
+	if !onSameDisk(filepath.Dir(w.Journal), "/") {
+		t.Skipf("NOT TESTED: %s is not on the root file system", w.Journal)
 	}
-	w.away.Store(true)
+	w.away()
 	for _, c := range []struct{ kubernetes, says, saysNot string }{
 		{"", "the next start on that folder ships them", "lost with it"},
 		{"10.0.0.1", "on this container's own disk, and are lost with it: mount a volume there", "the next start"},
 	} {
 		t.Setenv(kubernetesVariable, c.kubernetes)
-		w.stdin("{\"jobId\":\"j\"}\n", Left)
+		p := w.ship("{\"jobId\":\"j\"}\n", giveUp(50*time.Millisecond))
+		p.wait(Left)
 		var left string
-		for line := range strings.Lines(w.said()) {
-			if strings.Contains(line, "are not delivered (nothing was accepted for 200ms") {
+		for line := range strings.Lines(p.said()) {
+			if strings.Contains(line, "are not delivered (nothing was accepted for 50ms") {
 				left = line
 			}
 		}

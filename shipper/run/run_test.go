@@ -1,12 +1,18 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"flag"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,192 +20,428 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testkit.Isolate()
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // they mostly wait
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const testGroup = "/perstack/run"
 
-// world is an endpoint and a journal folder, for sessions that follow each other.
+// world is an endpoint, a journal folder and a folder of events. The runs of a test follow each
+// other there, or are under way together, as processes would be: each opens the journal folder anew.
 type world struct {
-	t       *testing.T
-	server  *cwlocal.Server
-	url     string
-	journal string
-	away    atomic.Bool // puts are refused, as by an endpoint in trouble, while it is set
-	core    *observer.ObservedLogs
-	log     *zap.Logger
+	*testkit.World
+	t      *testing.T
+	events string
+	calls  atomic.Int64 // under way at the endpoint
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	for name, value := range map[string]string{
-		"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
-	} {
-		t.Setenv(name, value)
-	}
-	w := &world{t: t, journal: filepath.Join(t.TempDir(), "journal")}
-	server, err := cwlocal.New(cwlocal.Options{Intercept: func(call *cwlocal.Call) cwlocal.Fault {
-		if w.away.Load() && call.Action == "PutLogEvents" {
-			return cwlocal.Fault{Status: 503}
-		}
-		return cwlocal.Fault{}
+	t.Parallel()
+	return newLoneWorld(t)
+}
+
+// newLoneWorld makes a world of a test that nothing runs beside: one that changes the environment, or
+// that starts a command. Until that is executed it holds the locks of every journal of this process.
+func newLoneWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, events: t.TempDir()}
+	w.World = testkit.New(t, testGroup, testkit.Options{Front: func(endpoint http.Handler) http.Handler {
+		return http.HandlerFunc(func(answer http.ResponseWriter, call *http.Request) {
+			w.calls.Add(1)
+			defer w.calls.Add(-1)
+			endpoint.ServeHTTP(answer, call)
+		})
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
-	if err != nil {
-		stop()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stop()
-		if err := errors.Join(wait(), server.Close()); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("it said:\n%s", w.said())
-		}
-	})
-	w.server, w.url = server, url
-	core, logs := observer.New(zap.InfoLevel)
-	w.core, w.log = logs, zap.New(core)
 	return w
 }
 
-// said is all that was said, a line each.
-func (w *world) said() string {
-	var b strings.Builder
-	for _, e := range w.core.All() {
-		b.WriteString(e.Level.String() + ": " + e.Message + "\n")
-	}
-	return b.String()
+// setup is what a run is given. Tests change what they need.
+type setup struct {
+	Options
+	Events
+	FollowOptions
+	Redirect
+	group    string
+	creation Creation
+	pipe     bool // PipeStdout
+	copies   *bytes.Buffer
 }
 
-func (w *world) options() Options {
-	return Options{
-		Journal: Journal{Dir: w.journal, Max: 1 << 30},
-		Delivery: Delivery{
-			FlushInterval: 10 * time.Millisecond, GiveUpAfter: 200 * time.Millisecond, HopelessAfter: 200 * time.Millisecond,
-			DrainTimeout: 5 * time.Second, MemoryMax: 32 << 20, MemoryMin: 8 << 20,
+func paths(p ...string) func(*setup) { return func(s *setup) { s.Paths = append(s.Paths, p...) } }
+
+// once follows paths until nothing came for so long.
+func once(idle time.Duration, p ...string) func(*setup) {
+	return func(s *setup) { s.Paths, s.UntilIdle = p, idle }
+}
+
+func wait(s *setup) { s.Wait = true }
+
+func drain(d time.Duration) func(*setup) { return func(s *setup) { s.Delivery.DrainTimeout = d } }
+
+func giveUp(after time.Duration) func(*setup) {
+	return func(s *setup) { s.Delivery.GiveUpAfter, s.Delivery.HopelessAfter = after, after }
+}
+
+func to(group string) func(*setup) { return func(s *setup) { s.group = group } }
+
+func (w *world) setup(log *zap.Logger, tweaks []func(*setup)) *setup {
+	s := &setup{
+		Options: Options{
+			Journal: Journal{Dir: w.Journal, Max: 1 << 30},
+			Delivery: Delivery{
+				FlushInterval: 10 * time.Millisecond, GiveUpAfter: time.Minute, HopelessAfter: time.Minute,
+				DrainTimeout: 20 * time.Second, MemoryMax: 32 << 20, MemoryMin: 8 << 20,
+			},
+			Version: "v1", Log: log,
 		},
-		Version: "v1", Log: w.log,
+		Events: Events{LogStream: "{jobId}"}, group: testGroup, creation: Creation{Create: true},
 	}
-}
-
-func (w *world) client(group string) *cloudwatch.Client {
-	w.t.Helper()
-	client, err := cloudwatch.New(w.t.Context(), cloudwatch.Options{Group: group, Endpoint: w.url, Logger: w.log})
-	if err != nil {
-		w.t.Fatal(err)
+	for _, tweak := range tweaks {
+		tweak(s)
 	}
-	return client
-}
-
-// session opens a session, which ends with the test at the latest.
-func (w *world) session() *Session {
-	w.t.Helper()
-	client := w.client(testGroup)
-	s, err := Open(w.options(), Target{Client: client, Creation: Creation{Create: true}}, Events{LogStream: "{jobId}"})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() {
-		s.Close()
-		client.Close()
-	})
 	return s
 }
 
-// stdin ships text as from a pipe.
-func (w *world) stdin(text string, want Outcome) {
+// going is a run under way.
+type going struct {
+	t       *testing.T
+	signals chan os.Signal
+	logs    *observer.ObservedLogs
+	ended   chan struct{} // closed when outcome and err are set
+	outcome Outcome
+	result  ExecResult // of exec
+	err     error
+}
+
+// begin starts a run. It is stopped when the test ends before it.
+func (w *world) begin(tweaks []func(*setup), run func(*setup, *going) (Outcome, error)) *going {
+	w.t.Helper()
+	core, logs := observer.New(zap.InfoLevel)
+	g := &going{t: w.t, signals: make(chan os.Signal, 4), logs: logs, ended: make(chan struct{})}
+	s := w.setup(zap.New(core), tweaks)
+	go func() {
+		defer close(g.ended)
+		g.outcome, g.err = run(s, g)
+	}()
+	w.t.Cleanup(func() {
+		for range 2 {
+			select {
+			case g.signals <- syscall.SIGTERM:
+			default:
+			}
+		}
+		<-g.ended
+		if w.t.Failed() {
+			w.t.Logf("a run said:\n%s", g.said())
+		}
+	})
+	return g
+}
+
+// session is begin for runs of a session.
+func (w *world) session(tweaks []func(*setup), run func(*setup, *Session, *going) (Outcome, error)) *going {
+	w.t.Helper()
+	return w.begin(tweaks, func(s *setup, g *going) (Outcome, error) {
+		client, err := cloudwatch.New(context.Background(), cloudwatch.Options{Group: s.group, Endpoint: w.URL, Logger: s.Log})
+		if err != nil {
+			return Failed, err
+		}
+		defer client.Close()
+		session, err := Open(s.Options, Target{Client: client, Creation: s.creation}, s.Events)
+		if err != nil {
+			return Failed, err
+		}
+		defer session.Close()
+		return run(s, session, g)
+	})
+}
+
+// ship ships text as from a pipe.
+func (w *world) ship(text string, tweaks ...func(*setup)) *going {
+	w.t.Helper()
+	r, in := w.pipe()
+	go func() {
+		defer in.Close()
+		in.WriteString(text) // it may be more than a pipe holds
+	}()
+	return w.shipFrom(r, tweaks...)
+}
+
+func (w *world) pipe() (r, in *os.File) {
 	w.t.Helper()
 	r, in, err := os.Pipe()
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer r.Close()
-	go func() {
-		defer in.Close()
-		in.WriteString(text) // it may be more than a pipe holds
-	}()
-	outcome, err := w.session().Stdin(StdinOptions{Stdin: r})
-	w.want(outcome, err, want)
+	return r, in
+}
+
+// shipFrom ships what r brings, and closes it.
+func (w *world) shipFrom(r *os.File, tweaks ...func(*setup)) *going {
+	w.t.Helper()
+	return w.session(tweaks, func(s *setup, session *Session, g *going) (Outcome, error) {
+		defer r.Close()
+		return session.Stdin(StdinOptions{Stdin: r, Signals: g.signals})
+	})
+}
+
+// follow follows paths of the folder of events.
+func (w *world) follow(tweaks ...func(*setup)) *going {
+	w.t.Helper()
+	return w.session(tweaks, func(s *setup, session *Session, g *going) (Outcome, error) {
+		s.Signals = g.signals
+		return session.Follow(s.FollowOptions)
+	})
 }
 
 // exec runs a shell script.
-func (w *world) exec(script string, want Outcome) {
+func (w *world) exec(script string, tweaks ...func(*setup)) *going {
 	w.t.Helper()
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer null.Close()
-	result, err := w.session().Exec(ExecOptions{File: "/bin/sh", Command: []string{"sh", "-c", script}, Stdin: null})
-	w.want(result.Outcome, err, want)
+	return w.session(tweaks, func(s *setup, session *Session, g *going) (Outcome, error) {
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return Failed, err
+		}
+		defer null.Close()
+		o := ExecOptions{File: "/bin/sh", Command: []string{"sh", "-c", script}, Stdin: null, PipeStdout: s.pipe, Signals: g.signals}
+		if s.copies != nil {
+			o.CopyStderr = s.copies
+		}
+		g.result, err = session.Exec(o)
+		return g.result.Outcome, err
+	})
 }
 
 // resume ships what is left to where it was meant for, or elsewhere.
-func (w *world) resume(to Redirect, want Outcome) {
+func (w *world) resume(tweaks ...func(*setup)) *going {
 	w.t.Helper()
-	outcome, err := Resume(ResumeOptions{
-		Options: w.options(), Redirect: to,
-		Connect: func(target cloudwatch.Target, _ cloudwatch.Caller, creation Creation) (*cloudwatch.Client, error) {
-			return cloudwatch.New(w.t.Context(), cloudwatch.Options{Group: target.Group, Region: target.Region, Endpoint: target.Endpoint, Logger: w.log})
-		},
+	return w.begin(tweaks, func(s *setup, g *going) (Outcome, error) {
+		return Resume(ResumeOptions{
+			Options: s.Options, Redirect: s.Redirect, Signals: g.signals,
+			Connect: func(to cloudwatch.Target, _ cloudwatch.Caller, _ Creation) (*cloudwatch.Client, error) {
+				return cloudwatch.New(context.Background(), cloudwatch.Options{Group: to.Group, Region: to.Region, Endpoint: to.Endpoint, Logger: s.Log})
+			},
+		})
 	})
-	w.want(outcome, err, want)
 }
 
-func (w *world) want(outcome Outcome, err error, want Outcome) {
-	w.t.Helper()
-	if err != nil || outcome != want {
-		w.t.Fatalf("outcome %d, %v; want %d", outcome, err, want)
-	}
-}
-
-func (w *world) mustSay(texts ...string) {
-	w.t.Helper()
-	for _, text := range texts {
-		if !strings.Contains(w.said(), text) {
-			w.t.Errorf("it did not say %q", text)
-		}
-	}
-}
-
-// lines are the lines in a stream, in the order of their put.
-func (w *world) lines(group, stream string) string {
-	w.t.Helper()
+// said is all that was said, a line each.
+func (g *going) said() string {
 	var b strings.Builder
-	for _, e := range w.server.Events(group, stream) {
-		r, err := batch.Restore([]byte(e.Message))
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if r.Record == "" {
-			b.Write(append(r.Line, '\n'))
-		}
+	for _, e := range g.logs.All() {
+		fmt.Fprintf(&b, "%s: %s\n", e.Level, e.Message)
 	}
 	return b.String()
 }
 
-// left are the names of the inputs in the journal folder.
-func (w *world) left() (names []string) {
+func (g *going) says(text string) bool { return strings.Contains(g.said(), text) }
+
+func (g *going) mustSay(texts ...string) {
+	g.t.Helper()
+	for _, text := range texts {
+		if !g.says(text) {
+			g.t.Errorf("it did not say %q", text)
+		}
+	}
+}
+
+func (g *going) end() {
+	g.t.Helper()
+	select {
+	case <-g.ended:
+	case <-time.After(testkit.Deadline):
+		g.t.Fatalf("it does not end; it said:\n%s", g.said())
+	}
+}
+
+// wait waits for the end of the run.
+func (g *going) wait(want Outcome) {
+	g.t.Helper()
+	g.end()
+	if g.err != nil || g.outcome != want {
+		g.t.Fatalf("outcome %d, %v; want %d", g.outcome, g.err, want)
+	}
+}
+
+// refuses waits for the end of a run that cannot start, because of an option.
+func (g *going) refuses(option, problem string) {
+	g.t.Helper()
+	g.end()
+	wrong, ok := errors.AsType[*OptionError](g.err)
+	if !ok || wrong.Option != option || !strings.Contains(wrong.Problem, problem) {
+		g.t.Errorf("it ended with outcome %d, %v; want %s %s", g.outcome, g.err, option, problem)
+	}
+}
+
+// signal is a SIGTERM to the run.
+func (g *going) signal() { g.signals <- syscall.SIGTERM }
+
+// stop ends the run as ECS does.
+func (g *going) stop(want Outcome) {
+	g.t.Helper()
+	g.signal()
+	g.wait(want)
+}
+
+// path is that of a file in the folder of events.
+func (w *world) path(name string) string { return filepath.Join(w.events, name) }
+
+// write appends to a file in the folder of events.
+func (w *world) write(name string, text ...string) {
 	w.t.Helper()
-	entries, err := os.ReadDir(w.journal)
+	f, err := os.OpenFile(w.path(name), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err == nil {
+		_, err = f.WriteString(strings.Join(text, ""))
+		err = errors.Join(err, f.Close())
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for _, e := range entries {
-		if e.IsDir() {
-			names = append(names, e.Name())
+}
+
+func (w *world) rename(from, to string) {
+	w.t.Helper()
+	if err := os.Rename(w.path(from), w.path(to)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) open(name string, flags int) *os.File {
+	w.t.Helper()
+	f, err := os.OpenFile(w.path(name), flags, 0o644)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// shipped returns the inputs that the group has, in the order in which they were opened.
+func (w *world) shipped() []*testkit.Input { return w.Gathered().Sorted() }
+
+// text is an input as it was; a test fails where some of it is missing.
+func (w *world) text(in *testkit.Input) string {
+	w.t.Helper()
+	text, missing := in.Text()
+	if missing != "" {
+		w.t.Fatalf("input %s: %s is missing", in.ID, missing)
+	}
+	return text
+}
+
+// has reports whether one input of that path has exactly these bytes.
+func (w *world) has(path, text string) bool {
+	w.t.Helper()
+	return slices.ContainsFunc(w.shipped(), func(in *testkit.Input) bool {
+		got, missing := in.Text()
+		return missing == "" && in.Path == path && got == text
+	})
+}
+
+// holds reports whether some input holds the text.
+func (w *world) holds(text string) bool {
+	w.t.Helper()
+	return slices.ContainsFunc(w.shipped(), func(in *testkit.Input) bool {
+		got, _ := in.Text()
+		return strings.Contains(got, text)
+	})
+}
+
+// input is the one input with these bytes.
+func (w *world) input(text string) *testkit.Input {
+	w.t.Helper()
+	var found *testkit.Input
+	for _, in := range w.shipped() {
+		if w.text(in) != text {
+			continue
+		}
+		if found != nil {
+			w.t.Fatalf("inputs %s and %s both are %.100q", found.ID, in.ID, text)
+		}
+		found = in
+	}
+	if found == nil {
+		for _, in := range w.shipped() {
+			w.t.Logf("input %s of %s: %d lines, %.200q", in.ID, in.Path, in.Last, w.text(in))
+		}
+		w.t.Fatalf("no input is %.100q", text)
+	}
+	return found
+}
+
+// source is the one input of a source that has lines.
+func (w *world) source(source string) *testkit.Input {
+	w.t.Helper()
+	var found []*testkit.Input
+	for _, in := range w.shipped() {
+		if in.Source == source && len(in.Lines) > 0 {
+			found = append(found, in)
 		}
 	}
-	return names
+	if len(found) != 1 {
+		w.t.Fatalf("%d inputs of %q, want one", len(found), source)
+	}
+	return found[0]
+}
+
+// ended is what the latest seal of an input says; a test fails without one.
+func (w *world) ended(in *testkit.Input) bool {
+	w.t.Helper()
+	seal, ok := in.Seal()
+	if !ok {
+		w.t.Fatalf("input %s has no seal", in.ID)
+	}
+	if seal.Lines != in.Last {
+		w.t.Errorf("input %s: the seal counts %d lines, %d are there", in.ID, seal.Lines, in.Last)
+	}
+	return seal.Ended
+}
+
+// nothingKept checks that the journal folder holds no input.
+func (w *world) nothingKept() {
+	w.t.Helper()
+	if kept := w.Kept(); len(kept) > 0 {
+		w.t.Errorf("the journal keeps %q", kept)
+	}
+}
+
+// away makes CloudWatch refuse every put, as it does in trouble.
+func (w *world) away() { w.FailPuts(localtest.Unavailable()) }
+
+// back ends that, when no put is under way any more whose sender gave it up: it would be accepted.
+func (w *world) back() {
+	w.t.Helper()
+	still := 0
+	testkit.Until(w.t, "no call is under way", func() bool {
+		if still++; w.calls.Load() > 0 {
+			still = 0
+		}
+		return still > 3
+	})
+	w.FailPuts(cwlocal.Fault{})
+}
+
+// line is an event as an agent writes it.
+func line(job string, n int) string {
+	return fmt.Sprintf(`{"type":"callTools","timestamp":1795347082176,"jobId":%q,"runId":"r","n":%d}`+"\n", job, n)
+}
+
+func lines(job string, from, to int) string {
+	var b strings.Builder
+	for n := from; n < to; n++ {
+		b.WriteString(line(job, n))
+	}
+	return b.String()
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestWithoutSecrets(t *testing.T) {
@@ -37,14 +38,13 @@ func TestWithoutSecrets(t *testing.T) {
 
 // The open record names the command that Exec ran, also when another run ships what was left of it.
 func TestOpenRecordNamesTheCommand(t *testing.T) {
-	w := newWorld(t)
-	w.away.Store(true)
-	script := `echo '{"jobId":"j"}'; : --api-key abc`
-	w.exec(script, Left)
-	w.away.Store(false)
-	w.exec("true", Delivered)
+	w := newLoneWorld(t)
+	w.away()
+	w.exec(`echo '{"jobId":"j"}'; : --api-key abc`, giveUp(50*time.Millisecond)).wait(Left)
+	w.back()
+	w.exec("true").wait(Delivered)
 	found := 0
-	for _, e := range w.server.Events(testGroup, "j") {
+	for _, e := range w.Server.Events(testGroup, "j") {
 		var record struct {
 			Shipper struct{ Record string }
 			Command []string

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 // This file has rotations by copying: `cp app.log app-1.log; : >app.log`.
 
 // rotate copies a file, and cuts it.
-func (w *sidecar) rotate(from, to string) {
+func (w *world) rotate(from, to string) {
 	w.t.Helper()
 	w.copy(from, to)
 	if err := os.Truncate(w.path(from), 0); err != nil {
@@ -22,7 +22,7 @@ func (w *sidecar) rotate(from, to string) {
 	}
 }
 
-func (w *sidecar) copy(from, to string) {
+func (w *world) copy(from, to string) {
 	w.t.Helper()
 	data, err := os.ReadFile(w.path(from))
 	if err != nil {
@@ -34,11 +34,11 @@ func (w *sidecar) copy(from, to string) {
 }
 
 // linesOnce checks that what is shipped has each of the lines as often as it was written.
-func (w *sidecar) linesOnce(text string) {
+func (w *world) linesOnce(text string) {
 	w.t.Helper()
 	var got []string
 	for _, in := range w.shipped() {
-		got = append(got, strings.SplitAfter(textOf(w.t, in), "\n")...)
+		got = append(got, strings.SplitAfter(w.text(in), "\n")...)
 	}
 	want := strings.SplitAfter(text, "\n")
 	slices.Sort(got)
@@ -50,24 +50,24 @@ func (w *sidecar) linesOnce(text string) {
 }
 
 func TestRotatedCopyIsNotShippedAgain(t *testing.T) {
-	w := newSidecar(t)
+	w := newWorld(t)
 	text := lines("a", 0, 600)
 	w.write("app.log", text)
-	p := w.follow("--input", w.events)
-	w.Until("it is shipped", func() bool { return w.has(w.path("app.log"), text) })
+	p := w.follow(paths(w.events))
+	testkit.Until(t, "it is shipped", func() bool { return w.has(w.path("app.log"), text) })
 	w.rotate("app.log", "app-1.log")
 	w.write("app.log.1.gz", "no log\n")
 	w.write("app.log", lines("b", 0, 5))
 	text += lines("b", 0, 5)
-	w.Until("what came then is shipped", func() bool { return w.has(w.path("app.log"), lines("b", 0, 5)) })
-	w.Until("it is said", func() bool {
-		return strings.Contains(p.Said(), w.path("app-1.log")+" is a copy of "+w.path("app.log"))
+	testkit.Until(t, "what came then is shipped", func() bool { return w.has(w.path("app.log"), lines("b", 0, 5)) })
+	testkit.Until(t, "it is said", func() bool {
+		return p.says(w.path("app-1.log") + " is a copy of " + w.path("app.log"))
 	})
 	w.write("app-1.log", "what the copy has beyond\n")
 	text += "what the copy has beyond\n"
-	w.Until("that is shipped", func() bool { return w.has(w.path("app-1.log"), "what the copy has beyond\n") })
-	p.Stop(0)
-	if strings.Contains(p.Said(), "lost") || strings.Count(p.Said(), "is a copy of") != 1 {
+	testkit.Until(t, "that is shipped", func() bool { return w.has(w.path("app-1.log"), "what the copy has beyond\n") })
+	p.stop(Delivered)
+	if p.says("lost") || strings.Count(p.said(), "is a copy of") != 1 {
 		t.Error("it speaks of a loss, or of the copy again")
 	}
 	w.linesOnce(text)
@@ -75,14 +75,14 @@ func TestRotatedCopyIsNotShippedAgain(t *testing.T) {
 	// A start knows it still, and by another name.
 	w.rename("app-1.log", "app-2.log")
 	w.write("app-2.log", "and more\n")
-	w.follow("--input", w.events, "--until-idle", "300ms").Wait(0)
+	w.follow(once(300*time.Millisecond, w.events)).wait(Delivered)
 	w.linesOnce(text + "and more\n")
 }
 
 func TestRotatedByCopyingWhileNobodyLooks(t *testing.T) {
-	for name, rotate := range map[string]func(w *sidecar){
-		"cut": func(w *sidecar) { w.rotate("app.log", "app-1.log") },
-		"made again": func(w *sidecar) {
+	for name, rotate := range map[string]func(w *world){
+		"cut": func(w *world) { w.rotate("app.log", "app-1.log") },
+		"made again": func(w *world) {
 			w.copy("app.log", "app-1.log")
 			if err := os.Remove(w.path("app.log")); err != nil {
 				w.t.Fatal(err)
@@ -90,16 +90,16 @@ func TestRotatedByCopyingWhileNobodyLooks(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newSidecar(t)
+			w := newWorld(t)
 			w.write("app.log", lines("a", 0, 600))
-			w.follow("--input", w.events, "--until-idle", "100ms").Wait(0)
+			w.follow(once(100*time.Millisecond, w.events)).wait(Delivered)
 			w.write("app.log", lines("a", 600, 700))
 			time.Sleep(20 * time.Millisecond) // the kernel's clock for files ticks every few milliseconds
 			rotate(w)
 			w.write("app.log", lines("b", 0, 5))
 			for range 2 {
-				p := w.follow("--input", w.events, "--until-idle", "100ms")
-				p.Wait(0)
+				p := w.follow(once(100*time.Millisecond, w.events))
+				p.wait(Delivered)
 				w.linesOnce(lines("a", 0, 700) + lines("b", 0, 5))
 			}
 		})
@@ -107,8 +107,8 @@ func TestRotatedByCopyingWhileNobodyLooks(t *testing.T) {
 }
 
 func TestTenRotationsInASecond(t *testing.T) {
-	w := newSidecar(t)
-	p := w.follow("--input", w.events)
+	w := newWorld(t)
+	p := w.follow(paths(w.events))
 	text := ""
 	for n := range 10 {
 		for part := range 5 {
@@ -121,7 +121,7 @@ func TestTenRotationsInASecond(t *testing.T) {
 	}
 	w.write("app.log", lines("last", 0, 1))
 	text += lines("last", 0, 1)
-	w.Until("all is shipped", func() bool {
+	testkit.Until(t, "all is shipped", func() bool {
 		n := 0
 		for _, in := range w.shipped() {
 			got, _ := in.Text()
@@ -132,29 +132,29 @@ func TestTenRotationsInASecond(t *testing.T) {
 	// At a stop a copy of which nothing is known yet is shipped, in doubt.
 	for n := range 10 {
 		copied := fmt.Sprintf("app-%d.log", n)
-		w.Until(copied+" is told from others", func() bool {
-			return strings.Contains(p.Said(), copied+" is a copy of") ||
+		testkit.Until(t, copied+" is told from others", func() bool {
+			return p.says(copied+" is a copy of") ||
 				slices.ContainsFunc(w.shipped(), func(in *testkit.Input) bool { return in.Path == w.path(copied) })
 		})
 	}
-	want := 0
-	if strings.Contains(p.Said(), "app.log was truncated or rewritten: at least ") {
-		want = 65 // a busy machine did not read all of it in time; the copy has the rest
+	want := Delivered
+	if p.says("app.log was truncated or rewritten: at least ") {
+		want = Rejected // a busy machine did not read all of it in time; the copy has the rest
 	}
-	p.Stop(want)
+	p.stop(want)
 	w.linesOnce(text)
 }
 
 // Two files that only begin with the same lines are shipped both, as is a copy of a file that nobody cuts.
 func TestSameBeginningIsNoCopy(t *testing.T) {
-	w := newSidecar(t)
+	w := newWorld(t)
 	const same = "starting worker\nconnected\n"
 	w.write("a.log", same)
-	p := w.follow("--input", w.events, "--job-id", "job")
-	w.Until("the first is shipped", func() bool { return w.has(w.path("a.log"), same) })
+	p := w.follow(paths(w.events), func(s *setup) { s.JobID = "job" })
+	testkit.Until(t, "the first is shipped", func() bool { return w.has(w.path("a.log"), same) })
 	w.write("b.log", same)
 	w.write("c.log", same, "and more\n")
-	w.Until("both others are shipped", func() bool { return w.has(w.path("b.log"), same) && w.has(w.path("c.log"), same+"and more\n") })
-	p.Stop(0)
+	testkit.Until(t, "both others are shipped", func() bool { return w.has(w.path("b.log"), same) && w.has(w.path("c.log"), same+"and more\n") })
+	p.stop(Delivered)
 	w.linesOnce(same + same + same + "and more\n")
 }
