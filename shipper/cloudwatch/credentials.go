@@ -7,13 +7,17 @@ package cloudwatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
+	smithy "github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 	"go.uber.org/zap"
 
@@ -26,6 +30,29 @@ type credentialsError struct{ err error }
 
 func (e *credentialsError) Error() string { return "AWS credentials: " + e.err.Error() }
 func (e *credentialsError) Unwrap() error { return e.err }
+
+// remedy depends on where the SDK looked.
+func (e *credentialsError) remedy() string {
+	const give = "give a task role, --profile, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+	if _, ok := errors.AsType[*processcreds.ProviderError](e.err); ok {
+		return "run the credential_process of the profile by hand, and see what it says"
+	}
+	if operation, ok := errors.AsType[*smithy.OperationError](e.err); ok {
+		switch {
+		case operation.Service() == "ec2imds":
+			return give + "; in a container on EC2 the metadata service needs a hop limit of 2"
+		case operation.Operation() == "AssumeRoleWithWebIdentity":
+			return "check AWS_ROLE_ARN, and that its trust policy names the issuer of the token in AWS_WEB_IDENTITY_TOKEN_FILE"
+		}
+	}
+	switch {
+	case os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "":
+		return "check that the file of AWS_WEB_IDENTITY_TOKEN_FILE is there and can be read"
+	case os.Getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "" || os.Getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != "":
+		return "check that the task has a task role, or the pod an identity, and that the container may read its token file"
+	}
+	return give
+}
 
 type credentials struct {
 	load        func(context.Context) (aws.Config, error)

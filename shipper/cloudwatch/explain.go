@@ -67,8 +67,7 @@ func (c *Client) diagnose(err error, call *callError, action, stream string) (ca
 			return role.diagnose()
 		}
 		if cred, ok := errors.AsType[*credentialsError](err); ok {
-			return "no AWS credentials (" + oneLine(cred.err.Error(), 300) + ")",
-				"give a task role, --profile, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+			return "no AWS credentials (" + oneLine(cred.err.Error(), 300) + ")", cred.remedy()
 		}
 		return what + on + message, "the credentials are refused: renew them, and check the clock of this machine"
 	case Denied:
@@ -156,6 +155,9 @@ func (c *Client) diagnoseRetry(err error, call *callError, what, on, message str
 		transport = err
 	}
 	reason := oneLine(transport.Error(), 300)
+	if cause, remedy := diagnoseProxy(transport); cause != "" {
+		return cause, remedy
+	}
 	if dns, ok := errors.AsType[*net.DNSError](transport); ok {
 		return fmt.Sprintf("%s cannot be found: no address for %s (%s)", c.where(), dns.Name, dns.Err), "check the name (--region, --endpoint-url) and the DNS of this network"
 	}

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -329,16 +330,22 @@ func TestWrongScheme(t *testing.T) {
 	}
 }
 
-const proxiedVariable = "CLOUDWATCH_TEST_PROXIED" // the address of a proxy: run the test binary as a client that puts once, through it
+const proxiedVariable = "CLOUDWATCH_TEST_PROXIED" // variables, with spaces between them: run the test binary as a client that puts once
 
-// proxied puts one batch to a host that does not exist, and fails if that fails.
-func proxied(proxy string) {
-	for name, value := range map[string]string{"HTTP_PROXY": proxy, "AWS_ACCESS_KEY_ID": "K", "AWS_SECRET_ACCESS_KEY": "s"} {
+// proxied puts one batch, and fails if that fails.
+func proxied(variables string) {
+	for variable := range strings.SplitSeq("AWS_ACCESS_KEY_ID=K AWS_SECRET_ACCESS_KEY=s "+variables, " ") {
+		name, value, _ := strings.Cut(variable, "=")
 		os.Setenv(name, value)
 	}
-	c, err := New(context.Background(), Options{Group: "g", Region: "eu-west-1", Endpoint: "http://logs.nowhere.invalid"})
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, errors.New("there is no DNS in this test")
+	}}
+	c, err := New(context.Background(), Options{Group: "g", Region: "eu-west-1"})
 	if err == nil {
-		_, err = c.Put(context.Background(), "job", bodyOf("x"))
+		if _, err = c.Put(context.Background(), "job", bodyOf("x")); err != nil {
+			err = errors.New(c.Explain(err, "PutLogEvents", "job"))
+		}
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -355,7 +362,7 @@ func TestProxy(t *testing.T) {
 		w.Write([]byte("{}"))
 	})
 	child := exec.Command(os.Args[0], "-test.run=^$") // no test, whatever becomes of the variable
-	child.Env = append(os.Environ(), proxiedVariable+"="+proxy.URL)
+	child.Env = append(os.Environ(), proxiedVariable+"=HTTP_PROXY="+proxy.URL+" AWS_ENDPOINT_URL=http://logs.nowhere.invalid")
 	if out, err := child.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

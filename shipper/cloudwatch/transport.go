@@ -63,6 +63,7 @@ func newHTTPClient(from aws.HTTPClient, transport http.RoundTripper, parallel in
 	}
 	t := b.GetTransport()
 	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext
+	t.OnProxyConnectResponse = refusedByProxy
 	t.MaxIdleConns = 2 * parallel
 	t.MaxIdleConnsPerHost = parallel
 	t.IdleConnTimeout = idleTimeout
