@@ -18,7 +18,7 @@ type proxyError struct {
 }
 
 func (e *proxyError) Error() string {
-	return fmt.Sprintf("the proxy %s answers HTTP %d %s", e.proxy, e.status, http.StatusText(e.status))
+	return fmt.Sprintf("the proxy %s does not connect to %s (HTTP %d %s)", e.proxy, e.to, e.status, http.StatusText(e.status))
 }
 
 // refusedByProxy makes an error of a proxy's answer, of which net/http keeps the words alone.
@@ -32,7 +32,7 @@ func refusedByProxy(_ context.Context, proxy *url.URL, request *http.Request, an
 // diagnoseProxy says what a proxy did, or "" where it was none.
 func diagnoseProxy(err error) (cause, remedy string) {
 	if refused, ok := errors.AsType[*proxyError](err); ok {
-		cause = fmt.Sprintf("the proxy %s does not connect to %s (HTTP %d %s)", refused.proxy, refused.to, refused.status, http.StatusText(refused.status))
+		cause = refused.Error()
 		if refused.status == http.StatusProxyAuthRequired {
 			return cause, "give user and password in HTTPS_PROXY, as in http://user:password@proxy:3128"
 		}
