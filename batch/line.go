@@ -48,6 +48,7 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	x.lossy = lossy || redacted > 0 && !utf8.Valid(raw)
 	x.bom, x.redacted = object && mark > 0, redacted
 	s.begin(ev, object, &x)
+	s.types.add(object, s.head.typ)
 	switch {
 	case object:
 		s.ledger.count(&s.head, text[mark:], &s.ids, x.lineTime)

@@ -132,6 +132,7 @@ func (s *Shaper) beginPieces(ev *Event, raw []byte) bool {
 	}
 	x := extras{}
 	s.begin(ev, true, &x)
+	s.types.add(true, s.head.typ)
 	s.split(ev, &x)
 	if s.redact.on() {
 		at := startOf(raw)

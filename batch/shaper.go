@@ -73,6 +73,8 @@ type Shaper struct {
 	head head
 	rest remainder
 	last []byte // the type of the block's latest event
+
+	types *Types
 }
 
 // NewShaper returns a Shaper that goes on from state, which names streams that were opened before

@@ -63,7 +63,7 @@ func first(checks ...error) error {
 func (s *Ship) check() error {
 	return first(
 		s.checkInput(), s.Verdict.check(),
-		s.Target.check(), s.Events.check(), s.Delivery.check(), s.Creation.check(), s.Journal.check(), s.Log.check(),
+		s.Target.check(), s.Events.check(), s.Delivery.check(), s.Creation.check(), s.Journal.check(), s.Metrics.check(), s.Log.check(),
 	)
 }
 
@@ -96,7 +96,7 @@ func (e *Exec) check() error {
 	return first(
 		oneOf("--stdout", e.Stdout, StdoutFile, StdoutPipe),
 		e.Verdict.check(),
-		e.Target.check(), e.Events.check(), e.Delivery.check(), e.Creation.check(), e.Journal.check(), e.Log.check(),
+		e.Target.check(), e.Events.check(), e.Delivery.check(), e.Creation.check(), e.Journal.check(), e.Metrics.check(), e.Log.check(),
 	)
 }
 
@@ -225,11 +225,21 @@ func (v *Verify) check() error {
 	return first(v.Target.check(), checkStream(v.LogStream), between("--settle", v.Settle, 0, time.Hour), v.Log.check())
 }
 
-func (l *Local) check() error {
-	if _, port, err := net.SplitHostPort(l.Listen); err != nil || port == "" {
-		return Usage("--listen", "%q is not a valid address and port: write it like 127.0.0.1:4586", l.Listen)
+func (l *Local) check() error { return checkListen("--listen", l.Listen, "127.0.0.1:4586") }
+
+func (m *Metrics) check() error {
+	if m.MetricsAddr == "" {
+		return nil
+	}
+	return checkListen("--metrics-addr", m.MetricsAddr, "127.0.0.1:9464")
+}
+
+// checkListen checks an address to listen on.
+func checkListen(option, addr, example string) error {
+	if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+		return Usage(option, "%q is not a valid address and port: write it like %s", addr, example)
 	} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return Usage("--listen", "%q is not a valid port: use a number up to 65535, or 0 for a free one", port)
+		return Usage(option, "%q is not a valid port: use a number up to 65535, or 0 for a free one", port)
 	}
 	return nil
 }

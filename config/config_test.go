@@ -61,7 +61,7 @@ func TestEveryOption(t *testing.T) {
 		"flush-interval": {"10ms"}, "compress": {"gzip"}, "drain-timeout": {"1h"}, "give-up-after": {"720h"}, "memory-max": {"8MiB"},
 		"create": {"true"}, "retention-days": {"14"}, "kms-key-id": {"arn:aws:kms:eu-west-1:1:key/2"}, "tag": {"team=a b", "x="},
 		"journal-dir": {"/j"}, "journal-max": {"1.5GB"}, "journal-sync": {"1s"},
-		"log-level": {"debug"}, "log-format": {"json"},
+		"metrics-addr": {":9464"}, "log-level": {"debug"}, "log-format": {"json"},
 	}
 	want := &Ship{
 		Inputs: List{"/events", "/more"}, InputWait: true, UntilIdle: time.Minute,
@@ -70,6 +70,7 @@ func TestEveryOption(t *testing.T) {
 		Delivery: Delivery{10 * time.Millisecond, "gzip", time.Hour, new(30 * 24 * time.Hour), 8 << 20},
 		Creation: Creation{true, 14, "arn:aws:kms:eu-west-1:1:key/2", Pairs{{"team", "a b"}, {"x", ""}}},
 		Journal:  Journal{JournalFolder{"/j"}, 1.5e9, time.Second},
+		Metrics:  Metrics{":9464"},
 		Log:      Log{"debug", "json"},
 	}
 	var args, environ []string
@@ -198,6 +199,7 @@ func TestUsageErrors(t *testing.T) {
 		{group + " --memory-max=lots", "", `--memory-max "lots" is not a valid size: write it like 32MiB, 500MB or 65536`},
 		{group + " --memory-max=8191KiB", "", `--memory-max 8191KiB is too small: use at least 8MiB`},
 		{group + " --journal-max=1000", "", `--journal-max 1000B is too small: use at least 16MiB`},
+		{group + " --metrics-addr=9464", "", `--metrics-addr "9464" is not a valid address and port: write it like 127.0.0.1:9464`},
 		{group + " --journal-sync=2h", "", `--journal-sync 2h0m0s is out of range: use 1ms to 1h`},
 		{group + " --retention-days=8", "", `--retention-days 8 is not a retention that CloudWatch supports: use one of 1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653`},
 		{group + " --retention-days=week", "", `--retention-days "week" is not a whole number: write it like 30`},

@@ -148,7 +148,7 @@ func commandHelp(command string, options []option) string {
 		fmt.Fprintf(&text, "  %-*s  %s\n", width, o.text(), o.help)
 	}
 	if len(options) > 0 {
-		text.WriteString("\n" + environmentHelp)
+		text.WriteString(environmentHelp)
 	}
 	if command == "resume" {
 		text.WriteString("\n" + redirectHelp)

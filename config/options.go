@@ -110,6 +110,13 @@ type Journal struct {
 	JournalSync time.Duration `name:"journal-sync" default:"0" group:"Journal:" help:"fsync interval; 0 leaves it to the kernel."`
 }
 
+// Metrics says where a shipper tells how it is.
+type Metrics struct {
+	// MetricsAddr is host:port, or empty: then nothing is served. An empty host is the loopback
+	// address.
+	MetricsAddr string `name:"metrics-addr" placeholder:"ADDR" group:"Delivery:" help:"Serve /metrics, /livez, /readyz at HOST:PORT."`
+}
+
 // Log says what the program tells about itself, on stderr.
 type Log struct {
 	// LogLevel is debug, info, warn or error.
@@ -135,6 +142,7 @@ type Ship struct {
 	Target
 	Events
 	Delivery
+	Metrics
 	Creation
 	Journal
 	Log
@@ -167,6 +175,7 @@ type Exec struct {
 	Target
 	Events
 	Delivery
+	Metrics
 	Creation
 	Journal
 	Log

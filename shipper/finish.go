@@ -52,6 +52,9 @@ func (s *Shipper) finishInput(in *input) {
 		s.log.Warn(why)
 	}
 	s.report.take(in)
+	if s.o.Metrics != nil {
+		s.ended.take(in)
+	}
 	if err := end(); err != nil {
 		s.complain("end "+in.Shape.Input, err)
 	}

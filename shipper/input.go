@@ -99,6 +99,8 @@ type input struct {
 	opened     int       // routes that have their open record
 	overflowed bool      // it names too many streams, and the log says so
 
+	tokensBefore map[string]batch.Usage // by Expert, of earlier processes; kept for metrics
+
 	done     bool          // nothing is left: the journal is removed, or closed
 	released chan struct{} // closed when done: nobody need watch the journal any more
 }

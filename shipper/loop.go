@@ -55,6 +55,8 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 			select {
 			case r := <-s.results:
 				s.settle(r)
+			case answer := <-s.o.Metrics.Asked():
+				answer <- s.stats()
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			default:
@@ -69,6 +71,8 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 		case r := <-s.results:
 			s.settle(r)
 		case <-s.wake:
+		case answer := <-s.o.Metrics.Asked():
+			answer <- s.stats()
 		case <-s.deliverer.Trouble.Worse(): // what waits for another stream may be further behind
 		case in, ok := <-more:
 			if !ok {
@@ -173,6 +177,10 @@ func (s *Shipper) add(in Input) error {
 		st := s.stream(name)
 		st.Created = true // unless a put is under way that finds otherwise
 		i.streams = append(i.streams, st)
+	}
+	if s.o.Metrics != nil {
+		i.shaper.CountTypes(s.types)
+		i.tokensBefore = tokensOf(i.shaper)
 	}
 	i.tellShaped(i.ack.offset, i.ack.state)
 	var copied <-chan struct{}

@@ -8,9 +8,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Report says what [Shipper.Run] did.
-type Report struct {
-	// Of the primary inputs, since the process started.
+// Counts are those of inputs, since this process started.
+type Counts struct {
 	Lines, EmptyLines, Events, Parts, Bytes int64
 	Repeated                                int64 // events that may be in CloudWatch twice; readers drop repeats
 	Rejected                                int64 // lines
@@ -18,9 +17,31 @@ type Report struct {
 	Retimed                                 int64 // events sent with another time than their own
 	Excluded                                int64 // lines that were left out
 	Redacted                                int64 // matches that were taken out of lines
-	Streams                                 int
-	StreamNames                             []string // of the first mostNames
-	Jobs                                    Jobs
+}
+
+// take adds what in came to.
+func (c *Counts) take(in *input) {
+	now, then := in.shaper.State(), in.ack.began
+	c.Lines += now.Seq - then.State.Seq
+	c.EmptyLines += now.Counts.EmptyLines - then.State.Counts.EmptyLines
+	c.Events += now.Counts.Events - then.State.Counts.Events
+	c.Parts += now.Counts.Parts - then.State.Counts.Parts
+	c.Bytes += now.Counts.Bytes - then.State.Counts.Bytes
+	c.Repeated += in.ack.account.Repeated - then.Account.Repeated
+	c.Rejected += in.ack.account.Rejected.count() - then.Account.Rejected.count()
+	c.Lossy += now.Counts.Lossy - then.State.Counts.Lossy
+	c.Excluded += now.Excluded.Lines - then.State.Excluded.Lines
+	c.Redacted += now.Counts.Redacted - then.State.Counts.Redacted
+	c.Retimed += now.Counts.Clamped + in.ack.account.Restamped - then.State.Counts.Clamped - then.Account.Restamped
+}
+
+// Report says what [Shipper.Run] did.
+type Report struct {
+	// Of the primary inputs, since the process started.
+	Counts
+	Streams     int
+	StreamNames []string // of the first mostNames
+	Jobs        Jobs
 	// Of all inputs.
 	Groups  []string // log groups
 	Batches int      // accepted puts
@@ -102,18 +123,7 @@ func (r *Report) take(in *input) {
 	if !in.Primary {
 		return
 	}
-	now, then := in.shaper.State(), in.ack.began
-	r.Lines += now.Seq - then.State.Seq
-	r.EmptyLines += now.Counts.EmptyLines - then.State.Counts.EmptyLines
-	r.Events += now.Counts.Events - then.State.Counts.Events
-	r.Parts += now.Counts.Parts - then.State.Counts.Parts
-	r.Bytes += now.Counts.Bytes - then.State.Counts.Bytes
-	r.Repeated += in.ack.account.Repeated - then.Account.Repeated
-	r.Rejected += in.ack.account.Rejected.count() - then.Account.Rejected.count()
-	r.Lossy += now.Counts.Lossy - then.State.Counts.Lossy
-	r.Excluded += now.Excluded.Lines - then.State.Excluded.Lines
-	r.Redacted += now.Counts.Redacted - then.State.Counts.Redacted
-	r.Retimed += now.Counts.Clamped + in.ack.account.Restamped - then.State.Counts.Clamped - then.Account.Restamped
+	r.Counts.take(in)
 	for _, st := range in.streams {
 		if !st.counted { // inputs share streams
 			st.counted = true
@@ -129,7 +139,7 @@ func (r *Report) take(in *input) {
 	for _, job := range in.shaper.Receipt().Jobs() {
 		r.Jobs.take(*job)
 	}
-	if in.ack.account.Rejected.count() > then.Account.Rejected.count() && in.Journal.Rejected() && !in.Journal.Gone() {
+	if in.ack.account.Rejected.count() > in.ack.began.Account.Rejected.count() && in.Journal.Rejected() && !in.Journal.Gone() {
 		r.Rejects = append(r.Rejects, in.Journal.Path())
 	}
 }

@@ -32,6 +32,7 @@ import (
 	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/loglimit"
+	"perstack-shipper/shipper/metrics"
 )
 
 // Options are what a Shipper works by. Only Client must be set.
@@ -60,8 +61,10 @@ type Options struct {
 	HalfLine time.Duration
 	// Heartbeat, if not nil, tells other processes that the loop of Run turns.
 	Heartbeat *journal.Heartbeat
-	Origin    Origin
-	Log       *zap.Logger // nil: nothing is logged
+	// Metrics, if not nil, asks the loop of Run for its metrics.
+	Metrics *metrics.Source
+	Origin  Origin
+	Log     *zap.Logger // nil: nothing is logged
 }
 
 // Shipper ships inputs to one log group. Make one with New, call Run once.
@@ -82,6 +85,8 @@ type Shipper struct {
 	life     lifetime
 	said     loglimit.Limiter
 	report   Report
+	types    *batch.Types // nil without Options.Metrics
+	ended    endedStats   // kept for Options.Metrics
 
 	results chan deliver.Outcome
 	wake    chan struct{}
@@ -105,9 +110,14 @@ func New(o Options) *Shipper {
 	if o.HalfLine == 0 {
 		o.HalfLine = halfLine
 	}
+	var types *batch.Types
+	var calls *metrics.Calls
+	if o.Metrics != nil {
+		types, calls = &batch.Types{}, &o.Metrics.Calls
+	}
 	return &Shipper{
-		o: o, log: o.Log,
-		deliverer: deliver.New(deliver.Options{Client: o.Client, Create: o.Create, Compress: o.Compress, Parallel: parallel, Log: o.Log}),
+		o: o, log: o.Log, types: types,
+		deliverer: deliver.New(deliver.Options{Client: o.Client, Create: o.Create, Compress: o.Compress, Parallel: parallel, Log: o.Log, Calls: calls}),
 		streams:   map[string]*stream{},
 		interval:  o.FlushInterval,
 		patience:  usualPatience,

@@ -12,7 +12,7 @@ func TestSentence(t *testing.T) {
 		return batch.Job{JobID: id, Outcome: o, Runs: 1, Usage: batch.Usage{TotalTokens: tokens}}
 	}
 	report := func(lines int64, streams []string, jobs ...batch.Job) Report {
-		r := Report{Lines: lines, Groups: []string{"/perstack/prod"}, Streams: len(streams), StreamNames: streams[:min(len(streams), mostNames)], Took: 10 * time.Millisecond}
+		r := Report{Counts: Counts{Lines: lines}, Groups: []string{"/perstack/prod"}, Streams: len(streams), StreamNames: streams[:min(len(streams), mostNames)], Took: 10 * time.Millisecond}
 		for _, j := range jobs {
 			r.Jobs.take(j)
 		}
@@ -27,7 +27,7 @@ func TestSentence(t *testing.T) {
 	left := report(2, []string{"j"}, job("j", batch.Unfinished, 0))
 	left.Left = []Left{{Primary: true}}
 	both := report(1, []string{"j"})
-	both.Add(Report{Lines: 1, Groups: []string{"/other", "/perstack/prod"}, Streams: 1, StreamNames: []string{"k"}})
+	both.Add(Report{Counts: Counts{Lines: 1}, Groups: []string{"/other", "/perstack/prod"}, Streams: 1, StreamNames: []string{"k"}})
 	logs := report(1, []string{"j"}, batch.Job{JobID: "j", Outcome: batch.Unfinished})
 	for _, c := range []struct {
 		report Report

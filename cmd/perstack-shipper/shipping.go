@@ -16,7 +16,7 @@ import (
 // This file is what the commands that ship have in common: their options as package run takes them,
 // the signals that end them, and their exit codes.
 
-func optionsOf(kept config.Journal, delivery config.Delivery, log *zap.Logger) run.Options {
+func optionsOf(kept config.Journal, delivery config.Delivery, metrics config.Metrics, log *zap.Logger) run.Options {
 	giveUp, hopeless := delivery.Patience()
 	return run.Options{
 		Journal: run.Journal{
@@ -28,7 +28,7 @@ func optionsOf(kept config.Journal, delivery config.Delivery, log *zap.Logger) r
 			GiveUpAfter: giveUp, HopelessAfter: hopeless, DrainTimeout: delivery.DrainTimeout,
 			MemoryMax: int(delivery.MemoryMax), MemoryMin: int(config.MinMemory),
 		},
-		Version: versionName(), Log: log,
+		Version: versionName(), Metrics: metrics.MetricsAddr, Log: log,
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/metrics"
 )
 
 const (
@@ -37,6 +38,7 @@ type Options struct {
 	Compress bool // put what is prepared compressed as that, while the service takes it
 	Parallel int  // attempts under way at once, over all streams; at least 1
 	Log      *zap.Logger
+	Calls    *metrics.Calls // counts them; nil: nobody does
 }
 
 // Deliverer delivers batches. Make one with New.
@@ -51,6 +53,7 @@ type Deliverer struct {
 	api    *cloudwatch.Client
 	create bool
 	slots  chan struct{} // an attempt holds one
+	calls  *metrics.Calls
 	// answered is set once the service has done what a call asked for.
 	answered atomic.Bool
 	// compresses is cleared for good when a batch was refused compressed and taken plain.
@@ -62,7 +65,7 @@ type Deliverer struct {
 func New(o Options) *Deliverer {
 	d := &Deliverer{
 		Trouble: newTrouble(o.Client, o.Log), Paces: Usual, Random: rand.Float64,
-		api: o.Client, create: o.Create, slots: make(chan struct{}, o.Parallel), log: o.Log,
+		api: o.Client, create: o.Create, slots: make(chan struct{}, o.Parallel), log: o.Log, calls: o.Calls,
 	}
 	d.compresses.Store(o.Compress)
 	return d

@@ -57,8 +57,13 @@ func (d *delivery) send(ctx context.Context, plain, packed *batch.Body) (cloudwa
 	}
 	for {
 		verdict, err := s.attempt(ctx)
-		switch class := cloudwatch.Classify(err); {
+		class := cloudwatch.Classify(err)
+		if class != cloudwatch.Accepted && class != cloudwatch.Stopped && ctx.Err() == nil {
+			s.calls.Failed(class.String())
+		}
+		switch {
 		case class == cloudwatch.Accepted && s.next == putEvents:
+			s.calls.Accepted()
 			return s.accepted(verdict, err), nil
 		case class == cloudwatch.Accepted:
 			s.created()
@@ -94,7 +99,9 @@ func (s *sending) attempt(ctx context.Context) (verdict cloudwatch.Verdict, err 
 	case setRetention:
 		err = s.api.SetRetention(ctx)
 	default:
+		began := time.Now()
 		verdict, err = s.api.Put(ctx, stream, s.body)
+		s.calls.Put(time.Since(began))
 	}
 	return verdict, err
 }

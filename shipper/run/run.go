@@ -62,7 +62,9 @@ type Options struct {
 	Journal  Journal
 	Delivery Delivery
 	Version  string // of this program, for open records
-	Log      *zap.Logger
+	// Metrics is the host:port at which a session serves its metrics; "": it does not.
+	Metrics string
+	Log     *zap.Logger
 }
 
 // Journal says where inputs are kept until CloudWatch has them.

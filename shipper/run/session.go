@@ -13,6 +13,7 @@ import (
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/metrics"
 )
 
 const (
@@ -38,6 +39,8 @@ type Session struct {
 	events   Events
 	origin   shipper.Origin
 	heart    *journal.Heartbeat
+	metrics  *metrics.Source // nil: nobody asks
+	serving  *metrics.Server // nil likewise
 
 	survivors map[int]*survivor // by their process groups
 	command   []string          // what Exec runs, without secrets
@@ -53,6 +56,11 @@ func Open(o Options, to Target, events Events) (*Session, error) {
 	s := newSession(o, to, folder, newOrigin(o))
 	s.events = events
 	s.keep = journal.Options{SegmentBytes: segmentBytes, MaxBytes: o.Journal.Max, Sync: o.Journal.Sync}
+	if o.Metrics != "" {
+		if err := s.serveMetrics(o); err != nil {
+			return nil, errors.Join(err, s.heart.Close())
+		}
+	}
 	warnOfContainer(folder.Path(), o.Log)
 	return s, nil
 }
@@ -78,6 +86,7 @@ func newOrigin(o Options) shipper.Origin {
 
 // Close lets go of what is not this run's: commands that outlived their shipper go on.
 func (s *Session) Close() {
+	s.serving.Close()
 	if err := s.heart.Close(); err != nil {
 		s.log.Warn(err.Error())
 	}
@@ -146,7 +155,7 @@ func (s *Session) options() shipper.Options {
 		Client: s.client, Create: s.creation.Create, Compress: s.compresses(), Log: s.log,
 		FlushInterval: s.delivery.FlushInterval, GiveUpAfter: s.delivery.GiveUpAfter, HopelessAfter: s.delivery.HopelessAfter,
 		OthersAfter: s.delivery.DrainTimeout, MemoryMax: s.delivery.MemoryMax,
-		Heartbeat: s.heart, Origin: origin,
+		Heartbeat: s.heart, Metrics: s.metrics, Origin: origin,
 	}
 }
 

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"perstack-shipper/shipper/testkit"
+)
+
+var metricsAt = regexp.MustCompile(`"address":"([^"]+)"`)
+
+// scraped is a shipper of a recording that serves its metrics.
+type scraped struct {
+	*stage
+	*testkit.Process
+	address string
+	in      *os.File // its stdin
+}
+
+func newScraped(t *testing.T) *scraped {
+	t.Helper()
+	s := newStage(t)
+	c := s.command("--metrics-addr", ":0")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	c.Stdin = r
+	sc := &scraped{stage: s, Process: s.Start(c), in: w}
+	r.Close()
+	s.Until("the log names the address", func() bool {
+		if m := metricsAt.FindStringSubmatch(sc.Said()); m != nil {
+			sc.address = m[1]
+		}
+		return sc.address != ""
+	})
+	if !strings.HasPrefix(sc.address, "127.0.0.1:") {
+		t.Errorf("without a host it listens on %s", sc.address)
+	}
+	return sc
+}
+
+// get returns what a path answers, and its status.
+func (s *scraped) get(path string) (string, int) {
+	s.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get("http://" + s.address + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(body), answer.StatusCode
+}
+
+// value is that of one sample.
+func (s *scraped) value(text, sample string) float64 {
+	s.t.Helper()
+	for line := range strings.Lines(text) {
+		if number, ok := strings.CutPrefix(line, "perstack_shipper_"+sample+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			return n
+		}
+	}
+	return -1
+}
+
+// The metrics of a recorded run are what usage counts of it.
+func TestMetricsOfARecording(t *testing.T) {
+	recording, err := os.ReadFile("testdata/recordings/tools.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newScraped(t)
+	if _, err := s.in.Write(recording); err != nil {
+		t.Fatal(err)
+	}
+	text := ""
+	s.Until("all is acknowledged", func() bool {
+		text, _ = s.get("/metrics")
+		return s.value(text, "read_bytes_total") == float64(len(recording)) && s.value(text, "waiting_bytes") == 0
+	})
+	lines := float64(strings.Count(string(recording), "\n"))
+	calls := float64(strings.Count(string(recording), `"type":"callTools"`))
+	for sample, want := range map[string]float64{
+		"lines_total": lines, `events_total{type="callTools"}`: calls, "inputs": 1, `jobs{outcome="completed"}`: 1,
+		"rejected_lines_total": 0, "oldest_line_age_seconds": 0, "journal_limit_bytes": 4 << 30, `failed_calls_total{class="throttled"}`: 0,
+	} {
+		if got := s.value(text, sample); got != want {
+			t.Errorf("%s is %v, want %v", sample, got, want)
+		}
+	}
+	if got := s.value(text, "puts_total"); got < 1 {
+		t.Errorf("%v puts", got)
+	}
+	usage := s.command("usage", "--job", "d9urbpfdpmij1axcii58vgzr", "--csv")
+	out, err := usage.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.Split(strings.TrimSpace(string(out)), "\n")
+	names, row := strings.Split(rows[0], ","), strings.Split(rows[1], ",")
+	of := map[string]string{}
+	for i, name := range names {
+		of[strings.TrimSpace(name)] = strings.TrimSpace(row[i])
+	}
+	for kind, column := range map[string]string{"input": "input_tokens", "output": "output_tokens", "cache_read": "cached_input_tokens", "reasoning": "reasoning_tokens"} {
+		sample := `tokens_total{expert="worker",kind="` + kind + `"}`
+		if got := s.value(text, sample); strconv.FormatFloat(got, 'f', -1, 64) != of[column] {
+			t.Errorf("%s is %v, usage says %s %q", sample, got, column, of[column])
+		}
+	}
+	for _, path := range []string{"/livez", "/readyz"} {
+		if body, code := s.get(path); code != http.StatusOK || body != "ok\n" {
+			t.Errorf("%s: %d %q", path, code, body)
+		}
+	}
+	s.in.Close()
+	s.Wait(exitOK)
+}
+
+// Whether the shipper lives does not depend on CloudWatch.
+func TestLivezDuringAnOutage(t *testing.T) {
+	s := newScraped(t)
+	s.stuck.Store(true)
+	if _, err := io.WriteString(s.in, "{\"type\":\"startRun\",\"jobId\":\"j\"}\n"); err != nil {
+		t.Fatal(err)
+	}
+	s.Until("a line waits", func() bool {
+		text, _ := s.get("/metrics")
+		return s.value(text, "waiting_bytes") == 32 && s.value(text, "oldest_line_age_seconds") > 0
+	})
+	if body, code := s.get("/livez"); code != http.StatusOK {
+		t.Errorf("%d %q", code, body)
+	}
+	s.stuck.Store(false)
+	s.in.Close()
+	s.Wait(exitOK)
+}
+
+func TestAMetricsAddressThatIsTaken(t *testing.T) {
+	s := newScraped(t)
+	second := s.Start(s.command("--metrics-addr", s.address))
+	second.Wait(exitUsage)
+	if want := "perstack-shipper: --metrics-addr " + s.address + " is taken: stop what listens there, or take another port\n"; second.Said() != want {
+		t.Errorf("it said %q, want %q", second.Said(), want)
+	}
+	s.in.Close()
+	s.Wait(exitOK)
+}
