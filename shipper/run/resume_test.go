@@ -90,8 +90,12 @@ func TestResumeWithOneTargetAway(t *testing.T) {
 		}
 		return cwlocal.Fault{}
 	})
-	p := w.resume(giveUp(100 * time.Millisecond))
-	p.wait(Left)
+	p := w.resume(drain(200 * time.Millisecond))
+	testkit.Until(t, "the other is shipped", func() bool {
+		in := w.GatheredFrom("/perstack/good")[good]
+		return in != nil && in.Ended()
+	})
+	p.stop(Left)
 	p.mustSay(filepath.Join(w.Journal, bad))
 	w.wasShipped("/perstack/good", good, lines("a", 0, 10))
 	if kept := w.Kept(); !slices.Equal(kept, []string{bad}) {
