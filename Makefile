@@ -20,6 +20,10 @@ MOTO_VERSION := 5.2.1
 MOTO := .cache/moto-$(MOTO_VERSION)
 export MOTO_SERVER := $(CURDIR)/$(MOTO)/bin/moto_server
 
+# cfn-lint, in Python, knows what CloudFormation takes.
+CFN_LINT_VERSION := 1.58.0
+CFN_LINT := .cache/cfn-lint-$(CFN_LINT_VERSION)
+
 # What `make bench` does: all of it, or a quick look. A scale of 1 takes half an hour; BENCH_ALSO is another command that reads stdin, as name=command.
 BENCH ?= full
 BENCH_SCALE ?= 0.25
@@ -129,7 +133,7 @@ docs: build ## Draw the README's picture of a report from a recording (needs chr
 	@docs/draw.sh bin/perstack-shipper cmd/perstack-shipper/testdata/recordings/delegate-parallel.jsonl rg5xjsjyitoxtwsf2dwjccga
 
 .PHONY: lint
-lint: ## Check format, go vet (for Linux and macOS) and staticcheck
+lint: lint-template ## Check format, go vet (for Linux and macOS) and staticcheck
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './.cache/*'))
 	if [[ -n "$$unformatted" ]]; then
 	    echo "not formatted; run gofmt -w on:" >&2
@@ -140,6 +144,23 @@ lint: ## Check format, go vet (for Linux and macOS) and staticcheck
 	GOOS=darwin $(GO) build ./...
 	GOOS=darwin $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+.PHONY: lint-template
+lint-template: ## Check the CloudFormation template with cfn-lint (needs Python 3; skipped without it, but not where CI=true)
+	@if [[ ! -f $(CFN_LINT)/ready ]]; then
+	    if ! { command -v python3 >/dev/null && rm -rf $(CFN_LINT) && python3 -m venv $(CFN_LINT) &&
+	           $(CFN_LINT)/bin/pip install --quiet --disable-pip-version-check 'cfn-lint==$(CFN_LINT_VERSION)'; }; then
+	        rm -rf $(CFN_LINT)
+	        if [[ "$${CI:-}" == true ]]; then
+	            echo "make: cfn-lint could not be installed, and with CI=true the template must be checked: install python3 and python3-venv" >&2
+	            exit 1
+	        fi
+	        echo "make: no cfn-lint (see above, or install python3 and python3-venv): the template is not checked" >&2
+	        exit
+	    fi
+	    touch $(CFN_LINT)/ready
+	fi
+	$(CFN_LINT)/bin/cfn-lint deploy/cloudformation/*.yaml
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (60s)
