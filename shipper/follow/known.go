@@ -18,10 +18,10 @@ func (s *Set) takeUpKnown() error {
 	}
 	for _, k := range s.o.Known {
 		switch {
-		case k.Kind == journal.KindPipe && k.Holder != 0 && !k.Own && slices.Contains(s.o.Paths, k.Note.Path):
+		case k.Kind == journal.KindPipe && k.Holder != 0 && !k.HeldHere && slices.Contains(s.o.Paths, k.Note.Path):
 			return &InputError{k.Note.Path, fmt.Sprintf("is read by process %d already: stop that, or name another", k.Holder)}
 		case k.Kind == journal.KindFile && k.Mine && s.wants(k.path()):
-			if k.Holder != 0 && !k.Own && !k.Note.Lent {
+			if k.Holder != 0 && !k.HeldHere && !k.Note.Lent {
 				return fmt.Errorf("%s: %w", k.path(), &journal.HeldError{ID: k.ID, Dir: k.Path, Pid: k.Holder})
 			}
 			s.putAside(&parked{id: k.ID, path: k.path(), note: k.Note, lone: k.File == "", size: -1})

@@ -176,7 +176,7 @@ func (s *Set) wake(p *parked, now time.Time) error {
 	}
 	if held, ok := errors.AsType[*journal.HeldError](err); ok {
 		switch {
-		case held.Own:
+		case held.HeldHere:
 			return nil // what was paused is not delivered yet
 		case p.note.Lent && s.stopping:
 			p.done = true

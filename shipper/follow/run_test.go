@@ -164,7 +164,7 @@ func TestHeldInAnotherContainer(t *testing.T) {
 			t.Error(err)
 		case own:
 			next.close()
-		case !is || held.Own || held.Pid != os.Getpid():
+		case !is || held.HeldHere || held.Pid != os.Getpid():
 			t.Errorf("it said %v", err)
 		}
 	}

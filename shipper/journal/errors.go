@@ -29,10 +29,10 @@ var (
 
 // HeldError says that another process, or another Journal of this one, owns the input.
 type HeldError struct {
-	ID  string
-	Dir string // the input's folder
-	Pid int    // as its owner wrote it; -1 if it did not
-	Own bool   // it is another Journal of this Folder
+	ID       string
+	Dir      string // the input's folder
+	Pid      int    // as its owner wrote it; -1 if it did not
+	HeldHere bool   // it is another Journal of this Folder
 }
 
 func (e *HeldError) Error() string {

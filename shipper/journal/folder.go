@@ -174,15 +174,15 @@ func (f *Folder) forget(id string) {
 
 // Left is an input that is in the folder, whoever owns it now.
 type Left struct {
-	ID      string
-	Kind    Kind
-	About   []byte
-	Holder  int    // pid of the living owner; 0 = free; -1 = held, by whom is not known
-	Own     bool   // it is held by way of this Folder
-	Path    string // the input's folder
-	File    string // the followed file, of a File
-	Unacked int64  // bytes held and not acked; of a File that is gone, 0
-	Err     error  // what could not be read of it; Recover may still find more
+	ID       string
+	Kind     Kind
+	About    []byte
+	Holder   int    // pid of the living owner; 0 = free; -1 = held, by whom is not known
+	HeldHere bool   // it is held by way of this Folder
+	Path     string // the input's folder
+	File     string // the followed file, of a File
+	Unacked  int64  // bytes held and not acked; of a File that is gone, 0
+	Err      error  // what could not be read of it; Recover may still find more
 }
 
 // Leftover lists the inputs of the folder, sorted by id: those of dead processes, of living ones,
@@ -222,7 +222,7 @@ func (f *Folder) look(id string) (left Left, ok bool) {
 	}
 	left.Kind, left.File, left.Err = h.kind(), h.Path, err
 	if left.Holder = holder(dir); left.Holder != 0 {
-		left.Own = f.holds(id)
+		left.HeldHere = f.holds(id)
 	}
 	if left.About, err = st.read(aboutName, maxAboutBytes); err != nil && left.Err == nil {
 		left.Err = fmt.Errorf("input %s: its options: %w", id, err)
@@ -301,7 +301,7 @@ func (f *Folder) folderOf(id string, make bool) (store, *lock, error) {
 			continue
 		}
 		if held, ok := errors.AsType[*HeldError](err); ok {
-			held.Own = f.holds(id)
+			held.HeldHere = f.holds(id)
 		}
 		if err != nil {
 			return nil, nil, err

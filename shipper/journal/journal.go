@@ -39,7 +39,8 @@
 //
 // Where no folder can be written, the files are memfds: see [InMemory]. If its folder fails under
 // way, a Pipe goes on like that: up to an offset its segments are in the folder, and from there on
-// in memory. See [Journal.Degraded].
+// in memory. See [Journal.Degraded]. A second input for what is in memory would cut a line in two
+// and split a job's ids and digest, so this is a state of the one input.
 //
 // # Files
 //
