@@ -3,6 +3,8 @@ package run
 import (
 	"fmt"
 	"os"
+	"regexp"
+	"strings"
 	"syscall"
 
 	"go.uber.org/zap"
@@ -16,6 +18,10 @@ const kubernetesVariable = "KUBERNETES_SERVICE_HOST"
 // warnOfContainer warns at the start if the journal would not outlive its container, so that no
 // later start could ship what was left.
 func warnOfContainer(journal string, log *zap.Logger) {
+	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err == nil && onUnnamedVolume(journal, string(mounts)) {
+		log.Warn(fmt.Sprintf("the journal in %s is on a volume without a name, which no other container gets and --rm removes: give it a name, as in -v journal:%s", journal, journal))
+		return
+	}
 	if !DiesWithContainer(journal) {
 		return
 	}
@@ -34,6 +40,22 @@ func DiesWithContainer(journal string) bool {
 		return false
 	}
 	return journal != "" && onSameDisk(journal, "/")
+}
+
+// unnamedVolume matches the folder of a volume that Docker, Podman or containerd made for an image
+// that declares one, because nobody gave one.
+var unnamedVolume = regexp.MustCompile(`/volumes/[0-9a-f]{64}(/_data)?$`)
+
+// onUnnamedVolume reports whether such a volume is mounted at a folder. mounts is as in
+// /proc/self/mountinfo: the fourth field is the folder that is mounted, the fifth where.
+func onUnnamedVolume(folder, mounts string) bool {
+	unnamed := false
+	for line := range strings.Lines(mounts) {
+		if fields := strings.Fields(line); len(fields) > 5 && fields[4] == folder {
+			unnamed = unnamedVolume.MatchString(fields[3]) // the last one covers those before it
+		}
+	}
+	return unnamed
 }
 
 // onSameDisk reports whether a folder is on the same file system as root: in a container, on the

@@ -71,3 +71,25 @@ func TestNoStartIsPromisedWhereNoneComes(t *testing.T) {
 		}
 	}
 }
+
+func TestUnnamedVolumes(t *testing.T) {
+	const id = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+	mount := func(from, at string) string {
+		return "612 599 254:1 " + from + " " + at + " rw,relatime - ext4 /dev/vda1 rw\n"
+	}
+	for _, c := range []struct {
+		mounts string
+		want   bool
+	}{
+		{mount("/var/lib/docker/volumes/"+id+"/_data", "/var/lib/perstack-shipper"), true},
+		{mount("/k3s/containerd/containers/x/volumes/"+id, "/var/lib/perstack-shipper"), true},
+		{mount("/var/lib/docker/volumes/journal/_data", "/var/lib/perstack-shipper"), false},
+		{mount("/var/lib/docker/volumes/"+id+"/_data", "/elsewhere"), false},
+		{mount("/var/lib/docker/volumes/"+id+"/_data", "/var/lib/perstack-shipper") + mount("/srv", "/var/lib/perstack-shipper"), false},
+		{"garbage\n", false},
+	} {
+		if got := onUnnamedVolume("/var/lib/perstack-shipper", c.mounts); got != c.want {
+			t.Errorf("%s: %t", c.mounts, got)
+		}
+	}
+}
