@@ -2,8 +2,8 @@ package batch
 
 import "bytes"
 
-// cutter cuts the blocks of an input into lines. It cuts a line that is too long to wait for its end
-// into pieces.
+// cutter cuts the blocks of an input into lines. It cuts a line that is too long to wait for its
+// end into pieces.
 type cutter struct {
 	long  int // the least length of a line that is cut into pieces: MaxLineBytes, except in tests
 	piece int // the length of a piece: longStep, except in tests
@@ -12,8 +12,9 @@ type cutter struct {
 	pos   int   // how much of block is done
 	base  int64 // offset of block in the input
 	final bool  // the input ends with block
-	// noNewlineBefore is an offset in the input before which, from pos on, there is no newline. With it
-	// no byte is searched twice, although a long line may come in a great many small pieces.
+	// noNewlineBefore is an offset in the input before which, from pos on, there is no newline.
+	// With it no byte is searched twice, although a long line may come in a great many small
+	// pieces.
 	noNewlineBefore int64
 }
 
@@ -52,8 +53,8 @@ func (c *cutter) end() int {
 func (c *cutter) offset() int64 { return c.base + int64(c.pos) }
 
 // next returns what comes next in the block, without its newline. inLine says that the beginning of
-// the line is done. Where a line is cut must not depend on how much of it has come: after a crash it
-// is cut again, and the pieces must be the same.
+// the line is done. Where a line is cut must not depend on how much of it has come: after a crash
+// it is cut again, and the pieces must be the same.
 func (c *cutter) next(inLine bool) (raw []byte, what cutKind) {
 	rest := c.block[c.pos:]
 	if len(rest) == 0 && (!inLine || !c.final) {

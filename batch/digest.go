@@ -94,8 +94,8 @@ func (d *digest) same(p []byte) {
 	}
 }
 
-// differ hashes what was shipped as it was read up to block[from], and adds block[from:to] to the raw
-// digest alone. The caller writes to d.lines what was shipped in the place of block[from:to].
+// differ hashes what was shipped as it was read up to block[from], and adds block[from:to] to the
+// raw digest alone. The caller writes to d.lines what was shipped in the place of block[from:to].
 func (d *digest) differ(from, to int) {
 	d.same(d.block[d.hashedTo:from])
 	if d.raw == nil {

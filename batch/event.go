@@ -154,9 +154,9 @@ func (w *writer) shipper(before []byte, x *extras) *member {
 	return m.join(&w.fields).plain(`}`)
 }
 
-// object makes the event of a line that is a JSON object, which sc has scanned. The line is unchanged
-// except for what is inserted after its first brace: the shipper member and the ids that it is given.
-// object reports false if the event is too large.
+// object makes the event of a line that is a JSON object, which sc has scanned. The line is
+// unchanged except for what is inserted after its first brace: the shipper member and the ids that
+// it is given. object reports false if the event is too large.
 func (w *writer) object(ev *Event, line []byte, h *head, sc *scanner, ids *ids, x *extras) bool {
 	if len(line) > w.most {
 		return false // at once: what stands before the brace may be megabytes of white space

@@ -103,8 +103,8 @@ func (i *ids) of(h *head) (job, run string) {
 	return job, run
 }
 
-// isID reports whether a raw JSON value can name a job or a run: a string that is not empty and not so
-// large that it must be an attack.
+// isID reports whether a raw JSON value can name a job or a run: a string that is not empty and not
+// so large that it must be an attack.
 func isID(raw []byte) bool {
 	return len(raw) > 2 && len(raw) <= maxID && raw[0] == '"'
 }

@@ -80,9 +80,9 @@ func (s *Split) goOnLong(piece []byte) {
 	s.Long = &long
 }
 
-// countLong counts a long line, given its last piece. It reports false if the line does not end like an
-// object. In the events of every version usage and error come last, and whether a member is the last
-// one can be told from the end.
+// countLong counts a long line, given its last piece. It reports false if the line does not end
+// like an object. In the events of every version usage and error come last, and whether a member is
+// the last one can be told from the end.
 func (l *ledger) countLong(s *Split, rest []byte) (object bool) {
 	long := s.Long
 	end := slices.Concat(long.Tail, rest[max(0, len(rest)-longTail):])

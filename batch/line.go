@@ -95,11 +95,12 @@ func lineLen(raw []byte, terminated bool) int {
 	return len(raw)
 }
 
-// shipped notes that the event of a line, or its last part, said how many lines before it make none.
+// shipped notes that the event of a line, or its last part, said how many lines before it make
+// none.
 func (s *Shaper) shipped() { s.state.Empty, s.state.Excluded.Since = 0, 0 }
 
-// redactLine removes from a line what must not leave the machine. Afterwards s.head and what the scan
-// escaped are those of the redacted line.
+// redactLine removes from a line what must not leave the machine. Afterwards s.head and what the
+// scan escaped are those of the redacted line.
 func (s *Shaper) redactLine(raw []byte, mark int, object bool) (text []byte, n int, isObject bool) {
 	if !object {
 		text, n = s.redact.text(raw)
@@ -136,8 +137,8 @@ func (s *Shaper) leaveOut(object bool) (lineTime int64) {
 	return s.lineTime(object)
 }
 
-// begin counts a line and finds the time and the stream of its event. If CloudWatch would refuse the
-// line's time, the event gets the present time.
+// begin counts a line and finds the time and the stream of its event. If CloudWatch would refuse
+// the line's time, the event gets the present time.
 func (s *Shaper) begin(ev *Event, object bool, x *extras) {
 	s.state.Seq++
 	s.state.Cut = false // a followed file may go on after it was cut
@@ -180,8 +181,8 @@ func (s *Shaper) skip(length int) {
 	s.cut.pos += length
 }
 
-// took moves past a line and updates the digest. line is what was shipped; nil means text with U+FFFD
-// in the place of what is no UTF-8. differs says that what was shipped is not raw.
+// took moves past a line and updates the digest. line is what was shipped; nil means text with
+// U+FFFD in the place of what is no UTF-8. differs says that what was shipped is not raw.
 func (s *Shaper) took(raw, text, line []byte, terminated, differs bool) {
 	next := s.cut.pos + lineLen(raw, terminated)
 	if differs || !terminated {

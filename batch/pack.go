@@ -7,7 +7,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// What of a put can be done while the one before it is under way: its body is compressed and hashed.
+// What of a put can be done while the one before it is under way: its body is compressed and
+// hashed.
 
 // Prepare closes the batch and makes its body ready to be signed and sent: it hashes it or, with
 // compress, compresses it and hashes what comes of that. head is that of the Body to come.
@@ -29,8 +30,8 @@ const keptPacked = 256 << 10
 
 // packers are the compressors that wait to be used again. A new one allocates a megabyte.
 //
-// It is klauspost/compress at its level 1: of Perstack's deltas it makes a ninth in half of the time
-// that compress/gzip takes for the same, of large tool results in two thirds.
+// It is klauspost/compress at its level 1: of Perstack's deltas it makes a ninth in half of the
+// time that compress/gzip takes for the same, of large tool results in two thirds.
 var packers = sync.Pool{New: func() any {
 	z, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
 	if err != nil { // the level is one of its own

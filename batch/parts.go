@@ -6,11 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// This file ships lines in parts: lines too large for one event, and lines too long to wait for their
-// end, which are shipped piece by piece as they are read.
+// This file ships lines in parts: lines too large for one event, and lines too long to wait for
+// their end, which are shipped piece by piece as they are read.
 
-// redactHold is the share of a long line's piece, an eighth or 64 KiB, that is left for the next piece
-// when a match could continue after the first.
+// redactHold is the share of a long line's piece, an eighth or 64 KiB, that is left for the next
+// piece when a match could continue after the first.
 const redactHold = 8
 
 // remainder is what has yet to be made into parts.
@@ -62,8 +62,8 @@ func (s *Shaper) part(ev *Event) Step {
 	return Made
 }
 
-// longPiece makes a part of a line that is too long to wait for its end. The line's type, ids and time
-// are those found in its first piece.
+// longPiece makes a part of a line that is too long to wait for its end. The line's type, ids and
+// time are those found in its first piece.
 func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
 	if s.state.Split == nil && !s.beginPieces(ev, raw) {
 		return Wait

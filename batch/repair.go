@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// repairer makes lines valid UTF-8, with U+FFFD in the place of what is not. What it returns is valid
-// until the next call.
+// repairer makes lines valid UTF-8, with U+FFFD in the place of what is not. What it returns is
+// valid until the next call.
 type repairer struct{ out []byte }
 
 // all repairs raw.
@@ -15,8 +15,8 @@ func (r *repairer) all(raw []byte) []byte {
 	return r.out
 }
 
-// some repairs the beginning of raw, up to a little more than most bytes of result. all says that this
-// is all of raw.
+// some repairs the beginning of raw, up to a little more than most bytes of result. all says that
+// this is all of raw.
 func (r *repairer) some(raw []byte, most int) (text []byte, all bool) {
 	text = slices.Grow(r.out[:0], min(3*len(raw), most+3*repairStep))
 	for len(raw) > 0 && len(text) <= most {
@@ -31,8 +31,8 @@ func (r *repairer) some(raw []byte, most int) (text []byte, all bool) {
 	return text, len(raw) == 0
 }
 
-// wholeRunes returns how much of b there is without a UTF-8 sequence at its end that further bytes may
-// complete.
+// wholeRunes returns how much of b there is without a UTF-8 sequence at its end that further bytes
+// may complete.
 func wholeRunes(b []byte) int {
 	for back := 1; back < utf8.UTFMax && back <= len(b); back++ {
 		if c := b[len(b)-back]; utf8.RuneStart(c) {

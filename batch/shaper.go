@@ -51,8 +51,8 @@ type Member struct {
 	Value string `json:"value"`
 }
 
-// Shaper turns the lines of one input into events, in order. It belongs to one goroutine. Use: Begin
-// a block's bytes, call Next until it says Done or Wait, then End.
+// Shaper turns the lines of one input into events, in order. It belongs to one goroutine. Use:
+// Begin a block's bytes, call Next until it says Done or Wait, then End.
 type Shaper struct {
 	cut     cutter
 	scan    scanner
@@ -195,7 +195,8 @@ func (s *Shaper) End() int {
 	return s.cut.end()
 }
 
-// TrimScratch gives back all scratch memory, between two blocks. The next one makes what it needs anew.
+// TrimScratch gives back all scratch memory, between two blocks. The next one makes what it needs
+// anew.
 func (s *Shaper) TrimScratch() { s.keep(0) }
 
 // keep gives back scratch of more than most bytes.

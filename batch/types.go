@@ -1,7 +1,7 @@
 package batch
 
-// Types counts lines by the types of their events, for metrics. A nil one counts nothing. It belongs
-// to one goroutine, and several Shapers of that may share it.
+// Types counts lines by the types of their events, for metrics. A nil one counts nothing. It
+// belongs to one goroutine, and several Shapers of that may share it.
 type Types struct {
 	counts map[string]*int64 // by the raw JSON value
 	other  int64             // of the types that there is no room for

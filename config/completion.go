@@ -67,7 +67,8 @@ func (o *option) spellings() []string {
 	return []string{o.name}
 }
 
-// bashCompletion needs nothing but bash itself. COMP_WORDBREAKS has "=", so --by=job comes as three words.
+// bashCompletion needs nothing but bash itself. COMP_WORDBREAKS has "=", so --by=job comes as three
+// words.
 func bashCompletion() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# bash completion for %[1]s

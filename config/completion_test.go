@@ -139,7 +139,8 @@ func TestZshCompletes(t *testing.T) {
 	}
 }
 
-// TestReferencesHaveEveryOption holds the man page and the completions to the options that commands have.
+// TestReferencesHaveEveryOption holds the man page and the completions to the options that commands
+// have.
 func TestReferencesHaveEveryOption(t *testing.T) {
 	page := ManPage("v1.2.3", time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC))
 	if !strings.HasPrefix(page, `.TH PERSTACK-SHIPPER 1 "2026-11-26" "perstack-shipper v1.2.3"`+"\n") {

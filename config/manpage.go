@@ -65,8 +65,8 @@ type sharedOption struct {
 	commands []string
 }
 
-// allOptions returns the options of all commands, those of a group together. An option that two commands describe
-// differently is there twice.
+// allOptions returns the options of all commands, those of a group together. An option that two
+// commands describe differently is there twice.
 func allOptions() []sharedOption {
 	var all []sharedOption
 	var groups []string

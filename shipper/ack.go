@@ -34,8 +34,8 @@ func (a *acking) pending() int {
 	return n
 }
 
-// pass drops the blocks at the front that have no pending events and returns the last of them, or nil.
-// It stops at shaping, the block that is still being shaped.
+// pass drops the blocks at the front that have no pending events and returns the last of them, or
+// nil. It stops at shaping, the block that is still being shaped.
 func (a *acking) pass(shaping *block) (last *batch.Block) {
 	n := 0
 	for n < len(a.blocks) && a.blocks[n].Pending == 0 && (shaping == nil || a.blocks[n] != shaping.Block) {

@@ -54,7 +54,8 @@ func within(t *testing.T, most time.Duration) context.Context {
 	return ctx
 }
 
-// A line whose first half was read, and dropped as too little, ends one segment; its second half begins the next.
+// A line whose first half was read, and dropped as too little, ends one segment; its second half
+// begins the next.
 func TestLineAcrossSegments(t *testing.T) {
 	w := newWorld(t, nil)
 	in, j := w.written("aaaaaaaa")
@@ -190,7 +191,8 @@ func TestStopsWhileLookingForAJob(t *testing.T) {
 	<-moved // its journal was closed under it
 }
 
-// Memory is full of what another input cannot put, and this one waits for its job: nothing can be done about that, so nothing is.
+// Memory is full of what another input cannot put, and this one waits for its job: nothing can be
+// done about that, so nothing is.
 func TestWaitsIdlyWhileMemoryIsFull(t *testing.T) {
 	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() })
 	o := w.options()
@@ -215,7 +217,8 @@ func TestWaitsIdlyWhileMemoryIsFull(t *testing.T) {
 	}
 }
 
-// There are so many inputs that what each of them would take to be read comes to many times the memory there is.
+// There are so many inputs that what each of them would take to be read comes to many times the
+// memory there is.
 func TestManyInputsKeepWithinMemory(t *testing.T) {
 	lossy := append(bytes.Repeat([]byte("\xff"), 200<<10), '\n') // to be repaired, which takes its threefold
 	for name, data := range map[string][][]byte{
@@ -240,7 +243,8 @@ func TestManyInputsKeepWithinMemory(t *testing.T) {
 				if _, err := s.Run(within(t, long), inputs, nil); !errors.Is(err, context.DeadlineExceeded) {
 					t.Error(err)
 				}
-				// What waits to be put is there still, and most of what is held. What one long line takes comes on top.
+				// What waits to be put is there still, and most of what is held. What one long line
+				// takes comes on top.
 				put, shaping := s.memory.pool.Held(), s.shapingMemory()
 				if put+shaping > o.MemoryMax+4*batch.MaxBatchBytes {
 					t.Errorf("%d KiB of %d are held: %d wait to be put", (put+shaping)>>10, o.MemoryMax>>10, put>>10)
@@ -256,7 +260,8 @@ func TestManyInputsKeepWithinMemory(t *testing.T) {
 	}
 }
 
-// A command's stderr ends when its stdout is delivered already and named no job: there is nothing to wait for any more.
+// A command's stderr ends when its stdout is delivered already and named no job: there is nothing
+// to wait for any more.
 func TestStderrOutlastsAStdoutWithoutJob(t *testing.T) {
 	w := newWorld(t, nil)
 	stdout := w.pipe("aaaaaaaa", strings.NewReader("npm warn\n"), nil)
@@ -282,7 +287,8 @@ func TestStderrOutlastsAStdoutWithoutJob(t *testing.T) {
 	}
 }
 
-// An input that ended makes haste with the streams that it writes to; they have time again when it is done.
+// An input that ended makes haste with the streams that it writes to; they have time again when it
+// is done.
 func TestHurryEnds(t *testing.T) {
 	var puts atomic.Int64
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
@@ -312,7 +318,8 @@ func TestHurryEnds(t *testing.T) {
 	}
 }
 
-// Each job's only event is refused for its size, and waits for a neighbour: together they take more than memory holds.
+// Each job's only event is refused for its size, and waits for a neighbour: together they take more
+// than memory holds.
 func TestLoneEventsDoNotStall(t *testing.T) {
 	const large = 6
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
@@ -395,7 +402,8 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 	}
 }
 
-// Run ends while bytes still come: who writes them is done before the journal is closed, and what it wrote last is counted.
+// Run ends while bytes still come: who writes them is done before the journal is closed, and what
+// it wrote last is counted.
 func TestWriterQuitsBeforeItsJournalIsClosed(t *testing.T) {
 	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() })
 	in, j := w.written("aaaaaaaa")

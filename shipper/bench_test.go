@@ -17,7 +17,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// BenchmarkPipeline is the whole way of the bytes, from a pipe to puts that are accepted, against a server that takes everything.
+// BenchmarkPipeline is the whole way of the bytes, from a pipe to puts that are accepted, against a
+// server that takes everything.
 func BenchmarkPipeline(b *testing.B) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {

@@ -26,9 +26,11 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// What people complain of, again and again, in the issue trackers of other programs that ship logs to CloudWatch. None of it can happen here.
+// What people complain of, again and again, in the issue trackers of other programs that ship logs
+// to CloudWatch. None of it can happen here.
 
-// osPipe is an input that is fed through a pipe of the operating system, as by a shell, and the pipe's writing end.
+// osPipe is an input that is fed through a pipe of the operating system, as by a shell, and the
+// pipe's writing end.
 func (w *world) osPipe(id string) (Input, *os.File) {
 	w.t.Helper()
 	r, writer, err := os.Pipe()
@@ -71,7 +73,8 @@ func (w *world) write(feed io.Writer, data []byte) {
 	}
 }
 
-// TestLastLogsOnFastExit: an agent that writes and is gone at once has all of it shipped, without waiting for any interval (amazon-cloudwatch-agent #768, #170).
+// TestLastLogsOnFastExit: an agent that writes and is gone at once has all of it shipped, without
+// waiting for any interval (amazon-cloudwatch-agent #768, #170).
 func TestLastLogsOnFastExit(t *testing.T) {
 	w := newWorld(t, nil)
 	in, feed := w.osPipe("aaaaaaaa")
@@ -104,7 +107,8 @@ func TestEndOfStdinEndsTheProgram(t *testing.T) {
 	}
 }
 
-// TestOutageLosesNothing: what is written while CloudWatch is away for long waits, and comes in order (moby #41577, #41245).
+// TestOutageLosesNothing: what is written while CloudWatch is away for long waits, and comes in
+// order (moby #41577, #41245).
 func TestOutageLosesNothing(t *testing.T) {
 	var away atomic.Bool
 	away.Store(true)
@@ -140,8 +144,9 @@ func TestOutageLosesNothing(t *testing.T) {
 	}
 }
 
-// TestOutageTakesNoMemory: where nothing gets through, the journal keeps what waits, and memory only the next batches. Where it may be one stream's
-// trouble, the others are looked for in what comes behind.
+// TestOutageTakesNoMemory: where nothing gets through, the journal keeps what waits, and memory
+// only the next batches. Where it may be one stream's trouble, the others are looked for in what
+// comes behind.
 func TestOutageTakesNoMemory(t *testing.T) {
 	for _, trouble := range []struct {
 		code       string
@@ -190,7 +195,8 @@ func TestOutageTakesNoMemory(t *testing.T) {
 	}
 }
 
-// TestOneStreamsTroubleIsItsOwn: what one stream is refused is not tried again for long, and the others get on all that time.
+// TestOneStreamsTroubleIsItsOwn: what one stream is refused is not tried again for long, and the
+// others get on all that time.
 func TestOneStreamsTroubleIsItsOwn(t *testing.T) {
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Stream == "refused" {
@@ -228,7 +234,8 @@ func TestOneStreamsTroubleIsItsOwn(t *testing.T) {
 	<-ended
 }
 
-// TestBlockingSinkDoesNotBlockTheWriter: CloudWatch that never answers costs the agent nothing (moby #33803, #45999).
+// TestBlockingSinkDoesNotBlockTheWriter: CloudWatch that never answers costs the agent nothing
+// (moby #33803, #45999).
 func TestBlockingSinkDoesNotBlockTheWriter(t *testing.T) {
 	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return cwlocal.Fault{Hang: true} })
 	w.log = zap.NewNop()
@@ -304,7 +311,8 @@ func TestSlowSinkDoesNotGrowMemory(t *testing.T) {
 	}
 }
 
-// TestSameMillisecondKeepsOrder: lines of one millisecond are read in the order in which they were written, over any number of puts (moby #24775).
+// TestSameMillisecondKeepsOrder: lines of one millisecond are read in the order in which they were
+// written, over any number of puts (moby #24775).
 func TestSameMillisecondKeepsOrder(t *testing.T) {
 	w := newWorld(t, puts(func(n int64) bool { return n%4 == 0 }, cwlocal.Fault{ResetBefore: true}))
 	var data bytes.Buffer
@@ -332,7 +340,8 @@ func TestSameMillisecondKeepsOrder(t *testing.T) {
 	}
 }
 
-// TestExpiredTokenIsRefreshed: credentials that expire under way are fetched anew (moby #52823, amazon-cloudwatch-logs-for-fluent-bit #363).
+// TestExpiredTokenIsRefreshed: credentials that expire under way are fetched anew (moby #52823,
+// amazon-cloudwatch-logs-for-fluent-bit #363).
 func TestExpiredTokenIsRefreshed(t *testing.T) {
 	var issued, accepted atomic.Int64
 	role := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
@@ -378,7 +387,8 @@ func TestExpiredTokenIsRefreshed(t *testing.T) {
 	}
 }
 
-// TestCutInsideCharacter: a long line is cut between characters, and no part is over the limit (aws-for-fluent-bit #252).
+// TestCutInsideCharacter: a long line is cut between characters, and no part is over the limit
+// (aws-for-fluent-bit #252).
 func TestCutInsideCharacter(t *testing.T) {
 	for _, text := range []string{"é", "日", "🙂", "a日", "\"🙂", "\x01é"} {
 		w := newWorld(t, nil)
@@ -402,7 +412,8 @@ func TestCutInsideCharacter(t *testing.T) {
 	}
 }
 
-// TestBadUTF8DoesNotStop: bytes that are no UTF-8 become U+FFFD, and all that comes after them is shipped (fluent-bit #4143, #4297).
+// TestBadUTF8DoesNotStop: bytes that are no UTF-8 become U+FFFD, and all that comes after them is
+// shipped (fluent-bit #4143, #4297).
 func TestBadUTF8DoesNotStop(t *testing.T) {
 	w := newWorld(t, nil)
 	data := "before\n\xff\xfe\xfd\n{\"jobId\":\"job\",\"bad\":\"\xc3(\"}\n\xe6\x97\n\xed\xa0\x80\x00\nafter\n"
@@ -419,7 +430,8 @@ func TestBadUTF8DoesNotStop(t *testing.T) {
 	}
 }
 
-// TestNoDescribeOnShippingPath: nothing is asked but to put, and to create what is missing, once (vector #25788).
+// TestNoDescribeOnShippingPath: nothing is asked but to put, and to create what is missing, once
+// (vector #25788).
 func TestNoDescribeOnShippingPath(t *testing.T) {
 	w := newWorld(t, nil)
 	var data []byte
@@ -444,7 +456,8 @@ func TestNoDescribeOnShippingPath(t *testing.T) {
 	}
 }
 
-// TestRetryDoesNotDuplicateUnmarked: what is there twice after a lost answer has the same seq, so readers drop it, and is counted (aws-for-fluent-bit #213).
+// TestRetryDoesNotDuplicateUnmarked: what is there twice after a lost answer has the same seq, so
+// readers drop it, and is counted (aws-for-fluent-bit #213).
 func TestRetryDoesNotDuplicateUnmarked(t *testing.T) {
 	w := newWorld(t, puts(func(n int64) bool { return n%2 == 1 }, cwlocal.Fault{ResetAfter: true}))
 	data := numbered("job", 1000)
@@ -478,7 +491,8 @@ func TestRetryDoesNotDuplicateUnmarked(t *testing.T) {
 	}
 }
 
-// TestThrottledCreateDoesNotStallOtherStreams: a stream that cannot be created waits alone (amazon-cloudwatch-agent #2190).
+// TestThrottledCreateDoesNotStallOtherStreams: a stream that cannot be created waits alone
+// (amazon-cloudwatch-agent #2190).
 func TestThrottledCreateDoesNotStallOtherStreams(t *testing.T) {
 	var open atomic.Bool
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {

@@ -12,8 +12,8 @@ import (
 // cursorVersion is the version of cursorState that is written, and the highest that is read.
 const cursorVersion = 1
 
-// cursorState is what the shipper keeps in the cursor of a journal, as JSON: all that is needed after a
-// crash to ship what follows the cursor as this process would have.
+// cursorState is what the shipper keeps in the cursor of a journal, as JSON: all that is needed
+// after a crash to ship what follows the cursor as this process would have.
 type cursorState struct {
 	Version int         `json:"v"` // absent: 1
 	State   batch.State `json:"state"`
@@ -83,8 +83,8 @@ func startOf(in Input) (start, error) {
 	return s, nil
 }
 
-// persist writes the cursor: everything before offset is in CloudWatch or kept as a reject, and state
-// is the shaper's state there.
+// persist writes the cursor: everything before offset is in CloudWatch or kept as a reject, and
+// state is the shaper's state there.
 func (in *input) persist(offset int64, state batch.State) error {
 	cuts := &in.read.last.cuts
 	*cuts = slices.DeleteFunc(*cuts, func(cut int64) bool { return cut <= offset })

@@ -27,7 +27,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// What goes wrong between here and CloudWatch, through the front door: bytes in, what CloudWatch holds out.
+// What goes wrong between here and CloudWatch, through the front door: bytes in, what CloudWatch
+// holds out.
 
 // hasty makes nobody wait.
 var hasty = deliver.Paces{
@@ -77,7 +78,8 @@ func numbered(job string, n int) []byte {
 	return b.Bytes()
 }
 
-// stored counts the events of an input that the endpoint holds, and how many of them it holds more than once.
+// stored counts the events of an input that the endpoint holds, and how many of them it holds more
+// than once.
 func (w *world) stored(id string) (events, repeated int) {
 	w.t.Helper()
 	in := w.Gathered()[id]
@@ -222,7 +224,8 @@ func TestEachErrorIsOutlived(t *testing.T) {
 	}
 }
 
-// TestForeignSuccessIsOutlived has something in between answer for the service: nothing that it says counts as delivered or created.
+// TestForeignSuccessIsOutlived has something in between answer for the service: nothing that it
+// says counts as delivered or created.
 func TestForeignSuccessIsOutlived(t *testing.T) {
 	foreign := func(status int, contentType, body string) cwlocal.Fault {
 		h := http.Header{"Content-Type": nil, "X-Amzn-Errortype": nil, "X-Amzn-Requestid": nil}
@@ -279,7 +282,8 @@ func (w *world) attempts(timeout time.Duration) {
 	}
 }
 
-// stepwise reads data in ten pieces, each after a put of what came before it, so that there are several puts.
+// stepwise reads data in ten pieces, each after a put of what came before it, so that there are
+// several puts.
 func (w *world) stepwise(data []byte) io.Reader {
 	r, feed := io.Pipe()
 	go func() {
@@ -373,7 +377,8 @@ func TestGroupAndStreamAreMade(t *testing.T) {
 	}
 }
 
-// TestDeletedUnderWay deletes the stream, and the group, between two Puts: what comes after the deletion is all there.
+// TestDeletedUnderWay deletes the stream, and the group, between two Puts: what comes after the
+// deletion is all there.
 func TestDeletedUnderWay(t *testing.T) {
 	for _, what := range []string{"stream", "group"} {
 		t.Run(what, func(t *testing.T) {
@@ -431,7 +436,8 @@ func TestTroubleIsSaidOnce(t *testing.T) {
 	}
 }
 
-// TestBrokenLeftoverIsNoHindrance: what another version left, or somebody spoilt, stays, and the process's own input is shipped.
+// TestBrokenLeftoverIsNoHindrance: what another version left, or somebody spoilt, stays, and the
+// process's own input is shipped.
 func TestBrokenLeftoverIsNoHindrance(t *testing.T) {
 	for name, shape := range map[string]batch.Shape{
 		"cursor":  {Input: "bbbbbbbb", Template: "{jobId}", Hostname: "h"},

@@ -13,22 +13,23 @@ import (
 	"go.uber.org/zap"
 )
 
-// ECSVariable is the environment variable that holds the address of the task's metadata. ECS sets it
-// in every container.
+// ECSVariable is the environment variable that holds the address of the task's metadata. ECS sets
+// it in every container.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html
 const ECSVariable = "ECS_CONTAINER_METADATA_URI_V4"
 
 const (
-	// ecsPatience is how long the metadata may take. It is good to know, but not worth a longer wait.
+	// ecsPatience is how long the metadata may take. It is good to know, but not worth a longer
+	// wait.
 	ecsPatience = time.Second
 	// ecsBytes bounds an answer; that of a task with ten containers has 20 KB.
 	ecsBytes = 1 << 20
 )
 
-// AskECS starts to read the metadata at uri, the value of [ECSVariable], for what open records say of
-// the task: cluster, taskArn, family, revision, container, launchType, image and imageDigest, as far
-// as they are known. The function that it returns waits for the answer, until a second after the call
-// of AskECS. It is nil if uri is "".
+// AskECS starts to read the metadata at uri, the value of [ECSVariable], for what open records say
+// of the task: cluster, taskArn, family, revision, container, launchType, image and imageDigest, as
+// far as they are known. The function that it returns waits for the answer, until a second after
+// the call of AskECS. It is nil if uri is "".
 func AskECS(uri string, log *zap.Logger) func() map[string]string {
 	if uri == "" {
 		return nil

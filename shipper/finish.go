@@ -62,9 +62,9 @@ func (s *Shipper) finishInput(in *input) {
 	s.release(in)
 }
 
-// release frees what an input holds that is done. A followed file is forgotten, with the streams that
-// only it wrote to, because there is no end to followed files. Other inputs are kept: their siblings
-// still ask for their job.
+// release frees what an input holds that is done. A followed file is forgotten, with the streams
+// that only it wrote to, because there is no end to followed files. Other inputs are kept: their
+// siblings still ask for their job.
 func (s *Shipper) release(in *input) {
 	close(in.released)
 	in.read.window, in.wait.ahead = window{}, nil
@@ -104,9 +104,9 @@ func (s *Shipper) closeAll() {
 	}
 }
 
-// unfinished says what is missing at the end of an input: the rest of a line, or the end of a run. It
-// returns "" if nothing is. Perstack loses what its pipe has not taken when it throws or is killed,
-// and nobody else would notice.
+// unfinished says what is missing at the end of an input: the rest of a line, or the end of a run.
+// It returns "" if nothing is. Perstack loses what its pipe has not taken when it throws or is
+// killed, and nobody else would notice.
 func (in *input) unfinished() string {
 	if in.read.state == truncated {
 		return "" // that was said, and its rest is another input

@@ -18,7 +18,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// This file is about followed files whose last line has no newline: what nobody finishes is shipped, and what goes on after all is the same file.
+// This file is about followed files whose last line has no newline: what nobody finishes is
+// shipped, and what goes on after all is the same file.
 
 // halfLines is a followed file, shipped by one process after the other.
 type halfLines struct {
@@ -91,7 +92,8 @@ func (h *halfLines) until(what string, is func() bool) {
 	}
 }
 
-// check compares what CloudWatch has with the file. No line may be there twice with different bytes.
+// check compares what CloudWatch has with the file. No line may be there twice with different
+// bytes.
 func (h *halfLines) check(text string) {
 	h.t.Helper()
 	if got := string(h.lines(halfID)); got != text {
@@ -141,7 +143,8 @@ func TestHalfLineIsShippedAndGoesOn(t *testing.T) {
 	h.check("whole\nnobody has finished this\n\nnext\nand\nlast")
 }
 
-// A half line that was stored and not acknowledged when the shipper died is the same line again in the next one, whatever came meanwhile.
+// A half line that was stored and not acknowledged when the shipper died is the same line again in
+// the next one, whatever came meanwhile.
 func TestHalfLineAfterACrash(t *testing.T) {
 	for name, stop := range map[string]func(*halfLines){
 		"stood still": func(h *halfLines) {},
@@ -169,7 +172,8 @@ func TestHalfLineAfterACrash(t *testing.T) {
 	}
 }
 
-// Whenever a file stands still, and whenever the shipper dies, with or without its answers: the file comes back, and no line has two contents.
+// Whenever a file stands still, and whenever the shipper dies, with or without its answers: the
+// file comes back, and no line has two contents.
 func TestHalfLinesAtRandom(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHalfLines(t)

@@ -12,7 +12,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// Who follows a folder for months sees any number of files: those that are done are forgotten, with their streams.
+// Who follows a folder for months sees any number of files: those that are done are forgotten, with
+// their streams.
 func TestFilesThatAreDoneAreForgotten(t *testing.T) {
 	w := newWorld(t, nil)
 	s := New(w.options())

@@ -32,8 +32,8 @@ type lifetime struct {
 // remaining is what remains to be delivered of the primary inputs, or of the others.
 type remaining struct {
 	any bool // there are such inputs
-	// grows says that one of them may still get bytes. It does not matter whether they are all read:
-	// memory may hold less than that.
+	// grows says that one of them may still get bytes. It does not matter whether they are all
+	// read: memory may hold less than that.
 	grows bool
 }
 
@@ -106,8 +106,8 @@ func (s *Shipper) over(now time.Time, more bool) error {
 	return s.life.over(now, primary, others, more, s.deliverer.Trouble)
 }
 
-// mayLeave reports whether Run may end although an input goes on: everything that has come is shipped,
-// and nobody waits for the rest, as with an agent that outlived its shipper.
+// mayLeave reports whether Run may end although an input goes on: everything that has come is
+// shipped, and nobody waits for the rest, as with an agent that outlived its shipper.
 func (s *Shipper) mayLeave(in *input) bool {
 	if in.Primary {
 		select {

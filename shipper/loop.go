@@ -124,8 +124,8 @@ func (s *Shipper) until(now time.Time) time.Duration {
 	return max(d, 0)
 }
 
-// addAll takes in the inputs that Run was given. If a primary input cannot be shipped, it closes all
-// journals and fails; what earlier processes left is otherwise left as it is.
+// addAll takes in the inputs that Run was given. If a primary input cannot be shipped, it closes
+// all journals and fails; what earlier processes left is otherwise left as it is.
 func (s *Shipper) addAll(inputs []Input) error {
 	for n, in := range inputs {
 		err := s.add(in)

@@ -13,8 +13,9 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// TestLostCursor: where the cursor is damaged and what it acknowledged is gone, what is still held is shipped, under another name: counted from 1 under
-// the old one, its lines would be taken for repeats.
+// TestLostCursor: where the cursor is damaged and what it acknowledged is gone, what is still held
+// is shipped, under another name: counted from 1 under the old one, its lines would be taken for
+// repeats.
 func TestLostCursor(t *testing.T) {
 	w := newWorld(t, nil)
 	var data bytes.Buffer

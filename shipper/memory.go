@@ -47,9 +47,9 @@ func (m *memory) release(b *batch.Batch) {
 	}
 }
 
-// makeRoom frees memory before it runs out, and sets s.memory.short if it has run out. Inputs give up
-// what they keep only for reuse, and the largest open batches are put early, as many at once as a link
-// takes. So a great many inputs and streams lead to smaller puts and not to a standstill.
+// makeRoom frees memory before it runs out, and sets s.memory.short if it has run out. Inputs give
+// up what they keep only for reuse, and the largest open batches are put early, as many at once as
+// a link takes. So a great many inputs and streams lead to smaller puts and not to a standstill.
 func (s *Shipper) makeRoom() {
 	s.memory.short = false
 	most := s.o.MemoryMax / 4 * 3

@@ -15,8 +15,9 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// TestOvertaken: a command empties its stdout after a killed process had put lines that its cursor did not pass. What
-// comes then must not take the seqs of those lines: readers would drop it as repeats, or find the lines altered.
+// TestOvertaken: a command empties its stdout after a killed process had put lines that its cursor
+// did not pass. What comes then must not take the seqs of those lines: readers would drop it as
+// repeats, or find the lines altered.
 func TestOvertaken(t *testing.T) {
 	w := newWorld(t, nil)
 	lines := func(name string, n int) []byte {

@@ -9,7 +9,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// An agent can name a great many jobs and Experts that take six bytes a character as JSON: the seal is an event all the same, and its sums are right.
+// An agent can name a great many jobs and Experts that take six bytes a character as JSON: the seal
+// is an event all the same, and its sums are right.
 func TestSealIsNeverTooLarge(t *testing.T) {
 	w := newWorld(t, nil)
 	var data strings.Builder

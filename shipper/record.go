@@ -12,8 +12,8 @@ import (
 )
 
 // This file makes the shipper's own records, which stand beside an input's events in each of its
-// streams so that the events can be proved complete. Records are known by "record" inside the shipper
-// member, never by their type.
+// streams so that the events can be proved complete. Records are known by "record" inside the
+// shipper member, never by their type.
 
 // Origin is what open records say of the process, the same for all of its inputs.
 type Origin struct {
@@ -94,8 +94,8 @@ type sealRecord struct {
 	Ended      bool        `json:"ended"`
 	CutLine    bool        `json:"cutLine,omitempty"` // the input ended within a line of JSON
 
-	// The receipt. It repeats sums of the arrays as numbers because a metric filter cannot add up an
-	// array.
+	// The receipt. It repeats sums of the arrays as numbers because a metric filter cannot add up
+	// an array.
 	Jobs          []*batch.Job `json:"jobs"`
 	Outcomes      batch.Tally  `json:"outcomes"`
 	Tokens        int64        `json:"tokens"`
@@ -117,8 +117,8 @@ type Exit struct {
 	Signal string `json:"signal,omitempty"`
 }
 
-// sealMessages returns the seal of what was shaped so far: first for the input's first stream, others
-// for its other streams.
+// sealMessages returns the seal of what was shaped so far: first for the input's first stream,
+// others for its other streams.
 func (in *input) sealMessages(now int64, ended bool) (first, others []byte, err error) {
 	r, err := in.sealRecord(now, ended)
 	if err != nil {
@@ -162,8 +162,8 @@ func (in *input) sealRecord(now int64, ended bool) (*sealRecord, error) {
 	return r, nil
 }
 
-// message returns the record as JSON. If it would be too large for an event, which takes an agent that
-// means it, it is shortened: first a great many rejected seqs, then the Experts of the jobs.
+// message returns the record as JSON. If it would be too large for an event, which takes an agent
+// that means it, it is shortened: first a great many rejected seqs, then the Experts of the jobs.
 func (r *sealRecord) message() ([]byte, error) {
 	message, err := recordJSON(r)
 	if len(message) > batch.MaxEventBytes {
@@ -217,8 +217,8 @@ func (r ranges) count() (n int64) {
 	return n
 }
 
-// coarse returns a set of at most n ranges that holds all of r: the ranges after the first n-1 become
-// one.
+// coarse returns a set of at most n ranges that holds all of r: the ranges after the first n-1
+// become one.
 func (r ranges) coarse(n int) ranges {
 	if len(r) <= n {
 		return r

@@ -9,8 +9,9 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// What a seal can say must be known to those who read it: verify takes a member that is not for one of a later version, and then cannot
-// tell. Who adds a member to sealRecord adds it to readback.Seal, and thinks about what it means for a proof.
+// What a seal can say must be known to those who read it: verify takes a member that is not for one
+// of a later version, and then cannot tell. Who adds a member to sealRecord adds it to
+// readback.Seal, and thinks about what it means for a proof.
 func TestReadersKnowTheSeal(t *testing.T) {
 	code := 1
 	message, err := json.Marshal(sealRecord{

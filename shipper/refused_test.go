@@ -63,7 +63,8 @@ func TestBadEventIsFoundAndSetAside(t *testing.T) {
 	}
 }
 
-// TestBadEventThatCannotBeSetAside: a reject file that cannot be written, in a folder that is gone, keeps nothing waiting for ever. It is said, and the event lost.
+// TestBadEventThatCannotBeSetAside: a reject file that cannot be written, in a folder that is gone,
+// keeps nothing waiting for ever. It is said, and the event lost.
 func TestBadEventThatCannotBeSetAside(t *testing.T) {
 	w := newWorld(t, refusing("poison"))
 	logs := w.said()
@@ -95,7 +96,8 @@ func TestBadEventThatCannotBeSetAside(t *testing.T) {
 	}
 }
 
-// TestTargetThatRefusesEverything refuses every put for a while, of whatever length: no event is at fault, so none is set aside.
+// TestTargetThatRefusesEverything refuses every put for a while, of whatever length: no event is at
+// fault, so none is set aside.
 func TestTargetThatRefusesEverything(t *testing.T) {
 	for _, events := range []int{1, 2, 7, 200} {
 		for _, n := range []int64{1, 2, 3, 4, 5, 8, 9, 10, 12, 20, 63, 64, 65, 80} {
@@ -115,7 +117,8 @@ func TestTargetThatRefusesEverything(t *testing.T) {
 	}
 }
 
-// TestBadEventsAlone: bad events that have no neighbours in their batch are judged by what comes after them, and hold it up no longer than that.
+// TestBadEventsAlone: bad events that have no neighbours in their batch are judged by what comes
+// after them, and hold it up no longer than that.
 func TestBadEventsAlone(t *testing.T) {
 	for _, n := range []int{1, 2, 3} {
 		for _, then := range []string{"an event", "the seal"} {

@@ -56,7 +56,8 @@ type Report struct {
 // Jobs sums up the jobs of the primary inputs, of which there may be any number.
 type Jobs struct {
 	// Failed is a job that an error stopped, MaxSteps one whose steps ran out, Unfinished one that
-	// did not end, and DelegateError one with a delegate that failed. Each is the latest; nil: none.
+	// did not end, and DelegateError one with a delegate that failed. Each is the latest; nil:
+	// none.
 	Failed, MaxSteps, Unfinished, DelegateError *batch.Job
 
 	Count    int

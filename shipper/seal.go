@@ -65,8 +65,8 @@ func (s *sealing) accepted() (ok, final bool) {
 }
 
 // seal adds the seal of a complete input to each of its streams once all of its events are
-// acknowledged. If those that are not lie in one open batch, the seal goes with them, so that the end
-// of an input costs one round trip: the batch is accepted as a whole, or another seal follows.
+// acknowledged. If those that are not lie in one open batch, the seal goes with them, so that the
+// end of an input costs one round trip: the batch is accepted as a whole, or another seal follows.
 func (s *Shipper) seal(in *input, now time.Time) {
 	final := in.ending() == Finished
 	if in.seal.block != nil || len(in.streams) == 0 {

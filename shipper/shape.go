@@ -13,8 +13,8 @@ import (
 // This file has the first steps of the loop: read a block, shape it, and add its events to the open
 // batches of their streams.
 
-// manyBlocks is how many blocks of an input may wait for acknowledgements before new lines, which may
-// come one by one, extend the last block instead of making another.
+// manyBlocks is how many blocks of an input may wait for acknowledgements before new lines, which
+// may come one by one, extend the last block instead of making another.
 const manyBlocks = 1024
 
 // shape reads and shapes one block of one input, in turn, unless memory runs out or enough waits to

@@ -41,11 +41,11 @@ type Options struct {
 	Create bool // create the group and streams where they are missing
 	// Compress compresses the batches for as long as the service accepts that.
 	Compress bool
-	// FlushInterval is how old the oldest event of an open batch becomes, at most; 0: a batch is put
-	// as soon as the put before it to its stream is answered.
+	// FlushInterval is how old the oldest event of an open batch becomes, at most; 0: a batch is
+	// put as soon as the put before it to its stream is answered.
 	FlushInterval time.Duration
-	// GiveUpAfter is how long to go on without an acknowledgement after the end of the inputs; 0: 10
-	// minutes. HopelessAfter is the same where nothing was ever accepted, and credentials,
+	// GiveUpAfter is how long to go on without an acknowledgement after the end of the inputs; 0:
+	// 10 minutes. HopelessAfter is the same where nothing was ever accepted, and credentials,
 	// permission or address are what is wrong; 0: GiveUpAfter.
 	GiveUpAfter, HopelessAfter time.Duration
 	// OthersAfter is how long the inputs that earlier processes left may take when the Primary ones

@@ -83,7 +83,8 @@ func (w *world) pipe(id string, r io.Reader, shape func(*batch.Shape)) Input {
 	return Input{Journal: j.Journal, Shape: s, Primary: true}
 }
 
-// lines reads back what the endpoint holds of an input, in order of seq, as the bytes that they were.
+// lines reads back what the endpoint holds of an input, in order of seq, as the bytes that they
+// were.
 func (w *world) lines(id string) []byte {
 	w.t.Helper()
 	in := w.Gathered()[id]

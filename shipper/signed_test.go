@@ -20,8 +20,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// signed stands before every test's endpoint, which takes any signature, and looks at each call that arrived whole as the service does: whether its signature is
-// that of just these bytes.
+// signed stands before every test's endpoint, which takes any signature, and looks at each call
+// that arrived whole as the service does: whether its signature is that of just these bytes.
 func signed(t *testing.T, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sum, n := sha256.New(), &counted{r: r.Body}
@@ -42,7 +42,8 @@ func signed(t *testing.T, next http.Handler) http.Handler {
 	})
 }
 
-// signature is what of an Authorization header depends on the secret, which the worlds share, and not on the id of the key, which some change.
+// signature is what of an Authorization header depends on the secret, which the worlds share, and
+// not on the id of the key, which some change.
 func signature(authorization string) string {
 	_, signature, _ := strings.Cut(authorization, "Signature=")
 	return signature
@@ -61,7 +62,8 @@ func (c *counted) Read(p []byte) (int, error) {
 }
 
 // A backlog goes in bodies that are prepared while the put before them is under way; an answer that
-// is lost has one sent again, and a refusal in halves. Each has its own signature, compressed or not.
+// is lost has one sent again, and a refusal in halves. Each has its own signature, compressed or
+// not.
 func TestBacklogIsSigned(t *testing.T) {
 	for _, compress := range []bool{false, true} {
 		t.Run(fmt.Sprintf("compressed %t", compress), func(t *testing.T) {
@@ -99,7 +101,8 @@ func TestBacklogIsSigned(t *testing.T) {
 	}
 }
 
-// While a put is under way, the batch behind it is prepared; each time, also when nothing else happens.
+// While a put is under way, the batch behind it is prepared; each time, also when nothing else
+// happens.
 func TestTheNextIsPrepared(t *testing.T) {
 	answer := make(chan struct{})
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {

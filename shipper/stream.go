@@ -43,10 +43,10 @@ func (st *stream) due(now time.Time, interval time.Duration) bool {
 	return len(st.closed) > 0 || st.open != nil && (st.hurry || !now.Before(st.dueAt(interval)))
 }
 
-// earliest is the least share of the flush interval after which a batch is put. Each batch draws its
-// own from there up to 1, so that shippers that were started in the same second, or got through to
-// CloudWatch again in the same second, do not go on flushing together: after seven intervals they
-// come evenly. It makes for a fifth more puts where lines come all the time.
+// earliest is the least share of the flush interval after which a batch is put. Each batch draws
+// its own from there up to 1, so that shippers that were started in the same second, or got through
+// to CloudWatch again in the same second, do not go on flushing together: after seven intervals
+// they come evenly. It makes for a fifth more puts where lines come all the time.
 const earliest = 2.0 / 3
 
 // begin makes b the open batch.
@@ -145,8 +145,9 @@ func (s *Shipper) deliver(ctx context.Context, st *stream) {
 }
 
 // stretch lengthens the flush interval while CloudWatch throttles: fewer, fuller puts. It shortens
-// it again by less than it lengthened it: where a fleet has more to put than its quota, the interval
-// settles where both keep the balance, which is at one throttled delivery in four and not in two.
+// it again by less than it lengthened it: where a fleet has more to put than its quota, the
+// interval settles where both keep the balance, which is at one throttled delivery in four and not
+// in two.
 func (s *Shipper) stretch(r deliver.Outcome) {
 	if r.Throttled {
 		s.interval = max(s.o.FlushInterval, min(2*s.interval, maxInterval))

@@ -111,8 +111,8 @@ func (r *Report) Fields() []zap.Field {
 		zap.Int64("excluded", r.Excluded), zap.Int64("redacted", r.Redacted), zap.Float64("seconds", r.Took.Seconds()))
 }
 
-// plural returns a number of things. If the plural takes more than an s, what is the singular and the
-// plural, separated by a bar.
+// plural returns a number of things. If the plural takes more than an s, what is the singular and
+// the plural, separated by a bar.
 func plural(n int64, what string) string {
 	one, many, irregular := strings.Cut(what, "|")
 	if !irregular {

@@ -24,8 +24,8 @@ func (s *Shipper) try(st *stream, b *batch.Batch) {
 	s.countOnTrial(b, 1)
 }
 
-// endTrial acknowledges the batches of a stream that were on trial, whose events are now accepted or
-// rejected.
+// endTrial acknowledges the batches of a stream that were on trial, whose events are now accepted
+// or rejected.
 func (s *Shipper) endTrial(st *stream) {
 	for _, b := range st.trial.batches {
 		s.countOnTrial(b, -1)

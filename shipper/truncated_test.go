@@ -15,7 +15,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// A child that truncates its own output goes on as the same input, and its copy goes on, too. That output may be lost is said by the report and the seal.
+// A child that truncates its own output goes on as the same input, and its copy goes on, too. That
+// output may be lost is said by the report and the seal.
 func TestTruncatedOutputGoesOn(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -7,8 +7,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// The log stream of a line may depend on its job, and npx warns long before the agent writes its first
-// line. So the lines before the first that names a job wait for it.
+// The log stream of a line may depend on its job, and npx warns long before the agent writes its
+// first line. So the lines before the first that names a job wait for it.
 
 const (
 	// mostLook is how many bytes are looked through for a job.
@@ -51,8 +51,8 @@ func (w *waiting) held() int {
 }
 
 // findJob looks for the job of the waiting line: its sibling's, if that has named one, or the first
-// that the input itself names, for as long as patience. sibling may be nil. findJob sets the state of
-// the wait.
+// that the input itself names, for as long as patience. sibling may be nil. findJob sets the state
+// of the wait.
 func (in *input) findJob(now time.Time, sibling *input, patience time.Duration) error {
 	if sibling != nil && sibling.shaper.Job() != "" {
 		in.shaper.SetJob(sibling.shaper.Job(), false)

@@ -6,7 +6,8 @@ import "perstack-shipper/batch"
 // processor's cache from one step of shaping to the next.
 const windowBytes = 256 << 10
 
-// longestWindow holds the longest line that is understood as a whole, with room to see that it goes on.
+// longestWindow holds the longest line that is understood as a whole, with room to see that it goes
+// on.
 const longestWindow = batch.MaxLineBytes + windowBytes
 
 // window is the stretch of a journal that is being shaped. It grows while a line is longer than the

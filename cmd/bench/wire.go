@@ -123,8 +123,8 @@ func (b *bench) renderWire(p func(string, ...any)) {
 	p("")
 }
 
-// link is a network of a bounded rate and a latency, which all connections share, as a proxy for TCP
-// before one address.
+// link is a network of a bounded rate and a latency, which all connections share, as a proxy for
+// TCP before one address.
 type link struct {
 	url      string // of the endpoint behind it
 	to       string

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestLink sends a body over the link and back: it arrives as it was, and no sooner than the rate and
-// the round trip allow.
+// TestLink sends a body over the link and back: it arrives as it was, and no sooner than the rate
+// and the round trip allow.
 func TestLink(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)

@@ -14,7 +14,8 @@ import (
 	"perstack-shipper/shipper/terminal"
 )
 
-// TestJobsAtATerminal lists a job whose names are longer than the terminal is wide, and would clear it.
+// TestJobsAtATerminal lists a job whose names are longer than the terminal is wide, and would clear
+// it.
 func TestJobsAtATerminal(t *testing.T) {
 	u := newLocalUser(t)
 	job := "\x1b[2J" + strings.Repeat("日本", 40)
@@ -39,7 +40,8 @@ func TestJobsAtATerminal(t *testing.T) {
 	}
 }
 
-// atTerminal runs a command with a terminal of so many columns as its stdout, and returns what that shows.
+// atTerminal runs a command with a terminal of so many columns as its stdout, and returns what that
+// shows.
 func atTerminal(t *testing.T, command *exec.Cmd, columns uint16) string {
 	t.Helper()
 	ours, theirs, err := pty.Open()

@@ -28,7 +28,8 @@ func (u *user) run(args ...string) []byte {
 	return stdout.Bytes()
 }
 
-// checkpointUsage is what Perstack itself says that a job took: the usage in the latest checkpoint of the Expert that it began with.
+// checkpointUsage is what Perstack itself says that a job took: the usage in the latest checkpoint
+// of the Expert that it began with.
 func checkpointUsage(t *testing.T, data []byte) (usage batch.Usage) {
 	t.Helper()
 	root := ""

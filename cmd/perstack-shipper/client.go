@@ -10,8 +10,9 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// connect returns a client of the target's log group, which creates what is missing as creation says. It makes no call
-// yet: what is wrong now is the configuration, and the error names the option that mends it.
+// connect returns a client of the target's log group, which creates what is missing as creation
+// says. It makes no call yet: what is wrong now is the configuration, and the error names the
+// option that mends it.
 func connect(ctx context.Context, target config.Target, creation config.Creation, log *zap.Logger) (*cloudwatch.Client, error) {
 	use := cloudwatch.Writing
 	if !creation.Create {

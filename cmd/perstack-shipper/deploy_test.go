@@ -68,7 +68,8 @@ func allowed(t *testing.T, path string) map[string][]string {
 			t.Errorf("%s: a statement %q that says %q", path, s.Sid, s.Effect)
 		}
 		if s.Sid == "UseTheKey" {
-			// By way of CloudWatch Logs alone: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+			// By way of CloudWatch Logs alone:
+			// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
 			actions := []string{"kms:Encrypt", "kms:ReEncrypt*", "kms:Decrypt", "kms:GenerateDataKey*", "kms:Describe*"}
 			if !slices.Equal(s.Action, actions) || s.Condition["StringEquals"]["kms:ViaService"] != "logs.eu-west-1.amazonaws.com" ||
 				!strings.HasPrefix(s.Resource[0], "arn:aws:kms:eu-west-1:111122223333:key/") {
@@ -146,7 +147,8 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// The two policies of a logging account name the same role and what deploy/README.md gives the program.
+// The two policies of a logging account name the same role and what deploy/README.md gives the
+// program.
 func TestPoliciesOfALoggingAccount(t *testing.T) {
 	var assume, trust struct {
 		Version   string
@@ -260,7 +262,8 @@ func (c *containerDefinition) mounted(path string) bool {
 	return slices.ContainsFunc(c.MountPoints, func(m mountPoint) bool { return m.ContainerPath == path })
 }
 
-// checkShipping looks at a container that ships: it has the time to drain, and its journal outlives it.
+// checkShipping looks at a container that ships: it has the time to drain, and its journal outlives
+// it.
 func (c *containerDefinition) checkShipping(t *testing.T, journal string) {
 	t.Helper()
 	if c.env("PERSTACK_SHIPPER_LOG_GROUP") == "" || !c.mounted(journal) {
@@ -341,7 +344,8 @@ func TestTaskDefinitions(t *testing.T) {
 		t.Errorf("the agent is not started after the sidecar: %+v", agent.DependsOn)
 	}
 
-	// A container that is started again would run the agent again; another task ships what is left on EFS.
+	// A container that is started again would run the agent again; another task ships what is left
+	// on EFS.
 	onSpot := spot.ContainerDefinitions[0]
 	onSpot.checkShipping(t, "/journal")
 	if efs := spot.Volumes[0].EFSVolumeConfiguration; efs == nil || efs.TransitEncryption != "ENABLED" || efs.AuthorizationConfig.IAM != "ENABLED" || onSpot.RestartPolicy.Enabled {
@@ -349,7 +353,8 @@ func TestTaskDefinitions(t *testing.T) {
 	}
 }
 
-// The patterns of the metric filters match each event once: not the other parts of a large one, nor what repeats a usage.
+// The patterns of the metric filters match each event once: not the other parts of a large one, nor
+// what repeats a usage.
 func TestMetricFilters(t *testing.T) {
 	data, err := os.ReadFile("../../deploy/queries.md")
 	if err != nil {

@@ -14,9 +14,11 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file shows what the agent notices when the journal's folder goes away or its disk fails under way: nothing.
+// This file shows what the agent notices when the journal's folder goes away or its disk fails
+// under way: nothing.
 
-// piper is a pipe into the program, whose writing end fails the test where an agent would get EPIPE.
+// piper is a pipe into the program, whose writing end fails the test where an agent would get
+// EPIPE.
 type piper struct {
 	s     *stage
 	w     *os.File
@@ -95,8 +97,9 @@ var waysOfFailing = []wayOfFailing{
 		prepare: func(s *stage) { s.smallDisk(64) },
 		fail: func(s *stage) {
 			s.t.Helper()
-			// The kernel refuses this of a mount with files that are open for writing. So another mount of it is put over that one: what is open
-			// is written as before, and whatever is looked for by its name is read-only.
+			// The kernel refuses this of a mount with files that are open for writing. So another
+			// mount of it is put over that one: what is open is written as before, and whatever is
+			// looked for by its name is read-only.
 			disk := filepath.Dir(s.Journal)
 			if err := mountAgain(disk); err != nil {
 				s.t.Skipf("NOT TESTED: nothing may be mounted here: %v", err)
@@ -161,8 +164,8 @@ func readOnly(dir string) bool {
 	return syscall.Statfs(dir, &st) == nil && st.Flags&readOnlyFlag != 0
 }
 
-// The agent writes on, every line arrives once, and the exit code is 0: while CloudWatch is away, so that all that is written meanwhile is held, and while it
-// takes what comes.
+// The agent writes on, every line arrives once, and the exit code is 0: while CloudWatch is away,
+// so that all that is written meanwhile is held, and while it takes what comes.
 func TestPipeWhoseDiskFails(t *testing.T) {
 	for _, way := range waysOfFailing {
 		for _, away := range []bool{true, false} {
@@ -267,7 +270,8 @@ func TestPipeWhoseDiskAnswersEIO(t *testing.T) {
 	}
 }
 
-// The file that a command writes is open, wherever its name is: nothing stops, and what is acknowledged of it is given back.
+// The file that a command writes is open, wherever its name is: nothing stops, and what is
+// acknowledged of it is given back.
 func TestExecWhoseFolderIsRemoved(t *testing.T) {
 	s := newStage(t)
 	open := s.gate()
@@ -290,7 +294,8 @@ func TestExecWhoseFolderIsRemoved(t *testing.T) {
 	}
 }
 
-// Files that are followed are shipped on without a cursor, and those that come when its folder is gone, too.
+// Files that are followed are shipped on without a cursor, and those that come when its folder is
+// gone, too.
 func TestFollowedFilesWhenTheFolderIsRemoved(t *testing.T) {
 	s := newStage(t)
 	dir := t.TempDir()

@@ -7,12 +7,14 @@ import (
 	"testing"
 )
 
-// This file shows agents that open /dev/stdout and /dev/stderr by name, which empties what is a file, and what a FIFO keeps when the shipper dies.
+// This file shows agents that open /dev/stdout and /dev/stderr by name, which empties what is a
+// file, and what a FIFO keeps when the shipper dies.
 
 // wasTruncated is what is said of a stdout that was emptied.
 const wasTruncated = "was truncated, as opening /dev/stdout by name does: output may be lost: "
 
-// An agent that outlived its shipper empties its stdout while nobody looks: the next start says so, and ships what the file holds then.
+// An agent that outlived its shipper empties its stdout while nobody looks: the next start says so,
+// and ships what the file holds then.
 func TestExecKilledAndTruncated(t *testing.T) {
 	s := newStage(t)
 	open := s.gate()
@@ -35,7 +37,8 @@ func TestExecKilledAndTruncated(t *testing.T) {
 	s.nothingLeft()
 }
 
-// What an agent writes to a FIFO while no shipper is there stays in it, and does not kill the agent; the next start reads on, as often as need be.
+// What an agent writes to a FIFO while no shipper is there stays in it, and does not kill the
+// agent; the next start reads on, as often as need be.
 func TestExecKilledKeepsWhatIsInTheFIFOs(t *testing.T) {
 	s := newStage(t)
 	open := s.gate()
@@ -69,7 +72,8 @@ func TestExecKilledKeepsWhatIsInTheFIFOs(t *testing.T) {
 	s.nothingLeft()
 }
 
-// When agent and shipper are both killed, what is in a FIFO is gone with them, and what had come out of it is shipped.
+// When agent and shipper are both killed, what is in a FIFO is gone with them, and what had come
+// out of it is shipped.
 func TestExecKilledWithItsAgent(t *testing.T) {
 	s := newStage(t)
 	r := s.exec(`echo $$ >$STAGE/pid; echo '{"jobId":"j"}'; echo one >&2; while :; do sleep 0.01; done`)

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// This file shows exec where there is little room: an agent that writes a file dies when that cannot grow.
+// This file shows exec where there is little room: an agent that writes a file dies when that
+// cannot grow.
 
 // smallDisk makes the journal's folder a file system of its own, of so many MiB.
 func (s *stage) smallDisk(mib int) {
@@ -29,8 +30,9 @@ func (s *stage) smallDisk(mib int) {
 	s.Env = append(s.Env, "STAGE="+s.Journal)
 }
 
-// bulk is a file of 256 KiB of lines, and the script that writes it so many times, at some 20 MB/s: on a disk of 24 MiB the shipper has 300 ms then from its
-// margin to the end, for it is a busy machine that runs all tests.
+// bulk is a file of 256 KiB of lines, and the script that writes it so many times, at some 20 MB/s:
+// on a disk of 24 MiB the shipper has 300 ms then from its margin to the end, for it is a busy
+// machine that runs all tests.
 func (s *stage) bulk(times int) (block, script string) {
 	s.t.Helper()
 	line := `{"type":"continueToNextStep","jobId":"j","runId":"r","text":"` + strings.Repeat("x", 8<<10-64) + `"}` + "\n"
@@ -42,7 +44,8 @@ func (s *stage) bulk(times int) (block, script string) {
 	return block, fmt.Sprintf(`n=0; while [ $n -lt %d ]; do cat %s || exit 99; n=$((n+1)); sleep 0.01; done`, times, path)
 }
 
-// An agent that writes more than the disk holds, while CloudWatch is away, is stopped before the disk is full and continued when there is room.
+// An agent that writes more than the disk holds, while CloudWatch is away, is stopped before the
+// disk is full and continued when there is room.
 func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -88,7 +91,8 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 	}
 }
 
-// An agent that writes more to its stderr than the disk holds waits as one behind a pipe does, or is stopped; nothing of it is lost.
+// An agent that writes more to its stderr than the disk holds waits as one behind a pipe does, or
+// is stopped; nothing of it is lost.
 func TestExecOfAnAgentThatFillsTheDiskByItsStderr(t *testing.T) {
 	for _, stdout := range []string{"file", "pipe"} {
 		t.Run(stdout, func(t *testing.T) {
@@ -135,7 +139,8 @@ func execOnAFullDisk(t *testing.T, free int) {
 	}
 }
 
-// SIGTERM while it is stopped: the command hears it, has room for its last words, and the shipper leaves in time.
+// SIGTERM while it is stopped: the command hears it, has room for its last words, and the shipper
+// leaves in time.
 func TestExecStoppedAndSignalled(t *testing.T) {
 	s := newStage(t)
 	s.stuck.Store(true)
@@ -159,8 +164,8 @@ func TestExecStoppedAndSignalled(t *testing.T) {
 // isStopped is what is said of a command for which there is no room.
 const isStopped = "the command is stopped (SIGSTOP)"
 
-// killedWhileStopped leaves a command that was stopped for want of room when its shipper was killed. It is to write a block 160 times, then "last words";
-// puts get no answer.
+// killedWhileStopped leaves a command that was stopped for want of room when its shipper was
+// killed. It is to write a block 160 times, then "last words"; puts get no answer.
 func (s *stage) killedWhileStopped() (block string) {
 	s.t.Helper()
 	s.smallDisk(24)
@@ -172,7 +177,8 @@ func (s *stage) killedWhileStopped() (block string) {
 	return block
 }
 
-// Killed while its command is stopped for want of room: the next start lets the command go on, but not before there is room.
+// Killed while its command is stopped for want of room: the next start lets the command go on, but
+// not before there is room.
 func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 	s := newStage(t)
 	block := s.killedWhileStopped()
@@ -193,7 +199,8 @@ func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 	s.nothingLeft()
 }
 
-// A command that outlived its shipper is stopped, and somebody makes room by cutting what it wrote: it goes on, is guarded still, and what it writes is shipped.
+// A command that outlived its shipper is stopped, and somebody makes room by cutting what it wrote:
+// it goes on, is guarded still, and what it writes is shipped.
 func TestOutlivedCommandWhoseOutputIsCut(t *testing.T) {
 	s := newStage(t)
 	s.killedWhileStopped()
@@ -214,7 +221,8 @@ func TestOutlivedCommandWhoseOutputIsCut(t *testing.T) {
 	s.nothingLeft()
 }
 
-// A command that outlived its shipper stays stopped while there is little room: also between what ships to make room for a start, and what ships beside that.
+// A command that outlived its shipper stays stopped while there is little room: also between what
+// ships to make room for a start, and what ships beside that.
 func TestOutlivedCommandStaysStoppedAtAStart(t *testing.T) {
 	s := newStage(t)
 	s.killedWhileStopped()
@@ -241,7 +249,8 @@ func TestOutlivedCommandStaysStoppedAtAStart(t *testing.T) {
 	r.Stop(exitOK)
 }
 
-// stoppedBelow reports whether a process that pid has started is stopped, or one that this has started.
+// stoppedBelow reports whether a process that pid has started is stopped, or one that this has
+// started.
 func stoppedBelow(pid int) bool {
 	var children strings.Builder
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // any thread may have started it

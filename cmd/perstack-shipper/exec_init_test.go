@@ -16,7 +16,8 @@ import (
 
 // This file shows exec as PID 1 of a container: of a PID namespace, that is.
 
-// asInit is the program as PID 1 that runs a shell script. Where that is refused the test is skipped.
+// asInit is the program as PID 1 that runs a shell script. Where that is refused the test is
+// skipped.
 func (s *stage) asInit(script string, flags ...string) *testkit.Process {
 	s.t.Helper()
 	if out, err := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "true").CombinedOutput(); err != nil {
@@ -53,7 +54,8 @@ func (s *stage) signalInit(r *testkit.Process, sig syscall.Signal) {
 // zombies is a script that prints the processes that have ended and that nobody has waited for.
 const zombies = `grep -l '^State:.Z' /proc/[0-9]*/status; `
 
-// Orphans that end are reaped, whatever group they are in, and none of that takes the command's own status.
+// Orphans that end are reaped, whatever group they are in, and none of that takes the command's own
+// status.
 func TestExecAsInitReaps(t *testing.T) {
 	s := anotherStage(t) // not beside others: its moments are seconds that are counted
 	r := s.asInit(`echo "I am child of $PPID"
@@ -85,7 +87,8 @@ func TestExecAsInitReapsInTheDrain(t *testing.T) {
 	}
 }
 
-// The processes that others in the program start and wait for are not taken from them: credentials may come from one.
+// The processes that others in the program start and wait for are not taken from them: credentials
+// may come from one.
 func TestExecAsInitLeavesOthersTheirChildren(t *testing.T) {
 	s := anotherStage(t) // not beside others: its moments are seconds that are counted
 	script := filepath.Join(t.TempDir(), "credentials")
@@ -114,7 +117,8 @@ echo '{"Version":1,"AccessKeyId":"test","SecretAccessKey":"test"}'
 	}
 }
 
-// A command that does not end by SIGTERM would be killed with our exit. It is killed in time to ship all that it wrote.
+// A command that does not end by SIGTERM would be killed with our exit. It is killed in time to
+// ship all that it wrote.
 func TestExecAsInitOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
 	s := anotherStage(t)                         // not beside others: its moments are seconds that are counted
 	count := filepath.Join(t.TempDir(), "count") // how many lines it has written

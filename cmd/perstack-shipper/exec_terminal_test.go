@@ -133,7 +133,8 @@ func (s *stage) shell(script string) *exec.Cmd {
 	return s.command("exec", "--", "sh", "-c", script)
 }
 
-// A prompt is shown though it has no newline, what is typed reaches the command, and both are shipped.
+// A prompt is shown though it has no newline, what is typed reaches the command, and both are
+// shipped.
 func TestExecPromptOnATerminal(t *testing.T) {
 	s := newStage(t)
 	term := s.at(s.shell(`printf 'your name? '; read name; echo "hello $name"; echo careful >&2; read x </dev/tty; echo "got $x"`))
@@ -209,8 +210,8 @@ func TestExecSecondCtrlC(t *testing.T) {
 	term.shows("bytes of the input are not delivered (stopped by a second signal)")
 }
 
-// A SIGINT that somebody sends to the program, as `timeout --foreground -s INT` and `docker kill -s INT` do, is one signal, though the command gets it
-// too and dies of it: what it wrote is shipped.
+// A SIGINT that somebody sends to the program, as `timeout --foreground -s INT` and `docker kill -s
+// INT` do, is one signal, though the command gets it too and dies of it: what it wrote is shipped.
 func TestExecOneInterruptAtATerminal(t *testing.T) {
 	s := newStage(t)
 	s.stuck.Store(true)
@@ -249,15 +250,16 @@ func childrenOf(t *testing.T, pid int) []string {
 	return children
 }
 
-// After bg and fg the program has the terminal itself, for fg sends no SIGCONT to a job that runs. The command gets it when it reads, and a Ctrl-C
-// before that is one signal.
+// After bg and fg the program has the terminal itself, for fg sends no SIGCONT to a job that runs.
+// The command gets it when it reads, and a Ctrl-C before that is one signal.
 func TestExecCtrlCAfterBgAndFg(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
 		t.Skip("NOT TESTED: there is no bash")
 	}
 	s := newStage(t)
-	// The command is one process that waits at a FIFO: a shell that is stopped while it starts another may stay unstoppable.
+	// The command is one process that waits at a FIFO: a shell that is stopped while it starts
+	// another may stay unstoppable.
 	gate := filepath.Join(t.TempDir(), "gate")
 	if err := syscall.Mkfifo(gate, 0o600); err != nil {
 		t.Fatal(err)

@@ -26,7 +26,8 @@ func outputOf(t *testing.T, script string) string {
 	return string(out)
 }
 
-// A command that goes on in spite of SIGTERM is not killed: the shipper leaves in time, and the next start ships the rest.
+// A command that goes on in spite of SIGTERM is not killed: the shipper leaves in time, and the
+// next start ships the rest.
 func TestExecOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
 	s := newStage(t)
 	open := s.gate()
@@ -54,8 +55,8 @@ func TestExecOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
 	s.nothingLeft()
 }
 
-// reads reports whether a process ships so many inputs of the folder, and has the FIFOs among them open:
-// what is written to a FIFO is gone with the last who has it open.
+// reads reports whether a process ships so many inputs of the folder, and has the FIFOs among them
+// open: what is written to a FIFO is gone with the last who has it open.
 func (s *stage) reads(p *testkit.Process, inputs int) bool {
 	s.t.Helper()
 	held, fifos := 0, 0
@@ -84,7 +85,8 @@ func (s *stage) reads(p *testkit.Process, inputs int) bool {
 	return held == inputs && fifos <= 0
 }
 
-// kill -9 of the shipper leaves the agent running, and what it writes is shipped by the next start, until nobody writes any more.
+// kill -9 of the shipper leaves the agent running, and what it writes is shipped by the next start,
+// until nobody writes any more.
 func TestExecKilled(t *testing.T) {
 	s := newStage(t)
 	open := s.gate()

@@ -16,7 +16,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// rotator writes events to app.log, and gives it another name now and then, as a logger that rotates does.
+// rotator writes events to app.log, and gives it another name now and then, as a logger that
+// rotates does.
 type rotator struct {
 	w     *sidecar
 	every int // lines
@@ -43,8 +44,9 @@ func (r *rotator) Write(b []byte) (int, error) {
 	return r.f.Write(b)
 }
 
-// A sidecar is killed and stopped at any moment, its files are rotated at any moment, and CloudWatch does what it does: no line is lost or changed or cut, and
-// those that are there twice can be told apart.
+// A sidecar is killed and stopped at any moment, its files are rotated at any moment, and
+// CloudWatch does what it does: no line is lost or changed or cut, and those that are there twice
+// can be told apart.
 func TestSidecarUnderFire(t *testing.T) {
 	w := newSidecar(t)
 	seed := uint64(time.Now().UnixNano())

@@ -15,7 +15,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file shows what starts on a disk that is full already, by itself or by what earlier processes left there.
+// This file shows what starts on a disk that is full already, by itself or by what earlier
+// processes left there.
 
 // fill takes what room there is beside the journal, to the last block.
 func (s *stage) fill() {
@@ -104,7 +105,8 @@ func TestCheckOnAFullDisk(t *testing.T) {
 	}
 }
 
-// A disk that is full of what an earlier process left does not stay so: that is shipped, and then there is room for the new input.
+// A disk that is full of what an earlier process left does not stay so: that is shipped, and then
+// there is room for the new input.
 func TestStartOnADiskFullOfLeftovers(t *testing.T) {
 	for name, start := range starts {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +150,8 @@ func TestStartOnADiskFullOfLeftovers(t *testing.T) {
 	}
 }
 
-// The disk fills while files are followed: one that turns up then is shipped when there is room, and who is stopped before says that it is left.
+// The disk fills while files are followed: one that turns up then is shipped when there is room,
+// and who is stopped before says that it is left.
 func TestFollowOnADiskThatFills(t *testing.T) {
 	s := newStage(t)
 	s.smallDisk(4)
@@ -207,8 +210,8 @@ func TestResumeOfAFollowedFileOnAFullDisk(t *testing.T) {
 	}
 }
 
-// Who writes to a FIFO waits while there is no room for its journal: it is not opened and closed again, which would be the writer's death and the loss of what
-// it wrote.
+// Who writes to a FIFO waits while there is no room for its journal: it is not opened and closed
+// again, which would be the writer's death and the loss of what it wrote.
 func TestFIFOOnAFullDisk(t *testing.T) {
 	s := newStage(t)
 	s.smallDisk(4)
@@ -234,7 +237,8 @@ func TestFIFOOnAFullDisk(t *testing.T) {
 	r.Stop(exitOK)
 }
 
-// A FIFO's reader that was killed with a disk full of what it read is started again: it ships that first, and does not take itself for another reader.
+// A FIFO's reader that was killed with a disk full of what it read is started again: it ships that
+// first, and does not take itself for another reader.
 func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
 	s := newStage(t)
 	s.smallDisk(4)

@@ -17,8 +17,9 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 )
 
-// This file builds the image by `make image` and runs the program in it, with buildah, which needs no daemon. The image
-// that builds is a stand-in with this machine's Go, so that no registry is asked for the real one.
+// This file builds the image by `make image` and runs the program in it, with buildah, which needs
+// no daemon. The image that builds is a stand-in with this machine's Go, so that no registry is
+// asked for the real one.
 
 const (
 	maxImage     = 16 << 20 // bytes of all its files
@@ -77,7 +78,8 @@ func (b *builder) run(name string, args ...string) string {
 	return strings.TrimSpace(stdout.String())
 }
 
-// standIn makes an image with what a build needs of this machine, but for Go itself, which is mounted.
+// standIn makes an image with what a build needs of this machine, but for Go itself, which is
+// mounted.
 func (b *builder) standIn(name string) {
 	b.t.Helper()
 	root := b.t.TempDir()

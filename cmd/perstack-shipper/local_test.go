@@ -18,7 +18,8 @@ import (
 // endpointLine is the first line that local prints.
 var endpointLine = regexp.MustCompile(`^CloudWatch Logs endpoint at (http://127\.0\.0\.1:\d+), kept (.*), until Ctrl-C\.`)
 
-// startLocal starts local and returns its URL, where it keeps what is put, and the rest of its stderr to come.
+// startLocal starts local and returns its URL, where it keeps what is put, and the rest of its
+// stderr to come.
 func startLocal(ctx context.Context, t *testing.T, args ...string) (command *exec.Cmd, url, kept string, rest *bufio.Reader) {
 	t.Helper()
 	command = exec.CommandContext(ctx, "perstack-shipper", append([]string{"local"}, args...)...)

@@ -16,8 +16,8 @@ import (
 	"perstack-shipper/shipper/terminal"
 )
 
-// runLogs prints a job's original lines on stdout, or shows them to a person. Signals and a closed stdout end it as they end cat: it has
-// nothing to tidy up.
+// runLogs prints a job's original lines on stdout, or shows them to a person. Signals and a closed
+// stdout end it as they end cat: it has nothing to tidy up.
 func runLogs(options *config.Logs, log *zap.Logger) int {
 	ctx := context.Background()
 	client, err := connectReader(ctx, options.Target, log)
@@ -76,7 +76,8 @@ func logsQuery(options *config.Logs) readback.Query {
 	}
 }
 
-// printLogs prints what the query asks for. A pipe gets the original bytes; on a terminal control characters are shown instead of obeyed.
+// printLogs prints what the query asks for. A pipe gets the original bytes; on a terminal control
+// characters are shown instead of obeyed.
 func printLogs(ctx context.Context, src readback.Source, query readback.Query, following readback.Following, options *config.Logs) (readback.Report, error) {
 	onTerminal := isTerminal(os.Stdout)
 	if options.Pretty {

@@ -15,8 +15,9 @@ import (
 	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
-// TestFollowWhileItRuns follows a job while a recording of one is written as fast as it was then, over an endpoint that throttles, hides new events for
-// half a second, and repeats pages. Each line comes once, in order, and soon; and it ends by itself.
+// TestFollowWhileItRuns follows a job while a recording of one is written as fast as it was then,
+// over an endpoint that throttles, hides new events for half a second, and repeats pages. Each line
+// comes once, in order, and soon; and it ends by itself.
 func TestFollowWhileItRuns(t *testing.T) {
 	_, url := listen(t, cwlocal.Options{
 		ReadableAfter: 500 * time.Millisecond, RepeatPages: true,
@@ -139,7 +140,8 @@ func inRealTime(t *testing.T, data []byte) []timedLine {
 	return lines
 }
 
-// TestLogsAtATerminal shows that what an agent wrote does not steer a terminal, and when there are colours.
+// TestLogsAtATerminal shows that what an agent wrote does not steer a terminal, and when there are
+// colours.
 func TestLogsAtATerminal(t *testing.T) {
 	u := newLocalUser(t)
 	line := `{"type":"startRun","expertKey":"e","timestamp":1795347082176,"jobId":"j","runId":"r","stepNumber":1}` + "\n\x1b[2Jgone\u009b2J\u202e\n"

@@ -14,10 +14,12 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 )
 
-// mostRSS is what the process may take at the default of --memory-max: 32 MiB, a quarter of that for the garbage collector, and itself.
+// mostRSS is what the process may take at the default of --memory-max: 32 MiB, a quarter of that
+// for the garbage collector, and itself.
 const mostRSS = 70_000_000
 
-// What an agent writes does not make the program swell, be it as long as a line can be and of the worst bytes, or for any number of streams.
+// What an agent writes does not make the program swell, be it as long as a line can be and of the
+// worst bytes, or for any number of streams.
 func TestMemoryIsBounded(t *testing.T) {
 	long := func(unit string) []byte {
 		return append(bytes.Repeat([]byte(unit), (batch.MaxLineBytes-2)/len(unit)), '\n')
@@ -70,8 +72,9 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// peakRSS is the most memory that a process has had since it began to run its program, in bytes; 0 where it has ended. The kernel's accounts of a process that
-// has ended are no help: those begin with its parent's.
+// peakRSS is the most memory that a process has had since it began to run its program, in bytes; 0
+// where it has ended. The kernel's accounts of a process that has ended are no help: those begin
+// with its parent's.
 func peakRSS(pid int) (bytes int64) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

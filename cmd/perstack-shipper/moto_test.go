@@ -12,8 +12,9 @@ import (
 	"testing"
 )
 
-// This file makes the same round trips to moto, an implementation of the CloudWatch API by others, so that our own
-// endpoint does not only confirm what we believe. Where moto 5.2.1 differs from the service:
+// This file makes the same round trips to moto, an implementation of the CloudWatch API by others,
+// so that our own endpoint does not only confirm what we believe. Where moto 5.2.1 differs from the
+// service:
 //
 //   - it takes events and batches of any size, so the limits are shown against our own endpoint and not here;
 //   - of events that are too old or too new it reports other indexes (that of the last one of them);

@@ -98,7 +98,8 @@ func TestLinksInDocuments(t *testing.T) {
 }
 
 var (
-	// helpLine is an option in the help of a command: its name, its default or a word for its value, what it is for.
+	// helpLine is an option in the help of a command: its name, its default or a word for its
+	// value, what it is for.
 	helpLine = regexp.MustCompile(`(?m)^  --(\[no-\])?([a-z-]+)(?:=(\S+))?  +(.+)$`)
 	// placeholder is a word for a value, or for a pair or list of values.
 	placeholder = regexp.MustCompile(`^[A-Z]+(=[A-Z]+|,…)?$`)

@@ -17,7 +17,8 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// runRestore writes back what a job had in its workspace, or lists its checkpoints on stdout. A signal ends it without anything left behind.
+// runRestore writes back what a job had in its workspace, or lists its checkpoints on stdout. A
+// signal ends it without anything left behind.
 func runRestore(options *config.Restore, log *zap.Logger) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()

@@ -12,10 +12,11 @@ import (
 	"testing"
 )
 
-// This file ships what real runs wrote, restores it from the endpoint alone, and compares with what the lines say and with what the runs themselves
-// had left on their disks.
+// This file ships what real runs wrote, restores it from the endpoint alone, and compares with what
+// the lines say and with what the runs themselves had left on their disks.
 
-// restore restores a job into a new folder and returns the files, by their names below perstack/jobs/JOB. stderr is what the program said.
+// restore restores a job into a new folder and returns the files, by their names below
+// perstack/jobs/JOB. stderr is what the program said.
 func (u *user) restore(group, job string) (files map[string]string, stderr string, err error) {
 	u.t.Helper()
 	dir := filepath.Join(u.t.TempDir(), "workspace")
@@ -57,7 +58,8 @@ func filesBelow(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// filesOf are the files that lines say that a run leaves. cut says that one of them ends in the middle of an event.
+// filesOf are the files that lines say that a run leaves. cut says that one of them ends in the
+// middle of an event.
 func filesOf(lines [][]byte) (files map[string]string, checkpoints int, cut bool) {
 	files = map[string]string{}
 	for _, line := range lines {
@@ -153,7 +155,8 @@ func sameFiles(t *testing.T, got, want map[string]string) {
 	}
 }
 
-// TestRestoreAsOnDisk compares with what the real Perstack left on disk, beside what it wrote to stdout.
+// TestRestoreAsOnDisk compares with what the real Perstack left on disk, beside what it wrote to
+// stdout.
 func TestRestoreAsOnDisk(t *testing.T) {
 	u := newLocalUser(t)
 	runs := map[string]string{}
@@ -180,7 +183,8 @@ func TestRestoreAsOnDisk(t *testing.T) {
 				t.Errorf("%v\n%s", err, said)
 			}
 			want := filesBelow(t, filepath.Join(strings.TrimSuffix(path, ".jsonl"), "perstack/jobs", job))
-			// Perstack had torn two files of the delegate's run, which the folder leaves out; their lines are whole.
+			// Perstack had torn two files of the delegate's run, which the folder leaves out; their
+			// lines are whole.
 			if torn := map[string]int{"delegate": 2}[name]; len(got) != len(want)+torn {
 				t.Errorf("%d files are restored, and %d were on disk", len(got), len(want))
 			}

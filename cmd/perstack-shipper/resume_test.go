@@ -16,7 +16,8 @@ func (w *sidecar) resume(args ...string) *testkit.Process {
 	return w.run(nil, append([]string{"resume", "--journal-dir", w.Journal}, args...)...)
 }
 
-// A child that outlived its shipper goes on writing: resume ships it to its end, and nobody else waits for it.
+// A child that outlived its shipper goes on writing: resume ships it to its end, and nobody else
+// waits for it.
 func TestResumeOfALivingChild(t *testing.T) {
 	w := newSidecar(t)
 	script := fmt.Sprintf(`echo '{"jobId":"child","n":1}'; while [ ! -e %[1]s ]; do sleep 0.05; done; echo '{"jobId":"child","n":2}'`, w.path("go"))

@@ -14,8 +14,9 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file pipes what real runs wrote through the program as it is built for others into its own endpoint, perstack-shipper
-// local, reads it back with logs, and compares. moto_test.go does the same with an endpoint by others.
+// This file pipes what real runs wrote through the program as it is built for others into its own
+// endpoint, perstack-shipper local, reads it back with logs, and compares. moto_test.go does the
+// same with an endpoint by others.
 
 // newLocalUser builds the program and starts its local.
 func newLocalUser(t *testing.T) *user {
@@ -80,7 +81,8 @@ func largeRun() []byte {
 	return b.Bytes()
 }
 
-// parallelRuns: five Experts at once, whose lines come in turns. The job reads as it was, and so does each run.
+// parallelRuns: five Experts at once, whose lines come in turns. The job reads as it was, and so
+// does each run.
 func (u *user) parallelRuns() {
 	t, data := u.t, u.recording("delegate-parallel.jsonl")
 	const group, job = "/perstack/parallel", "rg5xjsjyitoxtwsf2dwjccga"
@@ -106,7 +108,8 @@ func (u *user) parallelRuns() {
 	}
 }
 
-// streaming: the times of deltas go back, so CloudWatch reads them in another order than they were written; seq keeps it.
+// streaming: the times of deltas go back, so CloudWatch reads them in another order than they were
+// written; seq keeps it.
 func (u *user) streaming() {
 	t, data := u.t, u.recording("streaming.jsonl")
 	const group, job = "/perstack/streaming", "cpjye1ellnp72izz20krse8x"
@@ -129,7 +132,8 @@ func (u *user) streaming() {
 	}
 }
 
-// oddJobID: the stream's name has no character that CloudWatch refuses, and the job is still known by its own.
+// oddJobID: the stream's name has no character that CloudWatch refuses, and the job is still known
+// by its own.
 func (u *user) oddJobID() {
 	t, want := u.t, u.recording("jobid.jsonl")
 	const group = "/perstack/job-id"
@@ -144,7 +148,8 @@ func (u *user) oddJobID() {
 	}
 }
 
-// halfLine: an agent that was killed in the middle of a line leaves half of it, and that half is there.
+// halfLine: an agent that was killed in the middle of a line leaves half of it, and that half is
+// there.
 func (u *user) halfLine() {
 	t, data := u.t, u.recording("throw-truncated.jsonl")
 	lines := nonEmpty(data)

@@ -25,8 +25,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// This file runs testdata/script/*.txtar: sessions at a terminal, with the program as the command perstack-shipper and
-// an endpoint of their own. A script has
+// This file runs testdata/script/*.txtar: sessions at a terminal, with the program as the command
+// perstack-shipper and an endpoint of their own. A script has
 //
 //	$AWS_ENDPOINT_URL and credentials   of its endpoint; `env AWS_ENDPOINT_URL=` takes it away
 //	$RECORDINGS, $DEPLOY                the folder of recorded runs, and deploy/
@@ -39,9 +39,11 @@ import (
 //	signal NAME                         sends TERM, INT, HUP, QUIT, STOP, CONT or KILL to what runs in the background
 //	exited N                            what was signalled last, and waited for, must have exited with code N
 //
-// UPDATE_SCRIPTS=1 go test ./cmd/perstack-shipper writes what `cmp` found different into the scripts.
+// UPDATE_SCRIPTS=1 go test ./cmd/perstack-shipper writes what `cmp` found different into the
+// scripts.
 
-// fastExit keeps a program under the race detector from sleeping for a second before it exits with 0.
+// fastExit keeps a program under the race detector from sleeping for a second before it exits with
+// 0.
 const fastExit = "atexit_sleep_ms=0"
 
 // sideBySide is how many tests run at once: most of them wait.
@@ -55,8 +57,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(leakless{m}, map[string]func(){"perstack-shipper": main, "throwing-agent": throwingAgent})
 }
 
-// leakless runs the tests and then looks for goroutines that they left. goleak.VerifyTestMain would do the same, but it
-// exits where testscript has yet to clean up.
+// leakless runs the tests and then looks for goroutines that they left. goleak.VerifyTestMain would
+// do the same, but it exits where testscript has yet to clean up.
 type leakless struct{ m *testing.M }
 
 func (l leakless) Run() int {
@@ -119,7 +121,8 @@ func runForCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// exitCode is the exit code that err, of ts.Exec, stands for. A command that could not be run at all ends the script.
+// exitCode is the exit code that err, of ts.Exec, stands for. A command that could not be run at
+// all ends the script.
 func exitCode(ts *testscript.TestScript, err error) int {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

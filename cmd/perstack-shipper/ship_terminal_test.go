@@ -10,7 +10,8 @@ import (
 
 // This file shows a pipe at a terminal, where Ctrl-C reaches the agent and the shipper alike.
 
-// shellPipe is a shell that pipes an agent's script into the program at a terminal, and says the program's exit code.
+// shellPipe is a shell that pipes an agent's script into the program at a terminal, and says the
+// program's exit code.
 func (s *stage) shellPipe(agent string) *console {
 	s.t.Helper()
 	c := exec.Command("sh", "-c", `trap : INT; sh -c "$AGENT" | perstack-shipper --log-format console; echo "code $?"`)

@@ -12,7 +12,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file is the world of the tests of a sidecar: a folder of events, and the program that follows it.
+// This file is the world of the tests of a sidecar: a folder of events, and the program that
+// follows it.
 
 const sidecarGroup = "/perstack/sidecar"
 

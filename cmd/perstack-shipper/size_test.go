@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// TestLinkerCanDropMethods finds packages that reach methods by names they make up at run time. With one of them linked, every
-// exported method stays in the program: 5 MB, most of which is AWS actions that nobody calls.
+// TestLinkerCanDropMethods finds packages that reach methods by names they make up at run time.
+// With one of them linked, every exported method stays in the program: 5 MB, most of which is AWS
+// actions that nobody calls.
 func TestLinkerCanDropMethods(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
 	if err != nil {

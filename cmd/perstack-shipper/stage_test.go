@@ -17,8 +17,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file is what the tests of exec have in common: the program with a journal of its own, and what
-// came of an input.
+// This file is what the tests of exec have in common: the program with a journal of its own, and
+// what came of an input.
 
 // stage is where the program is run.
 type stage struct {

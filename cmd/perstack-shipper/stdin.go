@@ -8,7 +8,8 @@ import (
 	"perstack-shipper/config"
 )
 
-// checkStdin reports a stdin that can never be read, as a *config.UsageError: it is wrong before a byte is shipped.
+// checkStdin reports a stdin that can never be read, as a *config.UsageError: it is wrong before a
+// byte is shipped.
 func checkStdin(stdin *os.File) error {
 	const remedy = "pipe the agent's output into it, or name files with --input"
 	if info, err := stdin.Stat(); err == nil && info.IsDir() {

@@ -12,9 +12,11 @@ import (
 	"testing"
 )
 
-// This file compares what survives of an agent that throws right after it has written 6 MB, by how its output is taken.
+// This file compares what survives of an agent that throws right after it has written 6 MB, by how
+// its output is taken.
 
-// nodeAgent does what Perstack does: it writes events to stdout, which Node queues in memory where stdout is a pipe, and then throws.
+// nodeAgent does what Perstack does: it writes events to stdout, which Node queues in memory where
+// stdout is a pipe, and then throws.
 const nodeAgent = `
 const text = "x".repeat(1000)
 for (let n = 0, sent = 0; sent < 6e6; n++) {
@@ -25,7 +27,8 @@ for (let n = 0, sent = 0; sent < 6e6; n++) {
 throw new Error("the provider failed")
 `
 
-// throwingAgent is the same without Node: the command throwing-agent of the tests. What the pipe does not take at once is queued, and lost.
+// throwingAgent is the same without Node: the command throwing-agent of the tests. What the pipe
+// does not take at once is queued, and lost.
 func throwingAgent() {
 	stdout := int(os.Stdout.Fd())
 	if info, err := os.Stdout.Stat(); err == nil && !info.Mode().IsRegular() {

@@ -2,7 +2,8 @@ package main
 
 import "fmt"
 
-// systemLimits says in one sentence what shipping cannot do on a system, by its GOOS, that it does on Linux; "" for Linux.
+// systemLimits says in one sentence what shipping cannot do on a system, by its GOOS, that it does
+// on Linux; "" for Linux.
 func systemLimits(goos string) string {
 	if goos == "linux" {
 		return ""

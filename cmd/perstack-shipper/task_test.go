@@ -16,9 +16,10 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 )
 
-// This file runs the containers of deploy/ecs as far as that goes without ECS: the commands, environments, dependencies and
-// health checks are those of the task definitions, and the end of the essential container stops the others. Volumes are
-// folders, and npx is a stand-in that writes a recorded run.
+// This file runs the containers of deploy/ecs as far as that goes without ECS: the commands,
+// environments, dependencies and health checks are those of the task definitions, and the end of
+// the essential container stops the others. Volumes are folders, and npx is a stand-in that writes
+// a recorded run.
 
 const fakeNPX = `#!/bin/sh
 test "$ANTHROPIC_API_KEY" = secret || exit 9
@@ -179,8 +180,8 @@ func (r *task) healthy(containers []containerDefinition, name string) {
 	r.t.Fatalf("container %s does not become healthy: %s", name, said)
 }
 
-// Where nothing can be kept, no agent starts under exec, and the sidecar ends instead of becoming healthy, so that an agent
-// that depends on "HEALTHY" does not start.
+// Where nothing can be kept, no agent starts under exec, and the sidecar ends instead of becoming
+// healthy, so that an agent that depends on "HEALTHY" does not start.
 func TestNoAgentWithoutAJournal(t *testing.T) {
 	program, err := exec.LookPath("perstack-shipper")
 	if err != nil {

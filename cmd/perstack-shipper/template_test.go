@@ -16,8 +16,9 @@ import (
 	"perstack-shipper/shipper/cwlocal/pattern"
 )
 
-// This file holds the CloudFormation template to what it says it counts. cfn-lint checks its form, but knows nothing of
-// filter patterns, and an emulator that creates such a stack skips its filters and alarms without a word.
+// This file holds the CloudFormation template to what it says it counts. cfn-lint checks its form,
+// but knows nothing of filter patterns, and an emulator that creates such a stack skips its filters
+// and alarms without a word.
 
 const templatePath = "../../deploy/cloudformation/perstack-logs.yaml"
 
@@ -161,8 +162,8 @@ func TestTemplateKeepsTheLimits(t *testing.T) {
 	}
 }
 
-// TestTemplatePolicies compares the template's policies with those that are tried against the program. The template
-// creates the group, so its tasks need not.
+// TestTemplatePolicies compares the template's policies with those that are tried against the
+// program. The template creates the group, so its tasks need not.
 func TestTemplatePolicies(t *testing.T) {
 	tmpl := readTemplate(t)
 	for name, file := range map[string]string{"WritePolicy": "iam-policy.json", "ReadPolicy": "iam-policy-read.json"} {
@@ -255,7 +256,8 @@ func checkDashboard(t *testing.T, properties yaml.Node, filters map[string]metri
 	}
 }
 
-// metrics evaluates the filters over events as CloudWatch does: the sum of each metric, by its dimensions' values.
+// metrics evaluates the filters over events as CloudWatch does: the sum of each metric, by its
+// dimensions' values.
 func metrics(t *testing.T, filters map[string]metricFilter, messages []string) map[string]map[string]float64 {
 	t.Helper()
 	sums := map[string]map[string]float64{}
@@ -288,8 +290,8 @@ func metrics(t *testing.T, filters map[string]metricFilter, messages []string) m
 	return sums
 }
 
-// TestTemplateCountsWhatUsageCounts ships every recording, the large ones in parts, and compares the metrics that the
-// template's filters make of it with the receipt in the seal.
+// TestTemplateCountsWhatUsageCounts ships every recording, the large ones in parts, and compares
+// the metrics that the template's filters make of it with the receipt in the seal.
 func TestTemplateCountsWhatUsageCounts(t *testing.T) {
 	filters := readTemplate(t).metricFilters(t)
 	s := newStage(t)
@@ -390,7 +392,8 @@ func compareWithSeal(t *testing.T, got map[string]map[string]float64, messages [
 	} {
 		want[metric] = map[string]float64{"": n}
 	}
-	// A filter sees a step begin; the receipt counts it when its call has an answer, which the last of a run may not get.
+	// A filter sees a step begin; the receipt counts it when its call has an answer, which the last
+	// of a run may not get.
 	if begun := types["startGeneration"]; begun < steps || begun > steps+types["startRun"] {
 		t.Errorf("%v steps were begun, and the seal has %v", begun, steps)
 	}

@@ -36,7 +36,8 @@ func TestTroubleshooting(t *testing.T) {
 				all = sentences(t, path)
 			}
 			for _, message := range all {
-				// Pages leave room between the pieces that are always the same. The longest is looked for.
+				// Pages leave room between the pieces that are always the same. The longest is
+				// looked for.
 				pieces := verb.Split(message, -1)
 				longest := slices.MaxFunc(pieces, func(a, b string) int { return len(a) - len(b) })
 				longest = strings.Trim(longest, " ;:,.`")

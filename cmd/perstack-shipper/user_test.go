@@ -23,8 +23,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 )
 
-// This file is what the round trips to an endpoint have in common: a user of the program as it is built for others, who
-// pipes into it, reads back with it, and looks at what the endpoint holds through the SDK.
+// This file is what the round trips to an endpoint have in common: a user of the program as it is
+// built for others, who pipes into it, reads back with it, and looks at what the endpoint holds
+// through the SDK.
 
 // user runs the program against one endpoint, with a home of their own.
 type user struct {
@@ -64,8 +65,9 @@ func newUser(t *testing.T, program, endpoint string) *user {
 	return u
 }
 
-// wholeAnswers reads each answer before the SDK does: that closes the request's body once it has the answer's head, and
-// where the transport has not read to the body's end yet it takes that for a failure and closes the connection.
+// wholeAnswers reads each answer before the SDK does: that closes the request's body once it has
+// the answer's head, and where the transport has not read to the body's end yet it takes that for a
+// failure and closes the connection.
 type wholeAnswers struct{ http.RoundTripper }
 
 func (w wholeAnswers) Do(request *http.Request) (*http.Response, error) {
@@ -79,8 +81,8 @@ func (w wholeAnswers) Do(request *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// summary is the line that tells what was shipped, with its numbers but those of retries and seconds; a warning of a run that did not end may stand
-// before it.
+// summary is the line that tells what was shipped, with its numbers but those of retries and
+// seconds; a warning of a run that did not end may stand before it.
 var summary = regexp.MustCompile(`^(?:\{"level":"warn",[^\n]* ended (?:before job|in the middle of a line) [^\n]*\}\n)?` +
 	`\{"level":"info","time":"[^"]*","message":"shipped [^"]*",("lines":.*),"retries":\d+,("repeats":.*),"seconds":[0-9.e-]+\}\n$`)
 
@@ -180,8 +182,8 @@ func (u *user) events(group, stream string) []stored {
 	}
 }
 
-// recordings are the paths of what real runs wrote, by their names: those in the repository and, where they lie beside
-// it, all the others.
+// recordings are the paths of what real runs wrote, by their names: those in the repository and,
+// where they lie beside it, all the others.
 func recordings(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -206,7 +208,8 @@ var jobID = regexp.MustCompile(`(?m)^\{"type":"[^"]*",.*?"jobId":"([^"]*)"`)
 // runID finds the first runId.
 var runID = regexp.MustCompile(`(?m)^\{"type":"[^"]*",.*?"runId":"([^"]*)"`)
 
-// roundTrip ships data into a group of its own, reads it back, compares byte for byte, and looks at each event.
+// roundTrip ships data into a group of its own, reads it back, compares byte for byte, and looks at
+// each event.
 func (u *user) roundTrip(group string, data []byte) {
 	t := u.t
 	t.Helper()
@@ -281,7 +284,8 @@ func (u *user) checkRecords(events []stored, data []byte, streams []string) {
 	}
 }
 
-// bySeq are the events of an input's lines: those of seq n at n-1, in the order of their parts. Each must be there once.
+// bySeq are the events of an input's lines: those of seq n at n-1, in the order of their parts.
+// Each must be there once.
 func bySeq(t *testing.T, events []stored) [][]stored {
 	t.Helper()
 	var lines [][]stored

@@ -12,11 +12,12 @@ import (
 	"perstack-shipper/shipper/audit/proof"
 )
 
-// verifyMemory is how many bytes of lines are held before they are sorted on disk. With half of what logs takes, a job of any size takes
-// less than 40 MB in all, and no more time.
+// verifyMemory is how many bytes of lines are held before they are sorted on disk. With half of
+// what logs takes, a job of any size takes less than 40 MB in all, and no more time.
 const verifyMemory = 2 << 20
 
-// runVerify proves that what was shipped is there, and prints what is not. Signals end it as they end logs.
+// runVerify proves that what was shipped is there, and prints what is not. Signals end it as they
+// end logs.
 func runVerify(options *config.Verify, log *zap.Logger) int {
 	ctx := context.Background()
 	client, err := connectReader(ctx, options.Target, log)

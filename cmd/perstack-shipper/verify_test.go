@@ -28,9 +28,11 @@ import (
 	"perstack-shipper/shipper/readback/readbacktest"
 )
 
-// This file ships what real runs wrote in every way in, has verify prove it, and then takes away and changes what the log group holds.
+// This file ships what real runs wrote in every way in, has verify prove it, and then takes away
+// and changes what the log group holds.
 
-// runFor runs the program, and returns what it wrote to stdout and its exit code. What it said goes into the test's log.
+// runFor runs the program, and returns what it wrote to stdout and its exit code. What it said goes
+// into the test's log.
 func (u *user) runFor(stdin io.Reader, args ...string) (stdout string, code int) {
 	u.t.Helper()
 	command := exec.CommandContext(u.t.Context(), u.program, args...)
@@ -101,8 +103,8 @@ var waysIn = map[string]func(u *user, group, path string){
 	},
 }
 
-// copy returns the path of a copy of a file: a followed file's input is known by its path. Its time is of an hour ago, so
-// that nobody waits for the end of a job in it.
+// copy returns the path of a copy of a file: a followed file's input is known by its path. Its time
+// is of an hour ago, so that nobody waits for the end of a job in it.
 func (u *user) copy(path string) string {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -130,7 +132,8 @@ func (u *user) kill(after time.Duration, args ...string) {
 	}
 }
 
-// endless are the recordings of no job, or of one that does not come to its end. A file with one of these may go on.
+// endless are the recordings of no job, or of one that does not come to its end. A file with one of
+// these may go on.
 var endless = map[string]bool{
 	"error-500.stderr": true, "error.stderr": true, "openai-warning.stderr": true, "sigterm.jsonl": true, "throw-truncated.jsonl": true,
 }
@@ -369,7 +372,8 @@ func TestVerifyFindsEachDeletion(t *testing.T) {
 	})
 }
 
-// The readers name the class of a log group that has no GetLogEvents, whatever the service answered.
+// The readers name the class of a log group that has no GetLogEvents, whatever the service
+// answered.
 func TestVerifyOfAnotherClass(t *testing.T) {
 	u := newLocalUser(t)
 	if _, err := u.api.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{

@@ -8,8 +8,8 @@ import (
 	"perstack-shipper/config"
 )
 
-// version and commit are set by the linker (see the Makefile). A program built by `go install` or `go build` has what
-// the Go command recorded instead.
+// version and commit are set by the linker (see the Makefile). A program built by `go install` or
+// `go build` has what the Go command recorded instead.
 var version, commit string
 
 // versionLine names the program, its version, the commit it was built from and the Go version.
@@ -24,7 +24,8 @@ func versionName() string {
 	return v
 }
 
-// buildOf returns version and commit: those that the linker set, else those in info, else words that say there are none.
+// buildOf returns version and commit: those that the linker set, else those in info, else words
+// that say there are none.
 func buildOf(info *debug.BuildInfo, ok bool) (v, c string) {
 	v, c = version, commit
 	if ok {

@@ -1,6 +1,7 @@
-// Command release makes the files of a release: for each platform an archive of the program with its licence, man page and
-// completions, and a CycloneDX SBOM beside it; and the checksums of all of them. The same commit gives the same bytes,
-// whoever builds it, wherever and whenever, with the same version of Go.
+// Command release makes the files of a release: for each platform an archive of the program with
+// its licence, man page and completions, and a CycloneDX SBOM beside it; and the checksums of all
+// of them. The same commit gives the same bytes, whoever builds it, wherever and whenever, with the
+// same version of Go.
 //
 // It is run in the repository's root: see `make release`.
 package main

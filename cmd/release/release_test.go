@@ -20,8 +20,9 @@ import (
 	"testing"
 )
 
-// TestReleaseIsReproducible makes a release twice, as two people would: in another folder, in another time zone and with
-// another mask of modes. Both must be the same bytes. With CI=true it does so for every platform.
+// TestReleaseIsReproducible makes a release twice, as two people would: in another folder, in
+// another time zone and with another mask of modes. Both must be the same bytes. With CI=true it
+// does so for every platform.
 func TestReleaseIsReproducible(t *testing.T) {
 	platforms := platforms
 	if os.Getenv("CI") != "true" { // the other platforms take minutes where nothing is built for them yet

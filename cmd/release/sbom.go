@@ -19,8 +19,9 @@ import (
 	"perstack-shipper/config"
 )
 
-// This file writes a software bill of materials in the format CycloneDX 1.6: the modules that the linker put into a program,
-// as the program itself lists them, and not all that go.mod knows of. https://cyclonedx.org/docs/1.6/json/
+// This file writes a software bill of materials in the format CycloneDX 1.6: the modules that the
+// linker put into a program, as the program itself lists them, and not all that go.mod knows of.
+// https://cyclonedx.org/docs/1.6/json/
 
 type bom struct {
 	Format       string       `json:"bomFormat"`
@@ -107,7 +108,8 @@ func (r *release) sbom(ctx context.Context, platform string, program []byte) ([]
 	return out.Bytes(), err
 }
 
-// serialNumber is a UUID (version 8) of a program's own bytes, so that another program has another and the same has the same.
+// serialNumber is a UUID (version 8) of a program's own bytes, so that another program has another
+// and the same has the same.
 func serialNumber(sum [sha256.Size]byte) string {
 	sum[6] = sum[6]&0x0f | 0x80
 	sum[8] = sum[8]&0x3f | 0x80
@@ -145,8 +147,8 @@ func (r *release) licenses(ctx context.Context, modules []*debug.Module) ([]stri
 	return ids, nil
 }
 
-// licenseIn is the licence of the module in a folder. One that is not known is an error: whether it may be used is for a
-// person to say.
+// licenseIn is the licence of the module in a folder. One that is not known is an error: whether it
+// may be used is for a person to say.
 func licenseIn(dir string) (string, error) {
 	for _, name := range []string{"LICENSE", "LICENSE.txt", "LICENSE.md"} {
 		text, err := os.ReadFile(filepath.Join(dir, name))

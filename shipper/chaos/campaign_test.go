@@ -2,8 +2,9 @@
 
 package chaos
 
-// A campaign: one journal folder and one endpoint, and round after round a process that is killed, stopped or told to end while calls go wrong. In
-// the end the weather is calm, a last process ships what is left, and all is compared.
+// A campaign: one journal folder and one endpoint, and round after round a process that is killed,
+// stopped or told to end while calls go wrong. In the end the weather is calm, a last process ships
+// what is left, and all is compared.
 
 import (
 	"bytes"
@@ -226,8 +227,9 @@ func (c *campaign) signal(p *process, sig syscall.Signal, name string) {
 	}
 }
 
-// settle waits for a process to be dead and takes down what it has taken in, and how far each input is acknowledged. What it has taken from its pipe must be
-// in its journal, however it died; what its agent has written is known when that is gone.
+// settle waits for a process to be dead and takes down what it has taken in, and how far each input
+// is acknowledged. What it has taken from its pipe must be in its journal, however it died; what
+// its agent has written is known when that is gone.
 func (c *campaign) settle(p *process) {
 	if !p.wait(patience) {
 		c.broken = append(c.broken, fmt.Sprintf("process %s did not end; it said:\n%s", p.name, p.says()))
@@ -302,10 +304,12 @@ func (c *campaign) see(left map[string]kept) {
 	}
 }
 
-// finish ships what is left: one process must do, without input of its own, or with the followed file's.
+// finish ships what is left: one process must do, without input of its own, or with the followed
+// file's.
 func (c *campaign) finish() {
 	c.end.set(calm)
-	// An agent that was stopped for lack of room when its shipper was killed goes on with the next one.
+	// An agent that was stopped for lack of room when its shipper was killed goes on with the next
+	// one.
 	for range 10 {
 		if !slices.ContainsFunc(c.agents, func(a *agent) bool { return !a.gone(time.Second) }) {
 			break

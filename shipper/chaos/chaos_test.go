@@ -1,7 +1,8 @@
 //go:build linux
 
-// Package chaos shows that nothing is lost: it runs the built binary under random kill -9, signals, faults of CloudWatch and full disks, and
-// compares what the endpoint holds with what the processes had read.
+// Package chaos shows that nothing is lost: it runs the built binary under random kill -9, signals,
+// faults of CloudWatch and full disks, and compares what the endpoint holds with what the processes
+// had read.
 //
 //	chaos_test.go     the run: seed, time, report
 //	campaign_test.go  one journal folder: rounds of trouble, a last clean start, the comparison
@@ -18,8 +19,8 @@
 //	verify_test.go    what verify says of it
 //	tally_test.go     the figures
 //
-// CHAOS_TIME (a duration) says how long to go on, CHAOS_SEED repeats a run's plans. The moments at which things happen are the machine's, so a seed does
-// not repeat a failure for certain.
+// CHAOS_TIME (a duration) says how long to go on, CHAOS_SEED repeats a run's plans. The moments at
+// which things happen are the machine's, so a seed does not repeat a failure for certain.
 package chaos
 
 import (
@@ -39,7 +40,8 @@ import (
 const (
 	// aMoment is how long it takes inside `make test`.
 	aMoment = 5 * time.Second
-	// rounds is how many a campaign has: enough that crashes of crashes happen, few enough that a failure can be read.
+	// rounds is how many a campaign has: enough that crashes of crashes happen, few enough that a
+	// failure can be read.
 	rounds = 25
 	// sideBySide is how many campaigns run at once: processes mostly wait.
 	sideBySide = 3
@@ -52,7 +54,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	binary, agentBinary = filepath.Join(dir, "perstack-shipper"), filepath.Join(dir, "agent")
-	// Without the race detector, whatever the tests run with: its start takes longer than most of these processes live.
+	// Without the race detector, whatever the tests run with: its start takes longer than most of
+	// these processes live.
 	for to, from := range map[string]string{binary: "perstack-shipper/cmd/perstack-shipper", agentBinary: "perstack-shipper/shipper/chaos/testdata/agent"} {
 		build := exec.Command("go", "build", "-o", to, from)
 		build.Stderr = os.Stderr

@@ -17,7 +17,8 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 )
 
-// sight is the cursor of an input as it stood on disk when so many puts had come in: no later put may repeat what is before it.
+// sight is the cursor of an input as it stood on disk when so many puts had come in: no later put
+// may repeat what is before it.
 type sight struct {
 	puts   int
 	cursor int64
@@ -105,8 +106,9 @@ func compare(inputs []*taken, e *endpoint, folder string) (v verdict) {
 	return v
 }
 
-// gather takes apart what the endpoint holds, by process. ids are the inputs' processes. In fickle streams, events of one time may stand in any
-// order: what was refused, or dropped without the shipper's hearing of it, was sent again behind others.
+// gather takes apart what the endpoint holds, by process. ids are the inputs' processes. In fickle
+// streams, events of one time may stand in any order: what was refused, or dropped without the
+// shipper's hearing of it, was sent again behind others.
 func gather(held map[string][][]cwlocal.Event, fickle map[string]bool, v *verdict) (byProc map[string]*arrived, ids map[string]string) {
 	byProc, ids = map[string]*arrived{}, map[string]string{}
 	for stream, lives := range held {
@@ -167,7 +169,8 @@ func (p place) compare(q place) int {
 	return p.part - q.part
 }
 
-// of finds the input of an event or open record by the name of its process, which stands in the fields of each; the stderr of an agent has a name of its own.
+// of finds the input of an event or open record by the name of its process, which stands in the
+// fields of each; the stderr of an agent has a name of its own.
 func of(byProc map[string]*arrived, ids map[string]string, r batch.Restored) *arrived {
 	var fields struct{ Proc string }
 	if r.Record == "open" {

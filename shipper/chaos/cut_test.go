@@ -2,7 +2,8 @@
 
 package chaos
 
-// The comparison for an agent that emptied the file that its stdout was: what it wrote before that may be lost, but for nothing else, and it is said.
+// The comparison for an agent that emptied the file that its stdout was: what it wrote before that
+// may be lost, but for nothing else, and it is said.
 
 import (
 	"bytes"
@@ -11,9 +12,10 @@ import (
 	"perstack-shipper/batch"
 )
 
-// compareCut compares what came of a process whose agent emptied its stdout. The lines of its last input must be the
-// beginnings of its pieces, one after the other, and the last piece wholly. A kill may have made more inputs of it: one
-// that starts when lines were lost which another had begun to ship.
+// compareCut compares what came of a process whose agent emptied its stdout. The lines of its last
+// input must be the beginnings of its pieces, one after the other, and the last piece wholly. A
+// kill may have made more inputs of it: one that starts when lines were lost which another had
+// begun to ship.
 func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
 	var a *arrived
 	if len(inputs) > 0 {
@@ -47,7 +49,8 @@ func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
 	}
 	got := a.lastSeal()
 	lines := a.came(got.LastSeq, rejects, v)
-	// Lines repeat themselves, so several places in the pieces may be where the lines so far have come to.
+	// Lines repeat themselves, so several places in the pieces may be where the lines so far have
+	// come to.
 	type at struct{ piece, line int }
 	places := map[at]bool{}
 	reach := func(next map[at]bool, p at) {
@@ -98,7 +101,8 @@ func (a *arrived) ended() int {
 	return 0
 }
 
-// compareOvertaken compares an input that another one goes on for: each of its lines is one that was written.
+// compareOvertaken compares an input that another one goes on for: each of its lines is one that
+// was written.
 func (in *taken) compareOvertaken(a *arrived, v *verdict) {
 	written := map[string]bool{}
 	for _, piece := range in.pieces {

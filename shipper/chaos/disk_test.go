@@ -2,7 +2,8 @@
 
 package chaos
 
-// A disk so small that journals fill it: a tmpfs. Where mounting is refused there is none, and that is said.
+// A disk so small that journals fill it: a tmpfs. Where mounting is refused there is none, and that
+// is said.
 
 import (
 	"errors"
@@ -67,7 +68,8 @@ func (d *disk) relax() { os.Remove(d.filler()) }
 
 func (d *disk) filler() string { return filepath.Join(d.path, "filler") }
 
-// grow is the operator who makes room: with rejected events that found none beside them, the inputs of a full disk wait for that.
+// grow is the operator who makes room: with rejected events that found none beside them, the inputs
+// of a full disk wait for that.
 func (d *disk) grow() error {
 	d.relax()
 	return unix.Mount("tmpfs", d.path, "tmpfs", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV, "size=256m,mode=700")

@@ -2,8 +2,9 @@
 
 package chaos
 
-// The CloudWatch of a campaign: an embedded endpoint whose calls go wrong as a weather says, which remembers what was
-// asked of it, and from which groups and streams are deleted under the shipper's feet.
+// The CloudWatch of a campaign: an embedded endpoint whose calls go wrong as a weather says, which
+// remembers what was asked of it, and from which groups and streams are deleted under the shipper's
+// feet.
 
 import (
 	"bytes"
@@ -47,7 +48,8 @@ const (
 	deletion     kind = "deleted"
 )
 
-// weather says how often which fault strikes a call: the chances in percent; what is left of 100 goes well.
+// weather says how often which fault strikes a call: the chances in percent; what is left of 100
+// goes well.
 type weather []struct {
 	kind   kind
 	chance int
@@ -79,7 +81,8 @@ type endpoint struct {
 	tally  *tally
 	poison bool // it refuses events by content
 
-	// gate is held for reading by every request and for writing by a deletion, so that what is deleted is known exactly.
+	// gate is held for reading by every request and for writing by a deletion, so that what is
+	// deleted is known exactly.
 	gate sync.RWMutex
 
 	mu       sync.Mutex // guards what follows: requests come on goroutines of their own
@@ -204,7 +207,8 @@ func (e *endpoint) fault(k kind, c *cwlocal.Call) cwlocal.Fault {
 	panic(fmt.Sprintf("no fault %q", k))
 }
 
-// delete deletes the group or one of its streams, and keeps what was in it. It reports false when a request is under way: then it does nothing.
+// delete deletes the group or one of its streams, and keeps what was in it. It reports false when a
+// request is under way: then it does nothing.
 func (e *endpoint) delete(whole bool, pick int) bool {
 	if !e.gate.TryLock() {
 		return false
@@ -229,7 +233,8 @@ func (e *endpoint) delete(whole bool, pick int) bool {
 	return true
 }
 
-// held is all that was ever accepted: for each stream the events in reading order, once for each time it was made.
+// held is all that was ever accepted: for each stream the events in reading order, once for each
+// time it was made.
 func (e *endpoint) held() map[string][][]cwlocal.Event {
 	all := map[string][][]cwlocal.Event{}
 	for name, times := range e.deleted {

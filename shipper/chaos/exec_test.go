@@ -24,7 +24,8 @@ type agent struct {
 	out, errs []byte // what it would say
 	note      string // where it says how much of that it has written
 	cut       bool   // it has emptied its stdout, and so lost some of that
-	// alive is the writing end of a pipe of which it and its shipper have the reading end: an error on it says that neither lives.
+	// alive is the writing end of a pipe of which it and its shipper have the reading end: an error
+	// on it says that neither lives.
 	alive *os.File
 }
 
@@ -62,7 +63,8 @@ func (a *agent) gone(within time.Duration) bool {
 	}
 }
 
-// wait waits until the agent is gone and takes down what it has written; it reports false when that takes too long.
+// wait waits until the agent is gone and takes down what it has written; it reports false when that
+// takes too long.
 func (a *agent) wait(out, errs *taken) bool {
 	defer a.alive.Close()
 	if !a.gone(patience) {

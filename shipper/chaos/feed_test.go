@@ -2,7 +2,8 @@
 
 package chaos
 
-// What agents write: lines as Perstack's with several jobs and runs, and everything else that comes out of a terminal.
+// What agents write: lines as Perstack's with several jobs and runs, and everything else that comes
+// out of a terminal.
 
 import (
 	"bytes"
@@ -161,7 +162,8 @@ type expected struct {
 	poison    bool
 }
 
-// expect is what should come of the bytes of an input: its lines, and how many empty lines there are in all.
+// expect is what should come of the bytes of an input: its lines, and how many empty lines there
+// are in all.
 func expect(data []byte) (lines []expected, emptyLines int64) {
 	var empty int64
 	for at := 0; at < len(data); {

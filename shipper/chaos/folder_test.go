@@ -2,7 +2,8 @@
 
 package chaos
 
-// What lies in a journal folder when a process is dead, read from the files as the README describes them.
+// What lies in a journal folder when a process is dead, read from the files as the README describes
+// them.
 
 import (
 	"encoding/json"
@@ -24,8 +25,8 @@ type kept struct {
 	size   int64 // offset behind the last byte
 }
 
-// whatIsKept lists the inputs of a journal folder by the names of the processes that made them. Those that a kill left half made or
-// half removed are not listed.
+// whatIsKept lists the inputs of a journal folder by the names of the processes that made them.
+// Those that a kill left half made or half removed are not listed.
 func whatIsKept(folder string) (map[string]kept, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -48,7 +49,8 @@ func whatIsKept(folder string) (map[string]kept, error) {
 	return all, nil
 }
 
-// read fills k from its files. It reports false when it is no whole input, also when another process removes it meanwhile.
+// read fills k from its files. It reports false when it is no whole input, also when another
+// process removes it meanwhile.
 func (k *kept) read() (whole bool, err error) {
 	var input struct{ Shift int64 } // of what an agent writes itself
 	record, err := os.ReadFile(filepath.Join(k.dir, "input"))
@@ -105,7 +107,8 @@ func (k *kept) read() (whole bool, err error) {
 	return true, nil
 }
 
-// cursorIn reads the head of a cursor file. Its checksum is not looked at: it is the other file's turn when a kill tore this one.
+// cursorIn reads the head of a cursor file. Its checksum is not looked at: it is the other file's
+// turn when a kill tore this one.
 func cursorIn(path string) (offset int64, generation uint64, ok bool) {
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -2,7 +2,8 @@
 
 package chaos
 
-// Processes that follow a file, which somebody writes on all the time. Whoever follows it goes on where the one before came to.
+// Processes that follow a file, which somebody writes on all the time. Whoever follows it goes on
+// where the one before came to.
 
 import (
 	"math/rand/v2"

@@ -2,7 +2,8 @@
 
 package chaos
 
-// One process of the built binary with a pipe of its own, and the account of which bytes it has taken from it.
+// One process of the built binary with a pipe of its own, and the account of which bytes it has
+// taken from it.
 
 import (
 	"bytes"
@@ -46,7 +47,8 @@ type process struct {
 	exited chan struct{} // closed when it is dead
 	state  *os.ProcessState
 
-	// The pipe. Both ends stay open here as long as it lives, so that what it has not read can be counted.
+	// The pipe. Both ends stay open here as long as it lives, so that what it has not read can be
+	// counted.
 	data    []byte // what its agent would say
 	r, w    *os.File
 	written atomic.Int64
@@ -166,10 +168,12 @@ func (p *process) wait(d time.Duration) bool {
 	}
 }
 
-// adopt makes us the parent of what our processes leave behind, agents and tracers, so that reap can let go of them where PID 1 does not.
+// adopt makes us the parent of what our processes leave behind, agents and tracers, so that reap
+// can let go of them where PID 1 does not.
 func adopt() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-// reap lets go of those that are dead. It leaves alone the children that we started: exec.Cmd waits for these.
+// reap lets go of those that are dead. It leaves alone the children that we started: exec.Cmd waits
+// for these.
 func reap() {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {

@@ -2,8 +2,8 @@
 
 package chaos
 
-// Processes under strace: killed in the very middle of what they do to the disk, at its n-th call, or with a disk that takes its time. Where
-// there is no strace there are none, and that is said.
+// Processes under strace: killed in the very middle of what they do to the disk, at its n-th call,
+// or with a disk that takes its time. Where there is no strace there are none, and that is said.
 
 import (
 	"bytes"
@@ -21,8 +21,9 @@ import (
 // diskCalls are the system calls of the journal.
 var diskCalls = []string{"splice", "pwrite64", "write", "renameat", "unlinkat", "mkdirat", "flock", "openat"}
 
-// strace is the words before a command that do something to it at calls, as strace's -e inject says. By -D the command stays our own child, so that signals and
-// exit codes are its own. Not --seccomp-bpf, which is faster and does not count.
+// strace is the words before a command that do something to it at calls, as strace's -e inject
+// says. By -D the command stays our own child, so that signals and exit codes are its own. Not
+// --seccomp-bpf, which is faster and does not count.
 func strace(calls, what string) []string {
 	return []string{"strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls, "-e", "inject=" + calls + ":" + what}
 }
@@ -59,14 +60,16 @@ func (o *options) traced(t testing.TB, rng *rand.Rand) (with []string, kills boo
 	return deadly(call, n), true // the n-th of a thread
 }
 
-// TestKillAtEveryDiskCall kills a process at its first call of a kind, at its second and so on until it survives, and then another process, which ships what
-// the first has left, in the same way. A last one must find all that was taken.
+// TestKillAtEveryDiskCall kills a process at its first call of a kind, at its second and so on
+// until it survives, and then another process, which ships what the first has left, in the same
+// way. A last one must find all that was taken.
 func TestKillAtEveryDiskCall(t *testing.T) {
 	atEveryDiskCall(t, diskCalls, func(call string, n int) []string { return deadly(call, n) }, func(p *process) (more bool) { return p.killed })
 }
 
-// TestNoRoomAtEveryDiskCall has three calls in a row find no room, from the first of a kind on, from the second and so on until there are no more. The process
-// may refuse to begin; what it takes it keeps, and what it says at its end is true.
+// TestNoRoomAtEveryDiskCall has three calls in a row find no room, from the first of a kind on,
+// from the second and so on until there are no more. The process may refuse to begin; what it takes
+// it keeps, and what it says at its end is true.
 func TestNoRoomAtEveryDiskCall(t *testing.T) {
 	calls := []string{"splice", "pwrite64", "renameat", "mkdirat"}
 	full := func(call string, n int) []string {
@@ -75,7 +78,8 @@ func TestNoRoomAtEveryDiskCall(t *testing.T) {
 	atEveryDiskCall(t, calls, full, func(p *process) (more bool) { return bytes.Contains(p.says(), []byte("no space left")) })
 }
 
-// atEveryDiskCall strikes processes at the n-th call of each kind for every n, for as long as there is more.
+// atEveryDiskCall strikes processes at the n-th call of each kind for every n, for as long as there
+// is more.
 func atEveryDiskCall(t *testing.T, calls []string, strike func(call string, n int) (with []string), more func(*process) bool) {
 	if err := traceable(); err != nil {
 		t.Skipf("strace does not work here: %v", err)
@@ -98,7 +102,8 @@ func atEveryDiskCall(t *testing.T, calls []string, strike func(call string, n in
 	t.Logf("%d processes, %d of them killed, %d lines: lost %d, altered %d", y.campaigns, y.signals["KILL"], y.lines, y.lost, y.altered)
 }
 
-// struck runs a process, or one that resumes what another left, with words before it that strike it, and concludes the campaign.
+// struck runs a process, or one that resumes what another left, with words before it that strike
+// it, and concludes the campaign.
 func (c *campaign) struck(with []string, resumes bool) *process {
 	var p *process
 	data := newSpeaker(c.rng, false).say(5000)

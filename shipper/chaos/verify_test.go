@@ -2,7 +2,8 @@
 
 package chaos
 
-// What verify finds in the end, with what was taken in as the originals: it must come to the same as the comparison.
+// What verify finds in the end, with what was taken in as the originals: it must come to the same
+// as the comparison.
 
 import (
 	"fmt"
@@ -16,7 +17,8 @@ import (
 	"perstack-shipper/shipper/readback/readbacktest"
 )
 
-// verify proves all that the endpoint ever accepted, and says where that does not agree with v, what the comparison found.
+// verify proves all that the endpoint ever accepted, and says where that does not agree with v,
+// what the comparison found.
 func (c *campaign) verify(v verdict) (faults []string) {
 	held := readbacktest.Held{}
 	for stream, lives := range c.end.held() {

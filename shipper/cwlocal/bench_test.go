@@ -14,7 +14,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// agentEvent is a message as an agent's events are: JSON, so that its quotes are escaped in the body.
+// agentEvent is a message as an agent's events are: JSON, so that its quotes are escaped in the
+// body.
 const agentEvent = `{"shipper":{"input":"k3v9x2ab","seq":15},"type":"callTools","id":"f2k8","timestamp":1795347082176,"jobId":"uo5p","runId":"a1b2","stepNumber":3,` +
 	`"toolCalls":[{"id":"t1","skillName":"@perstack/base","toolName":"readTextFile","args":{"path":"src/index.ts","from":1,"to":200}}],"usage":{"inputTokens":1200,"outputTokens":85}}`
 
@@ -105,8 +106,8 @@ func createDirectly(t testing.TB, s *Server) {
 	}
 }
 
-// TestMemoryOfSmallEvents: an event costs its message and a little more, however many there are, and reading them in
-// order after they came out of order is done once.
+// TestMemoryOfSmallEvents: an event costs its message and a little more, however many there are,
+// and reading them in order after they came out of order is done once.
 func TestMemoryOfSmallEvents(t *testing.T) {
 	s, err := New(Options{Now: func() time.Time { return testNow }})
 	if err != nil {

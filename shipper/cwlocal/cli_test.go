@@ -34,7 +34,8 @@ func newCLI(t *testing.T, url string) *cli {
 	return &cli{t: t, env: append(env, "CWLOCAL_URL="+url)}
 }
 
-// command is `aws --endpoint-url … logs ARGS`; AWS_ENDPOINT_URL alone is unknown to versions before 2.13.
+// command is `aws --endpoint-url … logs ARGS`; AWS_ENDPOINT_URL alone is unknown to versions before
+// 2.13.
 func (c *cli) command(args ...string) *exec.Cmd {
 	url := c.env[len(c.env)-1][len("CWLOCAL_URL="):]
 	cmd := exec.CommandContext(c.t.Context(), "aws", append([]string{"--endpoint-url", url, "--output", "json", "logs"}, args...)...)
@@ -42,7 +43,8 @@ func (c *cli) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run returns what the command prints, decoded into to unless that is nil; part is what its error says, "" for none.
+// run returns what the command prints, decoded into to unless that is nil; part is what its error
+// says, "" for none.
 func (c *cli) run(part string, to any, args ...string) string {
 	c.t.Helper()
 	var stdout, stderr bytes.Buffer

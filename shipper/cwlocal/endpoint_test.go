@@ -74,9 +74,10 @@ func start(t *testing.T, o Options) *endpoint {
 	return &endpoint{Server: s, Client: client, t: t, ctx: t.Context(), url: url}
 }
 
-// plainBodies hides the WriterTo of the SDK's request bodies. smithy-go 1.28 closes a body as soon as the answer's head
-// is there; net/http, which may then still be looking for the body's end, gets EOF as an error from WriteTo (from Read
-// it is none) and closes the connection under the answer. Only an endpoint as near as this one is fast enough for that.
+// plainBodies hides the WriterTo of the SDK's request bodies. smithy-go 1.28 closes a body as soon
+// as the answer's head is there; net/http, which may then still be looking for the body's end, gets
+// EOF as an error from WriteTo (from Read it is none) and closes the connection under the answer.
+// Only an endpoint as near as this one is fast enough for that.
 type plainBodies struct{ *http.Client }
 
 func (c plainBodies) Do(r *http.Request) (*http.Response, error) {
@@ -136,7 +137,8 @@ func (e *endpoint) messages() string {
 	return strings.Join(all, "|")
 }
 
-// wantCode fails unless err is an API error with this code whose message contains part; "" wants no error.
+// wantCode fails unless err is an API error with this code whose message contains part; "" wants no
+// error.
 func wantCode(t *testing.T, err error, code, part string) {
 	t.Helper()
 	if code == "" {

@@ -221,7 +221,8 @@ func TestInterceptSeesTheCall(t *testing.T) {
 	}
 }
 
-// TestHalfARequest leaves in the middle of a body: nothing is stored and nothing is left behind (goleak).
+// TestHalfARequest leaves in the middle of a body: nothing is stored and nothing is left behind
+// (goleak).
 func TestHalfARequest(t *testing.T) {
 	e := startWithStream(t, Options{})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))

@@ -140,8 +140,8 @@ func TestFilterRefuses(t *testing.T) {
 	}
 }
 
-// TestFollowing polls as `aws logs tail --follow` does: all pages, then again from the newest timestamp, dropping the
-// eventIds that were seen with it.
+// TestFollowing polls as `aws logs tail --follow` does: all pages, then again from the newest
+// timestamp, dropping the eventIds that were seen with it.
 func TestFollowing(t *testing.T) {
 	e := start(t, Options{EmptyPages: true})
 	e.create(testGroup, "a", "b")
@@ -232,7 +232,8 @@ func TestMetricFilterOnMessages(t *testing.T) {
 	}
 }
 
-// TestFilterIsTheMergeOfItsStreams compares FilterLogEvents with a plain sort, for arbitrary streams and page sizes.
+// TestFilterIsTheMergeOfItsStreams compares FilterLogEvents with a plain sort, for arbitrary
+// streams and page sizes.
 func TestFilterIsTheMergeOfItsStreams(t *testing.T) {
 	e := start(t, Options{})
 	round := 0

@@ -151,8 +151,8 @@ func TestFolderIsPlainJSONLines(t *testing.T) {
 	}
 }
 
-// TestTornLastLine cuts a stream's file at every byte: whole lines stay, the torn one is dropped and said, and what is
-// put then follows.
+// TestTornLastLine cuts a stream's file at every byte: whole lines stay, the torn one is dropped
+// and said, and what is put then follows.
 func TestTornLastLine(t *testing.T) {
 	dir := t.TempDir()
 	e := startWithStream(t, Options{Dir: dir})
@@ -265,8 +265,8 @@ func TestFolderRefusals(t *testing.T) {
 	}
 }
 
-// TestFolderThatCannotBeWritten takes the file away under the endpoint: the put fails as the service's own fault, says
-// why, stores nothing, and the next ones work once the file is back.
+// TestFolderThatCannotBeWritten takes the file away under the endpoint: the put fails as the
+// service's own fault, says why, stores nothing, and the next ones work once the file is back.
 func TestFolderThatCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	core, said := observer.New(zapcore.ErrorLevel)

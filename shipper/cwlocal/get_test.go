@@ -127,7 +127,8 @@ func TestGetFromAnEmptyStream(t *testing.T) {
 	}
 }
 
-// TestReadingOrder puts batches that overlap in time: they are read by timestamp, then ingestion, then arrival.
+// TestReadingOrder puts batches that overlap in time: they are read by timestamp, then ingestion,
+// then arrival.
 func TestReadingOrder(t *testing.T) {
 	now := testNow
 	e := startWithStream(t, Options{Now: func() time.Time { return now }})

@@ -108,7 +108,8 @@ func TestUnsignedIsAccepted(t *testing.T) {
 	}
 }
 
-// TestErrorsAsTheSDKReadsThem: the type stands in the body too, for clients that do not look at the header.
+// TestErrorsAsTheSDKReadsThem: the type stands in the body too, for clients that do not look at the
+// header.
 func TestErrorsAsTheSDKReadsThem(t *testing.T) {
 	s, err := New(Options{AllowUnsigned: true})
 	if err != nil {
@@ -160,7 +161,8 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// TestConcurrentPuts has eight clients on four streams, with readers between them, and a known number in flight.
+// TestConcurrentPuts has eight clients on four streams, with readers between them, and a known
+// number in flight.
 func TestConcurrentPuts(t *testing.T) {
 	const clients, puts = 8, 25
 	var waiting sync.WaitGroup
@@ -216,7 +218,8 @@ func TestConcurrentPuts(t *testing.T) {
 	}
 }
 
-// TestPutsRaceDeletion deletes a stream under its puts: each is stored or refused, and none of the old is in the new.
+// TestPutsRaceDeletion deletes a stream under its puts: each is stored or refused, and none of the
+// old is in the new.
 func TestPutsRaceDeletion(t *testing.T) {
 	e := startWithStream(t, Options{Dir: t.TempDir()})
 	var done sync.WaitGroup

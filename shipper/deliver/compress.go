@@ -32,8 +32,8 @@ func newBodies(plain, packed *batch.Body) bodies {
 	return bodies{plain: plain, body: plain}
 }
 
-// fallBack reports whether the plain body should be put at once, because a put of the compressed one
-// failed in a way that the plain one might not.
+// fallBack reports whether the plain body should be put at once, because a put of the compressed
+// one failed in a way that the plain one might not.
 func (b *bodies) fallBack(err error) bool {
 	if b.body == b.plain {
 		if b.why != nil && !b.certain {

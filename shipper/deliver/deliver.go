@@ -1,10 +1,10 @@
 // Package deliver brings batches to CloudWatch Logs, whatever it takes: it creates what is missing,
 // tries again what may pass, finds the event that is refused, and sends again what came too late.
 //
-// A Deliverer is what all deliveries share. Deliver takes one batch and what is known of its stream,
-// both by value or for as long as it runs, and gives back an Outcome: what became of the events, and
-// what is known of the stream now. Nothing else is shared with the caller but Trouble, which any
-// goroutine may ask while deliveries are under way.
+// A Deliverer is what all deliveries share. Deliver takes one batch and what is known of its
+// stream, both by value or for as long as it runs, and gives back an Outcome: what became of the
+// events, and what is known of the stream now. Nothing else is shared with the caller but Trouble,
+// which any goroutine may ask while deliveries are under way.
 package deliver
 
 import (
@@ -127,8 +127,8 @@ func (r Rejected) Message() []byte { return r.batch.Message(r.index) }
 
 // Deliver delivers a batch, and returns when each of its events is accepted or rejected, when the
 // batch is left on trial, or when ctx ends. Several deliveries may be under way, at most one for a
-// stream. The batches must stay as they are until it returns, and after it until the rejected events
-// have been looked at.
+// stream. The batches must stay as they are until it returns, and after it until the rejected
+// events have been looked at.
 func (d *Deliverer) Deliver(ctx context.Context, t Task) Outcome {
 	dy := &delivery{Deliverer: d, out: Outcome{Stream: t.Stream, Batch: t.Batch}}
 	dy.out.Err = dy.run(ctx, t)
@@ -162,9 +162,9 @@ func (p part) len() int { return p.to - p.from }
 // errAllRefused ends a round in which the target refused too many events and took none.
 var errAllRefused = errors.New("every event is refused")
 
-// run delivers the batch in rounds. A round halves the batch until each refused event is alone; once
-// the target has taken some event, those that it refused are at fault. Where it takes none, either
-// may be, and the next round asks again later.
+// run delivers the batch in rounds. A round halves the batch until each refused event is alone;
+// once the target has taken some event, those that it refused are at fault. Where it takes none,
+// either may be, and the next round asks again later.
 func (d *delivery) run(ctx context.Context, t Task) error {
 	d.limit = refusedPuts
 	suspects, err := d.ask(ctx, eventsOf(t.OnTrial)) // before what came after them

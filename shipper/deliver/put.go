@@ -27,8 +27,8 @@ const (
 // for it for long.
 const retentionTries = 5
 
-// sending is one body on its way. Each attempt makes one call: what is done stays done, and only the
-// call that failed is made again.
+// sending is one body on its way. Each attempt makes one call: what is done stays done, and only
+// the call that failed is made again.
 type sending struct {
 	*delivery
 	bodies
@@ -43,8 +43,8 @@ type sending struct {
 	retention      int            // tries to set it
 }
 
-// send puts one body until CloudWatch accepts or refuses it. packed is the same body, compressed, or
-// nil. Its error is that refusal, or the context's cause.
+// send puts one body until CloudWatch accepts or refuses it. packed is the same body, compressed,
+// or nil. Its error is that refusal, or the context's cause.
 func (d *delivery) send(ctx context.Context, plain, packed *batch.Body) (cloudwatch.Verdict, error) {
 	s := &sending{
 		delivery: d, bodies: newBodies(plain, packed), next: putEvents,
@@ -113,8 +113,8 @@ func (s *sending) progress() {
 	s.answered.Store(true)
 }
 
-// accepted notes that the put was accepted, and returns what of it was not taken. With an error, the
-// service has the batch from an earlier attempt.
+// accepted notes that the put was accepted, and returns what of it was not taken. With an error,
+// the service has the batch from an earlier attempt.
 func (s *sending) accepted(verdict cloudwatch.Verdict, err error) cloudwatch.Verdict {
 	s.progress()
 	if s.refusedPacked() {
@@ -175,9 +175,9 @@ func (s *sending) failed(err error, class cloudwatch.Class) time.Duration {
 		return s.retentionFailed(err, class, pause)
 	}
 	s.delivery.failed(err, call, "")
-	// Somebody may have created it meanwhile, which a call that is not allowed would never tell, and
-	// one that is throttled late: where a fleet starts, the quota of groups is the least of all. So
-	// every other time that is asked by creating the stream.
+	// Somebody may have created it meanwhile, which a call that is not allowed would never tell,
+	// and one that is throttled late: where a fleet starts, the quota of groups is the least of
+	// all. So every other time that is asked by creating the stream.
 	blocked := class == cloudwatch.Denied || class == cloudwatch.Refused
 	if call == createGroup && class == cloudwatch.Throttled {
 		s.groupThrottled++
@@ -217,8 +217,8 @@ func (s *sending) again() (pause time.Duration) {
 }
 
 // missing chooses the call after one that did not find the stream or the group, and returns how
-// long to wait before it. It is trouble only where that was thought to be there: it was deleted, or was
-// created a moment ago and is not there yet everywhere.
+// long to wait before it. It is trouble only where that was thought to be there: it was deleted, or
+// was created a moment ago and is not there yet everywhere.
 func (s *sending) missing(err error) (pause time.Duration) {
 	s.progress()
 	call, expected := s.next, !s.create

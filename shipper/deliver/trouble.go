@@ -11,10 +11,10 @@ import (
 	"perstack-shipper/shipper/loglimit"
 )
 
-// Trouble knows what goes wrong between here and CloudWatch, for all streams and for each. Each kind
-// of failure is logged once, then at most once a minute, and so is the end of it. Deliveries report
-// here while they try again, so that others need not wait for their outcomes. Safe for concurrent
-// use.
+// Trouble knows what goes wrong between here and CloudWatch, for all streams and for each. Each
+// kind of failure is logged once, then at most once a minute, and so is the end of it. Deliveries
+// report here while they try again, so that others need not wait for their outcomes. Safe for
+// concurrent use.
 type Trouble struct {
 	api *cloudwatch.Client
 	log *zap.Logger
@@ -121,8 +121,8 @@ func (t *Trouble) accepted() {
 	if t.told && t.logged.Allow("over", time.Now()) {
 		t.log.Info(fmt.Sprintf("CloudWatch takes events again, after %s and %d failed attempts", time.Since(t.since).Round(time.Millisecond), t.failures))
 	}
-	// The limiter is not reset: where every other call fails, the same two sentences would come with
-	// each of them.
+	// The limiter is not reset: where every other call fails, the same two sentences would come
+	// with each of them.
 	t.since, t.failures, t.told, t.last = time.Time{}, 0, false, failure{}
 }
 
@@ -153,8 +153,8 @@ func (t *Trouble) Hopeless() bool {
 	return !t.everOK && !t.since.IsZero() && t.unreachable
 }
 
-// Cause explains what went wrong last, for a person. It is "" when nothing has since CloudWatch took
-// a batch.
+// Cause explains what went wrong last, for a person. It is "" when nothing has since CloudWatch
+// took a batch.
 func (t *Trouble) Cause() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

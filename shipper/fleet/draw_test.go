@@ -96,8 +96,8 @@ func curves(r row) string {
 	p(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" font-family="sans-serif" font-size="12">`, wide, tall)
 	p(`<rect width="100%%" height="100%%" fill="#fff"/>`)
 
-	// Calls a second. What rises above the frame, as the first calls of an outage do, is cut off and
-	// said.
+	// Calls a second. What rises above the frame, as the first calls of an outage do, is cut off
+	// and said.
 	quota := r.scenario.quotas.puts
 	all := make([]float64, seconds)
 	parts := [4][]float64{}

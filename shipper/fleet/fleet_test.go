@@ -8,8 +8,8 @@
 //	series_test.go    what the service saw, by second
 //	draw_test.go      the curves and the table in docs/fleet.md
 //
-// Without FLEET_TASKS the scenarios run small, and short enough for `make test`. `make fleet` sets it
-// and FLEET_DOCS, which has docs/fleet.md written.
+// Without FLEET_TASKS the scenarios run small, and short enough for `make test`. `make fleet` sets
+// it and FLEET_DOCS, which has docs/fleet.md written.
 package fleet
 
 import (
@@ -47,8 +47,8 @@ type result struct {
 // openFiles is how many files the journal of a task keeps open.
 const openFiles = 5
 
-// shards is into how many fleets n tasks must be divided, each with its share of the quotas, because
-// a process may open only so many files.
+// shards is into how many fleets n tasks must be divided, each with its share of the quotas,
+// because a process may open only so many files.
 func shards(t *testing.T, n int) int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -135,15 +135,15 @@ func (sc *scenario) runShard(t *testing.T, r *result, share float64, from, to in
 	})
 }
 
-// wave is the most that the calls of a second may be above the mean of their minute, after the first
-// minute of a phase.
+// wave is the most that the calls of a second may be above the mean of their minute, after the
+// first minute of a phase.
 const wave = 1.5
 
 // drain is the most that a backlog may take of the time that the quota allows for it.
 const drain = 1.3
 
-// longestPause is the longest that a shipper waits between two attempts, so the earliest that all of
-// a fleet can have noticed that the service is back.
+// longestPause is the longest that a shipper waits between two attempts, so the earliest that all
+// of a fleet can have noticed that the service is back.
 const longestPause = 20 * time.Second
 
 // TestFleet runs the scenarios, and holds each of them to: nothing is lost, nothing comes in waves,

@@ -19,7 +19,8 @@ type scenario struct {
 	// trouble has calls fail from the first time up to the second, each with this chance.
 	trouble [2]time.Duration
 	chance  float64
-	// lag is the longest that a line may wait, where that is not a matter of the quotas; 0: any time.
+	// lag is the longest that a line may wait, where that is not a matter of the quotas; 0: any
+	// time.
 	lag time.Duration
 	// short is how many tasks there are in `make test`; 0: it is left out.
 	short int

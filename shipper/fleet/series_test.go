@@ -77,8 +77,8 @@ func (s *series) add(o *series) {
 	s.lastBacklog = max(s.lastBacklog, o.lastBacklog)
 }
 
-// quantiles returns those of the lags in the windows [from, to): the median, the 99th percentile and
-// the longest, in seconds.
+// quantiles returns those of the lags in the windows [from, to): the median, the 99th percentile
+// and the longest, in seconds.
 func (s *series) quantiles(from, to int) (p50, p99, most float64) {
 	all := slices.Concat(s.lags[min(from, len(s.lags)):min(to, len(s.lags))]...)
 	if len(all) == 0 {

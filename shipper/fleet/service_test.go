@@ -20,13 +20,15 @@ import (
 	"perstack-shipper/batch"
 )
 
-// quotas are the calls a second that an account may make in a Region. A call beyond them is answered
-// ThrottlingException, and costs nothing. AWS publishes 5,000 puts, 50 creations of streams and 10 of
-// groups in 2026: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html.
+// quotas are the calls a second that an account may make in a Region. A call beyond them is
+// answered ThrottlingException, and costs nothing. AWS publishes 5,000 puts, 50 creations of
+// streams and 10 of groups in 2026:
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html.
 type quotas struct{ puts, streams, groups float64 }
 
-// bucket is a token bucket. It holds one second's worth of calls, and not less than 10, or the small
-// fleets that have a small share of an account would meet one that gives nothing twice in a second.
+// bucket is a token bucket. It holds one second's worth of calls, and not less than 10, or the
+// small fleets that have a small share of an account would meet one that gives nothing twice in a
+// second.
 type bucket struct {
 	rate, tokens float64
 	at           time.Time

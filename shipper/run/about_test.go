@@ -17,8 +17,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// unversioned is a snapshot as programs wrote it before snapshots had a version. The address of the endpoint, the id of the
-// input and what follows the last member are filled in.
+// unversioned is a snapshot as programs wrote it before snapshots had a version. The address of the
+// endpoint, the id of the input and what follows the last member are filled in.
 const unversioned = `{"shape":{"input":"%[2]s","fields":[{"name":"env","value":"prod"}],"logStream":"{jobId}","hostname":"host"},` +
 	`"target":{"Group":"/perstack/run","Region":"eu-west-1","Endpoint":"%[1]s","Account":""},"profile":"ops",` +
 	`"creation":{"Create":true,"RetentionDays":30,"KMSKeyID":"arn:key","Tags":[{"Key":"team","Value":"a"}]},` +
@@ -39,7 +39,8 @@ func (w *world) leaveAs(id, about, bytes string) {
 	}
 }
 
-// What programs without versions left is shipped, by a session and by resume, and with the options that they recorded.
+// What programs without versions left is shipped, by a session and by resume, and with the options
+// that they recorded.
 func TestUnversionedSnapshot(t *testing.T) {
 	for name, ship := range map[string]func(*world){
 		"session": func(w *world) { w.ship("").wait(Delivered) },

@@ -207,7 +207,8 @@ func TestExecFailOn(t *testing.T) {
 	}
 }
 
-// What an agent writes is put as soon as the flush interval allows: its writes wake us, nobody polls.
+// What an agent writes is put as soon as the flush interval allows: its writes wake us, nobody
+// polls.
 func TestExecIsPrompt(t *testing.T) {
 	w := newLoneWorld(t)
 	seen := make(chan time.Duration, 100)
@@ -338,8 +339,8 @@ func TestTruncatedBacklogIsCounted(t *testing.T) {
 	w.nothingKept()
 }
 
-// An orphan that holds the FIFOs is not waited for: what it writes when nobody reads is kept for the
-// next start.
+// An orphan that holds the FIFOs is not waited for: what it writes when nobody reads is kept for
+// the next start.
 func TestExecOfAnAgentWhoseOrphanHoldsTheFIFOs(t *testing.T) {
 	w := newLoneWorld(t)
 	atGate, open := w.gate()

@@ -145,7 +145,8 @@ func TestTenRotationsInASecond(t *testing.T) {
 	w.linesOnce(text)
 }
 
-// Two files that only begin with the same lines are shipped both, as is a copy of a file that nobody cuts.
+// Two files that only begin with the same lines are shipped both, as is a copy of a file that
+// nobody cuts.
 func TestSameBeginningIsNoCopy(t *testing.T) {
 	w := newWorld(t)
 	const same = "starting worker\nconnected\n"

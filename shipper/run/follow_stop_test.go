@@ -63,7 +63,8 @@ func (a *agent) end() string {
 	return a.text.String()
 }
 
-// Everything written before the signal is in CloudWatch, though the writer goes on; the next start goes on in the middle of whatever it was writing.
+// Everything written before the signal is in CloudWatch, though the writer goes on; the next start
+// goes on in the middle of whatever it was writing.
 func TestSigtermWhileTheWriterGoesOn(t *testing.T) {
 	w := newWorld(t)
 	writer := startAgent(t, w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE), time.Millisecond)
@@ -95,7 +96,8 @@ func TestSigtermWhileTheWriterGoesOn(t *testing.T) {
 	}
 }
 
-// Half a line at the stop is what there is: it is shipped as it is, and what comes of it later follows it.
+// Half a line at the stop is what there is: it is shipped as it is, and what comes of it later
+// follows it.
 func TestSigtermInTheMiddleOfALine(t *testing.T) {
 	w := newWorld(t)
 	w.write("run.jsonl", lines("a", 0, 3), line("a", 3)[:30])
@@ -210,7 +212,8 @@ func TestSigtermWhileARunIsUnderWay(t *testing.T) {
 	}
 }
 
-// A rotation by copying: the file is cut, and what comes then is another input, also with the same first line.
+// A rotation by copying: the file is cut, and what comes then is another input, also with the same
+// first line.
 func TestFileCutWhileItIsFollowed(t *testing.T) {
 	w := newWorld(t)
 	const first = "the same first line\n"
@@ -263,7 +266,8 @@ func TestFileCutBetweenTwoStarts(t *testing.T) {
 	}
 }
 
-// A writer that does not append leaves a hole when its file is cut: what it writes behind that is shipped, the hole is not.
+// A writer that does not append leaves a hole when its file is cut: what it writes behind that is
+// shipped, the hole is not.
 func TestHoleInAFollowedFile(t *testing.T) {
 	w := newWorld(t)
 	p := w.follow(paths(w.events))
@@ -292,7 +296,8 @@ func TestHoleInAFollowedFile(t *testing.T) {
 	}
 }
 
-// A file that replaces a followed one between two starts is another story, even if it begins with the same lines.
+// A file that replaces a followed one between two starts is another story, even if it begins with
+// the same lines.
 func TestFileReplacedBetweenTwoStarts(t *testing.T) {
 	const same = "starting worker\nloading configuration\nconnection refused, giving up\n"
 	for name, replace := range map[string]func(path string) error{
@@ -375,7 +380,8 @@ func TestFIFO(t *testing.T) {
 	}
 }
 
-// A writer that holds a FIFO open and goes on is read until 3 s before the deadline, or half of it where that is short.
+// A writer that holds a FIFO open and goes on is read until 3 s before the deadline, or half of it
+// where that is short.
 func TestFIFOWhoseWriterGoesOn(t *testing.T) {
 	w := newWorld(t)
 	p := w.follow(paths(w.path("agent")), wait, drain(3*time.Second))

@@ -64,7 +64,8 @@ func TestFollowedFileGoesOnAfterARestart(t *testing.T) {
 	}
 }
 
-// Without its cursor a file is shipped again from its start, as the same input: readers drop the repeats.
+// Without its cursor a file is shipped again from its start, as the same input: readers drop the
+// repeats.
 func TestFollowedFileWhoseCursorIsLost(t *testing.T) {
 	for name, lose := range map[string]func(*world) error{
 		"cursor":  func(w *world) error { return spoilCursors(filepath.Join(w.Journal, w.Kept()[0])) },
@@ -141,7 +142,8 @@ func TestDeletedFileIsReadToItsEnd(t *testing.T) {
 	}
 }
 
-// In a folder, files that are renamed are neither shipped twice nor lost: to a name that is followed too, or to one that is not.
+// In a folder, files that are renamed are neither shipped twice nor lost: to a name that is
+// followed too, or to one that is not.
 func TestRotationInAFolder(t *testing.T) {
 	w := newWorld(t)
 	w.write("app.log", lines("a", 0, 5))
@@ -245,7 +247,8 @@ func TestNameLikeAPattern(t *testing.T) {
 	w.input(lines("a", 0, 3))
 }
 
-// What is asked for and could not be read until the end is a failure; what could be read in the end is none.
+// What is asked for and could not be read until the end is a failure; what could be read in the end
+// is none.
 func TestFileThatCannotBeRead(t *testing.T) {
 	w := newWorld(t)
 	w.write("ok.log", lines("a", 0, 3))
@@ -291,7 +294,8 @@ func TestInputHeldByAnother(t *testing.T) {
 	w.input(lines("b", 0, 5))
 }
 
-// Files with the same first line are inputs of their own, and one that takes the name of another is not taken for it.
+// Files with the same first line are inputs of their own, and one that takes the name of another is
+// not taken for it.
 func TestSameFirstLine(t *testing.T) {
 	w := newWorld(t)
 	const first = "npm warn Unknown user config\n"
@@ -317,7 +321,8 @@ func TestSameFirstLine(t *testing.T) {
 	}
 }
 
-// Files of one stem are what one process wrote: its stderr is of the job that its stdout names, and is called stderr.
+// Files of one stem are what one process wrote: its stderr is of the job that its stdout names, and
+// is called stderr.
 func TestFilesOfOneStem(t *testing.T) {
 	w := newWorld(t)
 	w.write("run.err", "npm warn, before anything else\n")

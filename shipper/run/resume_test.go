@@ -18,8 +18,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// leave makes an input in the journal folder, as a session leaves it that ships text from stdin to a
-// group and is killed, and returns its id.
+// leave makes an input in the journal folder, as a session leaves it that ships text from stdin to
+// a group and is killed, and returns its id.
 func (w *world) leave(group, text string, tweaks ...func(*setup)) (id string) {
 	w.t.Helper()
 	id = journal.NewID()
@@ -127,7 +127,8 @@ func TestResumeSaysWhatWasRejected(t *testing.T) {
 	p.mustSay("nothing is left")
 }
 
-// A journal that was damaged is shipped as far as it is there, and what is missing is said; that is no business of a process with an input of its own.
+// A journal that was damaged is shipped as far as it is there, and what is missing is said; that is
+// no business of a process with an input of its own.
 func TestDamagedLeftover(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -202,7 +203,8 @@ func spoilCursors(dir string) error {
 	return nil
 }
 
-// What earlier processes left goes beside the own input; for another target it waits, and is named once.
+// What earlier processes left goes beside the own input; for another target it waits, and is named
+// once.
 func TestLeftoversBesideTheOwnInput(t *testing.T) {
 	w := newWorld(t)
 	mine, other := w.leave(testGroup, lines("a", 0, 10), field("run", "first")), w.leave("/perstack/other", lines("b", 0, 10))
@@ -222,7 +224,8 @@ func TestLeftoversBesideTheOwnInput(t *testing.T) {
 	}
 }
 
-// Leftovers that cannot be delivered keep no process for longer than the drain, and are not its fault.
+// Leftovers that cannot be delivered keep no process for longer than the drain, and are not its
+// fault.
 func TestLeftoverThatCannotBeDelivered(t *testing.T) {
 	w := newWorld(t)
 	left := w.leave(testGroup, lines("a", 0, 10))
@@ -242,7 +245,8 @@ func TestLeftoverThatCannotBeDelivered(t *testing.T) {
 	w.input(lines("own", 0, 3))
 }
 
-// resume ships what a followed file holds beyond the cursor, and leaves the cursor for who follows it again.
+// resume ships what a followed file holds beyond the cursor, and leaves the cursor for who follows
+// it again.
 func TestResumeOfAFollowedFile(t *testing.T) {
 	w := newWorld(t)
 	w.write("run.jsonl", lines("a", 0, 5))

@@ -38,7 +38,8 @@ func TestMain(m *testing.M) {
 const testGroup = "/perstack/run"
 
 // world is an endpoint, a journal folder and a folder of events. The runs of a test follow each
-// other there, or are under way together, as processes would be: each opens the journal folder anew.
+// other there, or are under way together, as processes would be: each opens the journal folder
+// anew.
 type world struct {
 	*testkit.World
 	t      *testing.T
@@ -52,8 +53,9 @@ func newWorld(t *testing.T) *world {
 	return newLoneWorld(t)
 }
 
-// newLoneWorld makes a world of a test that nothing runs beside: one that changes the environment, or
-// that starts a command. Until that is executed it holds the locks of every journal of this process.
+// newLoneWorld makes a world of a test that nothing runs beside: one that changes the environment,
+// or that starts a command. Until that is executed it holds the locks of every journal of this
+// process.
 func newLoneWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, events: t.TempDir()}

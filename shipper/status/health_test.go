@@ -57,7 +57,8 @@ func TestAStuckLoopIsNotAlive(t *testing.T) {
 	}
 }
 
-// A folder may be shared. Each host answers for its own shipper, and who is on none of them for all.
+// A folder may be shared. Each host answers for its own shipper, and who is on none of them for
+// all.
 func TestEachHostAnswersForItsOwnShipper(t *testing.T) {
 	dir := t.TempDir()
 	beat(t, dir, "a", 0)

@@ -59,8 +59,9 @@ type Seal struct {
 	Message                           string `json:"-"` // the whole record
 }
 
-// Add takes in an event of a stream. It fails if the event is none of an input, or if it has the place
-// of another that says something else. Added is the input, and fresh tells that it is no repeat.
+// Add takes in an event of a stream. It fails if the event is none of an input, or if it has the
+// place of another that says something else. Added is the input, and fresh tells that it is no
+// repeat.
 func (g Gathered) Add(stream string, e cwlocal.Event) (added *Input, fresh bool, err error) {
 	r, err := batch.Restore([]byte(e.Message))
 	if err != nil {
@@ -111,8 +112,9 @@ func (g Gathered) Add(stream string, e cwlocal.Event) (added *Input, fresh bool,
 	return in, false, err
 }
 
-// Text puts the input together again, as far as it is there. Missing names the first line or part that
-// is not: streams are read one after the other, and more may come meanwhile. It is "" if all are there.
+// Text puts the input together again, as far as it is there. Missing names the first line or part
+// that is not: streams are read one after the other, and more may come meanwhile. It is "" if all
+// are there.
 func (in *Input) Text() (text, missing string) {
 	var b strings.Builder
 	add := func(e Event) {
@@ -179,8 +181,8 @@ func (w *World) Gathered() Gathered {
 	return w.GatheredFrom(w.Group)
 }
 
-// GatheredFrom returns what a group holds. As long as nothing new has come it returns the same again:
-// waiting for something would otherwise cost more than what is waited for.
+// GatheredFrom returns what a group holds. As long as nothing new has come it returns the same
+// again: waiting for something would otherwise cost more than what is waited for.
 func (w *World) GatheredFrom(group string) Gathered {
 	w.T.Helper()
 	w.mu.Lock()

@@ -20,8 +20,9 @@ type Process struct {
 	err    error
 }
 
-// Start starts a program in the world's environment, unless it has one of its own. If the test fails,
-// it shows what the program printed on stderr; if the program still runs at the end, it is killed.
+// Start starts a program in the world's environment, unless it has one of its own. If the test
+// fails, it shows what the program printed on stderr; if the program still runs at the end, it is
+// killed.
 func (w *World) Start(c *exec.Cmd) *Process {
 	w.T.Helper()
 	if c.Env == nil {
@@ -33,7 +34,8 @@ func (w *World) Start(c *exec.Cmd) *Process {
 // Start starts a program as [World.Start] does, in its own environment.
 func Start(t testing.TB, c *exec.Cmd) *Process {
 	t.Helper()
-	// A file and not a pipe: what the program leaves behind may hold its stderr, and nobody waits for that.
+	// A file and not a pipe: what the program leaves behind may hold its stderr, and nobody waits
+	// for that.
 	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	if err != nil {
 		t.Fatal(err)

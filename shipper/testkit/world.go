@@ -1,5 +1,6 @@
-// Package testkit holds what the tests of several packages share: a World to ship to, the inputs that
-// it was sent ([Gathered]), programs under way ([Process]), and waiting with a deadline ([Until]).
+// Package testkit holds what the tests of several packages share: a World to ship to, the inputs
+// that it was sent ([Gathered]), programs under way ([Process]), and waiting with a deadline
+// ([Until]).
 package testkit
 
 import (

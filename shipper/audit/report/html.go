@@ -11,11 +11,11 @@ import (
 	"perstack-shipper/shipper/terminal"
 )
 
-// This file writes the page. It does without html/template, which reaches methods by their names: the linker then keeps
-// every exported method in the program, and that is 5 MB of the AWS SDK.
+// This file writes the page. It does without html/template, which reaches methods by their names:
+// the linker then keeps every exported method in the program, and that is 5 MB of the AWS SDK.
 
-// markup is HTML that is written as it is. Constants become markup by themselves; what comes from an agent is a string,
-// which the compiler does not take for it.
+// markup is HTML that is written as it is. Constants become markup by themselves; what comes from
+// an agent is a string, which the compiler does not take for it.
 type markup string
 
 // line is text with its control characters shown, and text the same of more than one line.
@@ -25,8 +25,9 @@ func text(text string) string { return terminal.EscapeText(text) }
 // htmlWriter writes HTML. Its first error stays in the bufio.Writer, until the flush.
 type htmlWriter struct{ *bufio.Writer }
 
-// put writes markup with values in the places of its {}, escaped for text and for attributes in quotation marks. There
-// are no values in scripts, styles or addresses, which are escaped otherwise.
+// put writes markup with values in the places of its {}, escaped for text and for attributes in
+// quotation marks. There are no values in scripts, styles or addresses, which are escaped
+// otherwise.
 func (w htmlWriter) put(format markup, values ...any) {
 	for _, value := range values {
 		before, after, _ := strings.Cut(string(format), "{}")

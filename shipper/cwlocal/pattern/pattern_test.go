@@ -8,7 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// trail and people have the shape of the events in the service's documentation, whose examples are among the tables below.
+// trail and people have the shape of the events in the service's documentation, whose examples are
+// among the tables below.
 const (
 	trail = `{"eventType":"UpdateTrail","sourceIPAddress":"111.111.111.111","arrayKey":["value","another value"],` +
 		`"objectList":[{"name":"a","id":1},{"name":"b","id":2}],"SomeObject":null,"cluster.name":"c"}`
@@ -320,7 +321,8 @@ func TestSelectorValue(t *testing.T) {
 func TestLogicIsThatOfGo(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.Bool(), 4, 4).Draw(t, "values")
-		// An expression of && and || binds as Go's does, so it is built by the grammar and evaluated on the way.
+		// An expression of && and || binds as Go's does, so it is built by the grammar and
+		// evaluated on the way.
 		var or, and, unit func(depth int) (string, bool)
 		unit = func(depth int) (string, bool) {
 			if depth > 0 && rapid.Bool().Draw(t, "parentheses") {

@@ -1,6 +1,7 @@
-// Command agent stands for the agent under `perstack-shipper exec`: it writes one file to stdout and another to stderr, piece by piece, and leaves a note of
-// how many bytes of each it has written when it ends, or is told to. Now and then it opens /dev/stdout or /dev/stderr by name, as scripts do; where that
-// empties a file, the note says behind which byte.
+// Command agent stands for the agent under `perstack-shipper exec`: it writes one file to stdout
+// and another to stderr, piece by piece, and leaves a note of how many bytes of each it has written
+// when it ends, or is told to. Now and then it opens /dev/stdout or /dev/stderr by name, as scripts
+// do; where that empties a file, the note says behind which byte.
 //
 //	agent OUT ERR NOTE SEED
 package main
