@@ -217,8 +217,14 @@ func TestFIFOOnAFullDisk(t *testing.T) {
 	s.smallDisk(4)
 	events := t.TempDir()
 	path := filepath.Join(events, "fifo")
-	r := s.Start(s.command("--input", path, "--input-wait"))
-	s.Until("it has begun", func() bool { _, err := os.Stat(filepath.Join(s.Journal, "version")); return err == nil })
+	// What is shipped of a file shows that all paths were looked at: with a FIFO that was there from
+	// the start, a full disk is a reason not to begin.
+	first := filepath.Join(events, "first.jsonl")
+	if err := os.WriteFile(first, []byte("{\"jobId\":\"first\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := s.Start(s.command("--input", first, "--input", path, "--input-wait"))
+	s.Until("it has begun", func() bool { return s.has(`"first"`) })
 	s.fill()
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
