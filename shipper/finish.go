@@ -7,6 +7,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // finish ends the inputs that are delivered.
@@ -49,7 +50,7 @@ func (s *Shipper) finishInput(in *input) {
 	if in.ending() != Finished {
 		end = in.Journal.Close
 	} else if why := in.unfinished(); why != "" {
-		s.log.Warn(why)
+		s.log.Warn(why, logfield.Input(in.Shape.Input))
 	}
 	s.report.take(in)
 	if s.o.Metrics != nil {

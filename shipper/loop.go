@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // Run ships the inputs, and those that come out of more until it is closed (nil: none come), and
@@ -78,7 +79,7 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 			if !ok {
 				more = nil
 			} else if err := s.add(in); err != nil {
-				s.log.Error(err.Error())
+				s.log.Error(err.Error(), logfield.Of(err)...)
 				s.report.Failed = append(s.report.Failed, err)
 			}
 		case <-timer.C:
@@ -141,7 +142,8 @@ func (s *Shipper) addAll(inputs []Input) error {
 			}
 			return err
 		}
-		s.log.Error(errors.Join(err, in.close()).Error())
+		err = errors.Join(err, in.close())
+		s.log.Error(err.Error(), append(logfield.Of(err), logfield.Input(in.Shape.Input))...)
 	}
 	return nil
 }
@@ -160,10 +162,10 @@ func (s *Shipper) add(in Input) error {
 		if i.Shape.Input != in.Shape.Input {
 			why += "; the lines count from 1 again, as input " + i.Shape.Input
 		}
-		s.log.Warn(why)
+		s.log.Warn(why, logfield.Input(i.Shape.Input), logfield.Folder(in.Journal.Path()))
 	}
 	if err := in.Journal.Degraded(); err != nil && in.Journal.Path() == "" { // otherwise its mover says so
-		s.log.Warn(err.Error())
+		s.log.Warn(err.Error(), logfield.Of(err)...)
 	}
 	if err := in.Journal.Damage(); err != nil {
 		s.lost(i, err)
@@ -222,6 +224,6 @@ func (s *Shipper) complainOfCursor(in *input, err error) { s.complain("cursor "+
 // complain logs an error of this machine's: once, then at most once a minute for each kind.
 func (s *Shipper) complain(kind string, err error) {
 	if s.said.Allow(kind, time.Now()) {
-		s.log.Error(err.Error())
+		s.log.Error(err.Error(), logfield.Of(err)...)
 	}
 }

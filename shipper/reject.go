@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // What CloudWatch refuses for good is kept in the folder of its input, with the reason.
@@ -37,13 +40,13 @@ const rejectRetry = 200 * time.Millisecond
 func (s *Shipper) reject(st *stream, r deliver.Rejected) {
 	block := r.Block()
 	if block == nil || block == s.inputs.of(block).seal.block {
-		s.log.Error(fmt.Sprintf("log stream %q refuses a record of our own: %v", st.Name, r.Reason))
+		s.log.Error(fmt.Sprintf("log stream %q refuses a record of our own: %v", st.Name, r.Reason), logfield.Stream(st.Name))
 		return
 	}
 	in, message := s.inputs.of(block), r.Message()
 	restored, err := batch.Restore(message) // for the number of the line, which no batch knows
 	if err != nil {
-		s.log.Error(fmt.Sprintf("log stream %q refuses an event of input %s, and that cannot be read back: %v; %v", st.Name, in.Shape.Input, r.Reason, err))
+		s.log.Error(fmt.Sprintf("log stream %q refuses an event of input %s, and that cannot be read back: %v; %v", st.Name, in.Shape.Input, r.Reason, err), logfield.Stream(st.Name), logfield.Input(in.Shape.Input))
 		return
 	}
 	in.ack.account.Rejected.add(restored.Seq)
@@ -87,7 +90,8 @@ func (s *Shipper) keepRejects(now time.Time) {
 		if err != nil {
 			kept = fmt.Sprintf("and lost, for it cannot be set aside (%v)", err)
 		}
-		s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s while it takes others; it is not shipped, %s: %v", r.seq, r.in.Shape.Input, kept, r.why))
+		s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s while it takes others; it is not shipped, %s: %v", r.seq, r.in.Shape.Input, kept, r.why),
+			logfield.Input(r.in.Shape.Input), zap.Int64("seq", r.seq), logfield.Folder(r.in.Journal.Path()))
 		r.block.Pending--
 		s.advance(r.in)
 	}

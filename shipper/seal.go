@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/logfield"
 )
 
 // sealing tracks the seal of an input.
@@ -81,7 +82,7 @@ func (s *Shipper) seal(in *input, now time.Time) {
 	}
 	first, others, err := in.sealMessages(now.UnixMilli(), final)
 	if err != nil {
-		s.log.Error(err.Error())
+		s.log.Error(err.Error(), logfield.Input(in.Shape.Input))
 		in.seal = sealing{state: sealed, final: final} // it ends without a seal
 		return
 	}

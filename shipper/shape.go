@@ -8,6 +8,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // This file has the first steps of the loop: read a block, shape it, and add its events to the open
@@ -155,7 +156,7 @@ func (s *Shipper) readError(in *input, err error) {
 	}
 	if hole, ok := errors.AsType[*journal.HoleError](err); ok {
 		if in.read.skipTo(hole.To) { // nothing is missing
-			s.log.Warn(hole.Error())
+			s.log.Warn(hole.Error(), hole.LogFields()...)
 		}
 		return
 	}
@@ -171,7 +172,7 @@ func (s *Shipper) readError(in *input, err error) {
 		// What was read is shipped; what follows is another input.
 		in.read.state = truncated
 		if t.Lost == 0 { // all that was seen of it was read: a rotation by copying
-			s.log.Warn(t.Error())
+			s.log.Warn(t.Error(), t.LogFields()...)
 		} else {
 			s.lost(in, err)
 		}
@@ -183,7 +184,7 @@ func (s *Shipper) readError(in *input, err error) {
 
 // lost logs what cannot be shipped. It makes Run fail only if the input is primary.
 func (s *Shipper) lost(in *input, err error) {
-	s.log.Error(err.Error())
+	s.log.Error(err.Error(), logfield.Of(err)...)
 	if in.Primary {
 		s.report.Failed = append(s.report.Failed, err)
 	}
@@ -206,7 +207,7 @@ func (s *Shipper) endBlock(in *input) bool {
 	if in.shaper.Overflowed() && !in.overflowed {
 		in.overflowed = true
 		s.log.Warn(fmt.Sprintf("input %s names more than %d log streams; the lines of further ones go to %q, where the ids tell them apart: use a log stream template with fewer fields",
-			in.Shape.Input, batch.MaxStreams, in.shaper.Streams()[0]))
+			in.Shape.Input, batch.MaxStreams, in.shaper.Streams()[0]), logfield.Input(in.Shape.Input), logfield.Stream(in.shaper.Streams()[0]))
 	}
 	s.advance(in)
 	return true
@@ -223,7 +224,7 @@ func (s *Shipper) place(in *input, now time.Time) {
 		in.opened = s.ev.Route + 1
 		message, err := in.openMessage(&s.o.Origin, st.Name, in.shaper.LineJob(), s.ev.Time)
 		if err != nil {
-			s.log.Error(err.Error())
+			s.log.Error(err.Error(), logfield.Input(in.Shape.Input), logfield.Stream(st.Name))
 		} else {
 			var ev batch.Event
 			batch.Record(&ev, message, s.ev.Time, s.ev.Route)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/logfield"
 )
 
 // trial holds the batches of a stream that were refused as a whole while no other put to the stream
@@ -49,7 +50,7 @@ func (s *Shipper) probe(st *stream, now time.Time) {
 	}
 	message, err := s.inputs.of(spans[0].Block).openMessage(&s.o.Origin, st.Name, "", now.UnixMilli())
 	if err != nil {
-		s.log.Error(err.Error())
+		s.log.Error(err.Error(), logfield.Stream(st.Name))
 		return
 	}
 	var ev batch.Event

@@ -50,7 +50,9 @@ func isTerminal(file *os.File) bool {
 	return err == nil && terminal
 }
 
-// consoleEncoder prints, of an entry that has a field of run.SentenceKey, that sentence alone.
+// consoleEncoder prints sentences for people, without the fields that name the things in them. Of an
+// entry that has a field of run.SentenceKey it prints the text of that field. What is for debugging has
+// no sentence, and keeps its fields.
 type consoleEncoder struct{ zapcore.Encoder }
 
 func (e consoleEncoder) Clone() zapcore.Encoder { return consoleEncoder{e.Encoder.Clone()} }
@@ -59,8 +61,10 @@ func (e consoleEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field)
 	for _, f := range fields {
 		if f.Type == zapcore.SkipType && f.Key == run.SentenceKey {
 			entry.Message = f.String
-			return e.Encoder.EncodeEntry(entry, nil)
 		}
+	}
+	if entry.Level > zapcore.DebugLevel {
+		fields = nil
 	}
 	return e.Encoder.EncodeEntry(entry, fields)
 }

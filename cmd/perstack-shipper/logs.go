@@ -30,7 +30,7 @@ func runLogs(options *config.Logs, log *zap.Logger) int {
 		Waiting: func() { log.Info("nothing of the job is there yet: waiting for it", zap.String("job", options.Job)) },
 		Trouble: func(err error) {
 			if call, ok := errors.AsType[*readback.CallError](err); ok {
-				log.Warn(client.Explain(call.Err, call.Action, call.Stream) + "; reading goes on")
+				log.Warn(client.Explain(call.Err, call.Action, call.Stream)+"; reading goes on", client.LogFields(call.Err, call.Action, call.Stream)...)
 			}
 		},
 	}
@@ -40,7 +40,7 @@ func runLogs(options *config.Logs, log *zap.Logger) int {
 		zap.Int64("repeats", report.Repeats), zap.Int64("foreign", report.Foreign), zap.Int("inputs", report.Inputs),
 		zap.Int64("missing", report.Missing), zap.Strings("streams", report.Streams), zap.Bool("ended", report.Ended))
 	if report.Rejected > 0 {
-		log.Warn("some lines are not there, because CloudWatch refused them when they were shipped; the reject file in the journal has them",
+		log.Warn(fmt.Sprintf("%s not there, because CloudWatch refused them when they were shipped; the reject file in the journal has them", pluralVerb(report.Rejected, "line is", "lines are")),
 			zap.Int64("lines", report.Rejected))
 	}
 

@@ -134,3 +134,39 @@ func constantText(e ast.Expr) string {
 	}
 	return ""
 }
+
+// TestMessagesHaveFields finds messages that say something that varies in their sentence alone. A
+// program that reads the log as JSON would have to take the sentence apart.
+func TestMessagesHaveFields(t *testing.T) {
+	found := 0
+	for _, dir := range []string{"../../shipper", "../../shipper/run", "../../shipper/feed", "../../shipper/guard", "../../shipper/deliver", "../../shipper/follow", "../../shipper/cloudwatch"} {
+		paths, err := filepath.Glob(dir + "/*.go")
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s has no source: %v", dir, err)
+		}
+		for _, path := range paths {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			set := token.NewFileSet()
+			file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok || len(call.Args) == 0 || !slices.Contains([]string{"Info", "Warn", "Error"}, calledName(call)) {
+					return true
+				}
+				found++
+				if _, constant := call.Args[0].(*ast.BasicLit); !constant && len(call.Args) == 1 {
+					t.Errorf("%s: this message has no fields", set.Position(call.Pos()))
+				}
+				return true
+			})
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d messages are found in the source", found)
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
-	"go.uber.org/zap"
 )
 
 // CreateStream creates a log stream. One that exists is success; a missing group is an error of
@@ -44,8 +43,8 @@ func (c *Client) CreateGroup(ctx context.Context) (created bool, err error) {
 			// why.
 			refused := err
 			if err = c.createGroup(ctx, nil); err == nil {
-				c.log.Warn("the log group was created without its tags; allow logs:TagResource (deploy/iam-policy.json) and tag it by hand",
-					zap.String("group", c.group), zap.Error(refused))
+				c.log.Warn("the log group was created without its tags; allow logs:TagResource (deploy/iam-policy.json) and tag it by hand: "+
+					Reason(refused), c.LogFields(refused, "CreateLogGroup", "")...)
 			}
 		}
 	}
@@ -85,6 +84,6 @@ func (c *Client) SetRetention(ctx context.Context) error {
 // WarnOfRetention logs that the retention could not be set, and how to do it by hand.
 func (c *Client) WarnOfRetention(err error) {
 	c.log.Warn("the log group was created, but its retention could not be set, so it keeps events for ever; set it with: "+
-		fmt.Sprintf("aws logs put-retention-policy --region %s --log-group-name %s --retention-in-days %d", c.region, c.group, c.retentionDays),
-		zap.String("group", c.group), zap.Error(err))
+		fmt.Sprintf("aws logs put-retention-policy --region %s --log-group-name %s --retention-in-days %d", c.region, c.group, c.retentionDays)+
+		" ("+Reason(err)+")", c.LogFields(err, "PutRetentionPolicy", "")...)
 }

@@ -13,6 +13,9 @@ import (
 	"unicode/utf8"
 
 	smithy "github.com/aws/smithy-go"
+	"go.uber.org/zap"
+
+	"perstack-shipper/shipper/logfield"
 )
 
 // Explain says err for a person: what it concerns, what went wrong, what to do. One line without
@@ -28,6 +31,25 @@ func (c *Client) Explain(err error, action, stream string) string {
 		line += "; " + remedy
 	}
 	return oneLine(line, 700)
+}
+
+// LogFields returns the things that Explain's sentence names, as fields: group, Region, action,
+// stream, and the service's error code or the HTTP status.
+func (c *Client) LogFields(err error, action, stream string) []zap.Field {
+	fields := []zap.Field{logfield.Group(c.group), logfield.Region(c.region)}
+	action = strings.TrimPrefix(action, "logs:")
+	if call, ok := errors.AsType[*callError](err); ok && action == "" {
+		action = call.action
+	}
+	for _, field := range []zap.Field{zap.String("action", action), logfield.Stream(stream), zap.String("code", errorCode(err))} {
+		if field.String != "" {
+			fields = append(fields, field)
+		}
+	}
+	if status := httpStatus(err); status != 0 {
+		fields = append(fields, zap.Int("status", status))
+	}
+	return fields
 }
 
 // Diagnose is Explain in two parts, without the group: what went wrong, and what to do, which may

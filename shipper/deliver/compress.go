@@ -3,6 +3,8 @@ package deliver
 import (
 	"fmt"
 
+	"go.uber.org/zap"
+
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 )
@@ -64,6 +66,6 @@ func (b *bodies) refusedPacked() bool { return b.why != nil }
 func (d *Deliverer) stopCompressing(why error) {
 	if d.compresses.CompareAndSwap(true, false) {
 		d.log.Warn(fmt.Sprintf("%s refuses compressed batches and takes plain ones (%s); batches are sent uncompressed from here on: to start like that, give --compress off",
-			d.api.Endpoint(), cloudwatch.Reason(why)))
+			d.api.Endpoint(), cloudwatch.Reason(why)), zap.String("endpoint", d.api.Endpoint()))
 	}
 }

@@ -81,7 +81,7 @@ func (t *Trouble) failed(err error, call action, stream, prefix string) {
 		return
 	}
 	t.told = true
-	t.log.Warn(prefix + t.api.Explain(err, string(call), stream) + " (kept and retried)")
+	t.log.Warn(prefix+t.api.Explain(err, string(call), stream)+" (kept and retried)", t.api.LogFields(err, string(call), stream)...)
 }
 
 // failedFor counts a failure for its stream.
@@ -119,7 +119,8 @@ func (t *Trouble) accepted() {
 		return
 	}
 	if t.told && t.logged.Allow("over", time.Now()) {
-		t.log.Info(fmt.Sprintf("CloudWatch takes events again, after %s and %d failed attempts", time.Since(t.since).Round(time.Millisecond), t.failures))
+		t.log.Info(fmt.Sprintf("CloudWatch takes events again, after %s and %d failed attempts", time.Since(t.since).Round(time.Millisecond), t.failures),
+			zap.Float64("seconds", time.Since(t.since).Seconds()), zap.Int("failures", t.failures))
 	}
 	// The limiter is not reset: where every other call fails, the same two sentences would come
 	// with each of them.

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 	"perstack-shipper/shipper/loglimit"
 )
 
@@ -127,7 +128,7 @@ func (w *waiter) reportDisk() {
 	}
 	if err := w.j.Degraded(); err != nil {
 		w.degraded = true
-		w.log.Warn(err.Error())
+		w.log.Warn(err.Error(), logfield.Of(err)...)
 	}
 }
 
@@ -136,7 +137,7 @@ func (w *waiter) wait(ctx context.Context, why error) error {
 	if now := time.Now(); w.since.IsZero() {
 		w.since, w.told = now, w.limit.Allow("full", now)
 		if w.told {
-			w.log.Warn(fmt.Sprintf("%v; the input waits meanwhile, nothing is dropped", why))
+			w.log.Warn(fmt.Sprintf("%v; the input waits meanwhile, nothing is dropped", why), logfield.Input(w.j.ID()), logfield.Folder(w.j.Path()))
 		}
 	}
 	if err := w.j.WaitRoom(ctx); err != nil {
@@ -151,7 +152,8 @@ func (w *waiter) wait(ctx context.Context, why error) error {
 // found notes that the journal has taken something.
 func (w *waiter) found() {
 	if w.told {
-		w.log.Info(fmt.Sprintf("the journal has room again after %s", time.Since(w.since).Round(time.Millisecond)))
+		w.log.Info(fmt.Sprintf("the journal has room again after %s", time.Since(w.since).Round(time.Millisecond)),
+			logfield.Input(w.j.ID()), zap.Float64("seconds", time.Since(w.since).Seconds()))
 	}
 	w.since, w.told = time.Time{}, false
 }

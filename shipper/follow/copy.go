@@ -12,6 +12,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // This file knows the copies that a rotation leaves: `cp app.log app-1.log; : >app.log`. The copy
@@ -259,7 +260,8 @@ func (s *Set) followCopy(id, path string, note Note, of *origin) (*journal.File,
 	from := journal.Cursor{Offset: of.bytes, State: state}
 	j, err := s.o.Folder.FollowFrom(id, path, s.o.About(id, note, nil), s.o.Journal, from)
 	if err == nil {
-		s.once(fmt.Sprintf("%s is a copy of %s: its first %d bytes were shipped as input %s, and only what it has beyond them is shipped", path, of.path, of.bytes, of.id))
+		s.once(fmt.Sprintf("%s is a copy of %s: its first %d bytes were shipped as input %s, and only what it has beyond them is shipped", path, of.path, of.bytes, of.id),
+			logfield.Path(path), logfield.Bytes(of.bytes), logfield.Input(of.id))
 	}
 	return j, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // file is a file that is followed, or will be once its first line is complete.
@@ -48,7 +49,7 @@ func (s *Set) measure(f *file, now time.Time) {
 		size = info.Size()
 	}
 	if size < f.size && f.in == nil {
-		s.lose(fmt.Errorf("%s was truncated before its first line was complete: at least %d bytes are lost", f.path, f.size-size))
+		s.lose(fmt.Errorf("%s was truncated before its first line was complete: at least %d bytes are lost", f.path, f.size-size), logfield.Path(f.path), logfield.Bytes(f.size-size))
 	}
 	if size != f.size {
 		f.size, f.grew, f.changed, s.came = size, now, now, now
@@ -102,7 +103,7 @@ func (s *Set) start(f *file, now time.Time) error {
 	if !f.present {
 		if path = nameOf(filepath.Dir(path), f.who); path == "" {
 			if f.size > 0 {
-				s.lose(fmt.Errorf("%s was moved away or deleted before its first line was complete; its %d bytes are not shipped", f.path, f.size))
+				s.lose(fmt.Errorf("%s was moved away or deleted before its first line was complete; its %d bytes are not shipped", f.path, f.size), logfield.Path(f.path), logfield.Bytes(f.size))
 			}
 			f.over = true
 			return nil
@@ -191,7 +192,8 @@ func (s *Set) attach(j *journal.File, path string, note Note, now time.Time) *fi
 		pin.Close()
 	}
 	if f.in != nil {
-		s.log.Warn(fmt.Sprintf("input %s in %s is of the same file as input %s, %s, and is left alone", j.ID(), j.Path(), f.in.Journal.ID(), path))
+		s.log.Warn(fmt.Sprintf("input %s in %s is of the same file as input %s, %s, and is left alone", j.ID(), j.Path(), f.in.Journal.ID(), path),
+			logfield.Input(j.ID()), logfield.Folder(j.Path()), logfield.Path(path))
 		if err := j.Close(); err != nil {
 			s.complain(err)
 		}

@@ -33,6 +33,7 @@ import (
 
 	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // Options say what to follow.
@@ -151,6 +152,9 @@ type InputError struct {
 }
 
 func (e *InputError) Error() string { return e.Path + " " + e.Problem }
+
+// LogFields implements logfield.Named.
+func (e *InputError) LogFields() []zap.Field { return []zap.Field{logfield.Path(e.Path)} }
 
 // Set is what is followed. One goroutine uses it at a time: the one in New, then the one in Run.
 type Set struct {
@@ -370,14 +374,14 @@ func (s *Set) complain(err error) {
 		return
 	}
 	s.said[err.Error()] = now
-	s.log.Error(err.Error())
+	s.log.Error(err.Error(), logfield.Of(err)...)
 }
 
 // once logs something that is as it should be.
-func (s *Set) once(text string) {
+func (s *Set) once(text string, fields ...zap.Field) {
 	if _, ok := s.said[text]; !ok {
 		s.said[text] = time.Now()
-		s.log.Info(text)
+		s.log.Info(text, fields...)
 	}
 }
 
@@ -385,12 +389,12 @@ func (s *Set) once(text string) {
 func (s *Set) leave(path, text string) {
 	if !slices.Contains(s.left, path) {
 		s.left = append(s.left, path)
-		s.log.Warn(text)
+		s.log.Warn(text, logfield.Path(path))
 	}
 }
 
 // lose logs what is not shipped.
-func (s *Set) lose(err error) {
-	s.log.Error(err.Error())
+func (s *Set) lose(err error, fields ...zap.Field) {
+	s.log.Error(err.Error(), append(logfield.Of(err), fields...)...)
 	s.failed = append(s.failed, err)
 }

@@ -13,6 +13,7 @@ import (
 
 	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // This file limits what a folder with any number of files costs. A followed file takes descriptors:
@@ -183,7 +184,7 @@ func (s *Set) wake(p *parked, now time.Time) error {
 			s.leave(p.path, fmt.Sprintf("%s is not shipped here: process %d still ships the rest of it, as input %s; what it does not ship is for the next start", p.path, held.Pid, p.id))
 			return nil
 		case p.note.Lent:
-			s.once(fmt.Sprintf("%s waits until process %d has shipped the rest of it, as input %s", p.path, held.Pid, p.id))
+			s.once(fmt.Sprintf("%s waits until process %d has shipped the rest of it, as input %s", p.path, held.Pid, p.id), logfield.Path(p.path), logfield.PID(held.Pid), logfield.Input(p.id))
 			return nil
 		}
 		return fmt.Errorf("%s: %w", p.path, err)
@@ -193,7 +194,7 @@ func (s *Set) wake(p *parked, now time.Time) error {
 	case errors.Is(err, fs.ErrNotExist):
 		s.missing(p)
 	case err != nil:
-		s.lose(fmt.Errorf("%s: %w", p.path, err))
+		s.lose(fmt.Errorf("%s: %w", p.path, err), logfield.Path(p.path))
 	default:
 		if f := s.attach(j, p.path, p.note, now); f != nil {
 			f.present = f.present && p.present
@@ -229,9 +230,9 @@ func (s *Set) missing(p *parked) {
 	case err != nil:
 		s.complain(err)
 	case lost:
-		s.lose(errors.New(said))
+		s.lose(errors.New(said), logfield.Path(p.path), logfield.Input(p.id))
 	default:
-		s.log.Info(said)
+		s.log.Info(said, logfield.Path(p.path), logfield.Input(p.id))
 	}
 }
 

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/logfield"
 )
 
 // This file knows whether an agent is at work: a model may think for minutes, and nothing comes
@@ -54,7 +57,7 @@ func (s *Set) isIdle(now time.Time) bool {
 	if s.o.UntilIdle == 0 || now.Sub(s.came) < s.o.UntilIdle {
 		return false
 	}
-	var dead []string
+	var dead []func()
 	wait := func(in *Input, path string, grew time.Time) bool {
 		job, running := in.running()
 		if !running {
@@ -63,8 +66,10 @@ func (s *Set) isIdle(now time.Time) bool {
 		if now.Sub(grew) < s.runPatience() {
 			return true
 		}
-		dead = append(dead, fmt.Sprintf("%s: job %q has not ended, but nothing has come of it since %s: it is not waited for any longer; the next start goes on with it",
-			path, job, grew.UTC().Format(time.RFC3339)))
+		dead = append(dead, func() {
+			s.log.Warn(fmt.Sprintf("%s: job %q has not ended, but nothing has come of it since %s: it is not waited for any longer; the next start goes on with it",
+				path, job, grew.UTC().Format(time.RFC3339)), logfield.Path(path), zap.String("job", job))
+		})
 		return false
 	}
 	for _, f := range s.files {
@@ -82,8 +87,8 @@ func (s *Set) isIdle(now time.Time) bool {
 			return false
 		}
 	}
-	for _, text := range dead {
-		s.log.Warn(text)
+	for _, say := range dead {
+		say()
 	}
 	return true
 }

@@ -9,11 +9,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"go.uber.org/zap"
 
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 const (
@@ -163,7 +165,7 @@ func (g *Guard) look(now time.Time) time.Duration {
 		return heldLook
 	case held && (room >= 2*margin || room > margin && now.Sub(g.since) > patience):
 		g.command.Release()
-		g.log.Info(fmt.Sprintf("the command goes on after %s: there is room again", now.Sub(g.since).Round(time.Millisecond)))
+		g.log.Info(fmt.Sprintf("the command goes on after %s: there is room again", now.Sub(g.since).Round(time.Millisecond)), zap.Float64("seconds", now.Sub(g.since).Seconds()))
 		g.said = time.Time{}
 	case held:
 		g.say(now, room, which)
@@ -185,7 +187,7 @@ func (g *Guard) look(now time.Time) time.Duration {
 func (g *Guard) say(now time.Time, room int64, which string) {
 	if g.said.IsZero() || now.Sub(g.said) >= sayAgain {
 		g.said = now
-		g.log.Warn(fmt.Sprintf("%d bytes are left below %s: the command is stopped (SIGSTOP) until CloudWatch has taken some of what it wrote; nothing is dropped", room, which))
+		g.log.Warn(fmt.Sprintf("%d bytes are left below %s: the command is stopped (SIGSTOP) until CloudWatch has taken some of what it wrote; nothing is dropped", room, which), logfield.Bytes(room), logfield.Folder(filepath.Dir(g.output.Path())))
 	}
 }
 
@@ -220,6 +222,6 @@ func (g *Guard) room() (room int64, which string, err error) {
 func (g *Guard) complain(err error) {
 	if !g.failed {
 		g.failed = true
-		g.log.Error(fmt.Sprintf("%v; the command is not kept from filling the disk", err))
+		g.log.Error(fmt.Sprintf("%v; the command is not kept from filling the disk", err), logfield.Of(err)...)
 	}
 }

@@ -10,7 +10,10 @@ import (
 	"os"
 	"time"
 
+	"go.uber.org/zap"
+
 	"perstack-shipper/shipper/disk"
+	"perstack-shipper/shipper/logfield"
 )
 
 // outputHead is what the output of an input begins with. A file that was emptied does not, however
@@ -112,6 +115,11 @@ func (e *CutError) Error() string {
 	}
 	return fmt.Sprintf("input %s: the command's stdout (%s) was truncated, as opening /dev/stdout by name does: output may be lost: %s; "+
 		"use exec --stdout pipe for such a command", e.ID, file, lost)
+}
+
+// LogFields implements logfield.Named.
+func (e *CutError) LogFields() []zap.Field {
+	return []zap.Field{logfield.Input(e.ID), logfield.Path(e.Path), logfield.Bytes(e.Lost)}
 }
 
 // Overtaken returns the truncation that the cursor had not passed when the input was recovered, or

@@ -9,7 +9,10 @@ import (
 	"io/fs"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"perstack-shipper/shipper/disk"
+	"perstack-shipper/shipper/logfield"
 )
 
 var (
@@ -41,6 +44,11 @@ func (e *HeldError) Error() string {
 		who = fmt.Sprintf("process %d", e.Pid)
 	}
 	return fmt.Sprintf("input %s is held by %s (%s); stop that process or use another journal folder", e.ID, who, e.Dir)
+}
+
+// LogFields implements logfield.Named.
+func (e *HeldError) LogFields() []zap.Field {
+	return []zap.Field{logfield.Input(e.ID), logfield.Folder(e.Dir), logfield.PID(e.Pid)}
 }
 
 // SymlinkError says that the folder is a symbolic link, or no folder at all.
@@ -109,6 +117,11 @@ func (e *MemoryError) Error() string {
 	return fmt.Sprintf("input %s: %s cannot be used any more (%v): %s; see to that folder, and start the shipper again when you can", e.ID, e.Dir, e.Err, means)
 }
 
+// LogFields implements logfield.Named.
+func (e *MemoryError) LogFields() []zap.Field {
+	return []zap.Field{logfield.Input(e.ID), logfield.Folder(e.Dir), logfield.Bytes(e.Most)}
+}
+
 func (e *MemoryError) Unwrap() error { return e.Err }
 
 // Gap is the range of bytes [From, To) that the input had and that is not held.
@@ -122,6 +135,11 @@ type GapError struct {
 
 func (e *GapError) Error() string {
 	return fmt.Sprintf("input %s: bytes %d to %d (%d) are missing; it goes on after them", e.ID, e.From, e.To, e.To-e.From)
+}
+
+// LogFields implements logfield.Named.
+func (e *GapError) LogFields() []zap.Field {
+	return []zap.Field{logfield.Input(e.ID), logfield.Bytes(e.To - e.From)}
 }
 
 // TruncatedError says that somebody truncated, rewrote or replaced the followed file. The input has
@@ -138,6 +156,11 @@ func (e *TruncatedError) Error() string {
 		return fmt.Sprintf("input %s: %s was rotated or rewritten after %d bytes, and all that was seen of it is read; what it holds now is a new input", e.ID, e.Path, e.At)
 	}
 	return fmt.Sprintf("input %s: %s was truncated or rewritten: at least %d bytes after offset %d are lost; what it holds now is a new input", e.ID, e.Path, e.Lost, e.At)
+}
+
+// LogFields implements logfield.Named.
+func (e *TruncatedError) LogFields() []zap.Field {
+	return []zap.Field{logfield.Input(e.ID), logfield.Path(e.Path), logfield.Bytes(e.Lost)}
 }
 
 // Is makes errors.Is(err, ErrTruncated) true.
@@ -161,6 +184,15 @@ func (e *DamageError) Error() string {
 		all = append(all, fmt.Sprintf("files that are not the journal's: %q", e.Foreign))
 	}
 	return fmt.Sprintf("input %s is damaged: %s; what is held is shipped", e.ID, strings.Join(all, "; "))
+}
+
+// LogFields implements logfield.Named.
+func (e *DamageError) LogFields() []zap.Field {
+	var missing int64
+	for _, g := range e.Gaps {
+		missing += g.To - g.From
+	}
+	return []zap.Field{logfield.Input(e.ID), logfield.Bytes(missing)}
 }
 
 func (e *DamageError) empty() bool { return len(e.Gaps)+len(e.Foreign)+len(e.Notes) == 0 }

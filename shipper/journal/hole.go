@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 
+	"go.uber.org/zap"
+
 	"perstack-shipper/shipper/disk"
+	"perstack-shipper/shipper/logfield"
 )
 
 // HoleError says that a followed file has a hole: bytes that nobody wrote. A writer leaves one that
@@ -18,6 +21,11 @@ type HoleError struct {
 func (e *HoleError) Error() string {
 	return fmt.Sprintf("input %s: %s has a hole from offset %d to %d, which is skipped and shipped in 0 parts: somebody cut the file and its writer went on at its old offset; let it append (`>>`, O_APPEND), or rename the file instead",
 		e.ID, e.Path, e.From, e.To)
+}
+
+// LogFields implements logfield.Named.
+func (e *HoleError) LogFields() []zap.Field {
+	return []zap.Field{logfield.Input(e.ID), logfield.Path(e.Path), logfield.Bytes(e.To - e.From)}
 }
 
 // skipHole returns how many of the n bytes from off on can be read before a hole, or a *HoleError

@@ -9,12 +9,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
+
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/child"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/guard"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // childOutput is what the command of Exec writes.
@@ -68,7 +71,7 @@ func (s *Session) newChildOutput(opts *ExecOptions, command *child.Child) (*chil
 		return nil, o.abandonFor(err)
 	}
 	if !j.PunchesHoles() {
-		s.log.Warn(fmt.Sprintf("the file system of %s gives nothing back of a file that is being written: the journal grows to all that the command writes to stdout, whatever --journal-max says; name a folder on a local disk, or use --stdout pipe", s.folder.Path()))
+		s.log.Warn(fmt.Sprintf("the file system of %s gives nothing back of a file that is being written: the journal grows to all that the command writes to stdout, whatever --journal-max says; name a folder on a local disk, or use --stdout pipe", s.folder.Path()), logfield.Folder(s.folder.Path()))
 	}
 	return o, nil
 }
@@ -91,7 +94,7 @@ func (p *part) begin(s *Session, shape batch.Shape, jobOf string, file bool) err
 	}
 	p.fifo, p.file, p.input.Journal = j, out, j.Journal
 	if s.folder.Path() != "" && !j.Outlasts() {
-		s.log.Warn(fmt.Sprintf("the file system of %s has no FIFOs: if this process is killed, what the command writes to %s after that is lost; name a folder on a local disk", s.folder.Path(), p.name))
+		s.log.Warn(fmt.Sprintf("the file system of %s has no FIFOs: if this process is killed, what the command writes to %s after that is lost; name a folder on a local disk", s.folder.Path(), p.name), logfield.Folder(s.folder.Path()))
 	}
 	return nil
 }
@@ -145,7 +148,7 @@ func (o *childOutput) abandon() error {
 // abandonFor is abandon because of err, which it returns. What cannot be removed is reported.
 func (o *childOutput) abandonFor(err error) error {
 	if failed := o.abandon(); failed != nil {
-		o.s.log.Error(failed.Error())
+		o.s.log.Error(failed.Error(), logfield.Of(failed)...)
 	}
 	return err
 }
@@ -160,7 +163,7 @@ func (o *childOutput) noteGroup() {
 		err = j.SetAbout(a.encode())
 	}
 	if err != nil {
-		o.s.log.Error(fmt.Sprintf("the options of input %s: %v", j.ID(), err))
+		o.s.log.Error(fmt.Sprintf("the options of input %s: %v", j.ID(), err), logfield.Input(j.ID()))
 	}
 }
 
@@ -209,7 +212,7 @@ func (o *childOutput) end() {
 		p.goesOn.Store(!p.command.Ended() || p.hasWriter())
 		p.ended.Store(true)
 		if err := p.child.EndChild(); err != nil {
-			o.s.log.Error(err.Error())
+			o.s.log.Error(err.Error(), logfield.Of(err)...)
 		}
 	}
 }
@@ -270,9 +273,9 @@ func (o *childOutput) sayLeft() {
 	switch {
 	case len(which) == 0:
 	case folder == "":
-		o.s.log.Warn(fmt.Sprintf("%s; what it writes to %s from here on is lost: give --journal-dir a folder that can be written", who, strings.Join(which, " and ")))
+		o.s.log.Warn(fmt.Sprintf("%s; what it writes to %s from here on is lost: give --journal-dir a folder that can be written", who, strings.Join(which, " and ")), zap.Int("pid", o.command.Pid()))
 	default:
 		o.s.log.Warn(fmt.Sprintf("%s; what it writes to %s from here on is kept in %s%s: the next start on that folder ships it, or `%s resume --journal-dir %s` does",
-			who, strings.Join(which, " and "), folder, bound, program, folder))
+			who, strings.Join(which, " and "), folder, bound, program, folder), zap.Int("pid", o.command.Pid()), logfield.Folder(folder))
 	}
 }

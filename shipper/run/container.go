@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/logfield"
 )
 
 // kubernetesVariable is set in every container that Kubernetes starts.
@@ -19,7 +20,7 @@ const kubernetesVariable = "KUBERNETES_SERVICE_HOST"
 // later start could ship what was left.
 func warnOfContainer(journal string, log *zap.Logger) {
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err == nil && onUnnamedVolume(journal, string(mounts)) {
-		log.Warn(fmt.Sprintf("the journal in %s is on a volume without a name, which no other container gets and --rm removes: give it a name, as in -v journal:%s", journal, journal))
+		log.Warn(fmt.Sprintf("the journal in %s is on a volume without a name, which no other container gets and --rm removes: give it a name, as in -v journal:%s", journal, journal), logfield.Folder(journal))
 		return
 	}
 	if !DiesWithContainer(journal) {
@@ -29,7 +30,7 @@ func warnOfContainer(journal string, log *zap.Logger) {
 	if os.Getenv(shipper.ECSVariable) != "" {
 		volume = "a volume of the task, and give the container a restartPolicy, which ships what was left"
 	}
-	log.Warn(fmt.Sprintf("the journal in %s is on this container's own disk and dies with it: mount there %s", journal, volume))
+	log.Warn(fmt.Sprintf("the journal in %s is on this container's own disk and dies with it: mount there %s", journal, volume), logfield.Folder(journal))
 }
 
 // DiesWithContainer reports whether a journal is on the disk of a container that is never started

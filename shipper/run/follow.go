@@ -17,6 +17,7 @@ import (
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // FollowOptions say what [Session.Follow] ships.
@@ -116,7 +117,7 @@ func (m *movers) start(in *follow.Input) (quit func()) {
 		err := move(reading, running, in, m.log)
 		if err != nil && !errors.Is(err, context.Canceled) {
 			m.failed.Store(true)
-			m.log.Error(fmt.Sprintf("%s: %v", in.Path, err))
+			m.log.Error(fmt.Sprintf("%s: %v", in.Path, err), append(logfield.Of(err), logfield.Path(in.Path))...)
 		}
 	})
 	return func() {
@@ -144,7 +145,7 @@ func (s *Session) followed(in *follow.Input, quit func()) shipper.Input {
 	shape.Source = follow.Source(in.Path)
 	if a, err := decodeAbout(in.Journal.About()); err == nil && a.Shape.Input == shape.Input {
 		if !sameOptions(a.Shape, shape) {
-			s.log.Info(fmt.Sprintf("%s goes on as input %s with the options that it began with; those given now are for what is new", in.Path, shape.Input))
+			s.log.Info(fmt.Sprintf("%s goes on as input %s with the options that it began with; those given now are for what is new", in.Path, shape.Input), logfield.Path(in.Path), logfield.Input(shape.Input))
 		}
 		shape = a.Shape
 	}
@@ -189,7 +190,7 @@ func (s *Session) aboutFollowed(id string, note follow.Note, old []byte) []byte 
 func (s *Session) known() ([]follow.Known, error) {
 	left, err := s.folder.Leftover()
 	if err != nil {
-		s.log.Warn(fmt.Sprintf("what earlier processes left in %s cannot be listed: %v", s.folder.Path(), err))
+		s.log.Warn(fmt.Sprintf("what earlier processes left in %s cannot be listed: %v", s.folder.Path(), err), logfield.Folder(s.folder.Path()))
 	}
 	var all []follow.Known
 	for _, l := range left {

@@ -11,6 +11,7 @@ import (
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // leftovers takes over what earlier processes left for this session's target. What is for another
@@ -19,7 +20,7 @@ func (s *Session) leftovers() []shipper.Input {
 	s.forgetJournals()
 	left, err := s.folder.Leftover()
 	if err != nil {
-		s.log.Warn(fmt.Sprintf("what earlier processes left in %s cannot be listed: %v", s.folder.Path(), err))
+		s.log.Warn(fmt.Sprintf("what earlier processes left in %s cannot be listed: %v", s.folder.Path(), err), logfield.Folder(s.folder.Path()))
 	}
 	atOnce, cancel := context.WithCancel(context.Background())
 	cancel() // half lines are for whoever follows the file, or for resume
@@ -30,11 +31,12 @@ func (s *Session) leftovers() []shipper.Input {
 		}
 		a, err := readAbout(l)
 		if err != nil {
-			s.log.Warn(err.Error())
+			s.log.Warn(err.Error(), append(logfield.Of(err), logfield.Input(l.ID), logfield.Folder(l.Path))...)
 			continue
 		}
 		if !sameTarget(a.Target, s.client.Target()) {
-			s.log.Warn(fmt.Sprintf("input %s in %s is for %s and waits there; `%s resume --journal-dir %s` ships it, or ships it elsewhere with --log-group, --region or --endpoint-url", l.ID, l.Path, targetName(a.Target), program, s.folder.Path()))
+			s.log.Warn(fmt.Sprintf("input %s in %s is for %s and waits there; `%s resume --journal-dir %s` ships it, or ships it elsewhere with --log-group, --region or --endpoint-url", l.ID, l.Path, targetName(a.Target), program, s.folder.Path()),
+				logfield.Input(l.ID), logfield.Folder(l.Path), logfield.Group(a.Target.Group), logfield.Region(a.Target.Region), logfield.Bytes(l.Unacked))
 			continue
 		}
 		in, child, err := recoverInput(atOnce, s.folder, l, a, s.log)
@@ -42,14 +44,14 @@ func (s *Session) leftovers() []shipper.Input {
 			continue // another process was faster
 		}
 		if gone, ok := errors.AsType[*goneError](err); ok && !gone.lost {
-			s.log.Info(gone.said)
+			s.log.Info(gone.said, logfield.Input(l.ID))
 			continue
 		}
 		if err != nil {
-			s.log.Warn(err.Error())
+			s.log.Warn(err.Error(), append(logfield.Of(err), logfield.Input(l.ID), logfield.Folder(l.Path))...)
 			continue
 		}
-		s.log.Info(fmt.Sprintf("input %s of an earlier process is shipped from where that stopped (%d bytes left)", l.ID, l.Unacked))
+		s.log.Info(fmt.Sprintf("input %s of an earlier process is shipped from where that stopped (%d bytes left)", l.ID, l.Unacked), logfield.Input(l.ID), logfield.Bytes(l.Unacked))
 		s.noteSurvivor(a.Group, child)
 		inputs = append(inputs, in)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // mover moves what a command writes to a FIFO into the journal of that FIFO.
@@ -40,7 +41,7 @@ func startMover(j *journal.Pipe, tee *feed.Tee, ended <-chan struct{}, log *zap.
 		}
 		if err != nil && !errors.Is(err, context.Canceled) {
 			m.failed = true
-			log.Error(fmt.Sprintf("input %s: %v", j.ID(), err))
+			log.Error(fmt.Sprintf("input %s: %v", j.ID(), err), append(logfield.Of(err), logfield.Input(j.ID()))...)
 		}
 	}()
 	return m

@@ -10,6 +10,7 @@ import (
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // ResumeOptions say how [Resume] reaches what is left.
@@ -46,7 +47,7 @@ func Resume(o ResumeOptions) (Outcome, error) {
 	}
 	if len(r.runs) == 0 {
 		if r.outcome == Delivered {
-			o.Log.Info(fmt.Sprintf("nothing is left in %s", folder.Path()))
+			o.Log.Info(fmt.Sprintf("nothing is left in %s", folder.Path()), logfield.Folder(folder.Path()))
 		}
 		return r.outcome, nil
 	}
@@ -87,10 +88,10 @@ func (r *resumption) take(end *shutdown) error {
 	for _, l := range left {
 		switch {
 		case l.Holder > 0:
-			r.Log.Info(fmt.Sprintf("input %s in %s is shipped by process %d, which holds it", l.ID, l.Path, l.Holder))
+			r.Log.Info(fmt.Sprintf("input %s in %s is shipped by process %d, which holds it", l.ID, l.Path, l.Holder), logfield.Input(l.ID), logfield.Folder(l.Path), logfield.PID(l.Holder))
 			continue
 		case l.Holder != 0:
-			r.Log.Info(fmt.Sprintf("input %s in %s is shipped by another process, which holds it", l.ID, l.Path))
+			r.Log.Info(fmt.Sprintf("input %s in %s is shipped by another process, which holds it", l.ID, l.Path), logfield.Input(l.ID), logfield.Folder(l.Path))
 			continue
 		case nothingLeft(l):
 			continue
@@ -98,12 +99,12 @@ func (r *resumption) take(end *shutdown) error {
 		err := r.takeOne(end, l)
 		switch gone, ok := errors.AsType[*goneError](err); {
 		case ok && !gone.lost:
-			r.Log.Info(gone.said)
+			r.Log.Info(gone.said, logfield.Input(l.ID))
 		case ok:
-			r.Log.Error(gone.said)
+			r.Log.Error(gone.said, logfield.Input(l.ID))
 			r.outcome = max(r.outcome, Rejected)
 		case err != nil:
-			r.Log.Error(err.Error())
+			r.Log.Error(err.Error(), append(logfield.Of(err), logfield.Input(l.ID), logfield.Folder(l.Path))...)
 			r.outcome = Left
 		}
 	}
@@ -144,10 +145,12 @@ func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
 	run.inputs = append(run.inputs, in)
 	if moved {
 		r.Log.Info(fmt.Sprintf("input %s was for %s and is shipped to %s from here on (%d bytes left); what was delivered before stays where it is",
-			l.ID, targetName(recorded), targetName(target), l.Unacked))
+			l.ID, targetName(recorded), targetName(target), l.Unacked),
+			logfield.Input(l.ID), logfield.Bytes(l.Unacked), logfield.Group(target.Group), logfield.Region(target.Region))
 		return nil
 	}
-	r.Log.Info(fmt.Sprintf("input %s is shipped to log group %q in %s from where it stopped (%d bytes left)", l.ID, a.Target.Group, a.Target.Region, l.Unacked))
+	r.Log.Info(fmt.Sprintf("input %s is shipped to log group %q in %s from where it stopped (%d bytes left)", l.ID, a.Target.Group, a.Target.Region, l.Unacked),
+		logfield.Input(l.ID), logfield.Bytes(l.Unacked), logfield.Group(a.Target.Group), logfield.Region(a.Target.Region))
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 	"perstack-shipper/shipper/metrics"
 )
 
@@ -88,7 +89,7 @@ func newOrigin(o Options) shipper.Origin {
 func (s *Session) Close() {
 	s.serving.Close()
 	if err := s.heart.Close(); err != nil {
-		s.log.Warn(err.Error())
+		s.log.Warn(err.Error(), logfield.Folder(s.folder.Path()))
 	}
 	s.freeSurvivors()
 }
@@ -108,7 +109,7 @@ func openFolder(o Journal, log *zap.Logger) (*journal.Folder, error) {
 		if memoryErr != nil {
 			break // what is wrong is still the folder
 		}
-		log.Warn(fmt.Sprintf("%v. The input is kept in memory: at most %d MiB, and a kill loses what is not shipped; give --journal-dir a folder that can be written", err, memoryJournal>>20))
+		log.Warn(fmt.Sprintf("%v. The input is kept in memory: at most %d MiB, and a kill loses what is not shipped; give --journal-dir a folder that can be written", err, memoryJournal>>20), logfield.Folder(unwritable.Path), logfield.Bytes(memoryJournal))
 		return memory, nil
 	}
 	return nil, optionError("--journal-dir", "%s cannot be written (%v); make it writable or name another folder", unwritable.Path, unwritable.Reason())

@@ -59,7 +59,7 @@ func (s *shutdown) wait(signals <-chan os.Signal, drain time.Duration, log *zap.
 	s.endSignalled()
 	// The clock runs before this is said, and does not wait for it: a stderr that nobody reads must
 	// not stop the end.
-	go log.Info(fmt.Sprintf("%v: shipping what is left, for at most %s; another signal stops at once", first, drain))
+	go log.Info(fmt.Sprintf("%v: shipping what is left, for at most %s; another signal stops at once", first, drain), zap.Stringer("signal", first), zap.Float64("seconds", drain.Seconds()))
 	for {
 		select {
 		case <-reading.C:

@@ -12,6 +12,7 @@ import (
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // StdinOptions say what [Session.Stdin] reads.
@@ -67,7 +68,7 @@ func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
 	outcome := s.ship(end.running, []shipper.Input{in}, nil)
 	in.Quit() // the mover is done, or the loop has called this
 	if lost != nil && !errors.Is(lost, context.Canceled) {
-		s.log.Error(lost.Error())
+		s.log.Error(lost.Error(), logfield.Of(lost)...)
 		outcome = max(outcome, Rejected)
 	}
 	return outcome, nil

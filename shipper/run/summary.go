@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/logfield"
 )
 
 // SentenceKey is the key of a field whose text a logger for people prints instead of an entry's
@@ -39,10 +40,10 @@ func (s *Session) sayRest(report shipper.Report, why error) Outcome {
 	}
 	for _, dir := range report.Rejects {
 		if dir == "" {
-			s.log.Error(fmt.Sprintf("%d lines were refused by CloudWatch and are lost: they were kept in memory; give --journal-dir a folder that can be written", report.Rejected))
+			s.log.Error(fmt.Sprintf("%d lines were refused by CloudWatch and are lost: they were kept in memory; give --journal-dir a folder that can be written", report.Rejected), zap.Int64("lines", int64(report.Rejected)))
 			continue
 		}
-		s.log.Error(fmt.Sprintf("%d lines were refused by CloudWatch and are kept in %s/rejects.jsonl", report.Rejected, dir))
+		s.log.Error(fmt.Sprintf("%d lines were refused by CloudWatch and are kept in %s/rejects.jsonl", report.Rejected, dir), zap.Int64("lines", int64(report.Rejected)), logfield.Folder(dir))
 	}
 	for _, left := range report.Left {
 		if !left.Primary {
@@ -55,10 +56,10 @@ func (s *Session) sayRest(report shipper.Report, why error) Outcome {
 			line += ". The last failure: " + cause
 			cause = "" // once
 		}
-		s.log.Error(line)
+		s.log.Error(line, logfield.Input(left.Input), logfield.Folder(left.Path), logfield.Bytes(left.Bytes))
 	}
 	if why != nil && outcome == Delivered && !isGivenUp && !errors.Is(why, errDeadline) && !errors.Is(why, errSecondSignal) {
-		s.log.Error(why.Error())
+		s.log.Error(why.Error(), logfield.Of(why)...)
 		outcome = Failed
 	}
 	return outcome
@@ -77,9 +78,11 @@ func (s *Session) sayOthersLeft(left shipper.Left) {
 	switch {
 	case left.Bytes == 0: // its writer goes on
 	case left.Lost > 0:
-		s.log.Error(fmt.Sprintf("input %s of an earlier process is not wholly delivered, and %d of its last %d bytes are lost: %s was removed while they were shipped", left.Input, left.Lost, left.Bytes, left.Path))
+		s.log.Error(fmt.Sprintf("input %s of an earlier process is not wholly delivered, and %d of its last %d bytes are lost: %s was removed while they were shipped", left.Input, left.Lost, left.Bytes, left.Path),
+			logfield.Input(left.Input), logfield.Bytes(left.Lost), logfield.Folder(left.Path))
 	default:
-		s.log.Warn(fmt.Sprintf("input %s of an earlier process is not wholly delivered (%d bytes left); it is kept in %s%s", left.Input, left.Bytes, left.Path, s.later("goes on")))
+		s.log.Warn(fmt.Sprintf("input %s of an earlier process is not wholly delivered (%d bytes left); it is kept in %s%s", left.Input, left.Bytes, left.Path, s.later("goes on")),
+			logfield.Input(left.Input), logfield.Bytes(left.Bytes), logfield.Folder(left.Path))
 	}
 }
 

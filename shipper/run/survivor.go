@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"sync"
 
+	"go.uber.org/zap"
+
 	"perstack-shipper/shipper/guard"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
 )
 
 // survivor is a command that outlived its shipper. It goes on writing the file that is its stdout,
@@ -32,7 +35,7 @@ func (s *Session) noteSurvivor(group int, j *journal.Child) {
 		return
 	}
 	if found.Held() {
-		s.log.Warn(fmt.Sprintf("the command of an earlier process (process group %d) is stopped, and goes on when there is room", group))
+		s.log.Warn(fmt.Sprintf("the command of an earlier process (process group %d) is stopped, and goes on when there is room", group), zap.Int("processGroup", group))
 	}
 	if s.survivors == nil {
 		s.survivors = map[int]*survivor{}
@@ -53,7 +56,7 @@ func (s *Session) guardSurvivors() (stop func()) {
 		}
 		g, err := guard.New(v.group, guard.Options{Limit: s.keep.MaxBytes, Found: true, Log: s.log}, v.journal)
 		if err != nil {
-			s.log.Error(err.Error())
+			s.log.Error(err.Error(), append(logfield.Of(err), zap.Int("processGroup", group))...)
 			continue
 		}
 		guards.Go(func() { g.Run(guarding) })
