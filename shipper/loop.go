@@ -51,6 +51,7 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 		if why := s.over(now, more != nil); why != nil {
 			return why
 		}
+		s.reportDrain(now)
 		if busy {
 			// There is more to read, but a delivery may have ended meanwhile.
 			select {

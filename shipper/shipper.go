@@ -11,6 +11,7 @@
 //	reject.go    events that CloudWatch refuses for good
 //	seal.go      the seal of an input
 //	finish.go    let go of an input of which nothing is left
+//	drain.go     how the rest gets on when nothing can come any more
 //	memory.go    the bound on memory
 //
 // An input under way (input.go, inputs.go) has four parts: reading (reading.go, window.go,
@@ -63,8 +64,11 @@ type Options struct {
 	Heartbeat *journal.Heartbeat
 	// Metrics, if not nil, asks the loop of Run for its metrics.
 	Metrics *metrics.Source
-	Origin  Origin
-	Log     *zap.Logger // nil: nothing is logged
+	// Drain, if not nil, is told about once a second how the rest is getting on when nothing can
+	// come any more. The goroutine of Run calls it, and it must not block.
+	Drain  func(Drain)
+	Origin Origin
+	Log    *zap.Logger // nil: nothing is logged
 }
 
 // Shipper ships inputs to one log group. Make one with New, call Run once.
@@ -83,6 +87,7 @@ type Shipper struct {
 	ev       batch.Event   // at hand
 	rejects  rejects
 	life     lifetime
+	drain    drainReport
 	said     loglimit.Limiter
 	report   Report
 	types    *batch.Types // nil without Options.Metrics

@@ -26,7 +26,7 @@ func runExec(options *config.Exec, log *zap.Logger) int {
 	}
 	defer client.Close()
 	to := run.Target{Client: client, Caller: cloudwatch.Caller(options.Caller), Creation: creationOf(options.Creation)}
-	s, err := run.Open(optionsOf(options.Journal, options.Delivery, options.Metrics, log), to, eventsOf(options.Events, options.Verdict))
+	s, err := run.Open(optionsOf(options.Journal, options.Delivery, options.Metrics, options.Log, log), to, eventsOf(options.Events, options.Verdict))
 	if err != nil {
 		return fail(err)
 	}

@@ -217,8 +217,8 @@ func TestFIFOOnAFullDisk(t *testing.T) {
 	s.smallDisk(4)
 	events := t.TempDir()
 	path := filepath.Join(events, "fifo")
-	// What is shipped of a file shows that all paths were looked at: with a FIFO that was there from
-	// the start, a full disk is a reason not to begin.
+	// What is shipped of a file shows that all paths were looked at: with a FIFO that was there
+	// from the start, a full disk is a reason not to begin.
 	first := filepath.Join(events, "first.jsonl")
 	if err := os.WriteFile(first, []byte("{\"jobId\":\"first\"}\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -12,9 +12,9 @@ import (
 	"perstack-shipper/shipper/run"
 )
 
-// newLogger returns the logger of what the program tells about itself: to file, which is stderr, as
+// newLogger returns the logger of what the program tells about itself: to stderr, as
 // text for a person on a terminal and as JSON lines elsewhere.
-func newLogger(options config.Log, file *os.File) *zap.Logger {
+func newLogger(options config.Log, to *statusLine) *zap.Logger {
 	// config has checked the name.
 	level, err := zapcore.ParseLevel(options.LogLevel)
 	if err != nil {
@@ -27,12 +27,12 @@ func newLogger(options config.Log, file *os.File) *zap.Logger {
 		EncodeDuration: zapcore.StringDurationEncoder,
 	}
 	encoder := zapcore.NewJSONEncoder(encoding)
-	if options.LogFormat == "console" || options.LogFormat == "auto" && isTerminal(file) {
+	if options.LogFormat == "console" || options.LogFormat == "auto" && isTerminal(to.file) {
 		encoding.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 		encoding.ConsoleSeparator = "  "
 		encoder = consoleEncoder{zapcore.NewConsoleEncoder(encoding)}
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(file), level))
+	return zap.New(zapcore.NewCore(encoder, to, level))
 }
 
 // isTerminal tells whether a person is at the other end of file. It leaves file's mode alone, which
@@ -50,9 +50,9 @@ func isTerminal(file *os.File) bool {
 	return err == nil && terminal
 }
 
-// consoleEncoder prints sentences for people, without the fields that name the things in them. Of an
-// entry that has a field of run.SentenceKey it prints the text of that field. What is for debugging has
-// no sentence, and keeps its fields.
+// consoleEncoder prints sentences for people, without the fields that name the things in them. Of
+// an entry that has a field of run.SentenceKey it prints the text of that field. What is for
+// debugging has no sentence, and keeps its fields.
 type consoleEncoder struct{ zapcore.Encoder }
 
 func (e consoleEncoder) Clone() zapcore.Encoder { return consoleEncoder{e.Encoder.Clone()} }

@@ -39,7 +39,7 @@ func execute(args, environ []string) int {
 		return fail(err)
 	}
 	logger := func(options config.Log) *zap.Logger {
-		log := newLogger(options, os.Stderr)
+		log := newLogger(options, stderr)
 		for _, sentence := range config.Unknown(environ) {
 			log.Warn(sentence)
 		}

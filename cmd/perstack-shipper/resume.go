@@ -15,7 +15,7 @@ func runResume(options *config.Resume, log *zap.Logger) int {
 	signals, stop := endSignals()
 	defer stop()
 	return outcomeCode(run.Resume(run.ResumeOptions{
-		Options:  optionsOf(options.Journal, options.Delivery, config.Metrics{}, log),
+		Options:  optionsOf(options.Journal, options.Delivery, config.Metrics{}, options.Log, log),
 		Redirect: run.Redirect{Group: options.LogGroup, Region: options.Region, Endpoint: options.EndpointURL},
 		Caller:   cloudwatch.Caller(options.Caller),
 		Signals:  signals,

@@ -16,7 +16,7 @@ import (
 // This file is what the commands that ship have in common: their options as package run takes them,
 // the signals that end them, and their exit codes.
 
-func optionsOf(kept config.Journal, delivery config.Delivery, metrics config.Metrics, log *zap.Logger) run.Options {
+func optionsOf(kept config.Journal, delivery config.Delivery, metrics config.Metrics, messages config.Log, log *zap.Logger) run.Options {
 	giveUp, hopeless := delivery.Patience()
 	return run.Options{
 		Journal: run.Journal{
@@ -28,7 +28,7 @@ func optionsOf(kept config.Journal, delivery config.Delivery, metrics config.Met
 			GiveUpAfter: giveUp, HopelessAfter: hopeless, DrainTimeout: delivery.DrainTimeout,
 			MemoryMax: int(delivery.MemoryMax), MemoryMin: int(config.MinMemory),
 		},
-		Version: versionName(), Metrics: metrics.MetricsAddr, Log: log,
+		Version: versionName(), Metrics: metrics.MetricsAddr, Status: statusFor(messages), Log: log,
 	}
 }
 

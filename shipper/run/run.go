@@ -15,6 +15,7 @@
 //	survivor.go     commands that outlived their shipper
 //	room.go         a disk that is full at the start
 //	shutdown.go     how a signal ends a run
+//	drain.go        what is said while the rest is delivered
 //	summary.go      what is said at the end
 //	failon.go       jobs whose end makes the run fail
 //	container.go    journals that are lost with their container
@@ -64,7 +65,10 @@ type Options struct {
 	Version  string // of this program, for open records
 	// Metrics is the host:port at which a session serves its metrics; "": it does not.
 	Metrics string
-	Log     *zap.Logger
+	// Status, if not nil, shows a line on the terminal in place of the one before. It is gone with
+	// the next message of Log.
+	Status func(text string)
+	Log    *zap.Logger
 }
 
 // Journal says where inputs are kept until CloudWatch has them.

@@ -43,6 +43,10 @@ type Session struct {
 	metrics  *metrics.Source // nil: nobody asks
 	serving  *metrics.Server // nil likewise
 
+	status      func(text string) // nil: there is no terminal
+	now         func() time.Time
+	drainLogged time.Time
+
 	survivors map[int]*survivor // by their process groups
 	command   []string          // what Exec runs, without secrets
 }
@@ -68,7 +72,7 @@ func Open(o Options, to Target, events Events) (*Session, error) {
 
 func newSession(o Options, to Target, folder *journal.Folder, origin shipper.Origin) *Session {
 	return &Session{
-		log: o.Log, client: to.Client, caller: to.Caller, creation: to.Creation, folder: folder, delivery: o.Delivery, origin: origin,
+		log: o.Log, status: o.Status, now: time.Now, client: to.Client, caller: to.Caller, creation: to.Creation, folder: folder, delivery: o.Delivery, origin: origin,
 		heart: folder.Heartbeat(origin.Hostname),
 	}
 }
@@ -156,7 +160,7 @@ func (s *Session) options() shipper.Options {
 		Client: s.client, Create: s.creation.Create, Compress: s.compresses(), Log: s.log,
 		FlushInterval: s.delivery.FlushInterval, GiveUpAfter: s.delivery.GiveUpAfter, HopelessAfter: s.delivery.HopelessAfter,
 		OthersAfter: s.delivery.DrainTimeout, MemoryMax: s.delivery.MemoryMax,
-		Heartbeat: s.heart, Metrics: s.metrics, Origin: origin,
+		Heartbeat: s.heart, Drain: s.sayDrain, Metrics: s.metrics, Origin: origin,
 	}
 }
 

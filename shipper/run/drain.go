@@ -1,0 +1,47 @@
+package run
+
+import (
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/logfield"
+)
+
+const (
+	// drainShownAfter keeps drains that are over at once from flickering on a terminal.
+	drainShownAfter = 500 * time.Millisecond
+	// drainLoggedEvery is how often a drain is logged if there is no terminal.
+	drainLoggedEvery = 10 * time.Second
+)
+
+// sayDrain says how a drain gets on: on a terminal in a line that is rewritten, and elsewhere in
+// the log, now and then.
+func (s *Session) sayDrain(d shipper.Drain) {
+	now := s.now()
+	if s.status != nil {
+		if now.Sub(d.Since) >= drainShownAfter {
+			s.status(drainText(d))
+		}
+		return
+	}
+	if s.drainLogged.Before(d.Since) {
+		s.drainLogged = d.Since
+	}
+	if now.Sub(s.drainLogged) < drainLoggedEvery {
+		return
+	}
+	s.drainLogged = now
+	s.log.Info(drainText(d), logfield.Bytes(d.Left), zap.Float64("bytesPerSecond", d.Rate), zap.String("cause", d.Cause),
+		zap.Float64("seconds", now.Sub(d.Since).Seconds()))
+}
+
+func drainText(d shipper.Drain) string {
+	text := fmt.Sprintf("the input has ended: %.1f MB left to ship, %.1f MB/s", float64(d.Left)/1e6, d.Rate/1e6)
+	if d.Cause != "" {
+		text += "; waiting because of: " + d.Cause
+	}
+	return text
+}
