@@ -69,7 +69,7 @@ func (s *Shipper) settle(r deliver.Outcome) {
 	s.report.Batches += r.Puts
 	s.report.Retries += r.Retries
 	s.stretch(r)
-	s.account(r)
+	s.countRepeats(r)
 	switch {
 	case r.Err != nil: // stopped: what is not acknowledged is shipped again by the next start
 		return
@@ -85,10 +85,10 @@ func (s *Shipper) settle(r deliver.Outcome) {
 	s.ack(r.Batch)
 }
 
-// account notes in the accounts of the inputs which events of a batch may be there twice, and how
-// many were sent with another time than their own. Seals are left out: where each first answer is
-// lost, one seal would follow the other.
-func (s *Shipper) account(r deliver.Outcome) {
+// countRepeats notes in the accounts of the inputs which events of a batch may be there twice, and
+// how many were sent with another time than their own. Seals do not count: counting one would
+// require a new seal and, if the answer to that is lost too, another one, without end.
+func (s *Shipper) countRepeats(r deliver.Outcome) {
 	note := func(block *batch.Block, count func(*account)) {
 		if in := s.inputs.of(block); block != in.seal.block {
 			count(&in.ack.account)

@@ -86,7 +86,7 @@ type callError struct {
 	timeout   time.Duration // the attempt's deadline, if that is what ended it
 	stopped   bool          // the caller's context ended
 	reached   bool          // there was a connection
-	whole     bool          // all of the request was handed to it
+	whole     bool          // all of the request was written to the connection
 	answered  bool          // an HTTP answer was read
 }
 
@@ -123,8 +123,8 @@ func Classify(err error) Class {
 }
 
 // Ambiguous says that the batch may have been stored although the call failed: all of it was sent,
-// and what came back, if anything, does not say that it was refused. A repeat of it may then be
-// there twice.
+// and what came back, if anything, does not say that it was refused. If it is sent again,
+// CloudWatch may hold it twice.
 func Ambiguous(err error) bool {
 	call, ok := errors.AsType[*callError](err)
 	if !ok || !call.whole {
