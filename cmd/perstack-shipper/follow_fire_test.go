@@ -80,14 +80,18 @@ func TestSidecarUnderFire(t *testing.T) {
 	}
 	for range rounds {
 		before := w.Server.Stats().Batches
-		p := w.follow("--input", w.events)
+		p := w.follow("--input", w.events, "--drain-timeout", "4s")
 		goal := before + 1 + random.Int64N(8)
 		w.Until("some of it is shipped", func() bool { return w.Server.Stats().Batches >= goal })
 		if random.IntN(3) > 0 {
 			p.Kill()
 		} else {
+			// The writer goes on, so it is read until half of the time is over. What CloudWatch does
+			// not take in the other half is for the next start.
 			p.Signal(syscall.SIGTERM)
-			p.Wait(0)
+			if code := p.End(); code != exitOK && code != exitLeft {
+				t.Fatalf("exit code %d, want %d or %d; it said\n%s", code, exitOK, exitLeft, p.Said())
+			}
 		}
 	}
 	writer.end()
