@@ -4,12 +4,8 @@ package journal
 // only what a restart needs.
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,10 +14,6 @@ import (
 
 	"perstack-shipper/shipper/disk"
 )
-
-// idLineBytes is how much of a first line makes the id. Otherwise a first line as long as a block
-// would hold up the start.
-const idLineBytes = 64 << 10
 
 // File is an input that somebody else writes, into a file that is only read.
 type File struct {
@@ -215,53 +207,4 @@ func openFollowed(path string) (*os.File, disk.Identity, error) {
 		return nil, disk.Identity{}, fmt.Errorf("follow %s: %w", path, err)
 	}
 	return f, disk.IdentityOf(info), nil
-}
-
-// FileID returns the id for following a file: 8 characters from a hash of its absolute path and its
-// first line, or the first 64 KiB of a longer one. first is that line's own digest. [ErrNoLine]
-// says that the line is not complete yet: wait.
-func FileID(path string) (id, first string, err error) {
-	path, err = filepath.Abs(path)
-	if err != nil {
-		return "", "", fmt.Errorf("the id of %s: %w", path, err)
-	}
-	f, _, err := openFollowed(path)
-	if err != nil {
-		return "", "", err
-	}
-	defer f.Close()
-	line, err := firstLine(f)
-	if err != nil {
-		return "", "", fmt.Errorf("the id of %s: %w", path, err)
-	}
-	return idOf(sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", path, line))), lineDigest(line), nil
-}
-
-// FirstLine is the digest of the first line of an open file, as FileID returns it.
-func FirstLine(f *os.File) (string, error) {
-	line, err := firstLine(f)
-	if err != nil {
-		return "", fmt.Errorf("the first line of %s: %w", f.Name(), err)
-	}
-	return lineDigest(line), nil
-}
-
-// firstLine reads the first line, without its newline, and of a longer one the first 64 KiB.
-func firstLine(f *os.File) ([]byte, error) {
-	line, err := io.ReadAll(io.NewSectionReader(f, 0, idLineBytes))
-	if err != nil {
-		return nil, err
-	}
-	if end := bytes.IndexByte(line, '\n'); end >= 0 {
-		return line[:end], nil
-	}
-	if len(line) < idLineBytes {
-		return nil, ErrNoLine
-	}
-	return line, nil
-}
-
-func lineDigest(line []byte) string {
-	sum := sha256.Sum256(line)
-	return hex.EncodeToString(sum[:16])
 }

@@ -287,3 +287,47 @@ func empty(st store) error {
 	}
 	return nil
 }
+
+// beginInMemory makes an input in memory because the folder, which worked before, does not take it
+// any more.
+func (f *Folder) beginInMemory(h header, about []byte, why error) (*Journal, error) {
+	f.mu.Lock()
+	taken := f.ids[h.ID]
+	f.ids[h.ID] = true
+	f.mu.Unlock()
+	if taken {
+		return nil, fmt.Errorf("input %s: %w", h.ID, ErrExists)
+	}
+	most := int64(defaultMemory)
+	if h.MaxBytes > 0 {
+		most = min(most, h.MaxBytes)
+	}
+	if h.kind() != KindFile {
+		h.MaxBytes = most
+	}
+	j, err := f.fill(newMemoryStore(), &lock{}, h, about)
+	if err != nil {
+		return nil, err
+	}
+	j.began = &MemoryError{ID: h.ID, Kind: h.kind(), Dir: f.path, Err: cause(why), Most: most}
+	return j, nil
+}
+
+func (j *Journal) syncLoop() {
+	ticks := time.NewTicker(j.header.Sync)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-j.stop:
+			return
+		case <-ticks.C:
+			if err := j.syncAll(); err != nil {
+				j.setTrouble(fmt.Errorf("input %s: fsync: %w; until it works, a machine that dies may lose what came last", j.id, err))
+			}
+		}
+	}
+}
+
+func (j *Journal) syncAll() error {
+	return errors.Join(j.src.sync(), j.arr.sync(), j.cur.sync())
+}

@@ -45,16 +45,15 @@
 // # Files
 //
 //	journal.go                              Journal: what the kinds have in common
-//	pipe.go, take.go, segments.go           Pipe: segments that are written, read and given back
-//	fallen.go                               a disk that fails under way
+//	pipe.go, pipe_write.go, pipe_read.go    Pipe: segments that are written, read and given back
+//	pipe_degraded.go                        a disk that fails under way
 //	fifo.go                                 a Pipe that a child fills through a FIFO
 //	child.go, cut.go                        Child: a child's stdout, and its truncation
 //	follow.go, identity.go, hole.go         File: a followed file, and whether it is the same
 //	growing.go                              a file that somebody else writes, of a Child or a File
-//	watch.go, bell.go, sync.go              watching files, waking readers, forcing to the medium
+//	watch.go                                waking readers, and watching a file that others write
 //	cursor.go, arrivals.go                  the cursor, and the index of arrivals
-//	folder.go, disk.go, input.go,
-//	recover.go                              the folder; making, finding and taking over an input
+//	folder.go, input.go, recover.go         the folder; making, finding and taking over an input
 //	inspect.go, heartbeat.go                looking into a folder from outside
 //	lock.go, store.go, memory.go            the lock; where files are: a folder, or memory
 //	errors.go, id.go, rejects.go            errors, ids, what CloudWatch rejected
@@ -64,6 +63,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -406,3 +407,31 @@ func (j *Journal) Remove() error {
 	}
 	return nil
 }
+
+// Degraded returns a [*MemoryError] if the disk has failed and the input goes on in memory, and nil
+// otherwise. It stays so. Any goroutine may ask.
+func (j *Journal) Degraded() error {
+	if j.began != nil {
+		return j.began
+	}
+	if err := j.src.degraded(); err != nil { // not a typed nil in an interface
+		return err
+	}
+	return nil
+}
+
+// Gone reports whether the input's folder is gone, or belongs to another input of the same id: a
+// followed file has one id, whoever follows it. Open files keep what they hold until they are
+// closed. Gone is false in memory.
+func (j *Journal) Gone() bool {
+	dir := j.st.dir()
+	if dir == "" {
+		return false
+	}
+	_, err := os.Lstat(dir)
+	return errors.Is(err, os.ErrNotExist) || j.lock.replaced(filepath.Join(dir, lockName))
+}
+
+// Perishable returns how many of the unacked bytes are in no file that a later start would find. It
+// is 0 for a File, whose bytes are not ours.
+func (j *Journal) Perishable() int64 { return j.src.perishable(j.acked.Load()) }

@@ -1,30 +1,86 @@
 package journal
 
-// The writing side of a Pipe: segments, the limit, and what happens when there is no room. What
-// happens when the disk fails is in fallen.go.
-
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io"
-	"math"
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/sys/unix"
-
-	"perstack-shipper/shipper/disk"
 )
 
-// punchBlock is a multiple of the blocks that file systems give back. What is less than a block of
-// theirs is kept.
-const punchBlock = 4 << 10
+// Pipe is an input that this process writes, into segments that are deleted when they are acked.
+type Pipe struct {
+	*Journal
+	pipe  *pipe // src
+	named bool  // the FIFO is in the folder
+}
 
-// roomRetry is the longest that WaitRoom waits: somebody else may have freed space on the disk.
-const roomRetry = time.Second
+// pipe is the source of a Pipe. Three parties use it: the goroutine that writes (pipe_write.go),
+// any number of readers (pipe_read.go), and whoever gives acked segments back, which is an Ack, a
+// Hold or the writer itself. What changes when the disk fails is in pipe_degraded.go.
+//
+// Lock order: writing, then freeMu, then mu.
+type pipe struct {
+	// immutable once set
+	id       string
+	st       store
+	arr      *arrivals
+	bell     *bell
+	off      *offsets
+	maxBytes int64
+	fifo     *os.File // what a child writes to; nil: none
+
+	pipeWriter
+	pipeSizes
+	segmentList
+	pipeReclaim
+	diskFailure
+}
+
+// pipeWriter belongs to the goroutine that writes.
+//
+// The writer alone moves bytes, and writes into the file before it does: a reader that has seen the
+// new size finds what was written. writing guards that against Close, which may come while a writer
+// that was stuck in its input wakes up: a write to a closed descriptor could reach another file.
+// Nobody else takes it, so it costs the writer nothing.
+type pipeWriter struct {
+	writing      sync.Mutex
+	active       *segment // nil of an input that was recovered
+	place        store    // where the next segment is made, which is pipe.st until that fails
+	segmentBytes int64
+}
+
+// pipeSizes change without a lock: the writer adds to them, and giving back subtracts.
+type pipeSizes struct {
+	bytes  atomic.Int64 // offset after the last byte
+	held   atomic.Int64 // sum of the segments' sizes
+	memory atomic.Int64 // sum of those in memory
+	over   atomic.Bool  // no more bytes will come
+}
+
+// segmentList is shared: the writer appends at a roll, giving back removes what is acked, and any
+// reader looks its offset up. mu guards it and is held for these few instructions, never while
+// bytes are read or written. An atomic list would do for the look-up, but not for two that change
+// it.
+type segmentList struct {
+	mu     sync.Mutex
+	segs   []*segment // ascending; the active one last
+	reads  uint64
+	opened int // segments with an open file
+	closed bool
+}
+
+// pipeReclaim serialises the giving back of segments, which deletes files and makes holes: under mu
+// the writer would have to wait for that.
+type pipeReclaim struct {
+	freeMu sync.Mutex
+	freed  chan struct{} // cap 1: acks gave space back, or let the writer give some back
+}
+
+// diskFailure says whether the disk works.
+type diskFailure struct {
+	failure     atomic.Pointer[MemoryError] // the disk has failed: set once, by the writer
+	lastFreeErr atomic.Pointer[error]       // why acked bytes could not be given back the last time; nil: they could, or the disk was full
+}
 
 // segment is one file of a pipe: the bytes from first on.
 type segment struct {
@@ -40,60 +96,6 @@ type segment struct {
 
 	synced  int64 // offset up to which it was forced to the medium; owned by the goroutine that syncs
 	punched int64 // offset up to which its blocks were given back; guarded by pipe.freeMu
-}
-
-// pipe is the source of a Pipe.
-//
-// The writer goroutine owns active, and alone moves bytes. It writes into the file first and then
-// moves bytes, an atomic, so a reader that has seen it finds what was written. writing guards that
-// against Close, which may come while a writer that was stuck in its input wakes up: a write to a
-// closed descriptor could reach another file. Nobody else takes it, so it costs the writer nothing.
-//
-// The list of segments is shared: the writer appends at a roll, the reader removes what is acked,
-// and any reader looks its offset up. mu guards it and is held for these few instructions, never
-// while bytes are read or written. An atomic list would do for the look-up, but not for two that
-// change it.
-//
-// freeMu serialises the giving back of segments, which deletes files and makes holes: mu would make
-// the writer wait for that.
-type pipe struct {
-	// immutable once set
-	id       string
-	st       store
-	arr      *arrivals
-	bell     *bell
-	maxBytes int64
-	off      *offsets
-	fifo     *os.File // what a child writes to; nil: none
-
-	writing      sync.Mutex
-	active       *segment // owned by the writer; nil when recovered
-	place        store    // owned by the writer: where the next segment is made, which is st until that fails
-	segmentBytes int64    // owned by the writer
-
-	bytes  atomic.Int64 // offset after the last byte
-	held   atomic.Int64 // sum of the segments' sizes
-	memory atomic.Int64 // sum of those in memory
-	over   atomic.Bool  // no more bytes will come
-
-	failure     atomic.Pointer[MemoryError] // the disk has failed: set once, by the writer
-	lastFreeErr atomic.Pointer[error]       // why what is acked could not be given back the last time; nil: it could, or the disk was full
-
-	freed chan struct{} // cap 1: acks gave space back, or let the writer give some back
-
-	freeMu sync.Mutex
-	mu     sync.Mutex
-	segs   []*segment // ascending; the active one last
-	reads  uint64
-	opened int // segments with an open file
-	closed bool
-}
-
-// Pipe is an input that this process writes, into segments that are deleted when they are acked.
-type Pipe struct {
-	*Journal
-	pipe  *pipe // src
-	named bool  // the FIFO is in the folder
 }
 
 // NewPipe makes an input that this process writes. about is the caller's snapshot, for whoever
@@ -117,10 +119,9 @@ func (f *Folder) NewPipe(id string, about []byte, o Options) (*Pipe, error) {
 }
 
 func (j *Pipe) newSource() *pipe {
-	p := &pipe{
-		id: j.id, st: j.st, arr: j.arr, bell: &j.bell, off: &j.offsets, place: j.st,
-		freed: make(chan struct{}, 1), maxBytes: j.header.MaxBytes, segmentBytes: segmentSize(j.header.options()),
-	}
+	p := &pipe{id: j.id, st: j.st, arr: j.arr, bell: &j.bell, off: &j.offsets, maxBytes: j.header.MaxBytes}
+	p.place, p.segmentBytes = j.st, segmentSize(j.header.options())
+	p.freed = make(chan struct{}, 1)
 	j.src, j.pipe = p, p
 	return p
 }
@@ -137,242 +138,6 @@ func segmentSize(o Options) int64 {
 	return size
 }
 
-// attach opens the segments of a recovered Pipe, and its FIFO.
-func (j *Pipe) attach() error {
-	p := j.newSource()
-	p.over.Store(true)
-	acked := j.found.Offset
-	if j.fallback != "" {
-		acked = unknownOffset
-	}
-	if err := p.findSegments(acked, j.arr.latest(), j.damage); err != nil {
-		return fmt.Errorf("its segments in %s: %w", j.st.dir(), err)
-	}
-	if j.fallback == "" {
-		j.sayPlace(p)
-	} else if len(p.segs) > 0 { // no cursor: all that is held is shipped, maybe again
-		j.found.Offset = p.segs[0].first
-		j.fallback += fmt.Sprintf("; starting at offset %d, the first that is held: what came before it was acked or is missing, and what was acked after it is repeated", j.found.Offset)
-	}
-	if err := j.attachFIFO(p); err != nil {
-		return fmt.Errorf("its FIFO in %s: %w", j.st.dir(), full(err))
-	}
-	return nil
-}
-
-// sayPlace fills fallback when the cursor does not lie in what is held.
-func (j *Pipe) sayPlace(p *pipe) {
-	off := j.found.Offset
-	switch {
-	case len(p.segs) == 0:
-		j.fallback = fmt.Sprintf("the cursor is at %d, but %s holds no segment", off, j.st.dir())
-	case off < p.segs[0].first:
-		j.fallback = fmt.Sprintf("the cursor is at %d, before the first byte that is held, %d: the %d bytes between were acked and the newer cursor lost, or are missing",
-			off, p.segs[0].first, p.segs[0].first-off)
-	case off > p.segs[len(p.segs)-1].end:
-		j.fallback = fmt.Sprintf("the cursor is at %d, after the last byte that is held, %d: nothing is left to ship", off, p.segs[len(p.segs)-1].end)
-	}
-}
-
-// Write appends p with one write(2) and makes it readable. One goroutine may call it, before End.
-// It takes n bytes: all of p, or fewer with an error. [ErrFull] says that the limit or the disk is
-// reached: call WaitRoom, then write the rest. The limit is checked before bytes are written and
-// never exceeded. If the disk fails in another way, that is no error where there are memfds: see
-// [Journal.Degraded].
-func (j *Pipe) Write(p []byte) (int, error) {
-	return j.pipe.write(p)
-}
-
-// WaitRoom waits, after ErrFull, until acks gave space back or a second has passed, because others
-// free disks too; then call Write again. It returns ctx's error if ctx ends first.
-func (j *Pipe) WaitRoom(ctx context.Context) error {
-	timer := time.NewTimer(roomRetry)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-j.pipe.freed:
-	case <-timer.C:
-	}
-	return nil
-}
-
-// End says that no more bytes will come.
-func (j *Pipe) End() error {
-	j.pipe.writing.Lock()
-	defer j.pipe.writing.Unlock()
-	j.pipe.end()
-	return nil
-}
-
-func (p *pipe) write(b []byte) (n int, err error) {
-	p.writing.Lock()
-	defer p.writing.Unlock()
-	if p.over.Load() || p.active == nil {
-		return 0, fmt.Errorf("input %s: write after its end: %w", p.id, os.ErrClosed)
-	}
-	if len(b) == 0 {
-		return 0, nil
-	}
-	p.arr.note(p.bytes.Load(), time.Now().UnixMilli())
-	for n < len(b) && err == nil {
-		var took int
-		took, err = p.writeSome(int64(len(b)-n), func(fd int, off, most int64) (int, error) { return pwrite(fd, b[n:][:most], off) })
-		n += took
-	}
-	if n > 0 {
-		p.bell.ring()
-	}
-	return n, err
-}
-
-// writeSome calls put to write as many of want bytes as fit into the active segment: most of them,
-// to the file fd at off. A segment may exceed its size by one write, so that a write is one
-// write(2). Writes larger than a whole segment are cut. 0 and no error say that there is room now,
-// or another place: try once more.
-func (p *pipe) writeSome(want int64, put func(fd int, off, most int64) (int, error)) (int, error) {
-	n, err := p.tryWrite(want, put)
-	if n > 0 || !p.failing(err) {
-		return n, err
-	}
-	return 0, p.toMemory(err)
-}
-
-func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, error)) (int, error) {
-	size := p.bytes.Load()
-	if size-p.active.first >= p.segmentBytes {
-		if err := p.roll(size); err != nil {
-			return 0, p.noRoom(err)
-		}
-	}
-	most := min(want, p.segmentBytes)
-	room := p.room()
-	if room < most && p.wholly(size) && p.release(size) == nil {
-		room = p.room()
-	}
-	if room <= 0 {
-		return 0, fmt.Errorf("input %s: %w: it holds its limit of %s; acks make room, or a higher limit does", p.id, ErrFull, p.limit())
-	}
-	n, err := put(p.active.fd, size-p.active.first, min(most, room))
-	if n > 0 {
-		p.count(p.active, int64(n))
-		p.bytes.Store(size + int64(n))
-	}
-	switch {
-	case err == nil || n > 0: // the rest is tried by the caller, and finds the same error if it lasts
-		return n, nil
-	case disk.IsFull(err) && p.another(err, size) && p.release(size) == nil:
-		return 0, nil
-	case disk.IsFull(err) && p.punch():
-		return 0, nil
-	default:
-		return 0, p.noRoom(err)
-	}
-}
-
-// room is how much may be written before a limit is reached.
-func (p *pipe) room() int64 {
-	room := int64(math.MaxInt64)
-	if p.maxBytes > 0 {
-		room = p.maxBytes - p.held.Load()
-	}
-	if fell := p.failure.Load(); fell != nil {
-		room = min(room, fell.Most-p.memory.Load())
-	}
-	return room
-}
-
-// limit names the limit that is reached, for people.
-func (p *pipe) limit() string {
-	if fell := p.failure.Load(); fell != nil && fell.Most <= p.memory.Load() {
-		return fmt.Sprintf("%d bytes in memory", fell.Most)
-	}
-	return fmt.Sprintf("%d bytes", p.maxBytes)
-}
-
-// count adds n bytes to the segment's and the pipe's sizes.
-func (p *pipe) count(s *segment, n int64) {
-	p.held.Add(n)
-	if s.inMemory() {
-		p.memory.Add(n)
-	}
-}
-
-// another reports whether a new segment could help when the active one has no room: if all of the
-// active one is acked, it can go, and if the file is as large as files may be (EFBIG), a new one is
-// not.
-func (p *pipe) another(err error, size int64) bool {
-	return p.wholly(size) || errors.Is(err, errFileTooBig) && size > p.active.first
-}
-
-// wholly reports whether the active segment has bytes and all of them may go.
-func (p *pipe) wholly(size int64) bool { return size > p.active.first && p.reclaimable() >= size }
-
-// release rolls to a new segment and gives back what is acked of the old ones.
-func (p *pipe) release(size int64) error {
-	err := p.roll(size)
-	if err == nil {
-		err = p.free()
-	}
-	if err != nil {
-		p.noteAck(err)
-	}
-	return err
-}
-
-// punch gives back what is acked of the first segment, which cannot go because the line at its end
-// is not whole yet, and the rest of that line needs the room. It reports whether it gave anything
-// back; a file system without holes gives nothing.
-func (p *pipe) punch() bool {
-	p.freeMu.Lock()
-	defer p.freeMu.Unlock()
-	p.mu.Lock()
-	s := p.segs[0]
-	p.mu.Unlock()
-	from, to := max(s.punched, s.first), p.off.reclaimable()
-	if s.inMemory() {
-		to = p.reclaimable()
-	}
-	to -= (to - s.first) % punchBlock
-	if to <= from {
-		return false
-	}
-	f, err := s.in.open(s.name, true)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	if err := disk.Punch(f, from-s.first, to-from); err != nil {
-		return false
-	}
-	s.punched = to
-	return true
-}
-
-func (p *pipe) noRoom(err error) error {
-	if disk.IsFull(err) {
-		return fmt.Errorf("input %s: %w: %w; acks make room, or free the disk of %s", p.id, ErrFull, err, p.st.dir())
-	}
-	return fmt.Errorf("input %s: write: %w; see to %s", p.id, err, p.st.dir())
-}
-
-// roll makes a new active segment that starts at size. The new file is made before the old one can
-// be deleted, so there is always one: a folder without any was damaged.
-func (p *pipe) roll(size int64) error {
-	s, err := newSegment(p.place, size)
-	if err != nil {
-		return err
-	}
-	p.mu.Lock()
-	p.active.end = size
-	p.segs = append(p.segs, s)
-	p.opened++
-	p.closeUnused(s)
-	p.mu.Unlock()
-	p.active = s
-	return nil
-}
-
 func newSegment(st store, first int64) (*segment, error) {
 	name := offsetName(first, segmentSuffix)
 	f, err := st.create(name)
@@ -382,87 +147,81 @@ func newSegment(st store, first int64) (*segment, error) {
 	return &segment{first: first, name: name, in: st, end: first, f: f, fd: int(f.Fd()), synced: first}, nil
 }
 
-// pwrite returns how much it wrote even if it fails. [os.File.WriteAt] returns 0 when the disk
-// fills halfway, and the next segment would then start before this one ends.
-func pwrite(fd int, b []byte, off int64) (n int, err error) {
-	for n < len(b) {
-		m, err := unix.Pwrite(fd, b[n:], off+int64(n))
-		n += max(0, m)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			return n, err
-		case m == 0:
-			return n, io.ErrShortWrite
+func (p *pipe) sync() error {
+	type dirty struct {
+		s   *segment
+		end int64
+	}
+	var all []dirty
+	p.mu.Lock()
+	for i, s := range p.segs {
+		end := s.end
+		if i == len(p.segs)-1 {
+			end = p.bytes.Load()
+		}
+		if end > s.synced && !s.inMemory() {
+			all = append(all, dirty{s, end})
 		}
 	}
-	return n, nil
-}
-
-// end ends the pipe. writing is held. The last entry of the index holds the final size, so that a
-// recovery can tell when bytes were cut off.
-func (p *pipe) end() {
-	if p.over.Load() {
-		return
+	p.mu.Unlock()
+	for _, d := range all {
+		f, err := d.s.in.open(d.s.name, true) // its own descriptor: the shared one may be closed meanwhile
+		if errors.Is(err, os.ErrNotExist) {
+			continue // given back
+		}
+		if err != nil {
+			return err
+		}
+		err = f.Sync()
+		f.Close()
+		if err != nil {
+			return err
+		}
+		d.s.synced = d.end
 	}
-	size := p.bytes.Load()
-	p.arr.put(size, time.Now().UnixMilli())
-	if p.active != nil {
-		p.mu.Lock()
-		p.active.end = size
-		p.mu.Unlock()
+	if len(all) == 0 {
+		return nil
 	}
-	p.over.Store(true)
-	p.bell.ring()
-}
-
-// free deletes the segments that nobody needs, but never the last, which is the active one: the
-// writer makes it the last but one first, in release. A segment that cannot be deleted stays on the
-// list, and the next call tries again; but not when the disk has failed, because that would keep
-// the segments in memory, too.
-func (p *pipe) free() error {
-	p.freeMu.Lock()
-	defer p.freeMu.Unlock()
-	for {
-		p.mu.Lock()
-		var s *segment
-		if len(p.segs) > 1 && p.segs[0].end <= p.reclaimable() {
-			s = p.segs[0]
-		}
-		p.mu.Unlock()
-		if s == nil {
-			break
-		}
-		if s.inMemory() || s.end <= p.off.reclaimable() { // else the cursor on the disk still needs it, though this process does not
-			if err := s.in.remove(s.name); err != nil && !errors.Is(err, os.ErrNotExist) && p.failure.Load() == nil {
-				return err
-			}
-		}
-		p.mu.Lock()
-		p.segs = p.segs[1:]
-		f := s.f
-		if f != nil {
-			s.f = nil
-			p.opened--
-		}
-		p.mu.Unlock()
-		p.count(s, s.first-s.end)
-		if f != nil { // the blocks are free only now; a read under way on it ends first
-			if err := f.Close(); err != nil && p.failure.Load() == nil {
-				return err
-			}
-		}
-	}
-	select {
-	case p.freed <- struct{}{}:
-	default:
+	if err := p.st.syncDir(); !errors.Is(err, os.ErrNotExist) { // a folder that is gone keeps nothing
+		return err
 	}
 	return nil
 }
 
-func (p *pipe) size() int64               { return p.bytes.Load() }
-func (p *pipe) ended() bool               { return p.over.Load() }
-func (p *pipe) allocated() int64          { return p.held.Load() }
+func (p *pipe) close() error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	if p.active != nil {
+		p.end()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, s := range p.segs {
+		if s.f != nil {
+			errs = append(errs, s.f.Close())
+			s.f = nil
+		}
+	}
+	if p.place != nil && p.place != p.st {
+		errs = append(errs, p.place.drop())
+	}
+	if p.fifo != nil {
+		errs = append(errs, p.fifo.Close())
+	}
+	p.segs = nil
+	p.closed = true
+	return errors.Join(errs...)
+}
+
+func (p *pipe) size() int64 { return p.bytes.Load() }
+
+func (p *pipe) ended() bool { return p.over.Load() }
+
+func (p *pipe) allocated() int64 { return p.held.Load() }
+
 func (p *pipe) unacked(acked int64) int64 { return p.bytes.Load() - acked }
-func (p *pipe) mark(int64) uint32         { return 0 } // nobody else changes segments
+
+func (p *pipe) mark(int64) uint32 { return 0 } // nobody else changes segments
+
 func (p *pipe) overtaken(int64) *CutError { return nil }

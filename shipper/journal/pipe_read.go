@@ -114,6 +114,43 @@ func (p *pipe) closeUnused(keep *segment) {
 	}
 }
 
+// attach opens the segments of a recovered Pipe, and its FIFO.
+func (j *Pipe) attach() error {
+	p := j.newSource()
+	p.over.Store(true)
+	acked := j.found.Offset
+	if j.fallback != "" {
+		acked = unknownOffset
+	}
+	if err := p.findSegments(acked, j.arr.latest(), j.damage); err != nil {
+		return fmt.Errorf("its segments in %s: %w", j.st.dir(), err)
+	}
+	if j.fallback == "" {
+		j.sayPlace(p)
+	} else if len(p.segs) > 0 { // no cursor: all that is held is shipped, maybe again
+		j.found.Offset = p.segs[0].first
+		j.fallback += fmt.Sprintf("; starting at offset %d, the first that is held: what came before it was acked or is missing, and what was acked after it is repeated", j.found.Offset)
+	}
+	if err := j.attachFIFO(p); err != nil {
+		return fmt.Errorf("its FIFO in %s: %w", j.st.dir(), full(err))
+	}
+	return nil
+}
+
+// sayPlace fills fallback when the cursor does not lie in what is held.
+func (j *Pipe) sayPlace(p *pipe) {
+	off := j.found.Offset
+	switch {
+	case len(p.segs) == 0:
+		j.fallback = fmt.Sprintf("the cursor is at %d, but %s holds no segment", off, j.st.dir())
+	case off < p.segs[0].first:
+		j.fallback = fmt.Sprintf("the cursor is at %d, before the first byte that is held, %d: the %d bytes between were acked and the newer cursor lost, or are missing",
+			off, p.segs[0].first, p.segs[0].first-off)
+	case off > p.segs[len(p.segs)-1].end:
+		j.fallback = fmt.Sprintf("the cursor is at %d, after the last byte that is held, %d: nothing is left to ship", off, p.segs[len(p.segs)-1].end)
+	}
+}
+
 // findSegments lists the segments of a crashed input, whose bytes end no earlier than the index of
 // arrivals says. Segments wholly before acked, which a crash left between the cursor and the
 // deletion, go with the next ack. Whatever is not as it should be goes into damage.
@@ -192,71 +229,4 @@ func (p *pipe) settle(acked, latest int64, damage *DamageError) {
 		damage.Gaps = append(damage.Gaps, Gap{max(last, acked), latest})
 	}
 	p.bytes.Store(max(last, latest, acked))
-}
-
-func (p *pipe) sync() error {
-	type dirty struct {
-		s   *segment
-		end int64
-	}
-	var all []dirty
-	p.mu.Lock()
-	for i, s := range p.segs {
-		end := s.end
-		if i == len(p.segs)-1 {
-			end = p.bytes.Load()
-		}
-		if end > s.synced && !s.inMemory() {
-			all = append(all, dirty{s, end})
-		}
-	}
-	p.mu.Unlock()
-	for _, d := range all {
-		f, err := d.s.in.open(d.s.name, true) // its own descriptor: the shared one may be closed meanwhile
-		if errors.Is(err, os.ErrNotExist) {
-			continue // given back
-		}
-		if err != nil {
-			return err
-		}
-		err = f.Sync()
-		f.Close()
-		if err != nil {
-			return err
-		}
-		d.s.synced = d.end
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	if err := p.st.syncDir(); !errors.Is(err, os.ErrNotExist) { // a folder that is gone keeps nothing
-		return err
-	}
-	return nil
-}
-
-func (p *pipe) close() error {
-	p.writing.Lock()
-	defer p.writing.Unlock()
-	if p.active != nil {
-		p.end()
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var errs []error
-	for _, s := range p.segs {
-		if s.f != nil {
-			errs = append(errs, s.f.Close())
-			s.f = nil
-		}
-	}
-	if p.place != nil && p.place != p.st {
-		errs = append(errs, p.place.drop())
-	}
-	if p.fifo != nil {
-		errs = append(errs, p.fifo.Close())
-	}
-	p.segs = nil
-	p.closed = true
-	return errors.Join(errs...)
 }

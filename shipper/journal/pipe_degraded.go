@@ -16,41 +16,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"perstack-shipper/shipper/disk"
 )
 
-// Degraded returns a [*MemoryError] if the disk has failed and the input goes on in memory, and nil
-// otherwise. It stays so. Any goroutine may ask.
-func (j *Journal) Degraded() error {
-	if j.began != nil {
-		return j.began
-	}
-	if err := j.src.degraded(); err != nil { // not a typed nil in an interface
-		return err
-	}
-	return nil
-}
-
 func (p *pipe) degraded() *MemoryError { return p.failure.Load() }
-
-// Gone reports whether the input's folder is gone, or belongs to another input of the same id: a
-// followed file has one id, whoever follows it. Open files keep what they hold until they are
-// closed. Gone is false in memory.
-func (j *Journal) Gone() bool {
-	dir := j.st.dir()
-	if dir == "" {
-		return false
-	}
-	_, err := os.Lstat(dir)
-	return errors.Is(err, os.ErrNotExist) || j.lock.replaced(filepath.Join(dir, lockName))
-}
-
-// Perishable returns how many of the unacked bytes are in no file that a later start would find. It
-// is 0 for a File, whose bytes are not ours.
-func (j *Journal) Perishable() int64 { return j.src.perishable(j.acked.Load()) }
 
 func (p *pipe) perishable(acked int64) (sum int64) {
 	if p.st.dir() == "" {
@@ -140,29 +111,4 @@ func cause(err error) error {
 		return no
 	}
 	return err
-}
-
-// beginInMemory makes an input in memory because the folder, which worked before, does not take it
-// any more.
-func (f *Folder) beginInMemory(h header, about []byte, why error) (*Journal, error) {
-	f.mu.Lock()
-	taken := f.ids[h.ID]
-	f.ids[h.ID] = true
-	f.mu.Unlock()
-	if taken {
-		return nil, fmt.Errorf("input %s: %w", h.ID, ErrExists)
-	}
-	most := int64(defaultMemory)
-	if h.MaxBytes > 0 {
-		most = min(most, h.MaxBytes)
-	}
-	if h.kind() != KindFile {
-		h.MaxBytes = most
-	}
-	j, err := f.fill(newMemoryStore(), &lock{}, h, about)
-	if err != nil {
-		return nil, err
-	}
-	j.began = &MemoryError{ID: h.ID, Kind: h.kind(), Dir: f.path, Err: cause(why), Most: most}
-	return j, nil
 }

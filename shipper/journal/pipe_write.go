@@ -1,0 +1,348 @@
+package journal
+
+// The writing side of a Pipe: bytes into segments, the limit, and what happens when there is no
+// room.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/disk"
+)
+
+// punchBlock is a multiple of the blocks that file systems give back. What is less than a block of
+// theirs is kept.
+const punchBlock = 4 << 10
+
+// roomRetry is the longest that WaitRoom waits: somebody else may have freed space on the disk.
+const roomRetry = time.Second
+
+// Write appends p with one write(2) and makes it readable. One goroutine may call it, before End.
+// It takes n bytes: all of p, or fewer with an error. [ErrFull] says that the limit or the disk is
+// reached: call WaitRoom, then write the rest. The limit is checked before bytes are written and
+// never exceeded. If the disk fails in another way, that is no error where there are memfds: see
+// [Journal.Degraded].
+func (j *Pipe) Write(p []byte) (int, error) {
+	return j.pipe.write(p)
+}
+
+// WaitRoom waits, after ErrFull, until acks gave space back or a second has passed, because others
+// free disks too; then call Write again. It returns ctx's error if ctx ends first.
+func (j *Pipe) WaitRoom(ctx context.Context) error {
+	timer := time.NewTimer(roomRetry)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-j.pipe.freed:
+	case <-timer.C:
+	}
+	return nil
+}
+
+// End says that no more bytes will come.
+func (j *Pipe) End() error {
+	j.pipe.writing.Lock()
+	defer j.pipe.writing.Unlock()
+	j.pipe.end()
+	return nil
+}
+
+// ErrNothing says that the pipe has no bytes now; wait for some.
+var ErrNothing = disk.ErrPipeEmpty
+
+// Take moves at most most bytes from the pipe with the descriptor from to the journal. At no moment
+// are they in neither: bytes on their way to a Write are lost to a kill that comes first, and wait
+// long while the journal is full. Take does not wait. [io.EOF] says that no writer is left,
+// [ErrNothing] that nothing is there now, [ErrFull] the same as in Write, and
+// [errors.ErrUnsupported] (at the first call, or when the disk has failed) that from is no pipe or
+// that the file system cannot do this: then read, and Write. The goroutine that writes may call it,
+// before End.
+func (j *Pipe) Take(from int, most int) (int, error) {
+	return j.pipe.take(from, int64(most))
+}
+
+func (p *pipe) take(from int, most int64) (int, error) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	if p.over.Load() || p.active == nil {
+		return 0, fmt.Errorf("input %s: write after its end: %w", p.id, os.ErrClosed)
+	}
+	p.arr.note(p.bytes.Load(), time.Now().UnixMilli())
+	for {
+		var why error // of put, which says more about the pipe than about the disk
+		n, err := p.writeSome(most, func(fd int, off, most int64) (int, error) {
+			n, err := disk.Splice(from, fd, off, most)
+			if n == 0 && err == nil {
+				err = io.EOF
+			}
+			why = err
+			return n, err
+		})
+		switch {
+		case n > 0:
+			p.bell.ring()
+			return n, nil
+		case errors.Is(why, io.EOF), errors.Is(why, ErrNothing), errors.Is(why, errors.ErrUnsupported):
+			return 0, why
+		case err != nil && p.failure.Load() != nil && !errors.Is(err, ErrFull): // it was not the disk that failed, or not only: what cannot be spliced can be read
+			return 0, fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+		case err != nil:
+			return 0, err
+		}
+		// It has made room, or found another place: once more.
+	}
+}
+
+func (p *pipe) write(b []byte) (n int, err error) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	if p.over.Load() || p.active == nil {
+		return 0, fmt.Errorf("input %s: write after its end: %w", p.id, os.ErrClosed)
+	}
+	if len(b) == 0 {
+		return 0, nil
+	}
+	p.arr.note(p.bytes.Load(), time.Now().UnixMilli())
+	for n < len(b) && err == nil {
+		var took int
+		took, err = p.writeSome(int64(len(b)-n), func(fd int, off, most int64) (int, error) { return pwrite(fd, b[n:][:most], off) })
+		n += took
+	}
+	if n > 0 {
+		p.bell.ring()
+	}
+	return n, err
+}
+
+// writeSome calls put to write as many of want bytes as fit into the active segment: most of them,
+// to the file fd at off. A segment may exceed its size by one write, so that a write is one
+// write(2). Writes larger than a whole segment are cut. 0 and no error say that there is room now,
+// or another place: try once more.
+func (p *pipe) writeSome(want int64, put func(fd int, off, most int64) (int, error)) (int, error) {
+	n, err := p.tryWrite(want, put)
+	if n > 0 || !p.failing(err) {
+		return n, err
+	}
+	return 0, p.toMemory(err)
+}
+
+func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, error)) (int, error) {
+	size := p.bytes.Load()
+	if size-p.active.first >= p.segmentBytes {
+		if err := p.roll(size); err != nil {
+			return 0, p.noRoom(err)
+		}
+	}
+	most := min(want, p.segmentBytes)
+	room := p.room()
+	if room < most && p.wholly(size) && p.release(size) == nil {
+		room = p.room()
+	}
+	if room <= 0 {
+		return 0, fmt.Errorf("input %s: %w: it holds its limit of %s; acks make room, or a higher limit does", p.id, ErrFull, p.limit())
+	}
+	n, err := put(p.active.fd, size-p.active.first, min(most, room))
+	if n > 0 {
+		p.count(p.active, int64(n))
+		p.bytes.Store(size + int64(n))
+	}
+	switch {
+	case err == nil || n > 0: // the rest is tried by the caller, and finds the same error if it lasts
+		return n, nil
+	case disk.IsFull(err) && p.another(err, size) && p.release(size) == nil:
+		return 0, nil
+	case disk.IsFull(err) && p.punch():
+		return 0, nil
+	default:
+		return 0, p.noRoom(err)
+	}
+}
+
+// room is how much may be written before a limit is reached.
+func (p *pipe) room() int64 {
+	room := int64(math.MaxInt64)
+	if p.maxBytes > 0 {
+		room = p.maxBytes - p.held.Load()
+	}
+	if fell := p.failure.Load(); fell != nil {
+		room = min(room, fell.Most-p.memory.Load())
+	}
+	return room
+}
+
+// limit names the limit that is reached, for people.
+func (p *pipe) limit() string {
+	if fell := p.failure.Load(); fell != nil && fell.Most <= p.memory.Load() {
+		return fmt.Sprintf("%d bytes in memory", fell.Most)
+	}
+	return fmt.Sprintf("%d bytes", p.maxBytes)
+}
+
+// count adds n bytes to the segment's and the pipe's sizes.
+func (p *pipe) count(s *segment, n int64) {
+	p.held.Add(n)
+	if s.inMemory() {
+		p.memory.Add(n)
+	}
+}
+
+// another reports whether a new segment could help when the active one has no room: if all of the
+// active one is acked, it can go, and if the file is as large as files may be (EFBIG), a new one is
+// not.
+func (p *pipe) another(err error, size int64) bool {
+	return p.wholly(size) || errors.Is(err, errFileTooBig) && size > p.active.first
+}
+
+// wholly reports whether the active segment has bytes and all of them may go.
+func (p *pipe) wholly(size int64) bool { return size > p.active.first && p.reclaimable() >= size }
+
+// release rolls to a new segment and gives back what is acked of the old ones.
+func (p *pipe) release(size int64) error {
+	err := p.roll(size)
+	if err == nil {
+		err = p.free()
+	}
+	if err != nil {
+		p.noteAck(err)
+	}
+	return err
+}
+
+// punch gives back what is acked of the first segment, which cannot go because the line at its end
+// is not whole yet, and the rest of that line needs the room. It reports whether it gave anything
+// back; a file system without holes gives nothing.
+func (p *pipe) punch() bool {
+	p.freeMu.Lock()
+	defer p.freeMu.Unlock()
+	p.mu.Lock()
+	s := p.segs[0]
+	p.mu.Unlock()
+	from, to := max(s.punched, s.first), p.off.reclaimable()
+	if s.inMemory() {
+		to = p.reclaimable()
+	}
+	to -= (to - s.first) % punchBlock
+	if to <= from {
+		return false
+	}
+	f, err := s.in.open(s.name, true)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if err := disk.Punch(f, from-s.first, to-from); err != nil {
+		return false
+	}
+	s.punched = to
+	return true
+}
+
+func (p *pipe) noRoom(err error) error {
+	if disk.IsFull(err) {
+		return fmt.Errorf("input %s: %w: %w; acks make room, or free the disk of %s", p.id, ErrFull, err, p.st.dir())
+	}
+	return fmt.Errorf("input %s: write: %w; see to %s", p.id, err, p.st.dir())
+}
+
+// roll makes a new active segment that starts at size. The new file is made before the old one can
+// be deleted, so there is always one: a folder without any was damaged.
+func (p *pipe) roll(size int64) error {
+	s, err := newSegment(p.place, size)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.active.end = size
+	p.segs = append(p.segs, s)
+	p.opened++
+	p.closeUnused(s)
+	p.mu.Unlock()
+	p.active = s
+	return nil
+}
+
+// pwrite returns how much it wrote even if it fails. [os.File.WriteAt] returns 0 when the disk
+// fills halfway, and the next segment would then start before this one ends.
+func pwrite(fd int, b []byte, off int64) (n int, err error) {
+	for n < len(b) {
+		m, err := unix.Pwrite(fd, b[n:], off+int64(n))
+		n += max(0, m)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return n, err
+		case m == 0:
+			return n, io.ErrShortWrite
+		}
+	}
+	return n, nil
+}
+
+// end ends the pipe. writing is held. The last entry of the index holds the final size, so that a
+// recovery can tell when bytes were cut off.
+func (p *pipe) end() {
+	if p.over.Load() {
+		return
+	}
+	size := p.bytes.Load()
+	p.arr.put(size, time.Now().UnixMilli())
+	if p.active != nil {
+		p.mu.Lock()
+		p.active.end = size
+		p.mu.Unlock()
+	}
+	p.over.Store(true)
+	p.bell.ring()
+}
+
+// free deletes the segments that nobody needs, but never the last, which is the active one: the
+// writer makes it the last but one first, in release. A segment that cannot be deleted stays on the
+// list, and the next call tries again; but not when the disk has failed, because that would keep
+// the segments in memory, too.
+func (p *pipe) free() error {
+	p.freeMu.Lock()
+	defer p.freeMu.Unlock()
+	for {
+		p.mu.Lock()
+		var s *segment
+		if len(p.segs) > 1 && p.segs[0].end <= p.reclaimable() {
+			s = p.segs[0]
+		}
+		p.mu.Unlock()
+		if s == nil {
+			break
+		}
+		if s.inMemory() || s.end <= p.off.reclaimable() { // else the cursor on the disk still needs it, though this process does not
+			if err := s.in.remove(s.name); err != nil && !errors.Is(err, os.ErrNotExist) && p.failure.Load() == nil {
+				return err
+			}
+		}
+		p.mu.Lock()
+		p.segs = p.segs[1:]
+		f := s.f
+		if f != nil {
+			s.f = nil
+			p.opened--
+		}
+		p.mu.Unlock()
+		p.count(s, s.first-s.end)
+		if f != nil { // the blocks are free only now; a read under way on it ends first
+			if err := f.Close(); err != nil && p.failure.Load() == nil {
+				return err
+			}
+		}
+	}
+	select {
+	case p.freed <- struct{}{}:
+	default:
+	}
+	return nil
+}
