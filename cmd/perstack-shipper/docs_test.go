@@ -65,7 +65,9 @@ func TestPages(t *testing.T) {
 	u := newLocalUser(t)
 	dir := t.TempDir()
 	u.env = append(u.env, "PERSTACK_SHIPPER_LOG_GROUP=/perstack/prod")
-	for _, name := range []string{"delegate-parallel.jsonl", "error.jsonl", "tools.jsonl", "simple.jsonl"} {
+	// A recording is stamped so that it ends now. From the longest to the shortest, each begins after
+	// the one before it however slow the machine is, which is the order that the pages show.
+	for _, name := range []string{"delegate-parallel.jsonl", "tools.jsonl", "error.jsonl", "simple.jsonl"} {
 		stamped, err := exec.CommandContext(t.Context(), "../../deploy/stamp.sh", "testdata/recordings/"+name).Output()
 		if err != nil {
 			t.Fatal(err)
