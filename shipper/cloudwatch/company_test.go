@@ -196,6 +196,38 @@ func TestContainerTokenFileRotates(t *testing.T) {
 	}
 }
 
+// A task's role by the relative URI, which is one of 169.254.170.2. No test can have that address, so
+// a proxy stands in for it, and for one that does not know it.
+func TestTaskRole(t *testing.T) {
+	var asked atomic.Pointer[string]
+	answers := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(&r.RequestURI)
+		fmt.Fprintf(w, `{"AccessKeyId":"TASK","SecretAccessKey":"s","Token":"t","Expiration":%q}`, time.Now().Add(6*time.Hour).UTC().Format(time.RFC3339))
+	}))
+	t.Cleanup(answers.Close)
+	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	t.Cleanup(refuses.Close)
+	put := func(variables ...string) string {
+		child := exec.Command(os.Args[0], "-test.run=^$")
+		child.Env = append(os.Environ(), proxiedVariable+"="+strings.Join(append(variables, "AWS_ACCESS_KEY_ID= AWS_SECRET_ACCESS_KEY=",
+			"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/0a1b", "AWS_ENDPOINT_URL="+refusing(t, "TASK", "ExpiredTokenException").URL), " "))
+		out, _ := child.CombinedOutput()
+		return strings.TrimSuffix(string(out), "PASS\n")
+	}
+	if said := put("HTTP_PROXY=" + answers.URL); said != "" {
+		t.Errorf("with the task's credentials: %s", said)
+	}
+	if got := asked.Load(); got == nil || *got != "http://169.254.170.2/v2/credentials/0a1b" {
+		t.Errorf("the credentials are asked for at %v", got)
+	}
+	said := put("HTTP_PROXY=" + refuses.URL)
+	for _, want := range []string{"no AWS credentials (", "403", "add 169.254.170.2 to NO_PROXY"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("behind a proxy that refuses it says %q, without %q", said, want)
+		}
+	}
+}
+
 // An instance's role by IMDSv2, with a token.
 func TestInstanceRole(t *testing.T) {
 	metadata := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

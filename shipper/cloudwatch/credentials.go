@@ -6,10 +6,12 @@ package cloudwatch
 // reads once: whoever renews keys there, or gives some at last, is heard.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +33,20 @@ type credentialsError struct{ err error }
 func (e *credentialsError) Error() string { return "AWS credentials: " + e.err.Error() }
 func (e *credentialsError) Unwrap() error { return e.err }
 
+// reason is what the SDK says in one line. Of an answer without an error code, such as a proxy's, it
+// says nothing but ": ", so the status stands there instead.
+func (e *credentialsError) reason() string {
+	text := oneLine(e.err.Error(), 300)
+	if answer, ok := errors.AsType[interface {
+		error
+		ErrorCode() string
+		HTTPStatusCode() int
+	}](e.err); ok && answer.ErrorCode() == "" {
+		text = strings.TrimRight(text, ":, ") + fmt.Sprintf(": HTTP %d", answer.HTTPStatusCode())
+	}
+	return text
+}
+
 // remedy depends on where the SDK looked.
 func (e *credentialsError) remedy() string {
 	const give = "give a task role, --profile, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -48,6 +64,8 @@ func (e *credentialsError) remedy() string {
 	switch {
 	case os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "":
 		return "check that the file of AWS_WEB_IDENTITY_TOKEN_FILE is there and can be read"
+	case os.Getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "" && cmp.Or(os.Getenv("HTTP_PROXY"), os.Getenv("http_proxy")) != "":
+		return "check that the task has a task role, and add 169.254.170.2 to NO_PROXY: HTTP_PROXY sends the request for its credentials to a proxy"
 	case os.Getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "" || os.Getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != "":
 		return "check that the task has a task role, or the pod an identity, and that the container may read its token file"
 	}

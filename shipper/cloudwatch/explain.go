@@ -89,7 +89,7 @@ func (c *Client) diagnose(err error, call *callError, action, stream string) (ca
 			return role.diagnose()
 		}
 		if cred, ok := errors.AsType[*credentialsError](err); ok {
-			return "no AWS credentials (" + oneLine(cred.err.Error(), 300) + ")", cred.remedy()
+			return "no AWS credentials (" + cred.reason() + ")", cred.remedy()
 		}
 		return what + on + message, "the credentials are refused: renew them, and check the clock of this machine"
 	case Denied:

@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/journal"
@@ -78,6 +82,29 @@ func TestResumeShipsToEveryTarget(t *testing.T) {
 	p = w.resume()
 	p.wait(Delivered)
 	p.mustSay("nothing is left in " + w.Journal)
+}
+
+// What was for a role's account is shipped as that role, whoever ships it.
+func TestResumeAssumesTheRecordedRole(t *testing.T) {
+	w := newLoneWorld(t)
+	recorded := cloudwatch.Caller{RoleARN: "arn:aws:iam::444455556666:role/logging", ExternalID: "perstack-prod"}
+	var assumed atomic.Int64
+	sts := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, call *http.Request) {
+		if got := (cloudwatch.Caller{RoleARN: call.FormValue("RoleArn"), ExternalID: call.FormValue("ExternalId")}); got != recorded {
+			t.Errorf("STS is asked for %+v", got)
+		}
+		assumed.Add(1)
+		fmt.Fprintf(answer, `<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>K</AccessKeyId><SecretAccessKey>s</SecretAccessKey>
+			<SessionToken>t</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	}))
+	t.Cleanup(sts.Close)
+	t.Setenv("AWS_ENDPOINT_URL_STS", sts.URL)
+	id := w.leave(testGroup, lines("a", 0, 10), func(s *setup) { s.caller = recorded })
+	w.resume().wait(Delivered)
+	w.wasShipped(testGroup, id, lines("a", 0, 10))
+	if assumed.Load() == 0 {
+		t.Error("it is shipped without the role")
+	}
 }
 
 // What one target refuses does not keep the others waiting, and stays.

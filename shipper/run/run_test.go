@@ -76,6 +76,7 @@ type setup struct {
 	FollowOptions
 	Redirect
 	group    string
+	caller   cloudwatch.Caller
 	creation Creation
 	pipe     bool // PipeStdout
 	copies   *bytes.Buffer
@@ -156,12 +157,12 @@ func (w *world) begin(tweaks []func(*setup), run func(*setup, *going) (Outcome, 
 func (w *world) session(tweaks []func(*setup), run func(*setup, *Session, *going) (Outcome, error)) *going {
 	w.t.Helper()
 	return w.begin(tweaks, func(s *setup, g *going) (Outcome, error) {
-		client, err := cloudwatch.New(context.Background(), cloudwatch.Options{Group: s.group, Endpoint: w.URL, Logger: s.Log})
+		client, err := cloudwatch.New(context.Background(), cloudwatch.Options{Group: s.group, Endpoint: w.URL, Caller: s.caller, Logger: s.Log})
 		if err != nil {
 			return Failed, err
 		}
 		defer client.Close()
-		session, err := Open(s.Options, Target{Client: client, Creation: s.creation}, s.Events)
+		session, err := Open(s.Options, Target{Client: client, Caller: s.caller, Creation: s.creation}, s.Events)
 		if err != nil {
 			return Failed, err
 		}
@@ -232,8 +233,8 @@ func (w *world) resume(tweaks ...func(*setup)) *going {
 	return w.begin(tweaks, func(s *setup, g *going) (Outcome, error) {
 		return Resume(ResumeOptions{
 			Options: s.Options, Redirect: s.Redirect, Signals: g.signals,
-			Connect: func(to cloudwatch.Target, _ cloudwatch.Caller, _ Creation) (*cloudwatch.Client, error) {
-				return cloudwatch.New(context.Background(), cloudwatch.Options{Group: to.Group, Region: to.Region, Endpoint: to.Endpoint, Logger: s.Log})
+			Connect: func(to cloudwatch.Target, caller cloudwatch.Caller, _ Creation) (*cloudwatch.Client, error) {
+				return cloudwatch.New(context.Background(), cloudwatch.Options{Group: to.Group, Region: to.Region, Endpoint: to.Endpoint, Caller: caller, Logger: s.Log})
 			},
 		})
 	})
