@@ -53,9 +53,7 @@ func (s *Shipper) finishInput(in *input) {
 		s.log.Warn(why, logfield.Input(in.Shape.Input))
 	}
 	s.report.take(in)
-	if s.o.Metrics != nil {
-		s.ended.take(in)
-	}
+	s.keepStats(in)
 	if err := end(); err != nil {
 		s.complain("end "+in.Shape.Input, err)
 	}
@@ -98,6 +96,7 @@ func (s *Shipper) closeAll() {
 		in.quit()
 		s.report.take(in)
 		s.report.leave(in)
+		s.keepStats(in)
 		if err := in.Journal.Close(); err != nil {
 			s.complain("close "+in.Shape.Input, err)
 		}

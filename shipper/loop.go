@@ -182,7 +182,7 @@ func (s *Shipper) add(in Input) error {
 		i.streams = append(i.streams, st)
 	}
 	if s.o.Metrics != nil {
-		i.shaper.CountTypes(s.types)
+		i.shaper.CountTypes(&s.o.Metrics.Types)
 		i.tokensBefore = tokensOf(i.shaper)
 	}
 	i.tellShaped(i.ack.offset, i.ack.state)

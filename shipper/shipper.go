@@ -90,8 +90,6 @@ type Shipper struct {
 	drain    drainReport
 	said     loglimit.Limiter
 	report   Report
-	types    *batch.Types // nil without Options.Metrics
-	ended    endedStats   // kept for Options.Metrics
 
 	results chan deliver.Outcome
 	wake    chan struct{}
@@ -115,13 +113,12 @@ func New(o Options) *Shipper {
 	if o.HalfLine == 0 {
 		o.HalfLine = halfLine
 	}
-	var types *batch.Types
 	var calls *metrics.Calls
 	if o.Metrics != nil {
-		types, calls = &batch.Types{}, &o.Metrics.Calls
+		calls = &o.Metrics.Calls
 	}
 	return &Shipper{
-		o: o, log: o.Log, types: types,
+		o: o, log: o.Log,
 		deliverer: deliver.New(deliver.Options{Client: o.Client, Create: o.Create, Compress: o.Compress, Parallel: parallel, Log: o.Log, Calls: calls}),
 		streams:   map[string]*stream{},
 		interval:  o.FlushInterval,

@@ -1,25 +1,24 @@
 package shipper
 
 import (
+	"maps"
 	"time"
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/metrics"
 )
 
-// stats returns what has been done, of all inputs, and what waits.
+// stats returns what the process has done, of all inputs, and what waits.
 func (s *Shipper) stats() metrics.Stats {
-	all := metrics.Stats{Types: s.types.Counts(), Calls: s.o.Metrics.Calls.Stats(), Outcomes: s.ended.outcomes}
-	sum := s.ended.counts
-	for expert, u := range s.ended.experts.Experts {
-		all.AddTokens(expert, u)
-	}
+	source := s.o.Metrics
+	all := source.Done
+	all.Experts = maps.Clone(all.Experts)
+	all.Types, all.Calls = source.Types.Counts(), source.Calls.Stats()
 	for _, in := range s.inputs.all {
 		if in.done {
 			continue
 		}
-		sum.take(in)
-		in.countTokens(&all)
+		in.addTo(&all, source)
 		all.Outcomes.Add(in.shaper.Receipt().Outcomes())
 		all.Inputs++
 		all.JournalBytes += in.Journal.Allocated()
@@ -31,30 +30,37 @@ func (s *Shipper) stats() metrics.Stats {
 			all.Oldest = oldest
 		}
 	}
-	all.Lines, all.Bytes, all.Excluded, all.Redacted = sum.Lines, sum.Bytes, sum.Excluded, sum.Redacted
-	all.Lossy, all.Repeated, all.Rejected, all.Retimed = sum.Lossy, sum.Repeated, sum.Rejected, sum.Retimed
 	return all
 }
 
-// endedStats are those of inputs that are done.
-type endedStats struct {
-	counts   Counts
-	experts  metrics.Stats // of which the tokens alone are kept
-	outcomes batch.Tally
+// keepStats keeps what was done of an input that the loop lets go of. The jobs of an input that is
+// not done count where it is taken up again.
+func (s *Shipper) keepStats(in *input) {
+	source := s.o.Metrics
+	if source == nil {
+		return
+	}
+	in.addTo(&source.Done, source)
+	if in.done {
+		source.Done.Outcomes.Add(in.shaper.Receipt().Outcomes())
+	}
 }
 
-// take adds an input that is done.
-func (e *endedStats) take(in *input) {
-	e.counts.take(in)
-	in.countTokens(&e.experts)
-	e.outcomes.Add(in.shaper.Receipt().Outcomes())
-}
-
-// countTokens adds what the input's Experts have taken since this process started.
-func (in *input) countTokens(to *metrics.Stats) {
+// addTo adds what was done of the input since the loop took it in.
+func (in *input) addTo(all *metrics.Stats, source *metrics.Source) {
+	var counts Counts
+	counts.take(in)
+	all.Lines += counts.Lines
+	all.Bytes += counts.Bytes
+	all.Excluded += counts.Excluded
+	all.Redacted += counts.Redacted
+	all.Lossy += counts.Lossy
+	all.Repeated += counts.Repeated
+	all.Rejected += counts.Rejected
+	all.Retimed += counts.Retimed
 	for expert, u := range tokensOf(in.shaper) {
 		before := in.tokensBefore[expert]
-		to.AddTokens(expert, batch.Usage{
+		all.AddTokens(source.Expert(expert), batch.Usage{
 			InputTokens: u.InputTokens - before.InputTokens, OutputTokens: u.OutputTokens - before.OutputTokens,
 			CachedInputTokens: u.CachedInputTokens - before.CachedInputTokens, ReasoningTokens: u.ReasoningTokens - before.ReasoningTokens,
 		})

@@ -33,6 +33,22 @@ func (s *stage) fill() {
 	}
 }
 
+// fillWithLeftovers fills a disk of some MiB with what a killed shipper leaves of the text that it
+// returns. No put is answered from then on.
+func (s *stage) fillWithLeftovers() (text string) {
+	s.t.Helper()
+	s.stuck.Store(true)
+	line := fmt.Sprintf("{\"type\":\"callTools\",\"jobId\":\"old\",\"x\":%q}\n", strings.Repeat("x", 1000))
+	text = strings.Repeat(line, 8000) // more than there is room for
+	c := s.command()
+	c.Stdin = strings.NewReader(text)
+	r := s.Start(c)
+	s.Until("the disk is full", func() bool { return r.Says("no room") })
+	r.Kill()
+	s.fill()
+	return text
+}
+
 // starts are the ways to give the program an input.
 var starts = map[string]func(s *stage, input string) *testkit.Process{
 	"ship": func(s *stage, input string) *testkit.Process {
@@ -112,22 +128,7 @@ func TestStartOnADiskFullOfLeftovers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t)
 			s.smallDisk(4)
-			s.stuck.Store(true)
-			line := fmt.Sprintf("{\"jobId\":\"old\",\"x\":%q}\n", strings.Repeat("x", 1000))
-			old := strings.Repeat(line, 8000)
-			left := s.command()
-			out, in, err := os.Pipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer in.Close()
-			left.Stdin = out
-			r := s.Start(left)
-			out.Close()
-			go in.WriteString(old) // more than there is room for
-			s.Until("the disk is full", func() bool { return r.Says("no room") })
-			r.Kill()
-			s.fill()
+			old := s.fillWithLeftovers()
 			s.stuck.Store(false)
 			now := start(s, s.input("{\"jobId\":\"new\"}\n"))
 			now.Wait(exitOK)

@@ -34,6 +34,7 @@ func main() { os.Exit(execute(os.Args[1:], os.Environ())) }
 // execute carries out the command that the arguments and the environment ask for, and returns the
 // exit code.
 func execute(args, environ []string) int {
+	defer stderr.hide()
 	command, err := config.Parse(args, environ)
 	if err != nil {
 		return fail(err)
@@ -100,7 +101,7 @@ func fail(err error) int {
 		err = config.Usage(wrong.Option, "%s", wrong.Problem)
 	}
 	line := strings.NewReplacer("\n", " ", "\r", " ").Replace(err.Error())
-	fmt.Fprintf(os.Stderr, "%s: %s\n", config.Program, line)
+	fmt.Fprintf(stderr, "%s: %s\n", config.Program, line)
 	var usage *config.UsageError
 	if errors.As(err, &usage) {
 		return exitUsage

@@ -24,7 +24,13 @@ type scraped struct {
 
 func newScraped(t *testing.T) *scraped {
 	t.Helper()
-	s := newStage(t)
+	return newStage(t).scraped()
+}
+
+// scraped starts a shipper that serves its metrics.
+func (s *stage) scraped() *scraped {
+	t := s.t
+	t.Helper()
 	c := s.command("--metrics-addr", ":0")
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -148,6 +154,41 @@ func TestLivezDuringAnOutage(t *testing.T) {
 	s.stuck.Store(false)
 	s.in.Close()
 	s.Wait(exitOK)
+}
+
+// A disk full of what an earlier process left has it shipped first, by a loop of its own. The
+// counters of the next loop go on from there.
+func TestMetricsOnADiskFullOfLeftovers(t *testing.T) {
+	s := newStage(t)
+	s.smallDisk(4)
+	s.fillWithLeftovers()
+
+	sc := s.scraped()
+	var before string
+	sc.Until("what was left is read", func() bool {
+		before, _ = sc.get("/metrics")
+		return sc.value(before, "lines_total") > 1000
+	})
+	s.stuck.Store(false)
+	if _, err := io.WriteString(sc.in, "{\"type\":\"startRun\",\"jobId\":\"new\"}\n"); err != nil {
+		t.Fatal(err)
+	}
+	var after string
+	sc.Until("the new line is delivered", func() bool {
+		after, _ = sc.get("/metrics")
+		return sc.value(after, `events_total{type="startRun"}`) == 1 && sc.value(after, "waiting_bytes") == 0
+	})
+	for _, counter := range []string{"lines_total", "read_bytes_total", `events_total{type="callTools"}`} {
+		if was, is := sc.value(before, counter), sc.value(after, counter); is < was {
+			t.Errorf("%s was %v, and is %v", counter, was, is)
+		}
+	}
+	// The old input ends in half a line, which is text.
+	if lines, types := sc.value(after, "lines_total"), sc.value(after, `events_total{type="callTools"}`)+sc.value(after, `events_total{type="text"}`); lines != types+1 {
+		t.Errorf("%v lines, of which %v are of the old input", lines, types)
+	}
+	sc.in.Close()
+	sc.Wait(exitOK)
 }
 
 func TestAMetricsAddressThatIsTaken(t *testing.T) {

@@ -5,7 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/creack/pty"
 )
 
 // This file shows a pipe at a terminal, where Ctrl-C reaches the agent and the shipper alike.
@@ -79,6 +82,38 @@ func TestCtrlDAtTheTerminal(t *testing.T) {
 	term.ends(exitOK)
 	if got := s.text(""); got != "typed\n" {
 		t.Errorf("%q came", got)
+	}
+}
+
+// drained is what a terminal shows of a drain of one line, and erase takes that away.
+const (
+	drained = "the input has ended: 0.0 MB left to ship, 0.0 MB/s"
+	erase   = "\r\x1b[K"
+)
+
+// While the rest is delivered after the end of a pipe, one line says how that is getting on, in the
+// width of the terminal. It is gone when the program ends, whether or not it says anything more.
+func TestProgressOfADrainOnATerminal(t *testing.T) {
+	for level, ending := range map[string]string{"info": "shipped 1 line", "error": ""} {
+		t.Run(level, func(t *testing.T) {
+			s := newStage(t)
+			s.stuck.Store(true)
+			c := exec.Command("sh", "-c", `echo '{"jobId":"j"}' | perstack-shipper --log-level "$LEVEL"`)
+			c.Env = append(s.Env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.Journal, "LEVEL="+level)
+			term := s.at(c)
+			s.Until("the line is rewritten", func() bool { return strings.Count(term.screen(), drained) >= 2 })
+			if err := pty.Setsize(term.keys, &pty.Winsize{Rows: 24, Cols: 31}); err != nil {
+				t.Fatal(err)
+			}
+			term.shows(erase + drained[:29] + "…")
+			s.stuck.Store(false)
+			term.ends(exitOK)
+			<-term.done
+			screen := term.screen()
+			if got := screen[strings.LastIndex(screen, erase)+len(erase):]; !strings.Contains(got, ending) || (got == "") != (ending == "") {
+				t.Errorf("when it has ended, the terminal shows %q, want %q", got, ending)
+			}
+		})
 	}
 }
 

@@ -44,6 +44,13 @@ func (l *statusLine) show(text string) {
 	fmt.Fprint(l.file, text)
 }
 
+// hide takes the line away that is shown.
+func (l *statusLine) hide() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clear()
+}
+
 func (l *statusLine) clear() {
 	if l.showing {
 		l.showing = false

@@ -29,16 +29,10 @@ type Stats struct {
 	Calls CallStats
 }
 
-// maxExperts bounds Stats.Experts: what is over counts as the Expert "other".
-const maxExperts = 500
-
 // AddTokens adds what an Expert took.
 func (s *Stats) AddTokens(expert string, u batch.Usage) {
 	if s.Experts == nil {
 		s.Experts = map[string]batch.Usage{}
-	}
-	if _, known := s.Experts[expert]; !known && len(s.Experts) >= maxExperts {
-		expert = "other"
 	}
 	sum := s.Experts[expert]
 	sum.Add(u)
@@ -111,10 +105,35 @@ func (c *Calls) Stats() CallStats {
 	return s
 }
 
-// Source is where the loop that ships is asked for its Stats.
+// Source is where the loop that ships is asked for its Stats. A process may run one loop after
+// another. What the earlier ones counted is kept here, because a counter must not go backwards.
 type Source struct {
 	Calls Calls
-	asks  chan chan Stats
+
+	// These belong to the goroutine of the loop.
+	Types batch.Types
+	Done  Stats           // of inputs that no loop has any more
+	named map[string]bool // Experts that are told apart
+
+	asks chan chan Stats
+}
+
+// maxExperts bounds how many Experts are told apart: an agent may invent any number.
+const maxExperts = 500
+
+// Expert returns the name under which an Expert is counted: its own, or "other" where there are too
+// many. The same Expert always gets the same name.
+func (s *Source) Expert(name string) string {
+	switch {
+	case s.named[name]:
+	case len(s.named) >= maxExperts:
+		return "other"
+	case s.named == nil:
+		s.named = map[string]bool{name: true}
+	default:
+		s.named[name] = true
+	}
+	return name
 }
 
 // NewSource returns a Source.

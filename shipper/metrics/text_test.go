@@ -70,11 +70,18 @@ func TestTextIsWhatPrometheusReads(t *testing.T) {
 }
 
 func TestExpertsAreBounded(t *testing.T) {
-	var s Stats
+	source := NewSource()
 	for i := range 2 * maxExperts {
-		s.AddTokens(strings.Repeat("x", i), batch.Usage{InputTokens: 1})
+		name := strings.Repeat("x", i)
+		if got := source.Expert(name); (got == name) != (i < maxExperts) {
+			t.Fatalf("Expert %d is counted as %q", i, got)
+		}
 	}
-	if n := len(s.Experts); n != maxExperts+1 || s.Experts["other"].InputTokens != maxExperts {
-		t.Errorf("%d Experts, of which other has %+v", n, s.Experts["other"])
+	// A counter would go backwards if another one took its name.
+	for i := range 2 * maxExperts {
+		name := strings.Repeat("x", 2*maxExperts-1-i)
+		if got := source.Expert(name); (got == name) != (i >= maxExperts) || got != name && got != "other" {
+			t.Fatalf("an Expert of before is counted as %q now", got)
+		}
 	}
 }
