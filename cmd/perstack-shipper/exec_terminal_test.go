@@ -205,6 +205,7 @@ func TestExecSecondCtrlC(t *testing.T) {
 	term.shows("ready")
 	term.types(ctrlC)
 	term.shows("another signal stops at once")
+	time.Sleep(200 * time.Millisecond) // nobody presses it faster
 	term.types(ctrlC)
 	term.ends(128 + int(syscall.SIGINT))
 	term.shows("bytes of the input are not delivered (stopped by a second signal)")

@@ -142,12 +142,12 @@ func (s *stage) wrote(text string) bool {
 func TestExecSecondSignal(t *testing.T) {
 	s := newStage(t)
 	s.stuck.Store(true)
-	r := s.exec(`trap 'echo heard' INT; echo ready; while :; do sleep 0.01; done`)
+	r := s.exec(`trap 'echo heard' INT TERM; echo ready; while :; do sleep 0.01; done`)
 	s.Until("it is ready", func() bool { return s.wrote("ready") })
 	r.Signal(syscall.SIGINT)
 	s.Until("it heard", func() bool { return s.wrote("heard") })
 	began := time.Now()
-	r.Signal(syscall.SIGINT)
+	r.Signal(syscall.SIGTERM)
 	r.Wait(exitLeft)
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s", took)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 )
@@ -45,6 +46,7 @@ func TestSecondCtrlCAtAPipe(t *testing.T) {
 	s.Until("the first line is kept", func() bool { return s.keeps("jobId") })
 	term.types(ctrlC)
 	term.shows("another signal stops at once")
+	time.Sleep(200 * time.Millisecond) // nobody presses it faster
 	term.types(ctrlC)
 	term.shows("bytes of the input are not delivered (stopped by a second signal)")
 	open() // the shell waits for the agent, too

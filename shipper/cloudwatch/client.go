@@ -9,6 +9,7 @@ package cloudwatch
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -136,7 +137,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 			cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), config.DefaultSharedCredentialsFilename()))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("AWS configuration: %w", err)
+		return nil, fmt.Errorf("AWS configuration: %w", cmp.Or(checkBundle(), err))
 	}
 	if cfg.Region == "" {
 		return nil, ErrNoRegion
@@ -198,6 +199,22 @@ func loadConfig(ctx context.Context, o Options, log logging.Logger) (aws.Config,
 		cfg.Credentials = aws.NewCredentialsCache(newRole(cfg, o.Caller))
 	}
 	return cfg, err
+}
+
+// checkBundle returns what is wrong with the file of AWS_CA_BUNDLE: the SDK names neither.
+func checkBundle() error {
+	path := os.Getenv("AWS_CA_BUNDLE")
+	if path == "" {
+		return nil
+	}
+	bundle, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("AWS_CA_BUNDLE: %w", err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(bundle) {
+		return fmt.Errorf("AWS_CA_BUNDLE: %s has no certificate in PEM form", path)
+	}
+	return nil
 }
 
 func checkEndpoint(endpoint string) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -181,7 +182,7 @@ func (c *Client) diagnoseRetry(err error, call *callError, what, on, message str
 		return cause, remedy
 	}
 	if dns, ok := errors.AsType[*net.DNSError](transport); ok {
-		return fmt.Sprintf("%s cannot be found: no address for %s (%s)", c.where(), dns.Name, dns.Err), "check the name (--region, --endpoint-url) and the DNS of this network"
+		return fmt.Sprintf("%s cannot be found: no address for %s (%s)", c.where(), dns.Name, dns.Err), c.nameRemedy()
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](transport); ok {
 		return fmt.Sprintf("%s is not trusted (%s)", c.where(), reason), "check --endpoint-url, or set AWS_CA_BUNDLE to the certificate authority of this network"
@@ -204,6 +205,18 @@ func (c *Client) diagnoseRetry(err error, call *callError, what, on, message str
 		return what + on + message, c.again("")
 	}
 	return fmt.Sprintf("the call to %s failed%s (%s)", c.where(), on, reason), c.again("")
+}
+
+// nameRemedy is for an endpoint whose name has no address.
+func (c *Client) nameRemedy() string {
+	if c.endpoint == "" {
+		for _, variant := range []string{"AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"} {
+			if os.Getenv(variant) != "" {
+				return "check --region, for not every Region has the endpoint of " + variant + ", and the DNS of this network"
+			}
+		}
+	}
+	return "check the name (--region, --endpoint-url) and the DNS of this network"
 }
 
 // Reason is what went wrong in a few words: the service's code and message, else the network's

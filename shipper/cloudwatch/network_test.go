@@ -277,6 +277,16 @@ func TestNoSuchHost(t *testing.T) {
 	if line := c.Explain(err, "PutLogEvents", "job"); !strings.Contains(line, "no address for logs.nowhere.invalid") {
 		t.Errorf("explained as %q", line)
 	}
+
+	for _, variant := range []string{"AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT"} {
+		t.Setenv(variant, "true")
+		c = newClient(t, "", func(o *Options) { o.Region = "ap-nowhere-1" })
+		_, err = c.Put(context.Background(), "job", bodyOf("x"))
+		if line := c.Explain(err, "PutLogEvents", "job"); !strings.Contains(line, "no address for logs") || !strings.Contains(line, "the endpoint of "+variant) {
+			t.Errorf("explained as %q", line)
+		}
+		t.Setenv(variant, "")
+	}
 }
 
 // A certificate authority of one's own is taken from AWS_CA_BUNDLE; without, the server is not
@@ -313,10 +323,15 @@ func TestTLS(t *testing.T) {
 		t.Errorf("sent by %s", *proto.Load())
 	}
 
-	t.Setenv("AWS_CA_BUNDLE", os.DevNull)
 	withKeys(t)
-	if _, err := New(context.Background(), Options{Region: "eu-west-1"}); err == nil {
-		t.Error("a bundle without certificates is taken")
+	for bundle, want := range map[string]string{
+		os.DevNull:    "AWS_CA_BUNDLE: " + os.DevNull + " has no certificate in PEM form",
+		"/nowhere/ca": "AWS_CA_BUNDLE: open /nowhere/ca: no such file",
+	} {
+		t.Setenv("AWS_CA_BUNDLE", bundle)
+		if _, err := New(context.Background(), Options{Region: "eu-west-1"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a wrong bundle: %v, want %s", err, want)
+		}
 	}
 }
 

@@ -14,6 +14,11 @@ import (
 // be shipped.
 const stopReading = 3 * time.Second
 
+// sameSignal is how soon after the first signal the same one again is taken for the first:
+// timeout(1) signals its command, and then the process group that the command is in. Nobody presses
+// Ctrl-C twice as fast.
+const sameSignal = 100 * time.Millisecond
+
 var (
 	errDeadline     = errors.New("the drain timeout is over")
 	errSecondSignal = errors.New("stopped by a second signal")
@@ -33,7 +38,7 @@ type shutdown struct {
 }
 
 // newShutdown waits for the first of signals and then gives everything drain; a second one ends the
-// run at once. signals may be nil. Call close when done.
+// run at once, see [sameSignal]. signals may be nil. Call close when done.
 func newShutdown(signals <-chan os.Signal, drain time.Duration, log *zap.Logger) *shutdown {
 	s := &shutdown{interrupted: make(chan struct{}, 1), closed: make(chan struct{})}
 	s.signalled, s.endSignalled = context.WithCancel(context.Background())
@@ -52,6 +57,7 @@ func (s *shutdown) wait(signals <-chan os.Signal, drain time.Duration, log *zap.
 	case <-s.closed:
 		return
 	}
+	began := time.Now()
 	deadline := time.NewTimer(drain)
 	defer deadline.Stop()
 	reading := time.NewTimer(drain - min(stopReading, drain/2))
@@ -68,7 +74,10 @@ func (s *shutdown) wait(signals <-chan os.Signal, drain time.Duration, log *zap.
 		case <-deadline.C:
 			s.endRunning(errDeadline)
 			return
-		case <-signals:
+		case again := <-signals:
+			if again == first && time.Since(began) < sameSignal {
+				continue
+			}
 		case <-s.interrupted:
 		case <-s.closed:
 			return
