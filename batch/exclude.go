@@ -18,11 +18,12 @@ type Excluded struct {
 	Lines int64 `json:"lines"`
 	// Since counts those since the latest event.
 	Since int64 `json:"since,omitempty"`
-	// Ranges of their seqs, first and last of each range, ascending. The latest range is Open, the
-	// others are Done. Open is empty if Cut is set and there were more ranges than fit.
-	Done [][2]int64 `json:"done,omitempty"` // shared by States, and only appended to
-	Open [2]int64   `json:"open"`
-	Cut  bool       `json:"cut,omitempty"` // there were more ranges than are listed
+	// Done and Open are the ranges of their seqs, first and last of each, in ascending order. Open
+	// is the latest range, which the next line may extend. It is {0, 0} before the first line is
+	// left out. The first seq of an input is 1.
+	Done     [][2]int64 `json:"done,omitempty"` // shared by States, and only appended to
+	Open     [2]int64   `json:"open"`
+	Unlisted bool       `json:"cut,omitempty"` // there were more than MaxExcluded ranges; Done and Open are the first ones
 }
 
 // add leaves out a line.
@@ -30,21 +31,21 @@ func (e *Excluded) add(seq int64) {
 	e.Lines++
 	e.Since++
 	switch {
-	case e.Cut:
+	case e.Unlisted:
 	case e.Open[1] == seq-1 && e.Open[0] > 0:
 		e.Open[1] = seq
 	case e.Open[0] == 0:
 		e.Open = [2]int64{seq, seq}
 	case len(e.Done) == MaxExcluded-1:
-		e.Cut = true
+		e.Unlisted = true
 	default:
 		e.Done = append(e.Done, e.Open)
 		e.Open = [2]int64{seq, seq}
 	}
 }
 
-// Ranges returns the seqs of the lines that were left out, first and last of each range. If Cut is
-// set these are not all of them.
+// Ranges returns the seqs of the lines that were left out, first and last of each range. If
+// Unlisted is set, these are not all of them.
 func (e *Excluded) Ranges() [][2]int64 {
 	if e.Open[0] == 0 {
 		return [][2]int64{}
@@ -55,7 +56,7 @@ func (e *Excluded) Ranges() [][2]int64 {
 // excluder knows the types that are left out.
 type excluder struct {
 	globs []string
-	known map[string]bool // by type, a raw JSON value: is it left out? There are few types, and an agent that invents them costs no memory
+	known map[string]bool // whether a type, a raw JSON value, is left out; at most maxTypes, because an agent may invent types
 }
 
 // maxTypes limits how many types are remembered.
@@ -96,7 +97,8 @@ func (e *excluder) excludes(typ []byte) bool {
 // textType is the type of a line that is not a JSON object.
 var textType = []byte(`"text"`)
 
-// line reports whether a line is left out.
+// line reports whether a line is left out. h is what was found of it, and object says that it is a
+// JSON object. Any other line is of type "text".
 func (e *excluder) line(h *head, object bool) bool {
 	if object {
 		return e.excludes(h.typ)

@@ -79,8 +79,11 @@ func (s *shipment) checkFiltered(t rapid.TB, shape batch.Shape, input []byte) {
 		st.Counts.Events != int64(len(s.messages)) || empty+st.Empty != st.Counts.EmptyLines || st.Split != nil {
 		t.Fatalf("state %+v of %d lines, %d left out, %d matches", st, len(lines), left, redacted)
 	}
-	if got := st.Excluded.Ranges(); !st.Excluded.Cut && !slices.Equal(got, excluded) || st.Excluded.Cut && (len(got) != batch.MaxExcluded || !slices.Equal(got, excluded[:len(got)])) {
+	if got := st.Excluded.Ranges(); !st.Excluded.Unlisted && !slices.Equal(got, excluded) || st.Excluded.Unlisted && (len(got) != batch.MaxExcluded || !slices.Equal(got, excluded[:len(got)])) {
 		t.Fatalf("left out are %v, want %v", got, excluded)
+	}
+	if want := bytes.LastIndexByte(input, '\n') < len(input)-1 && cutJSON(lines[len(lines)-1]); st.Cut != want {
+		t.Fatalf("the State says Cut %v, want %v", st.Cut, want)
 	}
 	gotLines, gotRaw, err := st.Digest.Sums()
 	if err != nil {
@@ -109,6 +112,13 @@ func excludes(shape batch.Shape, line []byte) bool {
 		}
 	}
 	return false
+}
+
+// cutJSON reports whether a line begins like a JSON object and is not one.
+func cutJSON(line []byte) bool {
+	object := bytes.TrimPrefix(repaired(line), []byte("\ufeff"))
+	rest, brace := bytes.CutPrefix(bytes.TrimLeft(object, " \t\r\n"), []byte("{"))
+	return brace && bytes.HasPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte(`"`)) && !json.Valid(object)
 }
 
 // checkRedacted compares what became of a line with what should have.
@@ -238,6 +248,108 @@ func TestFiltered(t *testing.T) {
 		whole := ship(t, shape, input, regime{})
 		compare(t, ship(t, shape, input, drawRegime(t)), whole)
 	})
+}
+
+// Lines that are shipped as they are read are left out by their type as well, and what a line
+// counts does not depend on whether it is left out.
+func TestLongLinesAreLeftOut(t *testing.T) {
+	recorded := recordedLines(t)
+	rapid.Check(t, func(t *rapid.T) {
+		shape := plainShape()
+		shape.JobID = "j"
+		shape.Exclude = rapid.SliceOfN(rapid.SampledFrom([]string{"text", "text", "stream*", "*", "[a-s]*"}), 1, 2).Draw(t, "exclude")
+		var input []byte
+		n := rapid.IntRange(1, 6).Draw(t, "lines")
+		for i := range n {
+			if rapid.Bool().Draw(t, "long") {
+				beginning := rapid.SampledFrom([]string{"x", `{x`, "{ [", `["`, "\ufeff", `{"type":"streamText","a":"`, ` { "type" : "other","a":"`, `{"a":"`}).Draw(t, "beginning")
+				size := batch.SmallLine + rapid.SampledFrom([]int{0, 1, batch.SmallStep - 1, batch.SmallStep, 2*batch.SmallStep + 7}).Draw(t, "more")
+				input = append(input, beginning...)
+				input = append(input, strings.Repeat("y", size)...)
+				if strings.HasSuffix(beginning, `:"`) {
+					input = append(input, `"}`...)
+				} else {
+					input = append(input, rapid.SampledFrom([]string{"", "}", `,"usage":{"totalTokens":7}}`}).Draw(t, "end")...)
+				}
+			} else {
+				input = append(input, drawLine(t, recorded)...)
+			}
+			if i < n-1 || rapid.Bool().Draw(t, "newline at the end") {
+				input = append(input, '\n')
+			}
+		}
+		pieces := drawRegime(t)
+		read := pieces.read
+		pieces.narrow, pieces.read = true, func(n int) int { return 500 + read(n) }
+		got := ship(t, shape, input, pieces)
+		compare(t, got, ship(t, shape, input, regime{narrow: true}))
+
+		shape.Exclude = nil
+		if all := ship(t, shape, input, regime{narrow: true}); all.jobs != got.jobs || all.state.Cut != got.state.Cut || all.state.Last != got.state.Last {
+			t.Fatalf("all lines count %s, cut %v, last %s\nthose that are not left out %s, cut %v, last %s",
+				all.jobs, all.state.Cut, all.state.Last, got.jobs, got.state.Cut, got.state.Last)
+		}
+	})
+}
+
+// A long line whose beginning could be an object's is shipped before its end shows that it is none,
+// so it is not left out as text. Its end says whether it was cut.
+func TestLongLinesThatBeginLikeObjects(t *testing.T) {
+	shape := plainShape()
+	shape.JobID, shape.Exclude = "j", []string{"text"}
+	long := strings.Repeat("y", batch.SmallLine)
+	for _, c := range []struct {
+		input string
+		seqs  []int64
+		cut   bool
+	}{
+		{`{"a":"` + long, []int64{1}, true},
+		{`{"a":"` + long + "\n", []int64{1}, false},
+		{`{"a":"` + long + "\n" + long, []int64{1}, false},
+		{strings.Repeat(" ", batch.SmallLine) + "x\n{}", []int64{1, 2}, false},
+		{long + "\n" + `{"a":"`, nil, true},
+		{`{"a":"` + "\n", nil, false},
+	} {
+		d := driver{t: t, shape: shape, input: []byte(c.input), regime: regime{narrow: true}}
+		d.run()
+		var seqs []int64
+		for _, m := range d.out.messages {
+			r, err := batch.Restore([]byte(m.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Contains(seqs, r.Seq) {
+				seqs = append(seqs, r.Seq)
+			}
+		}
+		if !slices.Equal(seqs, c.seqs) || d.out.state.Cut != c.cut {
+			t.Errorf("%.20q…: seqs %v, cut %v", c.input, seqs, d.out.state.Cut)
+		}
+	}
+}
+
+// A followed file may go on behind a line that was cut, with one that is left out.
+func TestCutIsOverWhenALineIsLeftOut(t *testing.T) {
+	shape := plainShape()
+	shape.JobID, shape.Exclude = "j", []string{"out"}
+	s, err := batch.NewShaper(shape, batch.State{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ev batch.Event
+	offset := int64(0)
+	for _, c := range []struct {
+		data string
+		cut  bool
+	}{{`{"type":"out"}` + "\n" + `{"a":`, true}, {`{"type":"out"}` + "\n", false}} {
+		s.Begin([]byte(c.data), offset, now, arrival, true)
+		for s.Next(&ev) == batch.Made {
+		}
+		offset += int64(s.End())
+		if got := s.State().Cut; got != c.cut {
+			t.Errorf("after %q the State says Cut %v", c.data, got)
+		}
+	}
 }
 
 // drawSecret draws a text that somePatterns[0] matches, or another, with escapes.
@@ -380,7 +492,7 @@ func TestManyRangesAreLeftOut(t *testing.T) {
 	shape.JobID, shape.Exclude = "j", []string{"stream*"}
 	input := []byte(strings.Repeat("{\"type\":\"streamText\"}\n{}\n\n", 2*batch.MaxExcluded) + "{\"type\":\"streamText\"}\n")
 	got := ship(t, shape, input, regime{read: func(int) int { return 1000 }, restart: func() bool { return true }})
-	if e := got.state.Excluded; !e.Cut || e.Lines != 2*batch.MaxExcluded+1 || e.Since != 1 {
+	if e := got.state.Excluded; !e.Unlisted || e.Lines != 2*batch.MaxExcluded+1 || e.Since != 1 {
 		t.Errorf("%+v", e)
 	}
 	if _, err := batch.NewShaper(batch.Shape{Template: "a", Redact: []string{"("}}, batch.State{}, nil); err == nil {

@@ -139,6 +139,20 @@ func begunJSON(line []byte) bool {
 	return s.peek() == '"'
 }
 
+// surelyText reports whether a line cannot be a JSON object, given how it begins.
+func surelyText(beginning []byte) bool {
+	s := unsplice{b: bytes.TrimPrefix(beginning, []byte(byteOrderMark))}
+	s.space()
+	if s.i == len(s.b) {
+		return false // only white space so far
+	}
+	if !s.take("{") {
+		return true
+	}
+	s.space()
+	return s.i < len(s.b) && s.peek() != '"' && s.peek() != '}'
+}
+
 // touch records that an entry has changed.
 func (r *Receipt) touch(j *Job) {
 	for len(r.changed) < len(r.jobs) {

@@ -22,7 +22,7 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	}
 	mark, object := s.scan.line(raw, &s.head)
 	if len(s.exclude.globs) > 0 && s.exclude.line(&s.head, object) {
-		s.leaveOutLine(raw[mark:], object)
+		s.leaveOutLine(raw, mark, object, terminated)
 		s.skip(lineLen(raw, terminated))
 		return skipped
 	}
@@ -52,11 +52,10 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	switch {
 	case object:
 		s.ledger.count(&s.head, text[mark:], &s.ids, x.lineTime)
-		if !lossy {
-			s.last = s.head.typ
-		}
+		s.keepType()
 	case !terminated && begunJSON(raw):
-		s.state.Cut, s.last = true, s.head.typ
+		s.state.Cut = true
+		s.keepType()
 	}
 	s.took(raw, text, line, terminated, lossy || redacted > 0)
 	s.state.Counts.Redacted += int64(redacted)
@@ -114,7 +113,8 @@ func (s *Shaper) redactLine(raw []byte, mark int, object bool) (text []byte, n i
 }
 
 // leaveOutLine counts a line that is left out. It opens no stream and waits for no job.
-func (s *Shaper) leaveOutLine(line []byte, object bool) {
+func (s *Shaper) leaveOutLine(raw []byte, mark int, object, terminated bool) {
+	line := raw[mark:]
 	if object && s.head.marks() && s.redact.on() { // what it counts goes into the seal
 		line, _ = s.redact.object(line)
 		s.scan.object(line, &s.head)
@@ -123,15 +123,29 @@ func (s *Shaper) leaveOutLine(line []byte, object bool) {
 	}
 	s.head.repair()
 	lineTime := s.leaveOut(object)
-	if object {
+	switch {
+	case object:
 		s.ledger.count(&s.head, line, &s.ids, lineTime)
-		s.last = s.head.typ
+		s.keepType()
+	case !terminated && begunJSON(raw):
+		s.state.Cut = true
+		s.keepType()
+	}
+}
+
+// keepType keeps the type of the line at hand for the State. It copies it, because the line may be
+// in scratch memory that the next line overwrites.
+func (s *Shaper) keepType() {
+	s.hasLast = true
+	if s.last = s.last[:0]; len(s.head.typ) <= maxID {
+		s.last = append(s.last, s.head.typ...)
 	}
 }
 
 // leaveOut counts the line at hand, and returns its time.
 func (s *Shaper) leaveOut(object bool) (lineTime int64) {
 	s.state.Seq++
+	s.state.Cut = false // as in begin
 	s.state.Excluded.add(s.state.Seq)
 	s.learn()
 	return s.lineTime(object)

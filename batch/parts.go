@@ -63,7 +63,8 @@ func (s *Shaper) part(ev *Event) Step {
 }
 
 // longPiece makes a part of a line that is too long to wait for its end. The line's type, ids and
-// time are those found in its first piece.
+// time are those found in its first piece, which also decides whether the line is text: a line that
+// begins like a JSON object counts as one, because its end is not known yet.
 func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
 	if s.state.Split == nil && !s.beginPieces(ev, raw) {
 		return Wait
@@ -119,20 +120,21 @@ func (s *Shaper) lastPiece(ev *Event, raw []byte, terminated bool) Step {
 // its job.
 func (s *Shaper) beginPieces(ev *Event, raw []byte) bool {
 	s.scan.object(bytes.TrimPrefix(raw, []byte(byteOrderMark)), &s.head)
+	object := !surelyText(raw)
 	s.head.repair()
-	out := s.exclude.excludes(s.head.typ)
+	out := s.exclude.line(&s.head, object)
 	s.redact.head(&s.head)
 	if out {
-		s.state.Split = &Split{Excluded: true, LineTime: s.leaveOut(true)}
+		s.state.Split = &Split{Excluded: true, Text: !object, LineTime: s.leaveOut(object)}
 		s.beginLong()
 		return true
 	}
 	if s.ids.lacks(&s.head) {
 		return false
 	}
-	x := extras{}
-	s.begin(ev, true, &x)
-	s.types.add(true, s.head.typ)
+	x := extras{text: !object}
+	s.begin(ev, object, &x)
+	s.types.add(object, s.head.typ)
 	s.split(ev, &x)
 	if s.redact.on() {
 		at := startOf(raw)
@@ -154,12 +156,14 @@ func (s *Shaper) beginLong() {
 	s.ledger.nameJob(s.ids.named(&s.head), sp.LineTime)
 	job, run := s.ids.of(&s.head)
 	sp.beginLong(&s.head, job, run)
-	s.last = s.head.typ
+	if !sp.Text {
+		s.keepType()
+	}
 }
 
 // endLong counts a long line at its end, rest.
 func (s *Shaper) endLong(rest []byte, terminated bool) {
-	if sp := s.state.Split; sp.Long != nil && !s.ledger.countLong(sp, rest) {
+	if sp := s.state.Split; sp.Long != nil && !sp.Text && !s.ledger.countLong(sp, rest) {
 		s.state.Cut = !terminated
 	}
 }

@@ -72,7 +72,9 @@ type Shaper struct {
 	// The line at hand.
 	head head
 	rest remainder
-	last []byte // the type of the block's latest event
+
+	last    []byte // the type of the block's latest line of JSON; empty if it states none
+	hasLast bool   // the block has such a line
 
 	types *Types
 }
@@ -185,12 +187,10 @@ func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64)
 func (s *Shaper) End() int {
 	s.digest.end(s.cut.pos)
 	s.state.Counts.Bytes += int64(s.cut.pos)
-	if s.last != nil {
-		if string(s.last) != s.state.Last {
-			s.state.Last = small(s.last)
-		}
-		s.last = nil
+	if s.hasLast && string(s.last) != s.state.Last {
+		s.state.Last = string(s.last)
 	}
+	s.hasLast = false
 	s.keep(maxScratch)
 	return s.cut.end()
 }

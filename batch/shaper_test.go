@@ -132,6 +132,9 @@ func compare(t rapid.TB, got, want *shipment) {
 	if !slices.Equal(got.streams, want.streams) || len(got.messages) != len(want.messages) {
 		t.Fatalf("%d events into %q, and %d into %q", len(got.messages), got.streams, len(want.messages), want.streams)
 	}
+	if g, w := got.state, want.state; g.Last != w.Last || g.Cut != w.Cut {
+		t.Fatalf("the last type is %s, cut %v, and %s, cut %v", g.Last, g.Cut, w.Last, w.Cut)
+	}
 	if got.jobs != want.jobs {
 		t.Fatalf("the receipt is %s\nand %s", got.jobs, want.jobs)
 	}

@@ -9,7 +9,7 @@ type State struct {
 
 	IDs
 
-	Last string `json:"last,omitempty"` // the type of the latest event, a raw JSON value
+	Last string `json:"last,omitempty"` // the type of the latest line of JSON, a raw JSON value; "" if it states none
 	Cut  bool   `json:"cut,omitempty"`  // the input ended within a line of JSON
 
 	Split *Split `json:"split,omitempty"` // in the middle of a line in parts, which a block's end only is in one over MaxLineBytes

@@ -147,7 +147,7 @@ func (in *input) sealRecord(now int64, ended bool) (*sealRecord, error) {
 		Clamped: st.Counts.Clamped + in.ack.account.Restamped, Repeated: in.ack.account.Repeated,
 		Rejected: in.ack.account.Rejected, Truncated: in.ack.account.Truncated, Streams: in.shaper.Streams(), Ended: ended, CutLine: st.Cut,
 		Jobs: slices.Clone(receipt.Jobs()), Outcomes: receipt.Outcomes(), Tokens: receipt.Usage().TotalTokens, RejectedLines: in.ack.account.Rejected.count(),
-		ExcludedLines: st.Excluded.Lines, Excluded: st.Excluded.Ranges(), ExcludedCut: st.Excluded.Cut, ExcludedSince: st.Excluded.Since,
+		ExcludedLines: st.Excluded.Lines, Excluded: st.Excluded.Ranges(), ExcludedCut: st.Excluded.Unlisted, ExcludedSince: st.Excluded.Since,
 		Redacted: st.Counts.Redacted,
 	}
 	if r.Rejected == nil {
