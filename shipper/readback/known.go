@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// This file says why lines are not there.
+// This file says why lines are missing.
 
-// known are the ranges of seqs that the seal of an input accounts for.
+// known holds the ranges of seqs that the seal of an input accounts for.
 type known struct{ rejected, excluded [][2]int64 }
 
 type reason int
@@ -26,7 +26,7 @@ func newKnown(seal *Seal) known {
 	return known{ascending(seal.Rejected), ascending(seal.Excluded)}
 }
 
-// ascending returns those of the ranges that are ranges, in order.
+// ascending returns the valid ranges in order: a seal may hold anything.
 func ascending(ranges [][2]int64) [][2]int64 {
 	var out [][2]int64
 	for _, r := range ranges {
@@ -38,7 +38,7 @@ func ascending(ranges [][2]int64) [][2]int64 {
 	return out
 }
 
-// at returns why seq may be missing, and up to which seq that is the same.
+// at returns why seq may be missing, and the last seq up to which the reason is the same.
 func (k known) at(seq int64) (why reason, until int64) {
 	until = math.MaxInt64 - 1
 	for _, of := range []struct {
@@ -57,7 +57,8 @@ func (k known) at(seq int64) (why reason, until int64) {
 	return missing, until
 }
 
-// skip returns the last seq behind seq that follows on it, but for lines that were left out.
+// skip returns the last seq of the excluded lines that directly follow seq, or seq if there are
+// none. Only excluded lines are skipped, not rejected ones: those are lost.
 func (k known) skip(seq int64) int64 {
 	if len(k.excluded) == 0 {
 		return seq

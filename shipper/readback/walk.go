@@ -349,9 +349,10 @@ func (w *walker) endParts() error {
 	return w.fault(Fault{w.in.ID, j.seq, j.seq, int(j.next), false})
 }
 
-// gap looks at what lies between the last line that was there and the next, which comes behind so
-// many lines that were left out. Lines that the seal counts and that nothing accounts for are a
-// fault, if all streams were read that they can be in.
+// gap looks at the lines between the last line that was there and next. The event of next says that
+// the excluded lines directly before it were left out, so these are not missing even if the seal
+// has no room to list them. A line that the seal counts and that nothing accounts for is a fault,
+// provided that every stream was read that it can be in.
 func (w *walker) gap(next, excluded int64) error {
 	seal := w.in.Seal
 	if !w.in.Proved {

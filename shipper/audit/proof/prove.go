@@ -36,18 +36,18 @@ type prover struct {
 	original *original // nil: it is proved by its seal alone
 	assigned bool      // original was looked for
 
-	sum     string   // of the lines that the seal counts; "" until they are there
-	rawSum  string   // the same of the input as it was; "" where it is not known
-	empty   int64    // empty lines before these lines
-	beyond  int64    // lines behind the last one that the seal counts
-	given   int64    // lines that were there
-	missing int64    // lines that are not, nor all of their parts
-	parts   []string // sentences about parts that are missing
-	twice   []int64  // lines that are there twice with different bytes
-	lossy   bool     // some line was repaired, redacted or left out: the input as it was is not known
-	split   bool     // the last line that the seal counts is so long that the seal may have been written in the middle of it
-	within  bool     // it was, so its digest proves nothing
-	first   int64    // time of the first line that is there
+	sum        string   // of the lines that the seal counts; "" until they are there
+	rawSum     string   // the same of the input as it was; "" where it is not known
+	empty      int64    // empty lines before these lines
+	beyond     int64    // lines behind the last one that the seal counts
+	given      int64    // lines that were there
+	missing    int64    // lines that are not, nor all of their parts
+	parts      []string // sentences about parts that are missing
+	twice      []int64  // lines that are there twice with different bytes
+	rawUnknown bool     // a line was repaired, redacted or left out, so the input as it was is not known
+	split      bool     // the last line that the seal counts is so long that the seal may have been written in the middle of it
+	within     bool     // it was, so its digest proves nothing
+	first      int64    // time of the first line that is there
 }
 
 // Input implements readback.View.
@@ -84,7 +84,7 @@ func (v *prover) Line(l *readback.Line) error {
 	if l.JobID != "" && len(v.out.Jobs) < maxJobs && (len(v.out.Jobs) == 0 || v.out.Jobs[len(v.out.Jobs)-1] != l.JobID) && !slices.Contains(v.out.Jobs, l.JobID) {
 		v.out.Jobs = append(v.out.Jobs, l.JobID)
 	}
-	v.lossy = v.lossy || l.Lossy || l.Redacted > 0 || l.Excluded > 0
+	v.rawUnknown = v.rawUnknown || l.Lossy || l.Redacted > 0 || l.Excluded > 0
 	if seal := v.in.Seal; seal != nil {
 		if l.Seq > seal.LastSeq {
 			if err := v.sealed(); err != nil {
@@ -271,7 +271,7 @@ func (v *prover) compare(say func(Verdict, string, ...any)) {
 	out, seal, o := v.out, v.in.Seal, v.original
 	known := seal != nil && seal.SHA256 != "" && v.missing == 0 && len(v.in.Absent) == 0 && v.in.Proved
 	rejected := seal != nil && len(seal.Rejected) > 0
-	v.lossy = v.lossy || seal != nil && seal.ExcludedLines+seal.Redacted > 0
+	v.rawUnknown = v.rawUnknown || seal != nil && seal.ExcludedLines+seal.Redacted > 0
 	same := known && !rejected && v.sum == seal.SHA256
 	if same || seal == nil && v.missing == 0 {
 		out.SHA256 = v.sum
@@ -296,7 +296,7 @@ func (v *prover) compare(say func(Verdict, string, ...any)) {
 		say(CannotTell, "CloudWatch refused %s when it was shipped, so the digest of the rest is not known: give the FILE that holds the original", rangesText(seal.Rejected))
 	case known && rejected && seal.Redacted > 0:
 		say(CannotTell, "CloudWatch refused %s when it was shipped, so the digest of the rest is not known, and %s does not tell what was redacted from what was altered", rangesText(seal.Rejected), o.name)
-	case known && rejected, same && o != nil && v.lossy:
+	case known && rejected, same && o != nil && v.rawUnknown:
 		// The lines that are there are those of the file; the file is the one that was read if its
 		// digest is the one in the seal.
 		raw := seal.RawSHA256
@@ -311,7 +311,7 @@ func (v *prover) compare(say func(Verdict, string, ...any)) {
 	case known && !same:
 		out.Altered = append(out.Altered, v.twice...)
 		say(NotComplete, "altered: no line is missing, but the digest is not the one in the seal; give the FILE that holds the original to see which lines differ")
-	case same && v.rawSum != "" && v.rawSum != seal.RawSHA256 && !v.lossy && !v.split:
+	case same && v.rawSum != "" && v.rawSum != seal.RawSHA256 && !v.rawUnknown && !v.split:
 		say(NotComplete, "altered: the lines are as they were, but not the empty lines between them, or whether the last one had a newline")
 	case seal != nil && seal.SHA256 == "":
 		say(CannotTell, "its seal has no digest")
