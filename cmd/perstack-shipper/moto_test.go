@@ -25,16 +25,19 @@ import (
 // motoLine is what moto_server prints once it listens.
 var motoLine = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
 
-func TestRoundTripToMoto(t *testing.T) {
+func TestMoto(t *testing.T) {
 	server := os.Getenv("MOTO_SERVER")
 	if _, err := os.Stat(server); server == "" || errors.Is(err, fs.ErrNotExist) {
-		const why = "there is no moto_server at $MOTO_SERVER (%q): run `make moto`, which needs Python 3 with venv; the round trip to an endpoint by others is not tried"
+		const why = "there is no moto_server at $MOTO_SERVER (%q): run `make moto`, which needs Python 3 with venv; an endpoint by others is not tried"
 		if os.Getenv("CI") == "true" {
 			t.Fatalf(why, server)
 		}
 		t.Skipf(why, server)
 	}
-	newUser(t, buildProgram(t), startMoto(t, server)).roundTrips(t)
+	endpoint := startMoto(t, server)
+	t.Run("round trips", func(t *testing.T) { newUser(t, buildProgram(t), endpoint).roundTrips(t) })
+	t.Run("stack", motoAPI{endpoint: endpoint}.createsStack)
+	t.Run("tasks", motoAPI{endpoint: endpoint}.registersTasks)
 }
 
 // startMoto starts moto_server, which ends with the test, and returns its URL.
