@@ -49,8 +49,8 @@ func (a *acking) pass(shaping *block) (last *batch.Block) {
 	return last
 }
 
-// advance moves the cursor past the blocks that are acknowledged.
-func (in *input) advance() error {
+// moveCursor moves the cursor past the blocks that are acknowledged.
+func (in *input) moveCursor() error {
 	last := in.ack.pass(in.read.shaping)
 	if last == nil {
 		return nil
@@ -112,15 +112,15 @@ func (s *Shipper) ack(b *batch.Batch) {
 	}
 	for i, span := range b.Spans {
 		if i == 0 || b.Spans[i-1].Block.Input != span.Block.Input {
-			s.advance(s.inputs.of(span.Block))
+			s.moveCursor(s.inputs.of(span.Block))
 		}
 	}
 	s.memory.release(b)
 }
 
-// advance moves the cursor of an input past what is acknowledged.
-func (s *Shipper) advance(in *input) {
-	if err := in.advance(); err != nil {
+// moveCursor moves the cursor of an input past what is acknowledged.
+func (s *Shipper) moveCursor(in *input) {
+	if err := in.moveCursor(); err != nil {
 		s.complainOfCursor(in, err)
 	}
 }

@@ -93,6 +93,6 @@ func (s *Shipper) keepRejects(now time.Time) {
 		s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s while it takes others; it is not shipped, %s: %v", r.seq, r.in.Shape.Input, kept, r.why),
 			logfield.Input(r.in.Shape.Input), zap.Int64("seq", r.seq), logfield.Folder(r.in.Journal.Path()))
 		r.block.Pending--
-		s.advance(r.in)
+		s.moveCursor(r.in)
 	}
 }

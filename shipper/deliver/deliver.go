@@ -133,7 +133,7 @@ func (d *Deliverer) Deliver(ctx context.Context, t Task) Outcome {
 	dy := &delivery{Deliverer: d, out: Outcome{Stream: t.Stream, Batch: t.Batch}}
 	dy.out.Err = dy.run(ctx, t)
 	if dy.out.Err == nil && !dy.out.OnTrial {
-		d.Trouble.settled(t.Stream.Name)
+		d.Trouble.clear(t.Stream.Name)
 	}
 	return dy.out
 }
@@ -186,10 +186,10 @@ func (d *delivery) run(ctx context.Context, t Task) error {
 		reason := d.refused[0].Reason
 		if err == nil && len(suspects) == 0 && !t.Last {
 			d.out.OnTrial = true
-			d.failed(reason, putEvents, fmt.Sprintf("CloudWatch refuses all of %d events; the next put to their stream will tell whether they or the target are at fault. ", t.Batch.Len()))
+			d.reportFailure(reason, putEvents, fmt.Sprintf("CloudWatch refuses all of %d events; the next put to their stream will tell whether they or the target are at fault. ", t.Batch.Len()))
 			return nil
 		}
-		d.failed(reason, putEvents, "CloudWatch refuses every event for this stream; none is rejected, and all are tried again. ")
+		d.reportFailure(reason, putEvents, "CloudWatch refuses every event for this stream; none is rejected, and all are tried again. ")
 		d.out.Retries++
 		if err := wait(ctx, slow.NextBackOff()); err != nil {
 			return err
@@ -292,7 +292,7 @@ func (d *delivery) restamp(ctx context.Context, p part, refused func(int64) bool
 		if round > 2 {
 			// CloudWatch refused the current time: its clock or ours is off. Nothing is lost by
 			// waiting.
-			d.failed(errClock, putEvents, "")
+			d.reportFailure(errClock, putEvents, "")
 			if err := wait(ctx, slow.NextBackOff()); err != nil {
 				return err
 			}
@@ -329,7 +329,7 @@ func (d *delivery) copyAt(now int64, p part, refused func(int64) bool, before in
 	}, pool)
 }
 
-// failed reports an attempt that came to nothing. prefix goes before the explanation.
-func (d *delivery) failed(err error, call action, prefix string) {
-	d.Trouble.failed(err, call, d.out.Stream.Name, prefix)
+// reportFailure reports an attempt that came to nothing. prefix goes before the explanation.
+func (d *delivery) reportFailure(err error, call action, prefix string) {
+	d.Trouble.reportFailure(err, call, d.out.Stream.Name, prefix)
 }

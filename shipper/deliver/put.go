@@ -64,9 +64,9 @@ func (d *delivery) send(ctx context.Context, plain, packed *batch.Body) (cloudwa
 		switch {
 		case class == cloudwatch.Accepted && s.next == putEvents:
 			s.calls.Accepted()
-			return s.accepted(verdict, err), nil
+			return s.afterAcceptance(verdict, err), nil
 		case class == cloudwatch.Accepted:
-			s.created()
+			s.afterCreation()
 		case class == cloudwatch.Stopped || ctx.Err() != nil:
 			return verdict, context.Cause(ctx)
 		case class == cloudwatch.Refused && s.next == putEvents:
@@ -75,7 +75,7 @@ func (d *delivery) send(ctx context.Context, plain, packed *batch.Body) (cloudwa
 			}
 			s.out.Retries++
 		default:
-			if err := wait(ctx, s.failed(err, class)); err != nil {
+			if err := wait(ctx, s.afterFailure(err, class)); err != nil {
 				return verdict, err
 			}
 		}
@@ -113,9 +113,9 @@ func (s *sending) progress() {
 	s.answered.Store(true)
 }
 
-// accepted notes that the put was accepted, and returns what of it was not taken. With an error,
-// the service has the batch from an earlier attempt.
-func (s *sending) accepted(verdict cloudwatch.Verdict, err error) cloudwatch.Verdict {
+// afterAcceptance notes that the put was accepted, and returns what of it was not taken. With an
+// error, the service has the batch from an earlier attempt.
+func (s *sending) afterAcceptance(verdict cloudwatch.Verdict, err error) cloudwatch.Verdict {
 	s.progress()
 	if s.refusedPacked() {
 		s.stopCompressing(s.why)
@@ -124,15 +124,15 @@ func (s *sending) accepted(verdict cloudwatch.Verdict, err error) cloudwatch.Ver
 		verdict = cloudwatch.Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}
 	}
 	s.out.Stream.Created = true
-	s.Trouble.settled(s.out.Stream.Name)
+	s.Trouble.clear(s.out.Stream.Name)
 	if verdict.Clean() { // else events of it are sent again, and may be refused again
-		s.Trouble.accepted()
+		s.Trouble.reportSuccess()
 	}
 	return verdict
 }
 
-// created chooses the call after one that has created something.
-func (s *sending) created() {
+// afterCreation chooses the call after one that has created something.
+func (s *sending) afterCreation() {
 	s.progress()
 	switch s.next {
 	case createStream:
@@ -149,8 +149,9 @@ func (s *sending) created() {
 	}
 }
 
-// failed chooses the call after one that came to nothing, and returns how long to wait before it.
-func (s *sending) failed(err error, class cloudwatch.Class) time.Duration {
+// afterFailure chooses the call after one that came to nothing, and returns how long to wait before
+// it.
+func (s *sending) afterFailure(err error, class cloudwatch.Class) time.Duration {
 	call := s.next
 	if call == putEvents && cloudwatch.Ambiguous(err) {
 		s.out.Ambiguous = true
@@ -174,7 +175,7 @@ func (s *sending) failed(err error, class cloudwatch.Class) time.Duration {
 	if call == setRetention {
 		return s.retentionFailed(err, class, pause)
 	}
-	s.delivery.failed(err, call, "")
+	s.reportFailure(err, call, "")
 	// Somebody may have created it meanwhile, which a call that is not allowed would never tell,
 	// and one that is throttled late: where a fleet starts, the quota of groups is the least of
 	// all. So every other time that is asked by creating the stream.
@@ -238,7 +239,7 @@ func (s *sending) missing(err error) (pause time.Duration) {
 	}
 	if s.absent[call]++; s.absent[call] > 1 {
 		if expected {
-			s.delivery.failed(err, call, "")
+			s.reportFailure(err, call, "")
 		}
 		pause = s.steady.NextBackOff()
 	}

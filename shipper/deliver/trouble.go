@@ -43,7 +43,7 @@ type failure struct {
 	stream string
 }
 
-// streamFailures is what came to nothing for a stream since something was accepted.
+// countFailures is what came to nothing for a stream since something was accepted.
 type streamFailures struct {
 	count   int
 	lasting bool // one of them was no accident of the network or the service
@@ -55,13 +55,13 @@ func newTrouble(api *cloudwatch.Client, log *zap.Logger) *Trouble {
 	return &Trouble{api: api, log: log, worse: make(chan struct{}, 1), streams: map[string]streamFailures{}}
 }
 
-// failed reports an attempt that came to nothing. prefix goes before the explanation.
-func (t *Trouble) failed(err error, call action, stream, prefix string) {
+// reportFailure reports an attempt that came to nothing. prefix goes before the explanation.
+func (t *Trouble) reportFailure(err error, call action, stream, prefix string) {
 	now := time.Now()
 	class := cloudwatch.Classify(err)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.failedFor(stream, class)
+	t.countFailure(stream, class)
 	if t.since.IsZero() {
 		t.since, t.unreachable = now, true
 	}
@@ -84,8 +84,8 @@ func (t *Trouble) failed(err error, call action, stream, prefix string) {
 	t.log.Warn(prefix+t.api.Explain(err, string(call), stream)+" (kept and retried)", t.api.LogFields(err, string(call), stream)...)
 }
 
-// failedFor counts a failure for its stream.
-func (t *Trouble) failedFor(stream string, class cloudwatch.Class) {
+// countFailure counts a failure for its stream.
+func (t *Trouble) countFailure(stream string, class cloudwatch.Class) {
 	f := t.streams[stream]
 	failing := f.failing()
 	f.count++
@@ -103,15 +103,15 @@ func (t *Trouble) wake() {
 	}
 }
 
-// settled notes that a stream is well: something was accepted, or nothing of it waits to be.
-func (t *Trouble) settled(stream string) {
+// clear forgets the failures of a stream: something was accepted, or nothing of it waits to be.
+func (t *Trouble) clear(stream string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.streams, stream)
 }
 
-// accepted notes that CloudWatch took a batch with all its events.
-func (t *Trouble) accepted() {
+// reportSuccess notes that CloudWatch took a batch with all its events.
+func (t *Trouble) reportSuccess() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.everOK, t.lastOK = true, time.Now()

@@ -52,7 +52,7 @@
 //	follow.go, identity.go, hole.go         File: a followed file, and whether it is the same
 //	growing.go                              a file that somebody else writes, of a Child or a File
 //	watch.go                                waking readers, and watching a file that others write
-//	cursor.go, arrivals.go                  the cursor, and the index of arrivals
+//	cursorfiles.go, arrivals.go             the cursor, and the index of arrivals
 //	folder.go, input.go, recover.go         the folder; making, finding and taking over an input
 //	inspect.go, heartbeat.go                looking into a folder from outside
 //	lock.go, store.go, memory.go            the lock; where files are: a folder, or memory

@@ -275,7 +275,7 @@ func (f *follower) walk(ctx context.Context, i int32, p *place, hold bool) (held
 			return false, err
 		}
 	}
-	err = f.c.store.each(ctx, i, func(c *cursor) error {
+	err = f.c.store.each(ctx, i, func(c *itemReader) error {
 		if c.head.seq == 0 || c.head.seq <= p.seen {
 			return nil // a record, or what the walk before has handed over
 		}

@@ -2,7 +2,7 @@
 // for byte and in order, and the shipper's own records. What is made of them is for a View to say.
 //
 // It finds the streams that hold the job (find.go), reads them page by page (collect.go), sorts
-// what they hold by input, seq and part with bounded memory (sort.go, cursor.go), and hands it to
+// what they hold by input, seq and part with bounded memory (sort.go, itemreader.go), and hands it to
 // the View (walk.go). Lines is the View that prints (lines.go).
 package readback
 

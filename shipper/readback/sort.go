@@ -96,19 +96,19 @@ func (s *store) add(ctx context.Context, it item, d *details, line []byte) error
 
 // spill makes a run of what is in memory.
 func (s *store) spill(ctx context.Context) error {
-	if err := s.write(ctx, 0, []*cursor{s.held(math.MinInt32, math.MaxInt32)}); err != nil {
+	if err := s.write(ctx, 0, []*itemReader{s.held(math.MinInt32, math.MaxInt32)}); err != nil {
 		return err
 	}
 	s.items, s.bytes = s.items[:0], s.bytes[:0]
 	for n := len(s.runs); n >= fanIn && s.runs[n-fanIn].level == s.runs[n-1].level; n = len(s.runs) {
 		merged := s.runs[n-fanIn:]
-		cursors := make([]*cursor, fanIn)
+		readers := make([]*itemReader, fanIn)
 		for i := range merged {
-			cursors[i] = merged[i].cursor(0, merged[i].size)
+			readers[i] = merged[i].reader(0, merged[i].size)
 		}
 		old := slices.Clone(merged)
 		s.runs = s.runs[:n-fanIn]
-		err := s.write(ctx, old[0].level+1, cursors)
+		err := s.write(ctx, old[0].level+1, readers)
 		for i := range old {
 			old[i].file.Close() // it was only read
 		}
@@ -134,15 +134,15 @@ type extent struct {
 	start, end int64
 }
 
-// write appends a run of what the cursors give.
-func (s *store) write(ctx context.Context, level int, cursors []*cursor) error {
+// write appends a run of what the readers give.
+func (s *store) write(ctx context.Context, level int, readers []*itemReader) error {
 	file, err := s.temp()
 	if err != nil {
 		return err
 	}
 	r := run{level: level, file: file}
 	w := bufio.NewWriterSize(file, readBuffer)
-	err = s.merge(ctx, cursors, func(c *cursor) error {
+	err = s.merge(ctx, readers, func(c *itemReader) error {
 		if n := len(r.inputs); n == 0 || r.inputs[n-1].input != c.head.input {
 			r.inputs = append(r.inputs, extent{c.head.input, r.size, r.size})
 		}
@@ -213,23 +213,23 @@ func diskError(err error) error {
 }
 
 // each calls f with the items of one input, in order, without repeats. f may take the item's bytes
-// from the cursor, and holds on to nothing.
-func (s *store) each(ctx context.Context, input int32, f func(*cursor) error) error {
-	var cursors []*cursor
+// from the reader, and holds on to nothing.
+func (s *store) each(ctx context.Context, input int32, f func(*itemReader) error) error {
+	var readers []*itemReader
 	for i := range s.runs {
 		r := &s.runs[i]
 		if at, ok := slices.BinarySearchFunc(r.inputs, input, func(e extent, input int32) int { return cmp.Compare(e.input, input) }); ok {
-			cursors = append(cursors, r.cursor(r.inputs[at].start, r.inputs[at].end))
+			readers = append(readers, r.reader(r.inputs[at].start, r.inputs[at].end))
 		}
 	}
-	return s.merge(ctx, append(cursors, s.held(input, input)), f)
+	return s.merge(ctx, append(readers, s.held(input, input)), f)
 }
 
-// merge calls f with each item of the cursors in order; of those with one key, with the one from
-// the first cursor.
-func (s *store) merge(ctx context.Context, cursors []*cursor, f func(*cursor) error) error {
-	h := make(byHead, 0, len(cursors))
-	for i, c := range cursors {
+// merge calls f with each item of the readers in order; of those with one key, with the one from
+// the first reader.
+func (s *store) merge(ctx context.Context, readers []*itemReader, f func(*itemReader) error) error {
+	h := make(byHead, 0, len(readers))
+	for i, c := range readers {
 		c.order = i
 		if err := c.next(); err != nil {
 			return err
@@ -283,8 +283,8 @@ func (s *store) close() {
 	*s = store{}
 }
 
-// held returns a cursor on what is in memory of the inputs from first to last.
-func (s *store) held(first, last int32) *cursor {
+// held returns a reader of what is in memory of the inputs from first to last.
+func (s *store) held(first, last int32) *itemReader {
 	if !s.sorted {
 		slices.SortStableFunc(s.items, func(a, b item) int { return a.compare(b.key) })
 		s.sorted = true
@@ -296,10 +296,10 @@ func (s *store) held(first, last int32) *cursor {
 	} else {
 		to, _ = slices.BinarySearchFunc(s.items, last+1, func(it item, input int32) int { return cmp.Compare(it.input, input) })
 	}
-	return &cursor{items: s.items[from:to], bytes: s.bytes}
+	return &itemReader{items: s.items[from:to], bytes: s.bytes}
 }
 
-// cursor returns a cursor on a piece of a run that begins and ends between items.
-func (r *run) cursor(start, end int64) *cursor {
-	return &cursor{r: bufio.NewReaderSize(io.NewSectionReader(r.file, start, end-start), readBuffer)}
+// reader returns a reader of a piece of a run that begins and ends between items.
+func (r *run) reader(start, end int64) *itemReader {
+	return &itemReader{r: bufio.NewReaderSize(io.NewSectionReader(r.file, start, end-start), readBuffer)}
 }

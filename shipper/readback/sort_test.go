@@ -39,7 +39,7 @@ func TestRunsAreMerged(t *testing.T) {
 
 	for input := range int32(4) {
 		next := int64(input)
-		err := s.each(context.Background(), input, func(c *cursor) error {
+		err := s.each(context.Background(), input, func(c *itemReader) error {
 			var line bytes.Buffer
 			if err := c.copy(&line); err != nil {
 				return err

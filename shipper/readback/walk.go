@@ -185,7 +185,7 @@ func (w *walker) findLead(ctx context.Context, input int32) error {
 	}
 	defer func(n []int64) { w.c.store.repeats = n }(slices.Clone(w.c.store.repeats)) // they will be met again
 	var from, last int64                                                             // of the lines that follow on each other
-	err := w.c.store.each(ctx, input, func(c *cursor) error {
+	err := w.c.store.each(ctx, input, func(c *itemReader) error {
 		seq := c.head.seq
 		if seq == 0 {
 			return nil // a record
@@ -213,7 +213,7 @@ func (w *walker) findLead(ctx context.Context, input int32) error {
 var errLead = errors.New("the first line that names the job is reached")
 
 // item hands over a line or a record, or takes a part of a line.
-func (w *walker) item(c *cursor) error {
+func (w *walker) item(c *itemReader) error {
 	it := &c.head
 	if it.seq == 0 {
 		return w.record(c)
@@ -268,7 +268,7 @@ func (w *walker) describe(l *Line, it *item) {
 	}
 }
 
-func (w *walker) record(c *cursor) error {
+func (w *walker) record(c *itemReader) error {
 	details, message, err := c.body(&w.scratch)
 	if err != nil {
 		return err

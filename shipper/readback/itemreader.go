@@ -8,13 +8,13 @@ import (
 	"slices"
 )
 
-// This file goes through sorted items, in memory or on disk, and says how they lie there.
+// This file reads sorted items back from memory or disk, and defines how they are stored there.
 
-// cursor goes through sorted items, in memory or in a run.
-type cursor struct {
+// itemReader reads sorted items, in memory or in a run.
+type itemReader struct {
 	head  item // where it stands, after next, unless it is done
 	done  bool
-	order int // among the cursors of a merge
+	order int // among the readers of a merge
 
 	// In memory.
 	items []item // behind head
@@ -25,7 +25,7 @@ type cursor struct {
 	left int           // of its bytes
 }
 
-func (c *cursor) next() error {
+func (c *itemReader) next() error {
 	if c.r == nil {
 		if c.done = len(c.items) == 0; !c.done {
 			c.head, c.items = c.items[0], c.items[1:]
@@ -51,7 +51,7 @@ func (c *cursor) next() error {
 }
 
 // copy writes the bytes of head to w, once.
-func (c *cursor) copy(w io.Writer) error {
+func (c *itemReader) copy(w io.Writer) error {
 	if c.r == nil {
 		_, err := w.Write(c.bytes[c.head.at : c.head.at+c.head.size])
 		return err
@@ -73,8 +73,8 @@ func (c *cursor) copy(w io.Writer) error {
 }
 
 // body returns the bytes of head, once: its details and its line. They are valid until next. What
-// is larger than the cursor's buffer is read into scratch.
-func (c *cursor) body(scratch *[]byte) (details, line []byte, err error) {
+// is larger than the reader's buffer is read into scratch.
+func (c *itemReader) body(scratch *[]byte) (details, line []byte, err error) {
 	it := &c.head
 	var all []byte
 	switch {
@@ -94,12 +94,12 @@ func (c *cursor) body(scratch *[]byte) (details, line []byte, err error) {
 	return all[:it.details], all[it.details:], nil
 }
 
-// byHead is a heap of cursors.
-type byHead []*cursor
+// byHead is a heap of readers.
+type byHead []*itemReader
 
 func (h byHead) Len() int      { return len(h) }
 func (h byHead) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *byHead) Push(c any)   { *h = append(*h, c.(*cursor)) }
+func (h *byHead) Push(c any)   { *h = append(*h, c.(*itemReader)) }
 func (h *byHead) Pop() any {
 	last := len(*h) - 1
 	c := (*h)[last]
