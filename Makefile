@@ -88,7 +88,7 @@ test: moto chromium tools ## Run all tests, with the race detector where there i
 	$(GO) test $(RACE) -timeout 15m ./...
 	if [[ -n "$(RACE)" ]]; then # what is left out above: the largest inputs of what one goroutine does
 	    $(GO) test ./batch
-	    $(GO) test -run '^TestTemplateCountsWhatUsageCounts$$' ./cmd/perstack-shipper
+	    $(GO) test -run '^Test(Template|Dashboard).*WhatUsageCounts$$' ./cmd/perstack-shipper
 	fi
 
 .PHONY: moto
@@ -129,7 +129,8 @@ tools: ## Install zsh, fish and buildah where CI=true, which tests use (elsewher
 	fi
 
 .PHONY: docs
-docs: build ## Draw the README's picture of a report from a recording (needs chromium)
+docs: build ## Draw the pictures of a report (needs chromium) and of the dashboard from recordings
+	DASHBOARD=draw $(GO) test -count=1 -run '^TestDashboardShowsWhatUsageCounts$$' ./cmd/perstack-shipper
 	@docs/draw.sh bin/perstack-shipper cmd/perstack-shipper/testdata/recordings/delegate-parallel.jsonl rg5xjsjyitoxtwsf2dwjccga
 
 .PHONY: lint
