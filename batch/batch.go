@@ -1,6 +1,24 @@
 // Package batch turns the bytes of an input into batches that CloudWatch Logs accepts: bytes ->
 // lines -> events -> parts -> batches. It does no I/O and reads no clock. The only goroutine that
 // it starts hashes a large block beside its shaping (see digest.go).
+//
+//	shaper.go, state.go                  Shaper: lines to events; State, which a cursor keeps
+//	cut.go, line.go, parts.go            bytes to lines; what becomes of a line; lines in parts
+//	scan.go, scan_slot.go, scan_text.go  one pass over a line of JSON, which also escapes it
+//	unsplice.go                          JSON read member by member, where a scan is not enough
+//	ids.go, time.go, route.go            the job, run, time and stream of a line
+//	template.go, streamname.go           the names of log streams
+//	exclude.go                           lines that are left out by their type
+//	redact.go, rewrite.go                matches that are taken out of lines
+//	repair.go, quote.go, digits.go       UTF-8, JSON strings and numbers
+//	event.go, record.go                  the messages of events and of records
+//	restore.go                           from a message back to what it holds of the input
+//	digest.go                            SHA-256 over the lines, and over the input
+//	marks.go, ledger.go, receipt.go      what lines count: runs, calls, tokens, ends
+//	types.go                             lines by type, for metrics
+//	batch.go, limits.go                  Batch: the events of one put; the limits of PutLogEvents
+//	body.go, pack.go, rope.go            the request body, plain and compressed, and its memory
+//	restamp.go                           events whose time has become too old or too new
 package batch
 
 import (

@@ -9,7 +9,14 @@
 // SDK means by them and are not read here. Unknown finds variables that look like options and are
 // none.
 //
-// The structs of the options are in options.go, their checks in check.go.
+//	config.go             Parse: a command line and an environment to a command
+//	options.go, check.go  the structs that declare the options, and what a value may be
+//	option.go             an option as its declaration describes it
+//	environment.go        variables
+//	values.go, times.go   sizes, durations, lists, pairs and moments
+//	journaldir.go         the default of --journal-dir
+//	help.go, manpage.go   the help and the man page
+//	completion.go         completion for shells
 package config
 
 import (

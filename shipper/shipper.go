@@ -2,6 +2,7 @@
 // acknowledgements. It is one path, the same for what is piped in, for a command and for a followed
 // file, live and after a crash. A [Shipper] runs the path in one loop:
 //
+//	shipper.go   Options, and a Shipper
 //	loop.go      Run: what the loop does, when it sleeps
 //	lifetime.go  when Run ends
 //	shape.go     read a block, shape it, add its events to the batches of their streams
@@ -13,11 +14,12 @@
 //	finish.go    let go of an input of which nothing is left
 //	drain.go     how the rest gets on when nothing can come any more
 //	memory.go    the bound on memory
+//	patience.go  how long to wait for what
 //
 // An input under way (input.go, inputs.go) has four parts: reading (reading.go, window.go,
 // halfline.go), waiting for a job (waiting.go), acking (ack.go, cursor.go) and sealing (seal.go).
 // What stands beside its events in CloudWatch is in record.go and ecs.go, what Run did in report.go
-// and summary.go.
+// and summary.go, and what metrics say of it in stats.go.
 //
 // Package feed fills the journals, package deliver puts the batches, and package run makes a
 // process of them all.

@@ -16,6 +16,19 @@
 //	sdk       put events that are ready, by the SDK: what its encoder and its signature cost
 //	http      put bodies that are ready, by net/http alone: what the wire costs
 //	floor     read and hash a file: what these cost whoever does it
+//
+// Its files:
+//
+//	main.go, run.go                               the processes; the comparison, step by step
+//	workload.go, feed_linux.go, feed_other.go     the lines, and how they reach a program
+//	process.go, machine.go                        a program that is measured, and the machine
+//	endpoint.go, keep.go, protocol.go, client.go  the endpoint, the bodies it keeps, what it is asked
+//	check.go, decode.go                           whether every line arrived once and unchanged
+//	throughput.go, ship.go, wire.go               lines a second, and bytes on the wire
+//	backlog.go, ends.go, quiet.go, size.go        an outage, short lives, an agent that says little, size
+//	loop.go, limits.go                            what the program is compared with
+//	profile.go                                    the program under a profiler, in a build of its own
+//	report.go, render.go                          the verdicts, and BENCHMARKS.md
 package main
 
 import (

@@ -4,6 +4,14 @@
 // Every call is one attempt with a deadline of its own: the SDK's retryer is off, because two retry
 // layers multiply each other. Retrying is the caller's, who asks Classify what an error means and
 // Explain how to say it.
+//
+//	client.go                             Client: its options, and how it is made
+//	transport.go, trace.go, proxy.go      HTTP: one attempt, what is learnt from its answer, proxies
+//	credentials.go, role.go, identity.go  who calls
+//	put.go                                PutLogEvents
+//	create.go, group.go                   streams and groups
+//	read.go, pace.go                      reading back, within the quotas
+//	class.go, explain.go                  what an error means, and what to do about it
 package cloudwatch
 
 import (

@@ -5,6 +5,8 @@
 //
 //	server.go   options, one HTTP request from its headers to its answer
 //	fault.go    what a test can make go wrong with a call
+//	body.go     a request's body, plain or compressed
+//	apierror.go errors as the service reports them; names.go what it allows in names
 //	put.go      PutLogEvents: every limit of a batch
 //	store.go    groups, streams and their events in memory, in reading order
 //	folder.go   the same on disk; load.go reads it again
@@ -12,7 +14,7 @@
 //	filter.go   FilterLogEvents; package pattern has the filter patterns
 //	metric.go   TestMetricFilter
 //	groups.go   creating, deleting, retention; tags.go tags; describe.go lists
-//	quota.go    calls a second
+//	quota.go    calls a second; stats.go counts calls and bytes
 //	sts.go      GetCallerIdentity
 //	listen.go   serving it on an address
 package cwlocal

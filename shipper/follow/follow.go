@@ -10,6 +10,7 @@
 //	underway.go whether an agent is at work, and is waited for
 //	known.go    what earlier processes followed, taken up again
 //	fifo.go     a FIFO
+//	once.go     what is left of a file, shipped by resume
 //	watch.go    when to look again: what the kernel tells, and polling behind it
 //
 // A file is known by its identity: device and inode. An open descriptor keeps these from being

@@ -1,9 +1,18 @@
 // Package readback reads the inputs of a job back from CloudWatch Logs: the original lines, byte
 // for byte and in order, and the shipper's own records. What is made of them is for a View to say.
 //
-// It finds the streams that hold the job (find.go), reads them page by page (collect.go), sorts
-// what they hold by input, seq and part with bounded memory (sort.go, itemreader.go), and hands it to
-// the View (walk.go). Lines is the View that prints (lines.go).
+// It finds the streams that hold the job, reads them page by page, sorts what they hold by input,
+// seq and part with bounded memory, and hands it to the View.
+//
+//	readback.go                   Query and Read
+//	find.go                       the streams that may hold a job
+//	collect.go, details.go        from streams into the store
+//	sort.go, itemreader.go        the store: sorted on disk what memory cannot hold
+//	walk.go, known.go, damage.go  from the store to the View; why a line is missing
+//	view.go                       View, and what it is given: inputs, records, lines, faults
+//	lines.go                      Lines: the View that prints
+//	follow.go                     Follow: read while the job is still being shipped
+//	alive.go                      Alive: whether a stream still gets events
 package readback
 
 import (

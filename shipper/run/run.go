@@ -18,6 +18,7 @@
 //	drain.go        what is said while the rest is delivered
 //	summary.go      what is said at the end
 //	failon.go       jobs whose end makes the run fail
+//	metrics.go      /metrics, /livez and /readyz
 //	container.go    journals that are lost with their container
 //	secrets.go      command lines without their secrets
 package run
