@@ -25,6 +25,15 @@ type cursorState struct {
 	Cuts    []int64     `json:"cuts,omitempty"`   // beyond the cursor: see lastLine
 }
 
+// cursor is what is kept in the cursor where the shaper's state is state.
+func (in *input) cursor(state batch.State) cursorState {
+	sealed, final := in.seal.accepted()
+	return cursorState{
+		Version: cursorVersion, State: state, Streams: in.shaper.Streams()[:state.Streams], Account: in.ack.account,
+		Sealed: sealed, Final: final, Input: in.ack.began.Input, Cuts: in.read.last.cuts,
+	}
+}
+
 // account is what the shipper knows of an input beyond what its lines say.
 type account struct {
 	Rejected  ranges      `json:"rejected,omitempty"`  // seqs
@@ -40,10 +49,19 @@ type truncations struct {
 	Bytes int64 `json:"bytes"`
 }
 
+// add counts a truncation.
+func (t *truncations) add(cut *journal.CutError) {
+	t.Times++
+	t.Bytes += cut.Lost
+}
+
 // start is where an input goes on, and as what.
 type start struct {
 	offset int64
 	cursor cursorState // the zero cursorState at an input's beginning, but for its version
+	// renamed: the input has a new name. The cursor must say so before anything is shipped under
+	// that name, or the next start would ship the same lines under another one.
+	renamed bool
 	// overtaken is the truncation that makes what follows another input than the one that the
 	// journal was of; nil: none.
 	overtaken *journal.CutError
@@ -65,22 +83,26 @@ func startOf(in Input) (start, error) {
 	} else if kept.Offset > 0 {
 		// The count was lost with the cursor. Counting from 1 again under the same name would make
 		// readers drop new lines as repeats.
-		s.cursor.Input = journal.NewID()
+		s.cursor.Input, s.renamed = journal.NewID(), true
 	}
 	s.overtaken = in.Journal.Overtaken()
-	if s.overtaken == nil || in.Journal.Ended() && in.Journal.Size() <= s.overtaken.To {
+	if s.overtaken == nil || endsAt(in.Journal, s.overtaken) {
 		s.overtaken = nil // no line follows it
 		return s, nil
 	}
 	// The lines that were lost may be in CloudWatch, with seqs that a process gave them and did not
 	// live to keep.
-	lost := s.cursor.Account.Truncated
-	s.offset = s.overtaken.To
-	s.cursor = cursorState{
-		Version: cursorVersion, State: s.cursor.State.Heir(), Input: journal.NewID(),
-		Account: account{Truncated: truncations{Times: lost.Times + 1, Bytes: lost.Bytes + s.overtaken.Lost}},
-	}
+	s.cursor.Account.Truncated.add(s.overtaken)
+	s.offset, s.cursor, s.renamed = s.overtaken.To, s.cursor.heir(), true
 	return s, nil
+}
+
+// heir is the cursor of another input that goes on for the one of c after a truncation, which c has
+// counted.
+func (c cursorState) heir() cursorState {
+	return cursorState{
+		Version: cursorVersion, State: c.State.Heir(), Input: journal.NewID(), Account: account{Truncated: c.Account.Truncated},
+	}
 }
 
 // persist writes the cursor: everything before offset is in CloudWatch or kept as a reject, and
@@ -88,11 +110,7 @@ func startOf(in Input) (start, error) {
 func (in *input) persist(offset int64, state batch.State) error {
 	cuts := &in.read.last.cuts
 	*cuts = slices.DeleteFunc(*cuts, func(cut int64) bool { return cut <= offset })
-	sealed, final := in.seal.accepted()
-	data, err := json.Marshal(cursorState{
-		Version: cursorVersion, State: state, Streams: in.shaper.Streams()[:state.Streams], Account: in.ack.account,
-		Sealed: sealed, Final: final, Input: in.ack.began.Input, Cuts: *cuts,
-	})
+	data, err := json.Marshal(in.cursor(state))
 	if err != nil {
 		return err
 	}

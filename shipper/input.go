@@ -114,15 +114,11 @@ func newInput(in Input, from start, index int, spare *spare) (*input, error) {
 		return nil, fmt.Errorf("input %s in %s cannot be shipped as its options say; start the program that wrote it on that folder: %w",
 			in.Journal.ID(), in.Journal.Path(), err)
 	}
-	i := &input{
+	return &input{
 		Input: in, index: index, shaper: shaper,
 		read: newReading(in, from, spare), ack: newAcking(from), seal: restoreSealing(from.cursor),
 		opened: len(from.cursor.Streams), released: make(chan struct{}),
-	}
-	if from.overtaken != nil {
-		return i, i.persist(from.offset, from.cursor.State)
-	}
-	return i, nil
+	}, nil
 }
 
 // ended reports whether no more bytes can come.

@@ -159,6 +159,11 @@ func (s *Shipper) add(in Input) error {
 	if err != nil {
 		return err
 	}
+	if from.renamed {
+		if err := i.persist(from.offset, from.cursor.State); err != nil {
+			return err
+		}
+	}
 	if why := in.Journal.Fallback(); why != "" {
 		if i.Shape.Input != in.Shape.Input {
 			why += "; the lines count from 1 again, as input " + i.Shape.Input
@@ -176,22 +181,27 @@ func (s *Shipper) add(in Input) error {
 	}
 	s.inputs.add(i, in.Shape.Input)
 	s.life.hasPrimary = s.life.hasPrimary || in.Primary
-	for _, name := range i.shaper.Streams() {
-		st := s.stream(name)
-		st.Created = true // unless a put is under way that finds otherwise
-		i.streams = append(i.streams, st)
-	}
-	if s.o.Metrics != nil {
-		i.shaper.CountTypes(&s.o.Metrics.Types)
-		i.tokensBefore = tokensOf(i.shaper)
-	}
-	i.tellShaped(i.ack.offset, i.ack.state)
+	s.begin(i)
 	var copied <-chan struct{}
 	if in.Tee != nil {
 		copied = in.Tee.Done()
 	}
 	go s.watch(in.Journal.Changed(), copied, i.released, s.end)
 	return nil
+}
+
+// begin prepares an input for what follows its cursor.
+func (s *Shipper) begin(in *input) {
+	for _, name := range in.shaper.Streams() {
+		st := s.stream(name)
+		st.Created = true // unless a put is under way that finds otherwise
+		in.streams = append(in.streams, st)
+	}
+	if s.o.Metrics != nil {
+		in.shaper.CountTypes(&s.o.Metrics.Types)
+		in.tokensBefore = tokensOf(in.shaper)
+	}
+	in.tellShaped(in.ack.offset, in.ack.state)
 }
 
 // watch wakes the loop when an input grows or its copy is done, until the input is released or Run

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -20,7 +21,7 @@ func TestLostCursor(t *testing.T) {
 	w := newWorld(t, nil)
 	var data bytes.Buffer
 	for i := range 3000 {
-		fmt.Fprintf(&data, "{\"type\":\"x\",\"jobId\":\"j\",\"n\":%d}\n", i)
+		fmt.Fprintf(&data, "{\"type\":\"x\",\"jobId\":\"j\",\"n\":%34d}\n", i) // 64 bytes: segments begin with a line
 	}
 	j, err := w.folder.NewPipe("aaaaaaaa", nil, journal.Options{SegmentBytes: 32 << 10})
 	if err != nil {
@@ -51,8 +52,21 @@ func TestLostCursor(t *testing.T) {
 	if from <= 0 || from >= int64(data.Len()) {
 		t.Fatalf("what is held begins at %d", from)
 	}
-	if _, err := New(w.options()).Run(context.Background(), []Input{{Journal: again, Shape: shape, Primary: true}}, nil); err != nil {
-		t.Fatal(err)
+	// A run that is killed when CloudWatch has lines of it, and before it hears so.
+	w.FailPuts(cwlocal.Fault{ResetAfter: true})
+	ctx, kill := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = w.shipper(nil).Run(ctx, []Input{{Journal: again, Shape: shape, Primary: true}}, nil) // it was told to end
+	}()
+	w.Until("lines are there", func() bool { return len(w.Gathered()) > 0 })
+	kill()
+	<-ended
+	w.FailPuts(cwlocal.Fault{})
+	w.ship(Input{Journal: w.recovered("aaaaaaaa"), Shape: shape, Primary: true})
+	if all := w.Gathered(); len(all) != 1 {
+		t.Errorf("the lines are there as %d inputs", len(all))
 	}
 	if got := w.lines("aaaaaaaa"); len(got) > 0 {
 		t.Errorf("%d bytes are under the old name", len(got))

@@ -9,11 +9,15 @@ import (
 
 // reading is how far an input is read, and what is being made of the bytes at hand.
 type reading struct {
-	from    *journal.Journal
-	state   readState
-	window  window
-	seen    int64 // the shaper was given the bytes before this offset; what lies before it is read again
-	gap     int64 // the bytes before this offset cannot be read and are left out; 0: no gap is at hand
+	from   *journal.Journal
+	state  readState
+	window window
+	seen   int64 // the shaper was given the bytes before this offset; what lies before it is read again
+	gap    int64 // the bytes before this offset cannot be read and are left out; 0: no gap is at hand
+	// emptied is the truncation that made the gap at hand, where the journal goes on behind it; nil:
+	// the gap is another.
+	emptied *journal.CutError
+	before  int64 // an earlier process may have shipped, under this input's name, the bytes up to here
 	last    lastLine
 	shaping *block // nil: none. If memory runs out in the middle of it, the loop returns to it later.
 }
@@ -41,6 +45,9 @@ type block struct {
 
 func newReading(in Input, from start, spare *spare) reading {
 	r := reading{from: in.Journal, window: window{offset: from.offset, spare: spare}, seen: from.offset}
+	if from.overtaken == nil {
+		r.before = in.Journal.SeenBefore()
+	}
 	r.last = lastLine{cuts: from.cursor.Cuts, had: in.Journal.Size(), grewAt: in.Grew}
 	if in.Grew.IsZero() {
 		r.last.grewAt = time.Now()

@@ -82,7 +82,7 @@ func (s *Shipper) findJob(in *input, now time.Time) {
 // beginBlock gives the shaper the next block of an input. It reports false if there is nothing to
 // shape now.
 func (s *Shipper) beginBlock(in *input, now time.Time) bool {
-	if in.read.state != truncated {
+	if in.read.state != truncated && in.read.emptied == nil {
 		s.read(in)
 	}
 	// An unfinished line is shaped, too, if the input ends with it or a gap or a cut follows.
@@ -104,9 +104,7 @@ func (s *Shipper) beginBlock(in *input, now time.Time) bool {
 		in.read.seen = next
 	case anew, halfLine, final && (len(data) > 0 || in.shaper.InLine()):
 	case in.read.gap > 0:
-		in.read.window.jump(in.read.gap)
-		in.read.gap = 0
-		return s.beginBlock(in, now)
+		return s.passGap(in) && s.beginBlock(in, now)
 	default:
 		if !in.ended() { // otherwise it may be an unfinished line that is left for another day
 			in.read.window.drop()
@@ -162,8 +160,9 @@ func (s *Shipper) readError(in *input, err error) {
 	}
 	if cut, ok := errors.AsType[*journal.CutError](err); ok {
 		if in.read.skipTo(cut.To) {
-			in.ack.account.Truncated.Times++
-			in.ack.account.Truncated.Bytes += cut.Lost
+			in.read.emptied = cut
+			in.seal.outdate()
+			in.ack.account.Truncated.add(cut)
 			s.lost(in, err)
 		}
 		return

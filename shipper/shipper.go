@@ -6,6 +6,7 @@
 //	loop.go      Run: what the loop does, when it sleeps
 //	lifetime.go  when Run ends
 //	shape.go     read a block, shape it, add its events to the batches of their streams
+//	emptied.go   go on behind the truncation of a command's stdout
 //	stream.go    a log stream's batches; start the deliveries that are due
 //	ack.go       settle a delivery, acknowledge its events, move the cursor
 //	trial.go     batches that were refused as a whole

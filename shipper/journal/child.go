@@ -34,10 +34,11 @@ type output struct {
 	noReserve bool  // the file system cannot
 	orphaned  bool  // its writer is no child of ours: whether one is left has to be probed
 
-	head  []byte // what the file begins with, as far as it is known
-	start int64  // offset of the first byte since the file was last truncated; 0: it never was
-	cuts  int64  // offsets before start that stand for truncations and not for bytes
-	keep  func(shift, start, cuts int64)
+	head   []byte // what the file begins with, as far as it is known
+	start  int64  // offset of the first byte since the file was last truncated; 0: it never was
+	cuts   int64  // offsets before start that stand for truncations and not for bytes
+	keep   func(shift int64, o *output) (kept bool)
+	unkept bool // what keep should have recorded is not on disk
 
 	unsure    time.Duration // how long it must stand still to have ended where the file system cannot tell
 	stillAt   int64         // its size, and since when it has that
@@ -119,8 +120,11 @@ func (j *Child) openOutput() error {
 		head: outputHead(j.id), start: j.header.Start, cuts: j.header.Cuts, keep: j.keepCut,
 	}
 	switch {
-	case j.header.Start > 0: // the head went with the first truncation
-		g.output.head = headOf(file)
+	case j.header.Start > 0: // our head went with the first truncation, unless it is recorded
+		g.output.head = j.header.Head
+		if len(j.header.Head) == 0 && j.found.Offset > j.header.Start { // an older program recorded none
+			g.output.head = headOf(file)
+		}
 	case j.header.Shift == 0 && g.output.headIsIn(file): // the header was lost
 		j.header.Shift = -int64(len(g.output.head))
 	}

@@ -69,22 +69,47 @@ func (g *growing) goOn() {
 	o.start = g.seen + 1
 	g.shift = o.start - from
 	if from == 0 {
-		o.head = o.head[:0]
+		o.head = nil // learnHead learns what it begins with now
 	}
 	o.holeTo, o.reserved = 0, 0
 	g.sample, g.readTo, g.seen = g.sample[:0], o.start, o.start
 	g.arr.note(g.seen, time.Now().UnixMilli())
 	g.seen = g.shift + size
-	o.keep(g.shift, o.start, o.cuts)
+	g.keepCut()
 }
 
-// keepCut records a truncation for the next start. If it cannot, that is no error: the next start
-// finds the truncation again and ships what the file holds a second time.
-func (j *Child) keepCut(shift, start, cuts int64) {
-	j.header.Shift, j.header.Start, j.header.Cuts = shift, start, cuts
+// learnHead notes what an emptied file begins with now, as that is read for the first time: b was
+// read at off. It is recorded before anybody can ship those bytes. Otherwise a file that is emptied
+// once more while no shipper runs, and is longer than before when the next one starts, would look
+// like the one that was read, and new lines would get the numbers of lines that were shipped.
+// growing.mu is held.
+func (g *growing) learnHead(b []byte, off int64) {
+	o := g.output
+	if o == nil || o.start == 0 || g.shift != o.start {
+		return // it was not emptied
+	}
+	known, at := int64(len(o.head)), off-g.shift
+	if known >= sampleBytes || at > known || at+int64(len(b)) <= known {
+		return
+	}
+	o.head = append(o.head[:at:at], b[:min(int64(len(b)), sampleBytes-at)]...)
+	g.keepCut()
+}
+
+// keepCut records a truncation, and what the file begins with since, for the next start. growing.mu
+// is held.
+func (g *growing) keepCut() { g.output.unkept = !g.output.keep(g.shift, g.output) }
+
+// keepCut is output.keep. If the truncation cannot be recorded, that is no error: each ack tries it
+// again, and if none succeeds, the next start finds the truncation again and ships what the file
+// holds a second time.
+func (j *Child) keepCut(shift int64, o *output) (kept bool) {
+	j.header.Shift, j.header.Start, j.header.Cuts, j.header.Head = shift, o.start, o.cuts, o.head
 	if err := j.writeHeader(); err != nil {
 		j.setTrouble(fmt.Errorf("input %s: record that its output was truncated: %w", j.id, full(err)))
+		return false
 	}
+	return true
 }
 
 // CutError says that the file that is a command's stdout was truncated while the command wrote it.
@@ -126,6 +151,10 @@ func (e *CutError) LogFields() []zap.Field {
 // nil. How much an earlier process had read and shipped before the truncation is not known, not
 // even where no byte is known to be lost, so the lines that follow cannot go on with its count.
 func (j *Journal) Overtaken() *CutError { return j.src.overtaken(j.found.Offset) }
+
+// SeenBefore returns the offset up to which an earlier process may have read; 0 if this one made
+// the input.
+func (j *Journal) SeenBefore() int64 { return j.seenBefore }
 
 // Is makes errors.Is(err, ErrTruncated) true.
 func (e *CutError) Is(target error) bool { return target == ErrTruncated }

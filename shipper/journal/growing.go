@@ -180,9 +180,7 @@ func (g *growing) readAt(b []byte, off int64) (int, error) {
 		g.truncated()
 		return 0, g.lostAfter(off)
 	}
-	if g.output != nil && len(g.output.head) == 0 && off == g.shift { // the first bytes of a file that was cut
-		g.output.head = bytes.Clone(b[:min(n, sampleBytes)])
-	}
+	g.learnHead(b, off)
 	if end := off + int64(n); end > g.readTo {
 		if off != g.readTo {
 			g.sample = g.sample[:0]
@@ -254,6 +252,9 @@ func (g *growing) mark(off int64) uint32 {
 	defer g.mu.Unlock()
 	if g.cut || g.f == nil || g.closed {
 		return noMark
+	}
+	if g.output != nil && g.output.unkept {
+		g.keepCut()
 	}
 	if g.output != nil && off < g.output.start {
 		return 0 // those bytes are gone, and the record says so

@@ -31,6 +31,7 @@ type header struct {
 	Shift        int64         `json:"shift,omitempty"` // of a Child: offset of a byte less its place in the output
 	Start        int64         `json:"start,omitempty"` // of a Child whose output was truncated: offset of the first byte since
 	Cuts         int64         `json:"cuts,omitempty"`  // of such a one: see output
+	Head         []byte        `json:"head,omitempty"`  // of such a one: what the output begins with since
 	Path         string        `json:"path,omitempty"`  // of a File
 	Dev          uint64        `json:"dev,omitempty"`   // identity of a File
 	Ino          uint64        `json:"ino,omitempty"`

@@ -155,9 +155,10 @@ type Journal struct {
 
 // start is what a Journal found when it was opened. It is immutable.
 type start struct {
-	found    Cursor
-	fallback string
-	damage   *DamageError
+	found      Cursor
+	fallback   string
+	damage     *DamageError
+	seenBefore int64
 }
 
 // offsets say how far an input is acked, and so what may be given back.

@@ -101,6 +101,7 @@ func (j *Journal) readRest() error {
 // settled ends the opening: everything starts from the cursor.
 func (j *Journal) settled() {
 	j.offsets.settle(j.found.Offset)
+	j.seenBefore = j.src.size()
 	if j.damage.empty() {
 		j.damage = nil
 	}

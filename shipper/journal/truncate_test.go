@@ -135,6 +135,46 @@ func TestTruncatedAndRegrownAfterAllWasRead(t *testing.T) {
 	}
 }
 
+// A file that is emptied for the second time, and is as long as before when the next process looks,
+// is not taken for the one that was read, even if the cursor is at its very beginning.
+func TestEmptiedAgainWhileNobodyRuns(t *testing.T) {
+	for _, c := range []struct{ name, first, now string }{
+		{"long", strings.Repeat("first ", 20) + "\n", strings.Repeat("second ", 20) + "\n"},
+		{"short", "1\n", "2\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := openFolder(t)
+			j, w := newChild(t, f, "child", Options{})
+			to := emptied(t, j, w, 0, c.first)
+			ack(t, j, to, "")
+			for off := range int64(len(c.first)) { // in the smallest steps
+				if _, err := j.ReadAt(make([]byte, 1), to+off); err != nil {
+					t.Fatal(err)
+				}
+			}
+			j.Close()
+			if err := shell(t, w, "printf '"+strings.TrimSuffix(c.now, "\n")+`\n' >/dev/stdout`).Wait(); err != nil {
+				t.Fatal(err)
+			}
+			j = recoverAs[*Child](t, f, "child")
+			var cut *CutError
+			if _, err := j.ReadAt(make([]byte, 1), to); !errors.As(err, &cut) {
+				t.Fatal(err)
+			}
+			wantRest(t, j, cut.To, []byte(c.now))
+		})
+	}
+}
+
+// emptied has a command empty its stdout and write text, and returns where that begins.
+func emptied(t *testing.T, j *Child, w *os.File, off int64, text string) (to int64) {
+	t.Helper()
+	if err := shell(t, w, "printf '"+strings.TrimSuffix(text, "\n")+`\n' >/dev/stdout`).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return wantCut(t, j, off, 0)
+}
+
 // An ack that comes after the truncation does not hide it from a restart.
 func TestTruncationIsNoticedAgainAfterARestart(t *testing.T) {
 	f := openFolder(t)

@@ -1,0 +1,301 @@
+package shipper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/journal"
+)
+
+// TestKilledAroundTruncation kills the shipper of a command that empties its stdout, at each of its
+// puts: before the service has it, or between the service's answer and the note of it in the
+// cursor. Whatever the moment, no line may be there under two numbers, where nothing would tell
+// readers that it is a repeat, and what came last must all be there.
+func TestKilledAroundTruncation(t *testing.T) {
+	for name, c := range map[string]struct {
+		kills    int  // the next start is killed, too
+		refuse   bool // one line of each piece is refused for good
+		compress bool
+	}{
+		"plain":      {kills: 2},
+		"compressed": {kills: 1, compress: true},
+		"rejects":    {kills: 1, refuse: true}, // with many puts, each to find the line that is refused
+	} {
+		for _, stored := range []bool{false, true} {
+			for _, goesOn := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/stored=%v/goesOn=%v", name, stored, goesOn), func(t *testing.T) {
+					t.Parallel()
+					for first, dies := 1, true; dies; first++ {
+						for second, diesToo := 1, true; diesToo; second++ {
+							t.Run(fmt.Sprint(first, " and ", second), func(t *testing.T) {
+								k := newKilled(t, c.refuse, c.compress)
+								k.stored, k.goesOn = stored, goesOn
+								dies, diesToo = k.run(first, second, c.kills)
+							})
+							if t.Failed() {
+								return
+							}
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// killed is a command that writes three pieces and empties its stdout before the second and the
+// third, and its shippers.
+type killed struct {
+	*world
+	compress bool
+	stored   bool // the service has taken the put at which a shipper dies
+	goesOn   bool // the command writes its next piece before the next shipper starts
+	pieces   [][]byte
+	written  int // pieces
+
+	mu   sync.Mutex // guards what follows; the command writes under it
+	dir  string     // the journal folder of the shipper that lives
+	out  *os.File
+	at   int           // puts until the one at which the shipper dies, that included; 0: it does not die
+	died chan struct{} // closed when it has
+}
+
+const killedID = "aaaaaaaa"
+
+func newKilled(t *testing.T, refuse, compress bool) *killed {
+	k := &killed{compress: compress}
+	var intercept func(*cwlocal.Call) cwlocal.Fault
+	if refuse {
+		intercept = refusing("poison")
+	}
+	k.world = newWorldOf(t, cwlocal.Options{Intercept: intercept}, k.front)
+	k.dir = k.folder.Path()
+	for piece := range 3 {
+		var b bytes.Buffer
+		for n := range 4 + 3*piece { // the longer it is, the less its size alone tells
+			what := "note"
+			if refuse && n == 1 {
+				what = "poison"
+			}
+			fmt.Fprintf(&b, "{\"piece\":%d,\"n\":%d,\"type\":%q,\"jobId\":\"j\"}\n", piece, n, what)
+		}
+		k.pieces = append(k.pieces, b.Bytes())
+	}
+	return k
+}
+
+// front kills the shipper at the put that was named: what it leaves is copied, and it gets no
+// answer any more.
+func (k *killed) front(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".PutLogEvents") {
+			h.ServeHTTP(w, r)
+			return
+		}
+		k.mu.Lock()
+		k.at--
+		dies, answer := k.at == 0, httptest.NewRecorder()
+		if dies && k.stored {
+			h.ServeHTTP(answer, r)
+		}
+		if dies {
+			k.die()
+		}
+		dead := isClosed(k.died)
+		k.mu.Unlock()
+		if dead {
+			<-r.Context().Done()
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// die copies the journal folder as it is now, and gives the copy to the command.
+func (k *killed) die() {
+	to := filepath.Join(k.t.TempDir(), "journal")
+	if err := os.CopyFS(to, os.DirFS(k.dir)); err != nil {
+		k.t.Error(err)
+	}
+	k.dir = to
+	k.out.Close()
+	k.open()
+	close(k.died)
+}
+
+func (k *killed) output() string {
+	return filepath.Join(k.dir, killedID, "00000000000000000000.output")
+}
+
+func (k *killed) open() {
+	var err error
+	if k.out, err = os.OpenFile(k.output(), os.O_WRONLY|os.O_APPEND, 0); err != nil {
+		k.t.Error(err)
+	}
+}
+
+// write is the command's: it empties its stdout and writes the next piece, in two steps.
+func (k *killed) write() {
+	piece := k.pieces[k.written]
+	if k.written++; k.written > 1 {
+		k.mu.Lock()
+		if err := k.out.Truncate(0); err != nil {
+			k.t.Error(err)
+		}
+		k.mu.Unlock()
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, err := k.out.Write(piece); err != nil {
+		k.t.Error(err)
+	}
+}
+
+// isThere reports whether the last line of the piece that was written last is in CloudWatch.
+func (k *killed) isThere() bool {
+	piece := k.pieces[k.written-1]
+	last := bytes.TrimSuffix(piece[bytes.LastIndexByte(piece[:len(piece)-1], '\n')+1:], []byte{'\n'})
+	for _, in := range k.Gathered() {
+		for _, e := range in.Lines {
+			if bytes.Equal(e.Line, last) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// run has the first shipper die at its put first and, if there are two kills, the next one at its
+// put second. It reports whether they have died.
+func (k *killed) run(first, second, kills int) (died, diedToo bool) {
+	j, out, err := k.folder.NewChild(killedID, nil, journal.Options{})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.out = out
+	died = k.ship(j, j.EndChild, first)
+	if died && kills > 1 {
+		diedToo = k.ship(k.recover(), nil, second)
+	}
+	if died && kills == 1 || diedToo {
+		k.ship(k.recover(), nil, 0)
+	}
+	k.compare()
+	return died, diedToo
+}
+
+// recover takes the input over, as the next start does.
+func (k *killed) recover() *journal.Child {
+	folder, err := journal.Open(k.dir)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	found, err := folder.Recover(killedID)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return found.(*journal.Child)
+}
+
+// ship ships j while the command writes, until all is delivered or the shipper dies at a put, which
+// it reports. end is called when the command has ended.
+func (k *killed) ship(j *journal.Child, end func() error, at int) bool {
+	ctx, kill := context.WithCancel(context.Background())
+	defer kill()
+	died := make(chan struct{})
+	k.mu.Lock()
+	k.at, k.died = at, died
+	k.mu.Unlock()
+	done := make(chan error, 1)
+	go func() {
+		s := k.shipper(func(o *Options) { o.FlushInterval, o.Compress = 0, k.compress })
+		_, err := s.Run(ctx, []Input{{Journal: j.Journal, Primary: true, Shape: batch.Shape{Input: killedID, Template: "{jobId}", Hostname: "host"}}}, nil)
+		done <- err
+	}()
+	for k.written < len(k.pieces) && !isClosed(died) {
+		k.write()
+		k.Until("the piece is there, or the shipper is dead", func() bool { return isClosed(died) || k.isThere() })
+	}
+	if k.mu.Lock(); !isClosed(died) {
+		k.out.Close()
+	}
+	k.mu.Unlock()
+	if end != nil && !isClosed(died) {
+		if err := end(); err != nil {
+			k.t.Error(err)
+		}
+	}
+	select {
+	case err := <-done:
+		if err != nil {
+			k.t.Error(err)
+		}
+		return false
+	case <-died:
+	}
+	kill()
+	<-done
+	if k.goesOn && k.written < len(k.pieces) {
+		k.write()
+	}
+	if k.written == len(k.pieces) {
+		k.out.Close()
+	}
+	return true
+}
+
+// compare looks at what is there in the end.
+func (k *killed) compare() {
+	type at struct {
+		input string
+		seq   int64
+	}
+	places := map[string]at{}
+	ended := 0
+	for id, in := range k.Gathered() {
+		if in.Ended() {
+			ended++
+			if seal, _ := in.Seal(); seal.Truncated.Times == 0 {
+				k.t.Errorf("the seal does not say that the output was truncated: %s", seal.Message)
+			}
+		}
+		for _, e := range in.Lines {
+			if before, there := places[string(e.Line)]; there {
+				k.t.Errorf("%s is there as line %d of %s and as line %d of %s", e.Line, before.seq, before.input, e.Seq, id)
+			}
+			places[string(e.Line)] = at{id, e.Seq}
+		}
+	}
+	if ended != 1 {
+		k.t.Errorf("%d inputs say that they have ended, want 1", ended)
+	}
+	for line := range bytes.Lines(k.pieces[len(k.pieces)-1]) {
+		line = bytes.TrimSuffix(line, []byte{'\n'})
+		if _, there := places[string(line)]; !there && !bytes.Contains(line, []byte("poison")) {
+			k.t.Errorf("%s is not there", line)
+		}
+	}
+	if _, err := os.Stat(k.output()); !errors.Is(err, os.ErrNotExist) {
+		k.t.Errorf("the output is left: %v", err)
+	}
+}
