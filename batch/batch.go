@@ -78,9 +78,8 @@ type Batch struct {
 
 	sum []byte // SHA-256 of the body of all events, if Prepare hashed it
 
-	packed     []byte // the same body, compressed, if packedSum, its SHA-256, is there
-	packedSum  []byte
-	packedHeld int // what the pool knows of packed's memory
+	packed    rope // the same body, compressed, if packedSum, its SHA-256, is there
+	packedSum []byte
 }
 
 // entry is where an event lies in the text, without the comma after it.
@@ -100,7 +99,7 @@ const entryBytes = 16
 
 // New returns an empty batch whose memory comes from pool.
 func New(pool *Pool) *Batch {
-	return &Batch{text: rope{pool: pool}}
+	return &Batch{text: rope{pool: pool}, packed: rope{pool: pool}}
 }
 
 // Add appends ev and reports true. It reports false and changes nothing if that would break a limit
@@ -209,7 +208,7 @@ func (b *Batch) Of(input int) int {
 
 // Held returns the memory that the batch holds, in bytes.
 func (b *Batch) Held() int {
-	return len(b.text.chunks)*ChunkBytes + b.counted + b.packedHeld
+	return (len(b.text.chunks)+len(b.packed.chunks))*ChunkBytes + b.counted
 }
 
 // Close sorts the events by time, those of the same time in order of Add. Nothing may be added
@@ -246,12 +245,12 @@ func order(index []entry) {
 	}
 }
 
-// Release returns the memory to the pool and empties the batch for its next use. Only the goroutine
-// that owns the pool may call it, when no Body of the batch is in use any more.
+// Release returns the memory to the pool and empties the batch for its next use, when no Body of
+// the batch is in use any more.
 func (b *Batch) Release() {
 	b.text.release()
 	b.text.pool.held.Add(int64(-b.counted))
-	b.unpack()
+	b.packed.release()
 	clear(b.Spans)
 	*b = Batch{Spans: b.Spans[:0], unowned: b.unowned[:0], text: b.text, index: b.index[:0], stamp: b.stamp[:0], packed: b.packed}
 }

@@ -3,7 +3,10 @@ package batch
 import (
 	"encoding/binary"
 	"math/bits"
+	"sync"
 	"sync/atomic"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // A rope is a byte string in chunks of one size. Batches are written into ropes so that their
@@ -13,27 +16,38 @@ import (
 // about as much as a socket accepts at once.
 const ChunkBytes = 64 << 10
 
-// Pool hands out chunks and takes them back. It belongs to one goroutine, but for Held.
+// Pool hands out chunks and takes them back, and the same for compressors. Any goroutine may use
+// it: batches are prepared beside the one that fills them.
 type Pool struct {
-	free [][]byte
-	// held is the bytes of the chunks handed out, and of the indexes and compressed bodies of the
-	// batches that have them. It is atomic because batches are prepared in other goroutines.
+	// held is the bytes of the chunks handed out, and of the indexes of the batches that have them.
 	held atomic.Int64
+
+	mu      sync.Mutex // guards what follows, which waits to be used again
+	free    [][]byte
+	packers []*gzip.Writer // each is about a megabyte
 }
 
 // Held returns the number of bytes in use.
 func (p *Pool) Held() int { return int(p.held.Load()) }
 
-// Trim gives unused memory back to the garbage collector, down to keep bytes.
+// Trim gives unused memory back to the garbage collector, down to keep bytes and one compressor.
 func (p *Pool) Trim(keep int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for len(p.free)*ChunkBytes > keep {
 		p.free[len(p.free)-1] = nil
 		p.free = p.free[:len(p.free)-1]
+	}
+	for len(p.packers) > 1 {
+		p.packers[len(p.packers)-1] = nil
+		p.packers = p.packers[:len(p.packers)-1]
 	}
 }
 
 func (p *Pool) get() []byte {
 	p.held.Add(ChunkBytes)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if n := len(p.free); n > 0 {
 		c := p.free[n-1]
 		p.free = p.free[:n-1]
@@ -44,7 +58,30 @@ func (p *Pool) get() []byte {
 
 func (p *Pool) put(chunks [][]byte) {
 	p.held.Add(int64(-ChunkBytes * len(chunks)))
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.free = append(p.free, chunks...)
+}
+
+func (p *Pool) getPacker() *gzip.Writer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.packers); n > 0 {
+		z := p.packers[n-1]
+		p.packers = p.packers[:n-1]
+		return z
+	}
+	z, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil { // the level is one of its own
+		panic(err)
+	}
+	return z
+}
+
+func (p *Pool) putPacker(z *gzip.Writer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.packers = append(p.packers, z)
 }
 
 // place is a position in a rope: the index of the chunk in the high bits, and the offset in it in
@@ -85,6 +122,12 @@ func (r *rope) room(n int) *[]byte {
 		last++
 	}
 	return &r.chunks[last]
+}
+
+// Write is write as an io.Writer.
+func (r *rope) Write(p []byte) (int, error) {
+	r.write(p)
+	return len(p), nil
 }
 
 // write appends p as it is.
