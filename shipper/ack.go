@@ -85,7 +85,7 @@ func (s *Shipper) settle(r deliver.Outcome) {
 	s.ack(r.Batch)
 }
 
-// countRepeats notes in the accounts of the inputs which events of a batch may be there twice, and
+// countRepeats notes in the accounts of the inputs how many of their events may be there twice, and
 // how many were sent with another time than their own. Seals do not count: counting one would
 // require a new seal and, if the answer to that is lost too, another one, without end.
 func (s *Shipper) countRepeats(r deliver.Outcome) {
@@ -95,10 +95,8 @@ func (s *Shipper) countRepeats(r deliver.Outcome) {
 			in.seal.outdate()
 		}
 	}
-	if r.Ambiguous {
-		for _, span := range r.Batch.Spans {
-			note(span.Block, func(a *account) { a.Repeated += int64(span.Events) })
-		}
+	for block, n := range r.Repeated {
+		note(block, func(a *account) { a.Repeated += n })
 	}
 	for block, n := range r.Restamped {
 		note(block, func(a *account) { a.Restamped += n })

@@ -106,8 +106,8 @@ type Outcome struct {
 	Rejected  []Rejected             // events of the batch and of those on trial, for good
 	Puts      int                    // accepted
 	Retries   int                    // attempts that came to nothing
-	Ambiguous bool                   // one of those may have been stored all the same
 	Throttled bool                   // one of those was throttled
+	Repeated  map[*batch.Block]int64 // events of the batch and of those on trial that may be there twice, by their block
 	Restamped map[*batch.Block]int64 // events sent with another time than their own, by their block
 }
 
@@ -146,6 +146,7 @@ type delivery struct {
 	refused  []Rejected // when put alone, so far in this round
 	accepted int        // puts in this round
 	limit    int        // refused events without an accepted put that end a round
+	stored   bool       // the latest body may have been stored although an attempt to put it failed
 	late     []part     // refused for their time although they were sent with the current one
 }
 
@@ -235,6 +236,9 @@ func (d *delivery) put(ctx context.Context, p part, restamped bool) error {
 		packed = p.batch.Packed()
 	}
 	verdict, err := d.send(ctx, p.batch.Body(d.out.Stream.Head, p.from, p.to), packed)
+	if d.stored {
+		d.noteRepeats(p)
+	}
 	switch {
 	case err == nil:
 		d.accepted++
@@ -254,6 +258,18 @@ func (d *delivery) put(ctx context.Context, p part, restamped bool) error {
 		return err
 	}
 	return d.put(ctx, part{p.batch, half, p.to}, restamped)
+}
+
+// noteRepeats counts the events of p, which may be stored although an attempt to put them failed.
+func (d *delivery) noteRepeats(p part) {
+	if d.out.Repeated == nil {
+		d.out.Repeated = map[*batch.Block]int64{}
+	}
+	for _, block := range p.batch.Blocks()[p.from:p.to] {
+		if block != nil {
+			d.out.Repeated[block]++
+		}
+	}
 }
 
 // resend sends again the events of p, a part that was accepted, that the service took it without.

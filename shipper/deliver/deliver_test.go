@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,51 @@ func TestTheNextPutDecidesATrial(t *testing.T) {
 		if n := len(w.server.Events(group, "job")); out.Err != nil || out.OnTrial || len(out.Rejected) != rejected || n != arrived || w.Trouble.Failing("job") {
 			t.Errorf("guilty %t: %d events arrived, want %d; %+v", guilty, n, arrived, out)
 		}
+	}
+}
+
+// TestRepeatsAreCountedWhereTheyAre: an answer that is lost makes repeats of the events of that put
+// alone, be they of a batch on trial or of a part of the batch.
+func TestRepeatsAreCountedWhereTheyAre(t *testing.T) {
+	suspect, behind := &batch.Block{}, &batch.Block{Input: 1}
+	for _, c := range []struct {
+		name  string
+		lost  string // what the put holds whose first answer is lost
+		alone bool   // it holds one event
+		want  map[*batch.Block]int64
+	}{
+		{"the batch on trial", "suspect 1", true, map[*batch.Block]int64{suspect: 1}},
+		{"the batch behind it", "behind 1", false, map[*batch.Block]int64{behind: 2}},
+		{"a part of the batch", "behind 1", true, map[*batch.Block]int64{behind: 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			trial, lost := true, false
+			w := newWorld(t, func(call *cwlocal.Call) cwlocal.Fault {
+				refuse := trial || c.alone && bytes.Contains(call.Body, []byte("behind 2"))
+				switch {
+				case call.Action != "PutLogEvents":
+				case refuse:
+					return cwlocal.Fault{Code: "InvalidParameterException", Message: "no"}
+				case !lost && (call.Events == 1) == c.alone && bytes.Contains(call.Body, []byte(c.lost)):
+					lost = true
+					return cwlocal.Fault{ResetAfter: true}
+				}
+				return cwlocal.Fault{}
+			}, nil)
+			first := w.batch(line{block: suspect, text: "suspect 1"}, line{block: suspect, text: "suspect 2"})
+			out := w.deliver(deliver.Task{Stream: stream("job"), Batch: first})
+			if out.Err != nil || !out.OnTrial || len(out.Repeated) > 0 {
+				t.Fatalf("%+v", out)
+			}
+			trial = false
+			out = w.deliver(deliver.Task{
+				Stream: out.Stream, Batch: w.batch(line{block: behind, text: "behind 1"}, line{block: behind, text: "behind 2"}),
+				OnTrial: []*batch.Batch{first},
+			})
+			if out.Err != nil || !lost || !maps.Equal(out.Repeated, c.want) {
+				t.Errorf("%v; repeated: %v of the batch on trial, %v of the batch; want %v", out.Err, out.Repeated[suspect], out.Repeated[behind], c.want)
+			}
+		})
 	}
 }
 

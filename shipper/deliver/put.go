@@ -52,6 +52,7 @@ func (d *delivery) send(ctx context.Context, plain, packed *batch.Body) (cloudwa
 		throttled: d.Paces.Throttled.Begin(), steady: d.Paces.Steady.Begin(), denied: d.Paces.Denied.Begin(),
 		absent: map[action]int{},
 	}
+	d.stored = false
 	if d.create && !d.out.Stream.Created {
 		s.next = createStream
 	}
@@ -154,7 +155,7 @@ func (s *sending) afterCreation() {
 func (s *sending) afterFailure(err error, class cloudwatch.Class) time.Duration {
 	call := s.next
 	if call == putEvents && cloudwatch.Ambiguous(err) {
-		s.out.Ambiguous = true
+		s.stored = true
 	}
 	if call == putEvents && s.fallBack(err) {
 		s.out.Retries++
