@@ -194,52 +194,95 @@ func plainClient() (*http.Client, error) {
 	return &http.Client{Transport: transport}, nil
 }
 
-// floors is what every shipper pays that reads its input from a disk and signs what it sends, in
-// CPU nanoseconds for Bytes.
+// floors is what single steps cost by themselves, in CPU nanoseconds for Bytes of lines.
 type floors struct {
 	Bytes int64 `json:"bytes"`
-	Read  int64 `json:"read"` // from the page cache, 256 KiB at a time
-	Hash  int64 `json:"hash"` // by SHA-256
+	Read  int64 `json:"read"`  // from the page cache, 256 KiB at a time
+	Hash  int64 `json:"hash"`  // by SHA-256
+	Shape int64 `json:"shape"` // into batches, without the hash
+	Pack  int64 `json:"pack"`  // compressing the bodies of these, and hashing the result
 }
 
-// runFloor reads and hashes a file.
+// runFloor reads, hashes, shapes and compresses a file.
 func runFloor(args []string) error {
 	if len(args) != 1 {
 		return errors.New("give a file")
 	}
 	var did floors
-	buf := make([]byte, 256<<10)
-	for _, step := range []struct {
-		spent *int64
-		do    func([]byte)
-	}{{&did.Read, func([]byte) {}}, {&did.Hash, hash()}} {
-		f, err := os.Open(args[0])
+	steps := []func() (func([]byte), error){
+		func() (func([]byte), error) { return func([]byte) {}, nil },
+		func() (func([]byte), error) {
+			h := sha256.New()
+			return func(p []byte) { h.Write(p) }, nil
+		},
+		func() (func([]byte), error) { return shapeAll(func(*batch.Batch) {}) },
+		func() (func([]byte), error) {
+			head := batch.BodyHead(limitGroup, limitStream)
+			return shapeAll(func(b *batch.Batch) { b.Prepare(head, true) })
+		},
+	}
+	var spent [4]int64
+	for i, step := range steps {
+		do, err := step()
 		if err != nil {
 			return err
 		}
-		before := ownCPU()
-		did.Bytes = 0
-		for {
-			n, err := f.Read(buf)
-			did.Bytes += int64(n)
-			step.do(buf[:n])
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return errors.Join(err, f.Close())
-			}
-		}
-		*step.spent = (ownCPU() - before).Nanoseconds()
-		if err := f.Close(); err != nil {
+		if did.Bytes, spent[i], err = overFile(args[0], do); err != nil {
 			return err
 		}
 	}
-	did.Hash -= did.Read
+	did.Read, did.Hash, did.Shape, did.Pack = spent[0], spent[1]-spent[0], spent[2]-spent[1], spent[3]-spent[2]
 	return json.NewEncoder(os.Stdout).Encode(did)
 }
 
-func hash() func([]byte) {
-	h := sha256.New()
-	return func(p []byte) { h.Write(p) }
+// overFile gives all of a file to do, block by block, and returns its size and the CPU nanoseconds
+// that it took.
+func overFile(path string, do func([]byte)) (size, spent int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer f.Close()
+	buf := make([]byte, 256<<10)
+	before := ownCPU()
+	for {
+		n, err := f.Read(buf)
+		size += int64(n)
+		do(buf[:n])
+		if errors.Is(err, io.EOF) {
+			return size, (ownCPU() - before).Nanoseconds(), nil
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+}
+
+// shapeAll returns a function that makes batches of the blocks it is given, as the program does,
+// and gives each full one to full. A line that goes on in the next block is moved to the front of
+// that.
+func shapeAll(full func(*batch.Batch)) (func([]byte), error) {
+	s, err := batch.NewShaper(batch.Shape{Input: "bench", Template: "{jobId}", Hostname: "bench"}, batch.State{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	var pool batch.Pool
+	var ev batch.Event
+	var data []byte
+	b, offset, now := batch.New(&pool), int64(0), time.Now().UnixMilli()
+	arrivals := func(int64) int64 { return now }
+	return func(block []byte) {
+		data = append(data, block...)
+		s.Begin(data, offset, now, arrivals, false)
+		for s.Next(&ev) == batch.Made {
+			if !b.Add(&ev, nil) {
+				full(b)
+				b.Release()
+				b.Add(&ev, nil)
+			}
+		}
+		n := s.End()
+		offset += int64(n)
+		data = data[:copy(data, data[n:])]
+	}, nil
 }

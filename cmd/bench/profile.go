@@ -16,7 +16,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/cloudwatch"
-	"perstack-shipper/shipper/feed"
+	feeding "perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -136,14 +136,14 @@ func shipStdin(dir string) error {
 	if err != nil {
 		return err
 	}
-	in, release, err := feed.Stoppable(ctx, os.Stdin)
+	in, release, err := feeding.Stoppable(ctx, os.Stdin)
 	if err != nil {
 		return err
 	}
 	defer release()
 	moved := make(chan error, 1)
-	go func() { moved <- feed.Move(ctx, in, j, nil, nil) }()
+	go func() { moved <- feeding.Move(ctx, in, j, nil, nil) }()
 	_, err = shipper.New(shipper.Options{Client: client, Create: true, FlushInterval: time.Second, GiveUpAfter: time.Minute, MemoryMax: 32 << 20}).
-		Run(ctx, []shipper.Input{{Journal: j, Primary: true, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "bench"}}}, nil)
+		Run(ctx, []shipper.Input{{Journal: j.Journal, Primary: true, Shape: batch.Shape{Input: id, Template: "{jobId}", Hostname: "bench"}}}, nil)
 	return errors.Join(err, <-moved)
 }

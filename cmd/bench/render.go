@@ -163,7 +163,11 @@ func (b *bench) renderQuiet(p func(string, ...any)) {
 }
 
 func (b *bench) renderRest(p func(string, ...any)) {
-	b.renderFloors(p)
+	if b.report.reader != nil {
+		p("## Floors on this machine\n")
+	}
+	b.renderFloors(p, false)
+	b.renderFloors(p, true)
 	if r := b.report.size; r != nil {
 		p("## Size\n\nBinary, stripped: %.2f MB. Direct dependencies outside tests, %d: %s.\n", float64(r.bytes)/1e6, len(r.modules), strings.Join(r.modules, ", "))
 	}
@@ -171,52 +175,69 @@ func (b *bench) renderRest(p func(string, ...any)) {
 	p("    make bench BENCH_ALSO='name=command that reads stdin'\n    make bench-micro > new.txt    # for benchstat")
 }
 
-// renderFloors says what the parts cost that nobody who keeps, proves, signs and sends the lines
-// goes without, and what is left over.
-func (b *bench) renderFloors(p func(string, ...any)) {
-	t := b.report.plain(false)
-	if b.report.floors.Bytes == 0 || t == nil || b.report.reader == nil {
+// renderFloors says what each step costs by itself, and what is left over.
+func (b *bench) renderFloors(p func(string, ...any), long bool) {
+	t, f := b.report.plain(long), b.report.floorsOf(long)
+	if f.Bytes == 0 || t == nil || b.report.reader == nil {
 		return
 	}
+	what := "deltas"
+	if long {
+		what = "41 KB lines"
+	}
 	ours, wire := find(t.results, rowOurs), find(t.results, rowHTTP)
-	read, hash := b.report.floors.perGB()
 	s := &ours.samples[0]
 	body := float64(s.answer.Wire) / float64(s.bytes)
 	lines := float64(s.answer.Messages) / float64(s.bytes)
 	cat := medianOf(b.report.reader.cat, (*sample).cpuPerGB)
 	send := wire.median((*sample).cpuPerGB) * lines
 	all := ours.median((*sample).cpuPerGB)
-	p("## Floors on this machine\n\n| deltas | CPU s per GB of lines |\n|---|---|")
+	sum := cat + f.perGB(f.Read) + f.perGB(f.Hash)*(1+body) + f.perGB(f.Shape) + send
+	p("| %s, each step by itself | CPU s per GB of lines |\n|---|---|", what)
 	p("| pipe to page cache (cat >file) | %.2f |", cat)
-	p("| read back from the page cache | %.2f |", read)
-	p("| digest: SHA-256 over the lines | %.2f |", hash)
-	p("| signature: SHA-256 over the bodies, %.2f bytes a byte of lines | %.2f |", body, hash*body)
+	p("| read back from the page cache | %.2f |", f.perGB(f.Read))
+	p("| digest: SHA-256 over the lines | %.2f |", f.perGB(f.Hash))
+	p("| scan, validity, escape, batches | %.2f |", f.perGB(f.Shape))
+	p("| signature: SHA-256 over the bodies, %.2f bytes a byte of lines | %.2f |", body, f.perGB(f.Hash)*body)
 	p("| send (%s; events are %.2f times their lines) | %.2f |", rowHTTP, lines, send)
-	p("| together | %.2f |", cat+read+hash+hash*body+send)
+	p("| together | %.2f |", sum)
 	p("| perstack-shipper | %.2f |", all)
-	p("| what is its own: scan, validity, escape, batches, memory, start and end | %.2f |\n", all-(cat+read+hash+hash*body+send))
+	p("| the rest: start and end, memory, and steps that get in each other's way | %.2f |", all-sum)
+	p("| with --compress gzip, instead of most of signature and send: compressing | %.2f |\n", f.perGB(f.Pack))
 }
 
 // perGB is CPU seconds per GB.
-func (f *floors) perGB() (read, hash float64) {
-	return float64(f.Read) / float64(f.Bytes), float64(f.Hash) / float64(f.Bytes)
-}
+func (f *floors) perGB(spent int64) float64 { return float64(spent) / float64(f.Bytes) }
 
-// measureFloors reads and hashes a file of lines, as often as rows are run, and keeps the medians.
+// measureFloors runs the single steps over a file of lines of each kind, as often as rows are run,
+// and keeps the medians.
 func (b *bench) measureFloors() error {
-	f, err := b.generate("floor", workload{Lines: min(1_000_000, b.count(2_000_000)), Jobs: 1})
-	if err != nil {
-		return err
-	}
-	var reads, hashes []float64
-	for range b.runs {
-		var once floors
-		if err := b.call(&once, nil, "floor", f.path); err != nil {
+	for _, w := range []workload{
+		{Lines: min(1_000_000, b.count(2_000_000)), Jobs: 1},
+		{Lines: min(5_000, 4*b.count(5_000)), Jobs: 1, Long: true},
+	} {
+		f, err := b.generate("floor", w)
+		if err != nil {
 			return err
 		}
-		b.report.floors.Bytes = once.Bytes
-		reads, hashes = append(reads, float64(once.Read)), append(hashes, float64(once.Hash))
+		all := b.report.floorsOf(w.Long)
+		var spent [4][]float64
+		for range b.runs {
+			var once floors
+			if err := b.call(&once, nil, "floor", f.path); err != nil {
+				return err
+			}
+			all.Bytes = once.Bytes
+			for i, n := range []int64{once.Read, once.Hash, once.Shape, once.Pack} {
+				spent[i] = append(spent[i], float64(n))
+			}
+		}
+		for i, n := range []*int64{&all.Read, &all.Hash, &all.Shape, &all.Pack} {
+			*n = int64(median(spent[i]))
+		}
+		if err := b.drop(f); err != nil {
+			return err
+		}
 	}
-	b.report.floors.Read, b.report.floors.Hash = int64(median(reads)), int64(median(hashes))
-	return b.drop(f)
+	return nil
 }

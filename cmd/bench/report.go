@@ -10,7 +10,7 @@ import (
 
 // report is what a sitting found.
 type report struct {
-	floors     floors
+	floors     [2]floors // of deltas and of long lines
 	throughput []*throughputTable
 	wire       []*wireResult
 	linear     []result
@@ -47,6 +47,13 @@ type verdict struct {
 
 func (r *report) judge(number int, what, want, got string, reached bool) {
 	r.verdicts = append(r.verdicts, verdict{number, what, want, got, reached})
+}
+
+func (r *report) floorsOf(long bool) *floors {
+	if long {
+		return &r.floors[1]
+	}
+	return &r.floors[0]
 }
 
 // plain is the table without TLS.

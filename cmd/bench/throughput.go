@@ -115,6 +115,15 @@ func (b *bench) judgeThroughput(t *throughputTable) {
 		b.report.judge(number, where+": events/s, to the Go loop", "at least 4 times", fmt.Sprintf("%.2f times", speed), speed >= 4)
 	}
 	b.report.judge(number, where+": CPU per GB, to the SDK row", "at most 0.5 times", fmt.Sprintf("%.2f times", cpu), cpu <= 0.5)
+	if !t.tls {
+		cpuMost, speedLeast := 0.67, 1.6
+		if t.long {
+			cpuMost, speedLeast = 0.85, 1.5
+		}
+		speed := ours.median((*sample).eventsPerSecond) / sdk.median((*sample).eventsPerSecond)
+		b.report.judge(12, where+": events/s, to the SDK row", fmt.Sprintf("at least %.1f times", speedLeast), fmt.Sprintf("%.2f times", speed), speed >= speedLeast)
+		b.report.judge(12, where+": CPU per GB, to the SDK row", fmt.Sprintf("at most %.2f times", cpuMost), fmt.Sprintf("%.2f times", cpu), cpu <= cpuMost)
+	}
 	rss := ours.median((*sample).megabytesRSS)
 	b.report.judge(3, where+": peak RSS", "at most 45 MB", fmt.Sprintf("%.1f MB", rss), rss <= 45)
 }
