@@ -1,22 +1,18 @@
 package journal
 
-// A Child: the one segment of the input is the child's stdout itself. The child writes it without
-// us; here it is read, watched, given back by punching holes, and kept from filling the disk.
+// A Child: the one segment of the input is the child's stdout itself, which the child writes without
+// us. Here the input is made, taken over after a crash (attach) and ended. child_room.go gives its
+// space back, child_writer.go finds out whether somebody still writes it, and growing.go reads it.
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"time"
 
 	"perstack-shipper/shipper/disk"
 )
-
-// punchStep is how many acked bytes are worth a hole while more are coming. A hole costs an open
-// and a change of the file's extents.
-const punchStep = 256 << 10
 
 var outputName = offsetName(0, outputSuffix)
 
@@ -32,7 +28,7 @@ type output struct {
 	holeTo    int64 // place in the file up to which all but the head was given back; 0: nothing was
 	reserved  int64 // place in the file up to which blocks are allocated ahead, as far as we did it
 	noReserve bool  // the file system cannot
-	orphaned  bool  // its writer is no child of ours: whether one is left has to be probed
+	orphaned  bool  // it was taken over: its writer is no child of ours, and nobody says when that ends
 
 	head   []byte // what the file begins with, as far as it is known
 	start  int64  // offset of the first byte since the file was last truncated; 0: it never was
@@ -40,16 +36,13 @@ type output struct {
 	keep   func(shift int64, o *output) (kept bool)
 	unkept bool // what keep should have recorded is not on disk
 
-	unsure    time.Duration // how long it must stand still to have ended where the file system cannot tell
-	stillAt   int64         // its size, and since when it has that
-	still     time.Time
+	// Of an orphaned one, where the file system cannot tell whether somebody writes it.
+	unsure     time.Duration // how long its size must stay the same for it to have ended
+	stillSize  int64         // its size at the latest look
+	stillSince time.Time     // when it got that size, or when all processes were last looked at
+
 	hasWriter func(*os.File) (writer, known bool)
 }
-
-// unsureEnd is how long the output of a command that outlived its shipper must stand still to count
-// as complete, if the file system cannot tell who writes it, as EFS cannot, and no process of this
-// machine has it open. If one has, the command may think as long as it likes.
-const unsureEnd = 30 * time.Second
 
 // Child is an input whose one segment is the stdout of a child process.
 type Child struct {
@@ -143,154 +136,6 @@ func (j *Journal) newGrowing() *growing {
 	return g
 }
 
-// probePunch tries a hole in a file of its own and looks whether blocks came back: some file
-// systems accept the call and do nothing.
-func probePunch(st store, block int64) bool {
-	_ = st.remove(probeName) // left by a crash
-	f, err := st.create(probeName)
-	if err != nil {
-		return false
-	}
-	defer func() {
-		f.Close()
-		_ = st.remove(probeName)
-	}()
-	return disk.Punches(f, block)
-}
-
-// Reserve allocates blocks ahead of what the child writes, up to n bytes or the limit. It returns
-// how many bytes the child may write now without needing new blocks: fewer near MaxBytes, and 0
-// where the file system cannot reserve. [ErrFull] says that the disk has no room for it.
-func (j *Child) Reserve(n int64) (ahead int64, err error) {
-	g := j.grown
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.look()
-	if g.over || g.closed {
-		return 0, nil
-	}
-	ahead, err = g.output.reserve(g.f, g.seen-g.shift, n)
-	if err != nil {
-		return ahead, fmt.Errorf("input %s: reserve %d bytes in %s: %w", j.id, n, j.st.dir(), full(err))
-	}
-	return ahead, nil
-}
-
-func (o *output) reserve(f *os.File, size, n int64) (ahead int64, err error) {
-	from := max(size, o.reserved)
-	to := size + n
-	if o.maxBytes > 0 {
-		blocks, _, err := disk.Blocks(f)
-		if err != nil {
-			return from - size, err
-		}
-		to = min(to, from+o.maxBytes-blocks)
-	}
-	if to <= from || o.noReserve {
-		return from - size, nil
-	}
-	w, err := o.writable(f)
-	if err != nil {
-		return from - size, err
-	}
-	defer w.Close()
-	switch err := disk.Reserve(w, from, to-from); {
-	case errors.Is(err, errors.ErrUnsupported):
-		o.noReserve = true
-	case err != nil:
-		return from - size, err
-	default:
-		o.reserved = to
-	}
-	return max(o.reserved, size) - size, nil
-}
-
-// Headroom returns how many bytes the child may write before MaxBytes or the end of the disk is
-// reached, and [math.MaxInt64] if neither is known. What was reserved counts as free, because it is
-// the child's. Stop the child while some is left, because it does not ask.
-func (j *Child) Headroom() (int64, error) {
-	g := j.grown
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.look()
-	if g.over || g.closed {
-		return math.MaxInt64, nil
-	}
-	room, err := g.output.headroom(g.f, g.seen-g.shift)
-	if err != nil {
-		return 0, fmt.Errorf("input %s: how much room is left: %w", j.id, err)
-	}
-	return room, nil
-}
-
-// Ahead returns how many bytes the child may write before it needs blocks that are not reserved for
-// it.
-func (j *Child) Ahead() int64 {
-	g := j.grown
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return max(0, g.output.reserved-(g.seen-g.shift))
-}
-
-// writable opens the output for writing, for an instant. If its name is gone or cannot be written,
-// it is found by the descriptor of f: otherwise nothing could be given back of a file whose folder
-// somebody has removed, and its writer would be stopped for ever.
-func (o *output) writable(f *os.File) (*os.File, error) {
-	w, err := o.st.open(outputName, true)
-	if err == nil {
-		return w, nil
-	}
-	if again, aerr := disk.Reopen(f); aerr == nil {
-		return again, nil
-	}
-	return nil, err
-}
-
-func (o *output) headroom(f *os.File, size int64) (int64, error) {
-	ahead, room := max(0, o.reserved-size), int64(math.MaxInt64)
-	if o.maxBytes > 0 {
-		blocks, _, err := disk.Blocks(f)
-		if err != nil {
-			return 0, err
-		}
-		room = o.maxBytes - blocks + ahead
-	}
-	free, known, err := disk.Free(f)
-	if err != nil {
-		return 0, err
-	}
-	if known {
-		room = min(room, free+ahead)
-	}
-	return max(0, room), nil
-}
-
-// PunchesHoles reports whether acked bytes are given back while the child runs. If not, its file
-// grows until the end.
-func (j *Child) PunchesHoles() bool {
-	return j.grown.output.punches
-}
-
-// punch gives back what is before the place off in the file, except for the first block, which
-// holds the head, and the sample before off. Holes grow from the front, in blocks, and in steps
-// while more is coming. growing.mu is held.
-func (o *output) punch(f *os.File, off, size int64) error {
-	from, to := max(o.holeTo, o.block), (off-sampleBytes)/o.block*o.block
-	if !o.punches || to <= from || to-from < o.step && off < size {
-		return nil
-	}
-	w, err := o.writable(f)
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	if err := disk.Punch(w, from, to-from); err != nil {
-		return err
-	}
-	o.holeTo = to
-	return nil
-}
-
 // EndChild says that the child is dead, and that what it wrote so far is all. An orphan that still
 // has the file open is not waited for: see HasWriter.
 func (j *Child) EndChild() error {
@@ -300,61 +145,8 @@ func (j *Child) EndChild() error {
 	return nil
 }
 
-// HasWriter reports whether anybody, this process included, has the child's file open for writing;
-// where the file system cannot tell, whether another process of this machine has. known is false
-// where that cannot be told either.
-func (j *Child) HasWriter() (writer, known bool) {
-	g := j.grown
-	g.mu.Lock() // our own opening for a hole would count
-	defer g.mu.Unlock()
-	if g.f == nil || g.closed {
-		return false, false
-	}
-	if writer, known = g.output.hasWriter(g.f); !known && g.output.st.dir() != "" {
-		return disk.OthersWrite(g.output.who, outputName)
-	}
-	return writer, known
-}
-
-// WrittenBy reports whether the process pid has the child's file open for writing, as far as this
-// process may see that. It may be called after Close, too.
-func (j *Child) WrittenBy(pid int) bool {
-	j.grown.mu.Lock()
-	who := j.grown.output.who
-	j.grown.mu.Unlock()
-	return disk.ProcessWrites(pid, who, outputName)
-}
-
-// probeWriter ends a recovered input when nobody writes it any more. g.mu is held, or nobody else
-// has g yet.
-func (g *growing) probeWriter() {
-	if g.over || g.closed || g.output == nil || !g.output.orphaned {
-		return
-	}
-	writer, known := g.output.hasWriter(g.f)
-	if !known {
-		writer = g.mayHaveWriter(time.Now())
-	}
-	if !writer {
-		g.finish()
-	}
-}
-
-// mayHaveWriter returns what can be said without the file system's help. g.mu is held.
-func (g *growing) mayHaveWriter(now time.Time) bool {
-	o := g.output
-	if o.still.IsZero() || g.seen != o.stillAt {
-		o.stillAt, o.still = g.seen, now
-	}
-	if now.Sub(o.still) < o.unsure {
-		return true
-	}
-	o.still = now // to look at all processes costs something
-	writer, known := disk.OthersWrite(o.who, outputName)
-	return known && writer
-}
-
-// attach opens the output of a recovered input. What was punched out of its front was acked.
+// attach opens the output of a recovered input, whose child may still write it: the input ends when
+// nobody does any more. What was punched out of its front was acked.
 func (j *Child) attach() error {
 	err := j.openOutput()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -389,7 +181,7 @@ func (j *Child) attach() error {
 	if err := g.attachAt(j.found.Offset, j.cur.mark, j.arr.latest()); err != nil {
 		return err
 	}
-	g.probeWriter()
+	g.endIfAbandoned()
 	return nil
 }
 

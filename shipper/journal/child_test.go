@@ -439,7 +439,7 @@ func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 	if may(21 * unsureEnd) {
 		t.Fatal("it stands still, and does not end")
 	}
-	g.output.unsure, g.output.still = 0, time.Time{}
+	g.output.unsure, g.output.stillSince = 0, time.Time{}
 	if g.poll(); !j.Ended() {
 		t.Fatal("it does not end")
 	}

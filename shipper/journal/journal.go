@@ -49,6 +49,7 @@
 //	pipe_degraded.go                        a disk that fails under way
 //	fifo.go                                 a Pipe that a child fills through a FIFO
 //	child.go, cut.go                        Child: a child's stdout, and its truncation
+//	child_room.go, child_writer.go          its disk space; whether somebody still writes it
 //	follow.go, identity.go, hole.go         File: a followed file, and whether it is the same
 //	growing.go                              a file that somebody else writes, of a Child or a File
 //	watch.go                                waking readers, and watching a file that others write

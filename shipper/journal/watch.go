@@ -103,7 +103,7 @@ func (g *growing) poll() grownState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.look()
-	g.probeWriter()
+	g.endIfAbandoned()
 	return grownState{seen: g.seen, over: g.over}
 }
 

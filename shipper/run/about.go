@@ -41,12 +41,12 @@ type about struct {
 	Shape   batch.Shape       `json:"shape"`
 	Target  cloudwatch.Target `json:"target"`
 	cloudwatch.Caller
-	Creation Creation     `json:"creation"`
-	JobOf    string       `json:"jobOf,omitempty"`   // the input whose job its lines take while they know none
-	Group    int          `json:"group,omitempty"`   // the process group of the command that writes it
-	Path     string       `json:"path,omitempty"`    // of a followed file or FIFO
-	Command  []string     `json:"command,omitempty"` // that writes it, without secrets
-	File     *follow.Note `json:"file,omitempty"`    // of a followed file
+	Creation     Creation     `json:"creation"`
+	JobOf        string       `json:"jobOf,omitempty"`   // the input whose job its lines take while they know none
+	ProcessGroup int          `json:"group,omitempty"`   // of the command that writes it; 0: none does
+	Path         string       `json:"path,omitempty"`    // of a followed file or FIFO
+	Command      []string     `json:"command,omitempty"` // that writes it, without secrets
+	File         *follow.Note `json:"file,omitempty"`    // of a followed file
 }
 
 // Creation says what to do where the log group or a stream is missing. It is part of the snapshot:

@@ -70,7 +70,7 @@ func TestSnapshotMembers(t *testing.T) {
 		Target:   cloudwatch.Target{Group: "/perstack/run", Region: "eu-west-1", Endpoint: "http://x"},
 		Caller:   cloudwatch.Caller{Profile: "ops"},
 		Creation: Creation{Create: true, RetentionDays: 30, KMSKeyID: "arn:key", Tags: []Tag{{"team", "a"}}},
-		JobOf:    "bbbbbbbb", Group: 7, Path: "/p", Command: []string{"sh", "-c", "true"},
+		JobOf:    "bbbbbbbb", ProcessGroup: 7, Path: "/p", Command: []string{"sh", "-c", "true"},
 		File: &follow.Note{Path: "/p", Dev: 1, Ino: 2, First: "f", Base: "b", Lent: true},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {

@@ -36,9 +36,9 @@ type part struct {
 	name    string
 	command *child.Child
 	input   shipper.Input
-	child   *journal.Child // its journal if it is a file, else nil
+	child   *journal.Child // its journal if it is a file, else nil: see isFile
 	fifo    *journal.Pipe  // its journal if it is a FIFO, else nil
-	file    *os.File       // the command's end; ours until the command is started
+	end     *os.File       // the command's end of the file or FIFO; ours until the command is started
 	copyTo  io.Writer      // nil if it is not copied
 	mover   *mover         // nil if it is a file, or not started yet
 	ended   atomic.Bool    // whether it goes on is known
@@ -66,7 +66,7 @@ func (s *Session) newChildOutput(opts *ExecOptions, command *child.Child) (*chil
 	}
 	j := o.stdout.child
 	var err error
-	o.guard, err = guard.New(command, guard.Options{Limit: s.keep.MaxBytes, Stuck: o.stdout.letGo, Log: s.log}, j)
+	o.guard, err = guard.New(command, guard.Options{Limit: s.keep.MaxBytes, Stuck: o.stdout.giveUpCopy, Log: s.log}, j)
 	if err != nil {
 		return nil, o.abandonFor(err)
 	}
@@ -76,23 +76,23 @@ func (s *Session) newChildOutput(opts *ExecOptions, command *child.Child) (*chil
 	return o, nil
 }
 
-// begin makes the journal of a part.
-func (p *part) begin(s *Session, shape batch.Shape, jobOf string, file bool) error {
+// begin makes the journal of a part: a file if asFile, else a FIFO.
+func (p *part) begin(s *Session, shape batch.Shape, jobOf string, asFile bool) error {
 	about := s.newAbout(shape, jobOf, "").encode()
 	p.input = shipper.Input{Shape: shape, Primary: true, JobOf: jobOf, Ending: p.ending}
-	if file {
+	if asFile {
 		j, out, err := s.folder.NewChild(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // the guard keeps its limit
 		if err != nil {
 			return err
 		}
-		p.child, p.file, p.input.Journal = j, out, j.Journal
+		p.child, p.end, p.input.Journal = j, out, j.Journal
 		return nil
 	}
 	j, out, err := s.folder.NewFIFO(shape.Input, about, s.keep)
 	if err != nil {
 		return err
 	}
-	p.fifo, p.file, p.input.Journal = j, out, j.Journal
+	p.fifo, p.end, p.input.Journal = j, out, j.Journal
 	if s.folder.Path() != "" && !j.Outlasts() {
 		s.log.Warn(fmt.Sprintf("the file system of %s has no FIFOs: if this process is killed, what the command writes to %s after that is lost; name a folder on a local disk", s.folder.Path(), p.name), logfield.Folder(s.folder.Path()))
 	}
@@ -105,7 +105,7 @@ func (p *part) isFile() bool { return p.child != nil }
 func (o *childOutput) started() []shipper.Input {
 	o.closeFiles()
 	if o.stdout.isFile() {
-		o.noteGroup()
+		o.noteProcessGroup()
 	}
 	return []shipper.Input{o.stdout.start(o.s), o.stderr.start(o.s)}
 }
@@ -125,8 +125,8 @@ func (p *part) start(s *Session) shipper.Input {
 
 func (o *childOutput) closeFiles() {
 	for _, p := range []*part{o.stdout, o.stderr} {
-		if p.file != nil {
-			p.file.Close() // nothing was written through it
+		if p.end != nil {
+			p.end.Close() // nothing was written through it
 		}
 	}
 }
@@ -153,13 +153,14 @@ func (o *childOutput) abandonFor(err error) error {
 	return err
 }
 
-// noteGroup records who writes the file, for the next start. If this process were killed while the
-// guard has stopped the command, nobody else would continue it.
-func (o *childOutput) noteGroup() {
+// noteProcessGroup records in the journal which processes write the file. If this process is killed,
+// the next start finds them by that and guards them (survivor.go): otherwise nobody would continue a
+// command that the guard had stopped.
+func (o *childOutput) noteProcessGroup() {
 	j := o.stdout.input.Journal
 	a, err := decodeAbout(j.About())
 	if err == nil {
-		a.Group = o.command.Pid()
+		a.ProcessGroup = o.command.Pid()
 		err = j.SetAbout(a.encode())
 	}
 	if err != nil {
@@ -167,8 +168,9 @@ func (o *childOutput) noteGroup() {
 	}
 }
 
-// letGo lets go of whatever but CloudWatch keeps the journal from giving back room.
-func (p *part) letGo() {
+// giveUpCopy gives the copy up if nothing but a slow reader of it keeps the journal from giving room
+// back.
+func (p *part) giveUpCopy() {
 	if p.input.Tee != nil {
 		p.input.Tee.GiveUpIfAlone()
 	}
@@ -201,9 +203,9 @@ func (p *part) hasWriter() bool {
 	return known && writer
 }
 
-// end ends the inputs: what was written till now is all that this process ships. If somebody goes
-// on writing one, it is kept for the next start.
-func (o *childOutput) end() {
+// finish ends the inputs: what was written until now is all that this process ships. If somebody
+// goes on writing one, it is kept for the next start.
+func (o *childOutput) finish() {
 	for _, p := range []*part{o.stdout, o.stderr} {
 		if p.mover != nil {
 			p.mover.finish()

@@ -66,7 +66,7 @@ func (s *Session) Exec(o ExecOptions) (ExecResult, error) {
 	if err != nil {
 		return ExecResult{}, err
 	}
-	if err := command.Start(o.File, o.Command, o.Stdin, out.stdout.file, out.stderr.file); err != nil {
+	if err := command.Start(o.File, o.Command, o.Stdin, out.stdout.end, out.stderr.end); err != nil {
 		return ExecResult{}, errors.Join(err, out.abandon())
 	}
 	inputs := out.started()
@@ -112,7 +112,7 @@ func (o *childOutput) waitForEnd(end *shutdown) {
 		o.sayKilled()
 		o.noteInterrupt(end)
 		o.waitForWriters(end.reading, orphanPatience)
-		o.end()
+		o.finish()
 		return
 	case <-end.running.Done(): // a second signal: what is not shipped stays
 		return
@@ -132,7 +132,7 @@ func (o *childOutput) waitForEnd(end *shutdown) {
 			return
 		}
 	}
-	o.end()
+	o.finish()
 }
 
 // sayKilled says that the command was killed, which it could not say itself. Its exit code alone

@@ -14,48 +14,59 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// leftovers takes over what earlier processes left for this session's target. What is for another
-// target is reported and left alone.
+// leftovers takes over what earlier processes left for this session's target, and notes which of
+// their commands live on.
 func (s *Session) leftovers() []shipper.Input {
 	s.forgetJournals()
 	left, err := s.folder.Leftover()
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("what earlier processes left in %s cannot be listed: %v", s.folder.Path(), err), logfield.Folder(s.folder.Path()))
 	}
-	atOnce, cancel := context.WithCancel(context.Background())
-	cancel() // half lines are for whoever follows the file, or for resume
 	var inputs []shipper.Input
 	for _, l := range left {
 		if l.Holder != 0 || nothingLeft(l) {
 			continue // somebody ships it, or there is nothing to do
 		}
-		a, err := readAbout(l)
-		if err != nil {
-			s.log.Warn(err.Error(), append(logfield.Of(err), logfield.Input(l.ID), logfield.Folder(l.Path))...)
-			continue
+		if in, ok := s.takeOver(l); ok {
+			inputs = append(inputs, in)
 		}
-		if !sameTarget(a.Target, s.client.Target()) {
-			s.log.Warn(fmt.Sprintf("input %s in %s is for %s and waits there; `%s resume --journal-dir %s` ships it, or ships it elsewhere with --log-group, --region or --endpoint-url", l.ID, l.Path, targetName(a.Target), program, s.folder.Path()),
-				logfield.Input(l.ID), logfield.Folder(l.Path), logfield.Group(a.Target.Group), logfield.Region(a.Target.Region), logfield.Bytes(l.Unacked))
-			continue
-		}
-		in, child, err := recoverInput(atOnce, s.folder, l, a, s.log)
-		if _, held := errors.AsType[*journal.HeldError](err); held {
-			continue // another process was faster
-		}
-		if gone, ok := errors.AsType[*goneError](err); ok && !gone.lost {
-			s.log.Info(gone.said, logfield.Input(l.ID))
-			continue
-		}
-		if err != nil {
-			s.log.Warn(err.Error(), append(logfield.Of(err), logfield.Input(l.ID), logfield.Folder(l.Path))...)
-			continue
-		}
-		s.log.Info(fmt.Sprintf("input %s of an earlier process is shipped from where that stopped (%d bytes left)", l.ID, l.Unacked), logfield.Input(l.ID), logfield.Bytes(l.Unacked))
-		s.noteSurvivor(a.Group, child)
-		inputs = append(inputs, in)
 	}
 	return inputs
+}
+
+// takeOver takes over one input, or says why it stays where it is.
+func (s *Session) takeOver(l journal.Left) (in shipper.Input, ok bool) {
+	refuse := func(err error) (shipper.Input, bool) {
+		s.log.Warn(err.Error(), append(logfield.Of(err), logfield.Input(l.ID), logfield.Folder(l.Path))...)
+		return shipper.Input{}, false
+	}
+	a, err := readAbout(l)
+	if err != nil {
+		return refuse(err)
+	}
+	if !sameTarget(a.Target, s.client.Target()) {
+		s.log.Warn(fmt.Sprintf("input %s in %s is for %s and waits there; `%s resume --journal-dir %s` ships it, or ships it elsewhere with --log-group, --region or --endpoint-url", l.ID, l.Path, targetName(a.Target), program, s.folder.Path()),
+			logfield.Input(l.ID), logfield.Folder(l.Path), logfield.Group(a.Target.Group), logfield.Region(a.Target.Region), logfield.Bytes(l.Unacked))
+		return in, false
+	}
+	noPatience, cancel := context.WithCancel(context.Background())
+	cancel() // half lines are for whoever follows the file, or for resume
+	in, child, err := recoverInput(noPatience, s.folder, l, a, s.log)
+	if _, held := errors.AsType[*journal.HeldError](err); held {
+		return in, false // another process was faster
+	}
+	if gone, ok := errors.AsType[*goneError](err); ok && !gone.lost {
+		s.log.Info(gone.said, logfield.Input(l.ID))
+		return in, false
+	}
+	if err != nil {
+		return refuse(err)
+	}
+	s.log.Info(fmt.Sprintf("input %s of an earlier process is shipped from where that stopped (%d bytes left)", l.ID, l.Unacked), logfield.Input(l.ID), logfield.Bytes(l.Unacked))
+	if child != nil {
+		s.noteSurvivor(a.ProcessGroup, child)
+	}
+	return in, true
 }
 
 // nothingLeft reports whether all of a followed file is shipped. Its cursor stays, for a start that
@@ -65,8 +76,9 @@ func nothingLeft(l journal.Left) bool {
 }
 
 // recoverInput takes one input over. If a followed file ends in a half line, it waits a moment for
-// the rest of it, unless patience has ended. child is the input's journal if a command writes that
-// itself, else nil.
+// the rest of it, unless patience has ended. child is the journal of a stdout that its command wrote
+// itself, and may be writing still: whoever ships it guards that command (noteSurvivor). It is nil
+// for every other kind of input.
 func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about, log *zap.Logger) (in shipper.Input, child *journal.Child, err error) {
 	found, err := folder.Recover(l.ID)
 	if errors.Is(err, fs.ErrNotExist) && l.Kind == journal.KindFile {

@@ -141,7 +141,9 @@ func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
 		}
 	}
 	in.Primary = true
-	run.noteSurvivor(a.Group, child)
+	if child != nil {
+		run.noteSurvivor(a.ProcessGroup, child)
+	}
 	run.inputs = append(run.inputs, in)
 	if moved {
 		r.Log.Info(fmt.Sprintf("input %s was for %s and is shipped to %s from here on (%d bytes left); what was delivered before stays where it is",

@@ -15,17 +15,17 @@ import (
 // survivor is a command that outlived its shipper. It goes on writing the file that is its stdout,
 // so it must be kept from filling the disk; and if it was stopped for lack of room when its shipper
 // was killed, nobody else would continue it.
+//
+// leftovers notes survivors (noteSurvivor), and guardSurvivors guards them while their inputs are
+// shipped. That happens once in most sessions, and twice if the disk was full at the start: see
+// withRoom, which ships what is left, closes the journals, and leaves the rest to the second time.
 type survivor struct {
 	group   *guard.Group
-	journal *journal.Child // nil: what it wrote is shipped
+	journal *journal.Child // nil: closed by withRoom, and not taken over again because all of it is shipped
 }
 
-// noteSurvivor notes the command that writes j, by its process group, if it is alive. A nil j is of
-// another kind of input.
+// noteSurvivor notes the command that writes j, by its process group, if it is alive.
 func (s *Session) noteSurvivor(group int, j *journal.Child) {
-	if j == nil {
-		return
-	}
 	if known := s.survivors[group]; known != nil {
 		known.journal = j
 		return
@@ -43,8 +43,8 @@ func (s *Session) noteSurvivor(group int, j *journal.Child) {
 	s.survivors[group] = &survivor{group: found, journal: j}
 }
 
-// guardSurvivors guards them until stop is called. What is stopped then stays so, until another
-// guard or freeSurvivors continues it.
+// guardSurvivors guards the survivors that were noted until stop is called. A command that is stopped
+// then stays stopped, until another guard or freeSurvivors continues it.
 func (s *Session) guardSurvivors() (stop func()) {
 	guarding, cancel := context.WithCancel(context.Background())
 	var guards sync.WaitGroup
@@ -67,14 +67,16 @@ func (s *Session) guardSurvivors() (stop func()) {
 	}
 }
 
-// forgetJournals is called when the journals are closed, before they are taken over anew.
+// forgetJournals forgets the journals that withRoom has shipped from and closed. leftovers calls it
+// before it takes over what is left of them.
 func (s *Session) forgetJournals() {
 	for _, v := range s.survivors {
 		v.journal = nil
 	}
 }
 
-// freeSurvivors continues those that are stopped: nobody else would when this process has ended.
+// freeSurvivors continues the survivors that are stopped: nobody else would when this process has
+// ended.
 func (s *Session) freeSurvivors() {
 	for _, v := range s.survivors {
 		v.free()
