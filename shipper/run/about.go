@@ -9,6 +9,7 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/snapshot"
 )
 
 // What is durable in the journal folder, and who decides about it:
@@ -27,16 +28,13 @@ import (
 //	ID/rejects.jsonl      events that CloudWatch refused, for people        package shipper
 //
 // ID names an input. The bytes of a followed file stay in that file. The layout is described in
-// package journal. Package status reads these files from outside, ID/about too.
-
-// aboutVersion is the version of about. Raise it when an older program would ship an input wrongly
-// by reading what a newer one recorded; a member that it may ignore needs no new version.
-const aboutVersion = 1
+// package journal. Package status reads these files from outside, ID/about too, whose versions are in
+// package snapshot.
 
 // about is the snapshot that is kept beside an input's bytes: the options and the target that it is
 // shipped with. With it a later process ships what this one left.
 type about struct {
-	// Version is that of the snapshot. Older programs did not write it, which means 1.
+	// Version is that of the snapshot, one of package snapshot's.
 	Version int               `json:"v"`
 	Shape   batch.Shape       `json:"shape"`
 	Target  cloudwatch.Target `json:"target"`
@@ -61,17 +59,12 @@ type Creation struct {
 // Tag is a tag of a log group.
 type Tag struct{ Key, Value string }
 
-// newerError says that a newer version of the program recorded an input in a way that this one does
-// not know.
-type newerError struct{ version int }
-
-func (e *newerError) Error() string {
-	return fmt.Sprintf("a newer version of %s recorded it (its snapshot has version %d, this program reads up to %d): ship it with that version", program, e.version, aboutVersion)
-}
-
 // encode returns the snapshot as it is kept.
 func (a about) encode() []byte {
-	a.Version = aboutVersion
+	a.Version = snapshot.First
+	if a.RoleARN != "" {
+		a.Version = snapshot.WithRole
+	}
 	data, err := json.Marshal(a)
 	if err != nil { // strings and numbers
 		panic(err)
@@ -79,22 +72,12 @@ func (a about) encode() []byte {
 	return data
 }
 
-// decodeAbout reads a snapshot. The error is a *newerError if a newer program wrote it.
+// decodeAbout reads a snapshot. The error is a *snapshot.NewerError if a newer program wrote it.
 func decodeAbout(data []byte) (about, error) {
-	var head struct {
-		Version int `json:"v"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
+	a := about{Version: snapshot.First}
+	if err := snapshot.Decode(data, &a); err != nil {
 		return about{}, err
 	}
-	if head.Version > aboutVersion {
-		return about{}, &newerError{head.Version}
-	}
-	var a about
-	if err := json.Unmarshal(data, &a); err != nil {
-		return about{}, err
-	}
-	a.Version = aboutVersion
 	if a.Shape.Input == "" {
 		return a, errors.New("it names no input")
 	}
@@ -104,7 +87,7 @@ func decodeAbout(data []byte) (about, error) {
 // readAbout reads the snapshot of an input that was left.
 func readAbout(l journal.Left) (about, error) {
 	a, err := decodeAbout(l.About)
-	if newer, ok := errors.AsType[*newerError](err); ok {
+	if newer, ok := errors.AsType[*snapshot.NewerError](err); ok {
 		return a, fmt.Errorf("input %s in %s is left alone: %w", l.ID, l.Path, newer)
 	}
 	if err != nil {

@@ -47,7 +47,9 @@ func TestUnversionedSnapshot(t *testing.T) {
 		"resume":  func(w *world) { w.resume().wait(Delivered) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newLoneWorld(t)
+			w.write("config", "[profile ops]\naws_access_key_id = K\naws_secret_access_key = s\n") // the profile is recorded
+			t.Setenv("AWS_CONFIG_FILE", w.path("config"))
 			w.leaveAs("aaaaaaaa", fmt.Sprintf(unversioned, w.URL, "aaaaaaaa", ""), "{\"jobId\":\"j\"}\n")
 			ship(w)
 			in := w.wasShipped(testGroup, "aaaaaaaa", "{\"jobId\":\"j\"}\n")
@@ -90,10 +92,10 @@ func TestSnapshotMembers(t *testing.T) {
 // What a newer program recorded is refused in one sentence, and stays as it is.
 func TestNewerSnapshot(t *testing.T) {
 	w := newWorld(t)
-	newer := `{"v":2,"shape":{"somewhere":"else"}}`
+	newer := `{"v":3,"shape":{"somewhere":"else"}}`
 	w.leaveAs("aaaaaaaa", newer, "{\"jobId\":\"j\"}\n")
 	path := filepath.Join(w.Journal, "aaaaaaaa")
-	sentence := "input aaaaaaaa in " + path + " is left alone: a newer version of perstack-shipper recorded it (its snapshot has version 2, this program reads up to 1): ship it with that version"
+	sentence := "input aaaaaaaa in " + path + " is left alone: a newer version of perstack-shipper recorded it (its snapshot has version 3, this program reads up to 2): ship it with that version"
 	p := w.ship("{\"jobId\":\"k\"}\n")
 	p.wait(Delivered)
 	p.mustSay("warn: " + sentence)
@@ -113,7 +115,7 @@ func TestNewerSnapshot(t *testing.T) {
 func TestNewerSnapshotOfAFollowedFile(t *testing.T) {
 	w := newWorld(t)
 	w.write("events.jsonl", "{\"jobId\":\"j\"}\n")
-	j, err := w.Folder().Follow("aaaaaaaa", w.path("events.jsonl"), []byte(`{"v":2}`), journal.Options{})
+	j, err := w.Folder().Follow("aaaaaaaa", w.path("events.jsonl"), []byte(`{"v":3}`), journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/logfield"
+	"perstack-shipper/shipper/snapshot"
 )
 
 // FollowOptions say what [Session.Follow] ships.
@@ -196,7 +197,7 @@ func (s *Session) known() ([]follow.Known, error) {
 	for _, l := range left {
 		k := follow.Known{Left: l, Mine: true}
 		a, err := readAbout(l)
-		if _, newer := errors.AsType[*newerError](err); newer && l.Kind == journal.KindFile {
+		if _, newer := errors.AsType[*snapshot.NewerError](err); newer && l.Kind == journal.KindFile {
 			return nil, optionError("--journal-dir", "has an input that this program cannot go on with: %v, or name another folder", err)
 		}
 		if err == nil {

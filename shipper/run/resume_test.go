@@ -100,6 +100,10 @@ func TestResumeAssumesTheRecordedRole(t *testing.T) {
 	t.Cleanup(sts.Close)
 	t.Setenv("AWS_ENDPOINT_URL_STS", sts.URL)
 	id := w.leave(testGroup, lines("a", 0, 10), func(s *setup) { s.caller = recorded })
+	// A program that knows no roles would ship it with credentials of its own.
+	if kept, err := os.ReadFile(filepath.Join(w.Journal, id, "about")); err != nil || !bytes.Contains(kept, []byte(`"v":2,`)) {
+		t.Errorf("the journal keeps %s, %v", kept, err)
+	}
 	w.resume().wait(Delivered)
 	w.wasShipped(testGroup, id, lines("a", 0, 10))
 	if assumed.Load() == 0 {

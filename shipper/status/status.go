@@ -18,6 +18,7 @@ import (
 
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/snapshot"
 	"perstack-shipper/shipper/terminal"
 )
 
@@ -87,7 +88,10 @@ func inputOf(seen *journal.Seen, now time.Time) Input {
 		in.Oldest = &seen.Oldest
 		in.OldestSeconds = max(0, now.Sub(seen.Oldest).Round(time.Millisecond).Seconds())
 	}
-	about := aboutOf(seen)
+	about, newer := aboutOf(seen)
+	if newer != nil {
+		in.Problem = newer.Error()
+	}
 	in.Source = about.source(seen)
 	in.Group, in.Region, in.Endpoint = about.Target.Group, about.Target.Region, about.Target.Endpoint
 	return in
@@ -102,12 +106,17 @@ type about struct {
 	Path   string            `json:"path"`
 }
 
-// aboutOf is empty where the owner wrote something else.
-func aboutOf(seen *journal.Seen) (a about) {
-	if json.Unmarshal(seen.About, &a) != nil {
-		return about{}
+// aboutOf is empty where the owner wrote something else. The error says that a newer program wrote
+// it, in a way that this one does not know.
+func aboutOf(seen *journal.Seen) (a about, newer error) {
+	err := snapshot.Decode(seen.About, &a)
+	if newer, ok := errors.AsType[*snapshot.NewerError](err); ok {
+		return about{}, newer
 	}
-	return a
+	if err != nil {
+		return about{}, nil
+	}
+	return a, nil
 }
 
 func (a *about) source(seen *journal.Seen) string {
