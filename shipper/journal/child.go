@@ -1,8 +1,9 @@
 package journal
 
-// A Child: the one segment of the input is the child's stdout itself, which the child writes without
-// us. Here the input is made, taken over after a crash (attach) and ended. child_room.go gives its
-// space back, child_writer.go finds out whether somebody still writes it, and growing.go reads it.
+// A Child: the one segment of the input is the child's stdout itself, which the child writes
+// without us. Here the input is made, taken over after a crash (attach) and ended. child_room.go
+// gives its space back, child_writer.go finds out whether somebody still writes it, and growing.go
+// reads it.
 
 import (
 	"errors"

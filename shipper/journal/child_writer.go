@@ -1,7 +1,8 @@
 package journal
 
 // Whether somebody still writes a Child. Its shipper is told when its own child ends, but a shipper
-// that took the input over must ask: the kernel, then the processes of this machine, then the clock.
+// that took the input over must ask: the kernel, then the processes of this machine, then the
+// clock.
 
 import (
 	"time"
@@ -39,8 +40,8 @@ func (j *Child) WrittenBy(pid int) bool {
 	return disk.ProcessWrites(pid, who, outputName)
 }
 
-// endIfAbandoned ends a recovered input when nobody writes it any more. The watcher calls it at each
-// poll (watch.go). g.mu is held, or nobody else has g yet.
+// endIfAbandoned ends a recovered input when nobody writes it any more. The watcher calls it at
+// each poll (watch.go). g.mu is held, or nobody else has g yet.
 func (g *growing) endIfAbandoned() {
 	if g.over || g.closed || g.output == nil || !g.output.orphaned {
 		return
@@ -54,8 +55,9 @@ func (g *growing) endIfAbandoned() {
 	}
 }
 
-// mayHaveWriter stands in for hasWriter where the file system cannot tell: it is true until the file
-// has stood still for the time unsure and no process of this machine has it open. g.mu is held.
+// mayHaveWriter stands in for hasWriter where the file system cannot tell: it is true until the
+// file has stood still for the time unsure and no process of this machine has it open. g.mu is
+// held.
 func (g *growing) mayHaveWriter(now time.Time) bool {
 	o := g.output
 	if o.stillSince.IsZero() || g.seen != o.stillSize {

@@ -153,9 +153,9 @@ func (o *childOutput) abandonFor(err error) error {
 	return err
 }
 
-// noteProcessGroup records in the journal which processes write the file. If this process is killed,
-// the next start finds them by that and guards them (survivor.go): otherwise nobody would continue a
-// command that the guard had stopped.
+// noteProcessGroup records in the journal which processes write the file. If this process is
+// killed, the next start finds them by that and guards them (survivor.go): otherwise nobody would
+// continue a command that the guard had stopped.
 func (o *childOutput) noteProcessGroup() {
 	j := o.stdout.input.Journal
 	a, err := decodeAbout(j.About())
@@ -168,8 +168,8 @@ func (o *childOutput) noteProcessGroup() {
 	}
 }
 
-// giveUpCopy gives the copy up if nothing but a slow reader of it keeps the journal from giving room
-// back.
+// giveUpCopy gives the copy up if nothing but a slow reader of it keeps the journal from giving
+// room back.
 func (p *part) giveUpCopy() {
 	if p.input.Tee != nil {
 		p.input.Tee.GiveUpIfAlone()

@@ -21,7 +21,7 @@ import (
 // withRoom, which ships what is left, closes the journals, and leaves the rest to the second time.
 type survivor struct {
 	group   *guard.Group
-	journal *journal.Child // nil: closed by withRoom, and not taken over again because all of it is shipped
+	journal *journal.Child // nil: withRoom closed it, and all of it is shipped
 }
 
 // noteSurvivor notes the command that writes j, by its process group, if it is alive.
@@ -43,8 +43,8 @@ func (s *Session) noteSurvivor(group int, j *journal.Child) {
 	s.survivors[group] = &survivor{group: found, journal: j}
 }
 
-// guardSurvivors guards the survivors that were noted until stop is called. A command that is stopped
-// then stays stopped, until another guard or freeSurvivors continues it.
+// guardSurvivors guards the survivors that were noted until stop is called. A command that is
+// stopped then stays stopped, until another guard or freeSurvivors continues it.
 func (s *Session) guardSurvivors() (stop func()) {
 	guarding, cancel := context.WithCancel(context.Background())
 	var guards sync.WaitGroup
