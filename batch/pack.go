@@ -21,8 +21,12 @@ func (b *Batch) Prepare(head []byte, compress bool) {
 
 // pack compresses body, of all events, and hashes the result.
 //
-// The compressor is klauspost/compress at its level 1: of Perstack's deltas it makes a ninth in
+// The compressor is klauspost/compress at its level 1: of Perstack's deltas it makes an eighth in
 // half of the time that compress/gzip takes for the same, of large tool results in two thirds.
+// Nothing else gives more for less. Huffman codes alone leave five times the bytes and take as long
+// for deltas; of large results they leave 0.62 in place of 0.22 for two thirds of the time, and a
+// CPU second is far cheaper than the 0.4 GB that it keeps off a NAT gateway. Level 6 takes 16 %
+// more off deltas, and 15 % off large results, in two to three times the time.
 func (b *Batch) pack(body *Body) {
 	z := b.packed.pool.getPacker()
 	z.Reset(&b.packed)
