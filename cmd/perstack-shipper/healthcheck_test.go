@@ -2,18 +2,20 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
 	"perstack-shipper/shipper/journal"
 )
 
-// A health check runs every 30 s in a small container. The bound leaves room for a slow machine;
-// 8 ms of CPU are usual.
-func TestHealthcheckIsCheap(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "journal")
+// healthcheckFolder makes a journal folder with 20 inputs that wait, and a heart that beats.
+func healthcheckFolder(t *testing.T) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "journal")
 	folder, err := journal.Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -24,21 +26,85 @@ func TestHealthcheckIsCheap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer j.Close()
+		t.Cleanup(func() { j.Close() })
 		if _, err := j.Write(line); err != nil {
 			t.Fatal(err)
 		}
 	}
 	heart := folder.Heartbeat("host")
-	defer heart.Close()
-	program := buildProgram(t)
+	t.Cleanup(func() { heart.Close() })
+	return dir
+}
+
+// A health check runs every 30 s in a small container. 8 ms of CPU are usual: the bound leaves room
+// for a slow machine, and the least of some runs is compared, because others have the CPU's caches
+// meanwhile.
+func TestHealthcheckIsCheap(t *testing.T) {
+	const most = 40 * time.Millisecond
+	dir, program := healthcheckFolder(t), buildProgram(t)
 	for _, args := range [][]string{{"healthcheck"}, {"healthcheck", "--live"}} {
-		c := exec.CommandContext(t.Context(), program, append(args, "--journal-dir", dir)...)
-		if output, err := c.CombinedOutput(); err != nil || len(output) > 0 {
-			t.Fatalf("%q: %v\n%s", args, err, output)
+		least := time.Hour
+		for n := 0; n < 20 && (n < 3 || least > most); n++ {
+			c := exec.CommandContext(t.Context(), program, append(args, "--journal-dir", dir)...)
+			if output, err := c.CombinedOutput(); err != nil || len(output) > 0 {
+				t.Fatalf("%q: %v\n%s", args, err, output)
+			}
+			least = min(least, c.ProcessState.UserTime()+c.ProcessState.SystemTime())
 		}
-		if took := c.ProcessState.UserTime() + c.ProcessState.SystemTime(); took > 100*time.Millisecond {
-			t.Errorf("%q takes %s of CPU", args, took)
+		t.Logf("%q takes %s of CPU", args, least)
+		if least > most {
+			t.Errorf("%q takes %s of CPU, want at most %s", args, least, most)
 		}
+	}
+}
+
+// It takes little memory, too. One that has something to say, and whose stderr takes nothing more,
+// stands still for long enough that its memory can be looked at.
+func TestHealthcheckIsSmall(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the most memory of a process is told by /proc")
+	}
+	const most = 20_000_000
+	dir, program := healthcheckFolder(t), buildProgram(t)
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	defer in.Close()
+	full := make(chan struct{})
+	go func() {
+		defer close(full)
+		_ = in.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		_, _ = in.Write(make([]byte, 4<<20)) // times out when the pipe is full
+	}()
+	<-full
+	time.Sleep(1100 * time.Millisecond) // the lines get older than --older-than
+
+	c := exec.CommandContext(t.Context(), program, "healthcheck", "--older-than", "1s", "--journal-dir", dir)
+	c.Stderr = in
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	peak := int64(0)
+	for since := time.Now(); time.Since(since) < 500*time.Millisecond; time.Sleep(5 * time.Millisecond) {
+		if now := peakRSS(c.Process.Pid); now != peak { // it still works
+			peak, since = now, time.Now()
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	in.Close()
+	for buf := make([]byte, 64<<10); ; {
+		if _, err := out.Read(buf); err != nil {
+			break
+		}
+	}
+	if err := <-ended; c.ProcessState.ExitCode() != exitFailure {
+		t.Fatalf("%v", err)
+	}
+	t.Logf("it takes %.1f MB", float64(peak)/1e6)
+	if peak == 0 || peak > most {
+		t.Errorf("it takes %d bytes, want at most %d", peak, most)
 	}
 }
