@@ -285,8 +285,8 @@ func TestReadmeRecipes(t *testing.T) {
 	}
 	u := newLocalUser(t)
 	blocks := shellBlocks(document(t, "docs/reading-back.md"))
-	if len(blocks) != 1 {
-		t.Fatalf("%d blocks of commands, want one", len(blocks))
+	if len(blocks) != 2 {
+		t.Fatalf("%d blocks of commands, want the recipes and one that needs Perstack", len(blocks))
 	}
 	for _, test := range []struct {
 		recording, job string
