@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,12 +25,35 @@ const templatePath = "../../deploy/cloudformation/perstack-logs.yaml"
 
 // template is as much of the CloudFormation template as the tests look at.
 type template struct {
-	Conditions map[string]yaml.Node `yaml:"Conditions"`
+	Parameters map[string]templateParameter `yaml:"Parameters"`
+	Conditions map[string]yaml.Node         `yaml:"Conditions"`
 	Resources  map[string]struct {
 		Type       string    `yaml:"Type"`
 		Condition  string    `yaml:"Condition"`
 		Properties yaml.Node `yaml:"Properties"`
 	} `yaml:"Resources"`
+}
+
+// templateParameter is a parameter with its constraints.
+type templateParameter struct {
+	Default               string   `yaml:"Default"`
+	AllowedPattern        string   `yaml:"AllowedPattern"`
+	AllowedValues         []string `yaml:"AllowedValues"`
+	MinValue              *float64 `yaml:"MinValue"`
+	MaxValue              *float64 `yaml:"MaxValue"`
+	ConstraintDescription string   `yaml:"ConstraintDescription"`
+}
+
+// takes reports whether CloudFormation would take a value: a pattern must match all of it.
+func (p *templateParameter) takes(value string) bool {
+	if p.AllowedValues != nil {
+		return slices.Contains(p.AllowedValues, value)
+	}
+	if p.AllowedPattern != "" {
+		return regexp.MustCompile("^(?:" + p.AllowedPattern + ")$").MatchString(value)
+	}
+	n, err := strconv.ParseFloat(value, 64)
+	return err == nil && (p.MinValue == nil || n >= *p.MinValue) && (p.MaxValue == nil || n <= *p.MaxValue)
 }
 
 // metricFilter is an AWS::Logs::MetricFilter.
@@ -159,6 +183,49 @@ func TestTemplateKeepsTheLimits(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestTemplateParameters shows that the template itself refuses values that are out of range,
+// before anything is created.
+func TestTemplateParameters(t *testing.T) {
+	parameters := readTemplate(t).Parameters
+	for name, values := range map[string]struct{ good, bad []string }{
+		"LogGroupName":        {[]string{"/perstack/prod", "a.b-c_d#1"}, []string{"", "has space", "star*", strings.Repeat("x", 513)}},
+		"RetentionInDays":     {[]string{"1", "365", "3653"}, []string{"0", "2", "366", "for ever"}},
+		"KmsKeyArn":           {[]string{"", "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab"}, []string{"alias/mine", "arn:aws:kms:eu-west-1:1:key/a"}},
+		"DeletionProtection":  {[]string{"true", "false"}, []string{"yes", ""}},
+		"Namespace":           {[]string{"Perstack", "My Team/Perstack"}, []string{"", "a:b", "$x", strings.Repeat("x", 256)}},
+		"ExpertMetrics":       {[]string{"true", "false"}, []string{"1"}},
+		"TypeMetrics":         {[]string{"true", "false"}, []string{"1"}},
+		"AlarmEmail":          {[]string{"", "you@example.com"}, []string{"you", "@", "a b@example.com"}},
+		"TokensPerHour":       {[]string{"0", "2000000"}, []string{"-1", "many"}},
+		"SilenceHours":        {[]string{"0", "168"}, []string{"-1", "169"}},
+		"ShipperLogGroupName": {[]string{"", "/perstack/shipper"}, []string{"has space", "star*"}},
+	} {
+		p, ok := parameters[name]
+		if !ok {
+			t.Errorf("there is no parameter %s", name)
+			continue
+		}
+		delete(parameters, name)
+		for _, value := range append(values.good, p.Default) {
+			if !p.takes(value) {
+				t.Errorf("%s refuses %q", name, value)
+			}
+		}
+		for _, value := range values.bad {
+			if p.takes(value) {
+				t.Errorf("%s takes %q", name, value)
+			}
+		}
+		// CloudFormation says the values that are allowed, and the range, but would show a pattern.
+		if p.AllowedPattern != "" && !strings.HasPrefix(p.ConstraintDescription, "must be ") {
+			t.Errorf("%s does not say what it must be: %q", name, p.ConstraintDescription)
+		}
+	}
+	for name := range parameters {
+		t.Errorf("nothing checks the parameter %s", name)
 	}
 }
 
