@@ -30,7 +30,7 @@ func newRedactor(patterns []string, most int) (redactor, error) {
 	for _, text := range patterns {
 		p, err := regexp.Compile(text)
 		if err != nil {
-			return redactor{}, fmt.Errorf("%q is no regular expression: %w", text, err)
+			return redactor{}, fmt.Errorf("%q is not a regular expression: %w", text, err)
 		}
 		r.patterns = append(r.patterns, p)
 	}

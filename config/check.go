@@ -145,7 +145,7 @@ func (l *Logs) check() error {
 		return Usage("--wait", "has no effect with --follow, which goes on by itself: leave one of them out")
 	}
 	if l.Follow && !l.Until.IsZero() {
-		return Usage("--until", "ends what --follow is to go on with: leave one of them out")
+		return Usage("--until", "cannot be combined with --follow: leave one of them out")
 	}
 	for _, pattern := range l.Types {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
@@ -153,7 +153,7 @@ func (l *Logs) check() error {
 		}
 	}
 	if len(l.Streams) > 0 && l.Search {
-		return Usage("--search", "looks in all streams, --stream in some: leave one of them out")
+		return Usage("--search", "cannot be combined with --stream: leave one of them out")
 	}
 	return first(l.Target.check(), checkStream(l.LogStream), between("--wait", l.Wait, 0, time.Hour), checkPeriod(l.Since, l.Until), l.Log.check())
 }
@@ -169,7 +169,7 @@ func (u *Tokens) check() error {
 	case slices.Contains(u.Jobs, ""):
 		return Usage("--job", "is empty: name the job whose usage to count")
 	case u.JSON && u.CSV:
-		return Usage("--csv", "and --json are two forms: leave one of them out")
+		return Usage("--csv", "cannot be combined with --json: leave one of them out")
 	}
 	return first(oneOf("--by", u.By, Usages...), checkPeriod(u.Since, u.Until), checkStream(u.LogStream), u.Target.check(), u.Log.check())
 }
@@ -216,11 +216,11 @@ func (v *Verify) check() error {
 	case slices.Contains(v.Jobs, ""):
 		return Usage("--job", "is empty: give a jobId")
 	case len(v.Jobs) > 0 && (!v.Since.IsZero() || !v.Until.IsZero()):
-		return Usage("--since", "looks for jobs, --job names them: leave one of them out")
+		return Usage("--since", "cannot be combined with --job: leave one of them out")
 	case !v.Until.IsZero() && !v.Until.After(v.Since.Time):
-		return Usage("--until", "is not after --since: leave out one of them, or exchange them")
+		return Usage("--until", "is not after --since: leave out one of them, or swap them")
 	case len(v.Files) > 0 && len(v.Jobs) != 1:
-		return Usage("--job", "is required once with FILE: give the jobId that the file is of")
+		return Usage("--job", "is required exactly once with FILE: give the jobId that the file belongs to")
 	}
 	return first(v.Target.check(), checkStream(v.LogStream), between("--settle", v.Settle, 0, time.Hour), v.Log.check())
 }
@@ -312,7 +312,7 @@ func checkEach(option string, patterns []string, check func(string) error) error
 			return Usage(option, "is empty: leave it out or give a pattern")
 		}
 		if err := check(pattern); err != nil {
-			return Usage(option, "%q is no pattern: %v", pattern, err)
+			return Usage(option, "%q is not a pattern: %v", pattern, err)
 		}
 	}
 	return nil

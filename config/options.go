@@ -46,7 +46,7 @@ type Events struct {
 	Redact List `name:"redact" placeholder:"REGEX" group:"Events:" help:"Replace what matches in texts. May be repeated."`
 	// Fields go into each event's shipper member, in this order; no key twice, MaxFieldBytes in
 	// all.
-	Fields Pairs `name:"field" placeholder:"KEY=VALUE" group:"Events:" help:"Put into each event. May be repeated."`
+	Fields Pairs `name:"field" placeholder:"KEY=VALUE" group:"Events:" help:"Add this to each event. May be repeated."`
 }
 
 // Delivery says how eagerly and how patiently batches are put.
@@ -136,7 +136,7 @@ type Ship struct {
 	// Inputs are the files, FIFOs and directories to follow; empty: stdin.
 	Inputs    List          `name:"input" placeholder:"PATH" group:"Input:" help:"Follow file, FIFO or directory. May be repeated."`
 	InputWait bool          `name:"input-wait" group:"Input:" help:"Wait for inputs that do not exist yet."`
-	UntilIdle time.Duration `name:"until-idle" placeholder:"TIME" group:"Input:" help:"End when no input came for so long."`
+	UntilIdle time.Duration `name:"until-idle" placeholder:"TIME" group:"Input:" help:"End when no input has come for this long."`
 	Tee       bool          `name:"tee" group:"Input:" help:"Copy stdin to stdout."`
 	Verdict
 	Target
@@ -205,15 +205,15 @@ type Redirect struct {
 
 // Status says how far the inputs of a journal folder are.
 type Status struct {
-	JSON bool `name:"json" group:"Output:" help:"A JSON object an input, a line each."`
+	JSON bool `name:"json" group:"Output:" help:"Print a JSON object per input, one per line."`
 	JournalFolder
 }
 
 // Healthcheck says by its exit code whether shipping is well.
 type Healthcheck struct {
 	// OlderThan is how long the oldest line may wait, 1 s to 30 d.
-	OlderThan     time.Duration `name:"older-than" default:"5m" group:"Health:" help:"Longest that a line may wait."`
-	IgnoreRejects bool          `name:"ignore-rejects" group:"Health:" help:"Lines that CloudWatch refused are no failure."`
+	OlderThan     time.Duration `name:"older-than" default:"5m" group:"Health:" help:"How long a line may wait at most."`
+	IgnoreRejects bool          `name:"ignore-rejects" group:"Health:" help:"Lines that CloudWatch refused are not a failure."`
 	// Live asks for the shipper alone, and not for what waits.
 	Live bool `name:"live" group:"Health:" help:"Check only that a shipper runs and is not stuck."`
 	JournalFolder
@@ -245,9 +245,9 @@ type Logs struct {
 	// readable now.
 	Wait time.Duration `name:"wait" placeholder:"TIME" group:"Selection:" help:"How long to wait for the last events."`
 	// Follow goes on until the seals of the job's inputs say that no more can come.
-	Follow bool `name:"follow" group:"Output:" help:"Go on with what comes, until the job has ended."`
+	Follow bool `name:"follow" group:"Output:" help:"Keep printing what arrives until the job has ended."`
 	// Pretty shows a line an event, for people.
-	Pretty bool `name:"pretty" group:"Output:" help:"Show a readable line an event, in colour on a terminal."`
+	Pretty bool `name:"pretty" group:"Output:" help:"Show a readable line per event, in colour on a terminal."`
 	Target
 	Log
 }
@@ -262,7 +262,7 @@ type Jobs struct {
 	Failed bool `name:"failed" group:"Selection:" help:"Only jobs that failed, did not finish or are silent."`
 	// Expert is the key of an Expert, or empty for all.
 	Expert string `name:"expert" placeholder:"KEY" group:"Selection:" help:"Only jobs in which this Expert ran."`
-	JSON   bool   `name:"json" group:"Output:" help:"A JSON object a job, a line each."`
+	JSON   bool   `name:"json" group:"Output:" help:"Print a JSON object per job, one per line."`
 	Target
 	Log
 }
@@ -286,15 +286,15 @@ var Usages = []string{"expert", "run", "step", "job", "day"}
 // Tokens counts what jobs took.
 type Tokens struct {
 	// Jobs are jobIds; required, but where Since is given.
-	Jobs List `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. May be repeated. Required, unless --since is."`
+	Jobs List `name:"job" placeholder:"ID" group:"Selection:" help:"jobId. May be repeated. Required, unless --since is given."`
 	Period
 	// LogStream is the template that the jobs of Jobs were shipped with.
 	LogStream string `name:"log-stream" default:"{jobId}" group:"Selection:" help:"The template that the job was shipped with."`
 	Search    bool   `name:"search" group:"Selection:" help:"Look for the job in all streams of the group."`
 	// By is one of Usages.
 	By   string `name:"by" default:"expert" group:"Output:" help:"A row for each expert, run, step, job or day."`
-	JSON bool   `name:"json" group:"Output:" help:"A JSON object a job, a line each."`
-	CSV  bool   `name:"csv" group:"Output:" help:"For a spreadsheet; with --by."`
+	JSON bool   `name:"json" group:"Output:" help:"Print a JSON object per job, one per line."`
+	CSV  bool   `name:"csv" group:"Output:" help:"Print CSV, for a spreadsheet; with --by."`
 	Target
 	Log
 }
@@ -312,7 +312,7 @@ type Restore struct {
 	Into string `name:"into" default:"." group:"Files:" help:"Workspace to write to."`
 	// Checkpoint is the only one to restore; empty: all, and the events.
 	Checkpoint string `name:"checkpoint" placeholder:"ID" group:"Files:" help:"Restore this checkpoint only."`
-	Force      bool   `name:"force" group:"Files:" help:"Replace files that are there and differ."`
+	Force      bool   `name:"force" group:"Files:" help:"Replace existing files that differ."`
 	List       bool   `name:"list" group:"Files:" help:"List the checkpoints; write nothing."`
 	Held
 }
@@ -337,7 +337,7 @@ type Verify struct {
 	LogStream string        `name:"log-stream" default:"{jobId}" group:"Selection:" help:"The template that the job was shipped with."`
 	Search    bool          `name:"search" group:"Selection:" help:"Look for the jobs in all streams of the group."`
 	Unmask    bool          `name:"unmask" group:"Selection:" help:"Read what a data protection policy masks."`
-	Settle    time.Duration `name:"settle" default:"30s" group:"Selection:" help:"Look for what is missing for so long."`
+	Settle    time.Duration `name:"settle" default:"30s" group:"Selection:" help:"How long to look again for what is missing."`
 	JSON      bool          `name:"json" group:"Output:" help:"Print JSON."`
 	Target
 	Log
@@ -349,9 +349,9 @@ type Verify struct {
 // Local serves a CloudWatch Logs endpoint.
 type Local struct {
 	// Listen is host:port; an empty host is the loopback address, port 0 a free one.
-	Listen string `name:"listen" default:"127.0.0.1:4586" group:"Endpoint:" help:"Address and port; port 0 takes a free one."`
+	Listen string `name:"listen" default:"127.0.0.1:4586" group:"Endpoint:" help:"Address and port; port 0 picks a free one."`
 	// Dir keeps what is put, as JSON lines; empty: in memory.
-	Dir string `name:"dir" placeholder:"DIR" group:"Endpoint:" help:"Keep what is put there. Default: in memory only."`
+	Dir string `name:"dir" placeholder:"DIR" group:"Endpoint:" help:"Keep what is put in this folder. Default: in memory."`
 }
 
 // Version prints what was built.

@@ -74,10 +74,10 @@ func startOf(in Input) (start, error) {
 	if len(kept.State) > 0 {
 		err := json.Unmarshal(kept.State, &s.cursor)
 		if err == nil && s.cursor.Version > cursorVersion {
-			err = fmt.Errorf("it has version %d, and this program knows versions up to %d", s.cursor.Version, cursorVersion)
+			err = fmt.Errorf("it has version %d, and this program reads versions up to %d", s.cursor.Version, cursorVersion)
 		}
 		if err != nil {
-			return start{}, fmt.Errorf("input %s in %s cannot be shipped, its cursor is none of this program's; start the program that wrote it on that folder: %w",
+			return start{}, fmt.Errorf("input %s in %s cannot be shipped, because this program cannot read its cursor; start the version that wrote it on that folder: %w",
 				in.Journal.ID(), in.Journal.Path(), err)
 		}
 	} else if kept.Offset > 0 {

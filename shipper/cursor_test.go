@@ -19,8 +19,8 @@ func TestCursorVersions(t *testing.T) {
 	for state, want := range map[string]string{
 		`{"state":{"seq":1},"streams":["j"]}`:          second,
 		`{"v":1,"state":{"seq":1},"streams":["j"]}`:    second,
-		`{"v":2,"state":{"lines":1},"streams":["j"]}`:  "it has version 2, and this program knows versions up to 1",
-		`{"v":"a","state":{"lines":1},"streams":null}`: "none of this program's",
+		`{"v":2,"state":{"lines":1},"streams":["j"]}`:  "it has version 2, and this program reads versions up to 1",
+		`{"v":"a","state":{"lines":1},"streams":null}`: "cannot read its cursor",
 	} {
 		t.Run(state, func(t *testing.T) {
 			w := newWorld(t, nil)

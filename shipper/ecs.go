@@ -40,7 +40,7 @@ func AskECS(uri string, log *zap.Logger) func() map[string]string {
 		defer cancel()
 		found, err := askECS(ctx, strings.TrimRight(uri, "/"))
 		if err != nil {
-			log.Warn(fmt.Sprintf("%s: %v; open records do not name all of the task", ECSVariable, err), zap.String("variable", ECSVariable), zap.String("uri", uri))
+			log.Warn(fmt.Sprintf("%s: %v; open records lack some details of the task", ECSVariable, err), zap.String("variable", ECSVariable), zap.String("uri", uri))
 		}
 		answers <- found
 	}()

@@ -111,7 +111,7 @@ func newInput(in Input, from start, index int, spare *spare) (*input, error) {
 	}
 	shaper, err := batch.NewShaper(in.Shape, from.cursor.State, from.cursor.Streams)
 	if err != nil {
-		return nil, fmt.Errorf("input %s in %s cannot be shipped as its options say; start the program that wrote it on that folder: %w",
+		return nil, fmt.Errorf("input %s in %s cannot be shipped with the options that it was recorded with; start the version that wrote it on that folder: %w",
 			in.Journal.ID(), in.Journal.Path(), err)
 	}
 	return &input{

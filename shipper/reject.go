@@ -40,13 +40,13 @@ const rejectRetry = 200 * time.Millisecond
 func (s *Shipper) reject(st *stream, r deliver.Rejected) {
 	block := r.Block()
 	if block == nil || block == s.inputs.of(block).seal.block {
-		s.log.Error(fmt.Sprintf("log stream %q refuses a record of our own: %v", st.Name, r.Reason), logfield.Stream(st.Name))
+		s.log.Error(fmt.Sprintf("log stream %q refuses a record of the shipper's own: %v", st.Name, r.Reason), logfield.Stream(st.Name))
 		return
 	}
 	in, message := s.inputs.of(block), r.Message()
 	restored, err := batch.Restore(message) // for the number of the line, which no batch knows
 	if err != nil {
-		s.log.Error(fmt.Sprintf("log stream %q refuses an event of input %s, and that cannot be read back: %v; %v", st.Name, in.Shape.Input, r.Reason, err), logfield.Stream(st.Name), logfield.Input(in.Shape.Input))
+		s.log.Error(fmt.Sprintf("log stream %q refuses an event of input %s, and the event cannot be read back: %v; %v", st.Name, in.Shape.Input, r.Reason, err), logfield.Stream(st.Name), logfield.Input(in.Shape.Input))
 		return
 	}
 	in.ack.account.Rejected.add(restored.Seq)
@@ -85,12 +85,12 @@ func (s *Shipper) keepRejects(now time.Time) {
 		}
 		kept := "kept in rejects.jsonl of " + r.in.Journal.Path()
 		if r.in.Journal.Path() == "" {
-			kept = "and lost, for the journal is in memory"
+			kept = "and lost, because the journal is in memory"
 		}
 		if err != nil {
-			kept = fmt.Sprintf("and lost, for it cannot be set aside (%v)", err)
+			kept = fmt.Sprintf("and lost, because it cannot be set aside (%v)", err)
 		}
-		s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s while it takes others; it is not shipped, %s: %v", r.seq, r.in.Shape.Input, kept, r.why),
+		s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s but accepts others; the line is not shipped, %s: %v", r.seq, r.in.Shape.Input, kept, r.why),
 			logfield.Input(r.in.Shape.Input), zap.Int64("seq", r.seq), logfield.Folder(r.in.Journal.Path()))
 		r.block.Pending--
 		s.moveCursor(r.in)

@@ -48,7 +48,7 @@ type Report struct {
 	Retries int      // attempts that came to nothing
 	Took    time.Duration
 
-	Left    []Left   // inputs that are not wholly delivered
+	Left    []Left   // inputs that are not fully delivered
 	Rejects []string // folders with a rejects.jsonl
 	Failed  []error  // what was lost, or could not be shipped at all
 }
@@ -91,7 +91,7 @@ func (j *Jobs) add(o Jobs) {
 	j.Unfinished, j.DelegateError = cmp.Or(j.Unfinished, o.Unfinished), cmp.Or(j.DelegateError, o.DelegateError)
 }
 
-// Left is an input that is not wholly delivered.
+// Left is an input that is not fully delivered.
 type Left struct {
 	Input   string
 	Path    string // its folder; "" where it was in memory, and is gone

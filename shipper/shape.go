@@ -205,7 +205,7 @@ func (s *Shipper) endBlock(in *input) bool {
 	in.seal.outdate()
 	if in.shaper.Overflowed() && !in.overflowed {
 		in.overflowed = true
-		s.log.Warn(fmt.Sprintf("input %s names more than %d log streams; the lines of further ones go to %q, where the ids tell them apart: use a log stream template with fewer fields",
+		s.log.Warn(fmt.Sprintf("input %s has more than %d log streams; the lines of any others go to %q, where their ids tell them apart: use a log stream template with fewer fields",
 			in.Shape.Input, batch.MaxStreams, in.shaper.Streams()[0]), logfield.Input(in.Shape.Input), logfield.Stream(in.shaper.Streams()[0]))
 	}
 	s.moveCursor(in)

@@ -16,7 +16,7 @@ const mostNames = 3
 // Did says in a few words what was done.
 func (r *Report) Did() string {
 	if r.PrimaryLeft() {
-		return "read, but did not wholly ship, " + plural(r.Lines, "line")
+		return "read, but did not fully ship, " + plural(r.Lines, "line")
 	}
 	return "shipped " + plural(r.Lines, "line")
 }

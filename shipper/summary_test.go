@@ -40,7 +40,7 @@ func TestSentence(t *testing.T) {
 		{logs, "shipped 1 line to /perstack/prod j (0.01 s)"},
 		{troubled, "shipped 1 line to /perstack/prod j (stopped by an error, 1 token, 1 empty line, 1 line left out, 1 match redacted, 1 line that was not UTF-8, 1 event with the time of sending, 1 retry, 1 event possibly repeated, 1 line rejected, 0.01 s)"},
 		{more, "shipped 20,000 lines to /perstack/prod a, b, c and 2 more streams (3 jobs: 2 completed, 1 waiting for a person, 1,004,000 tokens, 2 empty lines, 2 lines left out, 2 matches redacted, 2 lines that were not UTF-8, 2 events with the time of sending, 2 retries, 2 events possibly repeated, 2 lines rejected, 0.01 s)"},
-		{left, "read, but did not wholly ship, 2 lines to /perstack/prod j (unfinished, 0.01 s)"},
+		{left, "read, but did not fully ship, 2 lines to /perstack/prod j (unfinished, 0.01 s)"},
 		{both, "shipped 2 lines to /perstack/prod and /other j, k (0.01 s)"},
 	} {
 		if got := c.report.Sentence(); got != c.want {

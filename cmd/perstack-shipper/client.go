@@ -35,12 +35,12 @@ func newClient(ctx context.Context, target config.Target, o cloudwatch.Options) 
 	case err == nil:
 		return client, nil
 	case errors.Is(err, cloudwatch.ErrNoRegion):
-		return nil, config.Usage("--region", "is not given, nor found in the environment or the AWS configuration: "+
+		return nil, config.Usage("--region", "is not given, and neither the environment nor the AWS configuration has one: "+
 			"give one, as in --region eu-west-1, or set AWS_REGION")
 	case errors.Is(err, cloudwatch.ErrRegion):
 		return nil, config.Usage("--region", "%v", err)
 	case errors.Is(err, cloudwatch.ErrProfile):
-		return nil, config.Usage("--profile", "or AWS_PROFILE: %v: name one that is there, or make it with aws configure --profile", err)
+		return nil, config.Usage("--profile", "or AWS_PROFILE: %v: name an existing one, or create it with aws configure --profile", err)
 	case errors.Is(err, cloudwatch.ErrEndpoint):
 		return nil, config.Usage("--endpoint-url", "or AWS_ENDPOINT_URL: %v", err)
 	}

@@ -193,7 +193,7 @@ func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 	if got, want := s.text(""), strings.Repeat(block, 160)+"last words\n"; got != want {
 		t.Errorf("%d bytes came of %d", len(got), len(want))
 	}
-	if log := resume.Said(); !strings.Contains(log, " is stopped, and goes on when there is room") || !strings.Contains(log, "the command goes on after ") {
+	if log := resume.Said(); !strings.Contains(log, " is stopped until there is room again") || !strings.Contains(log, "the command goes on after ") {
 		t.Errorf("it said\n%s", log)
 	}
 	s.nothingLeft()
@@ -239,7 +239,7 @@ func TestOutlivedCommandStaysStoppedAtAStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Stdout and stderr, once for each.
-	s.Until("what is left is shipped beside the input", func() bool { return strings.Count(r.Said(), " is shipped from where that stopped") == 4 })
+	s.Until("what is left is shipped beside the input", func() bool { return strings.Count(r.Said(), " is shipped from where it stopped") == 4 })
 	s.Until("the guard has looked", func() bool { return strings.Count(r.Said(), isStopped) == 2 })
 	if after := s.written(); after != before || r.Says("goes on after") {
 		t.Errorf("it wrote %d bytes where there was no room; it said\n%s", after-before, r.Said())

@@ -27,7 +27,7 @@ func runLocal(options *config.Local) int {
 	}
 	url, wait, err := cwlocal.Listen(ctx, options.Listen, server)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		err = config.Usage("--listen", "%s is taken: stop what listens there, or take port 0 for a free one", options.Listen)
+		err = config.Usage("--listen", "%s is in use: stop what listens there, or use port 0 for a free one", options.Listen)
 	}
 	if err != nil {
 		return fail(err)

@@ -92,7 +92,7 @@ func TestLocalOnBusyPort(t *testing.T) {
 	var stderr bytes.Buffer
 	second.Stderr = &stderr
 	err = second.Run()
-	want := "perstack-shipper: --listen " + address + " is taken: stop what listens there, or take port 0 for a free one\n"
+	want := "perstack-shipper: --listen " + address + " is in use: stop what listens there, or use port 0 for a free one\n"
 	if second.ProcessState.ExitCode() != exitUsage || stderr.String() != want {
 		t.Errorf("%v, %q; want exit code %d and %q", err, &stderr, exitUsage, want)
 	}

@@ -27,7 +27,7 @@ func runLogs(options *config.Logs, log *zap.Logger) int {
 	defer client.Close()
 
 	following := readback.Following{
-		Waiting: func() { log.Info("nothing of the job is there yet: waiting for it", zap.String("job", options.Job)) },
+		Waiting: func() { log.Info("nothing of the job has arrived yet: waiting for it", zap.String("job", options.Job)) },
 		Trouble: func(err error) {
 			if call, ok := errors.AsType[*readback.CallError](err); ok {
 				log.Warn(client.Explain(call.Err, call.Action, call.Stream)+"; reading goes on", client.LogFields(call.Err, call.Action, call.Stream)...)
@@ -50,7 +50,7 @@ func runLogs(options *config.Logs, log *zap.Logger) int {
 			"or wait for what was just shipped with --wait 30s", options.Job, target.Group, target.Region))
 	}
 	if report.Lines == 0 && (len(options.Types) > 0 || options.Run != "") {
-		log.Warn("the job is there, but no line of it is what was asked for; check --type and --run",
+		log.Warn("the job was found, but none of its lines matches; check --type and --run",
 			zap.Strings("type", options.Types), zap.String("run", options.Run))
 	}
 	return exitOK

@@ -36,7 +36,7 @@ func runRestore(options *config.Restore, log *zap.Logger) int {
 	})
 	if _, damaged := errors.AsType[*readback.DamageError](err); err != nil && !damaged {
 		if errors.Is(err, audit.ErrNoCheckpoint) {
-			return cannotTell(fmt.Errorf("%w: %q; --list shows those that there are", err, options.Checkpoint))
+			return cannotTell(fmt.Errorf("%w: %q; run with --list to see them all", err, options.Checkpoint))
 		}
 		return failToRead(client, query, err)
 	}
@@ -51,14 +51,14 @@ func runRestore(options *config.Restore, log *zap.Logger) int {
 		log.Warn(fmt.Sprintf("not restored: %d more like these", more))
 	}
 	if done.Cut > 0 {
-		log.Warn(fmt.Sprintf("%s in the middle of an event, as when an agent is killed: what is missing there was never shipped",
+		log.Warn(fmt.Sprintf("%s in the middle of an event, as happens when an agent is killed; the rest was never shipped",
 			pluralVerb(done.Cut, "line ends", "lines end")))
 	}
 	switch {
 	case err != nil:
 		return fail(fmt.Errorf("%w; everything else is restored", err))
 	case options.Checkpoint == "" && done.Checkpoints == 0:
-		return fail(errors.New("no event of the job holds a checkpoint, so it cannot be taken up again; what it did is in its event files"))
+		return fail(errors.New("no event of the job holds a checkpoint, so the job cannot be resumed; what it did is in its event files"))
 	case !done.Complete():
 		return exitFailure
 	}

@@ -55,7 +55,7 @@ var ErrNoCheckpoint = errors.New("no event of the job holds this checkpoint")
 func Restore(ctx context.Context, src readback.Source, q readback.Query, o RestoreOptions) (Restored, error) {
 	var done Restored
 	if reason := badName(q.Job); reason != "" {
-		return done, fmt.Errorf("the job's id %q %s, so no folder can have it for a name; read the job with logs instead", q.Job, reason)
+		return done, fmt.Errorf("the job's id %q %s, so no folder can be named after it; read the job with logs instead", q.Job, reason)
 	}
 	done.Folder = path.Join("perstack", "jobs", q.Job)
 	w, err := openWorkspace(o.Dir)
@@ -136,7 +136,7 @@ func (r *restorer) event(l *readback.Line, e *kept, line []byte) error {
 		r.refuse(l, "run's id", run, badName(run))
 		return nil
 	case !plainNumber.MatchString(e.timestamp) || !plainNumber.MatchString(e.step):
-		r.refuse(l, "file name", name, "has a time or a step that is no whole number")
+		r.refuse(l, "file name", name, "has a time or a step that is not a whole number")
 		return nil
 	case badName(name) != "":
 		r.refuse(l, "type", e.typ, badName(name))

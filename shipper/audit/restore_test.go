@@ -262,7 +262,7 @@ func TestRestoreHostileJob(t *testing.T) {
 	for _, job := range []string{"..", "a/b", "x\x00", strings.Repeat("x", 256)} {
 		dir := t.TempDir()
 		_, err := Restore(context.Background(), someLines, readback.Query{Job: job, Streams: []string{"job"}}, RestoreOptions{Dir: dir})
-		if err == nil || !strings.Contains(err.Error(), "no folder can have it for a name") {
+		if err == nil || !strings.Contains(err.Error(), "no folder can be named after it") {
 			t.Errorf("%q: %v", job, err)
 		}
 		same(t, filesIn(t, dir), nil)

@@ -171,7 +171,7 @@ func (w *workspace) compare(name string) (state, error) {
 	case err != nil:
 		return different, w.explain(err)
 	case info.IsDir():
-		return different, fmt.Errorf("%s is a folder, and a file is to be there: move it away, or restore into another folder with --into", path.Join(w.dir, name))
+		return different, fmt.Errorf("%s is a folder, but a file belongs there: move it away, or restore into another folder with --into", path.Join(w.dir, name))
 	case !info.Mode().IsRegular():
 		return different, nil
 	}

@@ -33,7 +33,7 @@ func (c *checker) saysOfGroup(ctx context.Context) {
 		c.add("group", Failed, name+" is not there", "allow logs:CreateLogGroup, or create it")
 		return
 	case !c.there:
-		c.add("group", Failed, name+" is not there, and --no-create leaves it so", "create it, or check --log-group and --region")
+		c.add("group", Failed, name+" does not exist, and --no-create forbids creating it", "create it, or check --log-group and --region")
 		return
 	case c.created:
 		c.add("group", OK, name+" has just been created", "")

@@ -36,9 +36,9 @@ func (c *checker) mayWrite(ctx context.Context) {
 		c.stored, c.storedAt = message, now
 		c.add("logs:PutLogEvents", OK, fmt.Sprintf("allowed: stream %s has a record of this check, which readers skip", Stream), "")
 	case class == cloudwatch.Missing && c.Create:
-		c.add("logs:PutLogEvents", Skipped, fmt.Sprintf("not tried, because stream %s is not there", Stream), "")
+		c.add("logs:PutLogEvents", Skipped, fmt.Sprintf("not tried, because stream %s does not exist", Stream), "")
 	case class == cloudwatch.Missing:
-		c.add("logs:PutLogEvents", OK, fmt.Sprintf("allowed, as far as can be told: stream %s is not there, and --no-create leaves it so", Stream), "")
+		c.add("logs:PutLogEvents", OK, fmt.Sprintf("allowed, as far as can be told: stream %s does not exist, and --no-create forbids creating it", Stream), "")
 	default:
 		c.failed("logs:PutLogEvents", Failed, err, "PutLogEvents", Stream)
 	}
@@ -117,7 +117,7 @@ func (c *checker) mayGet(ctx context.Context) {
 		took := time.Since(began).Round(100 * time.Millisecond)
 		switch {
 		case cloudwatch.Classify(err) == cloudwatch.Missing && c.stored == nil:
-			c.add(name, OK, fmt.Sprintf("allowed, as far as can be told: stream %s is not there", Stream), "")
+			c.add(name, OK, fmt.Sprintf("allowed, as far as can be told: stream %s does not exist", Stream), "")
 		case err != nil:
 			c.failed(name, Failed, err, "GetLogEvents", Stream)
 		case found:

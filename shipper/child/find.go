@@ -96,7 +96,7 @@ func there(file string) bool {
 func startError(name string, err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOEXEC):
-		return &StartError{name, CodeNotExecutable, "is no program that this machine runs: a script needs #!/bin/sh, or such, as its first line", err}
+		return &StartError{name, CodeNotExecutable, "is not a program that this machine can run: a script needs a first line such as #!/bin/sh", err}
 	case errors.Is(err, fs.ErrNotExist):
 		return &StartError{name, CodeNotExecutable, "cannot be started: the interpreter that its first line names is not there", err}
 	}

@@ -44,9 +44,9 @@ const DefaultParallel = 8
 // Errors of New that the caller tells apart, to name the option that is wrong.
 var (
 	ErrNoRegion = errors.New("no AWS Region: give --region or set AWS_REGION")
-	ErrRegion   = errors.New("no name of an AWS Region")
-	ErrEndpoint = errors.New("no http or https URL")
-	ErrProfile  = errors.New("there is no such profile")
+	ErrRegion   = errors.New("not the name of an AWS Region")
+	ErrEndpoint = errors.New("not an http or https URL")
+	ErrProfile  = errors.New("no such profile")
 )
 
 // Use is what a Client is for. Explain's remedies depend on it: they must be ones that its user
@@ -140,7 +140,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	load := func(ctx context.Context) (aws.Config, error) { return loadConfig(ctx, o, sdkLog) }
 	cfg, err := load(ctx)
 	if missing, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
-		return nil, fmt.Errorf("%w as %q in %s or %s", ErrProfile, missing.Profile,
+		return nil, fmt.Errorf("%w: %q in %s or %s", ErrProfile, missing.Profile,
 			cmp.Or(os.Getenv("AWS_CONFIG_FILE"), config.DefaultSharedConfigFilename()),
 			cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), config.DefaultSharedCredentialsFilename()))
 	}

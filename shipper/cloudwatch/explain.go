@@ -124,7 +124,7 @@ func deniedRemedy(action, code string) string {
 		remedy += " or create the group"
 	}
 	if code == "" {
-		remedy += "; without an error code it may be a proxy that refuses: see HTTPS_PROXY and NO_PROXY"
+		remedy += "; without an error code, it may be a proxy that refused: check HTTPS_PROXY and NO_PROXY"
 	}
 	return remedy
 }
@@ -142,7 +142,7 @@ func (c *Client) missingRemedy() string {
 	case Reading:
 		return "check --log-group, --region and --profile: nothing has been shipped under that name there, or it was deleted"
 	case Filling:
-		return "create the log group and the stream, for --no-create leaves that to others"
+		return "create the log group and the stream, because --no-create forbids creating them here"
 	}
 	return "it was created a moment ago: if this lasts, something deletes it"
 }
@@ -152,7 +152,7 @@ func (c *Client) refusedRemedy(action string) string {
 	case c.use == Reading:
 		return "check the names of group and stream; a log group of another class than STANDARD cannot be read back"
 	case action == "PutLogEvents":
-		return "an event of the batch, or the batch, is not what the service takes"
+		return "the service does not accept the batch, or an event in it"
 	case action == "CreateLogGroup" && c.kmsKeyID != "":
 		return "check the name of the group, and its KMS key: the key's policy must allow logs." + c.region + ".amazonaws.com"
 	}
@@ -212,7 +212,7 @@ func (c *Client) nameRemedy() string {
 	if c.endpoint == "" {
 		for _, variant := range []string{"AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"} {
 			if os.Getenv(variant) != "" {
-				return "check --region, for not every Region has the endpoint of " + variant + ", and the DNS of this network"
+				return "check --region, because not every Region has the endpoint of " + variant + ", and the DNS of this network"
 			}
 		}
 	}

@@ -75,7 +75,7 @@ func (r *role) Retrieve(ctx context.Context) (aws.Credentials, error) {
 // diagnose says what went wrong and what to do.
 func (e *roleError) diagnose() (cause, remedy string) {
 	if !e.refused {
-		return fmt.Sprintf("the role %s of --role-arn cannot be assumed, because STS is not reached (%s)", e.arn, oneLine(e.err.Error(), 200)),
+		return fmt.Sprintf("the role %s of --role-arn cannot be assumed, because STS cannot be reached (%s)", e.arn, oneLine(e.err.Error(), 200)),
 			"check security groups and routes: a private subnet needs a NAT or a VPC endpoint for sts"
 	}
 	return fmt.Sprintf("the role %s of --role-arn cannot be assumed (%s)", e.arn, Reason(e.err)),

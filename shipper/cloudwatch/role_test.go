@@ -82,7 +82,7 @@ func TestRoleCannotBeAssumed(t *testing.T) {
 		prepare            func(t *testing.T)
 	}{
 		{"refused", "the role " + loggingRole + " of --role-arn cannot be assumed (AccessDenied: User: u is not", "trust policy", func(t *testing.T) { serveSTS(t, refused) }},
-		{"nobody answers", "cannot be assumed, because STS is not reached (", "VPC endpoint for sts", func(t *testing.T) { t.Setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1") }},
+		{"nobody answers", "cannot be assumed, because STS cannot be reached (", "VPC endpoint for sts", func(t *testing.T) { t.Setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1") }},
 		{"no credentials", "no AWS credentials (", "give a task role", func(t *testing.T) { without(t, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

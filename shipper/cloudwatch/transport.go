@@ -196,7 +196,7 @@ func notTheService(resp *http.Response, answer []byte, bare bool) string {
 	}
 	// The SDK reads the rest of it, unless there is no result to read.
 	if len(answer) > 0 && (answer[0] != '{' || bare && !json.Valid(answer)) {
-		return "a body that is no JSON object"
+		return "a body that is not a JSON object"
 	}
 	return ""
 }

@@ -65,7 +65,7 @@ func (b *bodies) refusedPacked() bool { return b.why != nil }
 // stopCompressing puts plain bodies from here on, and says so once.
 func (d *Deliverer) stopCompressing(why error) {
 	if d.compresses.CompareAndSwap(true, false) {
-		d.log.Warn(fmt.Sprintf("%s refuses compressed batches and takes plain ones (%s); batches are sent uncompressed from here on: to start like that, give --compress off",
+		d.log.Warn(fmt.Sprintf("%s refuses compressed batches but accepts plain ones (%s); batches are sent uncompressed from now on: to start that way, give --compress off",
 			d.api.Endpoint(), cloudwatch.Reason(why)), zap.String("endpoint", d.api.Endpoint()))
 	}
 }

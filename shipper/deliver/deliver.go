@@ -187,10 +187,10 @@ func (d *delivery) run(ctx context.Context, t Task) error {
 		reason := d.refused[0].Reason
 		if err == nil && len(suspects) == 0 && !t.Last {
 			d.out.OnTrial = true
-			d.reportFailure(reason, putEvents, fmt.Sprintf("CloudWatch refuses all of %d events; the next put to their stream will tell whether they or the target are at fault. ", t.Batch.Len()))
+			d.reportFailure(reason, putEvents, fmt.Sprintf("CloudWatch refuses all of %d events; the next put to their stream will show whether they or the target are at fault. ", t.Batch.Len()))
 			return nil
 		}
-		d.reportFailure(reason, putEvents, "CloudWatch refuses every event for this stream; none is rejected, and all are tried again. ")
+		d.reportFailure(reason, putEvents, "CloudWatch refuses every event for this stream; none is set aside, and all are retried. ")
 		d.out.Retries++
 		if err := wait(ctx, slow.NextBackOff()); err != nil {
 			return err
@@ -295,7 +295,7 @@ func (d *delivery) resend(ctx context.Context, p part, verdict cloudwatch.Verdic
 func always(int64) bool { return true }
 
 // errClock says that CloudWatch refused the current time.
-var errClock = errors.New("CloudWatch refuses events of this very minute for their time; check this machine's clock")
+var errClock = errors.New("CloudWatch refuses the time of events of this very minute; check this machine's clock")
 
 // restamp puts the events of p, those whose time refused reports with the current time, until none
 // is refused for its time.

@@ -119,7 +119,7 @@ func (t *Trouble) reportSuccess() {
 		return
 	}
 	if t.told && t.logged.Allow("over", time.Now()) {
-		t.log.Info(fmt.Sprintf("CloudWatch takes events again, after %s and %d failed attempts", time.Since(t.since).Round(time.Millisecond), t.failures),
+		t.log.Info(fmt.Sprintf("CloudWatch accepts events again, after %s and %d failed attempts", time.Since(t.since).Round(time.Millisecond), t.failures),
 			zap.Float64("seconds", time.Since(t.since).Seconds()), zap.Int("failures", t.failures))
 	}
 	// The limiter is not reset: where every other call fails, the same two sentences would come

@@ -70,7 +70,7 @@ func Fill(ctx context.Context, r io.Reader, j *journal.Pipe, tee *Tee, log *zap.
 				continue
 			}
 			if !errors.Is(werr, journal.ErrFull) {
-				return fmt.Errorf("journal %s: %w; what it could not take is lost", j.Path(), werr)
+				return fmt.Errorf("journal %s: %w; what it could not store is lost", j.Path(), werr)
 			}
 			if werr := room.wait(ctx, werr); werr != nil {
 				return fmt.Errorf("%d bytes that were read could not be kept: %w", len(data), werr)

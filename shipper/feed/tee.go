@@ -63,7 +63,7 @@ func (t *Tee) run() {
 				if errors.Is(werr, syscall.EPIPE) {
 					why = "its reader has closed it"
 				}
-				t.log.Warn("--tee: "+t.name+" takes no more ("+why+"); shipping goes on without it", zap.String("tee", t.name))
+				t.log.Warn("--tee: "+t.name+" accepts no more ("+why+"); shipping goes on without it", zap.String("tee", t.name))
 				return
 			}
 			t.moved.Store(time.Now().UnixMilli())
@@ -111,7 +111,7 @@ func (t *Tee) GiveUp() {
 	}
 	close(t.stop)
 	t.j.ReleaseHold()
-	t.log.Warn(fmt.Sprintf("--tee: %s takes nothing; %d bytes are not copied to it, all is shipped", t.name, t.j.Size()-t.offset.Load()), zap.String("tee", t.name), logfield.Bytes(t.j.Size()-t.offset.Load()))
+	t.log.Warn(fmt.Sprintf("--tee: %s accepts nothing; %d bytes are not copied to it, but all of them are shipped", t.name, t.j.Size()-t.offset.Load()), zap.String("tee", t.name), logfield.Bytes(t.j.Size()-t.offset.Load()))
 }
 
 // GiveUpIfAlone gives up the copy if it alone keeps the journal from giving back space.

@@ -192,7 +192,7 @@ func (s *Set) attach(j *journal.File, path string, note Note, now time.Time) *fi
 		pin.Close()
 	}
 	if f.in != nil {
-		s.log.Warn(fmt.Sprintf("input %s in %s is of the same file as input %s, %s, and is left alone", j.ID(), j.Path(), f.in.Journal.ID(), path),
+		s.log.Warn(fmt.Sprintf("input %s in %s belongs to the same file as input %s, %s, and is left alone", j.ID(), j.Path(), f.in.Journal.ID(), path),
 			logfield.Input(j.ID()), logfield.Folder(j.Path()), logfield.Path(path))
 		if err := j.Close(); err != nil {
 			s.complain(err)

@@ -70,7 +70,7 @@ func (s *Set) check(path string) error {
 	case info.Mode()&fs.ModeNamedPipe != 0:
 		err = unix.Access(path, unix.R_OK|unix.W_OK)
 	default:
-		return &InputError{path, "is no file, FIFO or folder: name one"}
+		return &InputError{path, "is not a file, FIFO or folder: name one"}
 	}
 	if err != nil {
 		return &InputError{path, fmt.Sprintf("cannot be read (%v): make it readable, a FIFO writable too", err)}
@@ -155,7 +155,7 @@ func (s *Set) lookAt(path string, now time.Time) error {
 	case info.Mode()&fs.ModeNamedPipe != 0:
 		return s.candidateFIFO(path, info, now)
 	default:
-		s.cannotRead(&InputError{path, "is no file, FIFO or folder any more: put one there"})
+		s.cannotRead(&InputError{path, "is not a file, FIFO or folder any more: put one there"})
 	}
 	return nil
 }

@@ -210,7 +210,7 @@ func (s *Set) recoverFile(id string) (*journal.File, error) {
 	}
 	j, ok := found.(*journal.File)
 	if !ok {
-		err = fmt.Errorf("input %s is a %s by now, and is left alone", id, found.Base().Kind())
+		err = fmt.Errorf("input %s is now a %s, and is left alone", id, found.Base().Kind())
 		return nil, errors.Join(err, found.Base().Close())
 	}
 	return j, nil
@@ -247,7 +247,7 @@ func Forget(folder *journal.Folder, id, path string) (said string, lost bool, er
 	// that was seen and not read.
 	j, err := folder.Follow(id, filepath.Join(folder.Path(), "version"), nil, journal.Options{})
 	if err != nil {
-		return "", false, fmt.Errorf("%s is gone, and its input cannot be given up: %w", path, err)
+		return "", false, fmt.Errorf("%s is gone, and its input cannot be released: %w", path, err)
 	}
 	_, err = j.ReadAt(make([]byte, 1), j.Cursor().Offset)
 	said = fmt.Sprintf("%s is gone; all that was seen of it was shipped, as input %s", path, id)
@@ -255,7 +255,7 @@ func Forget(folder *journal.Folder, id, path string) (said string, lost bool, er
 		said, lost = fmt.Sprintf("%s is gone; at least %d bytes of it were not shipped as input %s, and are lost", path, cut.Lost, id), true
 	}
 	if err := j.Remove(); err != nil {
-		return "", false, fmt.Errorf("%s is gone, and its input cannot be given up: %w", path, err)
+		return "", false, fmt.Errorf("%s is gone, and its input cannot be released: %w", path, err)
 	}
 	return said, lost, nil
 }

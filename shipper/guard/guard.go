@@ -117,7 +117,7 @@ func New(command Command, o Options, output Output) (*Guard, error) {
 	if o.Found { // as much as there was when it began
 		room += output.Allocated()
 	} else if room < leastRoom {
-		return nil, fmt.Errorf("%w for what the command writes: %d bytes are left below %s, and it takes %d to begin with; free some, or name another folder", journal.ErrFull, room, which, leastRoom)
+		return nil, fmt.Errorf("%w for what the command writes: %d bytes are left below %s, and it needs %d to start; free some space, or name another folder", journal.ErrFull, room, which, leastRoom)
 	}
 	g.margin, g.ahead = min(room/4, mostMargin), min(room/16, mostAhead)
 	return g, nil
@@ -187,7 +187,7 @@ func (g *Guard) look(now time.Time) time.Duration {
 func (g *Guard) say(now time.Time, room int64, which string) {
 	if g.said.IsZero() || now.Sub(g.said) >= sayAgain {
 		g.said = now
-		g.log.Warn(fmt.Sprintf("%d bytes are left below %s: the command is stopped (SIGSTOP) until CloudWatch has taken some of what it wrote; nothing is dropped", room, which), logfield.Bytes(room), logfield.Folder(filepath.Dir(g.output.Path())))
+		g.log.Warn(fmt.Sprintf("%d bytes are left below %s: the command is stopped (SIGSTOP) until CloudWatch has accepted some of what it wrote; nothing is dropped", room, which), logfield.Bytes(room), logfield.Folder(filepath.Dir(g.output.Path())))
 	}
 }
 
@@ -222,6 +222,6 @@ func (g *Guard) room() (room int64, which string, err error) {
 func (g *Guard) complain(err error) {
 	if !g.failed {
 		g.failed = true
-		g.log.Error(fmt.Sprintf("%v; the command is not kept from filling the disk", err), logfield.Of(err)...)
+		g.log.Error(fmt.Sprintf("%v; nothing prevents the command from filling the disk", err), logfield.Of(err)...)
 	}
 }

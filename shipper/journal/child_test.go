@@ -361,7 +361,7 @@ func TestRecoveryOfADamagedChild(t *testing.T) {
 		{"output cut above the cursor", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), head+700) }, 400, "", "", "400 to 700"},
 		{"output cut below the cursor", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), head+300) }, 400, "", "", "nothing"},
 		{"output emptied", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), 0) }, 400, "", "", "nothing"},
-		{"input deleted", func(dir string) error { return os.Remove(filepath.Join(dir, inputName)) }, 400, "", "taken for a child", ""},
+		{"input deleted", func(dir string) error { return os.Remove(filepath.Join(dir, inputName)) }, 400, "", "treated as a child", ""},
 		{"foreign file", func(dir string) error { return os.WriteFile(filepath.Join(dir, "core"), nil, 0o600) }, 400, "", "core", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

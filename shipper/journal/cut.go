@@ -130,9 +130,9 @@ func (o *output) lostFrom(off int64) int64 { return max(0, o.start-off-o.cuts) }
 
 // Error names the remedy, too. It is one of exec, whose stdout alone can be truncated.
 func (e *CutError) Error() string {
-	lost := "all that was seen of it had been read, but what was written to it since then is lost"
+	lost := "everything seen of it had been read, but what was written since then is lost"
 	if e.Lost > 0 {
-		lost = fmt.Sprintf("at least %d bytes that it held and that were not read yet are lost", e.Lost)
+		lost = fmt.Sprintf("at least %d bytes that had not been read yet are lost", e.Lost)
 	}
 	file := e.Path
 	if file == "" {

@@ -55,7 +55,7 @@ func (e *HeldError) LogFields() []zap.Field {
 type SymlinkError struct{ Path string }
 
 func (e *SymlinkError) Error() string {
-	return fmt.Sprintf("journal folder %s is a symbolic link or no folder; name the folder itself", e.Path)
+	return fmt.Sprintf("journal folder %s is a symbolic link or not a folder; name the folder itself", e.Path)
 }
 
 // OwnerError says that the folder belongs to another user.
@@ -76,7 +76,7 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("journal folder %s has version %q, this program knows %s; use the newer program, or another folder", e.Path, e.Found, folderVersion)
+	return fmt.Sprintf("journal folder %s has version %q, this program knows %s; use the version that made it, or another folder", e.Path, e.Found, folderVersion)
 }
 
 // UnwritableError says that the folder cannot be made or written.
@@ -110,11 +110,11 @@ type MemoryError struct {
 }
 
 func (e *MemoryError) Error() string {
-	means := fmt.Sprintf("what comes from here on is kept in memory, at most %d MiB, until it is acknowledged, and is lost if this process dies before that", e.Most>>20)
+	means := fmt.Sprintf("what comes from here on is kept in memory, at most %d MiB, until CloudWatch has accepted it, and is lost if this process dies before that", e.Most>>20)
 	if e.Kind == KindFile {
-		means = "how far it is shipped is kept in memory, so that the next start begins at its start"
+		means = "how far it is shipped is kept in memory, so the next start ships it from its beginning"
 	}
-	return fmt.Sprintf("input %s: %s cannot be used any more (%v): %s; see to that folder, and start the shipper again when you can", e.ID, e.Dir, e.Err, means)
+	return fmt.Sprintf("input %s: %s can no longer be used (%v): %s; repair that folder, and start the shipper again when you can", e.ID, e.Dir, e.Err, means)
 }
 
 // LogFields implements logfield.Named.
@@ -153,7 +153,7 @@ type TruncatedError struct {
 
 func (e *TruncatedError) Error() string {
 	if e.Lost == 0 {
-		return fmt.Sprintf("input %s: %s was rotated or rewritten after %d bytes, and all that was seen of it is read; what it holds now is a new input", e.ID, e.Path, e.At)
+		return fmt.Sprintf("input %s: %s was rotated or rewritten after %d bytes, and everything seen of it was read; what it holds now is a new input", e.ID, e.Path, e.At)
 	}
 	return fmt.Sprintf("input %s: %s was truncated or rewritten: at least %d bytes after offset %d are lost; what it holds now is a new input", e.ID, e.Path, e.Lost, e.At)
 }
@@ -181,9 +181,9 @@ func (e *DamageError) Error() string {
 	}
 	all = append(all, e.Notes...)
 	if len(e.Foreign) > 0 {
-		all = append(all, fmt.Sprintf("files that are not the journal's: %q", e.Foreign))
+		all = append(all, fmt.Sprintf("files that do not belong to the journal: %q", e.Foreign))
 	}
-	return fmt.Sprintf("input %s is damaged: %s; what is held is shipped", e.ID, strings.Join(all, "; "))
+	return fmt.Sprintf("input %s is damaged: %s; what is left of it is shipped", e.ID, strings.Join(all, "; "))
 }
 
 // LogFields implements logfield.Named.
@@ -204,7 +204,7 @@ func (e *DamageError) note(format string, args ...any) {
 // full makes errors that mean "no room" recognisable as ErrFull, and leaves others as they are.
 func full(err error) error {
 	if disk.IsFull(err) && !errors.Is(err, ErrFull) {
-		return fmt.Errorf("%w: %w; free space, or let acks free it", ErrFull, err)
+		return fmt.Errorf("%w: %w; free some space, or wait until CloudWatch has accepted more", ErrFull, err)
 	}
 	return err
 }

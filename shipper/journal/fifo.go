@@ -110,7 +110,7 @@ func openOut(path string) (*os.File, error) {
 	return f, nil
 }
 
-var errNoFIFO = errors.New("it is no FIFO")
+var errNoFIFO = errors.New("it is not a FIFO")
 
 // attachFIFO lets a recovered Pipe go on if somebody still holds its FIFO.
 func (j *Pipe) attachFIFO(p *pipe) error {

@@ -200,7 +200,7 @@ func openFollowed(path string) (*os.File, disk.Identity, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("it is no regular file (%s)", info.Mode().Type())
+		err = fmt.Errorf("it is not a regular file (%s)", info.Mode().Type())
 	}
 	if err != nil {
 		f.Close()

@@ -284,7 +284,7 @@ func TestFollowRefuses(t *testing.T) {
 	if _, err := f.Follow("missing", filepath.Join(dir, "none"), nil, Options{}); !gone(err) {
 		t.Fatal(err)
 	}
-	if _, err := f.Follow("folder", dir, nil, Options{}); err == nil || !strings.Contains(err.Error(), "no regular file") {
+	if _, err := f.Follow("folder", dir, nil, Options{}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "events.jsonl")

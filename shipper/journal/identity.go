@@ -46,7 +46,7 @@ func (h *header) compare(f *os.File, who disk.Identity) sameness {
 }
 
 // errIsAnother says that there is a file at the path, but not the one that was followed.
-var errIsAnother = errors.New("another file is there now")
+var errIsAnother = errors.New("another file has taken its place")
 
 // findFollowed opens the followed file at its path, or where it was renamed to in the same folder.
 // It returns errIsAnother if there is only another one at the path.
@@ -111,5 +111,5 @@ func sameBytes(f *os.File, off int64, mark uint32) bool {
 
 // notThere is the error that another file has the path of the followed one, which is gone.
 func notThere(path string, off int64) error {
-	return fmt.Errorf("%s: %w: %w; what it had after offset %d cannot be shipped", path, errIsAnother, fs.ErrNotExist, off)
+	return fmt.Errorf("%s: %w: %w; what it held after offset %d cannot be shipped", path, errIsAnother, fs.ErrNotExist, off)
 }

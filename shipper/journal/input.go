@@ -96,7 +96,7 @@ func examine(st store, id string) (header, inputState, error) {
 	cur, _ := peekCursor(st)
 	switch {
 	case bytes > 0 || cur.Offset > 0 || has(st, inputName): // it was more than begun
-		return h, whole, fmt.Errorf("input %s: its file %q is lost or damaged (%w); taken for a %s", id, inputName, err, h.Kind)
+		return h, whole, fmt.Errorf("input %s: its file %q is lost or damaged (%w); treated as a %s", id, inputName, err, h.Kind)
 	case ours || data || len(files) == 0:
 		return header{}, halfMade, nil
 	}
@@ -323,7 +323,7 @@ func (j *Journal) syncLoop() {
 			return
 		case <-ticks.C:
 			if err := j.syncAll(); err != nil {
-				j.setTrouble(fmt.Errorf("input %s: fsync: %w; until it works, a machine that dies may lose what came last", j.id, err))
+				j.setTrouble(fmt.Errorf("input %s: fsync: %w; until it works, a crash of the machine may lose the latest bytes", j.id, err))
 			}
 		}
 	}

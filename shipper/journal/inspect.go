@@ -52,9 +52,9 @@ type NoJournalError struct {
 
 func (e *NoJournalError) Error() string {
 	if e.Missing {
-		return fmt.Sprintf("%s is not there: no shipper has used it, or one keeps its input in memory, which cannot be seen from outside", e.Path)
+		return fmt.Sprintf("%s does not exist: no shipper has used it, or the shipper keeps its input in memory, which cannot be seen from outside", e.Path)
 	}
-	return fmt.Sprintf("%s is no journal folder: it has no file %q", e.Path, versionName)
+	return fmt.Sprintf("%s is not a journal folder: it has no file %q", e.Path, versionName)
 }
 
 // View is a journal folder that is only looked into.

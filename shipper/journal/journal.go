@@ -295,7 +295,7 @@ func (j *Journal) Ack(c Cursor) error {
 	j.acked.Store(c.Offset)
 	err := j.cur.put(c, j.src.mark(c.Offset))
 	if err != nil {
-		err = fmt.Errorf("input %s: keep the cursor in %s (it is tried again; till then a restart repeats what is acked): %w", j.id, j.st.dir(), full(err))
+		err = fmt.Errorf("input %s: keep the cursor in %s (this is retried; until it works, a restart ships again what is already delivered): %w", j.id, j.st.dir(), full(err))
 	} else {
 		j.persisted.Store(c.Offset)
 		j.arr.free(j.reclaimable())
@@ -405,7 +405,7 @@ func (j *Journal) Remove() error {
 	err = errors.Join(err, j.lock.drop())
 	j.folder.forget(j.id)
 	if err != nil {
-		return fmt.Errorf("input %s: remove it from %s (it is delivered; what stays there is shipped again by a start on that folder, and readers drop the repeats): %w", j.id, j.st.dir(), err)
+		return fmt.Errorf("input %s: remove it from %s (it is delivered; if it stays there, the next start on that folder ships it again, and readers drop the repeats): %w", j.id, j.st.dir(), err)
 	}
 	return nil
 }

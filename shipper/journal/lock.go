@@ -48,7 +48,7 @@ func takeLock(dir, id string) (*lock, error) {
 		switch {
 		case err == nil: // its owner removed it while we waited for it: the next try makes a new one
 		case !errors.Is(err, unix.EWOULDBLOCK):
-			return nil, fmt.Errorf("input %s: lock %s: %w; a file system without locks cannot hold a journal, name another folder", id, path, err)
+			return nil, fmt.Errorf("input %s: lock %s: %w; a journal needs a file system with locks: name another folder", id, path, err)
 		case try >= lockTries:
 			return nil, &HeldError{ID: id, Dir: dir, Pid: pid}
 		default:

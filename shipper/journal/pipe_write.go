@@ -147,7 +147,7 @@ func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, erro
 		room = p.room()
 	}
 	if room <= 0 {
-		return 0, fmt.Errorf("input %s: %w: it holds its limit of %s; acks make room, or a higher limit does", p.id, ErrFull, p.limit())
+		return 0, fmt.Errorf("input %s: %w: it has reached its limit of %s; it gets room as CloudWatch accepts lines, or with a higher limit", p.id, ErrFull, p.limit())
 	}
 	n, err := put(p.active.fd, size-p.active.first, min(most, room))
 	if n > 0 {
@@ -247,9 +247,9 @@ func (p *pipe) punch() bool {
 
 func (p *pipe) noRoom(err error) error {
 	if disk.IsFull(err) {
-		return fmt.Errorf("input %s: %w: %w; acks make room, or free the disk of %s", p.id, ErrFull, err, p.st.dir())
+		return fmt.Errorf("input %s: %w: %w; it gets room as CloudWatch accepts lines, or free some space on the disk of %s", p.id, ErrFull, err, p.st.dir())
 	}
-	return fmt.Errorf("input %s: write: %w; see to %s", p.id, err, p.st.dir())
+	return fmt.Errorf("input %s: write: %w; check %s", p.id, err, p.st.dir())
 }
 
 // roll makes a new active segment that starts at size. The new file is made before the old one can

@@ -92,7 +92,7 @@ func (d dirStore) open(name string, write bool) (*os.File, error) {
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
 		f.Close()
 		if err == nil {
-			err = fmt.Errorf("%s is no file", d.path(name))
+			err = fmt.Errorf("%s is not a file", d.path(name))
 		}
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (d dirStore) read(name string, most int64) ([]byte, error) {
 func readAll(f *os.File, most int64) ([]byte, error) {
 	data, err := io.ReadAll(io.NewSectionReader(f, 0, most+1))
 	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("%s: over %d bytes", f.Name(), most)
+		err = fmt.Errorf("%s: larger than %d bytes", f.Name(), most)
 	}
 	return data, err
 }

@@ -16,7 +16,7 @@ type DamageError struct {
 //
 //	Part 0               lines Seq to Last are missing, though the input's seal counts them
 //	Part n               part n of a line is missing; the line was not handed over
-//	Part 0 with Differs  the line is there twice with different bytes; the one that was read first was handed over
+//	Part 0 with Differs  the line is stored twice with different bytes; the one that was read first was handed over
 //	Part n with Differs  the same of a part
 type Fault struct {
 	Input     string
@@ -29,9 +29,9 @@ func (f Fault) String() string {
 	what := fmt.Sprintf("input %s, line %d", f.Input, f.Seq)
 	switch {
 	case f.Differs && f.Part == 0:
-		return what + " is there twice with different bytes"
+		return what + " is stored twice with different bytes"
 	case f.Differs:
-		return fmt.Sprintf("%s: part %d is there twice with different bytes", what, f.Part)
+		return fmt.Sprintf("%s: part %d is stored twice with different bytes", what, f.Part)
 	case f.Part > 0:
 		return fmt.Sprintf("%s: part %d is missing", what, f.Part)
 	case f.Last > f.Seq:

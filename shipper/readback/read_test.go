@@ -75,7 +75,7 @@ func TestRead(t *testing.T) {
 			want: []string{"input i proved true absent []", "open of i in j", "seal of i in j", "fault input i, line 1 is missing",
 				"line 2 " + line("j", 2) + " job j type t at 7 in j parts 0", "fault input i, line 3 is missing", "line 4 " + big + " job j type t at 1 in j parts 2",
 				"fault input i, line 5 is missing", "line 6 " + line("j", 6) + " job j type t at 1 in j parts 0", "fault input i, line 9 is missing",
-				"fault input i, line 6 is there twice with different bytes", "end i at 6, trailing 0"},
+				"fault input i, line 6 is stored twice with different bytes", "end i at 6, trailing 0"},
 			faults: []Fault{{"i", 1, 1, 0, false}, {"i", 3, 3, 0, false}, {"i", 5, 5, 0, false}, {"i", 9, 9, 0, false}, {"i", 6, 6, 0, true}},
 		},
 		{

@@ -71,7 +71,7 @@ func (s *Session) newChildOutput(opts *ExecOptions, command *child.Child) (*chil
 		return nil, o.abandonFor(err)
 	}
 	if !j.PunchesHoles() {
-		s.log.Warn(fmt.Sprintf("the file system of %s gives nothing back of a file that is being written: the journal grows to all that the command writes to stdout, whatever --journal-max says; name a folder on a local disk, or use --stdout pipe", s.folder.Path()), logfield.Folder(s.folder.Path()))
+		s.log.Warn(fmt.Sprintf("the file system of %s cannot free space in a file that is being written: the journal grows to everything that the command writes to stdout, whatever --journal-max says; name a folder on a local disk, or use --stdout pipe", s.folder.Path()), logfield.Folder(s.folder.Path()))
 	}
 	return o, nil
 }

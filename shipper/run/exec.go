@@ -123,7 +123,7 @@ func (o *childOutput) waitForEnd(end *shutdown) {
 	// then would be lost: so it is ended here, and all that it wrote is delivered and sealed.
 	// Elsewhere it may go on without us; the next start ships what it writes.
 	if os.Getpid() == 1 {
-		o.s.log.Warn("the command has not ended by the signal, and would be killed at our exit: it is killed now, while there is time to ship what it wrote", logfield.PID(o.command.Pid()))
+		o.s.log.Warn("the command did not stop on the signal, and would be killed when this process exits: it is killed now, while there is time to ship what it wrote", logfield.PID(o.command.Pid()))
 		o.command.Signal(syscall.SIGKILL)
 		select {
 		case <-o.command.Done():
@@ -141,9 +141,9 @@ func (o *childOutput) sayKilled() {
 	const code = 128 + int(syscall.SIGKILL)
 	switch {
 	case o.command.EndedBy() == syscall.SIGKILL:
-		o.s.log.Warn(fmt.Sprintf("the command was killed by SIGKILL (exit code %d), which this program did not send; in a container that is mostly the kernel for want of memory: see the container's memory limit", code), zap.Int("code", code), logfield.PID(o.command.Pid()))
+		o.s.log.Warn(fmt.Sprintf("the command was killed by SIGKILL (exit code %d), which this program did not send; in a container, that is usually the kernel running out of memory: check the container's memory limit", code), zap.Int("code", code), logfield.PID(o.command.Pid()))
 	case o.command.Code() == code:
-		o.s.log.Warn(fmt.Sprintf("the command exited with %d, as when one of its processes is killed by SIGKILL; in a container that is mostly the kernel for want of memory: see the container's memory limit", code), zap.Int("code", code), logfield.PID(o.command.Pid()))
+		o.s.log.Warn(fmt.Sprintf("the command exited with %d, as when one of its processes is killed by SIGKILL; in a container, that is usually the kernel running out of memory: check the container's memory limit", code), zap.Int("code", code), logfield.PID(o.command.Pid()))
 	}
 }
 

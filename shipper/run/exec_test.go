@@ -271,7 +271,7 @@ func TestExecOfAnAgentThatTruncatesItsStdout(t *testing.T) {
 		shipped   bool
 		say, seal string
 	}{
-		{"all that was there was read", true, "all that was seen of it had been read, but what was written to it since then is lost", `"truncated":{"times":1,"bytes":0}`},
+		{"all that was there was read", true, "everything seen of it had been read, but what was written since then is lost", `"truncated":{"times":1,"bytes":0}`},
 		{"nobody saw what was there", false, "", `"truncated":{"times":1,"bytes":`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

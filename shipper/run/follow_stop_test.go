@@ -173,7 +173,7 @@ func TestUntilIdleWaitsForARun(t *testing.T) {
 	}
 	p = w.follow(once(200*time.Millisecond, w.events))
 	p.wait(Delivered)
-	p.mustSay(w.path("run.jsonl"), "dead", "has not ended, but nothing has come of it")
+	p.mustSay(w.path("run.jsonl"), "dead", "has not ended, but it has written nothing")
 }
 
 // Whoever stops the shipper stops the agent with it: what that writes at its end is shipped.

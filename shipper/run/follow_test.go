@@ -224,7 +224,7 @@ func TestInputThatCannotBe(t *testing.T) {
 	}{
 		{paths(w.path("none.jsonl")), w.path("none.jsonl") + " does not exist"},
 		{paths(w.path("run.jsonl"), w.path("none")), w.path("none") + " does not exist"},
-		{paths("/dev/null"), "/dev/null is no file, FIFO or folder"},
+		{paths("/dev/null"), "/dev/null is not a file, FIFO or folder"},
 		{paths(w.path("*.jsonl")), w.path("*.jsonl") + " is a pattern, and patterns are not expanded: name the folder " + w.events},
 		{paths(w.path("run-?.log")), w.path("run-?.log") + " is a pattern"},
 	} {

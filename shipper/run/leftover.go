@@ -62,7 +62,7 @@ func (s *Session) takeOver(l journal.Left) (in shipper.Input, ok bool) {
 	if err != nil {
 		return refuse(err)
 	}
-	s.log.Info(fmt.Sprintf("input %s of an earlier process is shipped from where that stopped (%d bytes left)", l.ID, l.Unacked), logfield.Input(l.ID), logfield.Bytes(l.Unacked))
+	s.log.Info(fmt.Sprintf("input %s of an earlier process is shipped from where it stopped (%d bytes left)", l.ID, l.Unacked), logfield.Input(l.ID), logfield.Bytes(l.Unacked))
 	if child != nil {
 		s.noteSurvivor(a.ProcessGroup, child)
 	}

@@ -350,7 +350,7 @@ func TestFollowedFileIsLent(t *testing.T) {
 	stdin, writer := w.pipe()
 	defer writer.Close()
 	other := w.shipFrom(stdin)
-	testkit.Until(t, "another process has it", func() bool { return other.says("from where that stopped") })
+	testkit.Until(t, "another process has it", func() bool { return other.says("from where it stopped") })
 	p = w.follow(paths(w.path("run.jsonl")))
 	testkit.Until(t, "it waits", func() bool {
 		return p.says(fmt.Sprintf("waits until process %d", os.Getpid()))

@@ -20,7 +20,7 @@ const stopReading = 3 * time.Second
 const sameSignal = 100 * time.Millisecond
 
 var (
-	errDeadline     = errors.New("the drain timeout is over")
+	errDeadline     = errors.New("the drain timeout has expired")
 	errSecondSignal = errors.New("stopped by a second signal")
 )
 

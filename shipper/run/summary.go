@@ -68,7 +68,7 @@ func (s *Session) sayRest(report shipper.Report, why error) Outcome {
 // gaveUpText says after how long the run gave up, and by which option.
 func gaveUpText(e *shipper.GaveUpError) error {
 	if e.Hopeless { // only a default is shorter than --give-up-after
-		return fmt.Errorf("nothing was ever accepted, and it was given up after %s; --give-up-after goes on for longer", e.After)
+		return fmt.Errorf("nothing was ever accepted, and the shipper gave up after %s; --give-up-after makes it go on for longer", e.After)
 	}
 	return fmt.Errorf("nothing was accepted for %s, the limit of --give-up-after", e.After)
 }
@@ -78,10 +78,10 @@ func (s *Session) sayOthersLeft(left shipper.Left) {
 	switch {
 	case left.Bytes == 0: // its writer goes on
 	case left.Lost > 0:
-		s.log.Error(fmt.Sprintf("input %s of an earlier process is not wholly delivered, and %d of its last %d bytes are lost: %s was removed while they were shipped", left.Input, left.Lost, left.Bytes, left.Path),
+		s.log.Error(fmt.Sprintf("input %s of an earlier process is not fully delivered, and %d of its last %d bytes are lost: %s was removed while they were shipped", left.Input, left.Lost, left.Bytes, left.Path),
 			logfield.Input(left.Input), logfield.Bytes(left.Lost), logfield.Folder(left.Path))
 	default:
-		s.log.Warn(fmt.Sprintf("input %s of an earlier process is not wholly delivered (%d bytes left); it is kept in %s%s", left.Input, left.Bytes, left.Path, s.later("goes on")),
+		s.log.Warn(fmt.Sprintf("input %s of an earlier process is not fully delivered (%d bytes left); it is kept in %s%s", left.Input, left.Bytes, left.Path, s.later("goes on")),
 			logfield.Input(left.Input), logfield.Bytes(left.Bytes), logfield.Folder(left.Path))
 	}
 }

@@ -35,7 +35,7 @@ func (s *Session) noteSurvivor(group int, j *journal.Child) {
 		return
 	}
 	if found.Held() {
-		s.log.Warn(fmt.Sprintf("the command of an earlier process (process group %d) is stopped, and goes on when there is room", group), zap.Int("processGroup", group))
+		s.log.Warn(fmt.Sprintf("the command of an earlier process (process group %d) is stopped until there is room again", group), zap.Int("processGroup", group))
 	}
 	if s.survivors == nil {
 		s.survivors = map[int]*survivor{}

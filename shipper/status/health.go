@@ -33,11 +33,11 @@ func Unhealthy(view *journal.View, limits Limits, now time.Time) (sentences []st
 		case in.Waiting > 0 && in.Holder == 0 && newer != nil:
 			say("input %s: nobody ships it, and %d bytes wait: %v", in.ID, in.Waiting, newer)
 		case in.Waiting > 0 && in.Holder == 0:
-			say("input %s: nobody ships it, and %d bytes wait: start the shipper again, or run `perstack-shipper resume --journal-dir %s`", in.ID, in.Waiting, view.Path())
+			say("input %s: no shipper is running for it, and %d bytes are waiting: start the shipper again, or run `perstack-shipper resume --journal-dir %s`", in.ID, in.Waiting, view.Path())
 		case !in.Oldest.IsZero() && age > limits.OlderThan && newer != nil: // it does not say where it is for
-			say("input %s: its oldest line has waited for %s, longer than --older-than %s: the log of the shipper says why", in.ID, ageText(age), limits.OlderThan)
+			say("input %s: its oldest line has waited for %s, longer than --older-than %s: the shipper's log says why", in.ID, ageText(age), limits.OlderThan)
 		case !in.Oldest.IsZero() && age > limits.OlderThan:
-			say("input %s: its oldest line has waited for %s, longer than --older-than %s: the log of the shipper says why log group %q in %s does not take it, and `perstack-shipper check` tries what would",
+			say("input %s: its oldest line has waited for %s, longer than --older-than %s: the shipper's log says why log group %q in %s does not accept it, and `perstack-shipper check` tests what should work",
 				in.ID, ageText(age), limits.OlderThan, a.Target.Group, a.Target.Region)
 		}
 		if in.Err != nil && (in.Kind != journal.KindFile || in.Holder == 0 && in.Waiting > 0) { // a rotated file is gone, and its owner reads on

@@ -243,7 +243,7 @@ func (v *prover) judge() {
 		}
 	}
 	for _, name := range v.in.Absent {
-		say(NotComplete, "log stream %q, which the seal names, does not exist any more", name)
+		say(NotComplete, "log stream %q, which the seal names, no longer exists", name)
 	}
 	if seal != nil && seal.Truncated.Times > 0 {
 		say(NotComplete, "what the agent wrote was truncated before it was read: at least %s lost", count(seal.Truncated.Bytes, "byte is", "bytes are"))
@@ -286,7 +286,7 @@ func (v *prover) compare(say func(Verdict, string, ...any)) {
 	}
 	switch masked := !v.p.v.Unmask && known && !same && (!rejected || differ) && v.p.describe(v.ctx).Masked; {
 	case masked:
-		say(CannotTell, "a data protection policy of the log group masks some of it, so that its digest is another one: --unmask reads the original, where logs:Unmask is allowed")
+		say(CannotTell, "a data protection policy of the log group masks some of it, so its digest differs: use --unmask to read the original, if logs:Unmask is allowed")
 		out.Altered = []int64{}
 	case differ && same:
 		say(NotComplete, "%s: %s, though what CloudWatch holds is what was shipped", o.name, o.differing())
@@ -304,15 +304,15 @@ func (v *prover) compare(say func(Verdict, string, ...any)) {
 			raw = seal.SHA256
 		}
 		if o.sum != raw {
-			say(NotComplete, "%s is not what was read: its digest is not the one in the seal", o.name)
+			say(NotComplete, "%s is not what was read: its digest does not match the seal", o.name)
 		}
 	case known && !same && !seal.Ended && v.split:
 		v.within = true
 	case known && !same:
 		out.Altered = append(out.Altered, v.twice...)
-		say(NotComplete, "altered: no line is missing, but the digest is not the one in the seal; give the FILE that holds the original to see which lines differ")
+		say(NotComplete, "altered: no line is missing, but the digest does not match the seal; give the FILE that holds the original to see which lines differ")
 	case same && v.rawSum != "" && v.rawSum != seal.RawSHA256 && !v.rawUnknown && !v.split:
-		say(NotComplete, "altered: the lines are as they were, but not the empty lines between them, or whether the last one had a newline")
+		say(NotComplete, "altered: the lines are unchanged, but not the empty lines between them, or the newline at the end")
 	case seal != nil && seal.SHA256 == "":
 		say(CannotTell, "its seal has no digest")
 	}

@@ -101,7 +101,7 @@ func TestVerify(t *testing.T) {
 		},
 		{
 			name: "altered before a seal that is not the last", held: held{streams: map[string][]string{"j": append(lines(three...), seal("", three[0], three[2]))}},
-			want: NotComplete, why: "altered: no line is missing, but the digest is not the one in the seal; give the FILE that holds the original to see which lines differ; 1 line is behind the last seal, at seq 2",
+			want: NotComplete, why: "altered: no line is missing, but the digest does not match the seal; give the FILE that holds the original to see which lines differ; 1 line is behind the last seal, at seq 2",
 		},
 		{
 			name: "a followed file whose job has ended", want: Complete,
@@ -115,7 +115,7 @@ func TestVerify(t *testing.T) {
 		},
 		{
 			name: "a followed file whose job has ended with a line in parts, altered", want: NotComplete,
-			why: "altered: no line is missing, but the digest is not the one in the seal; give the FILE that holds the original to see which lines differ",
+			why: "altered: no line is missing, but the digest does not match the seal; give the FILE that holds the original to see which lines differ",
 			held: held{streams: map[string][]string{"j": append(append(lines(three[:2]...), inParts(3, three[2])...),
 				`{"shipper":{"record":"open","input":"i"},"path":"/events/run.jsonl"}`,
 				seal(`,"jobs":[{"jobId":"j","outcome":"completed"}]`, three[0], `{"jobId":"j","n":9,"x":"secret"}`, three[2]))}},
@@ -128,7 +128,7 @@ func TestVerify(t *testing.T) {
 		},
 		{
 			name: "masked", held: held{masked: true, group: cloudwatch.Group{Masked: true}, streams: map[string][]string{"j": append(lines(three...), seal(done, three...))}},
-			want: CannotTell, why: "a data protection policy of the log group masks some of it, so that its digest is another one: --unmask reads the original, where logs:Unmask is allowed",
+			want: CannotTell, why: "a data protection policy of the log group masks some of it, so its digest differs: use --unmask to read the original, if logs:Unmask is allowed",
 		},
 		{
 			name: "unmasked", unmask: true, want: Complete,
