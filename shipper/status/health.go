@@ -31,7 +31,7 @@ func Unhealthy(view *journal.View, limits Limits, now time.Time) (sentences []st
 		a, newer := aboutOf(in)
 		switch age := now.Sub(in.Oldest); {
 		case in.Waiting > 0 && in.Holder == 0 && newer != nil:
-			say("input %s: nobody ships it, and %d bytes wait: %v", in.ID, in.Waiting, newer)
+			say("input %s: no shipper is running for it, and %d bytes are waiting: %v", in.ID, in.Waiting, newer)
 		case in.Waiting > 0 && in.Holder == 0:
 			say("input %s: no shipper is running for it, and %d bytes are waiting: start the shipper again, or run `perstack-shipper resume --journal-dir %s`", in.ID, in.Waiting, view.Path())
 		case !in.Oldest.IsZero() && age > limits.OlderThan && newer != nil: // it does not say where it is for
