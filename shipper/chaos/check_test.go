@@ -31,6 +31,26 @@ type taken struct {
 	pieces [][]byte // instead of data: what an agent wrote between the times at which it emptied its stdout; of all but the last some may be lost
 	paused bool     // it has not ended: it may go on another day
 	sights []sight
+	stood  []int64 // of a followed file: offsets within lines at which it has stood still for so long that a line may have been cut there
+	cuts   []int64 // those of stood where one was
+}
+
+// lines is what should come of it: see expect.
+func (in *taken) lines() ([]expected, int64) { return expect(in.data, in.cuts...) }
+
+// findCuts finds out where the shipper has cut a line of a followed file that stood still. It may
+// do so, when it is told to end, where nothing was written for 300 ms.
+func (in *taken) findCuts(a *arrived) {
+	for _, at := range in.stood {
+		lines, _ := expect(in.data, append(slices.Clone(in.cuts), at)...)
+		seq := int64(slices.IndexFunc(lines, func(l expected) bool { return l.end == at }) + 1)
+		for p, ev := range a.first {
+			if p.seq == seq && ev.NoNewline {
+				in.cuts = append(in.cuts, at)
+				break
+			}
+		}
+	}
 }
 
 // event is one event of the endpoint, taken apart.
@@ -97,6 +117,9 @@ func compare(inputs []*taken, e *endpoint, folder string) (v verdict) {
 		}
 		a := byProc[in.proc]
 		delete(byProc, in.proc)
+		if a != nil {
+			in.findCuts(a)
+		}
 		in.compare(a, rejects, &v)
 	}
 	for proc := range byProc {
@@ -230,7 +253,7 @@ func (a *arrived) add(ev event, v *verdict) (fresh bool) {
 
 // compare compares one input.
 func (in *taken) compare(a *arrived, rejects []rejected, v *verdict) {
-	lines, emptyLines := expect(in.data)
+	lines, emptyLines := in.lines()
 	v.lines += len(lines) + int(emptyLines)
 	v.bytes += int64(len(in.data))
 	if len(lines) == 0 {
@@ -377,7 +400,7 @@ func acknowledged(inputs []*taken, attempts []attempt, ids map[string]string, v 
 	ends := map[string][]expected{}
 	sights := map[string][]sight{}
 	for _, in := range inputs {
-		ends[in.proc], _ = expect(in.data)
+		ends[in.proc], _ = in.lines()
 		sights[in.proc] = in.sights
 	}
 	for i, at := range attempts {

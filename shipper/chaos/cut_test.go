@@ -24,6 +24,7 @@ func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
 		for _, before := range inputs[:len(inputs)-1] {
 			in.compareOvertaken(before, v)
 		}
+		in.compareNumbers(inputs, v)
 	}
 	var pieces [][]expected
 	for _, piece := range in.pieces {
@@ -119,6 +120,30 @@ func (in *taken) compareOvertaken(a *arrived, v *verdict) {
 	}
 	if a.ended() != 0 {
 		v.alter("input %s of process %s has ended, and it was the process's last: %+v", a.id, in.proc, a.lastSeal())
+	}
+}
+
+// compareNumbers looks for lines that are there under more numbers than they were written times:
+// nothing marks those as repeats.
+func (in *taken) compareNumbers(inputs []*arrived, v *verdict) {
+	written, there := map[string]int{}, map[string]int{}
+	for _, piece := range in.pieces {
+		lines, _ := expect(piece)
+		for _, line := range lines {
+			written[string(line.line)]++
+		}
+	}
+	for _, a := range inputs {
+		for at, ev := range a.first {
+			if at.part == 0 && !ev.NoNewline {
+				there[string(ev.Line)]++
+			}
+		}
+	}
+	for line, n := range there {
+		if n > written[line] && written[line] > 0 { // else it is said elsewhere
+			v.alter("process %s, which has emptied its stdout, wrote a line %d times, and it is there under %d numbers: %.200q", in.proc, written[line], n, line)
+		}
 	}
 }
 

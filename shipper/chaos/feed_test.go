@@ -163,11 +163,16 @@ type expected struct {
 }
 
 // expect is what should come of the bytes of an input: its lines, and how many empty lines there
-// are in all.
-func expect(data []byte) (lines []expected, emptyLines int64) {
+// are in all. A line ends at each of cuts, too, without a newline.
+func expect(data []byte, cuts ...int64) (lines []expected, emptyLines int64) {
 	var empty int64
 	for at := 0; at < len(data); {
 		line, _, terminated := bytes.Cut(data[at:], []byte("\n"))
+		for _, cut := range cuts {
+			if n := int(cut) - at; n > 0 && n < len(line) {
+				line, terminated = line[:n], false
+			}
+		}
 		at += len(line)
 		if terminated {
 			at++

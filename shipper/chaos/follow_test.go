@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"perstack-shipper/batch"
 )
 
 // followed is a file that grows for as long as a campaign lasts.
@@ -20,6 +22,11 @@ type followed struct {
 	stop chan struct{}
 	done sync.WaitGroup
 }
+
+// stoodStill is how long nothing must have been written within a line for the shipper to be in its
+// right to cut that. It is a little less than the shipper's 300 ms. A busy machine may keep the
+// writer waiting for that long.
+const stoodStill = 250 * time.Millisecond
 
 // grow begins to write what s says to a file.
 func grow(t testing.TB, path string, s *speaker, rng *rand.Rand) *followed {
@@ -33,8 +40,10 @@ func grow(t testing.TB, path string, s *speaker, rng *rand.Rand) *followed {
 		t.Fatal(err)
 	}
 	said := append(s.say(500_000), '\n')
+	all, size := said, int64(len("{\"type\":\"first\"}\n"))
 	f.done.Go(func() {
 		defer file.Close()
+		wrote := time.Now()
 		for end := false; len(said) > 0; {
 			n := min(len(said), 1+rng.IntN(8<<10))
 			if end { // the rest of the line
@@ -44,6 +53,15 @@ func grow(t testing.TB, path string, s *speaker, rng *rand.Rand) *followed {
 				t.Error(err)
 				return
 			}
+			now := time.Now()
+			if before := len(all) - len(said); now.Sub(wrote) > stoodStill { // before this write, or in the middle of it
+				for _, at := range []int{before, before + n} {
+					if at > 0 && all[at-1] != '\n' {
+						f.in.stood = append(f.in.stood, size+int64(at))
+					}
+				}
+			}
+			wrote = now
 			if last := said[n-1]; end && last == '\n' {
 				return
 			}
@@ -76,4 +94,19 @@ func (o *options) follow(t testing.TB, rng *rand.Rand, name string, f *followed,
 	p := o.start(t, rng, name, drain, append(args, rest...))
 	p.file = f
 	return p
+}
+
+// A line that was cut where the file stood still counts as two; one that was not remains one.
+func TestLineCutWhereItsFileStood(t *testing.T) {
+	data := []byte("first\nsecond\nthird\n")
+	a := &arrived{first: map[place]event{}}
+	for i, line := range []batch.Restored{{Line: []byte("first")}, {Line: []byte("sec"), NoNewline: true}, {Line: []byte("ond")}, {Line: []byte("third")}} {
+		a.first[place{int64(i + 1), 0}] = event{Restored: line}
+	}
+	in := &taken{data: data, stood: []int64{3, 9, 15}}
+	in.findCuts(a)
+	lines, _ := in.lines()
+	if len(lines) != 4 || string(lines[1].line) != "sec" || !lines[1].noNewline || string(lines[2].line) != "ond" || lines[2].end != 13 {
+		t.Errorf("cut at %v: %+v", in.cuts, lines)
+	}
 }

@@ -33,7 +33,7 @@ func (c *campaign) verify(v verdict) (faults []string) {
 	want := map[string]proof.Verdict{} // by input
 	paused := ""                       // the input that may go on, or have come to its job's end
 	for _, in := range c.inputs {
-		lines, _ := expect(in.data)
+		lines, _ := in.lines()
 		a := byProc[in.proc]
 		switch {
 		case a == nil || len(a.first) == 0 || len(a.seals) == 0:
