@@ -23,7 +23,7 @@ func TestJobsAtATerminal(t *testing.T) {
 	u.ship([]byte(line), "--log-group", "/perstack/terminal", "--log-stream", "all")
 
 	for _, args := range [][]string{{"jobs", "--since", "2000-01-01"}, {"usage", "--since", "2000-01-01", "--by", "run"}} {
-		command := exec.CommandContext(t.Context(), u.program, append(args, "--log-group", "/perstack/terminal")...)
+		command := exec.CommandContext(t.Context(), program, append(args, "--log-group", "/perstack/terminal")...)
 		command.Env = u.env
 		shown := atTerminal(t, command, 200)
 		if lines := strings.Split(strings.TrimSpace(shown), "\n"); len(lines) < 2 {

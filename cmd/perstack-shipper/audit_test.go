@@ -18,7 +18,7 @@ import (
 // run runs a command of the program, which must succeed in silence, and returns its stdout.
 func (u *user) run(args ...string) []byte {
 	u.t.Helper()
-	command := exec.CommandContext(u.t.Context(), u.program, args...)
+	command := exec.CommandContext(u.t.Context(), program, args...)
 	command.Env = u.env
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr

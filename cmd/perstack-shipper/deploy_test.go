@@ -183,7 +183,7 @@ func TestPoliciesOfALoggingAccount(t *testing.T) {
 // check runs check, which must find nothing that does not work.
 func (u *user) check(args ...string) {
 	u.t.Helper()
-	command := exec.CommandContext(u.t.Context(), u.program, append([]string{"check"}, args...)...)
+	command := exec.CommandContext(u.t.Context(), program, append([]string{"check"}, args...)...)
 	command.Env = u.env
 	if out, err := command.CombinedOutput(); err != nil {
 		u.t.Fatalf("check %q: %v\n%s", args, err, out)
@@ -194,12 +194,7 @@ func (u *user) check(args ...string) {
 func newObservedUser(t *testing.T) (*user, *cwlocal.Server) {
 	t.Helper()
 	server, url := listen(t, cwlocal.Options{})
-	program, err := exec.LookPath("perstack-shipper")
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := newUser(t, program, url)
-	u.env = append(u.env, "GORACE="+fastExit)
+	u := newUser(t, url)
 	return u, server
 }
 

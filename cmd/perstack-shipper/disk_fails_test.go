@@ -275,7 +275,7 @@ func TestPipeWhoseDiskAnswersEIO(t *testing.T) {
 func TestExecWhoseFolderIsRemoved(t *testing.T) {
 	s := newStage(t)
 	open := s.gate()
-	block, script := s.bulk(640) // 40 MiB
+	block, script := s.bulk(160) // 40 MiB
 	r := s.exec(`echo '{"jobId":"j","begun":true}'; `+atGate+script+"; echo problems >&2", "--journal-max=24MiB")
 	s.Until("it has begun", func() bool { return s.has(`"begun"`) })
 	if err := os.RemoveAll(s.Journal); err != nil {
@@ -283,7 +283,7 @@ func TestExecWhoseFolderIsRemoved(t *testing.T) {
 	}
 	open()
 	r.Wait(exitOK)
-	if got, want := s.text(""), "{\"jobId\":\"j\",\"begun\":true}\n"+strings.Repeat(block, 640); got != want {
+	if got, want := s.text(""), "{\"jobId\":\"j\",\"begun\":true}\n"+strings.Repeat(block, 160); got != want {
 		t.Errorf("%d bytes came of %d", len(got), len(want))
 	}
 	if got := s.text("stderr"); got != "problems\n" {

@@ -90,7 +90,7 @@ func TestPages(t *testing.T) {
 	for _, page := range documents(t) {
 		for _, command := range indented.FindAllString(fence.ReplaceAllString(document(t, page), ""), -1) {
 			script := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(command, "--into /workspace", "--into restored"))
-			script.Dir, script.Env = dir, append(u.env, "JOB=d9urbpfdpmij1axcii58vgzr", "PATH="+filepath.Dir(u.program)+":"+os.Getenv("PATH"))
+			script.Dir, script.Env = dir, append(u.env, "JOB=d9urbpfdpmij1axcii58vgzr")
 			if out, err := script.CombinedOutput(); err != nil {
 				t.Errorf("%s: %s: %v\n%s", page, command, err, out)
 			}
@@ -114,7 +114,7 @@ func TestPages(t *testing.T) {
 func (u *user) mustPrint(page, dir string, s shown) {
 	u.t.Helper()
 	command := exec.CommandContext(u.t.Context(), "sh", "-c", s.command)
-	command.Dir, command.Env = dir, append(u.env, "PATH="+filepath.Dir(u.program)+":"+os.Getenv("PATH"))
+	command.Dir, command.Env = dir, u.env
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()

@@ -28,11 +28,11 @@ func TestFollowWhileItRuns(t *testing.T) {
 			return cwlocal.Fault{}
 		},
 	})
-	u := newUser(t, buildProgram(t), url)
+	u := newUser(t, url)
 	lines := inRealTime(t, u.recording("delegate-parallel.jsonl"))
 
-	follow := exec.CommandContext(t.Context(), u.program, "logs", "--log-group", "/perstack/live", "--job", "rg5xjsjyitoxtwsf2dwjccga", "--follow")
-	ship := exec.CommandContext(t.Context(), u.program, "--log-group", "/perstack/live", "--flush-interval", "100ms")
+	follow := exec.CommandContext(t.Context(), program, "logs", "--log-group", "/perstack/live", "--job", "rg5xjsjyitoxtwsf2dwjccga", "--follow")
+	ship := exec.CommandContext(t.Context(), program, "--log-group", "/perstack/live", "--flush-interval", "100ms")
 	follow.Env, ship.Env = u.env, u.env
 	stdin, err := ship.StdinPipe()
 	if err != nil {
@@ -101,7 +101,7 @@ func TestFollowWhileItRuns(t *testing.T) {
 
 // hasBegun reports whether the group of a job is there.
 func (u *user) hasBegun(group string) bool {
-	command := exec.CommandContext(u.t.Context(), u.program, "logs", "--log-group", group, "--job", "none")
+	command := exec.CommandContext(u.t.Context(), program, "logs", "--log-group", group, "--job", "none")
 	command.Env = u.env
 	said, _ := command.CombinedOutput()
 	return bytes.Contains(said, []byte("nothing of the job"))
@@ -157,7 +157,7 @@ func TestLogsAtATerminal(t *testing.T) {
 		{[]string{"--pretty"}, []string{"TERM=xterm", "NO_COLOR=1"}, `\x1b[2Jgone\u009b2J\u202e`, "\x1b"},
 		{[]string{"--pretty"}, []string{"TERM=dumb"}, `\x1b[2Jgone\u009b2J\u202e`, "\x1b"},
 	} {
-		command := exec.CommandContext(t.Context(), u.program, append([]string{"logs", "--log-group", "/perstack/terminal", "--job", "j"}, test.args...)...)
+		command := exec.CommandContext(t.Context(), program, append([]string{"logs", "--log-group", "/perstack/terminal", "--job", "j"}, test.args...)...)
 		command.Env = append(u.env, test.env...)
 		if shown := atTerminal(t, command, 120); !strings.Contains(shown, test.want) || strings.Contains(shown, test.absent) {
 			t.Errorf("%q %q shows %q", test.args, test.env, shown)

@@ -28,7 +28,6 @@ func TestMemoryIsBounded(t *testing.T) {
 	for i := range 100_000 {
 		fmt.Fprintf(&jobs, `{"type":"note","id":"%024d","timestamp":%d,"jobId":"job%04d","text":"%0200d"}`+"\n", i, time.Now().UnixMilli(), i%1000, i)
 	}
-	program := buildProgram(t)
 	for name, data := range map[string][]byte{
 		"no UTF-8":                   long("\xff"),
 		"no UTF-8, in an object":     append(append([]byte(`{"jobId":"j","a":"`), long("\xff")[20:batch.MaxLineBytes-2]...), "\"}\n"...),
@@ -40,7 +39,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, url := listen(t, cwlocal.Options{Discard: true})
-			u := newUser(t, program, url)
+			u := newUser(t, url)
 			c := exec.CommandContext(t.Context(), program, "--log-group=/memory")
 			c.Env = u.env
 			c.Stdin = struct{ io.Reader }{bytes.NewReader(data)}

@@ -35,7 +35,7 @@ func TestMoto(t *testing.T) {
 		t.Skipf(why, server)
 	}
 	endpoint := startMoto(t, server)
-	t.Run("round trips", func(t *testing.T) { newUser(t, buildProgram(t), endpoint).roundTrips(t) })
+	t.Run("round trips", func(t *testing.T) { newUser(t, endpoint).roundTrips(t) })
 	t.Run("stack", motoAPI{endpoint: endpoint}.createsStack)
 	t.Run("tasks", motoAPI{endpoint: endpoint}.registersTasks)
 }

@@ -20,7 +20,7 @@ import (
 func (u *user) restore(group, job string) (files map[string]string, stderr string, err error) {
 	u.t.Helper()
 	dir := filepath.Join(u.t.TempDir(), "workspace")
-	command := exec.CommandContext(u.t.Context(), u.program, "restore", "--log-group", group, "--job", job, "--into", dir)
+	command := exec.CommandContext(u.t.Context(), program, "restore", "--log-group", group, "--job", job, "--into", dir)
 	command.Env = u.env
 	var said bytes.Buffer
 	command.Stderr = &said

@@ -18,11 +18,9 @@ import (
 // endpoint, perstack-shipper local, reads it back with logs, and compares. moto_test.go does the
 // same with an endpoint by others.
 
-// newLocalUser builds the program and starts its local.
+// newLocalUser is a user of the program's own endpoint, which it starts.
 func newLocalUser(t *testing.T) *user {
 	t.Helper()
-	program := buildProgram(t)
-	t.Setenv("PATH", filepath.Dir(program)+":"+os.Getenv("PATH"))
 	local, url, _, _ := startLocal(deadline(t), t, "--listen=127.0.0.1:0")
 	t.Cleanup(func() {
 		if err := local.Process.Signal(syscall.SIGTERM); err != nil {
@@ -32,7 +30,7 @@ func newLocalUser(t *testing.T) *user {
 			t.Errorf("local: %v", err)
 		}
 	})
-	return newUser(t, program, url)
+	return newUser(t, url)
 }
 
 func TestRoundTrip(t *testing.T) { newLocalUser(t).roundTrips(t) }

@@ -38,10 +38,6 @@ type task struct {
 }
 
 func TestTasksRun(t *testing.T) {
-	program, err := exec.LookPath("perstack-shipper")
-	if err != nil {
-		t.Fatal(err)
-	}
 	recording, err := os.ReadFile("testdata/recordings/tools.jsonl")
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +95,7 @@ func newTask(t *testing.T, program, url string) *task {
 		folders: strings.NewReplacer("/usr/local/bin/wrap.sh", deploy+"/wrap.sh", "/usr/local/bin/perstack-shipper", program,
 			"/var/lib/perstack-shipper", root+"/sidecar", "/events", root+"/events", "/journal", root+"/journal"),
 		env: []string{
-			"PATH=" + root + "/bin:" + filepath.Dir(program) + ":" + os.Getenv("PATH"), "HOME=" + root, "RECORDING=" + recording, "GORACE=" + fastExit,
+			"PATH=" + root + "/bin:" + filepath.Dir(program) + ":" + os.Getenv("PATH"), "HOME=" + root, "RECORDING=" + recording,
 			"AWS_ENDPOINT_URL=" + url, "AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true",
 		}}
 }
@@ -183,10 +179,6 @@ func (r *task) healthy(containers []containerDefinition, name string) {
 // Where nothing can be kept, no agent starts under exec, and the sidecar ends instead of becoming
 // healthy, so that an agent that depends on "HEALTHY" does not start.
 func TestNoAgentWithoutAJournal(t *testing.T) {
-	program, err := exec.LookPath("perstack-shipper")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, file := range []string{"wrap.json", "sidecar.json", "spot.json"} {
 		t.Run(file, func(t *testing.T) {
 			var definition taskDefinition

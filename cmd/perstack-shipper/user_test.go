@@ -29,29 +29,16 @@ import (
 
 // user runs the program against one endpoint, with a home of their own.
 type user struct {
-	t       *testing.T
-	program string
-	env     []string
-	api     *cloudwatchlogs.Client
+	t   *testing.T
+	env []string
+	api *cloudwatchlogs.Client
 }
 
-// buildProgram builds the program as the Makefile does, and returns its path.
-func buildProgram(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "perstack-shipper")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, output)
-	}
-	return program
-}
-
-func newUser(t *testing.T, program, endpoint string) *user {
+func newUser(t *testing.T, endpoint string) *user {
 	home := t.TempDir()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	u := &user{t: t, program: program, api: cloudwatchlogs.New(cloudwatchlogs.Options{
+	u := &user{t: t, api: cloudwatchlogs.New(cloudwatchlogs.Options{
 		BaseEndpoint: &endpoint,
 		Region:       "eu-west-1",
 		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
@@ -89,7 +76,7 @@ var summary = regexp.MustCompile(`^(?:\{"level":"warn",[^\n]* ended (?:before jo
 // ship pipes data into the program, which must deliver it, and returns the summary.
 func (u *user) ship(data []byte, args ...string) string {
 	u.t.Helper()
-	command := exec.CommandContext(u.t.Context(), u.program, args...)
+	command := exec.CommandContext(u.t.Context(), program, args...)
 	command.Env = u.env
 	command.Stdin = struct{ io.Reader }{bytes.NewReader(data)} // by way of a pipe, as from an agent
 	var stderr bytes.Buffer
@@ -107,7 +94,7 @@ func (u *user) ship(data []byte, args ...string) string {
 // logs reads back with the program.
 func (u *user) logs(args ...string) []byte {
 	u.t.Helper()
-	command := exec.CommandContext(u.t.Context(), u.program, append([]string{"logs"}, args...)...)
+	command := exec.CommandContext(u.t.Context(), program, append([]string{"logs"}, args...)...)
 	command.Env = u.env
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr

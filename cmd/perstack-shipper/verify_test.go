@@ -35,7 +35,7 @@ import (
 // into the test's log.
 func (u *user) runFor(stdin io.Reader, args ...string) (stdout string, code int) {
 	u.t.Helper()
-	command := exec.CommandContext(u.t.Context(), u.program, args...)
+	command := exec.CommandContext(u.t.Context(), program, args...)
 	command.Env, command.Stdin = u.env, stdin
 	var out, said bytes.Buffer
 	command.Stdout, command.Stderr = &out, &said
@@ -125,7 +125,7 @@ func (u *user) copy(path string) string {
 func (u *user) kill(after time.Duration, args ...string) {
 	ctx, cancel := context.WithTimeout(u.t.Context(), after)
 	defer cancel()
-	command := exec.CommandContext(ctx, u.program, args...)
+	command := exec.CommandContext(ctx, program, args...)
 	command.Env = u.env
 	if _, ok := errors.AsType[*exec.ExitError](command.Run()); !ok && ctx.Err() == nil && command.ProcessState == nil {
 		u.t.Fatal("it could not be run")
@@ -383,7 +383,7 @@ func TestVerifyOfAnotherClass(t *testing.T) {
 	}
 	waysIn["pipe"](u, "/rare", "testdata/recordings/simple.jsonl")
 	for _, args := range [][]string{{"verify", "--since=1h"}, {"verify", "--job=any"}, {"logs", "--job=any"}, {"logs", "--job=any", "--search"}} {
-		command := exec.CommandContext(t.Context(), u.program, append(args, "--log-group=/rare")...)
+		command := exec.CommandContext(t.Context(), program, append(args, "--log-group=/rare")...)
 		command.Env = u.env
 		said, _ := command.CombinedOutput()
 		if code := command.ProcessState.ExitCode(); code != 3 || !strings.Contains(string(said), "is of class INFREQUENT_ACCESS, which GetLogEvents and FilterLogEvents cannot read") {

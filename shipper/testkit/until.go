@@ -7,7 +7,7 @@ import (
 
 // Deadline is how long a test waits for anything before it fails. It is many times what a busy
 // machine needs, so that only what hangs reaches it.
-const Deadline = time.Minute
+const Deadline = 2 * time.Minute
 
 // Until waits until is holds. If that takes longer than Deadline, the test fails and says what it
 // waited for; a [Process] that it started then shows what it printed.
