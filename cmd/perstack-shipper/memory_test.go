@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"perstack-shipper/batch"
-	"perstack-shipper/shipper/cwlocal"
 )
 
 // mostRSS is what the process may take at the default of --memory-max: 32 MiB, a quarter of that
@@ -28,6 +27,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for i := range 100_000 {
 		fmt.Fprintf(&jobs, `{"type":"note","id":"%024d","timestamp":%d,"jobId":"job%04d","text":"%0200d"}`+"\n", i, time.Now().UnixMilli(), i%1000, i)
 	}
+	u := newLocalUser(t)
 	for name, data := range map[string][]byte{
 		"no UTF-8":                   long("\xff"),
 		"no UTF-8, in an object":     append(append([]byte(`{"jobId":"j","a":"`), long("\xff")[20:batch.MaxLineBytes-2]...), "\"}\n"...),
@@ -38,8 +38,6 @@ func TestMemoryIsBounded(t *testing.T) {
 		"of a thousand jobs":         jobs.Bytes(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, url := listen(t, cwlocal.Options{Discard: true})
-			u := newUser(t, url)
 			c := exec.CommandContext(t.Context(), program, "--log-group=/memory")
 			c.Env = u.env
 			c.Stdin = struct{ io.Reader }{bytes.NewReader(data)}
