@@ -110,7 +110,7 @@ func TestRestoreRecordings(t *testing.T) {
 			want, checkpoints, cut := filesOf(nonEmpty(data))
 			switch {
 			case strings.Contains(job, "/"):
-				if exitOf(err) != exitFailure || !strings.Contains(said, "no folder can have it for a name") {
+				if exitOf(err) != exitFailure || !strings.Contains(said, "no folder can be named after it") {
 					t.Errorf("%v\n%s", err, said)
 				}
 				want = map[string]string{}
