@@ -38,6 +38,7 @@ func fill(t testing.TB, b *batch.Batch, n, size int, time int64) {
 }
 
 func TestBatchLimits(t *testing.T) {
+	batch.Large(t)
 	const day = 24 * hour
 	for _, c := range []struct {
 		name   string
@@ -188,6 +189,8 @@ func drawBatch(t *rapid.T, pool *batch.Pool) (*batch.Batch, []logEvent) {
 }
 
 func TestBodies(t *testing.T) {
+	batch.Large(t)
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var pool batch.Pool
 		b, want := drawBatch(t, &pool)

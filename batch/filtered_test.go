@@ -241,6 +241,7 @@ func drawFilters(t *rapid.T, shape *batch.Shape) {
 }
 
 func TestFiltered(t *testing.T) {
+	t.Parallel()
 	recorded := recordedLines(t)
 	rapid.Check(t, func(t *rapid.T) {
 		input, shape := drawInput(t, recorded), drawShape(t)
@@ -361,6 +362,8 @@ func drawSecret(t *rapid.T) string {
 // pattern matches a whole run of a unit, for one that is longer than a piece takes the rest of its
 // string with it.
 func TestLongLinesAreRedacted(t *testing.T) {
+	batch.Large(t)
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		shape := plainShape()
 		shape.JobID = "j"
@@ -402,6 +405,7 @@ func TestLongLinesAreRedacted(t *testing.T) {
 // part repeats, what lines before it are given, or the receipt.
 func TestRedactionLeavesNothing(t *testing.T) {
 	batch.Large(t)
+	t.Parallel()
 	shape := plainShape()
 	shape.Template = "{jobId}/{expertKey}"
 	shape.Redact = []string{"SECRET-[0-9]+"}

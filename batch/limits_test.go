@@ -39,6 +39,7 @@ func pad(t testing.TB, form string, size int, at int64) string {
 
 func TestEventAtTheLimit(t *testing.T) {
 	batch.Large(t)
+	t.Parallel()
 	const late = now + 30*24*hour // for a time of now
 	for _, c := range []struct {
 		name, form string
@@ -72,6 +73,7 @@ func TestEventAtTheLimit(t *testing.T) {
 // not have had in time.
 func TestFullEventThatIsLate(t *testing.T) {
 	batch.Large(t)
+	t.Parallel()
 	const late = now + 30*24*hour
 	for _, form := range []string{`{"timestamp":1795348800000,"a":"%s"}`, "text %s"} {
 		onTime := len(`,"at":1795348800000`)
@@ -92,6 +94,7 @@ func TestFullEventThatIsLate(t *testing.T) {
 // be.
 func TestCuts(t *testing.T) {
 	batch.Large(t)
+	t.Parallel()
 	for _, c := range []struct {
 		name, unit string
 		takes      int // bytes of a part, on the average
@@ -130,6 +133,7 @@ func TestCuts(t *testing.T) {
 // The last part says "last" and may say "newline": what just fits without does not with it.
 func TestLastPartAtTheLimit(t *testing.T) {
 	batch.Large(t)
+	t.Parallel()
 	shape := plainShape()
 	shape.JobID = "j"
 	for _, end := range []string{"\n", ""} {
@@ -162,10 +166,10 @@ func longLines() map[string][]byte {
 		return before + strings.Repeat("0123456789abcde\\n", size/17+1)[:size-len(before)-len(after)-1] + "x" + after
 	}
 	all := map[string][]byte{}
-	for _, size := range []int{maxLine - 1, maxLine, maxLine + 1, 20 << 20} {
+	for _, size := range []int{maxLine - 1, maxLine, maxLine + 1, 17 << 20} {
 		all[fmt.Sprintf("object of %d", size)] = []byte("{\"jobId\":\"j\"}\n\n\n" + object(size) + "\nafter\n")
 	}
-	all["text of 20 MiB, without a newline"] = bytes.Repeat([]byte("日本語\x00\\"), 20<<20/11)
+	all["text of 17 MiB, without a newline"] = bytes.Repeat([]byte("日本語\x00\\"), 17<<20/11)
 	all["no UTF-8 at the end of 9 MiB"] = append(bytes.Repeat([]byte("é"), 9<<19), "\xff\nafter"...)
 	all["10 MiB of garbage"] = bytes.ReplaceAll(bytes.Repeat([]byte("\xe6\x97\xff\x00\xf0\x9f\x98\x80\xf0\x9f"), 1<<20), []byte("\n"), nil)
 	all["ends where a piece ends"] = bytes.Repeat([]byte("z"), 17<<19)
@@ -177,8 +181,10 @@ func windows(size int) regime { return regime{read: func(int) int { return size 
 
 func TestLongLines(t *testing.T) {
 	batch.Large(t)
+	t.Parallel()
 	for name, input := range longLines() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			whole := ship(t, plainShape(), input, regime{})
 			for i, m := range whole.messages {
 				if m.Part > 0 && !m.Last && i+1 < len(whole.messages) && whole.messages[i+1].time != m.time {
@@ -221,6 +227,7 @@ func bodies(t testing.TB, input []byte, r regime) (sums [][32]byte) {
 // A line of 8 MiB is not claimed to be JSON, but what its beginning says attributes it.
 func TestLongLineIsAttributed(t *testing.T) {
 	batch.Large(t)
+	t.Parallel()
 	input := longLines()[fmt.Sprintf("object of %d", maxLine+1)]
 	got := ship(t, plainShape(), input, regime{})
 	if !slices.Equal(got.streams, []string{"j"}) {
@@ -239,6 +246,7 @@ func TestLongLineIsAttributed(t *testing.T) {
 // What stands at the very end of the piece that is looked at may go on behind it.
 func TestLongLineWithATimeAcrossThePiece(t *testing.T) {
 	batch.Large(t)
+	t.Parallel()
 	const member = `"timestamp":1795348700000`
 	for _, cut := range []int{1, 12} {
 		before := 512<<10 - len(`{"jobId":"j","a":"",`) - len(member) + cut

@@ -10,6 +10,7 @@ import (
 // What the hot path takes of memory: nothing a line, and of the pool what it says.
 
 func TestNoAllocationPerLine(t *testing.T) {
+	Large(t)
 	const id = `"ooffrb0cufrw05y9jd8az922aaaaaaaaaaaaaaaa"`
 	first := `{"jobId":` + id + `,"runId":` + id + "}\n"
 	for _, c := range []struct {
@@ -159,6 +160,8 @@ func TestScratchAfterTheLargestLine(t *testing.T) {
 
 // A line of megabytes that comes in small pieces is looked through once.
 func TestLongLineInSmallPieces(t *testing.T) {
+	Large(t)
+	t.Parallel()
 	s, err := NewShaper(Shape{Input: "k3v9x2ab", JobID: "j", Template: "{jobId}", Hostname: "h"}, State{}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -43,6 +43,8 @@ var units = []string{"x", "é", "日", "😀", `"`, `\`, "\t", "\x01", "\xff", "
 var beginnings = []string{"", " \t", `{"type":"big","id":"i","timestamp":1795348700000,"jobId":"j","runId":"r","usage":{"inputTokens":5},"a":"`, `{"_aws":1,"error":{"message":"x"},"a":"`, `{"shipper":{},"a":"`, "\ufeff{\"jobId\":\"j\",\"a\":\"", "\xe6", `{"jobId":"`, `{"timestamp":`, "{", `[`}
 
 func TestParts(t *testing.T) {
+	batch.Large(t)
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		shape := drawShape(t)
 		shape.JobID = "j"
@@ -67,6 +69,8 @@ func TestParts(t *testing.T) {
 
 // The bounds at the byte, in every way that a block can end near them.
 func TestPartsAtTheByte(t *testing.T) {
+	batch.Large(t)
+	t.Parallel()
 	shape := plainShape()
 	shape.JobID = "j"
 	for _, unit := range []string{"日", "\xff"} {
@@ -80,9 +84,6 @@ func TestPartsAtTheByte(t *testing.T) {
 					}
 				}
 			}
-			if batch.UnderRace {
-				return
-			}
 		}
 	}
 }
@@ -90,6 +91,7 @@ func TestPartsAtTheByte(t *testing.T) {
 // FuzzParts is the splitter: a long line made of any bytes comes back whole from its parts, cut at
 // the same places however it came.
 func FuzzParts(f *testing.F) {
+	batch.Large(f)
 	for i, unit := range units {
 		f.Add([]byte(unit), []byte(beginnings[i%len(beginnings)]), uint16(batch.SmallEvent-30+i), uint16(i*1000), i%2 == 0)
 		f.Add([]byte(unit), []byte(beginnings[(i+1)%len(beginnings)]), uint16(1000*i), uint16(60000+i), i%2 == 1)

@@ -203,6 +203,7 @@ func TestReceiptOfJobsSideBySide(t *testing.T) {
 // MiB.
 func TestUsageOfALineInParts(t *testing.T) {
 	batch.Large(t)
+	t.Parallel()
 	for _, size := range []int{3 << 20, batch.MaxLineBytes, batch.MaxLineBytes + 512<<10 - 30, 9 << 20} {
 		data := fmt.Sprintf(`{"type":"callTools","jobId":"j","runId":"r","stepNumber":1,"x":%q,"usage":{"totalTokens":7}}`+"\n", strings.Repeat("x", size))
 		data += `{"type":"callDelegate","jobId":"j","runId":"r","stepNumber":1,"usage":{"totalTokens":7}}` + "\n"
@@ -263,6 +264,8 @@ func TestOutcome(t *testing.T) {
 
 // What an agent can name without end is bounded, and the sums are right.
 func TestReceiptIsBounded(t *testing.T) {
+	batch.Large(t)
+	t.Parallel()
 	var b strings.Builder
 	n := 0
 	for job := range 130 {

@@ -72,6 +72,7 @@ func TestRestamp(t *testing.T) {
 }
 
 func TestRestampAtTheLimit(t *testing.T) {
+	batch.Large(t)
 	const before = `{"shipper":{"input":"i","seq":1},"a":"`
 	room := len(fmt.Sprintf(`,"at":%d`, now))
 	for _, free := range []int{0, 1, room - 1, room, room + 1} {

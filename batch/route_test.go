@@ -115,10 +115,8 @@ func TestOverflow(t *testing.T) {
 
 // Whatever an agent names its jobs, what is remembered of the names is bounded.
 func TestHostileIDsTakeNoMemory(t *testing.T) {
+	batch.Large(t)
 	for size, ids := range map[int]int{10: 3000, 2000: 2000, 200 << 10: 150} {
-		if batch.UnderRace && size > 2000 {
-			continue
-		}
 		for _, template := range []string{"{jobId}/{runId}", "{expertKey}"} {
 			shape := plainShape()
 			shape.Template = template

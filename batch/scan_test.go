@@ -125,6 +125,7 @@ func TestScanDepth(t *testing.T) {
 
 // A scanner keeps nothing of one line for the next.
 func TestScanLongAndShort(t *testing.T) {
+	Large(t)
 	var s scanner
 	for _, size := range []int{10, leastOut/2 - outRoom, leastOut / 2, MaxEventBytes, 100, MaxEventBytes + 1, 3 * leastOut, 50} {
 		for _, unit := range []string{"x", `\\`, `\"`, `\n`, `\u0041`, "é", "日", `{`, "\t"} {

@@ -116,6 +116,7 @@ func sorted(files map[string][]byte) (all [][]byte) {
 }
 
 func TestNothingIsLost(t *testing.T) {
+	t.Parallel()
 	recorded := recordedLines(t)
 	rapid.Check(t, func(t *rapid.T) {
 		input := drawInput(t, recorded)
@@ -149,6 +150,8 @@ var atMember = regexp.MustCompile(`,"at":\d+`)
 
 // An event that is late is sent with another time, but is cut where it would have been cut.
 func TestTheClockChangesNothingButTheTime(t *testing.T) {
+	batch.Large(t)
+	t.Parallel()
 	recorded := recordedLines(t)
 	rapid.Check(t, func(t *rapid.T) {
 		input, shape := drawInput(t, recorded), drawShape(t)
@@ -172,8 +175,13 @@ func TestTheClockChangesNothingButTheTime(t *testing.T) {
 }
 
 func TestRecordings(t *testing.T) {
+	t.Parallel()
 	for name, data := range recordings(t) {
 		t.Run(name, func(t *testing.T) {
+			if len(data) > 1<<20 {
+				batch.Large(t)
+			}
+			t.Parallel()
 			whole := ship(t, plainShape(), data, regime{})
 			for _, size := range []int{40 << 10, 256 << 10} {
 				pieces := ship(t, plainShape(), data, regime{read: func(int) int { return size }, restart: func() bool { return true }})

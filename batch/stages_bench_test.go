@@ -216,6 +216,7 @@ func BenchmarkBody(b *testing.B) {
 // TestHotPathAllocatesNothing: when the scratch memory is there, a line costs none, whatever there
 // is of lines.
 func TestHotPathAllocatesNothing(t *testing.T) {
+	Large(t)
 	for _, k := range kinds {
 		data, s := k.lines(k.block), newBenchShaper(t)
 		var pool Pool

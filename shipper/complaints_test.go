@@ -289,7 +289,7 @@ func TestSlowSinkDoesNotGrowMemory(t *testing.T) {
 	done := make(chan struct{})
 	var watch sync.WaitGroup
 	watch.Go(func() {
-		for tick := time.NewTicker(50 * time.Millisecond); ; {
+		for tick := time.NewTicker(200 * time.Millisecond); ; {
 			select {
 			case <-done:
 				tick.Stop()
