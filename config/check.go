@@ -16,7 +16,7 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file says what each option's value may be, and what to do about one that cannot be.
+// This file says what each option's value may be, and what to do about one that is invalid.
 
 const (
 	// MinMemory is the least that MemoryMax may be: a few bodies of 1 MiB and the blocks that they
@@ -174,7 +174,7 @@ func (u *Tokens) check() error {
 	return first(oneOf("--by", u.By, Usages...), checkPeriod(u.Since, u.Until), checkStream(u.LogStream), u.Target.check(), u.Log.check())
 }
 
-// checkPeriod checks two moments, of which either may be zero.
+// checkPeriod checks the two ends of a period. Either may be zero.
 func checkPeriod(since, until Time) error {
 	if !since.IsZero() && !until.IsZero() && !since.Before(until.Time) {
 		return Usage("--until", "%s is not after --since %s: give a later one", until.UTC().Format(time.RFC3339), since.UTC().Format(time.RFC3339))
@@ -266,7 +266,7 @@ func checkGroup(name string) error {
 	return nil
 }
 
-// check keeps the rules of https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html.
+// check enforces the rules of https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html.
 func (c *Caller) check() error {
 	switch {
 	case c.RoleARN == "" && c.ExternalID != "":
@@ -416,7 +416,7 @@ func (c *Creation) check() error {
 	return nil
 }
 
-// checkTags keeps the rules of
+// checkTags enforces the rules of
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_TagResource.html.
 func checkTags(tags Pairs) error {
 	if len(tags) > 50 {

@@ -38,7 +38,7 @@ const EnvPrefix = "PERSTACK_SHIPPER_"
 // Command is what a command line asked for: one of *Ship, *Exec, *Resume, *Status, *Healthcheck,
 // *Logs, *Verify, *Jobs, *Tokens, *Report, *Restore, *Check, *Local, *Version and *Help.
 type Command interface {
-	// check reports the first option that cannot be, as a *UsageError.
+	// check returns a *UsageError about the first invalid option.
 	check() error
 }
 
@@ -53,7 +53,7 @@ func (*Help) check() error { return nil }
 // UsageError says what is wrong with the command line or its environment, in one line. The program
 // exits with 2 on it, before a byte of input is read.
 type UsageError struct {
-	// Option is the option that is wrong, as in "--log-group", or empty where it is none.
+	// Option is the option that is wrong, as in "--log-group", or empty if no option is to blame.
 	Option string
 	// Env is the environment variable that Option came from, or empty.
 	Env string
@@ -218,7 +218,7 @@ func joinTee(args []string, options []option) []string {
 }
 
 // asUsage makes a UsageError of whatever the parser reports. Our own values name the option
-// themselves; what the parser found by itself, an unknown flag say, gets the way to the help.
+// themselves. What the parser found by itself, such as an unknown flag, points to the help.
 func asUsage(err error, command string, options []option) error {
 	var usage *UsageError
 	if errors.As(err, &usage) {

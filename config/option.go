@@ -66,7 +66,7 @@ func optionsOf(command Command) []option {
 			o.many = true
 		}
 		if o.def != "" {
-			if err := o.set(o.def); err != nil { // a default of our own that is none; the tests take each command once
+			if err := o.set(o.def); err != nil { // an invalid default of our own; the tests parse each command once
 				panic(err)
 			}
 		}

@@ -94,7 +94,7 @@ func printLogs(ctx context.Context, src readback.Source, query readback.Query, f
 	var out io.Writer = os.Stdout
 	if onTerminal {
 		visible := &terminal.Writer{W: os.Stdout}
-		defer visible.Close() // it holds no more than the beginning of a character, which is none
+		defer visible.Close() // it holds at most the beginning of a character, which is not worth printing
 		out = visible
 	}
 	if options.Follow {

@@ -10,7 +10,7 @@
 //	status.go                              status and healthcheck
 //	check.go, local.go, version.go         the other commands
 //	client.go, system.go                   the client of CloudWatch; limits of the system
-//	log.go, statusline.go, progress.go     what is said on stderr
+//	log.go, statusline.go, progress.go     our own log on stderr
 package main
 
 import (

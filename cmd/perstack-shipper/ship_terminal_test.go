@@ -89,7 +89,7 @@ func TestCtrlDAtTheTerminal(t *testing.T) {
 
 // drained is what a terminal shows of a drain of one line, and erase takes that away.
 const (
-	drained = "the input has ended: 0.0 MB left to ship, 0.0 MB/s"
+	drained = "the input has ended: 14 bytes left to ship"
 	erase   = "\r\x1b[K"
 )
 

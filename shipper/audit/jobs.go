@@ -64,7 +64,7 @@ type JobsQuery struct {
 	// Since and Until bound the time: jobs whose records are not before Since, and that began
 	// before Until. Zero: no bound.
 	Since, Until time.Time
-	// Failed are those only that did not complete and do not run: an error, no steps left, no end
+	// Failed selects only the jobs that neither completed nor still run: an error, no steps left, no end
 	// seen, or silent.
 	Failed bool
 	// Expert is the key of an Expert that ran in the job; "": any.

@@ -181,7 +181,7 @@ func (e *foreignError) Error() string { return fmt.Sprintf("HTTP %d with %s", e.
 // text/html.
 func notTheService(resp *http.Response, answer []byte, bare bool) string {
 	contentType := resp.Header.Get("Content-Type")
-	media, _, _ := mime.ParseMediaType(contentType) // "" for one that is none
+	media, _, _ := mime.ParseMediaType(contentType) // "" if it is not valid
 	answer = bytes.TrimSpace(answer)
 	switch {
 	case resp.StatusCode != http.StatusOK:

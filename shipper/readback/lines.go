@@ -30,7 +30,7 @@ func newPrinter(ctx context.Context, q *Query, w io.Writer) *printer {
 	return &printer{ctx: ctx, out: bufio.NewWriterSize(w, 64<<10), whole: q.Run == "" && len(q.Types) == 0, seqs: map[*Input]int64{}}
 }
 
-// finish writes what is left and completes what is said of the reading.
+// finish writes what is left and completes the report on the reading.
 func (p *printer) finish(report Report, err error) (Report, error) {
 	_, damaged := errors.AsType[*DamageError](err)
 	if flushErr := p.out.Flush(); flushErr != nil && (err == nil || damaged) {

@@ -49,7 +49,7 @@ type Query struct {
 	Job, Run string
 
 	// Types are the types of the events that are asked for, each a pattern as path.Match has it,
-	// such as stopRun*. A pattern that is none matches nothing.
+	// such as stopRun*. An invalid pattern matches nothing.
 	Types []string
 
 	// Inputs are the ids of the inputs that are asked for, whatever job their lines name; empty:

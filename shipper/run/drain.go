@@ -40,6 +40,9 @@ func (s *Session) sayDrain(d shipper.Drain) {
 
 func drainText(d shipper.Drain) string {
 	text := fmt.Sprintf("the input has ended: %.1f MB left to ship, %.1f MB/s", float64(d.Left)/1e6, d.Rate/1e6)
+	if d.Left < 100_000 { // of which a rate says nothing
+		text = fmt.Sprintf("the input has ended: %d bytes left to ship", d.Left)
+	}
 	if d.Cause != "" {
 		text += "; waiting because of: " + d.Cause
 	}

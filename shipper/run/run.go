@@ -15,8 +15,8 @@
 //	survivor.go     commands that outlived their shipper
 //	room.go         a disk that is full at the start
 //	shutdown.go     how a signal ends a run
-//	drain.go        what is said while the rest is delivered
-//	summary.go      what is said at the end
+//	drain.go        how the drain after the end of input is reported
+//	summary.go      the summary at the end
 //	failon.go       jobs whose end makes the run fail
 //	metrics.go      /metrics, /livez and /readyz
 //	container.go    journals that are lost with their container

@@ -63,8 +63,8 @@ func (s *shutdown) wait(signals <-chan os.Signal, drain time.Duration, log *zap.
 	reading := time.NewTimer(drain - min(stopReading, drain/2))
 	defer reading.Stop()
 	s.endSignalled()
-	// The clock runs before this is said, and does not wait for it: a stderr that nobody reads must
-	// not stop the end.
+	// The clock runs before this is logged, and does not wait for it: a stderr that nobody reads must
+	// not delay the end.
 	go log.Info(fmt.Sprintf("%v: shipping what is left, for at most %s; another signal stops at once", first, drain), zap.Stringer("signal", first), zap.Float64("seconds", drain.Seconds()))
 	for {
 		select {

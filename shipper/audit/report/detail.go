@@ -28,8 +28,8 @@ type piece struct {
 	Cut     int    // bytes of it that are left out
 }
 
-// fold returns the members of an event, or a line that is none as it is. Of each long value so many
-// bytes are kept.
+// fold returns the members of an event, or the line itself if it is no event. It keeps so many bytes
+// of each long value.
 func fold(line []byte, long int) []piece {
 	members, ok := event.Members(line)
 	if !ok {

@@ -103,7 +103,7 @@ func (rs *runs) find(ev *event.Event) *run {
 	return r
 }
 
-// note takes notice of an event, and returns its run.
+// note records an event, and returns its run.
 func (rs *runs) note(ev *event.Event) *run {
 	if ev.Kind == event.Text {
 		return nil
