@@ -224,7 +224,7 @@ func asUsage(err error, command string, options []option) error {
 	if errors.As(err, &usage) {
 		return usage
 	}
-	problem := err.Error()
+	problem, see := err.Error(), "; see "
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		dashes, name := "--", unknown.GetSpecifiedName()
@@ -234,10 +234,10 @@ func asUsage(err error, command string, options []option) error {
 		problem = "unknown flag " + dashes + name
 		name, _, _ = strings.Cut(name, "=")
 		if nearest := nearest(name, options); nearest != "" {
-			problem += fmt.Sprintf(", did you mean %q?", "--"+nearest)
+			problem, see = fmt.Sprintf("%s: did you mean --%s?", problem, nearest), " See "
 		}
 	}
-	return &UsageError{Problem: problem + "; see " + Program + " " + command + " --help"}
+	return &UsageError{Problem: problem + see + Program + " " + command + " --help"}
 }
 
 // lateCommand finds a command that stands behind its options: nothing else could be meant by it.
@@ -259,12 +259,12 @@ func lateCommand(args []string, options []option) error {
 
 // unknownCommand is the error about a first word that is no command.
 func unknownCommand(word string) error {
-	problem := fmt.Sprintf("unknown command %q", word)
+	problem, the := fmt.Sprintf("unknown command %q", word), "; the"
 	if nearest := nearestOf(word, commandNames); nearest != "" {
-		problem += fmt.Sprintf(", did you mean %q?", nearest)
+		problem, the = fmt.Sprintf("%s: did you mean %q?", problem, nearest), " The"
 	}
-	return &UsageError{Problem: fmt.Sprintf("%s; the commands are %s; to ship a file: %s --input %s; to run a program: %s exec [flags] -- %s",
-		problem, strings.Join(commandNames, ", "), Program, word, Program, word)}
+	return &UsageError{Problem: fmt.Sprintf("%s%s commands are %s; to ship a file: %s --input %s; to run a program: %s exec [flags] -- %s",
+		problem, the, strings.Join(commandNames, ", "), Program, word, Program, word)}
 }
 
 // unexpected is the error about an argument of a command that takes none.
