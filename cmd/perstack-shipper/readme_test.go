@@ -110,16 +110,18 @@ var (
 // goFile is a source file that a document names.
 var goFile = regexp.MustCompile("`([a-z_/]+\\.go)`")
 
-func TestContributingNamesFilesThatExist(t *testing.T) {
-	named := goFile.FindAllStringSubmatch(document(t, "CONTRIBUTING.md"), -1)
-	if len(named) < 8 {
-		t.Fatalf("only %d files are named", len(named))
-	}
-	for _, match := range named {
-		_, atTop := os.Stat("../../" + match[1])
-		_, inShipper := os.Stat("../../shipper/" + match[1])
-		if atTop != nil && inShipper != nil {
-			t.Errorf("CONTRIBUTING.md names %s, which is neither at the top nor in shipper", match[1])
+func TestGuidesNameFilesThatExist(t *testing.T) {
+	for _, guide := range []string{"CONTRIBUTING.md", "docs/architecture.md"} {
+		named := goFile.FindAllStringSubmatch(document(t, guide), -1)
+		if len(named) < 8 {
+			t.Fatalf("%s names only %d files", guide, len(named))
+		}
+		for _, match := range named {
+			_, atTop := os.Stat("../../" + match[1])
+			_, inShipper := os.Stat("../../shipper/" + match[1])
+			if atTop != nil && inShipper != nil {
+				t.Errorf("%s names %s, which is neither at the top nor in shipper", guide, match[1])
+			}
 		}
 	}
 }
