@@ -263,7 +263,7 @@ func TestForeignSuccessIsOutlived(t *testing.T) {
 				for _, l := range logs.All() {
 					said = append(said, l.Message)
 				}
-				if !strings.Contains(strings.Join(said, "\n"), " on logs:"+action) || !strings.Contains(said[0], "which is not CloudWatch Logs") {
+				if !strings.Contains(strings.Join(said, "\n"), " on logs:"+action) || !strings.Contains(said[0], "is not CloudWatch Logs: it answered") {
 					t.Errorf("it said %q", said)
 				}
 			})

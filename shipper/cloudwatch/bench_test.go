@@ -1,7 +1,6 @@
 package cloudwatch
 
-// What a put costs this process: its own CPU time by GB of body, with the server in a process of
-// its own.
+// What a put costs this process: its CPU time per GB of body, with the server in another process.
 
 import (
 	"bufio"
@@ -23,10 +22,10 @@ import (
 	"time"
 )
 
-const sinkVariable = "CLOUDWATCH_TEST_SINK" // "http" or "https": run the test binary as a server
+const sinkVariable = "CLOUDWATCH_TEST_SINK" // "http" or "https"; if set, the test binary is that server
 
-// sink takes requests and throws them away as cheaply as a server can. It prints its address, and a
-// certificate for TLS, and ends with its stdin.
+// sink reads requests and discards them as cheaply as a server can. It prints its address, and a
+// certificate for TLS, and exits when its stdin ends.
 func sink() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -62,7 +61,7 @@ func sink() {
 	io.Copy(io.Discard, os.Stdin)
 }
 
-// startSink starts a server of its own process and returns a client for it.
+// startSink starts a server in its own process and returns a client for it.
 func startSink(b *testing.B, scheme string) *Client {
 	b.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
@@ -101,9 +100,9 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// measure runs put and reports CPU by GB and by call.
+// measure runs put and reports CPU time per GB and per call.
 func measure(b *testing.B, size int, put func()) {
-	put() // the connection is there
+	put() // opens the connection
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
 	before := cpu()
@@ -115,7 +114,7 @@ func measure(b *testing.B, size int, put func()) {
 	b.ReportMetric(float64(spent.Microseconds())/float64(b.N), "cpu-us/op")
 }
 
-// pieces is a body as batches have it, in pieces of 64 KB.
+// pieces is a body in pieces of 64 KB, like that of a batch.
 type pieces struct {
 	all  [][]byte
 	size int64
@@ -186,7 +185,7 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// BenchmarkFloor is the same body without the SDK: the hash alone, and net/http alone.
+// BenchmarkFloor measures the same body without the SDK: the hash alone, and net/http alone.
 func BenchmarkFloor(b *testing.B) {
 	body := newPieces(benchBody)
 	b.Run("SHA-256", func(b *testing.B) {

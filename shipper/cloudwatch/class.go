@@ -1,7 +1,7 @@
 package cloudwatch
 
-// What an error means for who made the call. The table is decided by the service's error code, else
-// by the HTTP status, else by how far the request got; nothing here looks at the text of a message.
+// What an error means to the caller. The class comes from the service's error code, else from the
+// HTTP status, else from how far the request got. Nothing here looks at the text of a message.
 
 import (
 	"context"
@@ -14,17 +14,17 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Class is what to do about an error.
+// Class says what to do about an error.
 type Class int
 
 const (
-	Retry       Class = iota // try again, for ever: what may pass, and every error not known here
+	Retry       Class = iota // try again, forever: anything that may pass, and every unknown error
 	Throttled                // try again, and less often
 	Credentials              // InvalidateCredentials, then try again
-	Denied                   // try again slowly: changes of permissions take time to arrive
-	Missing                  // the group or the stream is not there: create it, then try again
-	Refused                  // this very request will never be taken: halve the batch
-	Accepted                 // the service has it: success
+	Denied                   // try again slowly: permission changes take time to arrive
+	Missing                  // the group or the stream does not exist: create it, then try again
+	Refused                  // the service will never accept this request: halve the batch
+	Accepted                 // success: the service has the batch
 	Again                    // try again at once
 	Stopped                  // the caller's own context ended
 )
@@ -33,8 +33,8 @@ func (c Class) String() string {
 	return [...]string{"retry", "throttled", "credentials", "denied", "missing", "refused", "accepted", "again", "stopped"}[c]
 }
 
-// classes has the codes without "Exception", which some endpoints leave away. Codes that are not
-// here are Retry, or by HTTP status.
+// classes maps error codes to classes. The codes lack the suffix "Exception", which some endpoints
+// omit. A code that is not listed is classified by its HTTP status, and is Retry otherwise.
 var classes = map[string]Class{
 	"Throttling":             Throttled,
 	"Throttled":              Throttled,
@@ -78,22 +78,23 @@ var classes = map[string]Class{
 	"InvalidSequenceToken": Again,
 }
 
-// callError is the error of one attempt, with how far it got.
+// callError is the error of one attempt and records how far the attempt got.
 type callError struct {
 	err       error
 	action    string        // of the API, without "logs:"
-	transport error         // what the transport said, which the SDK hides when the deadline has passed
-	timeout   time.Duration // the attempt's deadline, if that is what ended it
+	transport error         // the transport's error, which the SDK hides once the deadline has passed
+	timeout   time.Duration // the attempt's deadline, if it ended the attempt
 	stopped   bool          // the caller's context ended
 	reached   bool          // there was a connection
-	whole     bool          // all of the request was written to the connection
+	whole     bool          // the whole request was written to the connection
 	answered  bool          // an HTTP answer was read
 }
 
 func (e *callError) Error() string { return e.err.Error() }
 func (e *callError) Unwrap() error { return e.err }
 
-// Classify says what an error of this package's calls means. No error is Accepted.
+// Classify returns the class of an error that a call of this package returned. A nil error is
+// Accepted.
 func Classify(err error) Class {
 	if err == nil {
 		return Accepted
@@ -122,9 +123,9 @@ func Classify(err error) Class {
 	return Retry
 }
 
-// Ambiguous says that the batch may have been stored although the call failed: all of it was sent,
-// and what came back, if anything, does not say that it was refused. If it is sent again,
-// CloudWatch may hold it twice.
+// Ambiguous reports whether the batch may have been stored although the call failed: the whole
+// request was sent, and the answer, if any, does not rule it out. CloudWatch may hold the batch
+// twice if it is sent again.
 func Ambiguous(err error) bool {
 	call, ok := errors.AsType[*callError](err)
 	if !ok || !call.whole {
@@ -137,12 +138,13 @@ func Ambiguous(err error) bool {
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return true
 	}
-	// A success that is not the service's: what answered may have handed the batch on.
+	// A success status that did not come from the service: whatever answered may have passed the
+	// batch on.
 	return httpStatus(err)/100 == 2
 }
 
-// BodyRefused says that the service, or what answered in its place, did not understand the body of
-// the request. If that was compressed, a plain one may be taken.
+// BodyRefused reports whether the service, or something answering in its place, did not understand
+// the request body. If the body was compressed, a plain one may be accepted.
 func BodyRefused(err error) bool {
 	switch status := httpStatus(err); status {
 	case http.StatusUnsupportedMediaType:
@@ -154,20 +156,20 @@ func BodyRefused(err error) bool {
 	return false
 }
 
-// Unexplained says that a server failed and nothing in its answer is the service's own: it may have
-// failed at the body, as some stand-ins do at a compressed one, or at anything else.
+// Unexplained reports whether a server failed with an answer that is not the service's own. The
+// body may be the cause, as with stand-ins that fail on a compressed one, or anything else.
 func Unexplained(err error) bool {
 	return httpStatus(err) >= 500 && errorCode(err) == ""
 }
 
-// NoCredentials says that there were none to make the call with.
+// NoCredentials reports whether the call failed because there were no credentials to make it with.
 func NoCredentials(err error) bool {
 	_, ok := errors.AsType[*credentialsError](err)
 	return ok
 }
 
-// Unreachable says that credentials, permission or the address are what is wrong: things that
-// seldom mend themselves, so that a run that has never had a batch accepted may give up early.
+// Unreachable reports whether the credentials, the permissions or the address are wrong. These
+// seldom fix themselves, so a run that has never had a batch accepted may give up early.
 func Unreachable(err error) bool {
 	switch Classify(err) {
 	case Credentials, Denied:
@@ -179,15 +181,15 @@ func Unreachable(err error) bool {
 	return false
 }
 
-// foreign says that what answered is not CloudWatch Logs: a page where JSON was due, or a path that
-// is not there. Statuses from 500 are left out, since front ends of the real service answer those
-// without JSON.
+// foreign reports whether something other than CloudWatch Logs answered: a page where JSON was due,
+// or a path that does not exist. Statuses from 500 do not count, because front ends of the real
+// service send those without JSON.
 func foreign(err error) bool {
 	status := httpStatus(err)
 	return status != 0 && status < 500 && status != http.StatusRequestTimeout && errorCode(err) == ""
 }
 
-// errorCode is the service's code without its suffix, "" where there was none.
+// errorCode returns the service's error code without its suffix, or "" if there was none.
 func errorCode(err error) string {
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok || api.ErrorCode() == unknownCode {
@@ -196,10 +198,10 @@ func errorCode(err error) string {
 	return strings.TrimSuffix(api.ErrorCode(), "Exception")
 }
 
-// unknownCode is what the SDK puts where the answer had no code.
+// unknownCode is the code that the SDK fills in when the answer has none.
 const unknownCode = "UnknownError"
 
-// httpStatus is the status of the answer, 0 where there was none.
+// httpStatus returns the status of the answer, or 0 if there was none.
 func httpStatus(err error) int {
 	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
 		return resp.HTTPStatusCode()

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
 
-// Each row of the table is an answer of a real HTTP server to a put.
+// TestClassOfAnswers classifies what a real HTTP server answers to a put.
 func TestClassOfAnswers(t *testing.T) {
 	html := func(status int) func(http.ResponseWriter) {
 		return func(w http.ResponseWriter) {
@@ -82,19 +82,20 @@ func TestClassOfAnswers(t *testing.T) {
 	}
 }
 
-// An answer counts as a success only if the service can have sent it.
+// TestAnswerOfTheService checks that an answer counts as a success only if the service could have
+// sent it.
 func TestAnswerOfTheService(t *testing.T) {
 	const service = "application/x-amz-json-1.1"
 	for _, tc := range []struct {
 		status                int
 		contentType, id, body string
-		stored, created       bool // whether a put, and a creation, has succeeded
+		stored, created       bool // whether a put, and a creation, succeeded
 		why                   string
 	}{
 		{200, service, "", `{}`, true, true, ""},
 		{200, service + "; charset=utf-8", "", " {} \n", true, true, ""},
 		{200, "application/x-amz-json-1.0", "", `{}`, true, true, ""},
-		{200, service, "8b7d12e", ``, false, true, "an empty body"},        // the service has no result of a creation to send
+		{200, service, "8b7d12e", ``, false, true, "an empty body"},        // a creation has no result to send
 		{200, "text/html; charset=utf-8", "8b7d12e", `{}`, true, true, ""}, // moto
 		{200, "text/html; charset=utf-8", "8b7d12e", ``, false, true, "an empty body"},
 		{200, "", "", ``, false, false, ""},
@@ -106,12 +107,12 @@ func TestAnswerOfTheService(t *testing.T) {
 		{200, service, "8b7d12e", `OK`, false, false, "a body that is not a JSON object"},
 		{200, service, "8b7d12e", `[]`, false, false, "a body that is not a JSON object"},
 		{200, service, "8b7d12e", `{"cut":`, false, false, ""},
-		{201, service, "8b7d12e", `{}`, false, false, "a status that the service does not use"},
-		{204, service, "8b7d12e", ``, false, false, "a status that the service does not use"},
-		{204, "", "", ``, false, false, "a status that the service does not use"},
+		{201, service, "8b7d12e", `{}`, false, false, "a status that the service never sends"},
+		{204, service, "8b7d12e", ``, false, false, "a status that the service never sends"},
+		{204, "", "", ``, false, false, "a status that the service never sends"},
 	} {
 		s := serve(t, func(w http.ResponseWriter, r request) {
-			w.Header()["Content-Type"] = nil // none, instead of what net/http would make of the body
+			w.Header()["Content-Type"] = nil // none, instead of what net/http would guess from the body
 			if tc.contentType != "" {
 				w.Header().Set("Content-Type", tc.contentType)
 			}
@@ -150,7 +151,7 @@ func TestAnswerOfTheService(t *testing.T) {
 	}
 }
 
-// The SDK's types are still there for who wants them.
+// TestErrorKeepsItsType checks that callers can still get at the SDK's error types.
 func TestErrorKeepsItsType(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r request) {
 		fail(w, 400, "ResourceNotFoundException", "The specified log stream does not exist.")
@@ -177,7 +178,8 @@ func TestClassifyWithoutACall(t *testing.T) {
 	}
 }
 
-// The caller's own end is told from the attempt's: one stops, the other is tried again.
+// TestStoppedIsNotATimeout distinguishes the end of the caller's context, which stops, from the
+// attempt's timeout, which is retried.
 func TestStoppedIsNotATimeout(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
@@ -195,7 +197,7 @@ func TestStoppedIsNotATimeout(t *testing.T) {
 	}()
 	_, err := c.Put(ctx, "job", bodyOf("x"))
 	if Classify(err) != Stopped || !errors.Is(err, context.Canceled) {
-		t.Errorf("canceled: %v, %v", Classify(err), err)
+		t.Errorf("cancelled: %v, %v", Classify(err), err)
 	}
 
 	start := time.Now()
@@ -204,10 +206,10 @@ func TestStoppedIsNotATimeout(t *testing.T) {
 		t.Errorf("timeout: %v, ambiguous %t, unreachable %t: %v", Classify(err), Ambiguous(err), Unreachable(err), err)
 	}
 	if d := time.Since(start); d < 250*time.Millisecond || d > 3*time.Second {
-		t.Errorf("an attempt of 300 ms took %v", d)
+		t.Errorf("an attempt with a timeout of 300 ms took %v", d)
 	}
 
-	// The caller's deadline stops too.
+	// The caller's deadline stops as well.
 	ctx, cancel = context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	if _, err = c.Put(ctx, "job", bodyOf("x")); Classify(err) != Stopped {

@@ -1,16 +1,16 @@
-// Package cloudwatch is the CloudWatch Logs API as this program needs it: put a batch, create a
-// stream and its group, read back, and say what each error means.
+// Package cloudwatch wraps the parts of the CloudWatch Logs API that this program uses: it puts a
+// batch, creates a stream and its group, reads events back, and explains errors.
 //
-// Every call is one attempt with a deadline of its own: the SDK's retryer is off, because two retry
-// layers multiply each other. Retrying is the caller's, who asks Classify what an error means and
-// Explain how to say it.
+// Every call is one attempt with its own deadline. The SDK's retryer is off, because two layers of
+// retries multiply. The caller retries: [Classify] tells it what an error means, and
+// [Client.Explain] puts the error into words.
 //
 //	client.go                             Client: its options, and how it is made
-//	transport.go, trace.go, proxy.go      HTTP: one attempt, what is learnt from its answer, proxies
-//	credentials.go, role.go, identity.go  who calls
+//	transport.go, trace.go, proxy.go      HTTP: one attempt, what its answer reveals, proxies
+//	credentials.go, role.go, identity.go  who makes the calls
 //	put.go                                PutLogEvents
 //	create.go, group.go                   streams and groups
-//	read.go, pace.go                      reading back, within the quotas
+//	read.go, pace.go                      reads events back, within the quotas
 //	class.go, explain.go                  what an error means, and what to do about it
 package cloudwatch
 
@@ -34,70 +34,70 @@ import (
 	"go.uber.org/zap"
 )
 
-// DefaultAttemptTimeout is the deadline of an attempt: 1 MB in 15 s is 70 KB/s, less than any link
-// that an agent runs on.
+// DefaultAttemptTimeout is the deadline of an attempt. 1 MB in 15 s is 70 KB/s, slower than any
+// link an agent runs on.
 const DefaultAttemptTimeout = 15 * time.Second
 
 // DefaultParallel is the number of connections kept for reuse.
 const DefaultParallel = 8
 
-// Errors of New that the caller tells apart, to name the option that is wrong.
+// Errors of [New] that the caller distinguishes, to name the option that is wrong.
 var (
-	ErrNoRegion = errors.New("no AWS Region: give --region or set AWS_REGION")
+	ErrNoRegion = errors.New("no AWS Region: set --region or AWS_REGION")
 	ErrRegion   = errors.New("not the name of an AWS Region")
 	ErrEndpoint = errors.New("not an http or https URL")
 	ErrProfile  = errors.New("no such profile")
 )
 
-// Use is what a Client is for. Explain's remedies depend on it: they must be ones that its user
-// has.
+// Use says what a Client is for. The remedies in [Client.Explain] depend on it, because the user
+// must be able to carry them out.
 type Use int
 
 const (
-	Writing Use = iota // ships, and creates what is missing
-	Filling            // ships to what somebody else has created
-	Reading            // reads back
+	Writing Use = iota // ships, and creates missing streams and groups
+	Filling            // ships to streams and groups that others create
+	Reading            // reads events back
 )
 
-// Options say what a Client talks to and how.
+// Options configure a [Client].
 type Options struct {
 	Use   Use
 	Group string // the log group of every call
 
-	// Empty: what the SDK finds in AWS_REGION, AWS_ENDPOINT_URL_CLOUDWATCH_LOGS, AWS_ENDPOINT_URL,
-	// AWS_PROFILE and the shared configuration.
+	// If empty, the SDK takes these from AWS_REGION, AWS_ENDPOINT_URL_CLOUDWATCH_LOGS,
+	// AWS_ENDPOINT_URL, AWS_PROFILE and the shared configuration.
 	Region, Endpoint string
 	Caller
 
-	// What a group created by this client gets. A group that exists is never changed.
-	RetentionDays int               // 0: kept for ever
-	KMSKeyID      string            // ARN of the key; "": the service's own encryption
-	Tags          map[string]string // the Client reads it, the caller leaves it alone
+	// Settings of a group that this client creates. An existing group is never changed.
+	RetentionDays int // 0: forever
+	KMSKeyID      string
+	Tags          map[string]string // must not be modified after New
 
-	// Transport sends the requests; nil: over TCP. It is for tests in simulated time, which a real
-	// network would stop.
+	// Transport sends the requests; nil means over TCP. Tests in simulated time set it, because
+	// real network I/O would stop their clock.
 	Transport http.RoundTripper
 
 	AttemptTimeout time.Duration // 0: DefaultAttemptTimeout
 	Parallel       int           // connections kept for reuse; 0: DefaultParallel
-	Logger         *zap.Logger   // nil: nothing is logged
+	Logger         *zap.Logger   // nil: no logging
 }
 
-// Caller says as whom the calls are made. What is empty is left to the SDK.
+// Caller says whose credentials sign the calls. The SDK chooses where a field is empty.
 type Caller struct {
-	Profile string `json:"profile,omitempty"` // of the shared configuration
-	// RoleARN is the role that is assumed with the credentials that there are, and ExternalID what
-	// the role's trust policy may ask for.
+	Profile string `json:"profile,omitempty"` // in the shared configuration
+	// RoleARN is a role to assume with the credentials at hand. ExternalID is the value that the
+	// role's trust policy may ask for.
 	RoleARN    string `json:"roleArn,omitempty"`
 	ExternalID string `json:"externalId,omitempty"`
 }
 
-// Target is where the batches go, as far as it is known without a call. Journals of one target must
-// not be shipped to another.
+// Target is the destination of the batches, as far as it is known without a call. A journal made
+// for one target must not be shipped to another.
 type Target struct {
 	Group, Region string
-	Endpoint      string // "": AWS's own for that Region
-	Account       string // 12 digits; "" as long as the credentials have not said it
+	Endpoint      string // "": AWS's own in that Region
+	Account       string // 12 digits; "" until the credentials reveal it
 }
 
 // Client makes the calls. It is safe for concurrent use.
@@ -119,12 +119,12 @@ type Client struct {
 	gets, filters paced
 }
 
-// A Region is a host label of the service's address.
+// regionName matches a host label, because the Region is one in the service's address.
 var regionName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 
-// New resolves Region, endpoint and the source of credentials. It reads the environment and the
-// shared configuration files, and makes no network call. The error wraps ErrNoRegion, ErrRegion,
-// ErrEndpoint or ErrProfile where it is one of those.
+// New resolves the Region, the endpoint and the source of credentials. It reads the environment and
+// the shared configuration files but makes no network call. Its error wraps ErrNoRegion, ErrRegion,
+// ErrEndpoint or ErrProfile where one of them applies.
 func New(ctx context.Context, o Options) (*Client, error) {
 	if o.AttemptTimeout <= 0 {
 		o.AttemptTimeout = DefaultAttemptTimeout
@@ -167,8 +167,8 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		kmsKeyID:      o.KMSKeyID,
 		tags:          o.Tags,
 	}
-	// After the configuration is loaded: AWS_CA_BUNDLE is put into the SDK's own kind of client
-	// only.
+	// This must follow loading the configuration: the SDK applies AWS_CA_BUNDLE only to its own
+	// kind of client.
 	cfg.HTTPClient = c.http
 	cfg.Credentials = c.credentials
 	c.api = cloudwatchlogs.NewFromConfig(cfg, func(so *cloudwatchlogs.Options) {
@@ -180,7 +180,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		if err := checkEndpoint(endpoint); err != nil {
 			return nil, err
 		}
-		c.endpoint = strings.TrimRight(endpoint, "/") // a slash at the end makes no other Target
+		c.endpoint = strings.TrimRight(endpoint, "/") // a trailing slash does not make it another Target
 		c.loopback = isLoopback(endpoint)
 	}
 	return c, nil
@@ -189,11 +189,11 @@ func New(ctx context.Context, o Options) (*Client, error) {
 func loadConfig(ctx context.Context, o Options, log logging.Logger) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithLogger(log),
-		// Also for the providers of credentials (metadata services, STS): the caller's retries are
-		// the only ones.
+		// This covers the credential providers (metadata services, STS) too: only the caller
+		// retries.
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
-		// AWS_DEFAULTS_MODE=auto would ask the metadata service right here; what the modes set
-		// (timeouts, retries) is set by this package.
+		// AWS_DEFAULTS_MODE=auto would query the metadata service here. This package sets what the
+		// modes set (timeouts, retries).
 		config.WithDefaultsMode(aws.DefaultsModeLegacy),
 	}
 	if o.Region != "" {
@@ -209,7 +209,8 @@ func loadConfig(ctx context.Context, o Options, log logging.Logger) (aws.Config,
 	return cfg, err
 }
 
-// checkBundle returns what is wrong with the file of AWS_CA_BUNDLE: the SDK names neither.
+// checkBundle returns what is wrong with the file in AWS_CA_BUNDLE, because the SDK names neither
+// the variable nor the file.
 func checkBundle() error {
 	path := os.Getenv("AWS_CA_BUNDLE")
 	if path == "" {
@@ -220,7 +221,7 @@ func checkBundle() error {
 		return fmt.Errorf("AWS_CA_BUNDLE: %w", err)
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(bundle) {
-		return fmt.Errorf("AWS_CA_BUNDLE: %s has no certificate in PEM form", path)
+		return fmt.Errorf("AWS_CA_BUNDLE: %s has no PEM certificate", path)
 	}
 	return nil
 }
@@ -233,19 +234,19 @@ func checkEndpoint(endpoint string) error {
 	return nil
 }
 
-// Target says where batches go. Account may become known only with the first call.
+// Target returns where batches go. Its Account may stay empty until the first call.
 func (c *Client) Target() Target {
 	return Target{Group: c.group, Region: c.region, Endpoint: c.endpoint, Account: c.credentials.account()}
 }
 
-// IsAWS reports whether calls go to an endpoint of AWS's own: one that the SDK resolves from the
-// Region, or one that was given by a name of AWS, as a VPC endpoint is.
+// IsAWS reports whether calls go to AWS: to an endpoint that the SDK resolves from the Region, or
+// to one with a name of AWS, such as a VPC endpoint.
 func (c *Client) IsAWS() bool {
 	if c.endpoint == "" {
 		return true
 	}
 	u, err := url.Parse(c.endpoint)
-	if err != nil { // New has looked at it
+	if err != nil { // cannot happen: New has parsed it
 		return false
 	}
 	host := strings.ToLower(u.Hostname())
@@ -257,13 +258,14 @@ func (c *Client) IsAWS() bool {
 	return false
 }
 
-// domains are those under which AWS's partitions have their services, VPC endpoints included.
+// domains are the suffixes under which AWS's partitions have their services, including VPC
+// endpoints.
 // https://docs.aws.amazon.com/general/latest/gr/cwl_region.html
 var domains = []string{".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn"}
 
-// InvalidateCredentials has the next call fetch credentials anew: for after an error of class
-// Credentials.
+// InvalidateCredentials makes the next call fetch credentials again. Call it after an error of
+// class Credentials.
 func (c *Client) InvalidateCredentials() { c.credentials.invalidate() }
 
-// Close closes the connections that wait to be used again. Calls under way are left alone.
+// Close closes idle connections. Calls under way are not affected.
 func (c *Client) Close() { c.http.closeIdle() }

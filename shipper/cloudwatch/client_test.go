@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Where things are taken from: options first, then the environment, then the shared configuration.
+// TestNewResolves checks the precedence: options first, then the environment, then the shared
+// configuration.
 func TestNewResolves(t *testing.T) {
 	configFile := writeFile(t, "config", "[default]\nregion=eu-north-1\n[profile p]\nregion=ca-central-1\nendpoint_url=http://127.0.0.1:7\n")
 	for _, tc := range []struct {
@@ -24,7 +25,7 @@ func TestNewResolves(t *testing.T) {
 	}{
 		{"options", map[string]string{"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
 			Options{Region: "eu-west-1", Endpoint: "http://127.0.0.1:4586"}, Target{Region: "eu-west-1", Endpoint: "http://127.0.0.1:4586"}, nil, ""},
-		{"slash at the end", nil, Options{Region: "eu-west-1", Endpoint: "http://127.0.0.1:4586/"}, Target{Region: "eu-west-1", Endpoint: "http://127.0.0.1:4586"}, nil, ""},
+		{"trailing slash", nil, Options{Region: "eu-west-1", Endpoint: "http://127.0.0.1:4586/"}, Target{Region: "eu-west-1", Endpoint: "http://127.0.0.1:4586"}, nil, ""},
 		{"AWS itself", map[string]string{"AWS_REGION": "us-east-1"}, Options{}, Target{Region: "us-east-1"}, nil, ""},
 		{"AWS_DEFAULT_REGION", map[string]string{"AWS_DEFAULT_REGION": "us-east-2"}, Options{}, Target{Region: "us-east-2"}, nil, ""},
 		{"shared configuration", map[string]string{"AWS_CONFIG_FILE": configFile}, Options{}, Target{Region: "eu-north-1"}, nil, ""},
@@ -37,13 +38,13 @@ func TestNewResolves(t *testing.T) {
 		{"mode that asks the metadata service", map[string]string{"AWS_REGION": "us-east-1", "AWS_DEFAULTS_MODE": "auto"}, Options{}, Target{Region: "us-east-1"}, nil, ""},
 
 		{"no Region", nil, Options{Endpoint: "http://127.0.0.1:4586"}, Target{}, ErrNoRegion, "--region"},
-		{"no name of a Region", nil, Options{Region: "eu west"}, Target{}, ErrRegion, `"eu west"`},
+		{"not the name of a Region", nil, Options{Region: "eu west"}, Target{}, ErrRegion, `"eu west"`},
 		{"Region with a dot", nil, Options{Region: "eu-west-1.evil.example"}, Target{}, ErrRegion, "evil"},
 		{"endpoint without scheme", nil, Options{Region: "eu-west-1", Endpoint: "localhost:4586"}, Target{}, ErrEndpoint, `"localhost:4586"`},
-		{"endpoint of another scheme", nil, Options{Region: "eu-west-1", Endpoint: "ftp://h"}, Target{}, ErrEndpoint, `"ftp://h"`},
+		{"endpoint with another scheme", nil, Options{Region: "eu-west-1", Endpoint: "ftp://h"}, Target{}, ErrEndpoint, `"ftp://h"`},
 		{"endpoint without host", nil, Options{Region: "eu-west-1", Endpoint: "http://"}, Target{}, ErrEndpoint, `"http://"`},
 		{"endpoint that does not parse", nil, Options{Region: "eu-west-1", Endpoint: "http://a b"}, Target{}, ErrEndpoint, `"http://a b"`},
-		{"endpoint of the environment", map[string]string{"AWS_ENDPOINT_URL": "nonsense"}, Options{Region: "eu-west-1"}, Target{}, ErrEndpoint, `"nonsense"`},
+		{"endpoint in the environment", map[string]string{"AWS_ENDPOINT_URL": "nonsense"}, Options{Region: "eu-west-1"}, Target{}, ErrEndpoint, `"nonsense"`},
 		{"no such profile", nil, Options{Region: "eu-west-1", Caller: Caller{Profile: "nobody"}}, Target{}, nil, "nobody"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -70,8 +71,7 @@ func TestNewResolves(t *testing.T) {
 	}
 }
 
-// New is on the way of every start, also of a run of a few lines.
-// TestIsAWS tells AWS's own endpoints from what stands in their place.
+// TestIsAWS distinguishes AWS's own endpoints from stand-ins.
 func TestIsAWS(t *testing.T) {
 	for endpoint, want := range map[string]bool{
 		"":                                     true,
@@ -99,6 +99,7 @@ func TestIsAWS(t *testing.T) {
 	}
 }
 
+// TestNewIsFast bounds the time of New, which every start pays, even a run of a few lines.
 func TestNewIsFast(t *testing.T) {
 	withKeys(t)
 	best := time.Hour
@@ -116,7 +117,8 @@ func TestNewIsFast(t *testing.T) {
 	}
 }
 
-// STS is asked where the SDK would ask it, or where everything else is for trying out.
+// TestSTSEndpoint checks that STS is called where the SDK would call it, or at the endpoint for
+// tests that serves everything else.
 func TestSTSEndpoint(t *testing.T) {
 	for _, tc := range []struct{ region, endpoint, own, want string }{
 		{"eu-west-1", "", "", "https://sts.eu-west-1.amazonaws.com/"},
@@ -133,7 +135,8 @@ func TestSTSEndpoint(t *testing.T) {
 	}
 }
 
-// The question is signed for STS, and an answer that is none of STS is told from a refusal.
+// TestIdentity checks that the request is signed for STS, and that an answer from something else is
+// not taken for a refusal.
 func TestIdentity(t *testing.T) {
 	answer := `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>` +
 		`<Arn>arn:aws:sts::111122223333:assumed-role/task/0123</Arn><UserId>A:0123</UserId><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`
@@ -156,7 +159,7 @@ func TestIdentity(t *testing.T) {
 		t.Errorf("%v: %v", Classify(err), err)
 	}
 	status, answer = 200, `<html><body>Sign in</body></html>`
-	if _, err = c.Identity(context.Background()); Classify(err) != Retry || Reason(err) != "HTTP 200 with no answer of STS" {
+	if _, err = c.Identity(context.Background()); Classify(err) != Retry || Reason(err) != "HTTP 200 with no STS answer" {
 		t.Errorf("%v: %v", Classify(err), err)
 	}
 }

@@ -1,6 +1,6 @@
 package cloudwatch
 
-// The network as it is in companies: proxies, endpoints by other names, and each source of
+// Networks as companies have them: proxies, endpoints with other names, and every source of
 // credentials.
 
 import (
@@ -23,10 +23,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// The password is in base64 for "ship:secret".
+// proxyPassword is "ship:secret" in base64.
 const proxyPassword = "Basic c2hpcDpzZWNyZXQ="
 
-// connectProxy connects who has the password to address, whatever they ask for.
+// connectProxy connects clients that have the password to address, whatever host they ask for.
 func connectProxy(t *testing.T, address string) (proxy *httptest.Server, asked *atomic.Pointer[string]) {
 	asked = new(atomic.Pointer[string])
 	proxy = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -65,7 +65,8 @@ func connectProxy(t *testing.T, address string) (proxy *httptest.Server, asked *
 	return proxy, asked
 }
 
-// HTTPS_PROXY with and without its password, for what a proxy allows and what not, and NO_PROXY.
+// TestHTTPSProxy uses HTTPS_PROXY with and without its password, for allowed and forbidden
+// addresses, and NO_PROXY.
 func TestHTTPSProxy(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -91,32 +92,33 @@ func TestHTTPSProxy(t *testing.T) {
 		t.Errorf("through the proxy: %s", said)
 	}
 	if got := asked.Load(); got == nil || *got != "example.com:443" {
-		t.Errorf("the proxy is asked for %v", got)
+		t.Errorf("the proxy was asked for %v", got)
 	}
 	for _, tc := range []struct {
 		name, variables string
 		want            []string
 	}{
-		{"no password", "HTTPS_PROXY=" + open.URL, []string{"the proxy " + open.URL + " does not connect to example.com:443 (HTTP 407", "user and password in HTTPS_PROXY"}},
-		{"not allowed", "HTTPS_PROXY=" + with(closed), []string{"the proxy " + closed.URL + " does not connect to example.com:443 (HTTP 403", "NO_PROXY"}},
-		{"no proxy there", "HTTPS_PROXY=http://127.0.0.1:1", []string{"the proxy of HTTPS_PROXY cannot be reached (", "connection refused"}},
+		{"no password", "HTTPS_PROXY=" + open.URL, []string{"the proxy " + open.URL + " refused to connect to example.com:443 (HTTP 407", "user and password in HTTPS_PROXY"}},
+		{"not allowed", "HTTPS_PROXY=" + with(closed), []string{"the proxy " + closed.URL + " refused to connect to example.com:443 (HTTP 403", "NO_PROXY"}},
+		{"no proxy there", "HTTPS_PROXY=http://127.0.0.1:1", []string{"the proxy in HTTPS_PROXY cannot be reached (", "connection refused"}},
 		{"NO_PROXY", "HTTPS_PROXY=http://127.0.0.1:1 NO_PROXY=example.com", []string{"there is no DNS in this test"}},
 	} {
 		said := put(strings.Fields(tc.variables)...)
 		for _, want := range tc.want {
 			if !strings.Contains(said, want) || strings.Contains(said, "secret") {
-				t.Errorf("%s: it says %q, without %q", tc.name, said, want)
+				t.Errorf("%s: the message is %q, want %q in it and no password", tc.name, said, want)
 			}
 		}
 	}
 }
 
-// roundTrip is a network of one function.
+// roundTrip is a network made of one function.
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// Each way to name an endpoint leads to its host, signed for the Region.
+// TestEndpointNames checks that each way to name an endpoint leads to its host, with a signature
+// for the Region.
 func TestEndpointNames(t *testing.T) {
 	for _, tc := range []struct {
 		name, region, endpoint string
@@ -143,13 +145,13 @@ func TestEndpointNames(t *testing.T) {
 			})
 			c.Put(context.Background(), "job", bodyOf("x"))
 			if host != tc.want || !strings.Contains(signed, "/"+tc.region+"/logs/aws4_request") {
-				t.Errorf("the call goes to %q, want %q, signed %q", host, tc.want, signed)
+				t.Errorf("the call went to %q, want %q; signed %q", host, tc.want, signed)
 			}
 		})
 	}
 }
 
-// A network with IPv6 alone.
+// TestIPv6 runs on a network with IPv6 only.
 func TestIPv6(t *testing.T) {
 	l, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {
@@ -174,7 +176,7 @@ func TestIPv6(t *testing.T) {
 	}
 }
 
-// A container's token is in a file that is written anew, as EKS Pod Identity does.
+// TestContainerTokenFileRotates rewrites the container's token file, as EKS Pod Identity does.
 func TestContainerTokenFileRotates(t *testing.T) {
 	token := writeFile(t, "token", "first")
 	container := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -196,8 +198,8 @@ func TestContainerTokenFileRotates(t *testing.T) {
 	}
 }
 
-// A task's role by the relative URI, which is one of 169.254.170.2. No test can have that address, so
-// a proxy stands in for it, and for one that does not know it.
+// TestTaskRole gets a task's role by the relative URI, which resolves to 169.254.170.2. A test
+// cannot have that address, so one proxy stands in for it, and another one refuses it.
 func TestTaskRole(t *testing.T) {
 	var asked atomic.Pointer[string]
 	answers := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -218,17 +220,17 @@ func TestTaskRole(t *testing.T) {
 		t.Errorf("with the task's credentials: %s", said)
 	}
 	if got := asked.Load(); got == nil || *got != "http://169.254.170.2/v2/credentials/0a1b" {
-		t.Errorf("the credentials are asked for at %v", got)
+		t.Errorf("the credentials were fetched from %v", got)
 	}
 	said := put("HTTP_PROXY=" + refuses.URL)
 	for _, want := range []string{"no AWS credentials (", "403", "add 169.254.170.2 to NO_PROXY"} {
 		if !strings.Contains(said, want) {
-			t.Errorf("behind a proxy that refuses it says %q, without %q", said, want)
+			t.Errorf("behind a proxy that refuses, the message is %q, without %q", said, want)
 		}
 	}
 }
 
-// An instance's role by IMDSv2, with a token.
+// TestInstanceRole gets an instance's role through IMDSv2, with a token.
 func TestInstanceRole(t *testing.T) {
 	metadata := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -254,11 +256,11 @@ func TestInstanceRole(t *testing.T) {
 	}
 }
 
-// A role by the token of a pod or of a CI job.
+// TestWebIdentity gets a role with the token of a pod or a CI job.
 func TestWebIdentity(t *testing.T) {
 	serveSTS(t, func(w http.ResponseWriter, _ *http.Request, form url.Values) {
 		if form.Get("Action") != "AssumeRoleWithWebIdentity" || form.Get("RoleArn") != loggingRole || form.Get("WebIdentityToken") != "jwt" {
-			t.Errorf("STS is asked %v", form)
+			t.Errorf("STS was asked %v", form)
 		}
 		giveRole(w, "AssumeRoleWithWebIdentity", "WEB")
 	})
@@ -270,7 +272,8 @@ func TestWebIdentity(t *testing.T) {
 	}
 }
 
-// Each source of credentials that fails is named, with what to do about it.
+// TestSourcesOfCredentialsFail checks that the message names the source of credentials that failed,
+// and what to do about it.
 func TestSourcesOfCredentialsFail(t *testing.T) {
 	swallows := rawServer(t, func(conn net.Conn) { io.Copy(io.Discard, conn) })
 	for _, tc := range []struct {
@@ -281,8 +284,8 @@ func TestSourcesOfCredentialsFail(t *testing.T) {
 	}{
 		{"hop limit", map[string]string{"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": swallows}, "", []string{"ec2imds", "a hop limit of 2"}},
 		{"container", map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/x"}, "", []string{"127.0.0.1:1", "the task has a task role"}},
-		{"no token file", map[string]string{"AWS_ROLE_ARN": loggingRole, "AWS_WEB_IDENTITY_TOKEN_FILE": "/nowhere/token"}, "", []string{"/nowhere/token", "AWS_WEB_IDENTITY_TOKEN_FILE is there"}},
-		{"credential_process", map[string]string{"AWS_PROFILE": "p"}, "[profile p]\ncredential_process = false\n", []string{"exit status 1", "run the credential_process of the profile by hand"}},
+		{"no token file", map[string]string{"AWS_ROLE_ARN": loggingRole, "AWS_WEB_IDENTITY_TOKEN_FILE": "/nowhere/token"}, "", []string{"/nowhere/token", "AWS_WEB_IDENTITY_TOKEN_FILE exists"}},
+		{"credential_process", map[string]string{"AWS_PROFILE": "p"}, "[profile p]\ncredential_process = false\n", []string{"exit status 1", "run the profile's credential_process by hand"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for name, value := range tc.env {

@@ -1,6 +1,6 @@
 package cloudwatch
 
-// Creating what is missing. Both calls succeed when another has created it first.
+// Creating streams and groups. Both calls succeed if the stream or group exists by then.
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
 
-// CreateStream creates a log stream. One that exists is success; a missing group is an error of
-// class Missing.
+// CreateStream creates a log stream. It succeeds if the stream exists. A missing group is an error
+// of class Missing.
 func (c *Client) CreateStream(ctx context.Context, stream string) error {
 	return exists(c.call(ctx, "CreateLogStream", createAnswer, func(ctx context.Context) error {
 		_, err := c.api.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &c.group, LogStreamName: &stream})
@@ -28,19 +28,18 @@ func exists(err error) error {
 	return err
 }
 
-// CreateGroup creates the log group and reports whether it did: one that exists is success, and is
-// left as it is.
+// CreateGroup creates the log group and reports whether it did. It succeeds if the group exists,
+// and leaves such a group as it is.
 //
-// The KMS key goes with the creation, and where the key is refused so is the group: data must not
-// silently lie unencrypted. Tags go with it too, for an organisation may demand them there; where
-// they are refused the group is created without. Tags that could not be set are logged, with what
-// to do, and are no error.
+// The KMS key is part of the creation, so the group is not created if the key is refused: data must
+// not be stored unencrypted by accident. Tags are part of it too, because an organisation may
+// require them there. If the tags are refused, the group is created without them, and a warning
+// says how to add them.
 func (c *Client) CreateGroup(ctx context.Context) (created bool, err error) {
 	err = c.createGroup(ctx, c.tags)
 	if len(c.tags) > 0 {
 		if class := Classify(err); err != nil && (class == Denied || class == Refused) {
-			// The key or the name may be what is refused; then this one fails as well, and says
-			// why.
+			// If the key or the name was refused, this call fails as well and says why.
 			refused := err
 			if err = c.createGroup(ctx, nil); err == nil {
 				c.log.Warn("the log group was created without its tags; allow logs:TagResource (deploy/iam-policy.json) and tag it by hand: "+
@@ -68,10 +67,10 @@ func (c *Client) createGroup(ctx context.Context, tags map[string]string) error 
 	})
 }
 
-// RetentionDays is the retention of a group created by this client; 0: none is set.
+// RetentionDays returns the retention of groups that this client creates; 0 means that none is set.
 func (c *Client) RetentionDays() int { return int(c.retentionDays) }
 
-// SetRetention sets the retention of a group that CreateGroup has created.
+// SetRetention sets the retention of a group that CreateGroup created.
 func (c *Client) SetRetention(ctx context.Context) error {
 	return c.call(ctx, "PutRetentionPolicy", createAnswer, func(ctx context.Context) error {
 		_, err := c.api.PutRetentionPolicy(ctx, &cloudwatchlogs.PutRetentionPolicyInput{
@@ -81,9 +80,9 @@ func (c *Client) SetRetention(ctx context.Context) error {
 	})
 }
 
-// WarnOfRetention logs that the retention could not be set, and how to do it by hand.
+// WarnOfRetention logs that setting the retention failed, and how to set it by hand.
 func (c *Client) WarnOfRetention(err error) {
-	c.log.Warn("the log group was created, but its retention could not be set, so it keeps events for ever; set it with: "+
+	c.log.Warn("the log group was created, but its retention could not be set, so it keeps events forever; set it with: "+
 		fmt.Sprintf("aws logs put-retention-policy --region %s --log-group-name %s --retention-in-days %d", c.region, c.group, c.retentionDays)+
 		" ("+Reason(err)+")", c.LogFields(err, "PutRetentionPolicy", "")...)
 }

@@ -40,7 +40,7 @@ func TestCreateStream(t *testing.T) {
 	}
 }
 
-// What a group is created with, and what happens when a part of that is refused.
+// TestCreateGroup checks what a group is created with, and what happens when part of it is refused.
 func TestCreateGroup(t *testing.T) {
 	key, tags := "arn:aws:kms:eu-west-1:111122223333:key/1", map[string]string{"team": "agents"}
 	for _, tc := range []struct {
@@ -117,7 +117,7 @@ func TestCreateGroup(t *testing.T) {
 	}
 }
 
-// Without options a group is created plain.
+// TestCreateGroupPlain checks that a group without options is created with nothing but its name.
 func TestCreateGroupPlain(t *testing.T) {
 	var got []string
 	s := serve(t, func(w http.ResponseWriter, r request) { got = append(got, r.target+" "+string(r.body)) })

@@ -20,15 +20,15 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// without takes variables out of a test's environment.
+// without removes variables from a test's environment.
 func without(t testing.TB, names ...string) {
 	for _, name := range names {
-		t.Setenv(name, "") // so that it is put back
+		t.Setenv(name, "") // so that it is restored
 		os.Unsetenv(name)
 	}
 }
 
-// keyless is a client that has only what the environment says.
+// keyless returns a client that has only the credentials in the environment.
 func keyless(t testing.TB, endpoint string) *Client {
 	t.Helper()
 	without(t, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -40,7 +40,7 @@ func keyless(t testing.TB, endpoint string) *Client {
 	return c
 }
 
-// refusing is a service that takes only one access key, and says how the others are refused.
+// refusing is a service that accepts a single access key and refuses all others with code.
 func refusing(t testing.TB, good, code string) *httptest.Server {
 	return serve(t, func(w http.ResponseWriter, r request) {
 		if !strings.Contains(r.Header.Get("Authorization"), "Credential="+good+"/") {
@@ -51,8 +51,8 @@ func refusing(t testing.TB, good, code string) *httptest.Server {
 	})
 }
 
-// The container's credentials (ECS, EKS) are asked for again after InvalidateCredentials, and only
-// then.
+// TestExpiredTokenIsRenewed checks that the container's credentials (ECS, EKS) are fetched again
+// after InvalidateCredentials, and only then.
 func TestExpiredTokenIsRenewed(t *testing.T) {
 	var asked atomic.Int64
 	container := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -83,14 +83,14 @@ func TestExpiredTokenIsRenewed(t *testing.T) {
 			}
 		}
 		if asked.Load() != 1 {
-			t.Fatalf("asked %d times for credentials that are not expired", asked.Load())
+			t.Fatalf("fetched credentials %d times although they had not expired", asked.Load())
 		}
 		c.InvalidateCredentials()
 		if _, err := c.Put(context.Background(), "job", bodyOf("x")); err != nil {
 			t.Fatalf("%s: after renewal: %v", code, err)
 		}
 		if asked.Load() != 2 {
-			t.Errorf("asked %d times for credentials", asked.Load())
+			t.Errorf("fetched credentials %d times", asked.Load())
 		}
 		if got := c.Target().Account; got != "111122223333" {
 			t.Errorf("account %q", got)
@@ -98,8 +98,8 @@ func TestExpiredTokenIsRenewed(t *testing.T) {
 	}
 }
 
-// Keys in the shared file are fixed for the SDK; whoever renews them writes the file anew, and it
-// is read again.
+// TestSharedFileIsReadAgain renews keys by rewriting the shared file. The SDK takes its keys for
+// fixed, so the client must read it again.
 func TestSharedFileIsReadAgain(t *testing.T) {
 	file := writeFile(t, "credentials", "[default]\naws_access_key_id=OLD\naws_secret_access_key=s\n")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
@@ -131,7 +131,7 @@ func TestSharedFileIsReadAgain(t *testing.T) {
 	}
 }
 
-// A program that was started before its keys were there goes on when they are.
+// TestKeysComeLate checks that a client made before its keys exist works once they do.
 func TestKeysComeLate(t *testing.T) {
 	file := writeFile(t, "credentials", "")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
@@ -155,7 +155,7 @@ func TestAccount(t *testing.T) {
 	}
 }
 
-// Keys by a program that the profile names.
+// TestCredentialProcess gets keys from the program that the profile names.
 func TestCredentialProcess(t *testing.T) {
 	t.Setenv("AWS_CONFIG_FILE", writeFile(t, "config",
 		"[profile p]\ncredential_process = echo '{\"Version\":1,\"AccessKeyId\":\"PROC\",\"SecretAccessKey\":\"s\",\"AccountId\":\"777788889999\"}'\nregion = eu-north-1\n"))
@@ -176,8 +176,9 @@ func TestCredentialProcess(t *testing.T) {
 	}
 }
 
-// Without credentials a call fails at once, as an error of credentials; also where the address of
-// the metadata service swallows what it is sent, as on a machine that is not EC2.
+// TestNoCredentials checks that a call without credentials fails quickly, as an error of
+// credentials. That must also hold if the address of the metadata service swallows requests, as on
+// a machine outside EC2.
 func TestNoCredentials(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r request) { t.Error("a request without credentials was sent") })
 	swallows := rawServer(t, func(conn net.Conn) { io.Copy(io.Discard, conn) })
@@ -218,7 +219,8 @@ func TestNoCredentials(t *testing.T) {
 	}
 }
 
-// A refusal by a service of credentials is no refusal by CloudWatch Logs.
+// TestRoleIsRefused checks that a refusal by a credentials service is not taken for one by
+// CloudWatch Logs.
 func TestRoleIsRefused(t *testing.T) {
 	sts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(403)
@@ -242,7 +244,8 @@ func TestRoleIsRefused(t *testing.T) {
 	}
 }
 
-// The end of the caller during the search for credentials is an end, not an error of credentials.
+// TestStoppedWhileLookingForCredentials checks that cancelling a call while it looks for
+// credentials counts as a stop, not as an error of credentials.
 func TestStoppedWhileLookingForCredentials(t *testing.T) {
 	asked := make(chan struct{})
 	swallows := rawServer(t, func(conn net.Conn) { close(asked); io.Copy(io.Discard, conn) })
@@ -256,8 +259,8 @@ func TestStoppedWhileLookingForCredentials(t *testing.T) {
 	}
 }
 
-// The clock of this machine may be wrong: the refusal brings the service's time, and the next
-// attempt is signed with that.
+// TestWrongClock runs with a wrong clock: the refusal carries the service's time, and the next
+// attempt is signed with it.
 func TestWrongClock(t *testing.T) {
 	const off = 3 * time.Hour
 	s := serve(t, func(w http.ResponseWriter, r request) {
@@ -280,7 +283,8 @@ func TestWrongClock(t *testing.T) {
 	}
 }
 
-// The SDK repeats itself with each call that finds no credentials; the log does not.
+// TestSDKWarnsOnceAMinute checks that the log does not repeat what the SDK says at every call
+// without credentials.
 func TestSDKWarnsOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logged := observer.New(zap.WarnLevel)

@@ -1,6 +1,6 @@
 package cloudwatch
 
-// Saying an error: the noun, the cause, the next step, on one line.
+// Putting an error into words: the noun, the cause, the next step, on one line.
 
 import (
 	"crypto/tls"
@@ -19,9 +19,10 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// Explain says err for a person: what it concerns, what went wrong, what to do. One line without
-// control characters, of at most some 700 bytes. action is the call's name (PutLogEvents, with or
-// without "logs:"; "" for the one that err knows), stream its log stream or "".
+// Explain describes err to a person: what it concerns, what went wrong, what to do. The text is one
+// line without control characters, of at most about 700 bytes. action is the name of the call
+// (PutLogEvents, with or without "logs:"; "" for the one recorded in err), and stream its log
+// stream or "".
 func (c *Client) Explain(err error, action, stream string) string {
 	if err == nil {
 		return ""
@@ -34,8 +35,8 @@ func (c *Client) Explain(err error, action, stream string) string {
 	return oneLine(line, 700)
 }
 
-// LogFields returns the things that Explain's sentence names, as fields: group, Region, action,
-// stream, and the service's error code or the HTTP status.
+// LogFields returns what Explain's sentence names as fields: group, Region, action, stream, and the
+// service's error code or the HTTP status.
 func (c *Client) LogFields(err error, action, stream string) []zap.Field {
 	fields := []zap.Field{logfield.Group(c.group), logfield.Region(c.region)}
 	action = strings.TrimPrefix(action, "logs:")
@@ -53,8 +54,8 @@ func (c *Client) LogFields(err error, action, stream string) []zap.Field {
 	return fields
 }
 
-// Diagnose is Explain in two parts, without the group: what went wrong, and what to do, which may
-// be "".
+// Diagnose returns Explain's sentence in two parts, without the group: what went wrong, and what to
+// do, which may be "".
 func (c *Client) Diagnose(err error, action, stream string) (cause, remedy string) {
 	call, _ := errors.AsType[*callError](err)
 	if call == nil {
@@ -92,13 +93,13 @@ func (c *Client) diagnose(err error, call *callError, action, stream string) (ca
 		if cred, ok := errors.AsType[*credentialsError](err); ok {
 			return "no AWS credentials (" + cred.reason() + ")", cred.remedy()
 		}
-		return what + on + message, "the credentials are refused: renew them, and check the clock of this machine"
+		return what + on + message, "renew the credentials, and check this machine's clock"
 	case Denied:
 		return what + " on " + qualified(action) + " for " + c.arn(action, stream) + message, deniedRemedy(action, code)
 	case Missing:
 		return what + on + message, c.missingRemedy()
 	case Throttled:
-		return what + on + message, c.again("if it lasts, ask for a higher quota of logs:" + action + " in Service Quotas")
+		return what + on + message, c.again("if it lasts, request a higher quota for logs:" + action + " in Service Quotas")
 	case Refused:
 		return what + on + message, c.refusedRemedy(action)
 	case Accepted, Again:
@@ -107,7 +108,7 @@ func (c *Client) diagnose(err error, call *callError, action, stream string) (ca
 	return c.diagnoseRetry(err, call, what, on, message)
 }
 
-// qualified is an action as IAM writes it.
+// qualified returns an action as IAM writes it.
 func qualified(action string) string {
 	if action == "GetCallerIdentity" {
 		return "sts:" + action
@@ -124,12 +125,12 @@ func deniedRemedy(action, code string) string {
 		remedy += " or create the group"
 	}
 	if code == "" {
-		remedy += "; without an error code, it may be a proxy that refused: check HTTPS_PROXY and NO_PROXY"
+		remedy += "; the answer has no AWS error code, so a proxy may have refused: check HTTPS_PROXY and NO_PROXY"
 	}
 	return remedy
 }
 
-// policyOf is the policy in the repository that allows an action.
+// policyOf returns the file in this repository with the policy that allows an action.
 func policyOf(action string) string {
 	if strings.HasPrefix(action, "Get") || strings.HasPrefix(action, "Filter") || strings.HasPrefix(action, "Describe") {
 		return "deploy/iam-policy-read.json"
@@ -144,25 +145,25 @@ func (c *Client) missingRemedy() string {
 	case Filling:
 		return "create the log group and the stream, because --no-create forbids creating them here"
 	}
-	return "it was created a moment ago: if this lasts, something deletes it"
+	return "it was just created; if this lasts, something deletes it"
 }
 
 func (c *Client) refusedRemedy(action string) string {
 	switch {
 	case c.use == Reading:
-		return "check the names of group and stream; a log group of another class than STANDARD cannot be read back"
+		return "check the names of the group and stream; only a log group of class STANDARD can be read back"
 	case action == "PutLogEvents":
-		return "the service does not accept the batch, or an event in it"
+		return "the service does not accept the batch or an event in it"
 	case action == "CreateLogGroup" && c.kmsKeyID != "":
-		return "check the name of the group, and its KMS key: the key's policy must allow logs." + c.region + ".amazonaws.com"
+		return "check the group's name and its KMS key: the key's policy must allow logs." + c.region + ".amazonaws.com"
 	}
-	return "check the names of group and stream"
+	return "check the names of the group and stream"
 }
 
-// again says what becomes of a failure that may pass, and what to do if it does not.
+// again returns the remedy for a failure that may pass. lasts is what to do if it does not.
 func (c *Client) again(lasts string) string {
-	remedy := "it is tried again"
-	if c.use == Reading { // whoever reads has tried for a while before saying so
+	remedy := "this usually passes"
+	if c.use == Reading { // the reading commands have retried for a while before they report it
 		remedy = "try again later"
 	}
 	if lasts != "" {
@@ -171,7 +172,7 @@ func (c *Client) again(lasts string) string {
 	return remedy
 }
 
-// diagnoseRetry says the errors of class Retry, most of which are the network's.
+// diagnoseRetry describes errors of class Retry, most of which are the network's.
 func (c *Client) diagnoseRetry(err error, call *callError, what, on, message string) (cause, remedy string) {
 	transport := call.transport
 	if transport == nil {
@@ -185,7 +186,7 @@ func (c *Client) diagnoseRetry(err error, call *callError, what, on, message str
 		return fmt.Sprintf("%s cannot be found: no address for %s (%s)", c.where(), dns.Name, dns.Err), c.nameRemedy()
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](transport); ok {
-		return fmt.Sprintf("%s is not trusted (%s)", c.where(), reason), "check --endpoint-url, or set AWS_CA_BUNDLE to the certificate authority of this network"
+		return fmt.Sprintf("the certificate of %s is not trusted (%s)", c.where(), reason), "check --endpoint-url, or set AWS_CA_BUNDLE to this network's certificate authority"
 	}
 	switch {
 	case !call.reached && !call.answered && call.action != "":
@@ -200,26 +201,26 @@ func (c *Client) diagnoseRetry(err error, call *callError, what, on, message str
 		if f, ok := errors.AsType[*foreignError](err); ok {
 			what += " with " + f.why
 		}
-		return fmt.Sprintf("%s answers %s%s, which is not CloudWatch Logs", c.where(), what, on), "check --endpoint-url and the proxy"
+		return fmt.Sprintf("%s is not CloudWatch Logs: it answered %s%s", c.where(), what, on), "check --endpoint-url and the proxy"
 	case what != "":
 		return what + on + message, c.again("")
 	}
 	return fmt.Sprintf("the call to %s failed%s (%s)", c.where(), on, reason), c.again("")
 }
 
-// nameRemedy is for an endpoint whose name has no address.
+// nameRemedy returns what to do about an endpoint whose name has no address.
 func (c *Client) nameRemedy() string {
 	if c.endpoint == "" {
 		for _, variant := range []string{"AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"} {
 			if os.Getenv(variant) != "" {
-				return "check --region, because not every Region has the endpoint of " + variant + ", and the DNS of this network"
+				return "check this network's DNS and --region: not every Region has the endpoint that " + variant + " selects"
 			}
 		}
 	}
-	return "check the name (--region, --endpoint-url) and the DNS of this network"
+	return "check the name (--region, --endpoint-url) and this network's DNS"
 }
 
-// Reason is what went wrong in a few words: the service's code and message, else the network's
+// Reason says what went wrong in a few words: the service's code and message, else the network's
 // error.
 func Reason(err error) string {
 	code, message := errorCode(err), serviceMessage(err)
@@ -240,7 +241,7 @@ func Reason(err error) string {
 	return oneLine(err.Error(), 300)
 }
 
-// Endpoint is the address that calls go to.
+// Endpoint returns the address that calls go to.
 func (c *Client) Endpoint() string {
 	if c.endpoint != "" {
 		return c.endpoint
@@ -248,7 +249,7 @@ func (c *Client) Endpoint() string {
 	return "CloudWatch Logs in " + c.region
 }
 
-// where names the address that calls go to.
+// where returns the address that calls go to, with its host name.
 func (c *Client) where() string {
 	if c.endpoint != "" {
 		return c.endpoint
@@ -256,7 +257,7 @@ func (c *Client) where() string {
 	return "CloudWatch Logs (logs." + c.region + ")"
 }
 
-// arn names what an action is allowed on in an IAM policy.
+// arn returns the resource on which an IAM policy allows an action.
 func (c *Client) arn(action, stream string) string {
 	account := c.credentials.account()
 	if account == "" {
@@ -281,7 +282,7 @@ func (c *Client) arn(action, stream string) string {
 	return arn + ":log-stream:" + stream
 }
 
-// serviceMessage is what the service said beside its code.
+// serviceMessage returns the message that the service sent with its code.
 func serviceMessage(err error) string {
 	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorMessage() != unknownCode {
 		return api.ErrorMessage()
@@ -289,8 +290,8 @@ func serviceMessage(err error) string {
 	return ""
 }
 
-// oneLine makes s fit a line of a log: control characters become spaces, invalid UTF-8 U+FFFD, and
-// it is cut at most bytes, at a character.
+// oneLine makes s fit on one line of a log. Control characters become spaces, invalid UTF-8 becomes
+// U+FFFD, and s is cut between characters to at most most bytes.
 func oneLine(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {

@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// The line that a person reads, whole.
+// TestExplain compares complete explanations.
 func TestExplain(t *testing.T) {
 	t.Setenv("AWS_ACCOUNT_ID", "111122223333")
 	for _, tc := range []struct {
 		name   string
 		status int
-		code   string // with "": a page of HTML
+		code   string // "": an HTML page
 		call   func(*Client) error
 		action string
 		want   string
@@ -24,19 +24,19 @@ func TestExplain(t *testing.T) {
 		{"group denied", 400, "AccessDeniedException", func(c *Client) error { _, err := c.CreateGroup(context.Background()); return err }, "",
 			`log group "/perstack/test" in eu-west-1: AccessDenied on logs:CreateLogGroup for arn:aws:logs:eu-west-1:111122223333:log-group:/perstack/test (said so); allow it (deploy/iam-policy.json) or create the group`},
 		{"put throttled", 400, "ThrottlingException", nil, "PutLogEvents",
-			`log group "/perstack/test" in eu-west-1: Throttling on logs:PutLogEvents for stream "uo5p" (said so); it is tried again; if it lasts, ask for a higher quota of logs:PutLogEvents in Service Quotas`},
+			`log group "/perstack/test" in eu-west-1: Throttling on logs:PutLogEvents for stream "uo5p" (said so); this usually passes; if it lasts, request a higher quota for logs:PutLogEvents in Service Quotas`},
 		{"stream missing", 400, "ResourceNotFoundException", nil, "",
-			`log group "/perstack/test" in eu-west-1: ResourceNotFound on logs:PutLogEvents for stream "uo5p" (said so); it was created a moment ago: if this lasts, something deletes it`},
+			`log group "/perstack/test" in eu-west-1: ResourceNotFound on logs:PutLogEvents for stream "uo5p" (said so); it was just created; if this lasts, something deletes it`},
 		{"batch refused", 400, "InvalidParameterException", nil, "",
-			`log group "/perstack/test" in eu-west-1: InvalidParameter on logs:PutLogEvents for stream "uo5p" (said so); the service does not accept the batch, or an event in it`},
+			`log group "/perstack/test" in eu-west-1: InvalidParameter on logs:PutLogEvents for stream "uo5p" (said so); the service does not accept the batch or an event in it`},
 		{"too large", 413, "", nil, "",
-			`log group "/perstack/test" in eu-west-1: HTTP 413 Request Entity Too Large on logs:PutLogEvents for stream "uo5p"; the service does not accept the batch, or an event in it`},
+			`log group "/perstack/test" in eu-west-1: HTTP 413 Request Entity Too Large on logs:PutLogEvents for stream "uo5p"; the service does not accept the batch or an event in it`},
 		{"service broken", 503, "", nil, "",
-			`log group "/perstack/test" in eu-west-1: HTTP 503 Service Unavailable on logs:PutLogEvents for stream "uo5p"; it is tried again`},
+			`log group "/perstack/test" in eu-west-1: HTTP 503 Service Unavailable on logs:PutLogEvents for stream "uo5p"; this usually passes`},
 		{"a proxy forbids", 403, "", nil, "",
-			`log group "/perstack/test" in eu-west-1: HTTP 403 Forbidden on logs:PutLogEvents for arn:aws:logs:eu-west-1:111122223333:log-group:/perstack/test:log-stream:uo5p; allow it (deploy/iam-policy.json); without an error code, it may be a proxy that refused: check HTTPS_PROXY and NO_PROXY`},
+			`log group "/perstack/test" in eu-west-1: HTTP 403 Forbidden on logs:PutLogEvents for arn:aws:logs:eu-west-1:111122223333:log-group:/perstack/test:log-stream:uo5p; allow it (deploy/iam-policy.json); the answer has no AWS error code, so a proxy may have refused: check HTTPS_PROXY and NO_PROXY`},
 		{"another server", 404, "", nil, "",
-			`log group "/perstack/test" in eu-west-1: ENDPOINT answers HTTP 404 Not Found on logs:PutLogEvents for stream "uo5p", which is not CloudWatch Logs; check --endpoint-url and the proxy`},
+			`log group "/perstack/test" in eu-west-1: ENDPOINT is not CloudWatch Logs: it answered HTTP 404 Not Found on logs:PutLogEvents for stream "uo5p"; check --endpoint-url and the proxy`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := serve(t, func(w http.ResponseWriter, r request) {
@@ -65,7 +65,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// What the service or another server sends into a message does not break the line, nor flood it.
+// TestExplainIsOneLine checks that text from the service or another server neither breaks the line
+// nor floods it.
 func TestExplainIsOneLine(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r request) {
 		fail(w, 400, "InvalidParameterException", "\x1b[31mred\r\n\u2028é"+strings.Repeat("é", 5000))

@@ -10,24 +10,24 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
 
-// Group is what the service says of a log group.
+// Group describes a log group.
 type Group struct {
 	Created         time.Time
-	RetentionDays   int    // the one in effect; 0: for ever
-	RetentionPolicy string // the account's policy that it comes from; "": it is the group's own
+	RetentionDays   int    // the retention in effect; 0: forever
+	RetentionPolicy string // the account's policy that sets it; "": the group's own
 	Class           string // STANDARD, INFREQUENT_ACCESS, DELIVERY or ESSENTIALS
 	KMSKeyID        string // ARN of the key; "": the service's own encryption
-	Masked          bool   // a data protection policy, of the group or the account, masks some of what it holds
+	Masked          bool   // a data protection policy of the group or the account masks some of its events
 }
 
-// CanBeRead reports whether the group's class has the calls that read back: GetLogEvents and
-// FilterLogEvents.
+// CanBeRead reports whether the group's class supports the calls that read events back,
+// GetLogEvents and FilterLogEvents.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatch_Logs_Log_Classes.html
 func (g Group) CanBeRead() bool {
 	return g.Class != string(types.LogGroupClassInfrequentAccess) && g.Class != string(types.LogGroupClassDelivery)
 }
 
-// DescribeGroup looks at the log group; found is false where it is not there.
+// DescribeGroup looks the log group up. found is false if it does not exist.
 func (c *Client) DescribeGroup(ctx context.Context) (g Group, found bool, err error) {
 	var token *string
 	for {

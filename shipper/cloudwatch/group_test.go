@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The group of that very name is found among those that only begin with it, and the account's
-// policies count as its own.
+// TestDescribeGroup finds the group among those whose names merely begin with its name, and applies
+// the account's policies to it.
 func TestDescribeGroup(t *testing.T) {
 	var asked []map[string]any
 	c := newClient(t, pages(t, "DescribeLogGroups", &asked,
@@ -23,6 +23,6 @@ func TestDescribeGroup(t *testing.T) {
 		t.Errorf("asked %v", asked)
 	}
 	if got, found, err := c.DescribeGroup(t.Context()); found || err != nil {
-		t.Errorf("of no group: %+v, %v", got, err)
+		t.Errorf("found a group that does not exist: %+v, %v", got, err)
 	}
 }

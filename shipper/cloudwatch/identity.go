@@ -1,6 +1,6 @@
 package cloudwatch
 
-// Who calls, from where: what a check says before it tries anything.
+// Who makes the calls, and from where. The check command shows this before it tries anything.
 
 import (
 	"cmp"
@@ -21,10 +21,10 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Region is the Region of every call, and where it was found.
+// Region returns the Region of every call, and where it was configured.
 func (c *Client) Region() (name, source string) { return c.region, c.regionSource }
 
-// regionSource says where the configuration found its Region.
+// regionSource returns where the configuration found its Region.
 func regionSource(cfg aws.Config) string {
 	for _, source := range cfg.ConfigSources {
 		switch source := source.(type) {
@@ -42,20 +42,20 @@ func regionSource(cfg aws.Config) string {
 			return "AWS_DEFAULT_REGION"
 		case config.SharedConfig:
 			if source.Region != "" {
-				return "profile " + source.Profile + " of the shared AWS configuration"
+				return "profile " + source.Profile + " in the shared AWS configuration"
 			}
 		}
 	}
 	return "the AWS SDK"
 }
 
-// CredentialsInfo is what may be told of credentials.
+// CredentialsInfo is what may be shown of credentials.
 type CredentialsInfo struct {
 	Kind    string    // where they come from, for a person
-	Expires time.Time // zero: they do not
+	Expires time.Time // zero: never
 }
 
-// Credentials fetches credentials, if there are none yet, and says what they are.
+// Credentials fetches credentials, if there are none yet, and describes them.
 func (c *Client) Credentials(ctx context.Context) (CredentialsInfo, error) {
 	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -70,8 +70,7 @@ func (c *Client) Credentials(ctx context.Context) (CredentialsInfo, error) {
 	return info, nil
 }
 
-// credentialsKinds are the SDK's names of the places where credentials come from, and what they
-// are.
+// credentialsKinds maps the SDK's names for sources of credentials to descriptions.
 var credentialsKinds = []struct{ source, kind string }{
 	{"EnvConfigCredentials", "environment variables"},
 	{"SharedConfigCredentials", "keys in the shared AWS configuration"},
@@ -92,15 +91,15 @@ func credentialsKind(source string) string {
 	return source
 }
 
-// Identity is who the credentials are of.
+// Identity is whom the credentials belong to.
 type Identity struct{ Account, ARN string }
 
-// whoAmI is the only call of STS here, which takes no permission. Its client of the SDK would be a
-// dependency more.
+// whoAmI is the request body of GetCallerIdentity, which needs no permission. It is sent by hand,
+// so that it goes through this client's transport and errors.
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 const whoAmI = "Action=GetCallerIdentity&Version=2011-06-15"
 
-// Identity asks STS who the credentials are of.
+// Identity asks STS whom the credentials belong to.
 func (c *Client) Identity(ctx context.Context) (who Identity, err error) {
 	err = c.call(ctx, "GetCallerIdentity", expected{most: putAnswer.most, other: true}, func(ctx context.Context) (err error) {
 		who, err = c.identity(ctx)
@@ -138,13 +137,13 @@ func (c *Client) identity(ctx context.Context) (Identity, error) {
 	case err == nil && answer.Code != "":
 		return Identity{}, &smithy.GenericAPIError{Code: answer.Code, Message: answer.Message}
 	case err != nil || answer.ARN == "":
-		return Identity{}, &foreignError{status: resp.StatusCode, why: "no answer of STS"}
+		return Identity{}, &foreignError{status: resp.StatusCode, why: "no STS answer"}
 	}
 	return Identity{Account: answer.Account, ARN: answer.ARN}, nil
 }
 
-// stsEndpoint is where STS is asked: as the SDK would, and where the calls go where that is an
-// endpoint for trying out, which is all of AWS.
+// stsEndpoint returns the address of STS: the one that the SDK would use, or the endpoint of all
+// other calls if that is not AWS's, because an endpoint for tests stands in for all of AWS.
 func (c *Client) stsEndpoint() string {
 	if own := cmp.Or(os.Getenv("AWS_ENDPOINT_URL_STS"), os.Getenv("AWS_ENDPOINT_URL")); own != "" {
 		return own
@@ -159,7 +158,7 @@ func (c *Client) stsEndpoint() string {
 	return fmt.Sprintf("https://sts.%s.%s/", c.region, domain)
 }
 
-// ofAWS reports whether an endpoint is one of AWS's own.
+// ofAWS reports whether an endpoint belongs to AWS.
 func ofAWS(endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	if err != nil {

@@ -1,7 +1,7 @@
 package cloudwatch
 
-// What the tests share: an environment without a trace of the machine's, a server that answers what
-// it is told, and clients for it.
+// What the tests share: an environment without this machine's settings, a server that answers as
+// told, and clients for it.
 
 import (
 	"bytes"
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 			os.Unsetenv(name)
 		}
 	}
-	// No test asks the real metadata service, or reads the files of who runs it.
+	// No test may query the real metadata service or read the user's files.
 	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	os.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
@@ -49,7 +49,7 @@ func withKeys(t testing.TB) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 }
 
-// newClient is a client with keys for an endpoint, of group "/perstack/test" in eu-west-1.
+// newClient returns a client with keys for an endpoint, group "/perstack/test" and eu-west-1.
 func newClient(t testing.TB, endpoint string, change ...func(*Options)) *Client {
 	t.Helper()
 	withKeys(t)
@@ -65,7 +65,7 @@ func newClient(t testing.TB, endpoint string, change ...func(*Options)) *Client 
 	return c
 }
 
-// request is what a server got.
+// request is a request that a server received.
 type request struct {
 	*http.Request
 	target string // the operation
@@ -81,7 +81,7 @@ func (r request) json(t testing.TB) map[string]any {
 	return v
 }
 
-// serve starts a server that reads each request whole and has answer answer it.
+// serve starts a server that reads each request completely before it calls answer.
 func serve(t testing.TB, answer func(w http.ResponseWriter, r request)) *httptest.Server {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -89,7 +89,7 @@ func serve(t testing.TB, answer func(w http.ResponseWriter, r request)) *httptes
 		if err != nil {
 			return // the client went away
 		}
-		w.Header().Set("Content-Type", "application/x-amz-json-1.1") // as the service; answer may say otherwise
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1") // like the service; answer may change it
 		answer(w, request{r, strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "Logs_20140328."), body})
 	}))
 	t.Cleanup(s.Close)

@@ -1,8 +1,8 @@
 package cloudwatch
 
-// What networks do to a put: answers before the body was read, resets, silence, refused
-// connections, names and certificates that do not hold. In each the body's memory is overwritten as
-// soon as Put returned, which the race detector watches.
+// What networks do to a put: early answers, resets, silence, refused connections, unknown names and
+// untrusted certificates. Each test overwrites the body's memory as soon as Put has returned, and
+// the race detector watches.
 
 import (
 	"bufio"
@@ -27,7 +27,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// rawServer answers each connection by talk, which sees the bytes; the connection is closed after.
+// rawServer hands each connection to talk, which sees the bytes, and closes it afterwards.
 func rawServer(t testing.TB, talk func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -54,7 +54,7 @@ func rawServer(t testing.TB, talk func(net.Conn)) string {
 	return "http://" + l.Addr().String()
 }
 
-// readHead reads a request's head from conn, and returns what may have come of its body with it.
+// readHead reads a request's head from conn, with the part of the body that came along.
 func readHead(conn net.Conn) (*http.Request, error) {
 	return http.ReadRequest(bufio.NewReaderSize(conn, 4096))
 }
@@ -69,8 +69,8 @@ func TestNetworkFailures(t *testing.T) {
 		io.WriteString(conn, "HTTP/1.1 "+status+"\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
 	}
 	silence := func(conn net.Conn) { io.Copy(io.Discard, conn) } // until the client goes away
-	gone := make(chan struct{}, 1)                               // Put has returned: for a server that leaves the body unread
-	const large, small = 16 << 20, 1000                          // more than the socket buffers hold, and less
+	gone := make(chan struct{}, 1)                               // Put has returned; a server that leaves the body unread waits for it
+	const large, small = 16 << 20, 1000                          // more and less than the socket buffers hold
 	for _, tc := range []struct {
 		name                   string
 		size                   int
@@ -142,7 +142,7 @@ func TestNetworkFailures(t *testing.T) {
 				memory[i] = 'y'
 			}
 			gone <- struct{}{}
-			defer func() { // not every server waits
+			defer func() { // not every server waits for it
 				select {
 				case <-gone:
 				default:
@@ -155,7 +155,7 @@ func TestNetworkFailures(t *testing.T) {
 				t.Errorf("%v, ambiguous %t, unreachable %t: %v", Classify(err), Ambiguous(err), Unreachable(err), err)
 			}
 			if d := time.Since(start); d > 4*time.Second {
-				t.Errorf("an attempt of 1 s took %v", d)
+				t.Errorf("an attempt with a timeout of 1 s took %v", d)
 			}
 			if line := c.Explain(err, "PutLogEvents", "job"); strings.ContainsAny(line, "\r\n") || !strings.Contains(line, `"/perstack/test" in eu-west-1`) {
 				t.Errorf("explained as %q", line)
@@ -164,8 +164,8 @@ func TestNetworkFailures(t *testing.T) {
 	}
 }
 
-// Nothing reads a body after Put returned, also under many puts at once whose connections break at
-// all moments.
+// TestBodyIsFreeAfterPut checks that nothing reads a body after Put has returned, even with many
+// puts at once whose connections break at any point.
 func TestBodyIsFreeAfterPut(t *testing.T) {
 	var n atomic.Int64
 	url := rawServer(t, func(conn net.Conn) {
@@ -201,7 +201,7 @@ func TestBodyIsFreeAfterPut(t *testing.T) {
 	all.Wait()
 }
 
-// Puts one after the other go over one connection.
+// TestConnectionIsKept checks that successive puts use one connection.
 func TestConnectionIsKept(t *testing.T) {
 	var connections atomic.Int64
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -244,7 +244,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// A name that does not exist, by a DNS server on loopback.
+// TestNoSuchHost asks a DNS server on loopback for a name that does not exist.
 func TestNoSuchHost(t *testing.T) {
 	dns, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -258,7 +258,7 @@ func TestNoSuchHost(t *testing.T) {
 			if err != nil {
 				return
 			}
-			buf[2], buf[3] = 0x81, 0x83 // an answer: no such name
+			buf[2], buf[3] = 0x81, 0x83 // a response: no such name
 			dns.WriteTo(buf[:n], from)
 		}
 	}()
@@ -282,14 +282,14 @@ func TestNoSuchHost(t *testing.T) {
 		t.Setenv(variant, "true")
 		c = newClient(t, "", func(o *Options) { o.Region = "ap-nowhere-1" })
 		_, err = c.Put(context.Background(), "job", bodyOf("x"))
-		if line := c.Explain(err, "PutLogEvents", "job"); !strings.Contains(line, "no address for logs") || !strings.Contains(line, "the endpoint of "+variant) {
+		if line := c.Explain(err, "PutLogEvents", "job"); !strings.Contains(line, "no address for logs") || !strings.Contains(line, "the endpoint that "+variant) {
 			t.Errorf("explained as %q", line)
 		}
 		t.Setenv(variant, "")
 	}
 }
 
-// A certificate authority of one's own is taken from AWS_CA_BUNDLE; without, the server is not
+// TestTLS takes a private certificate authority from AWS_CA_BUNDLE. Without it, the server is not
 // trusted.
 func TestTLS(t *testing.T) {
 	var proto atomic.Pointer[string]
@@ -320,12 +320,12 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *proto.Load() != "HTTP/1.1" {
-		t.Errorf("sent by %s", *proto.Load())
+		t.Errorf("sent over %s", *proto.Load())
 	}
 
 	withKeys(t)
 	for bundle, want := range map[string]string{
-		os.DevNull:    "AWS_CA_BUNDLE: " + os.DevNull + " has no certificate in PEM form",
+		os.DevNull:    "AWS_CA_BUNDLE: " + os.DevNull + " has no PEM certificate",
 		"/nowhere/ca": "AWS_CA_BUNDLE: open /nowhere/ca: no such file",
 	} {
 		t.Setenv("AWS_CA_BUNDLE", bundle)
@@ -335,7 +335,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A plain server that is asked by TLS cannot be reached that way.
+// TestWrongScheme calls a plain HTTP server over TLS, which counts as unreachable.
 func TestWrongScheme(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r request) { w.Write([]byte("{}")) })
 	s.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
@@ -345,9 +345,9 @@ func TestWrongScheme(t *testing.T) {
 	}
 }
 
-const proxiedVariable = "CLOUDWATCH_TEST_PROXIED" // variables, with spaces between them: run the test binary as a client that puts once
+const proxiedVariable = "CLOUDWATCH_TEST_PROXIED" // space-separated variables; if set, the test binary is a client that puts once
 
-// proxied puts one batch, and fails if that fails.
+// proxied puts one batch, and exits with an error if that fails.
 func proxied(variables string) {
 	for variable := range strings.SplitSeq("AWS_ACCESS_KEY_ID=K AWS_SECRET_ACCESS_KEY=s "+variables, " ") {
 		name, value, _ := strings.Cut(variable, "=")
@@ -368,15 +368,15 @@ func proxied(variables string) {
 	}
 }
 
-// The proxy of the environment is used. net/http reads it once in a process, so the put is one of
-// another process.
+// TestProxy checks that the proxy in the environment is used. net/http reads it once per process,
+// so another process makes the put.
 func TestProxy(t *testing.T) {
 	var asked atomic.Pointer[string]
 	proxy := serve(t, func(w http.ResponseWriter, r request) {
 		asked.Store(&r.RequestURI)
 		w.Write([]byte("{}"))
 	})
-	child := exec.Command(os.Args[0], "-test.run=^$") // no test, whatever becomes of the variable
+	child := exec.Command(os.Args[0], "-test.run=^$") // run no test, even without the variable
 	child.Env = append(os.Environ(), proxiedVariable+"=HTTP_PROXY="+proxy.URL+" AWS_ENDPOINT_URL=http://logs.nowhere.invalid")
 	if out, err := child.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// Quotas of reading are small, fixed, and shared by everyone who reads in the account and Region. A
-// reader that goes through a gigabyte keeps under them by itself, so that neither it nor a
-// dashboard beside it is throttled.
+// The quotas for reading are small, fixed, and shared by all readers in the account and Region.
+// Even a reader of a gigabyte stays below them, so that neither it nor a dashboard beside it is
+// throttled.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html
 
-// Calls a second, by Region. A Region that is not named has the lowest quota that is known.
+// Calls per second by Region. A Region that is not listed has the lowest known quota.
 var (
 	getQuota    = quota{lowest: 10, regions: map[string]int{"us-east-1": 25, "eu-west-3": 30}}
 	filterQuota = quota{lowest: 5, regions: map[string]int{"us-east-1": 25}}
@@ -24,17 +24,17 @@ type quota struct {
 	regions map[string]int
 }
 
-// saved is how much time without a call is made up for: a small job is read without waiting, and a
-// second never has more calls than the quota, for the pace is four fifths of it.
+// saved is how much idle time later calls may make up for, so that a small job is read without
+// waiting. No second has more calls than the quota even so, because the pace is four fifths of it.
 const saved = time.Second / 4
 
-// paced is when the next call of a kind is due.
+// paced holds when the next call of a kind is due.
 type paced struct {
 	mu   sync.Mutex
 	next time.Time
 }
 
-// pace waits until a call of the kind may be made. An endpoint on this machine has no quotas.
+// pace waits until a call of this kind is due. An endpoint on this machine has no quotas.
 func (c *Client) pace(ctx context.Context, kind *paced, q quota) error {
 	if c.loopback {
 		return nil

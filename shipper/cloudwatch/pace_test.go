@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// However long a reader was idle, and however fast it could read, no second has more calls than the
-// quota.
+// TestPace checks that no second has more calls than the quota, however long the reader was idle
+// and however fast it reads.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, region := range []string{"us-east-1", "eu-west-3", "eu-central-1"} {
@@ -29,7 +29,7 @@ func TestPace(t *testing.T) {
 					calls = append(calls, time.Now())
 				}
 				if took := time.Since(begin) - time.Hour; took > 400*time.Second/time.Duration(most) {
-					t.Errorf("%s: 300 calls of %d a second took %s", region, most, took)
+					t.Errorf("%s: 300 calls at %d per second took %s", region, most, took)
 				}
 				for n, at := range calls[:len(calls)-most] {
 					if d := calls[n+most].Sub(at); d < time.Second {

@@ -1,6 +1,6 @@
 package cloudwatch
 
-// Proxies between this program and AWS, as HTTPS_PROXY and NO_PROXY name them.
+// Proxies between this program and AWS, named by HTTPS_PROXY and NO_PROXY.
 
 import (
 	"context"
@@ -18,10 +18,10 @@ type proxyError struct {
 }
 
 func (e *proxyError) Error() string {
-	return fmt.Sprintf("the proxy %s does not connect to %s (HTTP %d %s)", e.proxy, e.to, e.status, http.StatusText(e.status))
+	return fmt.Sprintf("the proxy %s refused to connect to %s (HTTP %d %s)", e.proxy, e.to, e.status, http.StatusText(e.status))
 }
 
-// refusedByProxy makes an error of a proxy's answer, of which net/http keeps the words alone.
+// refusedByProxy turns a proxy's refusal into an error. net/http keeps only the text of its status.
 func refusedByProxy(_ context.Context, proxy *url.URL, request *http.Request, answer *http.Response) error {
 	if answer.StatusCode == http.StatusOK {
 		return nil
@@ -29,18 +29,18 @@ func refusedByProxy(_ context.Context, proxy *url.URL, request *http.Request, an
 	return &proxyError{proxy: proxy.Scheme + "://" + proxy.Host, to: request.Host, status: answer.StatusCode}
 }
 
-// diagnoseProxy says what a proxy did, or "" where it was none.
+// diagnoseProxy describes an error that a proxy caused. It returns "" for any other error.
 func diagnoseProxy(err error) (cause, remedy string) {
 	if refused, ok := errors.AsType[*proxyError](err); ok {
 		cause = refused.Error()
 		if refused.status == http.StatusProxyAuthRequired {
-			return cause, "give user and password in HTTPS_PROXY, as in http://user:password@proxy:3128"
+			return cause, "put the user and password in HTTPS_PROXY, as in http://user:password@proxy:3128"
 		}
-		return cause, "let the proxy allow this address, or name it in NO_PROXY where there is another way"
+		return cause, "allow this address in the proxy, or add it to NO_PROXY if there is a direct route"
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "proxyconnect" {
-		return fmt.Sprintf("the proxy of HTTPS_PROXY cannot be reached (%s)", oneLine(op.Err.Error(), 200)),
-			"check HTTPS_PROXY, or name the address of CloudWatch Logs in NO_PROXY where there is another way"
+		return fmt.Sprintf("the proxy in HTTPS_PROXY cannot be reached (%s)", oneLine(op.Err.Error(), 200)),
+			"check HTTPS_PROXY, or add the address of CloudWatch Logs to NO_PROXY if there is a direct route"
 	}
 	return "", ""
 }

@@ -1,8 +1,8 @@
 package cloudwatch
 
-// PutLogEvents, with a request body that was encoded while the lines were read. The SDK does
+// PutLogEvents with a request body that was encoded while the lines were read. The SDK does
 // everything else: it resolves the endpoint, gets credentials, signs, sends, and types the errors.
-// The body takes the place of the SDK's own right behind its serializer.
+// The prepared body replaces the SDK's own right after the SDK's serializer.
 
 import (
 	"context"
@@ -19,42 +19,42 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Body is the whole JSON body of a PutLogEvents request:
-// {"logEvents":[…],"logGroupName":…,"logStreamName":…}, in any order of members, or what that is
-// when it is compressed. One that implements io.WriterTo as well is hashed without a copy.
+// Body is the complete JSON body of a PutLogEvents request:
+// {"logEvents":[…],"logGroupName":…,"logStreamName":…}, with members in any order, plain or
+// compressed. A Body that also implements io.WriterTo is hashed without a copy.
 //
-// Put reads it for the wire and, where it must be hashed, before that for the signature, each time
-// from its start (Seek(0, io.SeekStart)) wherever it stands. Read must not block.
+// Put reads it to send it and, if it must be hashed, before that for the signature. Each time it
+// seeks to the start first. Read must not block.
 type Body interface {
 	io.Reader
 	io.Seeker
-	Len() int64     // bytes from start to end, wherever it stands
-	SHA256() []byte // of all of it, where that is known already; nil: Put hashes it
-	// Encoding is the Content-Encoding: "gzip", or "" for a plain body. Reader, Len and SHA256 are
-	// of the encoded bytes.
+	Len() int64     // bytes from start to end, whatever the position
+	SHA256() []byte // of the whole body, if known already; nil: Put hashes it
+	// Encoding is the Content-Encoding: "gzip", or "" for a plain body. Reader, Len and SHA256
+	// concern the encoded bytes.
 	Encoding() string
 }
 
-// Verdict is what the service says of an accepted batch: the events that it took the batch without.
-// The indexes count the events of the batch, in its order; -1 stands for "none".
+// Verdict says which events the service left out of a batch that it accepted. The indexes count the
+// events of the batch, in its order; -1 stands for "none".
 type Verdict struct {
 	OldEnd     int // [0, OldEnd) are too old (14 days)
 	ExpiredEnd int // [0, ExpiredEnd) are older than the group's retention
 	NewStart   int // [NewStart, n) are too far in the future (2 hours)
 }
 
-// Clean says that every event was taken.
+// Clean reports whether every event was accepted.
 func (v Verdict) Clean() bool { return v.OldEnd <= 0 && v.ExpiredEnd <= 0 && v.NewStart < 0 }
 
-// errShort is for an answer of 200 to a body that was not read to its end: such a batch cannot be
-// stored.
+// errShort is the error for a status of 200 before the whole body was read: such a batch cannot
+// have been stored.
 var errShort = errors.New("accepted before all of the batch was sent")
 
-// Put puts one batch, in one attempt. Its stream must be the one that the body names; the argument
-// is for messages and for the SDK. When Put returns, nothing reads body any more, however the call
-// ended: its memory may be used again at once.
+// Put puts one batch in one attempt. stream must be the one that the body names; it is needed for
+// messages and for the SDK. Once Put has returned, successfully or not, nothing reads body any
+// more, and its memory may be reused at once.
 //
-// An error may be asked about with Classify, Ambiguous and Unreachable, and said with Explain.
+// Classify, Ambiguous and Unreachable examine a returned error, and Explain describes it.
 func (c *Client) Put(ctx context.Context, stream string, body Body) (Verdict, error) {
 	none := Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}
 	src := &source{body: body, size: body.Len(), sum: body.SHA256(), encoding: body.Encoding()}
@@ -68,7 +68,7 @@ func (c *Client) Put(ctx context.Context, stream string, body Body) (Verdict, er
 		out, err = c.api.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{
 			LogGroupName:  &c.group,
 			LogStreamName: &stream,
-			LogEvents:     []types.InputLogEvent{}, // present, as the SDK's validation wants it; never sent
+			LogEvents:     []types.InputLogEvent{}, // required by the SDK's validation; never sent
 		}, cloudwatchlogs.WithAPIOptions(src.replaceBody))
 		if err == nil && src.taken() != src.size {
 			err = fmt.Errorf("%w: %d of %d bytes", errShort, src.taken(), src.size)
@@ -95,12 +95,11 @@ func index(i *int32) int {
 	return int(*i)
 }
 
-// serializer is the name of the SDK's middleware that writes the request body. If it ever goes,
-// every Put fails, and says so.
+// serializer is the name of the SDK's middleware that writes the request body. If the SDK ever
+// drops it, every Put fails with an error that says so.
 const serializer = "OperationSerializer"
 
-// replaceBody puts src in the place of what the SDK's serializer has made, before anything looks at
-// it.
+// replaceBody replaces the body that the SDK's serializer made, before anything reads it.
 func (s *source) replaceBody(stack *middleware.Stack) error {
 	return stack.Serialize.Insert(middleware.SerializeMiddlewareFunc("BatchBody", func(
 		ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler,
@@ -122,20 +121,20 @@ func (s *source) replaceBody(stack *middleware.Stack) error {
 	}), serializer, middleware.After)
 }
 
-// source stands between a Body and the SDK with its transport. net/http may still read a request's
-// body after the call returned (an answer that came early, a reset, a cancellation); so Put cuts
-// the connection before it returns, and a late reader finds the end.
+// source stands between a Body and the SDK's transport. net/http may still read a request's body
+// after the call has returned: after an early answer, a reset or a cancellation. Put therefore
+// detaches the body before it returns, and a late reader gets the end of file.
 type source struct {
 	size     int64
-	sum      []byte // the body's SHA-256; nil: the signer makes it
+	sum      []byte // the body's SHA-256; nil: the signer computes it
 	encoding string // Content-Encoding; "": none
 
-	mu   sync.Mutex // the transport reads in a goroutine of its own; guards what follows
-	body Body       // nil when detached
+	mu   sync.Mutex // the transport reads in its own goroutine; guards the fields below
+	body Body       // nil once detached
 	read int64      // bytes read since the last Seek
 }
 
-// Len is what the SDK takes for Content-Length.
+// Len returns the size of the body, which the SDK sends as Content-Length.
 func (s *source) Len() int { return int(s.size) }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -149,8 +148,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteTo is for the signature's hash, which is computed before the request is sent: the transport
-// only ever reads.
+// WriteTo serves the signature's hash, which is computed before the request is sent. The transport
+// only calls Read.
 func (s *source) WriteTo(w io.Writer) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,14 +174,14 @@ func (s *source) Seek(offset int64, whence int) (int64, error) {
 	return at, err
 }
 
-// taken is the number of bytes that the transport has taken.
+// taken returns how many bytes the transport has read.
 func (s *source) taken() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.read
 }
 
-// detach waits for a Read under way, which only copies memory, and lets no other begin.
+// detach waits for a Read under way, which only copies memory, and prevents any further one.
 func (s *source) detach() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -22,7 +22,7 @@ import (
 	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
-// ownBody is our own body of events.
+// ownBody encodes events as the program does.
 func ownBody(group, stream string, events []types.InputLogEvent) body {
 	type event struct {
 		Timestamp int64  `json:"timestamp"`
@@ -43,8 +43,8 @@ func ownBody(group, stream string, events []types.InputLogEvent) body {
 	return body{bytes.NewReader(data)}
 }
 
-// The request over our body is, decoded, the one that the SDK would have sent for the same batch:
-// same address, same operation, same content.
+// TestPutSendsWhatTheSDKWouldHaveSent compares the request with our body, decoded, to the one that
+// the SDK sends for the same batch: same address, operation and content.
 func TestPutSendsWhatTheSDKWouldHaveSent(t *testing.T) {
 	got := make(chan request, 1)
 	s := serve(t, func(w http.ResponseWriter, r request) {
@@ -96,7 +96,7 @@ func TestPutSendsWhatTheSDKWouldHaveSent(t *testing.T) {
 	})
 }
 
-// A server can verify the signature over our body, with the SDK's signer.
+// TestPutIsSigned verifies the signature over our body with the SDK's signer.
 func TestPutIsSigned(t *testing.T) {
 	got := make(chan request, 1)
 	s := serve(t, func(w http.ResponseWriter, r request) {
@@ -106,7 +106,7 @@ func TestPutIsSigned(t *testing.T) {
 	t.Setenv("AWS_SESSION_TOKEN", "session/token+1")
 	c := newClient(t, s.URL)
 	b := bodyOf("a line \u2028 with \"quotes\"")
-	if _, err := b.Seek(7, 0); err != nil { // Put begins at the start wherever the body stands
+	if _, err := b.Seek(7, 0); err != nil { // Put seeks to the start
 		t.Fatal(err)
 	}
 	if _, err := c.Put(context.Background(), "job", b); err != nil {
@@ -116,26 +116,26 @@ func TestPutIsSigned(t *testing.T) {
 
 	sum := sha256.Sum256(r.body)
 	if signatureOf(t, r, sum[:]) != r.Header.Get("Authorization") {
-		t.Fatalf("the signature %q is not that of the body %q", r.Header.Get("Authorization"), r.body)
+		t.Fatalf("the signature %q does not match the body %q", r.Header.Get("Authorization"), r.body)
 	}
 	if r.Header.Get("X-Amz-Security-Token") != "session/token+1" {
 		t.Error("no session token")
 	}
 	sum[0]++
 	if signatureOf(t, r, sum[:]) == r.Header.Get("Authorization") {
-		t.Fatal("the signature holds for any body")
+		t.Fatal("the signature is valid for any body")
 	}
 
-	// A body that knows its hash is not hashed: the signature is that of the hash it says.
+	// A body that knows its hash is not hashed again: the signature covers the hash that it states.
 	if _, err := c.Put(context.Background(), "job", hashed{b, sum[:]}); err != nil {
 		t.Fatal(err)
 	}
 	if r := <-got; signatureOf(t, r, sum[:]) != r.Header.Get("Authorization") {
-		t.Fatalf("the signature %q is not that of the hash that the body says", r.Header.Get("Authorization"))
+		t.Fatalf("the signature %q does not cover the hash that the body states", r.Header.Get("Authorization"))
 	}
 }
 
-// hashed is a body that says its hash.
+// hashed is a body that knows its hash.
 type hashed struct {
 	Body
 	sum []byte
@@ -143,7 +143,7 @@ type hashed struct {
 
 func (h hashed) SHA256() []byte { return h.sum }
 
-// signatureOf computes the Authorization header that r should have for a body of the SHA-256 sum.
+// signatureOf computes the Authorization header that r should have for a body with the SHA-256 sum.
 func signatureOf(t *testing.T, r request, sum []byte) string {
 	t.Helper()
 	keys := aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", SessionToken: "session/token+1"}
@@ -175,11 +175,11 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// If the SDK stops to build its requests as Put expects, no batch must be taken for stored that was
-// not sent.
+// TestPutNoticesAnotherSDK checks that Put fails if the SDK stops building requests as Put expects.
+// A batch that was not sent must not count as stored.
 func TestPutNoticesAnotherSDK(t *testing.T) {
 	if err := new(source).replaceBody(middleware.NewStack("empty", smithyhttp.NewStackRequest)); err == nil {
-		t.Error("a stack without the serializer is taken")
+		t.Error("a stack without the serializer is accepted")
 	}
 
 	s := serve(t, func(w http.ResponseWriter, r request) { w.Write([]byte("{}")) })
@@ -195,11 +195,12 @@ func TestPutNoticesAnotherSDK(t *testing.T) {
 		}), middleware.After)
 	}))
 	if _, err := c.Put(context.Background(), "job", bodyOf("x")); !errors.Is(err, errShort) || Classify(err) != Retry {
-		t.Errorf("a body that is not ours: %v, %v", Classify(err), err)
+		t.Errorf("with a body that is not ours: %v, %v", Classify(err), err)
 	}
 }
 
-// A body that cannot be read is the caller's error, and nothing is sent.
+// TestPutOfABrokenBody checks that an unreadable body is the caller's error and that nothing is
+// sent.
 func TestPutOfABrokenBody(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r request) { t.Errorf("sent %q", r.body) })
 	broken := errors.New("the disk is gone")

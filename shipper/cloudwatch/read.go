@@ -1,7 +1,7 @@
 package cloudwatch
 
-// Reading back. A page is one attempt; the caller retries, and asks for the next page until there
-// is none.
+// Reading events back. A page is one attempt. The caller retries, and asks for pages until there is
+// no next one.
 
 import (
 	"context"
@@ -14,19 +14,19 @@ import (
 // Event is a stored event.
 type Event struct {
 	Stream   string
-	Time     int64 // ms since 1970, as it was put
+	Time     int64 // as it was put, ms since 1970
 	Ingested int64 // ms since 1970
 	Message  string
 }
 
-// Selection says which of the events a page may hold, and how.
+// Selection says which events a page may hold, and how.
 type Selection struct {
-	// From and To bound the events' times, ms since 1970: From ≤ time < To. 0: no bound.
+	// From and To bound the events' times to [From, To), in ms since 1970. 0 means no bound.
 	From, To int64
-	// Unmask asks for the originals where a data protection policy masks them. It takes
+	// Unmask asks for the original text where a data protection policy masks it. This requires
 	// logs:Unmask.
 	Unmask bool
-	// Limit is the most events of a page; 0: as many as the service puts on one.
+	// Limit is the maximum number of events on a page. 0 means as many as the service returns.
 	Limit int32
 }
 
@@ -47,9 +47,10 @@ func optionalTime(ms int64) *int64 {
 	return &ms
 }
 
-// EventsPage reads a page of a stream's events, oldest first, from its start (token "") or from
-// where the page before it ended (its next). A page may be empty and not be the last: end says that
-// there was nothing more when it was read. The next of an end may be asked again later.
+// EventsPage reads a page of a stream's events, oldest first. An empty token starts at the
+// beginning; the next of one page is the token of the page after it. A page may be empty without
+// being the last. end reports that there was nothing more when the page was read; the next of such
+// a page can be used again later.
 func (c *Client) EventsPage(ctx context.Context, stream string, of Selection, token string) (events []Event, next string, end bool, err error) {
 	if err := c.pace(ctx, &c.gets, getQuota); err != nil {
 		return nil, "", false, err
@@ -79,8 +80,8 @@ func (c *Client) EventsPage(ctx context.Context, stream string, of Selection, to
 	return events, next, next == token || next == "", nil
 }
 
-// StreamsPage lists names of the group's streams that begin with prefix ("": all), in order. An
-// empty next is the end.
+// StreamsPage lists, in order, the names of the group's streams that begin with prefix. An empty
+// prefix matches all. An empty next means that this was the last page.
 func (c *Client) StreamsPage(ctx context.Context, prefix, token string) (names []string, next string, err error) {
 	var out *cloudwatchlogs.DescribeLogStreamsOutput
 	err = c.call(ctx, "DescribeLogStreams", pageAnswer, func(ctx context.Context) (err error) {
@@ -102,9 +103,9 @@ func (c *Client) StreamsPage(ctx context.Context, prefix, token string) (names [
 	return names, aws.ToString(out.NextToken), nil
 }
 
-// FilterPage reads a page of the group's events that match a filter pattern of CloudWatch Logs ("":
-// all), of the streams whose names begin with streamPrefix ("": all). A page may be empty and not
-// be the last; an empty next is the end.
+// FilterPage reads a page of the group's events that match a CloudWatch Logs filter pattern and
+// whose stream's name begins with streamPrefix. An empty pattern or prefix matches all. A page may
+// be empty without being the last; an empty next means that this was the last page.
 func (c *Client) FilterPage(ctx context.Context, pattern, streamPrefix string, of Selection, token string) (events []Event, next string, err error) {
 	if err := c.pace(ctx, &c.filters, filterQuota); err != nil {
 		return nil, "", err

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// pages answers each request with the next page, and keeps what was asked.
+// pages answers each request with the next page, and records the requests.
 func pages(t *testing.T, target string, asked *[]map[string]any, answers ...string) string {
 	return serve(t, func(w http.ResponseWriter, r request) {
 		if r.target != target {
@@ -21,7 +21,7 @@ func pages(t *testing.T, target string, asked *[]map[string]any, answers ...stri
 	}).URL
 }
 
-// An empty page is not the end; a token that comes back is.
+// TestEventsPage checks that an empty page is not the end, and that a repeated token is.
 func TestEventsPage(t *testing.T) {
 	var asked []map[string]any
 	c := newClient(t, pages(t, "GetLogEvents", &asked,
@@ -87,8 +87,8 @@ func TestFilterPage(t *testing.T) {
 	}
 }
 
-// A page of the largest messages there are, escaped, is read; and errors of reading have their
-// classes.
+// TestLargePage reads a page of the largest possible message, escaped, and checks the classes of
+// read errors.
 func TestLargePage(t *testing.T) {
 	message := strings.Repeat(`\u0001`, 1<<20)
 	s := serve(t, func(w http.ResponseWriter, r request) {

@@ -1,7 +1,6 @@
 package cloudwatch
 
-// A role of another account, which is assumed with the credentials that there are: of a central
-// logging account, say.
+// Assuming a role, such as one of a central logging account, with the credentials at hand.
 
 import (
 	"context"
@@ -16,25 +15,25 @@ import (
 	smithy "github.com/aws/smithy-go"
 )
 
-// roleError is an error of assuming a role, after there were credentials to do it with.
+// roleError is an error of assuming a role with credentials that were found.
 type roleError struct {
 	arn     string
-	refused bool // by STS, which was reached
+	refused bool // STS was reached and refused
 	err     error
 }
 
 func (e *roleError) Error() string { return "role " + e.arn + ": " + e.err.Error() }
 func (e *roleError) Unwrap() error { return e.err }
 
-// role gives the keys of an assumed role.
+// role provides the keys of an assumed role.
 type role struct {
 	arn  string
 	base aws.CredentialsProvider
 	sts  *stscreds.AssumeRoleProvider
 }
 
-// newRole assumes by the Region's own STS, with a session that is named after this host: CloudTrail
-// of the logging account shows the name.
+// newRole returns a provider that assumes the role through the Region's STS. The session is named
+// after this host, and CloudTrail in the logging account shows that name.
 func newRole(cfg aws.Config, caller Caller) *role {
 	return &role{arn: caller.RoleARN, base: cfg.Credentials, sts: stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), caller.RoleARN,
 		func(o *stscreds.AssumeRoleOptions) {
@@ -47,7 +46,7 @@ func newRole(cfg aws.Config, caller Caller) *role {
 
 var notInSessionName = regexp.MustCompile(`[^\w+=,.@-]`)
 
-// sessionName is at most 64 characters, of those that STS takes.
+// sessionName returns a name of at most 64 characters that STS accepts.
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 func sessionName() string {
 	host, err := os.Hostname()
@@ -60,7 +59,7 @@ func sessionName() string {
 
 // Retrieve implements aws.CredentialsProvider.
 func (r *role) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	// Without credentials of one's own it is they that are missing, and not the role.
+	// If the base credentials are missing, report those and not the role.
 	if _, err := r.base.Retrieve(ctx); err != nil {
 		return aws.Credentials{}, err
 	}
@@ -72,12 +71,12 @@ func (r *role) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return keys, nil
 }
 
-// diagnose says what went wrong and what to do.
+// diagnose returns what went wrong and what to do.
 func (e *roleError) diagnose() (cause, remedy string) {
 	if !e.refused {
-		return fmt.Sprintf("the role %s of --role-arn cannot be assumed, because STS cannot be reached (%s)", e.arn, oneLine(e.err.Error(), 200)),
+		return fmt.Sprintf("the role %s (--role-arn) cannot be assumed, because STS cannot be reached (%s)", e.arn, oneLine(e.err.Error(), 200)),
 			"check security groups and routes: a private subnet needs a NAT or a VPC endpoint for sts"
 	}
-	return fmt.Sprintf("the role %s of --role-arn cannot be assumed (%s)", e.arn, Reason(e.err)),
-		"allow sts:AssumeRole on it to the task's role (deploy/iam-policy-assume.json), and let its trust policy name that role and --external-id"
+	return fmt.Sprintf("the role %s (--role-arn) cannot be assumed (%s)", e.arn, Reason(e.err)),
+		"allow the task's role to call sts:AssumeRole on it (deploy/iam-policy-assume.json), and name the task's role and --external-id in its trust policy"
 }

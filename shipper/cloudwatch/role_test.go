@@ -15,7 +15,7 @@ import (
 
 const loggingRole = "arn:aws:iam::444455556666:role/perstack-logging"
 
-// serveSTS is STS as far as roles go: answer says what it answers to a call.
+// serveSTS starts an STS for roles that answers each call with answer.
 func serveSTS(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, form url.Values)) {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -33,7 +33,7 @@ func serveSTS(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, 
 	t.Setenv("AWS_ENDPOINT_URL_STS", s.URL)
 }
 
-// giveRole answers with keys of an assumed role.
+// giveRole answers with the keys of an assumed role.
 func giveRole(w io.Writer, action, key string) {
 	fmt.Fprintf(w, `<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%[1]sResult><Credentials><AccessKeyId>%[2]s</AccessKeyId>
 		<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>%[3]s</Expiration></Credentials>
@@ -41,14 +41,15 @@ func giveRole(w io.Writer, action, key string) {
 		</%[1]sResult></%[1]sResponse>`, action, key, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 }
 
-// A role is assumed with the credentials that there are, once, and again when its keys are refused.
+// TestRoleIsAssumed checks that the role is assumed once, with the credentials at hand, and again
+// once its keys are refused.
 func TestRoleIsAssumed(t *testing.T) {
 	var asked atomic.Int64
 	serveSTS(t, func(w http.ResponseWriter, r *http.Request, form url.Values) {
 		n := asked.Add(1)
 		if form.Get("Action") != "AssumeRole" || form.Get("RoleArn") != loggingRole || form.Get("ExternalId") != "perstack-prod" ||
 			!strings.HasPrefix(form.Get("RoleSessionName"), "perstack-shipper@") || !strings.Contains(r.Header.Get("Authorization"), "Credential=AKIDEXAMPLE/") {
-			t.Errorf("STS is asked %v as %s", form, r.Header.Get("Authorization"))
+			t.Errorf("STS was asked %v as %s", form, r.Header.Get("Authorization"))
 		}
 		giveRole(w, "AssumeRole", fmt.Sprintf("ROLE%d", n))
 	})
@@ -61,7 +62,7 @@ func TestRoleIsAssumed(t *testing.T) {
 		}
 	}
 	if asked.Load() != 1 {
-		t.Errorf("the role is assumed %d times for two calls", asked.Load())
+		t.Errorf("the role was assumed %d times for two calls", asked.Load())
 	}
 	c.InvalidateCredentials()
 	if _, err := c.Put(context.Background(), "job", bodyOf("x")); err != nil {
@@ -81,9 +82,9 @@ func TestRoleCannotBeAssumed(t *testing.T) {
 		name, want, remedy string
 		prepare            func(t *testing.T)
 	}{
-		{"refused", "the role " + loggingRole + " of --role-arn cannot be assumed (AccessDenied: User: u is not", "trust policy", func(t *testing.T) { serveSTS(t, refused) }},
+		{"refused", "the role " + loggingRole + " (--role-arn) cannot be assumed (AccessDenied: User: u is not", "trust policy", func(t *testing.T) { serveSTS(t, refused) }},
 		{"nobody answers", "cannot be assumed, because STS cannot be reached (", "VPC endpoint for sts", func(t *testing.T) { t.Setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1") }},
-		{"no credentials", "no AWS credentials (", "give a task role", func(t *testing.T) { without(t, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") }},
+		{"no credentials", "no AWS credentials (", "use a task role", func(t *testing.T) { without(t, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newClient(t, "http://127.0.0.1:1", func(o *Options) {

@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// Trace is how a call went on the wire, as far as it came.
+// Trace records how a call went on the wire, as far as it got.
 type Trace struct {
-	Address string        // of the other end of the connection, IP and port; "" where there was none
-	TLS     string        // its version, such as "TLS 1.3"; "" without
-	Took    time.Duration // from the request to the whole of the answer, with connecting
-	At      time.Time     // when the answer had come, by this machine's clock; zero: there was none
-	Date    time.Time     // of the answer, by the other's clock; zero: it had none
+	Address string        // IP and port of the other end; "" without a connection
+	TLS     string        // its version, such as "TLS 1.3"; "" without TLS
+	Took    time.Duration // from connecting to the end of the answer
+	At      time.Time     // when the answer was complete, by this machine's clock; zero: no answer
+	Date    time.Time     // of the answer, by the server's clock; zero: the answer had none
 }
 
 type traceKey struct{}
 
-// WithTrace has the last call made with the returned context traced in t.
+// WithTrace returns a context that records the last call made with it in t.
 func WithTrace(ctx context.Context, t *Trace) context.Context {
 	return context.WithValue(ctx, traceKey{}, t)
 }
 
-// trace is the Trace of a context, or one that nobody looks at.
+// trace returns the Trace of a context, cleared, or a new one if the context has none.
 func trace(ctx context.Context) *Trace {
 	if t, ok := ctx.Value(traceKey{}).(*Trace); ok {
 		*t = Trace{}
@@ -32,7 +32,7 @@ func trace(ctx context.Context) *Trace {
 	return new(Trace)
 }
 
-// answered notes what an answer says of the connection and of the other's clock.
+// answered records what an answer says about the connection and the server's clock.
 func (t *Trace) answered(resp *http.Response, began time.Time) {
 	t.At = time.Now()
 	t.Took = t.At.Sub(began)
@@ -44,12 +44,12 @@ func (t *Trace) answered(resp *http.Response, began time.Time) {
 	}
 }
 
-// Skew is how far the other's clock is ahead of this machine's; known is false where the answer did
-// not say.
+// Skew returns how far the server's clock is ahead of this machine's. known is false if the answer
+// had no date.
 func (t *Trace) Skew() (ahead time.Duration, known bool) {
 	if t.Date.IsZero() {
 		return 0, false
 	}
-	// The date was made about half-way, and has no fractions of a second.
+	// The server set the date about half-way through, in whole seconds.
 	return t.Date.Add(500 * time.Millisecond).Sub(t.At.Add(-t.Took / 2)), true
 }

@@ -1,7 +1,7 @@
 package cloudwatch
 
-// The HTTP side: connections for one host and large request bodies, answers read whole and bounded,
-// and how far a request got.
+// HTTP: connections to one host for large request bodies, answers read whole and bounded, and how
+// far each request got.
 
 import (
 	"bytes"
@@ -23,36 +23,38 @@ import (
 )
 
 const (
-	dialTimeout = 5 * time.Second // well under the attempt's, so that "cannot be reached" is told from "does not answer"
+	dialTimeout = 5 * time.Second // well below the attempt's, to distinguish "cannot be reached" from "does not answer"
 	tlsTimeout  = 5 * time.Second
-	// idleTimeout is under the 60 s after which load balancers usually close a connection that is
-	// not used: a request that meets the closing is lost.
+	// idleTimeout is below the 60 s after which load balancers usually close an idle connection: a
+	// request sent while the connection is being closed is lost.
 	idleTimeout = 50 * time.Second
 	writeBuffer = 64 << 10
 	readBuffer  = 4 << 10
 	maxHeader   = 64 << 10
-	keepAlive   = 30 * time.Second // between TCP's probes
+	keepAlive   = 30 * time.Second // between TCP keep-alive probes
 )
 
-// expected is what a call expects of the answer.
+// expected says what a call expects of the answer.
 type expected struct {
 	most  int64 // bytes; a longer answer is an error
-	bare  bool  // it has no members, and the service sends no body
-	other bool  // it is another service's
+	bare  bool  // the service sends no body, as the answer has no members
+	other bool  // the answer comes from another service
 }
 
 var (
-	putAnswer    = expected{most: 1 << 20} // the service's are under 1 KB
+	putAnswer    = expected{most: 1 << 20} // the service's answers are under 1 KB
 	createAnswer = expected{most: 1 << 20, bare: true}
-	// A page is 1 MB of messages, up to six times that in JSON; endpoints for tests give more.
+	// A page holds 1 MB of messages, which is up to six times that in JSON. Endpoints for tests
+	// send more.
 	pageAnswer = expected{most: 64 << 20}
 )
 
-// httpClient is what the SDK sends by. It follows no redirect: a signature holds for one host.
+// httpClient sends the SDK's requests. It follows no redirects, because a signature is valid for
+// one host only.
 type httpClient struct{ transport http.RoundTripper }
 
-// newHTTPClient goes out from the client that the SDK has made of its configuration, which may hold
-// AWS_CA_BUNDLE; a transport that is given replaces all of it.
+// newHTTPClient starts from the client that the SDK made of its configuration, which may include
+// AWS_CA_BUNDLE. A transport, if given, replaces it entirely.
 func newHTTPClient(from aws.HTTPClient, transport http.RoundTripper, parallel int) *httpClient {
 	if transport != nil {
 		return &httpClient{transport}
@@ -71,8 +73,8 @@ func newHTTPClient(from aws.HTTPClient, transport http.RoundTripper, parallel in
 	t.WriteBufferSize = writeBuffer
 	t.ReadBufferSize = readBuffer
 	t.MaxResponseHeaderBytes = maxHeader
-	// HTTP/1.1 only: a put is one large body on a connection of its own, which HTTP/2 would cut
-	// into frames of 16 KB under a window.
+	// HTTP/1.1 only: a put is one large body on its own connection, which HTTP/2 would cut into 16
+	// KB frames under flow control.
 	t.ForceAttemptHTTP2 = false
 	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	if t.TLSClientConfig == nil {
@@ -89,22 +91,22 @@ func (h *httpClient) closeIdle() {
 	}
 }
 
-// attempt is how far one call got. It travels in the context, because the SDK replaces the errors
-// of a call whose context ended.
+// attempt records how far one call got. It travels in the context, because the SDK replaces the
+// errors of a call whose context has ended.
 type attempt struct {
 	expected expected
 	reached  atomic.Bool // there was a connection
-	whole    atomic.Bool // the request's body was handed to the connection to its last byte
-	answered atomic.Bool // there was an HTTP status
-	err      error       // of the transport
+	whole    atomic.Bool // the connection was given the last byte of the request's body
+	answered atomic.Bool // an HTTP status was read
+	err      error       // the transport's
 	foreign  *foreignError
 }
 
 type attemptKey struct{}
 
-// Do implements the SDK's HTTPClient. The answer is read before it returns, so nothing of a call is
-// left on the wire but, at most, the rest of a request whose answer came early; the transport then
-// closes that connection.
+// Do implements the SDK's HTTPClient. It reads the whole answer before it returns, so at most the
+// rest of a request that was answered early is still on the wire. The transport closes such a
+// connection.
 func (h *httpClient) Do(req *http.Request) (*http.Response, error) {
 	a, ok := req.Context().Value(attemptKey{}).(*attempt)
 	if !ok {
@@ -151,7 +153,7 @@ func readAnswer(resp *http.Response, most int64) ([]byte, error) {
 	}
 	n, err := answer.ReadFrom(io.LimitReader(resp.Body, most+1))
 	if err != nil && resp.StatusCode >= 300 {
-		return answer.Bytes(), nil // the status says enough; who refuses a request before its end often closes without care
+		return answer.Bytes(), nil // the status says enough; a server that refuses a request early often closes the connection abruptly
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer (HTTP %d): %w", resp.StatusCode, err)
@@ -162,30 +164,31 @@ func readAnswer(resp *http.Response, most int64) ([]byte, error) {
 	return answer.Bytes(), nil
 }
 
-// foreignError is an answer that reports success and is not the service's.
+// foreignError is an answer that reports success but did not come from the service.
 type foreignError struct {
 	status int
-	why    string // what it has that the service's has not
+	why    string // how it differs from the service's answers
 }
 
 func (e *foreignError) Error() string { return fmt.Sprintf("HTTP %d with %s", e.status, e.why) }
 
-// notTheService says why an answer that reports success cannot be the service's, or "". Something
-// in between may have answered: a proxy, a login page, a health check. The SDK takes an empty body
-// for an empty result, so a batch that nobody stored would count as delivered.
+// notTheService says why an answer that reports success cannot have come from the service, or
+// returns "". Something in between may have answered: a proxy, a login page, a health check. The
+// SDK takes an empty body for an empty result, so a batch that nobody stored would count as
+// delivered.
 //
-// The service answers 200 with a JSON object, as application/x-amz-json-1.1. Where an action has no
-// result, it sends no body:
+// The service answers 200 with a JSON object of type application/x-amz-json-1.1. If an action has
+// no result, it sends no body:
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogStream.html.
-// Another content type will do where AWS's request ID comes with it, because moto calls its JSON
+// Another content type is fine if the answer has AWS's request ID, because moto labels its JSON
 // text/html.
 func notTheService(resp *http.Response, answer []byte, bare bool) string {
 	contentType := resp.Header.Get("Content-Type")
-	media, _, _ := mime.ParseMediaType(contentType) // "" if it is not valid
+	media, _, _ := mime.ParseMediaType(contentType) // "" if invalid
 	answer = bytes.TrimSpace(answer)
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return "a status that the service does not use"
+		return "a status that the service never sends"
 	case len(answer) == 0 && !bare:
 		return "an empty body"
 	case media == "application/x-amz-json-1.1", media == "application/x-amz-json-1.0", resp.Header.Get("X-Amzn-Requestid") != "":
@@ -194,17 +197,17 @@ func notTheService(resp *http.Response, answer []byte, bare bool) string {
 	default:
 		return fmt.Sprintf("content of type %q", contentType)
 	}
-	// The SDK reads the rest of it, unless there is no result to read.
+	// The SDK parses the rest, unless the action has no result.
 	if len(answer) > 0 && (answer[0] != '{' || bare && !json.Valid(answer)) {
 		return "a body that is not a JSON object"
 	}
 	return ""
 }
 
-// watchedBody notes in an attempt how much of the body the transport has taken.
+// watchedBody records in an attempt when the transport has read the whole body.
 type watchedBody struct {
 	io.ReadCloser
-	left int64 // owned by the transport's goroutine that reads
+	left int64 // owned by the transport's reading goroutine
 	a    *attempt
 }
 
@@ -216,14 +219,14 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// call runs one attempt under its deadline, and dresses the error with what Classify, Ambiguous and
+// call runs one attempt under its deadline, and adds to its error what Classify, Ambiguous and
 // Explain need.
 func (c *Client) call(ctx context.Context, action string, expected expected, do func(context.Context) error) error {
 	a := &attempt{expected: expected}
 	limited, cancel := context.WithTimeout(context.WithValue(ctx, attemptKey{}, a), c.timeout)
 	defer cancel()
 	err := do(limited)
-	if a.foreign != nil { // which the SDK may have taken for a success
+	if a.foreign != nil { // the SDK may have taken it for a success
 		err = a.foreign
 	}
 	if err == nil {

@@ -9,22 +9,22 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// Whether a body is put compressed. The API model does not mention compressed bodies, though the
-// service takes them, and what stands in its place may not: a batch that is refused compressed is
-// put plain once, and if that is taken, the process compresses no more.
+// Whether a body is put compressed. The API model does not mention compressed bodies. The service
+// accepts them, but a stand-in may not. A batch that is refused compressed is put plain once; if
+// that is accepted, the process stops compressing.
 
-// unexplainedPuts is how many failures in a row that say nothing of their cause make one suspect
-// that the compressed body is what fails. A service that stumbles by chance seldom does so that
-// often, and then takes the plain body by chance too.
+// unexplainedPuts is how many failures in a row without a stated cause make the compressed body
+// suspect. A service that fails by chance seldom does so that often in a row, and would then accept
+// the plain body by chance too.
 const unexplainedPuts = 3
 
-// bodies are the two forms of one body, of which one is put.
+// bodies holds the two forms of one body and chooses the one to put.
 type bodies struct {
-	plain, packed *batch.Body // packed: nil where there is none
+	plain, packed *batch.Body // packed may be nil
 	body          *batch.Body // the one to put
-	why           error       // the compressed one was refused with it; nil: it was not
-	certain       bool        // that was no failure that may have another cause
-	unexplained   int         // such failures in a row
+	why           error       // the error that made us give up on packed; nil: none did
+	certain       bool        // why can only be due to the compression
+	unexplained   int         // failures of packed in a row without a stated cause
 }
 
 func newBodies(plain, packed *batch.Body) bodies {
@@ -35,11 +35,11 @@ func newBodies(plain, packed *batch.Body) bodies {
 }
 
 // fallBack reports whether the plain body should be put at once, because a put of the compressed
-// one failed in a way that the plain one might not.
+// one failed in a way that the plain one may not.
 func (b *bodies) fallBack(err error) bool {
 	if b.body == b.plain {
 		if b.why != nil && !b.certain {
-			// The plain one fails as well, so the cause is another.
+			// The plain one fails as well, so compression is not the cause.
 			b.body, b.why, b.unexplained = b.packed, nil, 0
 		}
 		return false
@@ -59,13 +59,13 @@ func (b *bodies) fallBack(err error) bool {
 	return true
 }
 
-// refusedPacked reports whether the compressed body was refused and the plain one is put.
+// refusedPacked reports whether the compressed body was refused and the plain one is being put.
 func (b *bodies) refusedPacked() bool { return b.why != nil }
 
-// stopCompressing puts plain bodies from here on, and says so once.
+// stopCompressing makes all further puts plain, and logs that once.
 func (d *Deliverer) stopCompressing(why error) {
 	if d.compresses.CompareAndSwap(true, false) {
-		d.log.Warn(fmt.Sprintf("%s refuses compressed batches but accepts plain ones (%s); batches are sent uncompressed from now on: to start that way, give --compress off",
+		d.log.Warn(fmt.Sprintf("%s refuses compressed batches but accepts plain ones (%s); batches are sent uncompressed from now on; to start that way, set --compress off",
 			d.api.Endpoint(), cloudwatch.Reason(why)), zap.String("endpoint", d.api.Endpoint()))
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"perstack-shipper/shipper/deliver"
 )
 
-// puts notes which puts came compressed, and strikes those that fault chooses.
+// puts records which puts came compressed, and injects the faults that fault chooses.
 type puts struct {
 	mu         sync.Mutex
 	compressed []bool
@@ -30,14 +30,14 @@ func (p *puts) intercept(fault func(c *cwlocal.Call) cwlocal.Fault) func(c *cwlo
 	}
 }
 
-// page is the answer of a server that is not the service's.
+// page is an answer from a server other than the service.
 func page(status int) cwlocal.Fault {
 	return cwlocal.Fault{Status: status, Code: "x", Body: []byte("<html>no</html>"), Header: http.Header{"X-Amzn-Errortype": nil, "Content-Type": {"text/html"}}}
 }
 
-// TestCompressedIsRefused: where a compressed batch is refused and the same one is taken plain, no
-// batch is compressed any more, and that is said once; where the plain one is refused as well, or
-// the failure has another cause, compression stays.
+// TestCompressedIsRefused checks that compression stops, with one warning, once a batch was refused
+// compressed and accepted plain. If the plain one is refused as well, or the failure has another
+// cause, compression goes on.
 func TestCompressedIsRefused(t *testing.T) {
 	ifCompressed := func(f cwlocal.Fault) func(*cwlocal.Call) cwlocal.Fault {
 		return func(c *cwlocal.Call) cwlocal.Fault {
@@ -56,11 +56,11 @@ func TestCompressedIsRefused(t *testing.T) {
 	const z, p = true, false // compressed, plain
 	for name, c := range map[string]struct {
 		fault func(*cwlocal.Call) cwlocal.Fault
-		puts  []bool // of two batches of one event each
+		puts  []bool // for two batches of one event each
 		off   bool
 		said  string
 	}{
-		"taken":                           {always(cwlocal.Fault{}), []bool{z, z}, false, ""},
+		"accepted":                        {always(cwlocal.Fault{}), []bool{z, z}, false, ""},
 		"415":                             {ifCompressed(page(415)), []bool{z, p, p}, true, "HTTP 415"},
 		"400 by code":                     {ifCompressed(cwlocal.Fault{Code: "SerializationException", Message: "bad"}), []bool{z, p, p}, true, "Serialization: bad"},
 		"400 for a parameter":             {ifCompressed(cwlocal.Fault{Code: "InvalidParameterException", Message: "bad"}), []bool{z, p, p}, true, "InvalidParameter: bad"},
@@ -87,20 +87,20 @@ func TestCompressedIsRefused(t *testing.T) {
 				task.Stream = out.Stream
 			}
 			if n := len(w.server.Events(group, "job")); n != 2 {
-				t.Errorf("%d events arrived of 2", n)
+				t.Errorf("%d of 2 events arrived", n)
 			}
 			if !slices.Equal(seen.compressed, c.puts) || w.Compresses() == c.off {
-				t.Errorf("puts compressed: %v, want %v; compression goes on: %t", seen.compressed, c.puts, w.Compresses())
+				t.Errorf("puts compressed: %v, want %v; still compressing: %t", seen.compressed, c.puts, w.Compresses())
 			}
-			told := strings.Count(w.said(), "refuses compressed batches")
-			if want := map[bool]int{true: 1}[c.off]; told != want || !strings.Contains(w.said(), c.said) {
-				t.Errorf("it said\n%s", w.said())
+			warnings := strings.Count(w.said(), "refuses compressed batches")
+			if want := map[bool]int{true: 1}[c.off]; warnings != want || !strings.Contains(w.said(), c.said) {
+				t.Errorf("the log is\n%s", w.said())
 			}
 		})
 	}
 }
 
-// TestRefusedCompressedIsFound: an event that is refused in a compressed batch is found as in a
+// TestRefusedCompressedIsFound checks that a refused event is found in a compressed batch as in a
 // plain one.
 func TestRefusedCompressedIsFound(t *testing.T) {
 	w := newWorld(t, refusing("poison"), nil)
@@ -109,9 +109,9 @@ func TestRefusedCompressedIsFound(t *testing.T) {
 	b.Prepare(st.Head, true)
 	out := w.deliver(deliver.Task{Stream: st, Batch: b})
 	if n := len(w.server.Events(group, "job")); out.Err != nil || len(out.Rejected) != 1 || n != 2 {
-		t.Errorf("%d events arrived of 2; %+v", n, out)
+		t.Errorf("%d of 2 events arrived; %+v", n, out)
 	}
 	if !w.Compresses() {
-		t.Error("that was taken for a refusal of compressed bodies")
+		t.Error("the refused event was taken for a refusal of compressed bodies")
 	}
 }

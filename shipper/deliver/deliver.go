@@ -1,10 +1,11 @@
-// Package deliver brings batches to CloudWatch Logs, whatever it takes: it creates what is missing,
-// tries again what may pass, finds the event that is refused, and sends again what came too late.
+// Package deliver delivers batches to CloudWatch Logs, whatever it takes: it creates missing groups
+// and streams, retries what may pass, finds the event that is refused, and resends events that came
+// too late.
 //
-// A Deliverer is what all deliveries share. Deliver takes one batch and what is known of its
-// stream, both by value or for as long as it runs, and gives back an Outcome: what became of the
-// events, and what is known of the stream now. Nothing else is shared with the caller but Trouble,
-// which any goroutine may ask while deliveries are under way.
+// A [Deliverer] is shared by all deliveries. [Deliverer.Deliver] takes one batch and what is known
+// of its stream, and returns an [Outcome]: what became of the events, and what is known of the
+// stream now. Besides these values, the caller shares only [Trouble], which any goroutine may query
+// while deliveries are under way.
 package deliver
 
 import (
@@ -23,45 +24,45 @@ import (
 )
 
 const (
-	// refusedPuts is how many refused puts without an accepted one call the target wrong; it
-	// doubles each round, so that in the end every event was asked about.
+	// refusedPuts is how many refused puts without an accepted one make the target suspect. It
+	// doubles each round, so that every event is tried alone in the end.
 	refusedPuts = 64
-	// putMargin is how far from the bounds of CloudWatch's time an event must be for a put that may
-	// take this long.
+	// putMargin is how far an event's time must be from the bounds that CloudWatch accepts, for a
+	// put that may take this long.
 	putMargin = time.Minute
 )
 
-// Options are what a Deliverer works by.
+// Options configure a [Deliverer].
 type Options struct {
 	Client   *cloudwatch.Client
-	Create   bool // create the group and streams where they are missing
-	Compress bool // put what is prepared compressed as that, while the service takes it
-	Parallel int  // attempts under way at once, over all streams; at least 1
+	Create   bool // create the group and streams if they are missing
+	Compress bool // put compressed bodies, as long as the service accepts them
+	Parallel int  // concurrent attempts over all streams; at least 1
 	Log      *zap.Logger
-	Calls    *metrics.Calls // counts them; nil: nobody does
+	Calls    *metrics.Calls // counts the calls; nil: not counted
 }
 
-// Deliverer delivers batches. Make one with New.
+// Deliverer delivers batches. Use [New] to make one.
 type Deliverer struct {
-	// Trouble is what keeps batches from being accepted.
+	// Trouble knows what keeps batches from being accepted.
 	Trouble *Trouble
-	// Paces are the pauses between attempts, and Random, which returns numbers in [0, 1), is their
-	// jitter. They may be set before the first delivery.
+	// Paces are the pauses between attempts. Random returns numbers in [0, 1) for their jitter.
+	// Both may be set before the first delivery.
 	Paces  Paces
 	Random func() float64
 
 	api    *cloudwatch.Client
 	create bool
-	slots  chan struct{} // an attempt holds one
+	slots  chan struct{} // each attempt holds one
 	calls  *metrics.Calls
-	// answered is set once the service has done what a call asked for.
+	// answered is set once a call has succeeded.
 	answered atomic.Bool
-	// compresses is cleared for good when a batch was refused compressed and taken plain.
+	// compresses is cleared for good once a batch was refused compressed and accepted plain.
 	compresses atomic.Bool
 	log        *zap.Logger
 }
 
-// New returns a Deliverer with the usual paces.
+// New returns a Deliverer with the paces [Usual].
 func New(o Options) *Deliverer {
 	d := &Deliverer{
 		Trouble: newTrouble(o.Client, o.Log), Paces: Usual, Random: rand.Float64,
@@ -71,47 +72,47 @@ func New(o Options) *Deliverer {
 	return d
 }
 
-// Compresses reports whether batches should be compressed when they are prepared.
+// Compresses reports whether to compress batches when they are prepared.
 func (d *Deliverer) Compresses() bool { return d.compresses.Load() }
 
-// Stream is what a delivery knows of a log stream.
+// Stream is what is known of a log stream.
 type Stream struct {
 	Name    string
-	Head    []byte // the batch.BodyHead of each request body for it; never written
-	Created bool   // it is there, as far as is known
+	Head    []byte // the [batch.BodyHead] of each request body for it; read-only
+	Created bool   // it exists, as far as is known
 }
 
 // Task is a batch to deliver.
 type Task struct {
 	Stream Stream
 	Batch  *batch.Batch // closed, and not empty
-	// OnTrial are batches of the stream, before this one, that were refused as a whole. Whether
-	// Batch is accepted tells whether their events or the target are at fault.
+	// OnTrial holds earlier batches of the stream that were refused as a whole. Whether Batch is
+	// accepted shows whether their events or the target are at fault.
 	OnTrial []*batch.Batch
-	// Last says that no put need follow this one, so that the batch cannot be left on trial.
+	// Last says that no put may follow this one, so the batch cannot be left on trial.
 	Last bool
 }
 
 // Outcome is what became of a Task.
 type Outcome struct {
-	Stream Stream // as it is known now
+	Stream Stream // what is known of it now
 	Batch  *batch.Batch
-	// Err is the context's cause where that ended before every event was accepted or rejected.
+	// Err is the context's cause if the context ended before every event was accepted or rejected.
 	Err error
-	// OnTrial says that every event of the batch was refused, and nothing tells yet whether they or
-	// the target are at fault. The batch, and those that were on trial before it, are still to be
+	// OnTrial says that every event of the batch was refused, and it is not yet known whether the
+	// events or the target are at fault. The batch and those on trial before it must still be
 	// delivered.
 	OnTrial bool
 
-	Rejected  []Rejected             // events of the batch and of those on trial, for good
+	Rejected  []Rejected             // events of the batch and of those on trial that are refused for good
 	Puts      int                    // accepted
-	Retries   int                    // attempts that came to nothing
-	Throttled bool                   // one of those was throttled
-	Repeated  map[*batch.Block]int64 // events of the batch and of those on trial that may be there twice, by their block
-	Restamped map[*batch.Block]int64 // events sent with another time than their own, by their block
+	Retries   int                    // failed attempts
+	Throttled bool                   // one of them was throttled
+	Repeated  map[*batch.Block]int64 // events of the batch and of those on trial that may be stored twice, by block
+	Restamped map[*batch.Block]int64 // events sent with a time other than their own, by block
 }
 
-// Rejected is an event that CloudWatch refuses when it is put alone, while it takes others.
+// Rejected is an event that CloudWatch refuses when it is put alone, although it accepts others.
 type Rejected struct {
 	Reason error
 
@@ -119,16 +120,16 @@ type Rejected struct {
 	index int
 }
 
-// Block returns the block that the event came from, or nil for one that no block waits for.
+// Block returns the block that the event came from, or nil for an event that no block waits for.
 func (r Rejected) Block() *batch.Block { return r.batch.Blocks()[r.index] }
 
-// Message returns a copy of the event's message, as it was put last.
+// Message returns a copy of the event's message as last put.
 func (r Rejected) Message() []byte { return r.batch.Message(r.index) }
 
-// Deliver delivers a batch, and returns when each of its events is accepted or rejected, when the
-// batch is left on trial, or when ctx ends. Several deliveries may be under way, at most one for a
-// stream. The batches must stay as they are until it returns, and after it until the rejected
-// events have been looked at.
+// Deliver delivers a batch. It returns when every event is accepted or rejected, when the batch is
+// left on trial, or when ctx ends. Several deliveries may run at once, but only one per stream. The
+// caller must not change the batches until Deliver has returned and the rejected events have been
+// examined.
 func (d *Deliverer) Deliver(ctx context.Context, t Task) Outcome {
 	dy := &delivery{Deliverer: d, out: Outcome{Stream: t.Stream, Batch: t.Batch}}
 	dy.out.Err = dy.run(ctx, t)
@@ -138,16 +139,16 @@ func (d *Deliverer) Deliver(ctx context.Context, t Task) Outcome {
 	return dy.out
 }
 
-// delivery is one Task under way.
+// delivery is a Task under way.
 type delivery struct {
 	*Deliverer
 	out Outcome
 
-	refused  []Rejected // when put alone, so far in this round
-	accepted int        // puts in this round
-	limit    int        // refused events without an accepted put that end a round
-	stored   bool       // the latest body may have been stored although an attempt to put it failed
-	late     []part     // refused for their time although they were sent with the current one
+	refused  []Rejected // events refused when put alone, in this round
+	accepted int        // puts accepted in this round
+	limit    int        // number of refused events without an accepted put that ends a round
+	stored   bool       // the latest body may have been stored by an attempt that failed
+	late     []part     // refused for their time although sent with the current time
 }
 
 // part is events [from, to) of a batch.
@@ -160,15 +161,15 @@ func whole(b *batch.Batch) part { return part{b, 0, b.Len()} }
 
 func (p part) len() int { return p.to - p.from }
 
-// errAllRefused ends a round in which the target refused too many events and took none.
+// errAllRefused ends a round in which the target refused too many events and accepted none.
 var errAllRefused = errors.New("every event is refused")
 
-// run delivers the batch in rounds. A round halves the batch until each refused event is alone;
-// once the target has taken some event, those that it refused are at fault. Where it takes none,
-// either may be, and the next round asks again later.
+// run delivers the batch in rounds. A round halves the batch until each refused event is alone.
+// Once the target accepts any event, the refused ones are at fault. If it accepts none, either may
+// be at fault, and a later round tries again.
 func (d *delivery) run(ctx context.Context, t Task) error {
 	d.limit = refusedPuts
-	suspects, err := d.ask(ctx, eventsOf(t.OnTrial)) // before what came after them
+	suspects, err := d.ask(ctx, eventsOf(t.OnTrial)) // before the batch, which came later
 	if err != nil {
 		return err
 	}
@@ -179,18 +180,19 @@ func (d *delivery) run(ctx context.Context, t Task) error {
 		case err != nil && !errors.Is(err, errAllRefused):
 			return err
 		case d.accepted > 0:
-			// The target takes other events now. Those that it refuses once more are rejected: when
-			// they were refused before, the target may have refused everything.
+			// The target accepts other events now, so the events that it refuses again are
+			// rejected. The first refusal did not count, because the target may have refused
+			// everything then.
 			d.out.Rejected, err = d.ask(ctx, append(suspects, d.refused...))
 			return err
 		}
 		reason := d.refused[0].Reason
 		if err == nil && len(suspects) == 0 && !t.Last {
 			d.out.OnTrial = true
-			d.reportFailure(reason, putEvents, fmt.Sprintf("CloudWatch refuses all of %d events; the next put to their stream will show whether they or the target are at fault. ", t.Batch.Len()))
+			d.reportFailure(reason, putEvents, fmt.Sprintf("CloudWatch refuses all %d events of a batch; the next put to the stream will show whether the events or the target are at fault. ", t.Batch.Len()))
 			return nil
 		}
-		d.reportFailure(reason, putEvents, "CloudWatch refuses every event for this stream; none is set aside, and all are retried. ")
+		d.reportFailure(reason, putEvents, "CloudWatch refuses every event for this stream; all are kept and retried. ")
 		d.out.Retries++
 		if err := wait(ctx, slow.NextBackOff()); err != nil {
 			return err
@@ -201,7 +203,7 @@ func (d *delivery) run(ctx context.Context, t Task) error {
 	}
 }
 
-// eventsOf returns the events of batches as suspects.
+// eventsOf returns all events of batches as suspects.
 func eventsOf(batches []*batch.Batch) (suspects []Rejected) {
 	for _, b := range batches {
 		for i := range b.Len() {
@@ -211,7 +213,7 @@ func eventsOf(batches []*batch.Batch) (suspects []Rejected) {
 	return suspects
 }
 
-// ask puts suspects alone, in order, and returns those that are refused.
+// ask puts each suspect alone, in order, and returns those that are refused.
 func (d *delivery) ask(ctx context.Context, suspects []Rejected) (refused []Rejected, err error) {
 	for _, s := range suspects {
 		d.refused = nil
@@ -223,9 +225,9 @@ func (d *delivery) ask(ctx context.Context, suspects []Rejected) (refused []Reje
 	return refused, nil
 }
 
-// put puts the events of p. What is refused is halved, in order, until each refused event is alone,
-// and kept in d.refused. What is refused for its time is sent again with the current time or, where
-// that was done already (restamped), kept in d.late.
+// put puts the events of p. It halves a refused part, in order, until each refused event is alone,
+// and adds those to d.refused. It resends events that are refused for their time with the current
+// time, or adds them to d.late if that was already done (restamped).
 func (d *delivery) put(ctx context.Context, p part, restamped bool) error {
 	now := time.Now().UnixMilli()
 	if !restamped && p.batch.RefusedAt(now, putMargin) {
@@ -260,7 +262,7 @@ func (d *delivery) put(ctx context.Context, p part, restamped bool) error {
 	return d.put(ctx, part{p.batch, half, p.to}, restamped)
 }
 
-// noteRepeats counts the events of p, which may be stored although an attempt to put them failed.
+// noteRepeats counts the events of p as possible repeats: a failed attempt may have stored them.
 func (d *delivery) noteRepeats(p part) {
 	if d.out.Repeated == nil {
 		d.out.Repeated = map[*batch.Block]int64{}
@@ -272,7 +274,7 @@ func (d *delivery) noteRepeats(p part) {
 	}
 }
 
-// resend sends again the events of p, a part that was accepted, that the service took it without.
+// resend resends those events of p, an accepted part, that the service left out.
 func (d *delivery) resend(ctx context.Context, p part, verdict cloudwatch.Verdict, restamped bool) error {
 	old, ahead := p.from+max(verdict.OldEnd, verdict.ExpiredEnd, 0), p.to
 	if verdict.NewStart >= 0 {
@@ -294,20 +296,20 @@ func (d *delivery) resend(ctx context.Context, p part, verdict cloudwatch.Verdic
 
 func always(int64) bool { return true }
 
-// errClock says that CloudWatch refused the current time.
-var errClock = errors.New("CloudWatch refuses the time of events of this very minute; check this machine's clock")
+// errClock is the error for events that CloudWatch refused although they had the current time.
+var errClock = errors.New("CloudWatch refuses events that have the current time; check this machine's clock")
 
-// restamp puts the events of p, those whose time refused reports with the current time, until none
-// is refused for its time.
+// restamp puts the events of p until none is refused for its time. Events whose time refused
+// reports get the current time.
 func (d *delivery) restamp(ctx context.Context, p part, refused func(int64) bool) error {
-	var pool batch.Pool // rare, and not the caller's pool, which belongs to its goroutine
+	var pool batch.Pool // not the caller's pool, which belongs to its goroutine; this is rare
 	slow := d.Paces.Refused.Begin()
-	before := int64(-1) // the time given in the round before: events that have it are counted
+	before := int64(-1) // the time given in the previous round; events that have it are already counted
 	work := []part{p}
 	for round := 1; len(work) > 0; round++ {
 		if round > 2 {
-			// CloudWatch refused the current time: its clock or ours is off. Nothing is lost by
-			// waiting.
+			// CloudWatch refused the current time, so its clock or ours is off. Waiting loses
+			// nothing.
 			d.reportFailure(errClock, putEvents, "")
 			if err := wait(ctx, slow.NextBackOff()); err != nil {
 				return err
@@ -327,8 +329,8 @@ func (d *delivery) restamp(ctx context.Context, p part, refused func(int64) bool
 	return nil
 }
 
-// copyAt copies the events of p into batches, those whose time refused reports with the time now.
-// It counts these, but for events that have the time before.
+// copyAt copies the events of p into batches, and gives the time now to those whose time refused
+// reports. It counts them, except events with the time before, which are already counted.
 func (d *delivery) copyAt(now int64, p part, refused func(int64) bool, before int64, pool *batch.Pool) []*batch.Batch {
 	if d.out.Restamped == nil {
 		d.out.Restamped = map[*batch.Block]int64{}
@@ -345,7 +347,7 @@ func (d *delivery) copyAt(now int64, p part, refused func(int64) bool, before in
 	}, pool)
 }
 
-// reportFailure reports an attempt that came to nothing. prefix goes before the explanation.
+// reportFailure reports a failed attempt. prefix precedes the explanation.
 func (d *delivery) reportFailure(err error, call action, prefix string) {
 	d.Trouble.reportFailure(err, call, d.out.Stream.Name, prefix)
 }

@@ -15,7 +15,7 @@ import (
 	"perstack-shipper/shipper/deliver"
 )
 
-// refusing refuses puts that hold a word.
+// refusing refuses puts that contain a word.
 func refusing(word string) func(*cwlocal.Call) cwlocal.Fault {
 	return func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Action == "PutLogEvents" && bytes.Contains(c.Body, []byte(word)) {
@@ -25,13 +25,13 @@ func refusing(word string) func(*cwlocal.Call) cwlocal.Fault {
 	}
 }
 
-// TestRejectedEventsNameTheirBlocks: an outcome says whose the rejected events are, wherever the
-// order of their times has put them.
+// TestRejectedEventsNameTheirBlocks checks that an outcome names the blocks of the rejected events,
+// although the batch sorts events by time.
 func TestRejectedEventsNameTheirBlocks(t *testing.T) {
 	w := newWorld(t, refusing("poison"), nil)
 	one, two := &batch.Block{}, &batch.Block{Input: 1}
 	out := w.deliver(deliver.Task{Stream: stream("job"), Batch: w.batch(
-		line{nil, 0, "poison of nobody"},
+		line{nil, 0, "poison of none"},
 		line{one, time.Minute, "good"},
 		line{two, 0, "poison of two"},
 		line{one, time.Hour, "poison of one"},
@@ -43,19 +43,19 @@ func TestRejectedEventsNameTheirBlocks(t *testing.T) {
 	for i, want := range []struct {
 		block *batch.Block
 		text  string
-	}{{one, "poison of one"}, {nil, "poison of nobody"}, {two, "poison of two"}} {
+	}{{one, "poison of one"}, {nil, "poison of none"}, {two, "poison of two"}} {
 		r := out.Rejected[i]
 		if r.Block() != want.block || !bytes.Contains(r.Message(), []byte(want.text)) || !strings.Contains(r.Reason.Error(), "Log event has poison") {
 			t.Errorf("%q of %+v for %v, want %q", r.Message(), r.Block(), r.Reason, want.text)
 		}
 	}
 	if n := len(w.server.Events(group, "job")); n != 2 {
-		t.Errorf("%d events arrived of 2", n)
+		t.Errorf("%d of 2 events arrived", n)
 	}
 }
 
-// TestTheNextPutDecidesATrial: a batch that is refused as a whole is left on trial, and rejected
-// when a put behind it is accepted, unless it is accepted itself by then.
+// TestTheNextPutDecidesATrial checks that a batch refused as a whole is left on trial. It is
+// rejected once a later put is accepted, unless it is accepted itself by then.
 func TestTheNextPutDecidesATrial(t *testing.T) {
 	for _, guilty := range []bool{true, false} {
 		refused := true
@@ -82,14 +82,14 @@ func TestTheNextPutDecidesATrial(t *testing.T) {
 	}
 }
 
-// TestRepeatsAreCountedWhereTheyAre: an answer that is lost makes repeats of the events of that put
-// alone, be they of a batch on trial or of a part of the batch.
+// TestRepeatsAreCountedWhereTheyAre checks that a lost answer counts as repeats only the events of
+// that put, whether it is a batch on trial or part of the batch.
 func TestRepeatsAreCountedWhereTheyAre(t *testing.T) {
 	suspect, behind := &batch.Block{}, &batch.Block{Input: 1}
 	for _, c := range []struct {
 		name  string
-		lost  string // what the put holds whose first answer is lost
-		alone bool   // it holds one event
+		lost  string // text in the put whose first answer is lost
+		alone bool   // that put holds one event
 		want  map[*batch.Block]int64
 	}{
 		{"the batch on trial", "suspect 1", true, map[*batch.Block]int64{suspect: 1}},
@@ -127,18 +127,19 @@ func TestRepeatsAreCountedWhereTheyAre(t *testing.T) {
 	}
 }
 
-// TestTheLastIsNotLeftOnTrial: where no put need follow, the target is asked until it takes
+// TestTheLastIsNotLeftOnTrial checks that the last batch is retried until the target accepts
 // something.
 func TestTheLastIsNotLeftOnTrial(t *testing.T) {
 	w := newWorld(t, fails("PutLogEvents", cwlocal.Fault{Code: "InvalidParameterException", Message: "no"}, 7), nil)
 	out := w.deliver(deliver.Task{Stream: stream("job"), Batch: w.batch(line{text: "a"}, line{text: "b"}), Last: true})
 	if n := len(w.server.Events(group, "job")); out.Err != nil || out.OnTrial || len(out.Rejected) > 0 || n != 2 {
-		t.Errorf("%d events arrived of 2; %+v", n, out)
+		t.Errorf("%d of 2 events arrived; %+v", n, out)
 	}
 }
 
-// TestOldAndExpired: while a batch waited, one of its events became too old for CloudWatch, and
-// another is too old for its group alone. Neither says anything of this machine's clock.
+// TestOldAndExpired delivers a batch of which one event became too old for CloudWatch while it
+// waited, and another is too old only for its group. Neither says anything about this machine's
+// clock.
 func TestOldAndExpired(t *testing.T) {
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Action == "PutLogEvents" && bytes.Contains(c.Body, []byte("expired")) && !bytes.Contains(c.Body, []byte(`\"at\":`)) {
@@ -150,21 +151,21 @@ func TestOldAndExpired(t *testing.T) {
 	one, two := &batch.Block{}, &batch.Block{Input: 1}
 	const fortnight = 14 * 24 * time.Hour
 	out := w.deliver(deliver.Task{Stream: stream("job"), Batch: w.batch(
-		line{one, fortnight + time.Hour, "old"}, line{two, fortnight - 2*time.Hour, "expired"}, line{nil, fortnight + time.Hour, "of nobody"},
+		line{one, fortnight + time.Hour, "old"}, line{two, fortnight - 2*time.Hour, "expired"}, line{nil, fortnight + time.Hour, "without a block"},
 	)})
 	if out.Err != nil || len(out.Restamped) != 2 || out.Restamped[one] != 1 || out.Restamped[two] != 1 || one.Pending != 1 || two.Pending != 1 {
 		t.Errorf("%+v, restamped %v", out, out.Restamped)
 	}
 	if w.Trouble.Failing("job") || w.Trouble.Cause() != "" || w.said() != "" {
-		t.Errorf("something was said to be wrong: %s\n%s", w.Trouble.Cause(), w.said())
+		t.Errorf("trouble was reported: %s\n%s", w.Trouble.Cause(), w.said())
 	}
 	if n := len(w.server.Events(group, "job")); n != 3 {
-		t.Errorf("%d events arrived of 3", n)
+		t.Errorf("%d of 3 events arrived", n)
 	}
 }
 
-// TestTroubleIsKnownAtOnce: while a delivery tries again, others learn that its stream fails, and
-// whether other streams may fare better.
+// TestTroubleIsKnownAtOnce checks that Trouble shows, while a delivery is still retrying, that its
+// stream fails and whether other streams may fare better.
 func TestTroubleIsKnownAtOnce(t *testing.T) {
 	denied := func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Stream == "denied" {
@@ -183,16 +184,16 @@ func TestTroubleIsKnownAtOnce(t *testing.T) {
 	select {
 	case <-w.Trouble.Worse():
 	case <-time.After(20 * time.Second):
-		t.Fatal("nothing says that the stream fails")
+		t.Fatal("Worse did not report that the stream fails")
 	}
 	if !w.Trouble.Failing("denied") || w.Trouble.Failing("other") || w.Trouble.Total() || !w.Trouble.Hopeless() {
-		t.Error("it is not known that the stream fails, and only that")
+		t.Error("Trouble should report that this stream fails, and no other")
 	}
 	if out := w.deliver(deliver.Task{Stream: stream("other"), Batch: w.batch(line{text: "b"})}); out.Err != nil {
 		t.Error(out.Err)
 	}
 	if !w.Trouble.Failing("denied") || w.Trouble.Hopeless() || time.Since(w.Trouble.Progress()) > time.Minute {
-		t.Error("what one stream got through is not known, or taken for what another did")
+		t.Error("Trouble does not keep one stream's success apart from the other's failure")
 	}
 	cancel(stop)
 	if out := <-done; !errors.Is(out.Err, stop) {
@@ -200,8 +201,8 @@ func TestTroubleIsKnownAtOnce(t *testing.T) {
 	}
 }
 
-// TestOneFailureIsNoSign: a single failure of the service does not count against a stream; a second
-// one does, until something is accepted.
+// TestOneFailureIsNoSign checks that a single failure of the service does not count against a
+// stream, while a second one does until something is accepted.
 func TestOneFailureIsNoSign(t *testing.T) {
 	for failures, want := range map[int64]bool{1: false, 2: true} {
 		failing := false
@@ -218,7 +219,7 @@ func TestOneFailureIsNoSign(t *testing.T) {
 		}, nil)
 		out := w.deliver(deliver.Task{Stream: stream("job"), Batch: w.batch(line{text: "a"})})
 		if out.Err != nil || failing != want || w.Trouble.Failing("job") {
-			t.Errorf("after %d failures it was failing: %t; at the end: %t; %+v", failures, failing, w.Trouble.Failing("job"), out)
+			t.Errorf("after %d failures Failing was %t, at the end %t; %+v", failures, failing, w.Trouble.Failing("job"), out)
 		}
 	}
 }

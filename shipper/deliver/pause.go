@@ -12,16 +12,16 @@ import (
 
 // Paces are the pauses after each kind of failure.
 type Paces struct {
-	Chance Sprint // of network or service: it may pass at once
-	// Throttled does not begin below a second: a quota is one of calls a second, and where a fleet
-	// uses it up, retries within that second only take what others wait for.
+	Chance Sprint // failures of the network or the service, which may pass at once
+	// Throttled starts at a second, because quotas count calls per second. When a fleet uses up a
+	// quota, retries within the same second only take calls from others.
 	Throttled Pace
-	Steady    Pace // credentials, and what is not there: trying again soon does not help
-	Denied    Pace // changes of permissions take time to arrive, and asking does not hasten them
-	Refused   Pace // a target that refuses everything is somebody's to mend
+	Steady    Pace // credentials, and missing groups or streams: retrying soon does not help
+	Denied    Pace // permission changes take time to arrive, and retries do not speed them up
+	Refused   Pace // a target that refuses everything, which somebody must fix
 }
 
-// Usual are the paces of the program, tried on fleets: see docs/fleet.md.
+// Usual are the paces of the program. They were tuned on simulated fleets: see docs/fleet.md.
 var Usual = Paces{
 	Chance: Sprint{
 		First: 20 * time.Millisecond, Most: time.Second, Fresh: 7, Known: 12,
@@ -33,31 +33,30 @@ var Usual = Paces{
 	Refused:   Pace{15 * time.Second, 5 * time.Minute},
 }
 
-// Pace doubles the pauses, with full jitter: from nothing to First, and in the end from nothing to
-// Most.
+// Pace doubles the pauses, with full jitter: from [0, First] at first to [0, Most] in the end.
 type Pace struct{ First, Most time.Duration }
 
-// Begin returns the pauses of a new run of failures. They have no end.
+// Begin returns an endless series of pauses for a new run of failures.
 func (p Pace) Begin() backoff.BackOff {
 	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(p.First/2), // the jitter is around this, up to its double
+		backoff.WithInitialInterval(p.First/2), // the jitter ranges from zero to double this
 		backoff.WithMaxInterval(p.Most/2),
 		backoff.WithRandomizationFactor(1),
 		backoff.WithMultiplier(2),
-		backoff.WithMaxElapsedTime(0), // no end while the process lives
+		backoff.WithMaxElapsedTime(0), // never stop
 	)
 }
 
-// Sprint is the pace for failures that may be chance: of an endpoint that fails half of all calls,
-// say. The pauses are short as long as a run of failures can be chance, and long when it must be an
-// outage. An endpoint that fails half of all calls fails n in a row once in 2^n times.
+// Sprint is the pace for failures that may be chance, such as those of an endpoint that fails half
+// of all calls. Pauses are short as long as a run of failures may be chance, and long once it must
+// be an outage. An endpoint that fails half of all calls fails n in a row once in 2^n times.
 type Sprint struct {
 	First, Most time.Duration // the short pauses grow from First to Most
-	// Fresh and Known are how many short pauses there are in a row: Fresh as long as no call has
-	// ever succeeded, because an outage is likely then; Known later.
+	// Fresh and Known are the number of short pauses in a row. Fresh applies until a call has
+	// succeeded, because an outage is likely then; Known applies later.
 	Fresh, Known int
-	// Long and Longest bound the long pauses. They are far apart, so that the shippers whom an
-	// outage met at the same moment soon try at different ones.
+	// Long and Longest bound the long pauses. They are far apart, so that shippers hit by the same
+	// outage soon retry at different moments.
 	Long, Longest time.Duration
 }
 
@@ -65,16 +64,16 @@ type Sprint struct {
 type sprinting struct {
 	Sprint
 	random   func() float64
-	answered *atomic.Bool // a call has succeeded
+	answered *atomic.Bool // whether a call has ever succeeded
 
-	pauses int // since a call succeeded last
+	pauses int // since the last success
 	last   time.Duration
 }
 
 func (s *sprinting) Reset() { s.pauses, s.last = 0, 0 }
 
-// NextBackOff implements decorrelated jitter for the short pauses: each is between first and the
-// triple of the one before it.
+// NextBackOff implements decorrelated jitter for the short pauses: each is between First and three
+// times the one before it.
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 func (s *sprinting) NextBackOff() time.Duration {
 	s.pauses++
@@ -93,7 +92,7 @@ func (s *sprinting) between(a, b time.Duration) time.Duration {
 	return a + time.Duration(s.random()*float64(b-a))
 }
 
-// wait returns after d, or with the context's cause when that ends before.
+// wait returns nil after d, or the context's cause if the context ends first.
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -10,10 +10,9 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// The attempts that bring one request body to its stream: the put, and the calls that create what
-// it needs.
+// The attempts that put one request body: the put itself, and the calls that create what it needs.
 
-// action is a call of the API by its name.
+// action is the name of an API call.
 type action string
 
 const (
@@ -23,12 +22,12 @@ const (
 	putEvents    action = "PutLogEvents"
 )
 
-// retentionTries is how often setting the retention of a new group is tried: events must not wait
-// for it for long.
+// retentionTries is how often to try to set the retention of a new group. Events must not wait long
+// for that.
 const retentionTries = 5
 
-// sending is one body on its way. Each attempt makes one call: what is done stays done, and only
-// the call that failed is made again.
+// sending is one body under way. Each attempt makes one call. Calls that succeeded are not
+// repeated; only the failed call is made again.
 type sending struct {
 	*delivery
 	bodies
@@ -36,15 +35,15 @@ type sending struct {
 
 	chance, throttled, steady, denied backoff.BackOff
 
-	ownGroup       bool           // this has created it, so its retention is for us to set
-	groupThrottled int            // how often creating it was throttled
-	groupMade      bool           // a call to create the group has succeeded, so it should be there
-	absent         map[action]int // how often each call did not find what it needs
-	retention      int            // tries to set it
+	ownGroup       bool           // this process created it, and so must set its retention
+	groupThrottled int            // how often creating the group was throttled
+	groupMade      bool           // a call to create the group succeeded, so it should exist
+	absent         map[action]int // how often each call found its group or stream missing
+	retention      int            // how often setting it was tried
 }
 
-// send puts one body until CloudWatch accepts or refuses it. packed is the same body, compressed,
-// or nil. Its error is that refusal, or the context's cause.
+// send puts one body until CloudWatch accepts or refuses it. packed is the same body compressed, or
+// nil. The error is the refusal, or the context's cause.
 func (d *delivery) send(ctx context.Context, plain, packed *batch.Body) (cloudwatch.Verdict, error) {
 	s := &sending{
 		delivery: d, bodies: newBodies(plain, packed), next: putEvents,
@@ -83,7 +82,7 @@ func (d *delivery) send(ctx context.Context, plain, packed *batch.Body) (cloudwa
 	}
 }
 
-// attempt makes the next call, when there is a slot for it.
+// attempt waits for a free slot and makes the next call.
 func (s *sending) attempt(ctx context.Context) (verdict cloudwatch.Verdict, err error) {
 	select {
 	case s.slots <- struct{}{}:
@@ -107,15 +106,15 @@ func (s *sending) attempt(ctx context.Context) (verdict cloudwatch.Verdict, err 
 	return verdict, err
 }
 
-// progress notes that the service has done what was asked, or said what must be done first:
-// failures before that were chance.
+// progress records that the service did what was asked, or said what must be done first. Earlier
+// failures were therefore chance.
 func (s *sending) progress() {
 	s.chance.Reset()
 	s.answered.Store(true)
 }
 
-// afterAcceptance notes that the put was accepted, and returns what of it was not taken. With an
-// error, the service has the batch from an earlier attempt.
+// afterAcceptance records that the put was accepted, and returns which events it left out. A
+// non-nil error means that the service has the batch from an earlier attempt.
 func (s *sending) afterAcceptance(verdict cloudwatch.Verdict, err error) cloudwatch.Verdict {
 	s.progress()
 	if s.refusedPacked() {
@@ -126,13 +125,13 @@ func (s *sending) afterAcceptance(verdict cloudwatch.Verdict, err error) cloudwa
 	}
 	s.out.Stream.Created = true
 	s.Trouble.clear(s.out.Stream.Name)
-	if verdict.Clean() { // else events of it are sent again, and may be refused again
+	if verdict.Clean() { // otherwise some events are resent, and may be refused again
 		s.Trouble.reportSuccess()
 	}
 	return verdict
 }
 
-// afterCreation chooses the call after one that has created something.
+// afterCreation chooses the call after a successful creation.
 func (s *sending) afterCreation() {
 	s.progress()
 	switch s.next {
@@ -150,8 +149,7 @@ func (s *sending) afterCreation() {
 	}
 }
 
-// afterFailure chooses the call after one that came to nothing, and returns how long to wait before
-// it.
+// afterFailure chooses the call after a failed one, and returns how long to wait before it.
 func (s *sending) afterFailure(err error, class cloudwatch.Class) time.Duration {
 	call := s.next
 	if call == putEvents && cloudwatch.Ambiguous(err) {
@@ -177,9 +175,9 @@ func (s *sending) afterFailure(err error, class cloudwatch.Class) time.Duration 
 		return s.retentionFailed(err, class, pause)
 	}
 	s.reportFailure(err, call, "")
-	// Somebody may have created it meanwhile, which a call that is not allowed would never tell,
-	// and one that is throttled late: where a fleet starts, the quota of groups is the least of
-	// all. So every other time that is asked by creating the stream.
+	// Somebody may have created it meanwhile. A call that is not allowed would never find out, and
+	// a throttled one would find out late, since the quota for creating groups is the smallest of
+	// all when a fleet starts. So every other attempt tries the call that needs it.
 	blocked := class == cloudwatch.Denied || class == cloudwatch.Refused
 	if call == createGroup && class == cloudwatch.Throttled {
 		s.groupThrottled++
@@ -205,11 +203,11 @@ func (s *sending) pause(class cloudwatch.Class) time.Duration {
 	case cloudwatch.Throttled:
 		return s.throttled.NextBackOff()
 	}
-	return s.steady.NextBackOff() // credentials, or a creation that is refused
+	return s.steady.NextBackOff() // credentials, or a refused creation
 }
 
-// again returns how long to wait before a call that may be made again at once: not at all, unless
-// that came several times.
+// again returns how long to wait before a call that may be repeated at once: not at all, unless
+// that has happened several times.
 func (s *sending) again() (pause time.Duration) {
 	s.out.Retries++
 	if s.absent[s.next]++; s.absent[s.next] > 3 {
@@ -218,9 +216,9 @@ func (s *sending) again() (pause time.Duration) {
 	return pause
 }
 
-// missing chooses the call after one that did not find the stream or the group, and returns how
-// long to wait before it. It is trouble only where that was thought to be there: it was deleted, or
-// was created a moment ago and is not there yet everywhere.
+// missing chooses the call after one that found the stream or the group missing, and returns how
+// long to wait before it. This counts as trouble only if the stream or group was expected to exist:
+// it was deleted, or was just created and is not visible everywhere yet.
 func (s *sending) missing(err error) (pause time.Duration) {
 	s.progress()
 	call, expected := s.next, !s.create
@@ -233,7 +231,7 @@ func (s *sending) missing(err error) (pause time.Duration) {
 		expected, s.groupMade = s.groupMade, false
 		s.next = createGroup
 	default:
-		s.next = createStream // the group has gone before its retention was set
+		s.next = createStream // the group vanished before its retention was set
 	}
 	if expected || call == putEvents {
 		s.out.Retries++
@@ -247,8 +245,8 @@ func (s *sending) missing(err error) (pause time.Duration) {
 	return pause
 }
 
-// retentionFailed tries again what may pass, and goes on without after a few times: the group keeps
-// events for too long then, and none is lost.
+// retentionFailed retries failures that may pass, and gives up after a few. The group then keeps
+// events for too long, but none is lost.
 func (s *sending) retentionFailed(err error, class cloudwatch.Class, pause time.Duration) time.Duration {
 	s.retention++
 	passes := class == cloudwatch.Retry || class == cloudwatch.Throttled || class == cloudwatch.Credentials

@@ -12,13 +12,13 @@ import (
 	"perstack-shipper/shipper/deliver"
 )
 
-// TestWhatIsDoneStaysDone: only the call that failed is made again.
+// TestWhatIsDoneStaysDone checks that only the failed call is repeated.
 func TestWhatIsDoneStaysDone(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault   func(*cwlocal.Call) cwlocal.Fault
 		calls   map[string]int64
 		retries int
-		warned  bool // how to set the retention by hand
+		warned  bool // of how to set the retention by hand
 	}{
 		"nothing fails": {nil, map[string]int64{"CreateLogStream": 2, "CreateLogGroup": 1, "PutRetentionPolicy": 1, "PutLogEvents": 1}, 0, false},
 		"the stream's creation fails": {fails("CreateLogStream", localtest.Unavailable(), 3),
@@ -41,25 +41,25 @@ func TestWhatIsDoneStaysDone(t *testing.T) {
 				t.Errorf("%+v", out)
 			}
 			if n := len(w.server.Events(group, "job")); n != 2 {
-				t.Errorf("%d events arrived of 2", n)
+				t.Errorf("%d of 2 events arrived", n)
 			}
 			if calls := w.server.Stats().Calls; !maps.Equal(calls, c.calls) {
 				t.Errorf("calls %v, want %v", calls, c.calls)
 			}
 			if warned := strings.Contains(w.said(), "retention"); warned != c.warned {
-				t.Errorf("it said\n%s", w.said())
+				t.Errorf("the log is\n%s", w.said())
 			}
 		})
 	}
 }
 
-// TestWhatSomebodyElseCreates: a creation that is not allowed is no hindrance once somebody else
-// has made it needless.
+// TestWhatSomebodyElseCreates checks that a forbidden creation is no obstacle once somebody else
+// has created the stream or group.
 func TestWhatSomebodyElseCreates(t *testing.T) {
 	for _, denied := range []string{"CreateLogStream", "CreateLogGroup"} {
 		t.Run(denied, func(t *testing.T) {
 			var w *world
-			var another atomic.Bool // is calling
+			var another atomic.Bool // the other client is calling
 			w = newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
 				if c.Action != denied || another.Load() {
 					return cwlocal.Fault{}
@@ -78,14 +78,14 @@ func TestWhatSomebodyElseCreates(t *testing.T) {
 			}, nil)
 			out := w.deliver(deliver.Task{Stream: stream("job"), Batch: w.batch(line{text: "a"})})
 			if n := len(w.server.Events(group, "job")); out.Err != nil || n != 1 {
-				t.Errorf("%+v; %d events arrived of 1", out, n)
+				t.Errorf("%+v; %d of 1 events arrived", out, n)
 			}
 		})
 	}
 }
 
-// TestStreamIsGivenBack: what a delivery learns of its stream is in its outcome, and the next one
-// goes by that.
+// TestStreamIsGivenBack checks that an outcome returns what the delivery learned about its stream,
+// and that the next delivery uses it.
 func TestStreamIsGivenBack(t *testing.T) {
 	w := newWorld(t, nil, nil)
 	st := stream("job")
@@ -102,11 +102,11 @@ func TestStreamIsGivenBack(t *testing.T) {
 	before := created()
 	put()
 	if n := created(); n != before {
-		t.Errorf("a stream that is there was created by %d calls", n-before)
+		t.Errorf("an existing stream was created again by %d calls", n-before)
 	}
 	w.server.DeleteStream(group, "job")
 	put()
 	if n := created(); n != before+1 {
-		t.Errorf("a stream that was deleted was created by %d calls", n-before)
+		t.Errorf("a deleted stream was created again by %d calls, want 1", n-before)
 	}
 }

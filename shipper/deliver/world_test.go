@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// hasty makes nobody wait.
+// hasty has pauses of milliseconds.
 var hasty = deliver.Paces{
 	Chance: deliver.Sprint{
 		First: time.Millisecond, Most: 10 * time.Millisecond, Fresh: 8, Known: 8, Long: 10 * time.Millisecond, Longest: 20 * time.Millisecond,
@@ -35,7 +35,7 @@ var hasty = deliver.Paces{
 
 const group = "/perstack/test"
 
-// world is a CloudWatch, and a Deliverer that knows it.
+// world is an endpoint and a Deliverer for it.
 type world struct {
 	*deliver.Deliverer
 	t      *testing.T
@@ -67,14 +67,14 @@ func stream(name string) deliver.Stream {
 	return deliver.Stream{Name: name, Head: batch.BodyHead(group, name)}
 }
 
-// line is an event of a block.
+// line is an event to put into a batch.
 type line struct {
 	block *batch.Block
 	age   time.Duration
 	text  string
 }
 
-// batch is a closed batch of lines, numbered from 1.
+// batch returns a closed batch of lines, numbered from 1.
 func (w *world) batch(lines ...line) *batch.Batch {
 	w.t.Helper()
 	b := batch.New(&w.pool)
@@ -90,7 +90,7 @@ func (w *world) batch(lines ...line) *batch.Batch {
 	return b
 }
 
-// deliver delivers a task before long.
+// deliver delivers a task within 20 s.
 func (w *world) deliver(t deliver.Task) deliver.Outcome {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -98,7 +98,7 @@ func (w *world) deliver(t deliver.Task) deliver.Outcome {
 	return w.Deliver(ctx, t)
 }
 
-// said is what the log holds.
+// said returns the log's messages.
 func (w *world) said() string {
 	var all []string
 	for _, l := range w.logs.All() {
@@ -107,7 +107,7 @@ func (w *world) said() string {
 	return strings.Join(all, "\n")
 }
 
-// fails strikes the first calls of an action.
+// fails injects a fault into the first calls of an action.
 func fails(action string, fault cwlocal.Fault, times int64) func(*cwlocal.Call) cwlocal.Fault {
 	return func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Action == action && c.N <= times {
