@@ -188,12 +188,12 @@ func (k *killed) isThere() bool {
 // run has the first shipper die at its put first and, if there are two kills, the next one at its
 // put second. It reports whether they have died.
 func (k *killed) run(first, second, kills int) (died, diedToo bool) {
-	j, out, err := k.folder.NewChild(killedID, nil, journal.Options{})
+	j, out, err := k.folder.NewOutput(killedID, nil, journal.Options{})
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	k.out = out
-	died = k.ship(j, j.EndChild, first)
+	died = k.ship(j, j.End, first)
 	if died && kills > 1 {
 		diedToo = k.ship(k.recover(), nil, second)
 	}
@@ -205,7 +205,7 @@ func (k *killed) run(first, second, kills int) (died, diedToo bool) {
 }
 
 // recover takes the input over, as the next start does.
-func (k *killed) recover() *journal.Child {
+func (k *killed) recover() *journal.Output {
 	folder, err := journal.Open(k.dir)
 	if err != nil {
 		k.t.Fatal(err)
@@ -214,12 +214,12 @@ func (k *killed) recover() *journal.Child {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	return found.(*journal.Child)
+	return found.(*journal.Output)
 }
 
 // ship ships j while the command writes, until all is delivered or the shipper dies at a put, which
 // it reports. end is called when the command has ended.
-func (k *killed) ship(j *journal.Child, end func() error, at int) bool {
+func (k *killed) ship(j *journal.Output, end func() error, at int) bool {
 	ctx, kill := context.WithCancel(context.Background())
 	defer kill()
 	died := make(chan struct{})

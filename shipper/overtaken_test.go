@@ -27,7 +27,7 @@ func TestOvertaken(t *testing.T) {
 		}
 		return b.Bytes()
 	}
-	j, out, err := w.folder.NewChild("aaaaaaaa", nil, journal.Options{})
+	j, out, err := w.folder.NewOutput("aaaaaaaa", nil, journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

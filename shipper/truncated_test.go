@@ -27,7 +27,7 @@ func TestTruncatedOutputGoesOn(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, nil)
-			j, file, err := w.folder.NewChild("aaaaaaaa", []byte("about"), journal.Options{})
+			j, file, err := w.folder.NewOutput("aaaaaaaa", []byte("about"), journal.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestTruncatedOutputGoesOn(t *testing.T) {
 			if _, err := file.WriteString(c.rest); err != nil {
 				t.Fatal(err)
 			}
-			if err := j.EndChild(); err != nil {
+			if err := j.End(); err != nil {
 				t.Fatal(err)
 			}
 			res := <-done

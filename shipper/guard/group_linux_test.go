@@ -12,9 +12,9 @@ import (
 )
 
 // outlives starts a shell script whose stdout is a journal.
-func outlives(t *testing.T, folder *journal.Folder, script string) (c *child.Child, stdout *journal.Child) {
+func outlives(t *testing.T, folder *journal.Folder, script string) (c *child.Child, stdout *journal.Output) {
 	t.Helper()
-	stdout, out, err := folder.NewChild("a", nil, journal.Options{})
+	stdout, out, err := folder.NewOutput("a", nil, journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func openFolder(t *testing.T) *journal.Folder {
 	return folder
 }
 
-func goesOn(t *testing.T, j *journal.Child) {
+func goesOn(t *testing.T, j *journal.Output) {
 	t.Helper()
 	before := j.Size()
 	until(t, "it goes on", func() bool { return j.Size() != before })
@@ -42,14 +42,14 @@ func goesOn(t *testing.T, j *journal.Child) {
 func TestGroup(t *testing.T) {
 	folder := openFolder(t)
 	c, j := outlives(t, folder, `while :; do echo x; sleep 0.01; done`)
-	other, out, err := folder.NewChild("b", nil, journal.Options{})
+	other, out, err := folder.NewOutput("b", nil, journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Close()
 	defer out.Close()
 	until(t, "it writes", func() bool { return j.Size() > 0 })
-	for group, j := range map[int]*journal.Child{c.Pid(): other, syscall.Getpgrp(): j, 0: j, 1: j} {
+	for group, j := range map[int]*journal.Output{c.Pid(): other, syscall.Getpgrp(): j, 0: j, 1: j} {
 		if FindGroup(group, j) != nil {
 			t.Errorf("group %d is taken for what writes input %s", group, j.ID())
 		}
@@ -81,7 +81,7 @@ func TestGroup(t *testing.T) {
 
 // Who only reads what a command wrote is not the command, though it has the id of its group by now.
 func TestGroupOfAReader(t *testing.T) {
-	j, out, err := openFolder(t).NewChild("a", nil, journal.Options{})
+	j, out, err := openFolder(t).NewOutput("a", nil, journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,13 +81,13 @@ func wantCode(t *testing.T, c *child.Child, code int) {
 }
 
 // guarded starts a shell script whose stdout is a journal that a guard keeps below limit.
-func guarded(t *testing.T, limit int64, script string) (*child.Child, *journal.Child, *observer.ObservedLogs) {
+func guarded(t *testing.T, limit int64, script string) (*child.Child, *journal.Output, *observer.ObservedLogs) {
 	t.Helper()
 	folder, err := journal.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, out, err := folder.NewChild("aaaaaaaa", nil, journal.Options{})
+	j, out, err := folder.NewOutput("aaaaaaaa", nil, journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, out, err := folder.NewChild("aaaaaaaa", nil, journal.Options{})
+	j, out, err := folder.NewOutput("aaaaaaaa", nil, journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type arrivals struct {
 	n    atomic.Int64                // entries in the files, counting those punched out
 	more atomic.Pointer[moreEntries] // since the disk took no more; set once, by who writes
 
-	// The latest entry. It belongs to whoever writes: a Pipe's writer, or the holder of growing.mu.
+	// The latest entry. It belongs to whoever writes: a Pipe's writer, or the holder of grownFile.mu.
 	last    int64 // ms
 	lastOff int64
 

@@ -1,8 +1,8 @@
 package journal
 
-// Truncation of a Child's output. The file is the command's stdout, and opening /dev/stdout by name
-// with O_TRUNC empties it. The input goes on all the same: what the file holds from then on has
-// offsets behind everything that was seen before.
+// Truncation of an Output. The file is the command's stdout, and opening /dev/stdout by name with
+// O_TRUNC empties it. The input goes on all the same: what the file holds from then on has offsets
+// behind everything that was seen before.
 
 import (
 	"bytes"
@@ -16,15 +16,23 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// outputHead is what the output of an input begins with. A file that was emptied does not, however
-// long it is by now, so no truncation goes unnoticed. It is a line of JSON because people read the
-// file with jq.
+// outputCuts says what an outputFile begins with, and how it was truncated.
+type outputCuts struct {
+	head       []byte // what the file begins with, as far as it is known
+	cutEnd     int64  // offset of the first byte since the file was last truncated; 0: it never was
+	cuts       int64  // offsets before cutEnd that stand for truncations and not for bytes
+	unrecorded bool   // the header on disk does not have the latest of it
+}
+
+// outputHead is the first line of an output. A file that was emptied does not begin with it,
+// however long the file has grown, so no truncation goes unnoticed. It is a line of JSON because
+// people read the file with jq.
 func outputHead(id string) []byte {
 	return fmt.Appendf(nil, `{"type":"shipper.output","input":%q}`+"\n", id)
 }
 
-// onlyHead reports whether an output holds no more than its head, or the beginning of that, because
-// nothing was written to it yet.
+// onlyHead reports whether an output holds no more than its head, or the beginning of it, because
+// the command has not written anything.
 func onlyHead(st store, output stored, id string) bool {
 	head := outputHead(id)
 	if output.size > int64(len(head)) {
@@ -34,82 +42,106 @@ func onlyHead(st store, output stored, id string) bool {
 	return err == nil && bytes.HasPrefix(head, data)
 }
 
+// openHead finds out what the file begins with, and which offset its first byte has.
+func (j *Output) openHead() {
+	o := j.file
+	o.head, o.cutEnd, o.cuts = outputHead(j.id), j.header.Start, j.header.Cuts
+	switch {
+	case o.cutEnd > 0: // our head went with the first truncation, unless the header has one
+		o.head = j.header.Head
+		if len(o.head) == 0 && j.found.Offset > o.cutEnd { // an older program recorded none
+			o.head = headOf(o.f)
+		}
+	case j.header.Shift == 0 && o.headIsThere(): // the header was lost
+		j.header.Shift = -int64(len(o.head))
+	}
+	o.shift = j.header.Shift
+}
+
 // headOf reads the first bytes of an output that has no head of ours.
 func headOf(f *os.File) []byte {
 	b := make([]byte, sampleBytes)
-	n, _ := f.ReadAt(b, 0) // a head that is not known is one that is not compared
+	n, _ := f.ReadAt(b, 0) // a head that is not known is not compared
 	return b[:n]
 }
 
-func (o *output) headIsIn(f *os.File) bool {
+func (o *outputFile) headIsThere() bool {
 	b := make([]byte, len(o.head))
-	_, _ = f.ReadAt(b, 0) // what cannot be read does not compare equal
+	_, _ = o.f.ReadAt(b, 0) // what cannot be read does not compare equal
 	return bytes.Equal(b, o.head)
 }
 
-// goOn gives what the file holds after a truncation offsets of its own. The truncation itself takes
-// one offset, so that every reader meets it, even one that had read everything. growing.mu is held.
-func (g *growing) goOn() {
-	size, err := disk.Size(g.f)
+// goOn gives the bytes in the file after a truncation offsets of their own. The truncation itself
+// takes one offset, so that every reader meets it, even one that had read everything. o.mu is held.
+func (o *outputFile) goOn() {
+	size, err := disk.Size(o.f)
 	if err != nil {
-		return // of an open file; the next look tries it again
+		return // fstat of an open file failed; the next look tries again
 	}
-	o := g.output
-	from := int64(0) // place in the file at which what was not read begins
-	if len(o.head) > 0 && o.headIsIn(g.f) {
+	from := int64(0) // place in the file where the unread bytes begin
+	if len(o.head) > 0 && o.headIsThere() {
 		// Only its end was cut off.
-		if from = g.readTo - g.shift; from > size || !g.sampleIsThere() {
+		if from = o.readTo - o.shift; from > size || !o.sampleIsThere() {
 			from = size
 		}
 	}
-	if g.off.reclaimable() >= o.start {
+	if o.off.reclaimable() >= o.cutEnd {
 		o.cuts = 0
 	}
 	o.cuts++
-	o.start = g.seen + 1
-	g.shift = o.start - from
+	o.cutEnd = o.seen + 1
+	o.shift = o.cutEnd - from
 	if from == 0 {
 		o.head = nil // learnHead learns what it begins with now
 	}
 	o.holeTo, o.reserved = 0, 0
-	g.sample, g.readTo, g.seen = g.sample[:0], o.start, o.start
-	g.arr.note(g.seen, time.Now().UnixMilli())
-	g.seen = g.shift + size
-	g.keepCut()
+	o.sample, o.readTo, o.seen = o.sample[:0], o.cutEnd, o.cutEnd
+	o.arr.note(o.seen, time.Now().UnixMilli())
+	o.seen = o.shift + size
+	o.recordCut()
 }
 
-// learnHead notes what an emptied file begins with now, as that is read for the first time: b was
-// read at off. It is recorded before anybody can ship those bytes. Otherwise a file that is emptied
-// once more while no shipper runs, and is longer than before when the next one starts, would look
-// like the one that was read, and new lines would get the numbers of lines that were shipped.
-// growing.mu is held.
-func (g *growing) learnHead(b []byte, off int64) {
-	o := g.output
-	if o == nil || o.start == 0 || g.shift != o.start {
+// learnHead notes what an emptied file begins with now, when that is read for the first time: b was
+// read at off. The head is recorded before anybody can ship those bytes. Otherwise, if the file is
+// emptied once more while no shipper runs, and is longer than before when the next one starts, it
+// would look like the one that was read, and new lines would get the numbers of lines that were
+// shipped. o.mu is held.
+func (o *outputFile) learnHead(b []byte, off int64) {
+	if o.cutEnd == 0 || o.shift != o.cutEnd {
 		return // it was not emptied
 	}
-	known, at := int64(len(o.head)), off-g.shift
+	known, at := int64(len(o.head)), off-o.shift
 	if known >= sampleBytes || at > known || at+int64(len(b)) <= known {
 		return
 	}
 	o.head = append(o.head[:at:at], b[:min(int64(len(b)), sampleBytes-at)]...)
-	g.keepCut()
+	o.recordCut()
 }
 
-// keepCut records a truncation, and what the file begins with since, for the next start. growing.mu
-// is held.
-func (g *growing) keepCut() { g.output.unkept = !g.output.keep(g.shift, g.output) }
-
-// keepCut is output.keep. If the truncation cannot be recorded, that is no error: each ack tries it
-// again, and if none succeeds, the next start finds the truncation again and ships what the file
-// holds a second time.
-func (j *Child) keepCut(shift int64, o *output) (kept bool) {
-	j.header.Shift, j.header.Start, j.header.Cuts, j.header.Head = shift, o.start, o.cuts, o.head
-	if err := j.writeHeader(); err != nil {
+// recordCut writes the truncation, and what the file begins with since, to the header for the next
+// start. Failing to do so is no error: each ack tries again. If none succeeds, the next start finds
+// the truncation again and ships the contents of the file a second time. o.mu is held.
+func (o *outputFile) recordCut() {
+	j := o.journal
+	j.header.Shift, j.header.Start, j.header.Cuts, j.header.Head = o.shift, o.cutEnd, o.cuts, o.head
+	err := j.writeHeader()
+	if o.unrecorded = err != nil; o.unrecorded {
 		j.setTrouble(fmt.Errorf("input %s: record that its output was truncated: %w", j.id, full(err)))
-		return false
 	}
-	return true
+}
+
+func (o *outputFile) overtaken(from int64) *CutError {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if from >= o.cutEnd {
+		return nil
+	}
+	return o.cutError(from)
+}
+
+// cutError says that reading at off met the latest truncation.
+func (o *outputFile) cutError(off int64) *CutError {
+	return &CutError{ID: o.id, Path: o.path, Gap: Gap{off, o.cutEnd}, Lost: max(0, o.cutEnd-off-o.cuts)}
 }
 
 // CutError says that the file that is a command's stdout was truncated while the command wrote it.
@@ -120,13 +152,6 @@ type CutError struct {
 	Gap
 	Lost int64 // bytes that the file was seen to hold and that were not read: at least so many are lost
 }
-
-func (o *output) cutError(id, path string, off int64) *CutError {
-	return &CutError{ID: id, Path: path, Gap: Gap{off, o.start}, Lost: o.lostFrom(off)}
-}
-
-// lostFrom returns how many bytes from off on are lost at least.
-func (o *output) lostFrom(off int64) int64 { return max(0, o.start-off-o.cuts) }
 
 // Error names the remedy, too. It is one of exec, whose stdout alone can be truncated.
 func (e *CutError) Error() string {

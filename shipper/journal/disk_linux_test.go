@@ -171,7 +171,7 @@ func TestDiskFullAtTheVeryStart(t *testing.T) {
 	if _, err := f.NewPipe("late", nil, Options{}); !errors.Is(err, ErrFull) {
 		t.Fatal(err)
 	}
-	if _, _, err := f.NewChild("late", nil, Options{}); !errors.Is(err, ErrFull) {
+	if _, _, err := f.NewOutput("late", nil, Options{}); !errors.Is(err, ErrFull) {
 		t.Fatal(err)
 	}
 	if left, err := f.Leftover(); err != nil || len(left) > 0 {

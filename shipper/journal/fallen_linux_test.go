@@ -340,7 +340,7 @@ func TestChildInARemovedFolder(t *testing.T) {
 	if writer, known := j.HasWriter(); known && !writer {
 		t.Fatal("its writer is not seen")
 	}
-	if err := j.EndChild(); err != nil {
+	if err := j.End(); err != nil {
 		t.Fatal(err)
 	}
 	ack(t, j, 4<<20, "")
@@ -390,7 +390,7 @@ func TestInputsThatBeginWhenTheFolderIsGone(t *testing.T) {
 	if err := errors.Join(followed.StopFollowing(), followed.Remove()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := f.NewChild("fourth", nil, Options{}); !errors.Is(err, os.ErrNotExist) {
+	if _, _, err := f.NewOutput("fourth", nil, Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
 }

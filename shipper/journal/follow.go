@@ -18,13 +18,20 @@ import (
 // File is an input that somebody else writes, into a file that is only read.
 type File struct {
 	*Journal
-	grown *growing // src
+	file *followedFile // src
 }
 
 // run starts the background work.
 func (j *File) run() {
 	j.Journal.run()
-	j.done.Go(func() { j.grown.watch(j.stop, j.Replaced) })
+	j.done.Go(func() { j.file.watch(j.stop, j.poll) })
+}
+
+// poll looks at the file and at its path.
+func (j *File) poll() fileState {
+	now := j.file.poll()
+	now.replaced = j.Replaced()
+	return now
 }
 
 // Follow makes an input of the regular file at path. If the folder has an input of that id, it goes
@@ -79,7 +86,7 @@ func (j *File) startAt(from Cursor) error {
 	if from.Offset == 0 {
 		return nil
 	}
-	if err := j.grown.attachAt(from.Offset, 0, 0); err != nil {
+	if err := j.file.start(from.Offset, 0, 0, false); err != nil {
 		return err
 	}
 	j.found = from
@@ -139,11 +146,10 @@ func (j *File) settleFollowed(file *os.File, is sameness) error {
 		j.fallback += "; starting at the beginning of the file, so what was acked is repeated"
 	}
 	j.follow(file)
-	j.grown.another = is == isAnother
-	if err := j.grown.attachAt(j.found.Offset, j.cur.mark, j.arr.latest()); err != nil {
+	if err := j.file.start(j.found.Offset, j.cur.mark, j.arr.latest(), is == isAnother); err != nil {
 		return err
 	}
-	if is == mayBeSame && !j.grown.cut {
+	if is == mayBeSame && !j.file.isTruncated {
 		return j.adopt()
 	}
 	return nil
@@ -151,36 +157,36 @@ func (j *File) settleFollowed(file *os.File, is sameness) error {
 
 // adopt records the identity of the file that is followed from now on.
 func (j *File) adopt() error {
-	who, err := disk.Identify(j.grown.f)
+	who, err := disk.Identify(j.file.f)
 	if err != nil {
 		return err
 	}
-	j.header.Dev, j.header.Ino, j.header.Born = who.Dev, who.Ino, disk.Birth(j.grown.f)
+	j.header.Dev, j.header.Ino, j.header.Born = who.Dev, who.Ino, disk.Birth(j.file.f)
 	return j.writeHeader()
 }
 
 func (j *File) follow(file *os.File) {
-	j.grown = j.newGrowing()
-	j.grown.f, j.grown.path = file, j.header.Path
+	j.file = &followedFile{grownFile: grownFile{id: j.id, path: j.header.Path, arr: j.arr, bell: &j.bell, off: &j.offsets, f: file}}
+	j.src = j.file
 }
 
 // StopFollowing says that what is in the file now is all that is wanted.
 func (j *File) StopFollowing() error {
-	j.grown.mu.Lock()
-	defer j.grown.mu.Unlock()
-	j.grown.finish()
+	j.file.mu.Lock()
+	defer j.file.mu.Unlock()
+	j.file.finish()
 	return nil
 }
 
 // Replaced reports whether the path names another file now, or none, because the followed one was
 // renamed or deleted. That one is still read to its end; its successor is a new input.
 func (j *File) Replaced() bool {
-	j.grown.mu.Lock()
-	defer j.grown.mu.Unlock()
-	if j.grown.closed {
+	j.file.mu.Lock()
+	defer j.file.mu.Unlock()
+	if j.file.closed {
 		return false
 	}
-	mine, err := j.grown.f.Stat()
+	mine, err := j.file.f.Stat()
 	if err != nil {
 		return false
 	}

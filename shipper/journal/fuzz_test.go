@@ -39,7 +39,7 @@ func FuzzRecover(f *testing.F) {
 			}
 			j = pipe.Journal
 		} else {
-			child, w, err := folder.NewChild("fuzzed", nil, Options{})
+			child, w, err := folder.NewOutput("fuzzed", nil, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

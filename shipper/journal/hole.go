@@ -30,35 +30,35 @@ func (e *HoleError) LogFields() []zap.Field {
 
 // skipHole returns how many of the n bytes from off on can be read before a hole, or a *HoleError
 // where off lies in one. It returns 0 where only a hole is there yet: a writer that made its file
-// as long as it will be is still to fill it. g.mu is held.
+// as long as it will be is still to fill it. f.mu is held.
 //
 // The bytes around a hole count as part of it where they are zero, up to the end of the block: the
 // file system has no smaller holes. A hole that does not read as zeros is none, whatever the file
 // system says.
-func (g *growing) skipHole(off int64, n int) (int, error) {
-	hole := disk.NextHole(g.f, off)
-	if hole >= min(g.seen, off+int64(n)+holeBlock) {
+func (f *followedFile) skipHole(off int64, n int) (int, error) {
+	hole := disk.NextHole(f.f, off)
+	if hole >= min(f.seen, off+int64(n)+holeBlock) {
 		return n, nil
 	}
-	from := hole - zerosBefore(g.f, hole, min(hole-off, holeBlock))
+	from := hole - zerosBefore(f.f, hole, min(hole-off, holeBlock))
 	if from > off {
 		return int(min(int64(n), from-off)), nil
 	}
-	to := min(disk.NextData(g.f, hole, g.seen), g.seen)
-	if to == g.seen && !g.over {
-		if zerosFrom(g.f, off, min(off+holeBlock, g.seen)) <= hole {
+	to := min(disk.NextData(f.f, hole, f.seen), f.seen)
+	if to == f.seen && !f.over {
+		if zerosFrom(f.f, off, min(off+holeBlock, f.seen)) <= hole {
 			return n, nil
 		}
 		return 0, nil
 	}
-	zeros := zerosFrom(g.f, off, min(to+holeBlock, g.seen))
+	zeros := zerosFrom(f.f, off, min(to+holeBlock, f.seen))
 	switch {
 	case zeros <= hole:
 		return n, nil
-	case zeros == g.seen && !g.over:
+	case zeros == f.seen && !f.over:
 		return 0, nil
 	}
-	return 0, &HoleError{ID: g.id, Path: g.path, Gap: Gap{off, zeros}}
+	return 0, &HoleError{ID: f.id, Path: f.path, Gap: Gap{off, zeros}}
 }
 
 // holeBlock is more than the block of any file system that is in use.

@@ -28,10 +28,10 @@ type header struct {
 	SegmentBytes int64         `json:"segmentBytes,omitempty"`
 	MaxBytes     int64         `json:"maxBytes,omitempty"`
 	Sync         time.Duration `json:"sync,omitempty"`  // ns
-	Shift        int64         `json:"shift,omitempty"` // of a Child: offset of a byte less its place in the output
-	Start        int64         `json:"start,omitempty"` // of a Child whose output was truncated: offset of the first byte since
-	Cuts         int64         `json:"cuts,omitempty"`  // of such a one: see output
-	Head         []byte        `json:"head,omitempty"`  // of such a one: what the output begins with since
+	Shift        int64         `json:"shift,omitempty"` // of an Output: offset of a byte minus its place in the file
+	Start        int64         `json:"start,omitempty"` // of an Output that was truncated: offset of the first byte since
+	Cuts         int64         `json:"cuts,omitempty"`  // of such an Output: see outputCuts
+	Head         []byte        `json:"head,omitempty"`  // of such an Output: what the file begins with since
 	Path         string        `json:"path,omitempty"`  // of a File
 	Dev          uint64        `json:"dev,omitempty"`   // identity of a File
 	Ino          uint64        `json:"ino,omitempty"`
@@ -81,7 +81,7 @@ func examine(st store, id string) (header, inputState, error) {
 		case segment:
 			h.Kind, data = KindPipe.String(), true
 		case output:
-			h.Kind, data = KindChild.String(), true
+			h.Kind, data = KindOutput.String(), true
 			if onlyHead(st, file, id) {
 				continue
 			}
@@ -144,7 +144,7 @@ func (f *Folder) begin(id string, kind Kind, about []byte, o Options) (*Journal,
 	if err == nil {
 		j, err = f.fill(st, l, h, about)
 	}
-	if err != nil && f.worked.Load() && kind != KindChild && disk.HasMemfds && disk.Failed(err) { // a child's file may have to move to another folder
+	if err != nil && f.worked.Load() && kind != KindOutput && disk.HasMemfds && disk.Failed(err) { // an Output may have to move to another folder
 		return f.beginInMemory(h, about, err)
 	}
 	return j, err

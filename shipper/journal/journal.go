@@ -2,15 +2,15 @@
 //
 // A journal is the raw bytes of one input, addressed by their offset from its start, and a cursor:
 // the offset up to which everything is acked, with a state that belongs to the caller. It knows
-// nothing of lines or events.
+// nothing about lines or events.
 //
 // # Kinds
 //
-// There are three kinds of input, which embed the [Journal] that they have in common. A [Pipe] is
-// written here, into segments that are deleted when they are acked. A [Child] is one file that a
-// child process writes; acked ranges of it are given back by punching holes. A [File] is somebody
-// else's and is only read. All are read in the same way, live or after a crash: recovery is a start
-// at the cursor.
+// There are three kinds of input, and each embeds a [Journal], which has what they share. A [Pipe]
+// is written by this process, into segments that are deleted when they are acked. An [Output] is a
+// file that a command writes as its stdout; acked ranges of it are given back by punching holes. A
+// [File] is somebody else's and is only read. All are read in the same way, live or after a crash:
+// recovery is a start at the cursor.
 //
 // # Contract
 //
@@ -32,8 +32,8 @@
 //	<folder>/<id>/cursor.a, cursor.b              the cursor, written in turns
 //	<folder>/<id>/arrivals                        when the byte at an offset arrived
 //	<folder>/<id>/00000000000067108864.segment    bytes of a Pipe, named by the first offset
-//	<folder>/<id>/fifo                            what a child writes, on its way into a Pipe's segments
-//	<folder>/<id>/00000000000000000000.output     bytes of a Child: its stdout, behind a line of ours
+//	<folder>/<id>/fifo                            what a command writes, on its way into a Pipe's segments
+//	<folder>/<id>/00000000000000000000.output     bytes of an Output: a line of ours, then a command's stdout
 //	<folder>/<id>/rejects.jsonl                   what CloudWatch rejected
 //	<folder>/<id>/finished                        the input is being removed
 //
@@ -47,11 +47,13 @@
 //	journal.go                              Journal: what the kinds have in common
 //	pipe.go, pipe_write.go, pipe_read.go    Pipe: segments that are written, read and given back
 //	pipe_degraded.go                        a disk that fails under way
-//	fifo.go                                 a Pipe that a child fills through a FIFO
-//	child.go, cut.go                        Child: a child's stdout, and its truncation
-//	child_room.go, child_writer.go          its disk space; whether somebody still writes it
-//	follow.go, identity.go, hole.go         File: a followed file, and whether it is the same
-//	growing.go                              a file that somebody else writes, of a Child or a File
+//	fifo.go                                 a Pipe that a command fills through a FIFO
+//	output.go, output_file.go               Output: a command's stdout, and how it is read
+//	cut.go                                  its truncation
+//	output_room.go, output_writer.go        its disk space; whether somebody still writes it
+//	follow.go, followed.go                  File: a followed file, and how it is read
+//	identity.go, hole.go                    whether it is still the same file; holes in it
+//	grown.go                                what an Output's file and a followed file share
 //	watch.go                                waking readers, and watching a file that others write
 //	cursorfiles.go, arrivals.go             the cursor, and the index of arrivals
 //	folder.go, input.go, recover.go         the folder; making, finding and taking over an input
@@ -76,12 +78,13 @@ import (
 type Kind int
 
 const (
-	KindPipe  Kind = iota // this process, from what it reads: see [Pipe]
-	KindChild             // a child process, into its stdout: see [Child]
-	KindFile              // somebody else, into a file that is followed: see [File]
+	KindPipe   Kind = iota // this process, from what it reads: see [Pipe]
+	KindOutput             // a command, which has the file as its stdout: see [Output]
+	KindFile               // somebody else, into a file that is followed: see [File]
 )
 
-var kindNames = [...]string{KindPipe: "pipe", KindChild: "child", KindFile: "file"}
+// kindNames are the names in the file "input". The on-disk name of an Output is older than its type.
+var kindNames = [...]string{KindPipe: "pipe", KindOutput: "child", KindFile: "file"}
 
 func (k Kind) String() string {
 	if k < 0 || int(k) >= len(kindNames) {
@@ -131,7 +134,7 @@ type source interface {
 }
 
 // Journal is what every kind of input has: its bytes to read, its cursor, its lock. Each [Pipe],
-// [Child] and [File] embeds one. See the package comment for who may call what.
+// [Output] and [File] embeds one. See the package comment for who may call what.
 type Journal struct {
 	// immutable once set
 	id     string
@@ -143,7 +146,7 @@ type Journal struct {
 	start               // what was found when the input was opened
 	began  *MemoryError // it is in memory since it began, because the disk had failed
 
-	header header // of a Child, growing.mu guards it once the input has started
+	header header // of an Output, outputFile.mu guards it once the input has started
 
 	cur *cursorFiles // owned by the goroutine that reads and acks
 	arr *arrivals
@@ -200,7 +203,7 @@ type background struct {
 	done sync.WaitGroup
 }
 
-// A Recovered input is a [*Pipe], a [*Child] or a [*File].
+// A Recovered input is a [*Pipe], a [*Output] or a [*File].
 type Recovered interface {
 	Base() *Journal
 
@@ -211,7 +214,7 @@ type Recovered interface {
 // Base returns the Journal that every kind of input has.
 func (j *Journal) Base() *Journal { return j }
 
-// ID is the id of the input, as it was given to NewPipe, NewChild or Follow.
+// ID is the id of the input, as it was given to NewPipe, NewOutput or Follow.
 func (j *Journal) ID() string { return j.id }
 
 // Kind says who writes the bytes of an input.
@@ -220,8 +223,8 @@ func (j *Journal) Kind() Kind { return j.kind }
 // Path is the input's folder, and "" in memory. The folder may be gone: see [Journal.Gone].
 func (j *Journal) Path() string { return j.st.dir() }
 
-// FilePath is the path of the followed file, as it was given to Follow, and "" of a Pipe or a
-// Child.
+// FilePath is the path of the followed file, as it was given to Follow, and "" of a Pipe or
+// an Output.
 func (j *Journal) FilePath() string { return j.header.Path }
 
 // About returns a copy of the caller's snapshot, as it was last set.
@@ -258,7 +261,7 @@ func (j *Journal) ReadAt(p []byte, off int64) (int, error) {
 func (j *Journal) Size() int64 { return j.src.size() }
 
 // Ended reports whether no more bytes can come, so that Size is final. A Pipe has ended after End,
-// or when it is recovered and no child writes its FIFO; a Child after EndChild, or when it is
+// or when it is recovered and no command writes its FIFO; an Output after End, or when it is
 // recovered and no writer is left; a File after StopFollowing, or when it was truncated.
 func (j *Journal) Ended() bool { return j.src.ended() }
 
@@ -337,7 +340,7 @@ func (j *Journal) Changed() <-chan struct{} { return j.bell.main }
 func (j *Journal) Subscribe() (changed <-chan struct{}, stop func()) { return j.bell.subscribe() }
 
 // Allocated is the space that the input's bytes take now: the sum of the segments' sizes of a Pipe,
-// the blocks of a Child's file, and 0 for a File, which is not ours. The few KiB of the cursor and
+// the blocks of an Output, and 0 for a File, which is not ours. The few KiB of the cursor and
 // the index are not counted.
 func (j *Journal) Allocated() int64 { return j.src.allocated() }
 
@@ -386,7 +389,7 @@ func (j *Journal) Close() error {
 var ErrUnacked = errors.New("it has bytes that are not acked")
 
 // Remove forgets a finished input: its folder goes, or keeps only the rejects if there are any. It
-// closes the journal. It refuses, with ErrUnacked, to remove a Pipe or a Child of which not
+// closes the journal. It refuses, with ErrUnacked, to remove a Pipe or an Output of which not
 // everything was acked. If somebody has removed the folder, there is nothing left to do.
 func (j *Journal) Remove() error {
 	if n := j.src.unacked(j.acked.Load()); n > 0 {

@@ -26,8 +26,8 @@ func (f *Folder) Recover(id string) (Recovered, error) {
 	switch j.kind {
 	case KindPipe:
 		r = &Pipe{Journal: j}
-	case KindChild:
-		r = &Child{Journal: j}
+	case KindOutput:
+		r = &Output{Journal: j}
 	default:
 		r = &File{Journal: j}
 	}

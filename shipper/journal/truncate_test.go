@@ -59,7 +59,7 @@ func TestChildThatTruncatesItsOutput(t *testing.T) {
 				wantCut(t, j, 9, 20) // a second reader meets it, too
 				if where == "disk" {
 					j.Close()
-					j = recoverAs[*Child](t, f, "child")
+					j = recoverAs[*Output](t, f, "child")
 					if j.Fallback() != "" || j.Damage() != nil || j.Cursor().Offset != 9 {
 						t.Fatal(j.Fallback(), j.Damage(), j.Cursor())
 					}
@@ -78,7 +78,7 @@ func TestChildThatTruncatesItsOutput(t *testing.T) {
 				}
 				to2 := wantCut(t, j, end, 0)
 				wantRest(t, j, to2, []byte("again\n"))
-				if err := j.EndChild(); err != nil {
+				if err := j.End(); err != nil {
 					t.Fatal(err)
 				}
 				if err := j.Remove(); !errors.Is(err, ErrUnacked) {
@@ -104,13 +104,13 @@ func TestTruncationThatNobodySaw(t *testing.T) {
 			j, w := newChild(t, openFolder(t), "child", Options{})
 			w.WriteString(c.before)
 			seen := j.Size()
-			j.grown.mu.Lock() // nobody looks meanwhile
+			j.file.mu.Lock() // nobody looks meanwhile
 			err := shell(t, w, "echo lost; printf '"+strings.TrimSuffix(c.now, "\n")+`\n' >/dev/stdout`).Wait()
-			j.grown.mu.Unlock()
+			j.file.mu.Unlock()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := j.EndChild(); err != nil {
+			if err := j.End(); err != nil {
 				t.Fatal(err)
 			}
 			wantRest(t, j, wantCut(t, j, 0, seen), []byte(c.now))
@@ -123,9 +123,9 @@ func TestTruncatedAndRegrownAfterAllWasRead(t *testing.T) {
 	j, w := newChild(t, openFolder(t), "first", Options{})
 	w.WriteString("all of it was read\n")
 	wantRest(t, j, 0, []byte("all of it was read\n"))
-	j.grown.mu.Lock() // nobody looks meanwhile: the size alone tells nothing
+	j.file.mu.Lock() // nobody looks meanwhile: the size alone tells nothing
 	err := shell(t, w, "head -c 5000 /dev/zero >/dev/stdout").Wait()
-	j.grown.mu.Unlock()
+	j.file.mu.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestEmptiedAgainWhileNobodyRuns(t *testing.T) {
 			if err := shell(t, w, "printf '"+strings.TrimSuffix(c.now, "\n")+`\n' >/dev/stdout`).Wait(); err != nil {
 				t.Fatal(err)
 			}
-			j = recoverAs[*Child](t, f, "child")
+			j = recoverAs[*Output](t, f, "child")
 			var cut *CutError
 			if _, err := j.ReadAt(make([]byte, 1), to); !errors.As(err, &cut) {
 				t.Fatal(err)
@@ -167,7 +167,7 @@ func TestEmptiedAgainWhileNobodyRuns(t *testing.T) {
 }
 
 // emptied has a command empty its stdout and write text, and returns where that begins.
-func emptied(t *testing.T, j *Child, w *os.File, off int64, text string) (to int64) {
+func emptied(t *testing.T, j *Output, w *os.File, off int64, text string) (to int64) {
 	t.Helper()
 	if err := shell(t, w, "printf '"+strings.TrimSuffix(text, "\n")+`\n' >/dev/stdout`).Wait(); err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func TestTruncationIsNoticedAgainAfterARestart(t *testing.T) {
 	}
 	ack(t, j, 8, "acked later")
 	j.Close()
-	j = recoverAs[*Child](t, f, "first")
+	j = recoverAs[*Output](t, f, "first")
 	if string(j.Cursor().State) != "acked later" {
 		t.Fatalf("%s", j.Cursor().State)
 	}
@@ -204,14 +204,14 @@ func TestTruncationWhileNobodyLooked(t *testing.T) {
 			w.WriteString("the old story\nunread\n")
 			readRest(t, j, 0)
 			ack(t, j, 14, "state")
-			path := j.grown.path
+			path := j.file.path
 			j.Close()
 			w.Close()
 			if err := os.WriteFile(path, []byte(c.now), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			for range 2 { // a crash before anything is acked changes nothing
-				j = recoverAs[*Child](t, f, "first")
+				j = recoverAs[*Output](t, f, "first")
 				to := wantCut(t, j, 14, 7)
 				if string(j.Cursor().State) != "state" {
 					t.Fatalf("%s", j.Cursor().State)
@@ -232,7 +232,7 @@ func TestOutputWhoseEndIsCutOff(t *testing.T) {
 	if n, err := j.ReadAt(make([]byte, 5), 0); n != 5 || err != nil {
 		t.Fatal(n, err)
 	}
-	if err := os.Truncate(j.grown.path, int64(len(outputHead("first"))+len("read\nunread\n"))); err != nil {
+	if err := os.Truncate(j.file.path, int64(len(outputHead("first"))+len("read\nunread\n"))); err != nil {
 		t.Fatal(err)
 	}
 	to := wantCut(t, j, 5, 12)
@@ -248,7 +248,7 @@ func TestHalfMadeChildIsClearedAway(t *testing.T) {
 		j, w := newChild(t, f, "half", Options{})
 		w.Close()
 		j.Close()
-		if err := errors.Join(os.Remove(j.st.path(inputName)), os.Truncate(j.grown.path, size)); err != nil {
+		if err := errors.Join(os.Remove(j.st.path(inputName)), os.Truncate(j.file.path, size)); err != nil {
 			t.Fatal(err)
 		}
 		if left, err := f.Leftover(); err != nil || len(left) != 0 {

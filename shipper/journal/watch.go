@@ -23,21 +23,20 @@ const (
 	watchPause = 5 * time.Millisecond
 )
 
-// watch runs until stop is closed. Whatever wakes it, it looks; a look is an fstat and rings the
-// bell if there is something new. replaced reports whether the file's path names another file by
-// now.
-func (g *growing) watch(stop <-chan struct{}, replaced func() bool) {
+// watch runs until stop is closed. Whenever it wakes, it calls poll, which looks at the file and
+// rings the bell if there is something new.
+func (g *grownFile) watch(stop <-chan struct{}, poll func() fileState) {
 	if w := g.watcher(); w != nil {
 		defer w.Close()
-		g.watchWith(stop, replaced, w.Events, w.Errors)
+		g.watchWith(stop, poll, w.Events, w.Errors)
 	} else {
-		g.watchWith(stop, replaced, nil, nil)
+		g.watchWith(stop, poll, nil, nil)
 	}
 }
 
 // watchWith wakes at each event and when it is time to poll; without inotify the channels are nil.
-func (g *growing) watchWith(stop <-chan struct{}, replaced func() bool, events <-chan fsnotify.Event, errs <-chan error) {
-	var before grownState
+func (g *grownFile) watchWith(stop <-chan struct{}, poll func() fileState, events <-chan fsnotify.Event, errs <-chan error) {
+	var before fileState
 	wait := pollBusy
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -56,8 +55,8 @@ func (g *growing) watchWith(stop <-chan struct{}, replaced func() bool, events <
 		case <-timer.C:
 		}
 		wait = min(2*wait, pollQuiet)
-		now := g.poll()
-		if now.replaced = replaced(); now.replaced != before.replaced {
+		now := poll()
+		if now.replaced != before.replaced {
 			g.bell.ring()
 		}
 		if now != before {
@@ -74,7 +73,7 @@ func (g *growing) watchWith(stop <-chan struct{}, replaced func() bool, events <
 
 // watcher returns nil where files cannot be watched: there is no inotify, or none left for this
 // user.
-func (g *growing) watcher() *fsnotify.Watcher {
+func (g *grownFile) watcher() *fsnotify.Watcher {
 	if g.f == nil {
 		return nil
 	}
@@ -93,18 +92,10 @@ func (g *growing) watcher() *fsnotify.Watcher {
 	return w
 }
 
-// grownState is what a poll compares with the poll before it.
-type grownState struct {
+// fileState is what a poll compares with the poll before it.
+type fileState struct {
 	seen           int64
-	over, replaced bool
-}
-
-func (g *growing) poll() grownState {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.look()
-	g.endIfAbandoned()
-	return grownState{seen: g.seen, over: g.over}
+	over, replaced bool // replaced: the path of a followed file names another file by now
 }
 
 // bell wakes readers without ever blocking whoever rings it. A channel of capacity 1 holds the ring

@@ -36,13 +36,13 @@ type part struct {
 	name    string
 	command *child.Child
 	input   shipper.Input
-	child   *journal.Child // its journal if it is a file, else nil: see isFile
-	fifo    *journal.Pipe  // its journal if it is a FIFO, else nil
-	end     *os.File       // the command's end of the file or FIFO; ours until the command is started
-	copyTo  io.Writer      // nil if it is not copied
-	mover   *mover         // nil if it is a file, or not started yet
-	ended   atomic.Bool    // whether it goes on is known
-	goesOn  atomic.Bool    // somebody goes on writing it when this process has ended
+	child   *journal.Output // its journal if it is a file, else nil: see isFile
+	fifo    *journal.Pipe   // its journal if it is a FIFO, else nil
+	end     *os.File        // the command's end of the file or FIFO; ours until the command is started
+	copyTo  io.Writer       // nil if it is not copied
+	mover   *mover          // nil if it is a file, or not started yet
+	ended   atomic.Bool     // whether it goes on is known
+	goesOn  atomic.Bool     // somebody goes on writing it when this process has ended
 }
 
 // newChildOutput makes the journals.
@@ -81,7 +81,7 @@ func (p *part) begin(s *Session, shape batch.Shape, jobOf string, asFile bool) e
 	about := s.newAbout(shape, jobOf, "").encode()
 	p.input = shipper.Input{Shape: shape, Primary: true, JobOf: jobOf, Ending: p.ending}
 	if asFile {
-		j, out, err := s.folder.NewChild(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // the guard keeps its limit
+		j, out, err := s.folder.NewOutput(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // the guard keeps its limit
 		if err != nil {
 			return err
 		}
@@ -213,7 +213,7 @@ func (o *childOutput) finish() {
 		}
 		p.goesOn.Store(!p.command.Ended() || p.hasWriter())
 		p.ended.Store(true)
-		if err := p.child.EndChild(); err != nil {
+		if err := p.child.End(); err != nil {
 			o.s.log.Error(err.Error(), logfield.Of(err)...)
 		}
 	}

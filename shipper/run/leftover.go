@@ -79,7 +79,7 @@ func nothingLeft(l journal.Left) bool {
 // the rest of it, unless patience has ended. child is the journal of a stdout that its command wrote
 // itself, and may be writing still: whoever ships it guards that command (noteSurvivor). It is nil
 // for every other kind of input.
-func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about, log *zap.Logger) (in shipper.Input, child *journal.Child, err error) {
+func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about, log *zap.Logger) (in shipper.Input, child *journal.Output, err error) {
 	found, err := folder.Recover(l.ID)
 	if errors.Is(err, fs.ErrNotExist) && l.Kind == journal.KindFile {
 		said, lost, err := follow.Forget(folder, l.ID, l.File)
@@ -97,7 +97,7 @@ func recoverInput(patience context.Context, folder *journal.Folder, l journal.Le
 		if j.FIFO() != nil { // the command that writes it goes on
 			in.Quit = startMover(j, nil, nil, log).quit
 		}
-	case *journal.Child:
+	case *journal.Output:
 		child = j
 	case *journal.File:
 		in.Ending, err = recoverFile(patience, j, a)

@@ -21,11 +21,11 @@ import (
 // withRoom, which ships what is left, closes the journals, and leaves the rest to the second time.
 type survivor struct {
 	group   *guard.Group
-	journal *journal.Child // nil: withRoom closed it, and all of it is shipped
+	journal *journal.Output // nil: withRoom closed it, and all of it is shipped
 }
 
 // noteSurvivor notes the command that writes j, by its process group, if it is alive.
-func (s *Session) noteSurvivor(group int, j *journal.Child) {
+func (s *Session) noteSurvivor(group int, j *journal.Output) {
 	if known := s.survivors[group]; known != nil {
 		known.journal = j
 		return

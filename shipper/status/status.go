@@ -127,7 +127,7 @@ func (a *about) source(seen *journal.Seen) string {
 		return a.Path
 	case a.Shape.Source != "":
 		return a.Shape.Source
-	case seen.Kind == journal.KindChild:
+	case seen.Kind == journal.KindOutput:
 		return "stdout"
 	}
 	return "stdin"

@@ -13,9 +13,9 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-func newChild(t testing.TB, f *Folder, id string, o Options) (*Child, *os.File) {
+func newChild(t testing.TB, f *Folder, id string, o Options) (*Output, *os.File) {
 	t.Helper()
-	j, w, err := f.NewChild(id, []byte("about"), o)
+	j, w, err := f.NewOutput(id, []byte("about"), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,14 +37,14 @@ func shell(t testing.TB, w *os.File, script string) *exec.Cmd {
 
 // waitFor waits for rings of the journal's bell until is holds.
 // reattach recovers a Child without its watcher.
-func reattach(t *testing.T, f *Folder, id string) *Child {
+func reattach(t *testing.T, f *Folder, id string) *Output {
 	t.Helper()
 	base, err := f.reopen(id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { base.Close() })
-	j := &Child{Journal: base}
+	j := &Output{Journal: base}
 	if err := j.attach(); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestChildWritesTheSegmentItself(t *testing.T) {
 			if j.Ended() {
 				t.Fatal("ended without a word")
 			}
-			if err := j.EndChild(); err != nil || !j.Ended() {
+			if err := j.End(); err != nil || !j.Ended() {
 				t.Fatal(err)
 			}
 			if ms := j.ArrivalAt(13); time.Since(time.UnixMilli(ms)) > time.Minute {
@@ -146,7 +146,7 @@ func TestChildsAckedBytesAreGivenBack(t *testing.T) {
 			if where == "disk" {
 				j.Close()
 				w.Write([]byte("more"))
-				j = recoverAs[*Child](t, f, "holes")
+				j = recoverAs[*Output](t, f, "holes")
 				if j.Fallback() != "" || j.Damage() != nil || j.Cursor().Offset != acked {
 					t.Fatal(j.Fallback(), j.Damage(), j.Cursor().Offset)
 				}
@@ -175,7 +175,7 @@ func TestHoldKeepsHolesAway(t *testing.T) {
 
 // startChild starts a child that has written "before\n", and writes "after\n" and ends when it is
 // let go on.
-func startChild(t *testing.T, f *Folder, id string) (j *Child, goOn func()) {
+func startChild(t *testing.T, f *Folder, id string) (j *Output, goOn func()) {
 	t.Helper()
 	j, w := newChild(t, f, id, Options{})
 	r, hold, err := os.Pipe()
@@ -210,7 +210,7 @@ func TestRecoveredChildEndsWithItsLastWriter(t *testing.T) {
 		t.Fatal("the child is not a writer")
 	}
 	j.Close()
-	j = recoverAs[*Child](t, f, "orphan")
+	j = recoverAs[*Output](t, f, "orphan")
 	if j.Ended() {
 		t.Fatal("ended, and the child lives")
 	}
@@ -243,9 +243,9 @@ func TestGrowthIsFoundByPollingAlone(t *testing.T) {
 	j, w := newChild(t, f, "polled", Options{})
 	j.Close()
 	j = reattach(t, f, "polled")
-	j.done.Go(func() { j.grown.watchWith(j.stop, func() bool { return false }, nil, nil) })
+	j.done.Go(func() { j.file.watchWith(j.stop, j.file.poll, nil, nil) })
 	w.WriteString("one\n")
-	waitFor(t, j, "growth", func() bool { return j.grown.lastSeen() == 4 })
+	waitFor(t, j, "growth", func() bool { return j.file.lastSeen() == 4 })
 	w.Close()
 	if _, known := j.HasWriter(); known {
 		waitFor(t, j, "the end", j.Ended)
@@ -253,7 +253,7 @@ func TestGrowthIsFoundByPollingAlone(t *testing.T) {
 }
 
 // lastSeen is what a look has found, without looking.
-func (g *growing) lastSeen() int64 {
+func (g *grownFile) lastSeen() int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.seen
@@ -278,7 +278,7 @@ func TestLostCursorOfAPunchedChild(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	j = recoverAs[*Child](t, f, "holes")
+	j = recoverAs[*Output](t, f, "holes")
 	at := j.Cursor().Offset
 	if at < 500_000 || at > 800_000 || !strings.Contains(j.Fallback(), "starting at offset") {
 		t.Fatal(at, j.Fallback())
@@ -292,7 +292,7 @@ func TestLostCursorOfAPunchedChild(t *testing.T) {
 // Where no holes can be punched the file keeps its blocks, and that is all.
 func TestWithoutHolesTheFileGrows(t *testing.T) {
 	j, w := newChild(t, openFolder(t), "solid", Options{})
-	j.grown.output.punches = false
+	j.file.punches = false
 	data := random(13, 1<<20)
 	w.Write(data)
 	wantRest(t, j, 0, data)
@@ -338,7 +338,7 @@ func TestReserveAndHeadroom(t *testing.T) {
 	if room, err = j.Headroom(); err != nil || j.PunchesHoles() && room < limit-512<<10 {
 		t.Fatal("acked, and no more room:", room, err)
 	}
-	j.EndChild()
+	j.End()
 	if room, err := j.Headroom(); err != nil || room != math.MaxInt64 {
 		t.Fatal(room, err)
 	}
@@ -377,10 +377,10 @@ func TestRecoveryOfADamagedChild(t *testing.T) {
 			if err := c.damage(dir); err != nil {
 				t.Fatal(err)
 			}
-			if left, err := f.Leftover(); err != nil || len(left) != 1 || left[0].Kind != KindChild {
+			if left, err := f.Leftover(); err != nil || len(left) != 1 || left[0].Kind != KindOutput {
 				t.Fatalf("%+v %v", left, err)
 			}
-			j = recoverAs[*Child](t, f, "dead")
+			j = recoverAs[*Output](t, f, "dead")
 			if j.Cursor().Offset != c.cursor {
 				t.Fatal("cursor", j.Cursor().Offset)
 			}
@@ -419,28 +419,28 @@ func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 	j, goOn := startChild(t, f, "remote")
 	j.Close()
 	j = reattach(t, f, "remote")
-	g, now := j.grown, time.Now()
-	g.output.hasWriter = func(*os.File) (writer, known bool) { return true, false }
+	o, now := j.file, time.Now()
+	o.hasWriter = func(*os.File) (writer, known bool) { return true, false }
 	may := func(after time.Duration) bool {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.look()
-		return g.mayHaveWriter(now.Add(after))
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.look()
+		return o.mayHaveWriter(now.Add(after))
 	}
-	for _, after := range []time.Duration{0, unsureEnd - 1, unsureEnd, 10 * unsureEnd} {
+	for _, after := range []time.Duration{0, quietEnd - 1, quietEnd, 10 * quietEnd} {
 		if !may(after) {
 			t.Fatalf("after %s nobody writes it, and the child lives", after)
 		}
 	}
 	goOn()
-	if !may(20*unsureEnd) || !may(21*unsureEnd-1) {
+	if !may(20*quietEnd) || !may(21*quietEnd-1) {
 		t.Fatal("it grew, and ended at once")
 	}
-	if may(21 * unsureEnd) {
+	if may(21 * quietEnd) {
 		t.Fatal("it stands still, and does not end")
 	}
-	g.output.unsure, g.output.stillSince = 0, time.Time{}
-	if g.poll(); !j.Ended() {
+	o.quietEnd, o.quietSince = 0, time.Time{}
+	if o.poll(); !j.Ended() {
 		t.Fatal("it does not end")
 	}
 	wantRest(t, j, 0, []byte("before\nafter\n"))
@@ -451,10 +451,10 @@ func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 // writer.
 func TestWritersWhereTheFileSystemDoesNotTell(t *testing.T) {
 	j, w := newChild(t, openFolder(t), "remote", Options{})
-	if _, known := disk.OthersWrite(j.grown.output.who, outputName); !known {
+	if _, known := disk.OthersWrite(j.file.who, outputName); !known {
 		t.Skip("NOT TESTED: processes cannot be looked at here")
 	}
-	j.grown.output.hasWriter = func(*os.File) (writer, known bool) { return true, false }
+	j.file.hasWriter = func(*os.File) (writer, known bool) { return true, false }
 	if _, err := w.WriteString("before\n"); err != nil {
 		t.Fatal(err)
 	}
