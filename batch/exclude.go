@@ -65,7 +65,7 @@ const maxTypes = 1000
 func newExcluder(globs []string) (excluder, error) {
 	for _, glob := range globs {
 		if _, err := path.Match(glob, ""); err != nil {
-			return excluder{}, fmt.Errorf("%q is not a pattern: %w", glob, err)
+			return excluder{}, fmt.Errorf("%q is not a valid pattern: %w", glob, err)
 		}
 	}
 	return excluder{globs: globs}, nil

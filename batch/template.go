@@ -39,7 +39,7 @@ func ParseTemplate(text string) (Template, error) {
 	case text == "":
 		return Template{}, errors.New("is empty: use {jobId}, or a name")
 	case !utf8.ValidString(text) || len(text) > MaxStreamNameBytes:
-		return Template{}, fmt.Errorf("is not UTF-8 text of at most %d bytes: use a shorter one", MaxStreamNameBytes)
+		return Template{}, fmt.Errorf("must be UTF-8 text of at most %d bytes", MaxStreamNameBytes)
 	}
 	var t Template
 	for rest := text; rest != ""; {
@@ -57,7 +57,7 @@ func ParseTemplate(text string) (Template, error) {
 		}
 		f := field(slices.Index(fieldNames[:], name))
 		if f < 0 {
-			return Template{}, fmt.Errorf("does not know {%s}: use {%s}", name, strings.Join(fieldNames[:], "}, {"))
+			return Template{}, fmt.Errorf("has an unknown field {%s}: use {%s}", name, strings.Join(fieldNames[:], "}, {"))
 		}
 		t.parts = append(t.parts, templatePart{field: f})
 		t.uses[f] = true

@@ -16,29 +16,30 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file says what each option's value may be, and what to do about one that is invalid.
+// This file validates the value of each option, and says what to do about an invalid one.
 
 const (
-	// MinMemory is the least that MemoryMax may be: a few bodies of 1 MiB and the blocks that they
-	// are made of.
+	// MinMemory is the minimum of MemoryMax: a few bodies of 1 MiB and the blocks they are made
+	// from.
 	MinMemory Size = 8 << 20
-	// MinJournal is the least that JournalMax may be: a line of 8 MiB must be there as a whole
-	// before any of it is shipped, and what is shipped already of its first segment (an eighth, and
-	// what one read of a pipe writes over that) goes only with that.
+	// MinJournal is the minimum of JournalMax. A line of 8 MiB must be in the journal as a whole
+	// before any of it is shipped. The line's first segment may begin with data that is already
+	// shipped: an eighth of the limit, plus what one read of a pipe writes beyond that. That data
+	// is freed only with the whole segment.
 	MinJournal Size = 16 << 20
-	// MaxFieldBytes bounds Events.Fields as they stand in each event, in JSON.
+	// MaxFieldBytes bounds Events.Fields as JSON, which is how they are in each event.
 	MaxFieldBytes = 8 << 10
-	// maxIDBytes bounds JobID and RunID, which are added to events.
+	// maxIDBytes bounds JobID and RunID, because they are added to events.
 	maxIDBytes = 1 << 10
 )
 
-// RetentionDays are the retentions that PutRetentionPolicy takes.
+// RetentionDays are the retentions that PutRetentionPolicy accepts.
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 var RetentionDays = []int{
 	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 }
 
-// FailOnKinds are the ends of a job that --fail-on can turn into exit code 1.
+// FailOnKinds are the outcomes of a job that --fail-on can turn into exit code 1.
 var FailOnKinds = []string{"error", "max-steps", "delegate-error", "unfinished"}
 
 var (
@@ -50,7 +51,7 @@ var (
 	tagText    = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 )
 
-// first returns the first error of checks, in their order.
+// first returns the first error in checks.
 func first(checks ...error) error {
 	for _, err := range checks {
 		if err != nil {
@@ -69,7 +70,7 @@ func (s *Ship) check() error {
 
 func (s *Ship) checkInput() error {
 	if slices.Contains(s.Inputs, "") {
-		return Usage("--input", "is empty: name a file, FIFO or directory")
+		return Usage("--input", "is empty: name a file, FIFO or folder")
 	}
 	if len(s.Inputs) == 0 && s.InputWait {
 		return Usage("--input-wait", "has no effect without --input: leave it out or name an input")
@@ -103,7 +104,7 @@ func (e *Exec) check() error {
 func (v *Verdict) check() error {
 	for i, kind := range v.FailOn {
 		if !slices.Contains(FailOnKinds, kind) {
-			return Usage("--fail-on", "does not know %q: use %s, with commas between them", kind, strings.Join(FailOnKinds, ", "))
+			return Usage("--fail-on", "%q is not valid: use %s, separated by commas", kind, strings.Join(FailOnKinds, ", "))
 		}
 		if slices.Contains(v.FailOn[:i], kind) {
 			return Usage("--fail-on", "names %s twice: leave one of them out", kind)
@@ -136,7 +137,7 @@ func (r *Redirect) check() error {
 
 func (l *Logs) check() error {
 	if l.Job == "" && len(l.Streams) == 0 {
-		return Usage("--job", "is required: give the jobId of the run to print")
+		return Usage("--job", "is required: give the jobId of the job to print")
 	}
 	if slices.Contains(l.Streams, "") {
 		return Usage("--stream", "is empty: name a log stream")
@@ -174,7 +175,7 @@ func (u *Tokens) check() error {
 	return first(oneOf("--by", u.By, Usages...), checkPeriod(u.Since, u.Until), checkStream(u.LogStream), u.Target.check(), u.Log.check())
 }
 
-// checkPeriod checks the two ends of a period. Either may be zero.
+// checkPeriod checks that a period ends after it begins. Either end may be zero.
 func checkPeriod(since, until Time) error {
 	if !since.IsZero() && !until.IsZero() && !since.Before(until.Time) {
 		return Usage("--until", "%s is not after --since %s: give a later one", until.UTC().Format(time.RFC3339), since.UTC().Format(time.RFC3339))
@@ -212,7 +213,7 @@ func (c *Check) check() error {
 func (v *Verify) check() error {
 	switch {
 	case len(v.Jobs) == 0 && v.Since.IsZero():
-		return Usage("--job", "is required, or --since: give the jobId to verify, or how far to look back, as in --since 7d")
+		return Usage("--job", "is required unless --since is given: give the jobId to verify, or how far to look back, as in --since 7d")
 	case slices.Contains(v.Jobs, ""):
 		return Usage("--job", "is empty: give a jobId")
 	case len(v.Jobs) > 0 && (!v.Since.IsZero() || !v.Until.IsZero()):
@@ -220,7 +221,7 @@ func (v *Verify) check() error {
 	case !v.Until.IsZero() && !v.Until.After(v.Since.Time):
 		return Usage("--until", "is not after --since: leave out one of them, or swap them")
 	case len(v.Files) > 0 && len(v.Jobs) != 1:
-		return Usage("--job", "is required exactly once with FILE: give the jobId that the file belongs to")
+		return Usage("--job", "must be given exactly once with FILE: give the jobId that the file belongs to")
 	}
 	return first(v.Target.check(), checkStream(v.LogStream), between("--settle", v.Settle, 0, time.Hour), v.Log.check())
 }
@@ -255,7 +256,7 @@ func (t *Target) check() error {
 
 func checkGroup(name string) error {
 	if arn := groupARN.FindStringSubmatch(name); arn != nil {
-		return Usage("--log-group", "%q is an ARN: give the name in it, %s, and the Region by --region %s", name, arn[2], arn[1])
+		return Usage("--log-group", "%q is an ARN: give the name in it, %s, and the Region with --region %s", name, arn[2], arn[1])
 	}
 	switch {
 	case !groupName.MatchString(name):
@@ -279,7 +280,7 @@ func (c *Caller) check() error {
 	return nil
 }
 
-// checkEndpoint reads the URL of an endpoint; an empty one is none.
+// checkEndpoint checks the URL of an endpoint. An empty one means that no endpoint was given.
 func checkEndpoint(text string) error {
 	if text == "" {
 		return nil
@@ -305,14 +306,14 @@ func (e *Events) check() error {
 	)
 }
 
-// checkEach checks the patterns of an option.
+// checkEach checks each pattern of an option.
 func checkEach(option string, patterns []string, check func(string) error) error {
 	for _, pattern := range patterns {
 		if pattern == "" {
 			return Usage(option, "is empty: leave it out or give a pattern")
 		}
 		if err := check(pattern); err != nil {
-			return Usage(option, "%q is not a pattern: %v", pattern, err)
+			return Usage(option, "%q is not a valid pattern: %v", pattern, err)
 		}
 	}
 	return nil
@@ -328,7 +329,7 @@ func checkStream(template string) error {
 
 func checkID(option, id string) error {
 	if !utf8.ValidString(id) || len(id) > maxIDBytes {
-		return Usage(option, "is not UTF-8 text of at most %d bytes: use a shorter one", maxIDBytes)
+		return Usage(option, "must be UTF-8 text of at most %d bytes", maxIDBytes)
 	}
 	return nil
 }
@@ -343,16 +344,16 @@ func checkFields(fields Pairs) error {
 			return Usage("--field", "%q is reserved for the shipper: use another key", field.Key)
 		}
 		if !utf8.ValidString(field.Value) {
-			return Usage("--field", "%s has a value that is not UTF-8: use text", field.Key)
+			return Usage("--field", "%s has a value that is not UTF-8: use UTF-8 text", field.Key)
 		}
 		value, err := json.Marshal(field.Value)
 		if err != nil {
-			return Usage("--field", "%s: %v: use text", field.Key, err)
+			return Usage("--field", "%s: %v: use UTF-8 text", field.Key, err)
 		}
 		size += len(`,"":`) + len(field.Key) + len(value)
 	}
 	if size > MaxFieldBytes {
-		return Usage("--field", "adds %d bytes to every event: use fewer or shorter fields, %d bytes in all", size, MaxFieldBytes)
+		return Usage("--field", "adds %d bytes to every event: use fewer or shorter fields, at most %d bytes in all", size, MaxFieldBytes)
 	}
 	return nil
 }
@@ -370,7 +371,7 @@ func (d *Delivery) check() error {
 	)
 }
 
-// between checks a duration's bounds, which are allowed themselves.
+// between checks that value is in [least, most].
 func between(option string, value, least, most time.Duration) error {
 	if value < least || value > most {
 		return Usage(option, "%s is out of range: use %s to %s", value, short(least), short(most))
@@ -378,7 +379,7 @@ func between(option string, value, least, most time.Duration) error {
 	return nil
 }
 
-// short writes a duration as a person would: 1h and not 1h0m0s.
+// short formats a duration as a person would: 1h instead of 1h0m0s.
 func short(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
@@ -429,7 +430,7 @@ func checkTags(tags Pairs) error {
 		case !tagText.MatchString(tag.Key) || !tagText.MatchString(tag.Value):
 			return Usage("--tag", "%q has a character that AWS does not allow: use letters, digits, spaces and _ . : / = + - @", tag.Key+"="+tag.Value)
 		case utf8.RuneCountInString(tag.Key) > 128 || utf8.RuneCountInString(tag.Value) > 256:
-			return Usage("--tag", "%q is too long: use 128 characters at most for the key and 256 for the value", tag.Key)
+			return Usage("--tag", "%q is too long: use at most 128 characters for the key and 256 for the value", tag.Key)
 		}
 	}
 	return nil
@@ -463,5 +464,5 @@ func oneOf(option, value string, known ...string) error {
 		return nil
 	}
 	last := len(known) - 1
-	return Usage(option, "does not know %q: use %s or %s", value, strings.Join(known[:last], ", "), known[last])
+	return Usage(option, "%q is not valid: use %s or %s", value, strings.Join(known[:last], ", "), known[last])
 }

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// This file writes the completion scripts of the shells, from the same declarations as the help.
+// This file writes completion scripts for shells, from the same declarations as the help.
 
-// Shells are the shells that Completion knows.
+// Shells are the shells that Completion supports.
 var Shells = []string{"bash", "zsh", "fish"}
 
 // Completion returns the completion script for one of Shells.
@@ -25,7 +25,7 @@ func Completion(shell string) string {
 	panic("config: no completion for " + shell)
 }
 
-// choices are the words that an option's value may be, or nil.
+// choices returns the words that are valid values of the option, or nil if it takes other values.
 func (o *option) choices() []string {
 	switch o.name {
 	case "log-level":
@@ -54,12 +54,12 @@ func (o *option) choices() []string {
 	return nil
 }
 
-// isPath reports whether the option's value is a file or a folder.
+// isPath reports whether the value of the option is a file or a folder.
 func (o *option) isPath() bool {
 	return slices.Contains([]string{"DIR", "FILE", "PATH"}, o.placeholder) || o.name == "into"
 }
 
-// spellings are the option as it is given: --create has --no-create, too.
+// spellings returns the names of the option: --create also has --no-create.
 func (o *option) spellings() []string {
 	if o.negatable {
 		return []string{o.name, "no-" + o.name}
@@ -67,8 +67,8 @@ func (o *option) spellings() []string {
 	return []string{o.name}
 }
 
-// bashCompletion needs nothing but bash itself. COMP_WORDBREAKS has "=", so --by=job comes as three
-// words.
+// bashCompletion needs nothing but bash itself. COMP_WORDBREAKS contains "=", so --by=job arrives
+// as three words.
 func bashCompletion() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# bash completion for %[1]s
@@ -148,7 +148,7 @@ func zshCompletion() string {
 				fmt.Fprintf(&b, "            %s \\\n", zshOption(o, spelling))
 			}
 		}
-		b.WriteString("            '--help[Show the help of the command.]'")
+		b.WriteString("            '--help[Show the help of this command.]'")
 		switch name {
 		case "exec":
 			b.WriteString(" \\\n            '(-)1:command:_command_names -e' '*::argument:_normal'")
@@ -186,7 +186,7 @@ fi
 	return b.String()
 }
 
-// zshOption is an option as _arguments has it.
+// zshOption returns an option in the form that _arguments takes.
 func zshOption(o option, spelling string) string {
 	escape := strings.NewReplacer(":", `\:`, "[", `\[`, "]", `\]`).Replace
 	spec := "--" + spelling
@@ -221,7 +221,7 @@ func fishCompletion() string {
 	for _, name := range commandNames {
 		fmt.Fprintf(&b, "complete -c %s -n 'test (count (commandline -opc)) -eq 1' -a %s -d %s\n", Program, name, singleQuoted(purpose(name)))
 	}
-	fmt.Fprintf(&b, "complete -c %s -l help -d 'Show the help of the command.'\n", Program)
+	fmt.Fprintf(&b, "complete -c %s -l help -d 'Show the help of this command.'\n", Program)
 	for _, o := range allOptions() {
 		for _, spelling := range o.spellings() {
 			fmt.Fprintf(&b, "complete -c %s -n '__perstack_shipper_is %s' -l %s -d %s", Program, strings.Join(o.commands, " "), spelling, singleQuoted(o.help))
@@ -241,5 +241,5 @@ func fishCompletion() string {
 	return b.String()
 }
 
-// singleQuoted quotes a word that all three shells read alike.
+// singleQuoted quotes a word in a way that all three shells read alike.
 func singleQuoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -15,22 +15,23 @@ import (
 	"github.com/creack/pty"
 )
 
-// This file has the shells themselves complete command lines.
+// These tests let the real shells complete command lines.
 
-// shell returns the path of a shell. A test is skipped without it, but not where CI=true.
+// shell returns the path of a shell. Without that shell the test is skipped, or fails if CI=true.
 func shell(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
 		if os.Getenv("CI") == "true" {
-			t.Fatalf("there is no %s: install it (make tools)", name)
+			t.Fatalf("%s is not installed: run make tools", name)
 		}
-		t.Skipf("there is no %s: its completions are not tried", name)
+		t.Skipf("%s is not installed, so its completions are not tested", name)
 	}
 	return path
 }
 
-// completionFile writes the completion script of a shell where the shell would look for it.
+// completionFile writes the completion script for a shell to a file of the name that the shell
+// expects.
 func completionFile(t *testing.T, shell, name string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -40,7 +41,7 @@ func completionFile(t *testing.T, shell, name string) string {
 	return path
 }
 
-// completions are command lines, and what the last word of each may become.
+// completions are command lines, and the completions of the last word of each.
 var completions = []struct {
 	line string
 	want []string
@@ -52,7 +53,7 @@ var completions = []struct {
 	{"exec --no-cr", []string{"--no-create"}},
 	{"exec --log-group /perstack/prod --fail-on ma", []string{"max-steps"}},
 	{"resume --reg", []string{"--region"}},
-	{"resume --se", nil}, // which other commands have
+	{"resume --se", nil}, // --search and others belong to other commands
 	{"logs --sea", []string{"--search"}},
 	{"ver", []string{"verify", "version"}},
 }
@@ -72,12 +73,12 @@ func TestBashCompletes(t *testing.T) {
 			t.Errorf("%q completes to %q, want %q", c.line, got, c.want)
 		}
 	}
-	// Bash cuts a word at "=".
+	// Bash splits words at "=".
 	if got := ask("--log-level", "=", "w"); !slices.Equal(got, []string{"warn"}) {
 		t.Errorf("--log-level=w completes to %q", got)
 	}
 	if got := ask("exec", "--", "ls", filepath.Dir(file)+"/perstack-sh"); !slices.Equal(got, []string{file}) {
-		t.Errorf("what follows -- completes to %q", got)
+		t.Errorf("a word after -- completes to %q, want the file", got)
 	}
 }
 
@@ -101,7 +102,7 @@ func TestFishCompletes(t *testing.T) {
 	}
 }
 
-// Zsh completes only where somebody types, so this test does.
+// Zsh completes only interactively, so this test types into a terminal.
 func TestZshCompletes(t *testing.T) {
 	zsh, file := shell(t, "zsh"), completionFile(t, "zsh", "_"+Program)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -124,14 +125,14 @@ func TestZshCompletes(t *testing.T) {
 		}
 	}
 	fmt.Fprint(terminal, "exit\r")
-	out, _ := io.ReadAll(terminal) // on Linux it ends with an error
+	out, _ := io.ReadAll(terminal) // on Linux, reading a terminal ends with an error
 	if err := command.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	said := strings.ReplaceAll(strings.ReplaceAll(string(out), "=>", ">"), " >", ">")
 	for _, line := range want {
 		if !strings.Contains(said, line) {
-			t.Errorf("zsh does not come to %s", line)
+			t.Errorf("zsh does not complete to %s", line)
 		}
 	}
 	if t.Failed() {
@@ -139,25 +140,25 @@ func TestZshCompletes(t *testing.T) {
 	}
 }
 
-// TestReferencesHaveEveryOption holds the man page and the completions to the options that commands
-// have.
+// TestReferencesHaveEveryOption checks that the man page and the completions have every option of
+// every command.
 func TestReferencesHaveEveryOption(t *testing.T) {
 	page := ManPage("v1.2.3", time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC))
 	if !strings.HasPrefix(page, `.TH PERSTACK-SHIPPER 1 "2026-11-26" "perstack-shipper v1.2.3"`+"\n") {
-		t.Errorf("the page begins %.80q", page)
+		t.Errorf("the man page begins with %.80q", page)
 	}
 	for _, name := range commandNames {
 		if !strings.Contains(page, "\\fB"+name+"\\fR\n") {
-			t.Errorf("the man page does not have %s", name)
+			t.Errorf("the man page lacks %s", name)
 		}
 		for _, o := range optionsOf(new(commandLine).command(name)) {
 			if !strings.Contains(page, roff(o.text())) || !strings.Contains(page, roff(o.help)) {
-				t.Errorf("the man page does not have --%s of %s", o.name, name)
+				t.Errorf("the man page lacks --%s of %s", o.name, name)
 			}
 			for _, shell := range Shells {
 				for _, spelling := range o.spellings() {
 					if script := Completion(shell); !strings.Contains(script, "--"+spelling) && !strings.Contains(script, "-l "+spelling+" ") {
-						t.Errorf("the completion of %s does not have --%s", shell, spelling)
+						t.Errorf("the completion for %s lacks --%s", shell, spelling)
 					}
 				}
 			}

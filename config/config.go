@@ -1,22 +1,21 @@
-// Package config holds every option of perstack-shipper, each declared once: flag, environment
-// variable, default, help and validation. Parse turns a command line and an environment into the
-// command to run, or into a UsageError of one line that names the option and the remedy.
+// Package config declares every option of perstack-shipper once: flag, environment variable,
+// default, help and validation. [Parse] turns a command line and an environment into the command to
+// run, or into a one-line [UsageError] that names the option and the remedy.
 //
-// A flag's environment variable is PERSTACK_SHIPPER_ and its name in capitals, with _ for -:
-// --log-group is PERSTACK_SHIPPER_LOG_GROUP. A flag wins over its variable; an empty variable is
-// one that is not set. A variable of a flag that may be given several times holds several values
-// with commas between them, and \, for a comma in a value. The variables AWS_… mean what the AWS
-// SDK means by them and are not read here. Unknown finds variables that look like options and are
-// none.
+// The environment variable of a flag is PERSTACK_SHIPPER_ followed by the flag's name in capitals,
+// with _ for -: --log-group is PERSTACK_SHIPPER_LOG_GROUP. A flag wins over its variable, and an
+// empty variable counts as unset. The variable of a flag that may be repeated holds several values
+// separated by commas; \, stands for a comma in a value. The AWS_… variables belong to the AWS SDK
+// and are not read here. [Unknown] finds variables that look like options but are not.
 //
-//	config.go             Parse: a command line and an environment to a command
-//	options.go, check.go  the structs that declare the options, and what a value may be
-//	option.go             an option as its declaration describes it
-//	environment.go        variables
-//	values.go, times.go   sizes, durations, lists, pairs and moments
+//	config.go             Parse: from a command line and an environment to a command
+//	options.go, check.go  the structs that declare the options; validation of their values
+//	option.go             an option, read from its declaration
+//	environment.go        environment variables
+//	values.go, times.go   sizes, durations, lists, pairs and points in time
 //	journaldir.go         the default of --journal-dir
 //	help.go, manpage.go   the help and the man page
-//	completion.go         completion for shells
+//	completion.go         shell completion
 package config
 
 import (
@@ -29,35 +28,36 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Program is the name of the program, in its usage and its errors.
+// Program is the name of the program in its help and errors.
 const Program = "perstack-shipper"
 
-// EnvPrefix begins the name of every environment variable that is an option.
+// EnvPrefix is the prefix of every environment variable that sets an option.
 const EnvPrefix = "PERSTACK_SHIPPER_"
 
-// Command is what a command line asked for: one of *Ship, *Exec, *Resume, *Status, *Healthcheck,
-// *Logs, *Verify, *Jobs, *Tokens, *Report, *Restore, *Check, *Local, *Version and *Help.
+// Command is the command that a command line asks for: one of *Ship, *Exec, *Resume, *Status,
+// *Healthcheck, *Logs, *Verify, *Jobs, *Tokens, *Report, *Restore, *Check, *Local, *Version and
+// *Help.
 type Command interface {
 	// check returns a *UsageError about the first invalid option.
 	check() error
 }
 
-// Help is the command of a line with --help: Text is all there is to do.
+// Help is the command of a command line with --help. Running it means to print Text.
 type Help struct {
-	// Text is the help asked for, with a newline at its end.
+	// Text is the help text, ending in a newline.
 	Text string
 }
 
 func (*Help) check() error { return nil }
 
-// UsageError says what is wrong with the command line or its environment, in one line. The program
-// exits with 2 on it, before a byte of input is read.
+// UsageError says in one line what is wrong with the command line or the environment. The program
+// exits with 2 before it reads any input.
 type UsageError struct {
-	// Option is the option that is wrong, as in "--log-group", or empty if no option is to blame.
+	// Option is the invalid option, such as "--log-group", or empty if no option is to blame.
 	Option string
-	// Env is the environment variable that Option came from, or empty.
+	// Env is the environment variable that set Option, or empty.
 	Env string
-	// Problem says what is wrong and, after a colon or semicolon, what to do. It follows the
+	// Problem says what is wrong and, after a colon or semicolon, what to do. It reads on from the
 	// option's name.
 	Problem string
 }
@@ -73,32 +73,32 @@ func (e *UsageError) Error() string {
 	return strings.NewReplacer("\n", " ", "\r", " ").Replace(line)
 }
 
-// Usage returns a UsageError about option ("--region"), for what can only be found wrong after
-// Parse, such as a folder that cannot be written. The format makes Problem.
+// Usage returns a UsageError about option, such as "--region". Callers use it for problems that
+// show only after Parse, such as a folder that cannot be written. The format makes Problem.
 func Usage(option, format string, args ...any) *UsageError {
 	return &UsageError{Option: option, Problem: fmt.Sprintf(format, args...)}
 }
 
-// commandLine is the grammar: the commands and, in each, its options.
+// commandLine is the grammar: the commands and their options.
 type commandLine struct {
 	Ship        Ship        `help:"Ship stdin, or the files of --input. The default."`
 	Exec        Exec        `help:"Run a command and ship what it writes."`
 	Resume      Resume      `help:"Ship what earlier runs left in the journal."`
-	Status      Status      `help:"Say how far the inputs in the journal are."`
+	Status      Status      `help:"Show the progress of each input in the journal."`
 	Healthcheck Healthcheck `help:"Exit with 1 when shipping is late or has stopped."`
 	Logs        Logs        `help:"Print a job's lines as the agent wrote them."`
-	Verify      Verify      `help:"Prove that all of a job is there, as it was written."`
-	Jobs        Jobs        `help:"List the jobs of a time, and how they ended."`
-	Usage       Tokens      `help:"Count tokens and calls by Expert, run, step, job, day."`
+	Verify      Verify      `help:"Prove that a job is complete and unaltered."`
+	Jobs        Jobs        `help:"List jobs and how they ended."`
+	Usage       Tokens      `help:"Count tokens and calls by Expert, run, step, job or day."`
 	Report      Report      `help:"Write one HTML file about a job."`
-	Restore     Restore     `help:"Write back a job's checkpoints and event files."`
-	Check       Check       `help:"Try whether shipping would work, and say what does not."`
+	Restore     Restore     `help:"Write a job's checkpoints and event files back."`
+	Check       Check       `help:"Test whether shipping would work, and report problems."`
 	Local       Local       `help:"Serve a CloudWatch Logs endpoint on this machine."`
 	Version     Version     `help:"Print version, commit and Go version."`
 }
 
-// Parse reads the arguments (without the program's name) and the environment (as of os.Environ). A
-// returned error is a *UsageError.
+// Parse reads the arguments, without the program's name, and the environment, in the form of
+// os.Environ. Its error is a *UsageError.
 func Parse(args, environ []string) (Command, error) {
 	args = conventional(args)
 	if len(args) > 0 && (args[0] == "--help" || args[0] == "-h") {
@@ -120,7 +120,7 @@ func Parse(args, environ []string) (Command, error) {
 		}
 	}
 	flags := flagsOf(options)
-	// What follows the child's name is the child's.
+	// Arguments after the child's name belong to the child.
 	flags.SetInterspersed(name != "exec")
 	if err := missingValue(args, options); err != nil {
 		return nil, err
@@ -152,8 +152,8 @@ func Parse(args, environ []string) (Command, error) {
 	return command, nil
 }
 
-// flagsOf returns the flags of the options, as long ones only, with the options' defaults in their
-// places.
+// flagsOf returns the options as a flag set. There are only long flags, and the defaults are set
+// already.
 func flagsOf(options []option) *pflag.FlagSet {
 	flags := pflag.NewFlagSet(Program, pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -168,7 +168,7 @@ func flagsOf(options []option) *pflag.FlagSet {
 	return flags
 }
 
-// conventional turns the spellings that people try, help and --version, into the ones of the
+// conventional translates the spellings that people try, help and --version, into those of the
 // grammar.
 func conventional(args []string) []string {
 	if len(args) == 0 {
@@ -183,8 +183,8 @@ func conventional(args []string) []string {
 	return args
 }
 
-// missingValue finds an option that wants a value and has the next option, or nothing, behind it: a
-// forgotten value is better said than taken from there.
+// missingValue finds an option that needs a value but is last or followed by another option.
+// Reporting the forgotten value is better than taking the next option for it.
 func missingValue(args []string, options []option) error {
 	for i, arg := range args {
 		if arg == "--" {
@@ -201,8 +201,8 @@ func missingValue(args []string, options []option) error {
 	return nil
 }
 
-// joinTee makes --tee=none of --tee none, which the parser would take for --tee and a command
-// called none. So it is for stderr and all.
+// joinTee turns "--tee none" into "--tee=none", because the parser would read it as --tee and a
+// command called none. It does the same for stderr and all.
 func joinTee(args []string, options []option) []string {
 	for i := 0; i+1 < len(args) && strings.HasPrefix(args[i], "--") && args[i] != "--"; i++ {
 		o := find(options, strings.TrimPrefix(args[i], "--"))
@@ -217,8 +217,8 @@ func joinTee(args []string, options []option) []string {
 	return args
 }
 
-// asUsage makes a UsageError of whatever the parser reports. Our own values name the option
-// themselves. What the parser found by itself, such as an unknown flag, points to the help.
+// asUsage turns an error of the parser into a UsageError. Errors from our own values name the
+// option already. The parser's own errors, such as an unknown flag, point to the help.
 func asUsage(err error, command string, options []option) error {
 	var usage *UsageError
 	if errors.As(err, &usage) {
@@ -228,7 +228,7 @@ func asUsage(err error, command string, options []option) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		dashes, name := "--", unknown.GetSpecifiedName()
-		if letters := unknown.GetSpecifiedShortnames(); letters != "" { // one dash: no option has that
+		if letters := unknown.GetSpecifiedShortnames(); letters != "" { // single dash, which no option has
 			dashes, name = "-", letters
 		}
 		problem = "unknown flag " + dashes + name
@@ -240,7 +240,8 @@ func asUsage(err error, command string, options []option) error {
 	return &UsageError{Problem: problem + see + Program + " " + command + " --help"}
 }
 
-// lateCommand finds a command that stands behind its options: nothing else could be meant by it.
+// lateCommand finds a command that was written after its options. The word cannot mean anything
+// else.
 func lateCommand(args []string, options []option) error {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -251,13 +252,13 @@ func lateCommand(args []string, options []option) error {
 		case strings.HasPrefix(arg, "--") && o != nil && o.alone == "":
 			i++ // its value
 		case slices.Contains(commandNames, arg):
-			return Usage("", "the command %q comes too late: write it before its options, as in %s %s %s …", arg, Program, arg, args[0])
+			return Usage("", "the command %q must come before its options, as in %s %s %s …", arg, Program, arg, args[0])
 		}
 	}
 	return nil
 }
 
-// unknownCommand is the error about a first word that is no command.
+// unknownCommand returns the error for a first word that is not a command.
 func unknownCommand(word string) error {
 	problem, the := fmt.Sprintf("unknown command %q", word), "; the"
 	if nearest := nearestOf(word, commandNames); nearest != "" {
@@ -267,7 +268,7 @@ func unknownCommand(word string) error {
 		problem, the, strings.Join(commandNames, ", "), Program, word, Program, word)}
 }
 
-// unexpected is the error about an argument of a command that takes none.
+// unexpected returns the error for an argument of a command that takes none.
 func unexpected(command, arg string) error {
 	switch command {
 	case "ship":

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// group is what every command line about something else needs.
+// group is the option that every valid command line needs.
 const group = "--log-group=/perstack/prod"
 
 func parse[C Command](t *testing.T, environ []string, args ...string) C {
@@ -47,12 +47,12 @@ func TestDefaults(t *testing.T) {
 		}
 	}
 	if got := parse[*Local](t, nil, "local"); got.Listen != "127.0.0.1:4586" {
-		t.Errorf("local listens on %s", got.Listen)
+		t.Errorf("local listens on %s by default", got.Listen)
 	}
 }
 
-// TestEveryOption sets each flag of ship to something that is not its default, once by flag and
-// once by variable.
+// TestEveryOption sets each option of ship to a value other than its default, once by flag and once
+// by variable.
 func TestEveryOption(t *testing.T) {
 	set := map[string][]string{
 		"input": {"/events", "/more"}, "input-wait": {"true"}, "until-idle": {"1m"},
@@ -89,7 +89,7 @@ func TestEveryOption(t *testing.T) {
 		t.Errorf("by variables:\n got %+v\nwant %+v", got, want)
 	}
 	if got := parse[*Ship](t, []string{EnvName("log-group") + "=g", EnvName("tee") + "=1"}); !got.Tee {
-		t.Error("PERSTACK_SHIPPER_TEE=1 does not tee")
+		t.Error("PERSTACK_SHIPPER_TEE=1 does not set Tee")
 	}
 }
 
@@ -109,14 +109,14 @@ func TestFlagWinsOverVariable(t *testing.T) {
 
 func TestCreate(t *testing.T) {
 	if got := parse[*Ship](t, nil, group, "--no-create"); got.Create {
-		t.Error("--no-create creates")
+		t.Error("--no-create leaves Create set")
 	}
 	environ := []string{"PERSTACK_SHIPPER_CREATE=false"}
 	if got := parse[*Ship](t, environ, group); got.Create {
-		t.Error("PERSTACK_SHIPPER_CREATE=false creates")
+		t.Error("PERSTACK_SHIPPER_CREATE=false leaves Create set")
 	}
 	if got := parse[*Ship](t, environ, group, "--create"); !got.Create {
-		t.Error("--create does not win over its variable")
+		t.Error("--create does not override its variable")
 	}
 }
 
@@ -131,13 +131,13 @@ func TestExec(t *testing.T) {
 	} {
 		got := parse[*Exec](t, nil, append([]string{"exec", group}, tt.args...)...)
 		if !reflect.DeepEqual(got.Command, tt.want) {
-			t.Errorf("exec %q runs %q, want %q", tt.args, got.Command, tt.want)
+			t.Errorf("exec %q: command %q, want %q", tt.args, got.Command, tt.want)
 		}
 	}
 	tee := func(args ...string) string {
 		got := parse[*Exec](t, nil, append(append([]string{"exec", group}, args...), "--", "true")...)
 		if !reflect.DeepEqual(got.Command, []string{"true"}) {
-			t.Errorf("exec %q runs %q", args, got.Command)
+			t.Errorf("exec %q: command %q, want true", args, got.Command)
 		}
 		return string(got.Tee)
 	}
@@ -153,10 +153,10 @@ func TestExec(t *testing.T) {
 		}
 	}
 	if got := parse[*Exec](t, []string{"PERSTACK_SHIPPER_TEE=stderr", "PERSTACK_SHIPPER_STDOUT=pipe"}, "exec", group, "none"); got.Tee != TeeStderr || got.Stdout != StdoutPipe || got.Command[0] != "none" {
-		t.Errorf("by the environment: %+v", got)
+		t.Errorf("from the environment: %+v", got)
 	}
 	if got := parse[*Exec](t, nil, "exec", group, "--tee", "--", "none"); got.Tee != TeeAll || got.Command[0] != "none" {
-		t.Errorf("--tee of the command none: %+v", got)
+		t.Errorf("--tee before a command called none: %+v", got)
 	}
 	got := parse[*Exec](t, nil, "exec", group, "--fail-on", "error,max-steps", "--", "true")
 	if want := (Words{"error", "max-steps"}); !reflect.DeepEqual(got.FailOn, want) {
@@ -174,7 +174,7 @@ func TestUsageErrors(t *testing.T) {
 		{"", "", `--log-group is required: name the log group, as in --log-group /perstack/prod`},
 		{"exec -- true", "", `--log-group is required: name the log group, as in --log-group /perstack/prod`},
 		{"logs --job=j", "", `--log-group is required: name the log group, as in --log-group /perstack/prod`},
-		{"logs " + group, "", `--job is required: give the jobId of the run to print`},
+		{"logs " + group, "", `--job is required: give the jobId of the job to print`},
 		{"logs --stream= " + group, "", `--stream is empty: name a log stream`},
 		{"logs --stream=s --search " + group, "", `--search cannot be combined with --stream: leave one of them out`},
 		{"logs --job=j --wait=2h " + group, "", `--wait 2h0m0s is out of range: use 0s to 1h`},
@@ -182,13 +182,13 @@ func TestUsageErrors(t *testing.T) {
 		{"--log-group=" + long, "", `--log-group "` + long + `" is not a valid log group name: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
 		{"--log-group=aws/x", "", `--log-group "aws/x" begins with aws/, which AWS reserves: use another name`},
 		{"", "PERSTACK_SHIPPER_LOG_GROUP=a*", `PERSTACK_SHIPPER_LOG_GROUP (--log-group) "a*" is not a valid log group name: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
-		{group + " --log-stream={job}", "", `--log-stream does not know {job}: use {jobId}, {runId}, {expertKey}, {hostname}`},
+		{group + " --log-stream={job}", "", `--log-stream has an unknown field {job}: use {jobId}, {runId}, {expertKey}, {hostname}`},
 		{group + " --log-stream=a{jobId", "", `--log-stream "a{jobId" has an unmatched brace: write fields like {jobId}`},
 		{group + " --log-stream=jobId}", "", `--log-stream "jobId}" has an unmatched brace: write fields like {jobId}`},
 		{group + " --log-stream=", "", `--log-stream is empty: use {jobId}, or a name`},
-		{group + " --log-stream=" + long, "", `--log-stream is not UTF-8 text of at most 512 bytes: use a shorter one`},
-		{"logs --job=j --log-stream={x} " + group, "", `--log-stream does not know {x}: use {jobId}, {runId}, {expertKey}, {hostname}`},
-		{group + " --job-id=\xff", "", `--job-id is not UTF-8 text of at most 1024 bytes: use a shorter one`},
+		{group + " --log-stream=" + long, "", `--log-stream must be UTF-8 text of at most 512 bytes`},
+		{"logs --job=j --log-stream={x} " + group, "", `--log-stream has an unknown field {x}: use {jobId}, {runId}, {expertKey}, {hostname}`},
+		{group + " --job-id=\xff", "", `--job-id must be UTF-8 text of at most 1024 bytes`},
 		{group + " --flush-interval=fast", "", `--flush-interval "fast" is not a valid duration: write it like 500ms, 2s or 10m`},
 		{group + " --flush-interval=-1s", "", `--flush-interval "-1s" is not a valid duration: write it like 500ms, 2s or 10m`},
 		{group, "PERSTACK_SHIPPER_FLUSH_INTERVAL=5", `PERSTACK_SHIPPER_FLUSH_INTERVAL (--flush-interval) "5" is not a valid duration: write it like 500ms, 2s or 10m`},
@@ -214,19 +214,19 @@ func TestUsageErrors(t *testing.T) {
 		{group + " --field=a\"b=x", "", `--field "a\"b" is not a valid key: use letters, digits, _ . and -, and begin with a letter or _`},
 		{group + " --field=seq=1", "", `--field "seq" is reserved for the shipper: use another key`},
 		{group, "PERSTACK_SHIPPER_FIELD=a=1,record=2", `PERSTACK_SHIPPER_FIELD (--field) "record" is reserved for the shipper: use another key`},
-		{group + " --field=a=\xff", "", `--field a has a value that is not UTF-8: use text`},
-		{group + " --field=a=" + strings.Repeat("x", 8186), "", `--field adds 8193 bytes to every event: use fewer or shorter fields, 8192 bytes in all`},
+		{group + " --field=a=\xff", "", `--field a has a value that is not UTF-8: use UTF-8 text`},
+		{group + " --field=a=" + strings.Repeat("x", 8186), "", `--field adds 8193 bytes to every event: use fewer or shorter fields, at most 8192 bytes in all`},
 		{group + " --endpoint-url=localhost:4586", "", `--endpoint-url "localhost:4586" is not a valid http or https URL: write it like http://127.0.0.1:4586`},
 		{group + " --endpoint-url=http://", "", `--endpoint-url "http://" is not a valid http or https URL: write it like http://127.0.0.1:4586`},
-		{group + " --log-level=loud", "", `--log-level does not know "loud": use debug, info, warn or error`},
-		{group + " --log-format=xml", "", `--log-format does not know "xml": use auto, console or json`},
+		{group + " --log-level=loud", "", `--log-level "loud" is not valid: use debug, info, warn or error`},
+		{group + " --log-format=xml", "", `--log-format "xml" is not valid: use auto, console or json`},
 		{group + " --input-wait", "", `--input-wait has no effect without --input: leave it out or name an input`},
 		{group + " --until-idle=1m", "", `--until-idle has no effect without --input: stdin ends by itself`},
 		{group + " --tee --input=/x", "", `--tee copies stdin, which --input replaces: leave one of them out`},
-		{group + " --input=", "", `--input is empty: name a file, FIFO or directory`},
+		{group + " --input=", "", `--input is empty: name a file, FIFO or folder`},
 		{group + " --log-grup=x", "", `unknown flag --log-grup: did you mean --log-group? See perstack-shipper ship --help`},
 		{"exec --fail-onn=error -- x", "", `unknown flag --fail-onn: did you mean --fail-on? See perstack-shipper exec --help`},
-		{group + " --create=maybe", "", `--create "maybe" is neither true nor false: write it like --create, or --create=false`},
+		{group + " --create=maybe", "", `--create "maybe" is neither true nor false: use --create or --create=false`},
 		{group + " --region", "", `--region has no value: write it like --region=VALUE`},
 		{"--log-group --region x", "", `--log-group has no value: write it like --log-group=VALUE`},
 		{group + " --field", "", `--field has no value: write it like --field=VALUE`},
@@ -235,28 +235,28 @@ func TestUsageErrors(t *testing.T) {
 		{group + " events.jsonl", "", `unexpected argument "events.jsonl": to ship a file: --input events.jsonl; to run a program: perstack-shipper exec [flags] -- events.jsonl`},
 		{"logs " + group + " uo5p1q", "", `unexpected argument "uo5p1q": to read a job back, give its ID as --job uo5p1q`},
 		{"resume extra", "", `unexpected argument "extra": resume takes options only; see perstack-shipper resume --help`},
-		{"--log-group g exec -- true", "", `the command "exec" comes too late: write it before its options, as in perstack-shipper exec --log-group …`},
-		{"--no-create exec --fail-on error -- true", "", `the command "exec" comes too late: write it before its options, as in perstack-shipper exec --no-create …`},
+		{"--log-group g exec -- true", "", `the command "exec" must come before its options, as in perstack-shipper exec --log-group …`},
+		{"--no-create exec --fail-on error -- true", "", `the command "exec" must come before its options, as in perstack-shipper exec --no-create …`},
 		{"-log-group g", "", `unknown flag -log-group: did you mean --log-group? See perstack-shipper ship --help`},
 		{"-log-group=g", "", `unknown flag -log-group=g: did you mean --log-group? See perstack-shipper ship --help`},
 		{"--log-group g --external-id x1", "", "--external-id has no effect without --role-arn: leave it out or name the role"},
 		{"--log-group g --role-arn logging", "", `--role-arn "logging" is not a valid ARN of a role: write it like arn:aws:iam::111122223333:role/logging`},
 		{"--log-group g --role-arn arn:aws:iam::111122223333:role/r --external-id x", "", `--external-id "x" is not a valid external ID: use 2 to 1224 of A-Z a-z 0-9 _ + = , . @ : / -`},
-		{"--log-group arn:aws:logs:eu-west-1:123456789012:log-group:/perstack/prod:*", "", `--log-group "arn:aws:logs:eu-west-1:123456789012:log-group:/perstack/prod:*" is an ARN: give the name in it, /perstack/prod, and the Region by --region eu-west-1`},
-		{group + " --memory-max=32m", "", `--memory-max "32m" is not a valid size, did you mean 32MiB?`},
-		{group + " --memory-max=1.5Gi", "", `--memory-max "1.5Gi" is not a valid size, did you mean 1.5GiB?`},
+		{"--log-group arn:aws:logs:eu-west-1:123456789012:log-group:/perstack/prod:*", "", `--log-group "arn:aws:logs:eu-west-1:123456789012:log-group:/perstack/prod:*" is an ARN: give the name in it, /perstack/prod, and the Region with --region eu-west-1`},
+		{group + " --memory-max=32m", "", `--memory-max "32m" is not a valid size: did you mean 32MiB?`},
+		{group + " --memory-max=1.5Gi", "", `--memory-max "1.5Gi" is not a valid size: did you mean 1.5GiB?`},
 		{"resume --log-group=a:b", "", `--log-group "a:b" is not a valid log group name: use 1 to 512 of A-Z a-z 0-9 . - _ / #`},
 		{"resume --endpoint-url=x", "", `--endpoint-url "x" is not a valid http or https URL: write it like http://127.0.0.1:4586`},
 		{"exec " + group, "", `exec has no command: put it after --, as in perstack-shipper exec --log-group /perstack/prod -- perstack run …`},
 		{"exec " + group + " --", "", `exec has no command: put it after --, as in perstack-shipper exec --log-group /perstack/prod -- perstack run …`},
-		{"exec " + group + " --redact=( -- x", "", "--redact \"(\" is not a pattern: error parsing regexp: missing closing ): `(`"},
-		{"exec " + group + " --exclude-type=[a -- x", "", `--exclude-type "[a" is not a pattern: syntax error in pattern`},
+		{"exec " + group + " --redact=( -- x", "", "--redact \"(\" is not a valid pattern: error parsing regexp: missing closing ): `(`"},
+		{"exec " + group + " --exclude-type=[a -- x", "", `--exclude-type "[a" is not a valid pattern: syntax error in pattern`},
 		{"exec " + group + " --exclude-type= -- x", "", `--exclude-type is empty: leave it out or give a pattern`},
-		{"exec " + group + " --fail-on=crash -- x", "", `--fail-on does not know "crash": use error, max-steps, delegate-error, unfinished, with commas between them`},
+		{"exec " + group + " --fail-on=crash -- x", "", `--fail-on "crash" is not valid: use error, max-steps, delegate-error, unfinished, separated by commas`},
 		{"exec " + group + " --fail-on=error,error -- x", "", `--fail-on names error twice: leave one of them out`},
-		{"exec " + group + " --tee=stdout -- x", "", `--tee does not know "stdout": use none, stderr or all`},
-		{"exec " + group + " -- x", "PERSTACK_SHIPPER_TEE=some", `PERSTACK_SHIPPER_TEE (--tee) does not know "some": use none, stderr or all`},
-		{"exec " + group + " --stdout=fifo -- x", "", `--stdout does not know "fifo": use file or pipe`},
+		{"exec " + group + " --tee=stdout -- x", "", `--tee "stdout" is not valid: use none, stderr or all`},
+		{"exec " + group + " -- x", "PERSTACK_SHIPPER_TEE=some", `PERSTACK_SHIPPER_TEE (--tee) "some" is not valid: use none, stderr or all`},
+		{"exec " + group + " --stdout=fifo -- x", "", `--stdout "fifo" is not valid: use file or pipe`},
 		{"exec " + group + " --left-code=256 -- x", "", `--left-code 256 is not an exit code: use 1 to 255, such as 75`},
 		{"exec " + group + " --left-code=x -- x", "", `--left-code "x" is not a whole number: write it like 30`},
 		{"local --listen=4586", "", `--listen "4586" is not a valid address and port: write it like 127.0.0.1:4586`},
@@ -282,7 +282,7 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-// TestBounds takes values right at their limits, which TestUsageErrors refuses just beyond.
+// TestBounds accepts values exactly at their limits. TestUsageErrors refuses values just beyond.
 func TestBounds(t *testing.T) {
 	for _, arg := range []string{
 		"--log-group=" + strings.Repeat("g", 512), "--log-group=/aws/lambda/x", "--log-stream=" + strings.Repeat("s", 512), "--log-stream=fixed",
@@ -294,7 +294,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestBytesOfPaths keeps what is not UTF-8: a path is bytes.
+// TestBytesOfPaths checks that paths keep bytes that are not UTF-8.
 func TestBytesOfPaths(t *testing.T) {
 	got := parse[*Ship](t, nil, group, "--journal-dir=/j\xff", "--input=/i\xfe")
 	if got.JournalDir != "/j\xff" || got.Inputs[0] != "/i\xfe" {
@@ -320,38 +320,38 @@ func TestHelpFitsAScreen(t *testing.T) {
 		text := parse[*Help](t, []string{"PERSTACK_SHIPPER_HELP=1"}, args...).Text
 		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 		if len(lines) > 50 {
-			t.Errorf("%q: %d lines", args, len(lines))
+			t.Errorf("%q: %d lines, want at most 50", args, len(lines))
 		}
 		for _, line := range lines {
 			if n := utf8.RuneCountInString(line); n > 80 {
-				t.Errorf("%q: %d columns: %s", args, n, line)
+				t.Errorf("%q: %d columns, want at most 80: %s", args, n, line)
 			}
 		}
 		if !strings.HasPrefix(text, "Usage: ") {
-			t.Errorf("%q begins with %q", args, lines[0])
+			t.Errorf("help of %q begins with %q, want Usage:", args, lines[0])
 		}
 	}
-	// A command after --help must not be mistaken for ours: it is the child that is asked.
+	// --help after the child's name belongs to the child.
 	if got := parse[*Exec](t, nil, "exec", group, "--", "x", "--help"); len(got.Command) != 2 {
-		t.Errorf("exec -- x --help runs %q", got.Command)
+		t.Errorf("exec -- x --help: command %q", got.Command)
 	}
 }
 
-// TestHelpNamesEveryOption finds each flag in the help of its command, and each command in that of
-// the program.
+// TestHelpNamesEveryOption looks for each flag in the help of its command, and for each command in
+// the help of the program.
 func TestHelpNamesEveryOption(t *testing.T) {
 	overview := parse[*Help](t, nil, "--help").Text
 	commands := reflect.TypeFor[commandLine]()
 	for i := range commands.NumField() {
 		name := strings.ToLower(commands.Field(i).Name)
 		if !strings.Contains(overview, "\n  "+name+" ") {
-			t.Errorf("the help does not name %s", name)
+			t.Errorf("the help of the program does not list %s", name)
 		}
 		text := parse[*Help](t, nil, name, "--help").Text
 		for _, field := range reflect.VisibleFields(commands.Field(i).Type) {
 			flag := field.Tag.Get("name")
 			if flag != "" && !strings.Contains(text, "--"+flag) && !strings.Contains(text, "--[no-]"+flag) {
-				t.Errorf("%s --help does not name --%s", name, flag)
+				t.Errorf("%s --help does not list --%s", name, flag)
 			}
 			if flag != "" && field.Tag.Get("help") == "" {
 				t.Errorf("--%s has no help", flag)
@@ -382,12 +382,12 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestRedirect: what moves a backlog to another target is given on the command line, and never
-// taken from the environment of other commands.
+// TestRedirect checks that only flags move a backlog to another target, and never variables meant
+// for other commands.
 func TestRedirect(t *testing.T) {
 	environ := []string{"PERSTACK_SHIPPER_LOG_GROUP=g", "PERSTACK_SHIPPER_REGION=r", "PERSTACK_SHIPPER_ENDPOINT_URL=http://e"}
 	if got := parse[*Resume](t, environ, "resume"); got.Any() {
-		t.Errorf("the environment moves a backlog: %+v", got.Redirect)
+		t.Errorf("variables move a backlog: %+v", got.Redirect)
 	}
 	got := parse[*Resume](t, environ, "resume", "--log-group=/other", "--endpoint-url=")
 	if got.LogGroup != "/other" || got.Region != "" || got.EndpointURL == nil || *got.EndpointURL != "" || !got.Any() {
@@ -399,7 +399,7 @@ func TestUnknownVariables(t *testing.T) {
 	got := Unknown([]string{
 		"PERSTACK_SHIPPER_FLUSH_INTERVALL=5s", "PERSTACK_SHIPPER_ANYTHING=red", "PERSTACK_SHIPPER_LISTEN=:1", "PERSTACK_SHIPPER_LOG_GROUP=g",
 		"PERSTACK_SHIPPER_EMPTY=", "PERSTACK_API_KEY=x", "HOME=/",
-		// As Kubernetes sets them for a service of that name.
+		// Kubernetes sets these for a service called perstack-shipper.
 		"PERSTACK_SHIPPER_SERVICE_HOST=10.0.0.1", "PERSTACK_SHIPPER_SERVICE_PORT=80", "PERSTACK_SHIPPER_SERVICE_PORT_HTTP=80", "PERSTACK_SHIPPER_PORT=tcp://10.0.0.1:80",
 		"PERSTACK_SHIPPER_PORT_80_TCP=tcp://10.0.0.1:80", "PERSTACK_SHIPPER_PORT_80_TCP_ADDR=10.0.0.1",
 	})
@@ -412,7 +412,8 @@ func TestUnknownVariables(t *testing.T) {
 	}
 }
 
-// A --give-up-after that was given holds where it looks hopeless, too, wherever it was given.
+// TestPatience checks that a --give-up-after from the user also applies when delivery looks
+// hopeless, whether it comes from a flag or from a variable.
 func TestPatience(t *testing.T) {
 	for _, tt := range []struct {
 		env, args        []string
@@ -437,7 +438,7 @@ func TestVersion(t *testing.T) {
 
 func TestPairsMap(t *testing.T) {
 	if got := (Pairs{}).Map(); got != nil {
-		t.Errorf("no pairs are %v, not nil", got)
+		t.Errorf("an empty Pairs maps to %v, want nil", got)
 	}
 	if got := (Pairs{{"a", "1"}, {"b", ""}}).Map(); !reflect.DeepEqual(got, map[string]string{"a": "1", "b": ""}) {
 		t.Errorf("%v", got)
@@ -450,18 +451,18 @@ func TestSizes(t *testing.T) {
 		"1KB": 1000, "500MB": 5e8, "2GB": 2e9, "1TiB": 1 << 40, "2TB": 2e12, "8 MiB": 8 << 20,
 	} {
 		if got, ok := ParseSize(text); !ok || got != want {
-			t.Errorf("%q is %d, %t; want %d", text, got, ok, want)
+			t.Errorf("ParseSize(%q) = %d, %t; want %d", text, got, ok, want)
 		}
 	}
 	for _, text := range []string{"", "MiB", "-1", "1e3", "1PiB", "1mib", "1.2.3", "0x10", "NaN", "Inf", "99999999999GiB", "1 2"} {
 		if got, ok := ParseSize(text); ok {
-			t.Errorf("%q is taken for %d", text, got)
+			t.Errorf("ParseSize(%q) = %d, want an error", text, got)
 		}
 	}
 	for _, text := range []string{"0B", "1023B", "1KiB", "1536KiB", "8MiB", "4GiB"} {
 		size, _ := ParseSize(text)
 		if got := size.String(); got != text {
-			t.Errorf("%q is written %q", text, got)
+			t.Errorf("the size %q is formatted as %q", text, got)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// environment has the options that are set by environment variables, and remembers which were used,
-// so that an error can name the variable that somebody has to mend.
+// environment holds the variables that set options, and remembers which ones were used, so that an
+// error can name the variable to fix.
 type environment struct {
 	variables map[string]string
 	// used maps an option to the variable it was taken from.
@@ -35,7 +35,7 @@ func EnvName(option string) string {
 	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(option, "--"), "-", "_"))
 }
 
-// fill sets the options that the command line does not give and a variable does.
+// fill sets the options that a variable gives and the command line does not.
 func (e *environment) fill(options []option, flags *pflag.FlagSet) error {
 	for _, o := range options {
 		name := EnvName(o.name)
@@ -57,7 +57,8 @@ func (e *environment) fill(options []option, flags *pflag.FlagSet) error {
 	return nil
 }
 
-// splitEscaped splits at commas, but not at those behind a backslash, which it takes away.
+// splitEscaped splits at commas. A comma after a backslash does not split; the backslash is
+// removed.
 func splitEscaped(text string) []string {
 	values := []string{""}
 	for i := 0; i < len(text); i++ {
@@ -75,7 +76,7 @@ func splitEscaped(text string) []string {
 	return values
 }
 
-// blame names the variable in an error about an option that came from one.
+// blame adds the variable to an error about an option that a variable set.
 func (e *environment) blame(err error) error {
 	var usage *UsageError
 	if errors.As(err, &usage) {
@@ -85,12 +86,12 @@ func (e *environment) blame(err error) error {
 }
 
 // kubernetes matches the variables that Kubernetes gives every container in the namespace of a
-// service that is called perstack-shipper.
+// service called perstack-shipper.
 // https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 var kubernetes = regexp.MustCompile(`^PERSTACK_SHIPPER_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$`)
 
-// Unknown returns a sentence about each variable of the environment (as of os.Environ) that is
-// named like an option of this program while no command has that option: most are misspelt.
+// Unknown returns a sentence about each variable of the environment, in the form of os.Environ,
+// that has the prefix of this program but belongs to no option. Most of these are misspelt.
 func Unknown(environ []string) []string {
 	var line commandLine
 	var known []string // names of options

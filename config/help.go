@@ -7,42 +7,42 @@ import (
 	"strings"
 )
 
-// This file prints the help: a screen for the program and one for each command, every option in one
-// line.
+// This file prints the help: one screen for the program and one for each command, with one line per
+// option.
 
 const overview = `Usage: perstack run … 2>&1 | perstack-shipper --log-group NAME [flags]
        perstack-shipper exec --log-group NAME [flags] -- perstack run …
        perstack-shipper COMMAND --help
 
-Ships the events of a Perstack agent to CloudWatch Logs and loses none: what
-comes in is kept on disk until CloudWatch has it, and the agent never waits.
+Ships a Perstack agent's events to CloudWatch Logs and loses none. Input is kept
+on disk until CloudWatch has accepted it, and the agent never waits.
 
 Commands:
 `
 
-// overviewFlags are the flags that the program's own help shows; the commands' help has all.
+// overviewFlags are the flags in the overview. The help of each command lists all of its flags.
 var overviewFlags = []string{"log-group", "region", "endpoint-url", "log-stream", "field", "journal-dir"}
 
 const overviewEnd = `
 Try it without AWS: perstack-shipper local
 `
 
-// environmentHelp ends the help of each command that has options.
-const environmentHelp = `Each is also an environment variable: PERSTACK_SHIPPER_LOG_GROUP, for example.
+// environmentHelp follows the options in the help of a command.
+const environmentHelp = `Each flag is also an environment variable, such as PERSTACK_SHIPPER_LOG_GROUP.
 `
 
-const redirectHelp = `Another target is for everything that is left in the journal. Run resume without
-one first: it delivers what still can be delivered where it was meant to go.
+const redirectHelp = `Another target applies to everything left in the journal. Run resume without
+one first: it delivers what can still go where it was meant to.
 `
 
-// shipping are the commands that end with exitCodes.
+// shipping lists the commands whose help ends with exitCodes.
 var shipping = []string{"ship", "exec", "resume"}
 
-const exitCodes = `Exit codes: 0 all delivered, 1 by --fail-on, 2 usage, 65 something rejected by
-CloudWatch, 75 something left in the journal. exec: the command's own, if not 0.
+const exitCodes = `Exit codes: 0 all delivered, 1 by --fail-on, 2 usage error, 65 something refused
+by CloudWatch, 75 something left in the journal. exec: the command's, if not 0.
 `
 
-// examples show each command as it is used.
+// examples holds examples of each command.
 var examples = map[string]string{
 	"ship": `  perstack run expert "query" 2>&1 | perstack-shipper --log-group /perstack/prod
   perstack-shipper --log-group /perstack/prod --input /events --until-idle 1m
@@ -87,7 +87,7 @@ var examples = map[string]string{
 `,
 }
 
-// usages are the first lines of each command's help.
+// usages holds the usage line of each command.
 var usages = map[string]string{
 	"ship":        "perstack-shipper [ship] --log-group NAME [flags] <EVENTS",
 	"exec":        "perstack-shipper exec --log-group NAME [flags] -- COMMAND ARG…",
@@ -105,14 +105,14 @@ var usages = map[string]string{
 	"version":     "perstack-shipper version",
 }
 
-// overviewHelp is the help of the program.
+// overviewHelp returns the help of the program.
 func overviewHelp() string {
 	var text strings.Builder
 	text.WriteString(overview)
 	for _, name := range commandNames {
 		fmt.Fprintf(&text, "  %-11s  %s\n", name, purpose(name))
 	}
-	text.WriteString("\nFlags to begin with (ship --help shows all):\n")
+	text.WriteString("\nCommon flags (ship --help lists all):\n")
 	for _, o := range optionsOf(new(Ship)) {
 		if slices.Contains(overviewFlags, o.name) {
 			fmt.Fprintf(&text, "  %-20s  %s\n", o.text(), o.help)
@@ -122,13 +122,13 @@ func overviewHelp() string {
 	return text.String()
 }
 
-// purpose says what a command is for.
+// purpose returns one line about what a command is for.
 func purpose(command string) string {
 	field, _ := reflect.TypeFor[commandLine]().FieldByNameFunc(func(name string) bool { return strings.EqualFold(name, command) })
 	return field.Tag.Get("help")
 }
 
-// commandHelp is the help of a command with its options.
+// commandHelp returns the help of a command with its options.
 func commandHelp(command string, options []option) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Usage: %s\n%s\n", usages[command], purpose(command))

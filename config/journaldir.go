@@ -6,11 +6,11 @@ import (
 	"path/filepath"
 )
 
-// DefaultJournalDir returns the folder of the journal where --journal-dir names none:
-// perstack-shipper in $XDG_STATE_HOME or ~/.local/state, or, for a user without a home (as in many
-// containers), perstack-shipper-UID in the temporary folder. The folder need not exist.
+// DefaultJournalDir returns the journal folder for a run without --journal-dir: perstack-shipper in
+// $XDG_STATE_HOME or ~/.local/state. A user without a home, as in many containers, gets
+// perstack-shipper-UID in the temporary folder. The folder need not exist.
 func DefaultJournalDir() string {
-	// The XDG base directory specification has relative paths ignored.
+	// The XDG base directory specification says to ignore relative paths.
 	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
 		return filepath.Join(state, Program)
 	}

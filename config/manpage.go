@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// This file writes the man page, from the same declarations as the help.
+// This file writes the man page from the same declarations as the help.
 
-const manDescription = `The input is kept on disk until CloudWatch Logs has accepted it, and is read back byte for byte as the agent wrote it.
-Without a command, the program ships what it reads from stdin.`
+const manDescription = `The program keeps its input on disk until CloudWatch Logs has accepted it, and reads it back byte for byte as the agent wrote it.
+Without a command, it ships what it reads from stdin.`
 
-// ManPage returns the manual page perstack-shipper(1) of a version, in roff with the man macros.
+// ManPage returns the manual page perstack-shipper(1) for a version, in roff with the man macros.
 func ManPage(version string, date time.Time) string {
 	var page manWriter
 	fmt.Fprintf(&page, ".TH %s 1 %q %q\n", strings.ToUpper(Program), date.UTC().Format(time.DateOnly), Program+" "+version)
-	page.WriteString(".nh\n.ad l\n") // a variable's name is not to be hyphenated
+	page.WriteString(".nh\n.ad l\n") // do not hyphenate the names of variables
 	page.section("NAME")
 	page.text(Program + " - ship the events of a Perstack agent to CloudWatch Logs")
 	page.section("SYNOPSIS")
@@ -32,8 +32,8 @@ func ManPage(version string, date time.Time) string {
 		page.item(name, purpose(name))
 	}
 	page.section("OPTIONS")
-	page.text("An option is also an environment variable, which the command line overrides; \"flag only\" marks those that are not. " +
-		"In the variable of an option that may be repeated, commas separate the values, and \\, is a comma in a value.")
+	page.text("Each option is also an environment variable, unless it is marked \"flag only\". The command line overrides the variable. " +
+		"The variable of an option that may be repeated holds several values separated by commas; \\, stands for a comma in a value.")
 	group := ""
 	for _, o := range allOptions() {
 		if o.group != group {
@@ -59,14 +59,14 @@ func ManPage(version string, date time.Time) string {
 	return page.String()
 }
 
-// sharedOption is an option with the commands that have it.
+// sharedOption is an option and the commands that have it.
 type sharedOption struct {
 	option
 	commands []string
 }
 
-// allOptions returns the options of all commands, those of a group together. An option that two
-// commands describe differently is there twice.
+// allOptions returns the options of all commands, sorted by group. An option that two commands
+// describe differently appears twice.
 func allOptions() []sharedOption {
 	var all []sharedOption
 	var groups []string
@@ -100,7 +100,7 @@ func (w *manWriter) subsection(heading string) { fmt.Fprintf(w, ".SS %s\n", roff
 
 func (w *manWriter) text(text string) { w.WriteString(roff(strings.TrimSuffix(text, "\n")) + "\n") }
 
-// item writes a term in bold and, indented below it, what it means.
+// item writes a term in bold and its meaning indented below it.
 func (w *manWriter) item(term string, lines ...string) {
 	fmt.Fprintf(w, ".TP\n\\fB%s\\fR\n", roff(term))
 	for _, line := range lines {
@@ -108,7 +108,7 @@ func (w *manWriter) item(term string, lines ...string) {
 	}
 }
 
-// roff escapes what roff would take for a request, or set as a typographic character.
+// roff escapes characters that roff would read as a request or replace by a typographic character.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "~", `\(ti`, "^", `\(ha`, "'", `\(aq`, "`", `\(ga`, "…", "...").Replace(text)
 	lines := strings.Split(text, "\n")

@@ -10,18 +10,18 @@ import (
 
 // This file finds the options in the structs that declare them.
 
-// option is an option of a command, as its field's tags declare it.
+// option is an option of a command, as the tags of its field declare it.
 type option struct {
 	name        string // without the dashes
-	def         string // its default, as it would be written; "" where it has none
+	def         string // the default as a user would write it; "" if there is none
 	placeholder string // a word for its value, in help
 	group, help string
 	isBool      bool
-	alone       string        // its value where it is given without one; "" where it must have one
+	alone       string        // the value of the bare option; "" if it needs a value
 	flagOnly    bool          // no environment variable sets it
-	negatable   bool          // --no-NAME is there too
-	many        bool          // it may be given several times
-	field       reflect.Value // where its value goes
+	negatable   bool          // --no-NAME exists as well
+	many        bool          // may be repeated
+	field       reflect.Value // receives the value
 }
 
 // commandNames are the commands of commandLine.
@@ -32,7 +32,7 @@ var commandNames = func() (names []string) {
 	return names
 }()
 
-// command returns the command of that name, one of commandNames.
+// command returns the command called name, one of commandNames.
 func (l *commandLine) command(name string) Command {
 	return map[string]Command{
 		"ship": &l.Ship, "exec": &l.Exec, "resume": &l.Resume, "status": &l.Status, "healthcheck": &l.Healthcheck, "logs": &l.Logs, "verify": &l.Verify,
@@ -41,8 +41,7 @@ func (l *commandLine) command(name string) Command {
 	}[name]
 }
 
-// optionsOf returns the options of a command in the order of their declaration, with their defaults
-// set.
+// optionsOf returns the options of a command in declaration order, and sets their defaults.
 func optionsOf(command Command) []option {
 	var options []option
 	s := reflect.ValueOf(command).Elem()
@@ -66,7 +65,7 @@ func optionsOf(command Command) []option {
 			o.many = true
 		}
 		if o.def != "" {
-			if err := o.set(o.def); err != nil { // an invalid default of our own; the tests parse each command once
+			if err := o.set(o.def); err != nil { // a default in this package is invalid; the tests parse each command once
 				panic(err)
 			}
 		}
@@ -75,7 +74,8 @@ func optionsOf(command Command) []option {
 	return options
 }
 
-// set gives the option a value, or one more where it may have many. The error is a *UsageError.
+// set gives the option a value, or one more value if it may be repeated. The error is a
+// *UsageError.
 func (o *option) set(text string) error {
 	name := "--" + o.name
 	switch p := o.field.Addr().Interface().(type) {
@@ -112,7 +112,7 @@ func (o *option) set(text string) error {
 	return nil
 }
 
-// text is the option as it is written, with its default or a word for its value.
+// text returns the option as a user writes it, with its default or a placeholder for its value.
 func (o *option) text() string {
 	switch {
 	case o.negatable:
@@ -127,7 +127,7 @@ func (o *option) text() string {
 	return "--" + o.name + "=" + o.def
 }
 
-// flagValue is an option as a flag.
+// flagValue makes an option a pflag.Value.
 type flagValue struct {
 	o       option
 	negates bool
@@ -153,7 +153,7 @@ func (v *flagValue) String() string { return v.o.def }
 // Type implements pflag.Value.
 func (v *flagValue) Type() string { return "value" }
 
-// find returns the option of that name, or nil.
+// find returns the option called name, or nil.
 func find(options []option, name string) *option {
 	for i := range options {
 		if options[i].name == name {
@@ -163,7 +163,7 @@ func find(options []option, name string) *option {
 	return nil
 }
 
-// nearest returns the option whose name is most like name, or "" where none is much like it.
+// nearest returns the option name most like name, or "" if none is close.
 func nearest(name string, options []option) string {
 	names := make([]string, len(options))
 	for i, o := range options {
@@ -172,7 +172,7 @@ func nearest(name string, options []option) string {
 	return nearestOf(name, names)
 }
 
-// nearestOf returns the name that is most like name, or "" where none is much like it.
+// nearestOf returns the element of names most like name, or "" if none is close.
 func nearestOf(name string, names []string) string {
 	best, least := "", len(name)/3+2
 	for _, other := range names {
@@ -183,7 +183,8 @@ func nearestOf(name string, names []string) string {
 	return best
 }
 
-// edits is how many bytes must be put in, left out or changed to make b of a.
+// edits returns the Levenshtein distance: how many bytes to insert, delete or change to turn a into
+// b.
 func edits(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -7,19 +7,20 @@ import (
 	"time"
 )
 
-// Time is an option that names a moment. Its zero value is that none was given.
+// Time is an option whose value is a point in time. Its zero value means that the option was not
+// given.
 type Time struct{ time.Time }
 
-// timeForms are the ways to write a moment that say it in full, and those in UTC that leave
-// something out.
+// timeForms are the accepted formats of a point in time. Those without an offset are in UTC.
 var timeForms = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly}
 
-// ago is a moment as the time since then: a number and a unit, or several of these.
+// ago matches a point in time given as the time since then: a number with a unit, or several of
+// them.
 var ago = regexp.MustCompile(`^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$`)
 
-// ParseTime reads a moment: as the time that has passed since then, such as 7d, 12h or 1h30m; as a
-// date, which begins at midnight in UTC; or as a date and time, in UTC unless it ends with an
-// offset as RFC 3339 has it.
+// ParseTime reads a point in time. It can be the time that has passed since then, such as 7d, 12h
+// or 1h30m; a date, which means midnight in UTC; or a date and time, in UTC unless it ends with an
+// offset as in RFC 3339.
 func ParseTime(text string, now time.Time) (time.Time, error) {
 	for _, form := range timeForms {
 		if t, err := time.Parse(form, text); err == nil {
@@ -45,7 +46,7 @@ func ParseTime(text string, now time.Time) (time.Time, error) {
 	return now.Add(-back), nil
 }
 
-// longAgo bounds each unit of a time that has passed, so that their sum is a time.Duration.
+// longAgo bounds each unit of a relative time, so that their sum fits in a time.Duration.
 const longAgo = 50 * 365 * 24 * time.Hour
 
 func (t *Time) set(option, text string) error {
@@ -57,8 +58,8 @@ func (t *Time) set(option, text string) error {
 	return nil
 }
 
-// Period is the time that a reader looks at.
+// Period is the time that a reading command looks at.
 type Period struct {
-	Since Time `name:"since" placeholder:"TIME" group:"Selection:" help:"From then on: 7d or 12h ago, a date, or RFC 3339."`
-	Until Time `name:"until" placeholder:"TIME" group:"Selection:" help:"Up to then; written like --since. Default: now."`
+	Since Time `name:"since" placeholder:"TIME" group:"Selection:" help:"Start of the period: 7d, 12h, a date or RFC 3339."`
+	Until Time `name:"until" placeholder:"TIME" group:"Selection:" help:"End of the period, like --since. Default: now."`
 }

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// This file reads single values: sizes, durations, lists and key=value pairs.
+// This file parses single values: sizes, durations, lists and key=value pairs.
 
-// Size is a number of bytes, at least 0.
+// Size is a number of bytes. It is not negative.
 type Size int64
 
-// sizeUnits are the units that a size may end in, the longest first so that MiB is not taken for B.
+// sizeUnits are the units that a size may end in, the longest first, so that MiB is not read as B.
 var sizeUnits = []struct {
 	suffix string
 	bytes  int64
@@ -32,7 +32,7 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10) + "B"
 }
 
-// ParseSize reads a size such as 32MiB, 500MB, 1.5GiB or 65536.
+// ParseSize parses a size such as 32MiB, 500MB, 1.5GiB or 65536.
 func ParseSize(text string) (Size, bool) {
 	for _, unit := range sizeUnits {
 		number, found := strings.CutSuffix(text, unit.suffix)
@@ -53,15 +53,15 @@ func ParseSize(text string) (Size, bool) {
 	return 0, false
 }
 
-// abbreviated is a size as other programs take it, such as 32m, 32M and 32Mi. Some mean 1,000 by k
-// and others 1,024, so such a size is not taken but explained.
+// abbreviated matches a size as other programs write it, such as 32m, 32M and 32Mi. k means 1,000
+// to some programs and 1,024 to others, so ParseSize refuses these and the error explains.
 var abbreviated = regexp.MustCompile(`^([0-9.]+) ?([kKmMgGtT])[iI]?[bB]?$`)
 
 func (s *Size) set(option, text string) error {
 	size, ok := ParseSize(text)
 	if !ok {
 		if unit := abbreviated.FindStringSubmatch(text); unit != nil {
-			return Usage(option, "%q is not a valid size, did you mean %s?", text, unit[1]+strings.ToUpper(unit[2])+"iB")
+			return Usage(option, "%q is not a valid size: did you mean %s?", text, unit[1]+strings.ToUpper(unit[2])+"iB")
 		}
 		return Usage(option, "%q is not a valid size: write it like 32MiB, 500MB or 65536", text)
 	}
@@ -69,7 +69,7 @@ func (s *Size) set(option, text string) error {
 	return nil
 }
 
-// parseDuration reads a duration in Go's notation.
+// parseDuration parses a duration in Go's notation.
 func parseDuration(option, text string, into *time.Duration) error {
 	value, err := time.ParseDuration(text)
 	if err != nil || value < 0 {
@@ -79,7 +79,7 @@ func parseDuration(option, text string, into *time.Duration) error {
 	return nil
 }
 
-// parseInt reads a whole number.
+// parseInt parses a whole number.
 func parseInt(option, text string, into *int) error {
 	value, err := strconv.Atoi(text)
 	if err != nil {
@@ -89,7 +89,7 @@ func parseInt(option, text string, into *int) error {
 	return nil
 }
 
-// parseBool reads yes or no.
+// parseBool parses true or false.
 func parseBool(option, text string) (bool, error) {
 	switch strings.ToLower(text) {
 	case "true", "1", "yes":
@@ -97,10 +97,10 @@ func parseBool(option, text string) (bool, error) {
 	case "false", "0", "no":
 		return false, nil
 	}
-	return false, Usage(option, "%q is neither true nor false: write it like %s, or %s=false", text, option, option)
+	return false, Usage(option, "%q is neither true nor false: use %s or %s=false", text, option, option)
 }
 
-// Tee is what of a command's output is shown. Where no value is given it is all.
+// Tee says which of a command's output is shown. The bare option means all.
 type Tee string
 
 func (t *Tee) set(option, text string) error {
@@ -109,7 +109,7 @@ func (t *Tee) set(option, text string) error {
 		*t = kind
 		return nil
 	}
-	all, err := parseBool(option, text) // PERSTACK_SHIPPER_TEE may be set for ship, too
+	all, err := parseBool(option, text) // PERSTACK_SHIPPER_TEE may be meant for ship
 	if err != nil {
 		return oneOf(option, text, string(TeeNone), string(TeeStderr), string(TeeAll))
 	}
@@ -119,10 +119,10 @@ func (t *Tee) set(option, text string) error {
 	return nil
 }
 
-// List is an option that may be given several times.
+// List is an option that may be repeated.
 type List []string
 
-// Words is an option whose value is words with commas between them.
+// Words is an option whose value is a list of words separated by commas.
 type Words []string
 
 func (w *Words) set(text string) {
@@ -134,7 +134,7 @@ func (w *Words) set(text string) {
 // Pair is a key and its value.
 type Pair struct{ Key, Value string }
 
-// Pairs is an option of the form key=value that may be given several times, in the order given.
+// Pairs is an option of the form key=value that may be repeated. The order is kept.
 type Pairs []Pair
 
 func (p *Pairs) set(option, text string) error {
@@ -151,7 +151,8 @@ func (p *Pairs) set(option, text string) error {
 	return nil
 }
 
-// Map returns the pairs as a map, which is nil where there are none: AWS refuses an empty one.
+// Map returns the pairs as a map. It returns nil if there are none, because AWS refuses an empty
+// map.
 func (p Pairs) Map() map[string]string {
 	if len(p) == 0 {
 		return nil
