@@ -8,11 +8,11 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// errAlive ends the search for an event.
-var errAlive = errors.New("there is an event")
+// errAlive stops reading pages at the first event.
+var errAlive = errors.New("the stream has an event")
 
-// Alive reports whether a stream has an event of the time since then. A stream that does not exist
-// has none.
+// Alive reports whether a stream has an event at or after since. It returns false for a stream that
+// does not exist.
 func Alive(ctx context.Context, src Source, stream string, since time.Time) (bool, error) {
 	of := cloudwatch.Selection{From: since.UnixMilli(), Limit: 1}
 	err := pages(ctx, src, CallError{Action: "GetLogEvents", Stream: stream},

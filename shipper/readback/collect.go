@@ -8,17 +8,13 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/cenkalti/backoff/v4"
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// This file reads streams into the store, and keeps what it learns about the inputs on the way.
-
-// collected is what was read for a query. It belongs to one goroutine.
+// collected holds what was read for a query: the events, in its store, and what they say about
+// their inputs. It belongs to one goroutine.
 type collected struct {
 	src Source
 	q   *Query
@@ -26,7 +22,7 @@ type collected struct {
 	inputs  []*Input
 	index   map[string]int32 // of inputs, by id
 	wanted  map[string]bool  // the ids of q.Inputs
-	records int32            // read so far
+	records int32            // number of records read so far
 	absent  []string         // streams that do not exist
 	store   *store
 	details details // scratch
@@ -35,8 +31,8 @@ type collected struct {
 
 	report Report
 
-	// Of Follow: events before from (ms since 1970) are not read, nor lines up to the seq that was
-	// handed over of their input.
+	// Follow sets these fields to skip what it has read before: events before from (ms since
+	// 1970), and the lines of each input up to the seq in after.
 	from  int64
 	after map[string]int64
 }
@@ -61,7 +57,7 @@ func newCollected(src Source, q *Query) (*collected, error) {
 	return c, nil
 }
 
-// collect reads the streams of the query. It is ErrNothing where they hold nothing of the job.
+// collect reads the streams of the query. It returns [ErrNothing] if they hold nothing of the job.
 func (c *collected) collect(ctx context.Context) error {
 	if c.q.Records {
 		return c.lookUp(ctx)
@@ -86,7 +82,7 @@ func (c *collected) collect(ctx context.Context) error {
 			return err
 		}
 	}
-	// What is read may bring a newer seal, which names more streams.
+	// A stream may hold a newer seal, which names more streams.
 	for c.q.Whole {
 		before := len(c.report.Streams) + len(c.absent)
 		if err := c.read(ctx, c.sealed()); err != nil {
@@ -107,12 +103,12 @@ func (c *collected) collect(ctx context.Context) error {
 		}
 	}
 	if !c.found() {
-		return fmt.Errorf("%w of %s; check the ids and the log group; new events may take seconds to become readable", ErrNothing, c.q)
+		return fmt.Errorf("%w for %s; check the ids and the log group; new events may take seconds to become readable", ErrNothing, c.q)
 	}
 	return nil
 }
 
-// lookUp reads records alone.
+// lookUp reads only records.
 func (c *collected) lookUp(ctx context.Context) error {
 	of := c.q.selection()
 	err := pages(ctx, c.src, CallError{Action: "FilterLogEvents"}, func(token string) ([]cloudwatch.Event, string, bool, error) {
@@ -133,16 +129,16 @@ func (c *collected) lookUp(ctx context.Context) error {
 		c.report.Ended = c.report.Ended && in.Seal != nil && in.Seal.Ended
 	}
 	if len(c.inputs) == 0 {
-		return fmt.Errorf("%w that perstack-shipper wrote in this time", ErrNothing)
+		return fmt.Errorf("%w: perstack-shipper wrote no records to this log group in this time", ErrNothing)
 	}
 	return nil
 }
 
-// recordPattern is a filter pattern that the shipper's own records match. A line may match it too;
-// it is told apart when it is taken.
+// recordPattern is a filter pattern that matches the shipper's own records. An agent's line can
+// match it too; take drops such a line.
 const recordPattern = `{ $.type = "shipper.seal" || $.type = "shipper.open" }`
 
-// conclude says what follows from all that was read of an input.
+// conclude sets Proved and Absent of an input once all its events have been read.
 func (c *collected) conclude(in *Input) {
 	seal := in.Seal
 	if seal == nil || len(seal.Streams) == 0 || !c.q.Since.IsZero() || !c.q.Until.IsZero() {
@@ -170,7 +166,7 @@ func (q *Query) selection() cloudwatch.Selection {
 	return of
 }
 
-// String names whose lines are asked for.
+// String names the job, run or streams that the query selects.
 func (q *Query) String() string {
 	var of []string
 	for _, id := range []struct{ name, value string }{{"job", q.Job}, {"run", q.Run}} {
@@ -184,10 +180,10 @@ func (q *Query) String() string {
 	return strings.Join(of, ", ")
 }
 
-// found reports whether anything of the job was found.
+// found reports whether any input of the job was read.
 func (c *collected) found() bool { return slices.ContainsFunc(c.inputs, (*Input).ours) }
 
-// early returns the streams where the inputs of the job began before they knew it.
+// early returns the streams that hold the lines that the job's inputs had before they named a job.
 func (c *collected) early() []string {
 	var names []string
 	for _, in := range c.inputs {
@@ -209,7 +205,7 @@ func (c *collected) sealed() []string {
 	return names
 }
 
-// read reads those of the streams that it has not read yet.
+// read reads the streams that have not been read yet.
 func (c *collected) read(ctx context.Context, names []string) error {
 	of := c.q.selection()
 	of.From = max(of.From, c.from)
@@ -232,12 +228,12 @@ func (c *collected) read(ctx context.Context, names []string) error {
 		if !ok || cloudwatch.Classify(call.Err) != cloudwatch.Missing || len(c.q.Streams) > 0 && !c.q.Whole {
 			return err
 		}
-		c.absent = append(c.absent, name) // the template's stream need not exist, and one that a seal names may be deleted
+		c.absent = append(c.absent, name) // the template's stream need not exist, and one that a seal names may have been deleted
 	}
 	return nil
 }
 
-// stream returns the index of a stream in the Report.
+// stream returns the index of a stream in c.report.Streams, and adds it if necessary.
 func (c *collected) stream(name string) int32 {
 	if i := slices.Index(c.report.Streams, name); i >= 0 {
 		return int32(i)
@@ -246,7 +242,7 @@ func (c *collected) stream(name string) int32 {
 	return int32(len(c.report.Streams) - 1)
 }
 
-// take keeps what an event of a stream holds, if it is asked for.
+// take stores an event of a stream if the query selects it.
 func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32) error {
 	got, err := batch.Restore([]byte(ev.Message))
 	if err != nil {
@@ -254,7 +250,7 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 		return nil
 	}
 	switch {
-	case got.Record == "check": // of a permission that was tried
+	case got.Record == "check": // the check command writes it to try the permission
 		return nil
 	case !c.q.Stderr && strings.HasSuffix(got.Input, ".err"), len(c.wanted) > 0 && !c.wanted[got.Input]:
 		return nil
@@ -283,7 +279,7 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 		return c.store.add(ctx, item{key: key{input: i, part: c.records}}, &c.details, got.Line)
 	}
 	if c.q.Records || got.Seq <= c.after[got.Input] {
-		return nil // a line that looks like a record, or that was handed over
+		return nil // a line that matched recordPattern, or one that was handed over before
 	}
 	in.newest = max(in.newest, ev.Time)
 	if in.Source == "" {
@@ -322,8 +318,8 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// record keeps what a record of the shipper's own says of its input. One that is no JSON, or says
-// nothing of it, changes nothing.
+// record updates an input from one of the shipper's own records. It ignores the contents of one
+// that does not parse.
 func (c *collected) record(in *Input, got *batch.Restored) {
 	if in.firstSeq == math.MaxInt64 && (in.Time == 0 || c.details.time < in.Time) {
 		in.Time = c.details.time
@@ -354,7 +350,7 @@ func (c *collected) record(in *Input, got *batch.Restored) {
 		}
 		in.emptyLines = max(in.emptyLines, says.EmptyLines)
 	}
-	// All lines of the job may be gone, while a record still says that there were some.
+	// Even if all lines of the job are gone, a record may still say that there were some.
 	own := c.ownStream()
 	switch {
 	case len(c.q.Inputs) > 0, own != "" && c.report.Streams[c.details.stream] == own:
@@ -362,52 +358,4 @@ func (c *collected) record(in *Input, got *batch.Restored) {
 	case in.Seal != nil && own != "" && slices.Contains(c.absent, own) && slices.Contains(in.Seal.Streams, own):
 		in.named = true
 	}
-}
-
-// Retrying: a call that fails is tried again for a minute, then somebody waits who should know.
-const (
-	firstRetry = 200 * time.Millisecond
-	maxRetry   = 10 * time.Second
-	retryFor   = time.Minute
-)
-
-// pages fetches page after page, the first with the token "", until one says that it is the end,
-// and hands over what is in them. A call that fails for what may pass is made again; call says what
-// it is, for the error.
-func pages[T any](ctx context.Context, src Source, call CallError, fetch func(token string) (page []T, next string, end bool, err error), use func(T) error) error {
-	for token, end := "", false; !end; {
-		var page []T
-		attempt := func() error {
-			p, next, isEnd, err := fetch(token)
-			if err == nil {
-				page, token, end = p, next, isEnd
-				return nil
-			}
-			call.Err = err // backoff does not give it back when the context ends
-			switch cloudwatch.Classify(err) {
-			case cloudwatch.Retry, cloudwatch.Throttled, cloudwatch.Again:
-				return err
-			case cloudwatch.Credentials:
-				if src, ok := src.(interface{ InvalidateCredentials() }); ok {
-					src.InvalidateCredentials()
-				}
-				return err
-			}
-			return backoff.Permanent(err)
-		}
-		policy := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstRetry), backoff.WithMaxInterval(maxRetry),
-			backoff.WithMultiplier(2), backoff.WithRandomizationFactor(1), backoff.WithMaxElapsedTime(retryFor))
-		if backoff.Retry(attempt, backoff.WithContext(policy, ctx)) != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return &call
-		}
-		for _, one := range page {
-			if err := use(one); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

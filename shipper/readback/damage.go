@@ -2,25 +2,25 @@ package readback
 
 import "fmt"
 
-// maxFaults bounds how many of the faults are named.
+// maxFaults bounds how many faults a DamageError lists.
 const maxFaults = 100
 
-// DamageError says which lines CloudWatch does not hold as they were. New events may take seconds
-// to become readable, so what is missing may be there when the job is read again.
+// DamageError lists lines that are missing from CloudWatch or altered. New events may take seconds
+// to become readable, so a missing line may be there when the job is read again.
 type DamageError struct {
 	Faults []Fault // the first 100
 	Total  int64
 }
 
-// Fault is what is wrong with a line:
+// Fault is something wrong with a line:
 //
-//	Part 0               lines Seq to Last are missing, though the input's seal counts them
-//	Part n               part n of a line is missing; the line was not handed over
-//	Part 0 with Differs  the line is stored twice with different bytes; the one that was read first was handed over
-//	Part n with Differs  the same of a part
+//	Part 0               lines [Seq, Last] are missing, though the input's seal counts them
+//	Part n               part n of a line is missing, and the line was not handed over
+//	Part 0 with Differs  the line is stored twice with different bytes; the first was handed over
+//	Part n with Differs  the same for a part
 type Fault struct {
 	Input     string
-	Seq, Last int64 // the same, but where lines are missing
+	Seq, Last int64 // equal, unless Part is 0 and Differs is false
 	Part      int
 	Differs   bool
 }
@@ -41,15 +41,15 @@ func (f Fault) String() string {
 }
 
 func (e *DamageError) Error() string {
-	f, more := e.Faults[0], ""
+	f, more, after := e.Faults[0], "", "; new events may take seconds to become readable, so try again"
 	if e.Total > 1 {
 		more = fmt.Sprintf(" (and %d more)", e.Total-1)
 	}
 	switch {
 	case f.Differs:
-		return f.String() + more + "; the first was printed"
+		after = "; the first was printed"
 	case f.Part > 0:
-		return f.String() + more + "; the line was left out; new events may take seconds to become readable, so read again"
+		after = "; the line was left out" + after
 	}
-	return f.String() + more + "; new events may take seconds to become readable, so read again"
+	return f.String() + more + after
 }

@@ -2,11 +2,10 @@ package readback
 
 import "encoding/binary"
 
-// This file packs what a view wants to know of an event beside its bytes. It lies in front of these
-// in the store.
-
+// details is what a view needs to know about an event besides its bytes. The store keeps them
+// packed in front of the bytes.
 type details struct {
-	stream            int32 // index of Report.Streams
+	stream            int32 // index into Report.Streams
 	time, arrived     int64
 	redacted          int64
 	typ, jobID, runID string
@@ -26,7 +25,8 @@ func (d *details) append(b []byte) []byte {
 	return b
 }
 
-// read unpacks what append wrote. Strings that are as they were before are kept, and cost nothing.
+// read unpacks what append wrote. It does not allocate for strings that have not changed since the
+// last call.
 func (d *details) read(b []byte) {
 	unsigned := func() uint64 {
 		n, size := binary.Uvarint(b)

@@ -12,8 +12,8 @@ import (
 
 // This file finds the streams that may hold a job.
 
-// streams returns the names of the streams to read first: those that the template gives. They need
-// not exist.
+// streams returns the names of the streams to read first: those given in the query, or else those
+// that the template yields. They need not exist.
 func (c *collected) streams(ctx context.Context) ([]string, error) {
 	if len(c.q.Streams) > 0 {
 		return slices.Compact(slices.Sorted(slices.Values(c.q.Streams))), nil
@@ -23,7 +23,7 @@ func (c *collected) streams(ctx context.Context) ([]string, error) {
 	case len(t.fixed) == 1:
 		return []string{batch.StreamName(t.fixed[0])}, nil
 	case !t.named:
-		return nil, nil // every stream is as likely: they are searched
+		return nil, nil // any stream may hold the job, so collect searches them
 	}
 	var all []string
 	err := pages(ctx, c.src, CallError{Action: "DescribeLogStreams"}, func(token string) ([]string, string, bool, error) {
@@ -38,8 +38,8 @@ func (c *collected) streams(ctx context.Context) ([]string, error) {
 	return all, err
 }
 
-// ownStream returns the one stream that all of the job's lines are in by the template, or "" where
-// there is no such stream.
+// ownStream returns the stream into which the template puts all lines of the job, or "" if it uses
+// several streams for a job, or one for several jobs.
 func (c *collected) ownStream() string {
 	if c.q.Job == "" || c.q.Run != "" {
 		return ""
@@ -68,7 +68,8 @@ func (c *collected) search(ctx context.Context) ([]string, error) {
 		switch {
 		case err != nil:
 		case got.Record == "seal":
-			// Where the job's own stream is gone, the seal in another one still names it.
+			// If the job's own stream was deleted, the seal in another stream still
+			// names it.
 			var says Seal
 			found[ev.Stream] = own != "" && parse(got.Line, &says) && slices.Contains(says.Streams, own)
 		default:
@@ -86,10 +87,10 @@ func (c *collected) search(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// resolved is a template with the ids filled in, as [batch.Template.Fixed] returns it.
+// resolved is a template with the ids of a query filled in.
 type resolved struct {
-	fixed []string
-	named bool // a given id is part of it
+	fixed []string // see [batch.Template.Fixed]
+	named bool     // the template uses an id of the query
 }
 
 func resolve(template batch.Template, job, run string) resolved {
@@ -103,10 +104,11 @@ func resolve(template batch.Template, job, run string) resolved {
 	return t
 }
 
-// legal does to a piece of a name what batch.StreamName does to all of it, but for the length.
+// legal replaces characters in a piece of a stream's name as [batch.StreamName] does in the whole
+// name. It does not cut the length.
 var legal = strings.NewReplacer(":", "-", "*", "-")
 
-// prefix is what the names begin with.
+// prefix returns the beginning that all names of the template share.
 func (t resolved) prefix() string {
 	if t.fixed[0] == "" {
 		return ""
@@ -114,9 +116,9 @@ func (t resolved) prefix() string {
 	return batch.StreamName(t.fixed[0])
 }
 
-// matches reports whether name can have come of the template.
+// matches reports whether the template can yield name.
 func (t resolved) matches(name string) bool {
-	// A name this long may have been cut off, anywhere.
+	// A name this long may have been cut off at any point.
 	if len(name) > batch.MaxStreamNameBytes-utf8.UTFMax {
 		return strings.HasPrefix(name, t.prefix())
 	}
@@ -133,12 +135,12 @@ func (t resolved) matches(name string) bool {
 	return strings.HasSuffix(name, t.fixed[end])
 }
 
-// maxPattern bounds a filter pattern; the service takes 1,024 characters.
+// maxPattern bounds the length of a filter pattern. The service takes 1,024 characters.
 const maxPattern = 256
 
-// searchPattern returns a filter pattern that every event with the id matches: the id as a quoted
-// term or, where JSON may spell some of it with escapes, the longest piece that it cannot. Other
-// events may match too.
+// searchPattern returns a filter pattern that matches every event with the id, and maybe others. It
+// is the id as a quoted term. If JSON may escape some characters of the id, it is the longest piece
+// without such characters.
 func searchPattern(id string) string {
 	longest := ""
 	for _, piece := range strings.FieldsFunc(id, func(r rune) bool {

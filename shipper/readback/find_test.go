@@ -189,7 +189,7 @@ func TestLinesFindsNothing(t *testing.T) {
 		`log streams ["foreign"]`: {Streams: []string{"foreign"}},
 	} {
 		_, err := Lines(t.Context(), g, q, &out)
-		if !errors.Is(err, ErrNothing) || out.Len() > 0 || !strings.HasPrefix(err.Error(), "nothing was found of "+want+"; check") {
+		if !errors.Is(err, ErrNothing) || out.Len() > 0 || !strings.HasPrefix(err.Error(), "nothing found for "+want+"; check") {
 			t.Errorf("%+v: printed %q, %v", q, out.String(), err)
 		}
 	}

@@ -10,38 +10,38 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// This file reads a job while it is still being shipped: again and again, by the same means as
-// Read, and hands over what is new.
+// This file reads a job while it is still being shipped. It reads again and again, as Read does,
+// and hands over what is new.
 //
-// CloudWatch orders a stream by the events' times and shows new ones late, so what is new may lie
-// before what was read: the token of the last page would pass it over. Each look begins a little
-// before the newest event instead, and what was handed over already is known by its seq. A seq that
-// is missing holds up those behind it, and makes the next looks begin earlier.
+// CloudWatch orders a stream by the events' times and shows new events late. A new event may
+// therefore sort before those that were read, where the token of the last page would miss it. So
+// each look begins a little before the newest event, and skips by seq what was handed over before.
+// A missing line holds up those after it and makes the next looks begin earlier.
 
-// Following says how Follow goes on. Its zero value is ready.
+// Following holds the options of [Follow]. The zero value is usable.
 type Following struct {
-	// Every is the pause between two looks. 0: a second.
+	// Every is the pause between two looks. 0 means one second.
 	Every time.Duration
-	// Patience is how long what is missing holds up what is behind it. 0: 10 s.
+	// Patience is how long a missing line holds up those after it. 0 means 10 s.
 	Patience time.Duration
-	// Waiting is told, once, that there is nothing of the job yet, and Trouble of calls that fail
-	// and are made again, at most once a minute. nil: nobody is told.
+	// Waiting is called once if the group holds nothing of the job yet. Trouble is called with the
+	// error of calls that fail and are retried, at most once a minute. Either may be nil.
 	Waiting func()
 	Trouble func(error)
 }
 
 const (
-	overlap     = 10 * time.Second // how much before the newest event a look begins
-	wideOverlap = 10 * time.Minute // and where something is missing
-	lookBack    = 3 * time.Second  // how long something is missing before all is read again
+	overlap     = 10 * time.Second // how far before the newest event a look begins
+	wideOverlap = 10 * time.Minute // the same while a line is missing
+	lookBack    = 3 * time.Second  // how long a line is missing before everything is read again
 	searchEvery = 30 * time.Second
 	sayEvery    = time.Minute
 )
 
-// Follow is Read for a job that goes on. It hands lines over as they become readable, those of one
-// input in the order of seq and those of several inputs in turns; records are not handed over. It
-// ends when each input has a seal that says that no more can come, and all of it is handed over. A
-// View that has a method Flush() error is flushed after each look.
+// Follow is [Read] for a job that is still running. It hands over lines as they become readable:
+// those of one input in the order of seq, those of several inputs interleaved. It does not hand
+// over records. It returns once every input has its final seal and all its lines have been handed
+// over. A View that has a method Flush() error is flushed after each look.
 func Follow(ctx context.Context, src Source, q Query, how Following, view View) (Report, error) {
 	how.Every = cmp.Or(how.Every, time.Second)
 	how.Patience = cmp.Or(how.Patience, 10*time.Second)
@@ -77,31 +77,31 @@ func Follow(ctx context.Context, src Source, q Query, how Following, view View) 
 	return f.report(), nil
 }
 
-// follower is a Follow under way.
+// follower is the state of one call of [Follow].
 type follower struct {
 	how    Following
-	c      *collected // its store is a new one for each look
+	c      *collected // gets a new store for each look
 	w      walker
 	places map[*Input]*place
 
-	streams  []string // that hold the job besides those of the template
-	read     []string // all that were read
+	streams  []string // streams of the job that the template does not name
+	read     []string // all streams that were read
 	searched time.Time
-	waiting  bool // that is told
-	told     time.Time
+	waiting  bool      // Waiting was called
+	told     time.Time // when Trouble was last called
 }
 
-// place is how far an input was followed.
+// place is how far an input has been followed.
 type place struct {
 	position
 	floor int64     // where the next look begins, in ms since 1970
-	held  time.Time // since when something is missing; zero: nothing is
-	deep  time.Time // when all was read again for that
+	held  time.Time // since when a line is missing, or zero
+	deep  time.Time // when everything was last read again to find it
 	ended bool
-	some  bool // some line was handed over
+	some  bool // at least one line was handed over
 }
 
-// look reads what is new and hands it over. It reports whether all inputs have ended.
+// look reads new events and hands over their lines. It reports whether all inputs have ended.
 func (f *follower) look(ctx context.Context) (ended bool, err error) {
 	c := f.c
 	c.store.close()
@@ -138,7 +138,8 @@ func (f *follower) look(ctx context.Context) (ended bool, err error) {
 	return f.hand(ctx)
 }
 
-// readSome reads streams. One that is not there may still come.
+// readSome reads streams. It ignores that a stream does not exist, because the shipper may still
+// create it.
 func (f *follower) readSome(ctx context.Context, names []string) error {
 	err := f.c.read(ctx, names)
 	if call, ok := errors.AsType[*CallError](err); ok && cloudwatch.Classify(call.Err) == cloudwatch.Missing {
@@ -152,7 +153,8 @@ func (f *follower) readSome(ctx context.Context, names []string) error {
 	return err
 }
 
-// also reads streams now and with each look. One that is new is read from its start.
+// also reads streams now and in each later look. It reads a stream that it did not know from its
+// start.
 func (f *follower) also(ctx context.Context, names []string) error {
 	for _, name := range names {
 		if slices.Contains(f.read, name) || slices.Contains(f.streams, name) {
@@ -170,7 +172,7 @@ func (f *follower) also(ctx context.Context, names []string) error {
 	return nil
 }
 
-// from is where a look begins.
+// from returns where a look begins, in ms since 1970.
 func (f *follower) from(now time.Time) int64 {
 	from := int64(-1)
 	for _, p := range f.places {
@@ -191,7 +193,7 @@ func (f *follower) from(now time.Time) int64 {
 	return max(from, 0)
 }
 
-// hand hands over what was read of each input.
+// hand hands over the new lines of each input. It reports whether all inputs have ended.
 func (f *follower) hand(ctx context.Context) (ended bool, err error) {
 	c := f.c
 	order := make([]int32, 0, len(c.inputs))
@@ -224,8 +226,8 @@ func (f *follower) hand(ctx context.Context) (ended bool, err error) {
 	return ended, nil
 }
 
-// input hands over what was read of one input, up to where something is missing, for as long as
-// that is waited for.
+// input hands over the new lines of one input up to the first missing one. Once that has been
+// missing for longer than the patience, input skips it.
 func (f *follower) input(ctx context.Context, i int32, p *place) error {
 	before := f.c.report.Lines
 	held, err := f.walk(ctx, i, p, true)
@@ -263,8 +265,8 @@ func (f *follower) input(ctx context.Context, i int32, p *place) error {
 	return f.w.view.End(in)
 }
 
-// walk hands over lines of an input behind its place. With hold it ends where something is missing,
-// and reports that.
+// walk hands over the lines of an input after its place. With hold it stops at a missing line and
+// returns true.
 func (f *follower) walk(ctx context.Context, i int32, p *place, hold bool) (held bool, err error) {
 	w := &f.w
 	w.in, w.position, w.hold = f.c.inputs[i], p.position, hold
@@ -277,7 +279,7 @@ func (f *follower) walk(ctx context.Context, i int32, p *place, hold bool) (held
 	}
 	err = f.c.store.each(ctx, i, func(c *itemReader) error {
 		if c.head.seq == 0 || c.head.seq <= p.seen {
-			return nil // a record, or what the walk before has handed over
+			return nil // a record, or a line that the previous walk handed over
 		}
 		return w.item(c)
 	})
@@ -306,7 +308,8 @@ func (f *follower) walk(ctx context.Context, i int32, p *place, hold bool) (held
 	return false, err
 }
 
-// outlive waits out what may pass. It returns an error that does not.
+// outlive returns nil for an error that may pass, so that the next look tries again, and any other
+// error unchanged.
 func (f *follower) outlive(ctx context.Context, err error) error {
 	call, ok := errors.AsType[*CallError](err)
 	if !ok || ctx.Err() != nil {
@@ -327,7 +330,7 @@ func (f *follower) outlive(ctx context.Context, err error) error {
 func (f *follower) report() Report {
 	report := f.c.report
 	report.Streams = f.read
-	report.Repeats = 0 // each look meets some of what the one before has read
+	report.Repeats = 0 // unknown: each look reads some events of the previous one again
 	report.Ended = len(f.places) > 0
 	for _, p := range f.places {
 		report.Ended = report.Ended && p.ended

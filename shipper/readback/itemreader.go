@@ -10,20 +10,22 @@ import (
 
 // This file reads sorted items back from memory or disk, and defines how they are stored there.
 
-// itemReader reads sorted items, in memory or in a run.
+// itemReader reads sorted items from memory or from a run.
 type itemReader struct {
-	head  item // where it stands, after next, unless it is done
+	head  item // the current item after next, unless done
 	done  bool
 	order int // among the readers of a merge
 
-	// In memory.
-	items []item // behind head
+	// If the items are in memory:
+	items []item // the items after head
 	bytes []byte
 
-	// In a run.
-	r    *bufio.Reader // behind head and those of its bytes that were copied
-	left int           // of its bytes
+	// If the items are in a run:
+	r    *bufio.Reader // stands behind the header of head and the bytes that were copied
+	left int           // bytes of head that were not copied yet
 }
+
+// next makes head the next item, or sets done.
 
 func (c *itemReader) next() error {
 	if c.r == nil {
@@ -50,7 +52,7 @@ func (c *itemReader) next() error {
 	return err
 }
 
-// copy writes the bytes of head to w, once.
+// copy writes the bytes of head to w. It may be called once per item.
 func (c *itemReader) copy(w io.Writer) error {
 	if c.r == nil {
 		_, err := w.Write(c.bytes[c.head.at : c.head.at+c.head.size])
@@ -72,8 +74,9 @@ func (c *itemReader) copy(w io.Writer) error {
 	return nil
 }
 
-// body returns the bytes of head, once: its details and its line. They are valid until next. What
-// is larger than the reader's buffer is read into scratch.
+// body returns the bytes of head, which are its details and its line. They are valid until next is
+// called. It may be called once per item, and reads bytes that exceed the reader's buffer into
+// scratch.
 func (c *itemReader) body(scratch *[]byte) (details, line []byte, err error) {
 	it := &c.head
 	var all []byte
@@ -94,7 +97,7 @@ func (c *itemReader) body(scratch *[]byte) (details, line []byte, err error) {
 	return all[:it.details], all[it.details:], nil
 }
 
-// byHead is a heap of readers.
+// byHead is a heap of readers, ordered by their current items.
 type byHead []*itemReader
 
 func (h byHead) Len() int      { return len(h) }
@@ -110,7 +113,7 @@ func (h byHead) Less(i, j int) bool {
 	return cmp.Or(h[i].head.compare(h[j].head.key), cmp.Compare(h[i].order, h[j].order)) < 0
 }
 
-// In a run an item is headerSize bytes, then its own.
+// In a run each item is a header of headerSize bytes followed by the item's own bytes.
 const headerSize = 4 + 8 + 4 + 8 + 8 + 4 + 4 + 4 + 1
 
 const (

@@ -6,15 +6,13 @@ import (
 	"slices"
 )
 
-// This file says why lines are missing.
-
-// known holds the ranges of seqs that the seal of an input accounts for.
+// known holds the ranges of seqs for which the seal of an input says why they are missing.
 type known struct{ rejected, excluded [][2]int64 }
 
 type reason int
 
 const (
-	missing  reason = iota // nothing accounts for it
+	missing  reason = iota // the seal gives no reason
 	rejected               // CloudWatch refused it when it was shipped
 	excluded               // --exclude-type left it out
 )
@@ -26,7 +24,7 @@ func newKnown(seal *Seal) known {
 	return known{ascending(seal.Rejected), ascending(seal.Excluded)}
 }
 
-// ascending returns the valid ranges in order: a seal may hold anything.
+// ascending sorts the ranges and drops invalid ones, since a seal could hold anything.
 func ascending(ranges [][2]int64) [][2]int64 {
 	var out [][2]int64
 	for _, r := range ranges {
@@ -38,7 +36,7 @@ func ascending(ranges [][2]int64) [][2]int64 {
 	return out
 }
 
-// at returns why seq may be missing, and the last seq up to which the reason is the same.
+// at returns why seq is missing, and the last seq to which the same reason applies.
 func (k known) at(seq int64) (why reason, until int64) {
 	until = math.MaxInt64 - 1
 	for _, of := range []struct {
@@ -57,8 +55,8 @@ func (k known) at(seq int64) (why reason, until int64) {
 	return missing, until
 }
 
-// skip returns the last seq of the excluded lines that directly follow seq, or seq if there are
-// none. Only excluded lines are skipped, not rejected ones: those are lost.
+// skip returns the last seq of the excluded lines that directly follow seq, or seq itself if none
+// do. It does not skip rejected lines, because those are lost.
 func (k known) skip(seq int64) int64 {
 	if len(k.excluded) == 0 {
 		return seq

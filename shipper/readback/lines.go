@@ -9,17 +9,19 @@ import (
 	"io"
 )
 
-// Lines prints the lines that q asks for to w, each with its newline: one input after the other by
-// the time of its first line, each in the order of seq. Without Run and Types empty lines are
-// printed too, and the last line of an input that had no newline has none, unless another input's
-// follow. The Report and the error are those of Read; a line that is not whole is left out.
+// Lines prints the lines that q selects to w, each with its newline: one input after the other by
+// the time of their first lines, and each input in the order of seq. If q has neither Run nor
+// Types, it also prints empty lines, and it prints no newline after an input that ended without one
+// unless another input follows. It leaves out lines of which a part is missing. The Report and the
+// error are those of [Read].
 func Lines(ctx context.Context, src Source, q Query, w io.Writer) (Report, error) {
 	p := newPrinter(ctx, &q, w)
 	report, err := Read(ctx, src, q, p)
 	return p.finish(report, err)
 }
 
-// FollowLines is Lines for what is still coming: it prints lines as Follow hands them over.
+// FollowLines is [Lines] for a job that is still running. It prints lines as [Follow] hands them
+// over.
 func FollowLines(ctx context.Context, src Source, q Query, f Following, w io.Writer) (Report, error) {
 	p := newPrinter(ctx, &q, w)
 	report, err := Follow(ctx, src, q, f, p)
@@ -30,7 +32,7 @@ func newPrinter(ctx context.Context, q *Query, w io.Writer) *printer {
 	return &printer{ctx: ctx, out: bufio.NewWriterSize(w, 64<<10), whole: q.Run == "" && len(q.Types) == 0, seqs: map[*Input]int64{}}
 }
 
-// finish writes what is left and completes the report on the reading.
+// finish flushes the output and completes the report.
 func (p *printer) finish(report Report, err error) (Report, error) {
 	_, damaged := errors.AsType[*DamageError](err)
 	if flushErr := p.out.Flush(); flushErr != nil && (err == nil || damaged) {
@@ -45,17 +47,17 @@ type printer struct {
 	Ignore
 	ctx   context.Context // of the call that it serves
 	out   *bufio.Writer
-	whole bool // all of each input is asked for: empty lines count
-	owed  bool // the last line printed had no newline; what follows decides whether it gets one
+	whole bool // the query selects whole inputs, so empty lines are printed
+	owed  bool // the last printed line had no newline; the next line decides whether it gets one
 	last  *Input
-	seqs  map[*Input]int64 // of the last lines that were printed
+	seqs  map[*Input]int64 // seq of the last printed line
 
 	emptyLines, bytes int64 // printed
 }
 
 func (p *printer) Line(l *Line) error {
-	// An input that went on after all, where it had ended without newline, went on in the same
-	// line: what it lacked is this line's beginning, or the first of its empty lines.
+	// The last line had no newline because the input seemed to end there. It went on after all,
+	// so this line, or the first empty line before it, is the rest of the same line.
 	if p.last == l.Input && l.Seq == p.seqs[l.Input]+1 && (p.whole || l.Empty == 0) {
 		p.owed = false
 	}
@@ -87,10 +89,10 @@ func (p *printer) End(in *Input) error {
 	return p.empty(in.Trailing)
 }
 
-// Flush writes what is held.
+// Flush writes buffered output.
 func (p *printer) Flush() error { return p.out.Flush() }
 
-// newline prints the newline that the line before did not have.
+// newline prints the newline that is owed, if any.
 func (p *printer) newline() error {
 	if !p.owed {
 		return nil
@@ -117,7 +119,7 @@ func (p *printer) empty(n int64) error {
 	return nil
 }
 
-// Write prints bytes, and counts them.
+// Write prints bytes and counts them.
 func (p *printer) Write(b []byte) (int, error) {
 	n, err := p.out.Write(b)
 	p.bytes += int64(n)

@@ -1,18 +1,19 @@
 // Package readback reads the inputs of a job back from CloudWatch Logs: the original lines, byte
-// for byte and in order, and the shipper's own records. What is made of them is for a View to say.
+// for byte and in order, and the shipper's own records. A [View] decides what to make of them.
 //
-// It finds the streams that hold the job, reads them page by page, sorts what they hold by input,
-// seq and part with bounded memory, and hands it to the View.
+// Reading takes four steps: find the streams that hold the job, fetch their pages, sort the events
+// by input, seq and part in bounded memory, and hand the result to the View.
 //
 //	readback.go                   Query and Read
 //	find.go                       the streams that may hold a job
-//	collect.go, details.go        from streams into the store
-//	sort.go, itemreader.go        the store: sorted on disk what memory cannot hold
-//	walk.go, known.go, damage.go  from the store to the View; why a line is missing
-//	view.go                       View, and what it is given: inputs, records, lines, faults
-//	lines.go                      Lines: the View that prints
-//	follow.go                     Follow: read while the job is still being shipped
-//	alive.go                      Alive: whether a stream still gets events
+//	collect.go, details.go        from the streams into the store
+//	pages.go                      the pages of a call, with its retries
+//	sort.go, itemreader.go        the store, which sorts on disk when memory is full
+//	walk.go, known.go, damage.go  from the store to the View, and why lines are missing
+//	view.go                       View and its arguments: inputs, records, lines, faults
+//	lines.go                      Lines, the View that prints
+//	follow.go                     Follow, which reads while the job is still being shipped
+//	alive.go                      Alive, whether a stream still gets events
 package readback
 
 import (
@@ -26,95 +27,93 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// Source reads a log group a page at a time, one attempt a call. It is what cloudwatch.Client does;
-// see there for the pages. Errors are told apart by cloudwatch.Classify. Where a Source also has
-// InvalidateCredentials(), that is called after an error of class Credentials.
+// Source reads a log group one page at a time, with one attempt per call. [cloudwatch.Client] is
+// the real one and documents the pages. Callers classify the errors with [cloudwatch.Classify]. If
+// a Source also has a method InvalidateCredentials(), it is called after an error of class
+// Credentials.
 type Source interface {
 	EventsPage(ctx context.Context, stream string, of cloudwatch.Selection, token string) (events []cloudwatch.Event, next string, end bool, err error)
 	StreamsPage(ctx context.Context, prefix, token string) (names []string, next string, err error)
 	FilterPage(ctx context.Context, pattern, streamPrefix string, of cloudwatch.Selection, token string) (events []cloudwatch.Event, next string, err error)
 }
 
-// DefaultTemplate names the stream of a job where Query.StreamTemplate is empty.
+// DefaultTemplate is the stream template of a Query that has none.
 const DefaultTemplate = "{jobId}"
 
-// DefaultMemory is Query.Memory where that is 0.
+// DefaultMemory is the memory of a Query whose Memory is 0.
 const DefaultMemory = 4 << 20
 
-// Query says which lines. Job, Run and Types are compared with what each event says itself,
-// whatever stream it is in: names of streams can collide. Empty ones are not asked for. A line that
-// names no job at all is of the job that its input named last before it, or, when there was none,
-// first.
+// Query selects lines. Job, Run and Types are compared with what each event itself says, whatever
+// stream it is in, because names of streams can collide. An empty field selects everything. A line
+// that names no job belongs to the job that its input named last before it, or to the input's first
+// job if no line before it names one.
 type Query struct {
 	Job, Run string
 
-	// Types are the types of the events that are asked for, each a pattern as path.Match has it,
-	// such as stopRun*. An invalid pattern matches nothing.
+	// Types are the event types to select, each a [path.Match] pattern such as stopRun*. An invalid
+	// pattern matches nothing.
 	Types []string
 
-	// Inputs are the ids of the inputs that are asked for, whatever job their lines name; empty:
-	// all of the job.
+	// Inputs are the ids of the inputs to read, whatever job their lines name. If empty, all inputs
+	// of the job are read.
 	Inputs []string
 
-	// Whole asks for all of each input of the job: all streams that its newest seal names are read,
-	// and the lines of other jobs are handed over, too.
+	// Whole selects every line of each input of the job. All streams that the input's newest seal
+	// names are read, and the lines of other jobs are handed over with the rest.
 	Whole bool
 
-	// Records asks for records alone, of all inputs that the other fields do not exclude. They are
-	// looked up by a filter pattern, so that no events are fetched. Job, Run and Types are of no
-	// effect.
+	// Records selects records only, of all inputs that the other fields do not exclude. They are
+	// found with a filter pattern, so no lines are fetched. Job, Run and Types have no effect.
 	Records bool
 
-	// Since and Until bound the time of events: Since ≤ time < Until. Zero: no bound. What lies
-	// outside is no Fault.
+	// Since and Until bound the time of events to [Since, Until). A zero time is no bound. A line
+	// outside the bounds is not a [Fault].
 	Since, Until time.Time
 
-	// Unmask asks for the originals where a data protection policy of the group masks them.
+	// Unmask reads the original text where a data protection policy of the group masks it.
 	Unmask bool
 
-	// Stderr also reads what a child wrote to stderr where that is an input of its own.
+	// Stderr also reads the inputs that hold a child's stderr.
 	Stderr bool
 
-	// StreamTemplate is what the lines were shipped with: a stream's name with {jobId}, {runId},
-	// {expertKey} or {hostname} in it. "": DefaultTemplate.
+	// StreamTemplate is the template that the lines were shipped with: a stream's name with
+	// {jobId}, {runId}, {expertKey} or {hostname} in it. "" means [DefaultTemplate].
 	StreamTemplate string
 
-	// Streams are read instead of those that the template gives. One that does not exist is an
-	// error.
+	// Streams are read instead of the template's streams. One that does not exist is an error.
 	Streams []string
 
-	// Search looks for the job in the streams of the whole group, not only when the template's hold
-	// nothing of it. An input that has 100 streams open puts the jobs that come after into its
-	// first.
+	// Search looks for the job in all streams of the group, even when the template's streams hold
+	// some of it. An input with 100 open streams puts later jobs into its first stream.
 	Search bool
 
-	// Wait is how long to read again, from the start, until each input's seal says that no more can
-	// come, and nothing that it counts is missing: new events may take seconds to become readable.
-	// 0: what is readable now is handed over.
+	// Wait is how long to read again, from the start, until every input has its final seal and none
+	// of the lines that the seal counts is missing. New events may take seconds to become readable.
+	// With 0 the job is read once.
 	Wait time.Duration
 
-	// Memory is about how many bytes of lines are held before they are sorted on disk, in a folder
-	// of their own below the temporary folder. 0: DefaultMemory. A page (1 MiB of messages) and the
-	// buffers of the merge (2 MiB) come on top.
+	// Memory is roughly how many bytes of lines are held before they are sorted on disk, in a
+	// folder below the temporary folder. 0 means [DefaultMemory]. A page (1 MiB of messages) and
+	// the buffers of the merge (2 MiB) come on top.
 	Memory int
 }
 
-// Report says what was read and handed over.
+// Report counts what was read and handed over.
 type Report struct {
 	Lines      int64 // handed over
 	EmptyLines int64 // printed by Lines
 	Bytes      int64 // printed by Lines
-	Joined     int64 // lines among Lines that were in parts
-	Repeats    int64 // events left out because another had the same input, seq and part
-	Foreign    int64 // events left out because something else than perstack-shipper wrote them
-	Missing    int64 // lines that are not there, nor their parts, though a seal counts them
-	Rejected   int64 // lines that are not there because CloudWatch refused them when they were shipped
-	Inputs     int   // that lines were handed over of
+	Joined     int64 // lines among Lines that were shipped in parts
+	Repeats    int64 // events dropped because another had the same input, seq and part
+	Foreign    int64 // events dropped because perstack-shipper did not write them
+	Missing    int64 // lines that a seal counts but of which no event exists
+	Rejected   int64 // lines that do not exist because CloudWatch refused them when they were shipped
+	Inputs     int   // inputs of which lines were handed over
 	Streams    []string
-	Ended      bool // each of these inputs has a seal that says that no more can come
+	Ended      bool // every input of the job has its final seal
 }
 
-// wants reports whether events of a type are asked for.
+// wants reports whether the query selects events of a type.
 func (q *Query) wants(typ string) bool {
 	return len(q.Types) == 0 || slices.ContainsFunc(q.Types, func(pattern string) bool {
 		matches, err := path.Match(pattern, typ)
@@ -122,13 +121,14 @@ func (q *Query) wants(typ string) bool {
 	})
 }
 
-// ErrNothing says that no event of the job or run was found, of whatever type.
-var ErrNothing = errors.New("nothing was found")
+// ErrNothing reports that the log group holds no event of the job or run, of any type.
+var ErrNothing = errors.New("nothing found")
 
-// CallError is the error of a call to the Source that was not worth trying again, or not any more.
+// CallError is a call to the [Source] that failed for good: its error is permanent, or the retries
+// have run out.
 type CallError struct {
-	Action string // of the API: GetLogEvents, DescribeLogStreams or FilterLogEvents
-	Stream string // "" where it concerns the group
+	Action string // GetLogEvents, DescribeLogStreams or FilterLogEvents
+	Stream string // "" if the call concerns the group
 	Err    error
 }
 
@@ -141,14 +141,15 @@ func (e *CallError) Error() string {
 
 func (e *CallError) Unwrap() error { return e.Err }
 
-// Read reads what q asks for, and hands it to view.
+// Read reads what q selects and hands it to view.
 //
-// The Report is right also when there is an error. That is ErrNothing when there is nothing of the
-// job, a *CallError when CloudWatch could not be read, *DamageError, once everything is handed
-// over, when some of it is missing or not what it was, and else of view or of the temporary folder.
+// The Report is valid even if there is an error. The error is [ErrNothing] if the group holds
+// nothing of the job, a *[CallError] if CloudWatch could not be read, or a *[DamageError] if some
+// lines are missing or altered; Read returns that one after handing over all the others. Any other
+// error comes from view or the temporary folder.
 func Read(ctx context.Context, src Source, q Query, view View) (Report, error) {
 	if q.Job == "" && q.Run == "" && len(q.Streams) == 0 && !q.Records {
-		return Report{}, errors.New("no job, run or stream is given: say whose lines to read")
+		return Report{}, errors.New("no job, run or stream is given; name one to read")
 	}
 	c, err := collectEnded(ctx, src, &q)
 	defer c.store.close()
@@ -158,14 +159,15 @@ func Read(ctx context.Context, src Source, q Query, view View) (Report, error) {
 	return c.report, c.walk(ctx, view)
 }
 
-// Reading again for Query.Wait: soon at first, for most events are readable within a second or two.
+// With Query.Wait the pauses between readings grow from firstWait to maxWait. They are short at
+// first because most events become readable within a second or two.
 const (
 	firstWait = 500 * time.Millisecond
 	maxWait   = 5 * time.Second
 )
 
-// collectEnded reads until the inputs have ended, or Wait is over. The caller closes the store of
-// what it returns.
+// collectEnded reads until the inputs have ended or q.Wait is over. The caller closes the store of
+// the result.
 func collectEnded(ctx context.Context, src Source, q *Query) (*collected, error) {
 	deadline := time.Now().Add(q.Wait)
 	for pause := firstWait; ; pause = min(2*pause, maxWait) {

@@ -279,7 +279,7 @@ func TestDamageIsSaid(t *testing.T) {
 		err  DamageError
 		want string
 	}{
-		{DamageError{[]Fault{{"k3v9", 42, 42, 2, false}}, 1}, "input k3v9, line 42: part 2 is missing; the line was left out; new events may take seconds to become readable, so read again"},
+		{DamageError{[]Fault{{"k3v9", 42, 42, 2, false}}, 1}, "input k3v9, line 42: part 2 is missing; the line was left out; new events may take seconds to become readable, so try again"},
 		{DamageError{[]Fault{{"k3v9", 42, 42, 2, true}}, 3}, "input k3v9, line 42: part 2 is stored twice with different bytes (and 2 more); the first was printed"},
 		{DamageError{[]Fault{{"k3v9", 42, 42, 0, true}}, 1}, "input k3v9, line 42 is stored twice with different bytes; the first was printed"},
 	} {

@@ -12,16 +12,16 @@ import (
 	"slices"
 )
 
-// This file sorts more than fits in memory: what comes in is held up to a bound, then sorted and
-// written to a file, a run; runs are merged when there are many, and all of one input at the end.
-// Repeats fall out wherever runs meet.
+// This file sorts more than fits in memory. Items are held in memory up to a bound, then sorted and
+// written to a file, called a run. When there are many runs they are merged into one, and reading
+// an input merges all that is left. Each merge drops repeats.
 
-// key is what is sorted by. Two items of one key are repeats of each other: the one that came first
-// stays.
+// key is the sort key. Two items with the same key are repeats, of which the one that came first is
+// kept.
 type key struct {
-	input int32 // index of the inputs
-	seq   int64 // 0: a record
-	part  int32 // 0: a whole line; of a record, its number in the order of reading
+	input int32 // index into collected.inputs
+	seq   int64 // 0 for a record
+	part  int32 // 0 for a whole line; for a record, its number in the order of reading
 }
 
 func (k key) compare(o key) int {
@@ -32,30 +32,30 @@ func (k key) compare(o key) int {
 type item struct {
 	key
 	empty     int64  // empty lines before it
-	excluded  int64  // lines before it that were left out
-	sum       uint32 // of its line
-	at, size  int    // where its bytes begin, in memory, and how many they are: its details, then its line
-	details   int    // how many of these are details
-	last      bool   // the last part
+	excluded  int64  // excluded lines before it
+	sum       uint32 // checksum of its line
+	at, size  int    // offset in memory and length of its bytes: its details, then its line
+	details   int    // length of the details
+	last      bool   // it is the last part
 	noNewline bool
 	text      bool
 	lossy     bool
-	nameless  bool // it names no job itself
-	other     bool // it names another job, or run
-	muted     bool // it is not asked for, and has no bytes here; but it tells whose the lines beside it are
+	nameless  bool // it names no job
+	other     bool // it names another job or run
+	muted     bool // the query does not select it; stored without bytes, to tell which job the lines next to it belong to
 }
 
-// line is the size of the item's line.
+// line returns the size of the item's line.
 func (it *item) line() int { return it.size - it.details }
 
 const (
-	// itemSize is what an item takes of the memory, beside its bytes; roughly, for slices grow in
-	// steps.
+	// itemSize is the memory that an item takes besides its bytes. It is an estimate, because
+	// slices grow in steps.
 	itemSize = 96
-	// fanIn is how many runs of one level become one of the next. With four levels, 16^4 times the
-	// memory, 60 files at most are open.
+	// fanIn is how many runs of one level are merged into one of the next. Four levels hold 16^4
+	// times the memory with at most 60 open files.
 	fanIn = 16
-	// readBuffer is what each run takes while it is merged.
+	// readBuffer is the memory that each run takes during a merge.
 	readBuffer = 32 << 10
 )
 
@@ -64,21 +64,21 @@ type store struct {
 	memory int
 
 	items  []item
-	sorted bool   // the items are
-	bytes  []byte // of the items, one after the other in the order in which they came
+	sorted bool   // items are sorted
+	bytes  []byte // the items' bytes in the order of arrival
 
-	dir  string // "" until it is needed
-	runs []run  // in the order in which their items came; the levels never rise
+	dir  string // "" until a file is needed
+	runs []run  // in the order in which their items arrived; levels never rise
 
 	repeats []int64      // by input
-	differs map[key]bool // of these, the ones whose bytes differ from the first's; at most maxFaults
+	differs map[key]bool // repeats whose bytes differ from the first item's; at most maxFaults
 }
 
 func newStore(memory int) *store {
 	return &store{memory: memory, differs: map[key]bool{}}
 }
 
-// add keeps an item and a copy of its details, which may be nil, and of its line.
+// add stores an item with a copy of its details, which may be nil, and of its line.
 func (s *store) add(ctx context.Context, it item, d *details, line []byte) error {
 	it.at = len(s.bytes)
 	if d != nil {
@@ -94,7 +94,7 @@ func (s *store) add(ctx context.Context, it item, d *details, line []byte) error
 	return s.spill(ctx)
 }
 
-// spill makes a run of what is in memory.
+// spill moves the items in memory to a run, and merges runs of one level if there are enough.
 func (s *store) spill(ctx context.Context) error {
 	if err := s.write(ctx, 0, []*itemReader{s.held(math.MinInt32, math.MaxInt32)}); err != nil {
 		return err
@@ -110,7 +110,7 @@ func (s *store) spill(ctx context.Context) error {
 		s.runs = s.runs[:n-fanIn]
 		err := s.write(ctx, old[0].level+1, readers)
 		for i := range old {
-			old[i].file.Close() // it was only read
+			old[i].file.Close() // an error loses nothing: the file was only read
 		}
 		if err != nil {
 			return err
@@ -119,22 +119,22 @@ func (s *store) spill(ctx context.Context) error {
 	return nil
 }
 
-// run is a sorted file. It has no name any more: it is gone when it is closed, or when the process
-// dies.
+// run is a sorted file. Its name has been removed, so it disappears when it is closed or the
+// process dies.
 type run struct {
 	level  int
 	file   *tempFile
 	size   int64
-	inputs []extent // in order
+	inputs []extent // ordered by input
 }
 
-// extent is where the items of one input lie in a run.
+// extent is the range [start, end) of a run that holds the items of one input.
 type extent struct {
 	input      int32
 	start, end int64
 }
 
-// write appends a run of what the readers give.
+// write merges the readers into a new run.
 func (s *store) write(ctx context.Context, level int, readers []*itemReader) error {
 	file, err := s.temp()
 	if err != nil {
@@ -187,7 +187,7 @@ func (s *store) temp() (*tempFile, error) {
 	return &tempFile{file}, nil
 }
 
-// tempFile is a file whose errors say what it is for.
+// tempFile is a file whose errors say what it is for and what to do.
 type tempFile struct{ file *os.File }
 
 func (f *tempFile) Write(b []byte) (int, error) {
@@ -198,12 +198,13 @@ func (f *tempFile) Write(b []byte) (int, error) {
 func (f *tempFile) ReadAt(b []byte, off int64) (int, error) {
 	n, err := f.file.ReadAt(b, off)
 	if err == io.EOF {
-		return n, io.EOF // readers compare it
+		return n, io.EOF // callers compare it with ==
 	}
 	return n, diskError(err)
 }
 
-func (f *tempFile) Close() { f.file.Close() } // what it held is not needed any more
+// Close closes the file. It returns no error because its contents are not needed any more.
+func (f *tempFile) Close() { f.file.Close() }
 
 func diskError(err error) error {
 	if err == nil {
@@ -212,8 +213,8 @@ func diskError(err error) error {
 	return fmt.Errorf("sort lines on disk: %w; set TMPDIR to a folder with room", err)
 }
 
-// each calls f with the items of one input, in order, without repeats. f may take the item's bytes
-// from the reader, and holds on to nothing.
+// each calls f for the items of one input, in order and without repeats. f may read the item's
+// bytes from the reader, but must not retain anything.
 func (s *store) each(ctx context.Context, input int32, f func(*itemReader) error) error {
 	var readers []*itemReader
 	for i := range s.runs {
@@ -225,8 +226,8 @@ func (s *store) each(ctx context.Context, input int32, f func(*itemReader) error
 	return s.merge(ctx, append(readers, s.held(input, input)), f)
 }
 
-// merge calls f with each item of the readers in order; of those with one key, with the one from
-// the first reader.
+// merge calls f for each item of the readers, in order. Of items with the same key it takes the one
+// from the first reader and counts the others as repeats.
 func (s *store) merge(ctx context.Context, readers []*itemReader, f func(*itemReader) error) error {
 	h := make(byHead, 0, len(readers))
 	for i, c := range readers {
@@ -272,18 +273,18 @@ func (s *store) merge(ctx context.Context, readers []*itemReader, f func(*itemRe
 	return nil
 }
 
-// close removes everything. It may be called again.
+// close removes all files. It may be called more than once.
 func (s *store) close() {
 	for i := range s.runs {
 		s.runs[i].file.Close()
 	}
 	if s.dir != "" {
-		os.RemoveAll(s.dir) // the folder is empty: its files have no names
+		os.RemoveAll(s.dir) // it is empty, since the names of its files were removed
 	}
 	*s = store{}
 }
 
-// held returns a reader of what is in memory of the inputs from first to last.
+// held returns a reader of the items in memory of the inputs first to last, inclusive.
 func (s *store) held(first, last int32) *itemReader {
 	if !s.sorted {
 		slices.SortStableFunc(s.items, func(a, b item) int { return a.compare(b.key) })
@@ -299,7 +300,7 @@ func (s *store) held(first, last int32) *itemReader {
 	return &itemReader{items: s.items[from:to], bytes: s.bytes}
 }
 
-// reader returns a reader of a piece of a run that begins and ends between items.
+// reader returns a reader of the range [start, end) of a run. Both offsets are between items.
 func (r *run) reader(start, end int64) *itemReader {
 	return &itemReader{r: bufio.NewReaderSize(io.NewSectionReader(r.file, start, end-start), readBuffer)}
 }

@@ -9,49 +9,47 @@ import (
 	"slices"
 )
 
-// This file hands what was collected to a view.
-
-// walker hands over inputs, one after the other.
+// walker hands the collected inputs to a View, one at a time.
 type walker struct {
 	c      *collected
 	view   View
 	damage DamageError
 
-	// The input at hand.
+	// The current input.
 	in   *Input
-	lead int64 // where the lines begin that name no job and are the job's, for the line behind them names it
+	lead int64 // the first of the lines directly before in.firstSeq that name no job, which belong to the job too
 	position
 	known known // why lines may be missing
 
-	// hold ends an input where a line or a part is missing, with errHeld, instead of going on
-	// behind it. before is where the line at hand began.
+	// hold makes a walk stop with errHeld at a missing line or part instead of skipping it. before
+	// is the position in front of the current line.
 	hold   bool
 	before position
 
-	details details // of the item at hand
+	details details // of the current item
 	scratch []byte
 	line    Line
 	joint   joint
 }
 
-// position is how far an input was handed over.
+// position is how far an input has been handed over.
 type position struct {
-	seq     int64 // of the last line of the job that was there
-	seen    int64 // of the last line that was there, whatever it names
-	given   int64 // of the last line that was handed over
-	gapless bool  // no line of the job was missing yet, as far as that matters for empty lines
-	empty   int64 // lines seen
+	seq     int64 // the last line of the job
+	seen    int64 // the last line of any job
+	given   int64 // the last line that was handed over
+	gapless bool  // no line of the job was missing so far, so the count of empty lines is exact
+	empty   int64 // number of empty lines
 }
 
-// errHeld ends a walk where something may still come.
-var errHeld = errors.New("what is missing may still come")
+// errHeld ends a walk at a line that may still become readable.
+var errHeld = errors.New("a missing line may still become readable")
 
-// joint is the line in parts at hand. Its parts are held until it is whole.
+// joint collects the parts of the current line until it is whole.
 type joint struct {
-	seq    int64 // 0: there is none
-	next   int32 // the part that is due
-	closed bool  // it is handed over, or given up
-	line   Line  // what its first part says of it
+	seq    int64 // 0 if the current line is not in parts
+	next   int32 // the next part
+	closed bool  // the line was handed over or given up
+	line   Line  // what the first part says about the line
 	file   *tempFile
 	filed  int64 // bytes in file
 	held   bytes.Buffer
@@ -59,7 +57,7 @@ type joint struct {
 	redacted int64 // in the parts so far
 }
 
-// start makes j the line seq; 0 is none.
+// start begins the line seq. With 0 there is no line.
 func (j *joint) start(seq int64) {
 	if j.file != nil {
 		j.file.Close()
@@ -69,10 +67,10 @@ func (j *joint) start(seq int64) {
 	j.held.Reset()
 }
 
-// open reports whether parts of the line were there, and not all.
+// open reports whether some parts of the line were read, but not all.
 func (j *joint) open() bool { return j.seq != 0 && !j.closed }
 
-// walk hands what was collected to view.
+// walk hands everything that was collected to view.
 func (c *collected) walk(ctx context.Context, view View) error {
 	w := walker{c: c, view: view}
 	err := w.inputs(ctx)
@@ -90,11 +88,11 @@ func (c *collected) walk(ctx context.Context, view View) error {
 	return nil
 }
 
-// whole reports whether a walk would meet no fault.
+// whole reports whether a walk would find no fault.
 func (c *collected) whole(ctx context.Context) (bool, error) {
 	before, repeats := c.report, slices.Clone(c.store.repeats)
 	err := c.walk(ctx, Ignore{})
-	c.report, c.store.repeats = before, repeats // all will be met again
+	c.report, c.store.repeats = before, repeats // the next walk counts everything again
 	if _, damaged := errors.AsType[*DamageError](err); damaged {
 		return false, nil
 	}
@@ -154,8 +152,8 @@ func (w *walker) input(ctx context.Context, i int32) error {
 	if int(i) < len(w.c.store.repeats) {
 		w.in.Repeats = w.c.store.repeats[i]
 	}
-	// Empty lines behind the last line are only in the seal, and meant only if that is of what was
-	// seen here.
+	// Only the seal counts empty lines after the last line. Its count applies only if no line
+	// that it covers is missing here.
 	if seal := w.in.Seal; seal != nil && w.gapless && seal.LastSeq <= w.known.skip(w.seq) {
 		w.in.Trailing = max(0, w.in.emptyLines-w.empty)
 	}
@@ -165,8 +163,8 @@ func (w *walker) input(ctx context.Context, i int32) error {
 	return w.view.End(w.in)
 }
 
-// ours reports whether a line that names no job itself is the job's: it is of the job that its
-// input named last, or, before there was one, first.
+// ours reports whether a line that names no job belongs to the query's job. It belongs to the job
+// that the input named last before it, or to the input's first job if no line before it names one.
 func (w *walker) ours(seq int64) bool {
 	switch {
 	case w.c.q.Whole:
@@ -177,14 +175,15 @@ func (w *walker) ours(seq int64) bool {
 	return seq <= w.known.skip(w.seq)+1
 }
 
-// findLead finds w.lead of an input.
+// findLead sets w.lead for an input.
 func (w *walker) findLead(ctx context.Context, input int32) error {
 	w.lead = w.in.firstSeq
 	if !w.in.nameless {
 		return nil
 	}
-	defer func(n []int64) { w.c.store.repeats = n }(slices.Clone(w.c.store.repeats)) // they will be met again
-	var from, last int64                                                             // of the lines that follow on each other
+	// The walk proper counts the repeats again.
+	defer func(n []int64) { w.c.store.repeats = n }(slices.Clone(w.c.store.repeats))
+	var from, last int64 // the current stretch of consecutive lines
 	err := w.c.store.each(ctx, input, func(c *itemReader) error {
 		seq := c.head.seq
 		if seq == 0 {
@@ -195,7 +194,7 @@ func (w *walker) findLead(ctx context.Context, input int32) error {
 			return nil
 		}
 		if from == 0 || seq > w.known.skip(last)+1 {
-			from = seq // before it a line is missing, or another job's
+			from = seq // the line before it is missing or belongs to another job
 		}
 		if last = seq; seq < w.in.firstSeq {
 			return nil
@@ -209,17 +208,17 @@ func (w *walker) findLead(ctx context.Context, input int32) error {
 	return nil
 }
 
-// errLead ends a walk that has seen enough.
-var errLead = errors.New("the first line that names the job is reached")
+// errLead ends the walk of findLead.
+var errLead = errors.New("the first line that names the job was reached")
 
-// item hands over a line or a record, or takes a part of a line.
+// item hands over a line or a record, or collects a part of a line.
 func (w *walker) item(c *itemReader) error {
 	it := &c.head
 	if it.seq == 0 {
 		return w.record(c)
 	}
 	if it.part > 0 && it.seq == w.given {
-		return nil // the line is there as a whole, too
+		return nil // the line was also stored in one piece
 	}
 	if it.seq != w.seen {
 		if err := w.endParts(); err != nil {
@@ -258,7 +257,7 @@ func (w *walker) item(c *itemReader) error {
 	return w.give(&w.line)
 }
 
-// describe says in l what an item and its details say of the line.
+// describe fills in l from an item and its details.
 func (w *walker) describe(l *Line, it *item) {
 	d := &w.details
 	*l = Line{
@@ -286,7 +285,7 @@ func (w *walker) give(l *Line) error {
 	return w.view.Line(l)
 }
 
-// part takes a part of a line, and hands over the line with the last.
+// part collects a part of a line, and hands over the line after its last part.
 func (w *walker) part(it *item, data []byte) error {
 	j := &w.joint
 	if j.seq != it.seq {
@@ -318,7 +317,7 @@ func (w *walker) part(it *item, data []byte) error {
 	return w.give(l)
 }
 
-// file moves the parts that are held to disk.
+// file moves the parts held in memory to disk.
 func (w *walker) file() (err error) {
 	j := &w.joint
 	if j.file == nil {
@@ -335,7 +334,8 @@ func (w *walker) file() (err error) {
 	return nil
 }
 
-// endParts is called when no more parts of the line at hand come, or none that help.
+// endParts gives up the current line if some of its parts are missing. It is called when no more
+// parts follow, or only parts behind a missing one.
 func (w *walker) endParts() error {
 	j := &w.joint
 	if !j.open() {
@@ -345,14 +345,14 @@ func (w *walker) endParts() error {
 		return errHeld
 	}
 	j.closed = true
-	w.gapless = false // of the empty lines before it nothing is known where part 1 is what is missing
+	w.gapless = false // part 1 may be missing, which says how many empty lines are before the line
 	return w.fault(Fault{w.in.ID, j.seq, j.seq, int(j.next), false})
 }
 
-// gap looks at the lines between the last line that was there and next. The event of next says that
-// the excluded lines directly before it were left out, so these are not missing even if the seal
-// has no room to list them. A line that the seal counts and that nothing accounts for is a fault,
-// provided that every stream was read that it can be in.
+// gap looks for missing lines between the last line that was read and next. The event of next says
+// how many lines directly before it were excluded, so those are not missing even if the seal had no
+// room to list them. Any other line that the seal counts, and gives no reason for, is a fault,
+// provided that every stream that could hold it was read.
 func (w *walker) gap(next, excluded int64) error {
 	seal := w.in.Seal
 	if !w.in.Proved {
@@ -376,8 +376,8 @@ func (w *walker) gap(next, excluded int64) error {
 	return nil
 }
 
-// lacks reports whether a line up to last is missing behind those that were there, and nothing
-// accounts for it.
+// lacks reports whether some line after the last one that was read, up to last, is missing for no
+// known reason.
 func (w *walker) lacks(last int64) bool {
 	for from := w.seen + 1; from <= last; {
 		why, until := w.known.at(from)

@@ -1,5 +1,5 @@
-// Package readbacktest has a log group in memory, to be changed and read in tests of what reads
-// back.
+// Package readbacktest provides a log group in memory for tests of the readers. Tests change its
+// events and read them back.
 package readbacktest
 
 import (
@@ -15,10 +15,11 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// Held is what a log group holds, by stream, in reading order. It is a readback.Source.
+// Held maps the streams of a log group to their events in reading order. It implements
+// readback.Source.
 type Held map[string][]cloudwatch.Event
 
-// page is how many events a page has.
+// page is the number of events in a page.
 const page = 50
 
 // EventsPage implements readback.Source.
@@ -42,8 +43,8 @@ func (h Held) StreamsPage(_ context.Context, prefix, _ string) (names []string, 
 	return names, "", nil
 }
 
-// FilterPage implements readback.Source: of JSON patterns it takes all for the one that finds
-// records, of others it looks for the text.
+// FilterPage implements readback.Source. It treats every JSON pattern as the one that finds
+// records, and any other pattern as a text to search for.
 func (h Held) FilterPage(_ context.Context, pattern, streamPrefix string, _ cloudwatch.Selection, _ string) (events []cloudwatch.Event, next string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, e := range h[name] {
@@ -71,8 +72,8 @@ func (h Held) Change(stream string, f func([]cloudwatch.Event) []cloudwatch.Even
 	return changed
 }
 
-// Place returns where an event belongs, or the kind of a record. Of somebody else's event it
-// returns nothing.
+// Place returns the seq and part of an event, or the kind of a record. For an event that
+// perstack-shipper did not write it returns zero values.
 func Place(e cloudwatch.Event) (seq int64, part int, record string) {
 	r, err := batch.Restore([]byte(e.Message))
 	if err != nil {
