@@ -43,14 +43,14 @@ func StartTee(j *journal.Journal, w io.Writer, log *zap.Logger) *Tee {
 	}
 	t.offset.Store(j.Cursor().Offset)
 	t.moved.Store(time.Now().UnixMilli())
-	j.Hold(t.offset.Load())
+	j.Retain(t.offset.Load())
 	go t.run()
 	return t
 }
 
 func (t *Tee) run() {
 	defer close(t.ended)
-	defer t.j.ReleaseHold()
+	defer t.j.StopRetaining()
 	changed, unsubscribe := t.j.Subscribe()
 	defer unsubscribe()
 	buf := make([]byte, 64<<10)
@@ -67,12 +67,12 @@ func (t *Tee) run() {
 				return
 			}
 			t.moved.Store(time.Now().UnixMilli())
-			t.j.Hold(t.offset.Add(int64(n)))
+			t.j.Retain(t.offset.Add(int64(n)))
 			continue
 		}
 		if cut, ok := errors.AsType[*journal.CutError](err); ok {
 			t.offset.Store(cut.To)
-			t.j.Hold(cut.To)
+			t.j.Retain(cut.To)
 			continue
 		}
 		if err != nil || ended || t.givenUp.Load() {
@@ -110,7 +110,7 @@ func (t *Tee) GiveUp() {
 		return
 	}
 	close(t.stop)
-	t.j.ReleaseHold()
+	t.j.StopRetaining()
 	t.log.Warn(fmt.Sprintf("--tee: %s accepts nothing; %d bytes are not copied to it, but all of them are shipped", t.name, t.j.Size()-t.offset.Load()), zap.String("tee", t.name), logfield.Bytes(t.j.Size()-t.offset.Load()))
 }
 

@@ -27,9 +27,9 @@ type arrival struct{ off, ms int64 }
 type arrivals struct {
 	start int64 // ms: the answer before the first entry; immutable
 
-	f    *os.File
-	n    atomic.Int64                // entries in the files, counting those punched out
-	more atomic.Pointer[moreEntries] // since the disk took no more; set once, by who writes
+	f      *os.File
+	n      atomic.Int64                  // entries in the files, counting those punched out
+	memory atomic.Pointer[memoryEntries] // since the disk took no more; set once, by who writes
 
 	// The latest entry. It belongs to whoever writes: a Pipe's writer, or the holder of grownFile.mu.
 	last    int64 // ms
@@ -45,8 +45,8 @@ type arrivals struct {
 	noPunch bool
 }
 
-// moreEntries are the entries from base on, in memory.
-type moreEntries struct {
+// memoryEntries are the entries from base on, in memory.
+type memoryEntries struct {
 	base int64
 	f    *os.File
 }
@@ -138,8 +138,8 @@ func (a *arrivals) put(off, now int64) {
 
 // write writes the n-th entry.
 func (a *arrivals) write(b []byte, n int64) error {
-	more := a.more.Load()
-	if more == nil {
+	mem := a.memory.Load()
+	if mem == nil {
 		_, err := a.f.WriteAt(b, n*arrivalBytes)
 		if err == nil || !disk.HasMemfds || !disk.Failed(err) {
 			return err
@@ -150,10 +150,10 @@ func (a *arrivals) write(b []byte, n int64) error {
 			return err
 		}
 		_ = st.drop() // f keeps it
-		more = &moreEntries{n, f}
-		a.more.Store(more)
+		mem = &memoryEntries{n, f}
+		a.memory.Store(mem)
 	}
-	_, err := more.f.WriteAt(b, (n-more.base)*arrivalBytes)
+	_, err := mem.f.WriteAt(b, (n-mem.base)*arrivalBytes)
 	return err
 }
 
@@ -204,10 +204,10 @@ func (a *arrivals) after(off int64) int64 {
 func (a *arrivals) entry(i int64) (arrival, bool) {
 	if i < a.winFrom || i >= a.winFrom+a.winN {
 		f, base, end := a.f, int64(0), a.n.Load()
-		if more := a.more.Load(); more != nil && i >= more.base {
-			f, base = more.f, more.base
-		} else if more != nil {
-			end = more.base
+		if mem := a.memory.Load(); mem != nil && i >= mem.base {
+			f, base = mem.f, mem.base
+		} else if mem != nil {
+			end = mem.base
 		}
 		n, _ := f.ReadAt(a.window[:], (i-base)*arrivalBytes)
 		a.winFrom, a.winN = i, min(int64(n)/arrivalBytes, end-i)
@@ -232,10 +232,10 @@ func (a *arrivals) free(off int64) {
 		return
 	}
 	err := error(nil)
-	if more := a.more.Load(); more == nil {
+	if mem := a.memory.Load(); mem == nil {
 		err = disk.Punch(a.f, a.punched, to-a.punched)
-	} else if to > more.base*arrivalBytes {
-		err = disk.Punch(more.f, 0, to-more.base*arrivalBytes)
+	} else if to > mem.base*arrivalBytes {
+		err = disk.Punch(mem.f, 0, to-mem.base*arrivalBytes)
 	}
 	if err != nil {
 		a.noPunch = true
@@ -247,8 +247,8 @@ func (a *arrivals) free(off int64) {
 func (a *arrivals) sync() error { return a.f.Sync() }
 
 func (a *arrivals) close() error {
-	if more := a.more.Load(); more != nil {
-		more.f.Close()
+	if mem := a.memory.Load(); mem != nil {
+		mem.f.Close()
 	}
 	if err := a.f.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err

@@ -41,8 +41,8 @@ type cursorFiles struct {
 	buf  []byte // reused by put
 }
 
-// kept is a cursor as found in a file.
-type kept struct {
+// cursorRecord is a cursor as found in a file.
+type cursorRecord struct {
 	Cursor
 	gen  uint64
 	mark uint32
@@ -73,7 +73,7 @@ func createCursor(st store) (*cursorFiles, error) {
 
 // openCursor opens both files and finds the newest valid cursor. ok is false if there is none. A
 // missing file is made again.
-func openCursor(st store) (c *cursorFiles, newest kept, ok bool, err error) {
+func openCursor(st store) (c *cursorFiles, newest cursorRecord, ok bool, err error) {
 	c = &cursorFiles{}
 	for i, name := range cursorNames {
 		f, err := st.open(name, true)
@@ -82,7 +82,7 @@ func openCursor(st store) (c *cursorFiles, newest kept, ok bool, err error) {
 		}
 		if err != nil {
 			c.close()
-			return nil, kept{}, false, err
+			return nil, cursorRecord{}, false, err
 		}
 		c.f[i] = f
 		if info, err := f.Stat(); err == nil {
@@ -102,7 +102,7 @@ func openCursor(st store) (c *cursorFiles, newest kept, ok bool, err error) {
 }
 
 // peekCursor reads the newest valid cursor without owning the input.
-func peekCursor(st store) (newest kept, ok bool) {
+func peekCursor(st store) (newest cursorRecord, ok bool) {
 	for _, name := range cursorNames {
 		f, err := st.open(name, false)
 		if err != nil {
@@ -161,21 +161,21 @@ func (c *cursorFiles) grow(i int, room int64) error {
 	return nil
 }
 
-func readCursor(f *os.File) (kept, bool) {
+func readCursor(f *os.File) (cursorRecord, bool) {
 	var head [cursorHead]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil {
-		return kept{}, false
+		return cursorRecord{}, false
 	}
 	k, size, sum, ok := parseHead(head[:])
 	if !ok {
-		return kept{}, false
+		return cursorRecord{}, false
 	}
 	state := make([]byte, size)
 	if n, err := f.ReadAt(state, int64(cursorHead)); n < size || err != nil && !errors.Is(err, io.EOF) {
-		return kept{}, false
+		return cursorRecord{}, false
 	}
 	if crc32.Update(crc32.Checksum(head[:cursorHead-9], castagnoli), castagnoli, state) != sum {
-		return kept{}, false
+		return cursorRecord{}, false
 	}
 	if size > 0 {
 		k.State = state
@@ -183,9 +183,9 @@ func readCursor(f *os.File) (kept, bool) {
 	return k, true
 }
 
-func parseHead(h []byte) (k kept, size int, sum uint32, ok bool) {
+func parseHead(h []byte) (k cursorRecord, size int, sum uint32, ok bool) {
 	if string(h[:len(cursorMagic)]) != cursorMagic || h[len(h)-1] != '\n' {
-		return kept{}, 0, 0, false
+		return cursorRecord{}, 0, 0, false
 	}
 	at := len(cursorMagic)
 	number := func(digits, base, size int) (n uint64) {

@@ -33,7 +33,7 @@ func outputHead(id string) []byte {
 
 // onlyHead reports whether an output holds no more than its head, or the beginning of it, because
 // the command has not written anything.
-func onlyHead(st store, output stored, id string) bool {
+func onlyHead(st store, output storedFile, id string) bool {
 	head := outputHead(id)
 	if output.size > int64(len(head)) {
 		return false
@@ -126,7 +126,7 @@ func (o *outputFile) recordCut() {
 	j.header.Shift, j.header.Start, j.header.Cuts, j.header.Head = o.shift, o.cutEnd, o.cuts, o.head
 	err := j.writeHeader()
 	if o.unrecorded = err != nil; o.unrecorded {
-		j.setTrouble(fmt.Errorf("input %s: record that its output was truncated: %w", j.id, full(err)))
+		j.setTrouble(fmt.Errorf("input %s: record that its output was truncated: %w", j.id, asFull(err)))
 	}
 }
 

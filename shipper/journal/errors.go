@@ -201,8 +201,8 @@ func (e *DamageError) note(format string, args ...any) {
 	e.Notes = append(e.Notes, fmt.Sprintf(format, args...))
 }
 
-// full makes errors that mean "no room" recognisable as ErrFull, and leaves others as they are.
-func full(err error) error {
+// asFull makes errors that mean "no room" recognisable as ErrFull, and leaves others as they are.
+func asFull(err error) error {
 	if disk.IsFull(err) && !errors.Is(err, ErrFull) {
 		return fmt.Errorf("%w: %w; free some space, or wait until CloudWatch has accepted more", ErrFull, err)
 	}

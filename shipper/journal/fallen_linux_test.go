@@ -303,7 +303,7 @@ func TestIndexOfArrivalsGoesOnInMemory(t *testing.T) {
 	if got := j.ArrivalAt(150_005); got != 1_000_000+15_000*200 {
 		t.Fatal(got)
 	}
-	if blocks, _, err := disk.Blocks(j.arr.more.Load().f); err != nil || blocks > 160<<10 {
+	if blocks, _, err := disk.Blocks(j.arr.memory.Load().f); err != nil || blocks > 160<<10 {
 		t.Fatal("nothing was given back:", blocks, err)
 	}
 }

@@ -29,7 +29,7 @@ func (f *Folder) NewFIFO(id string, about []byte, o Options) (j *Pipe, in *os.Fi
 		return nil, nil, err
 	}
 	if j.pipe.fifo, in, err = j.makeFIFO(); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("input %s: make its FIFO: %w", id, full(err)), j.Remove())
+		return nil, nil, errors.Join(fmt.Errorf("input %s: make its FIFO: %w", id, asFull(err)), j.Remove())
 	}
 	return j, in, nil
 }

@@ -38,7 +38,7 @@ type Folder struct {
 	ids map[string]bool
 	// own are the locks of the inputs that are held through this Folder, by their ids. A pid does
 	// not tell: whoever shares the folder may be in another container and have the same one.
-	own map[string]*lock
+	locks map[string]*lock
 
 	worked atomic.Bool // an input was made here, or gone on with: when that fails now, it is the disk that has failed, and not the folder's name that is wrong
 }
@@ -55,7 +55,7 @@ func Open(dir string) (*Folder, error) {
 	if err := ownFolder(path); errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(path, 0o700); err != nil {
 			if disk.IsFull(err) {
-				return nil, fmt.Errorf("journal folder %s: %w", path, full(err))
+				return nil, fmt.Errorf("journal folder %s: %w", path, asFull(err))
 			}
 			return nil, &UnwritableError{path, err}
 		}
@@ -66,7 +66,7 @@ func Open(dir string) (*Folder, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	f := &Folder{path: path, ids: map[string]bool{}, own: map[string]*lock{}}
+	f := &Folder{path: path, ids: map[string]bool{}, locks: map[string]*lock{}}
 	found, err := readVersion(path)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func Open(dir string) (*Folder, error) {
 	if !found {
 		if err := writeVersion(path); err != nil {
 			if disk.IsFull(err) {
-				return nil, fmt.Errorf("journal folder %s: %w", path, full(err))
+				return nil, fmt.Errorf("journal folder %s: %w", path, asFull(err))
 			}
 			return nil, &UnwritableError{path, err}
 		}
@@ -201,14 +201,14 @@ func (f *Folder) Leftover() ([]Left, error) {
 		if !e.IsDir() || !validID(e.Name()) {
 			continue
 		}
-		if left, ok := f.look(e.Name()); ok {
+		if left, ok := f.leftover(e.Name()); ok {
 			all = append(all, left)
 		}
 	}
 	return all, nil
 }
 
-func (f *Folder) look(id string) (left Left, ok bool) {
+func (f *Folder) leftover(id string) (left Left, ok bool) {
 	dir := filepath.Join(f.path, id)
 	st := dirStore(dir)
 	left = Left{ID: id, Path: dir}
@@ -217,7 +217,7 @@ func (f *Folder) look(id string) (left Left, ok bool) {
 	case noInput:
 		return Left{}, false
 	case halfMade, halfRemoved:
-		f.clear(id)
+		f.clearUp(id)
 		return Left{}, false
 	}
 	left.Kind, left.File, left.Err = h.kind(), h.Path, err
@@ -234,8 +234,8 @@ func (f *Folder) look(id string) (left Left, ok bool) {
 	return left, true
 }
 
-// clear removes what a crash left half made or half removed, unless somebody owns it now.
-func (f *Folder) clear(id string) {
+// clearUp removes what a crash left half made or half removed, unless somebody owns it now.
+func (f *Folder) clearUp(id string) {
 	dir := filepath.Join(f.path, id)
 	l, err := takeLock(dir, id)
 	if err != nil {
@@ -287,7 +287,7 @@ func (f *Folder) folderOf(id string, make bool) (store, *lock, error) {
 	for {
 		if make {
 			if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-				return nil, nil, fmt.Errorf("input %s: make its folder: %w", id, full(err))
+				return nil, nil, fmt.Errorf("input %s: make its folder: %w", id, asFull(err))
 			}
 		}
 		if err := ownFolder(dir); err != nil {
@@ -306,29 +306,29 @@ func (f *Folder) folderOf(id string, make bool) (store, *lock, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		f.hold(id, l)
+		f.trackLock(id, l)
 		return dirStore(dir), l, nil
 	}
 }
 
-// hold remembers that the input is held for as long as its lock is.
-func (f *Folder) hold(id string, l *lock) {
+// trackLock remembers that the input is held for as long as its lock is.
+func (f *Folder) trackLock(id string, l *lock) {
 	l.gone = func() {
 		f.mu.Lock()
-		if f.own[id] == l { // else it is held anew
-			delete(f.own, id)
+		if f.locks[id] == l { // else it is held anew
+			delete(f.locks, id)
 		}
 		f.mu.Unlock()
 	}
 	f.mu.Lock()
-	f.own[id] = l
+	f.locks[id] = l
 	f.mu.Unlock()
 }
 
 func (f *Folder) holds(id string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.own[id] != nil
+	return f.locks[id] != nil
 }
 
 // parseKind returns the kind of that name.
@@ -351,8 +351,8 @@ type Disk struct {
 	Holes bool
 }
 
-// tried is how much Disk writes: what an input takes at its start.
-const tried = 64 << 10
+// probeBytes is how much Disk writes: what an input takes at its start.
+const probeBytes = 64 << 10
 
 // Disk looks at what the folder lies on. It writes a file there, syncs it and removes it. If any of
 // that fails, that is the error, which may be ErrFull.
@@ -362,7 +362,7 @@ func (f *Folder) Disk() (d Disk, err error) {
 	}
 	file, err := os.CreateTemp(f.path, probeName+"-*")
 	if err != nil {
-		return d, fmt.Errorf("journal folder %s: make a file: %w", f.path, full(err))
+		return d, fmt.Errorf("journal folder %s: make a file: %w", f.path, asFull(err))
 	}
 	defer func() {
 		if end := errors.Join(file.Close(), os.Remove(file.Name())); end != nil && err == nil {
@@ -378,11 +378,11 @@ func (f *Folder) Disk() (d Disk, err error) {
 		return d, fmt.Errorf("journal folder %s: %w", f.path, err)
 	}
 	d.Holes = disk.Punches(file, max(block, 512))
-	if _, err := file.WriteAt(make([]byte, tried), 0); err != nil {
-		return d, fmt.Errorf("journal folder %s: write a file: %w", f.path, full(err))
+	if _, err := file.WriteAt(make([]byte, probeBytes), 0); err != nil {
+		return d, fmt.Errorf("journal folder %s: write a file: %w", f.path, asFull(err))
 	}
 	if err := file.Sync(); err != nil {
-		return d, fmt.Errorf("journal folder %s: sync a file: %w", f.path, full(err))
+		return d, fmt.Errorf("journal folder %s: sync a file: %w", f.path, asFull(err))
 	}
 	return d, nil
 }

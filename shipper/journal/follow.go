@@ -90,7 +90,7 @@ func (j *File) startAt(from Cursor) error {
 		return err
 	}
 	j.found = from
-	j.offsets.settle(from.Offset)
+	j.offsets.startAt(from.Offset)
 	return j.cur.put(from, j.src.mark(from.Offset))
 }
 
@@ -109,12 +109,12 @@ func followOn(base *Journal, path string) (*File, error) {
 		if err != nil {
 			return err
 		}
-		return j.settleFollowed(file, is)
+		return j.resume(file, is)
 	}()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("input %s: follow %s: %w", j.id, path, err), j.letGo())
+		return nil, errors.Join(fmt.Errorf("input %s: follow %s: %w", j.id, path, err), j.abortOpen())
 	}
-	j.settled()
+	j.opened()
 	j.run()
 	return j, nil
 }
@@ -137,11 +137,11 @@ func (j *File) attach() error {
 	if err != nil {
 		return err
 	}
-	return j.settleFollowed(file, is)
+	return j.resume(file, is)
 }
 
-// settleFollowed goes on with file at the cursor.
-func (j *File) settleFollowed(file *os.File, is sameness) error {
+// resume goes on with file at the cursor.
+func (j *File) resume(file *os.File, is sameness) error {
 	if j.fallback != "" {
 		j.fallback += "; starting at the beginning of the file, so what was acked is repeated"
 	}

@@ -41,7 +41,7 @@ func (f *Folder) Heartbeat(hostname string) *Heartbeat {
 	}
 	h := &Heartbeat{folder: f.path, host: hostInName(hostname)}
 	for _, dead := range heartbeats(f.path) {
-		dead.clear()
+		dead.remove()
 	}
 	h.Beat(time.Now())
 	return h
@@ -138,8 +138,8 @@ func heartbeats(dir string) []Pulse {
 	return all
 }
 
-// clear removes the file of a dead process.
-func (p *Pulse) clear() {
+// remove removes the file of a dead process.
+func (p *Pulse) remove() {
 	f, err := os.OpenFile(p.path, os.O_RDWR|openFlags, 0)
 	if err != nil {
 		return

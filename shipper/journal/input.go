@@ -85,7 +85,7 @@ func examine(st store, id string) (header, inputState, error) {
 			if onlyHead(st, file, id) {
 				continue
 			}
-		case file.name != rejectsName && known(file):
+		case file.name != rejectsName && isOurs(file):
 			ours = true
 			continue
 		default:
@@ -173,7 +173,7 @@ func newJournal(f *Folder, st store, l *lock, h header) *Journal {
 	j := &Journal{id: h.ID, kind: h.kind(), folder: f, st: st, lock: l, header: h}
 	j.stop = make(chan struct{})
 	j.bell.main = make(chan struct{}, 1)
-	j.hold.Store(math.MaxInt64)
+	j.retained.Store(math.MaxInt64)
 	return j
 }
 
@@ -224,7 +224,7 @@ func (j *Journal) run() {
 
 // abandon undoes a begin that failed.
 func (j *Journal) abandon(err error) error {
-	err = fmt.Errorf("input %s: make it: %w", j.id, full(err))
+	err = fmt.Errorf("input %s: make it: %w", j.id, asFull(err))
 	if j.src != nil {
 		j.src.close()
 	}
@@ -278,7 +278,7 @@ func empty(st store) error {
 	for _, file := range files {
 		_, segment := offsetOf(file.name, segmentSuffix)
 		_, output := offsetOf(file.name, outputSuffix)
-		own := file.regular && (segment || output) || known(file) && file.name != rejectsName && file.name != lockName
+		own := file.regular && (segment || output) || isOurs(file) && file.name != rejectsName && file.name != lockName
 		if !own {
 			continue
 		}
@@ -310,7 +310,7 @@ func (f *Folder) beginInMemory(h header, about []byte, why error) (*Journal, err
 	if err != nil {
 		return nil, err
 	}
-	j.began = &MemoryError{ID: h.ID, Kind: h.kind(), Dir: f.path, Err: cause(why), Most: most}
+	j.beganInMemory = &MemoryError{ID: h.ID, Kind: h.kind(), Dir: f.path, Err: cause(why), Most: most}
 	return j, nil
 }
 

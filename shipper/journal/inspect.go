@@ -106,14 +106,14 @@ func (v *View) Inputs() ([]Seen, error) {
 		if !e.IsDir() || !validID(e.Name()) {
 			continue
 		}
-		if seen, ok := v.look(e.Name()); ok {
+		if seen, ok := v.input(e.Name()); ok {
 			all = append(all, seen)
 		}
 	}
 	return all, nil
 }
 
-func (v *View) look(id string) (Seen, bool) {
+func (v *View) input(id string) (Seen, bool) {
 	dir := filepath.Join(v.path, id)
 	st := dirStore(dir)
 	seen := Seen{ID: id, Path: dir}
@@ -252,8 +252,8 @@ func (a *arrivals) since(off int64, written time.Time) time.Time {
 	return at
 }
 
-// mostSearched is the longest line that is shipped as a whole.
-const mostSearched = 8 << 20
+// maxLineSearch is the longest line that is shipped as a whole.
+const maxLineSearch = 8 << 20
 
 // lineSearch looks for the end of the first line that waits, in one file after the other.
 type lineSearch struct {
@@ -262,7 +262,7 @@ type lineSearch struct {
 }
 
 // found reports whether a whole line waits, or more than is waited for.
-func (l *lineSearch) found() bool { return l.newline || l.searched >= mostSearched }
+func (l *lineSearch) found() bool { return l.newline || l.searched >= maxLineSearch }
 
 // searchIn is search of a file of the store, which its owner may remove meanwhile.
 func (l *lineSearch) searchIn(st store, name string, from int64) error {

@@ -21,7 +21,7 @@
 // One goroutine writes ([Pipe.Write], [Pipe.Take], [Pipe.WaitRoom]), and one reads and acks
 // ([Journal.ReadAt], [Journal.ArrivalAt], [Journal.Ack], [Journal.Reject], [Journal.Remove]).
 // Everything else, and ReadAt too, may be called from any goroutine, so that a second reader can
-// follow at its own pace: see [Journal.Hold] and [Journal.Subscribe].
+// follow at its own pace: see [Journal.Retain] and [Journal.Subscribe].
 //
 // # On disk
 //
@@ -137,14 +137,14 @@ type source interface {
 // [Output] and [File] embeds one. See the package comment for who may call what.
 type Journal struct {
 	// immutable once set
-	id     string
-	kind   Kind
-	folder *Folder
-	st     store
-	lock   *lock
-	src    source
-	start               // what was found when the input was opened
-	began  *MemoryError // it is in memory since it began, because the disk had failed
+	id            string
+	kind          Kind
+	folder        *Folder
+	st            store
+	lock          *lock
+	src           source
+	openState                  // what was found when the input was opened
+	beganInMemory *MemoryError // it is in memory since it began, because the disk had failed
 
 	header header // of an Output, outputFile.mu guards it once the input has started
 
@@ -157,8 +157,8 @@ type Journal struct {
 	background
 }
 
-// start is what a Journal found when it was opened. It is immutable.
-type start struct {
+// openState is what a Journal found when it was opened. It is immutable.
+type openState struct {
 	found      Cursor
 	fallback   string
 	damage     *DamageError
@@ -169,19 +169,19 @@ type start struct {
 type offsets struct {
 	acked     atomic.Int64 // offset of the latest Ack, persisted or not
 	persisted atomic.Int64 // offset that a crash would start from; only what is before it is freed
-	hold      atomic.Int64 // a second reader still needs what is at and after it
+	retained  atomic.Int64 // a second reader still needs what is at and after it
 }
 
 // reclaimable is the offset up to which nothing is needed any more: it was persisted as acked, and
 // is not held.
-func (o *offsets) reclaimable() int64 { return min(o.persisted.Load(), o.hold.Load()) }
+func (o *offsets) reclaimable() int64 { return min(o.persisted.Load(), o.retained.Load()) }
 
 // delivered is the offset up to which this process needs nothing any more, whatever a process that
 // starts at the cursor would need.
-func (o *offsets) delivered() int64 { return min(o.acked.Load(), o.hold.Load()) }
+func (o *offsets) delivered() int64 { return min(o.acked.Load(), o.retained.Load()) }
 
-// settle makes off the offset that everything starts from.
-func (o *offsets) settle(off int64) {
+// startAt makes off the offset that everything starts from.
+func (o *offsets) startAt(off int64) {
 	o.acked.Store(off)
 	o.persisted.Store(off)
 }
@@ -237,7 +237,7 @@ func (j *Journal) About() []byte {
 // SetAbout replaces the snapshot, as a whole or not at all.
 func (j *Journal) SetAbout(about []byte) error {
 	if err := j.st.replace(aboutName, about); err != nil {
-		return fmt.Errorf("input %s: keep its options: %w", j.id, full(err))
+		return fmt.Errorf("input %s: keep its options: %w", j.id, asFull(err))
 	}
 	j.mu.Lock()
 	j.about = slices.Clone(about)
@@ -298,7 +298,7 @@ func (j *Journal) Ack(c Cursor) error {
 	j.acked.Store(c.Offset)
 	err := j.cur.put(c, j.src.mark(c.Offset))
 	if err != nil {
-		err = fmt.Errorf("input %s: keep the cursor in %s (this is retried; until it works, a restart ships again what is already delivered): %w", j.id, j.st.dir(), full(err))
+		err = fmt.Errorf("input %s: keep the cursor in %s (this is retried; until it works, a restart ships again what is already delivered): %w", j.id, j.st.dir(), asFull(err))
 	} else {
 		j.persisted.Store(c.Offset)
 		j.arr.free(j.reclaimable())
@@ -321,16 +321,16 @@ func (j *Journal) free() error {
 
 // Hold keeps what is at and after off from being given back though it is acked, for a second reader
 // that has come to off. Call Hold(0) before the first Ack, and Hold again as that reader goes on:
-// each call gives back what both are done with. ReleaseHold ends it.
-func (j *Journal) Hold(off int64) {
-	j.hold.Store(off)
+// each call gives back what both are done with. StopRetaining ends it.
+func (j *Journal) Retain(off int64) {
+	j.retained.Store(off)
 	if err := j.free(); err != nil {
 		j.setTrouble(err)
 	}
 }
 
-// ReleaseHold ends Hold.
-func (j *Journal) ReleaseHold() { j.Hold(math.MaxInt64) }
+// StopRetaining ends Retain.
+func (j *Journal) StopRetaining() { j.Retain(math.MaxInt64) }
 
 // Changed delivers a value at the start and after each growth, end or truncation; several may come
 // as one. It is for one goroutine; others use Subscribe.
@@ -400,7 +400,7 @@ func (j *Journal) Remove() error {
 	if !gone {
 		err = j.markFinished()
 	}
-	j.lock.keep() // the folder is emptied before somebody else may take it
+	j.lock.deferRelease() // the folder is emptied before somebody else may take it
 	err = errors.Join(err, j.Close())
 	if err == nil && !gone {
 		err = discard(j.st)
@@ -416,8 +416,8 @@ func (j *Journal) Remove() error {
 // Degraded returns a [*MemoryError] if the disk has failed and the input goes on in memory, and nil
 // otherwise. It stays so. Any goroutine may ask.
 func (j *Journal) Degraded() error {
-	if j.began != nil {
-		return j.began
+	if j.beganInMemory != nil {
+		return j.beganInMemory
 	}
 	if err := j.src.degraded(); err != nil { // not a typed nil in an interface
 		return err

@@ -24,9 +24,9 @@ const (
 )
 
 type lock struct {
-	f    *os.File // nil in memory
-	kept bool     // release is put off till drop
-	gone func()   // called when it was let go of; nil: nobody asks
+	f        *os.File // nil in memory
+	deferred bool     // release is put off till drop
+	gone     func()   // called when it was let go of; nil: nobody asks
 }
 
 // takeLock takes the lock of the input in dir, and makes the file. It returns [io/fs.ErrNotExist]
@@ -36,7 +36,7 @@ func takeLock(dir, id string) (*lock, error) {
 	for try := 1; ; try++ {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|openFlags, 0o600)
 		if err != nil {
-			return nil, fmt.Errorf("input %s: lock: %w", id, full(err))
+			return nil, fmt.Errorf("input %s: lock: %w", id, asFull(err))
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil && stillThere(f, path) {
@@ -109,7 +109,7 @@ func (l *lock) replaced(path string) bool {
 }
 
 func (l *lock) release() error {
-	if l.f == nil || l.kept {
+	if l.f == nil || l.deferred {
 		return nil
 	}
 	err := l.f.Close()
@@ -120,12 +120,12 @@ func (l *lock) release() error {
 	return err
 }
 
-// keep postpones release until drop.
-func (l *lock) keep() { l.kept = true }
+// deferRelease postpones release until drop.
+func (l *lock) deferRelease() { l.deferred = true }
 
 // drop releases the lock, kept or not.
 func (l *lock) drop() error {
-	l.kept = false
+	l.deferred = false
 	if err := l.release(); err != nil && !errors.Is(err, fs.ErrClosed) {
 		return err
 	}

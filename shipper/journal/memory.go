@@ -118,16 +118,16 @@ func (m *memoryStore) remove(name string) error {
 	return f.Close()
 }
 
-func (m *memoryStore) list() ([]stored, error) {
+func (m *memoryStore) list() ([]storedFile, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var all []stored
+	var all []storedFile
 	for name, f := range m.files {
 		st, err := f.Stat()
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, stored{name, st.Size(), true})
+		all = append(all, storedFile{name, st.Size(), true})
 	}
 	return all, nil
 }

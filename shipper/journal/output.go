@@ -115,7 +115,7 @@ func (j *Output) attach() error {
 		return err
 	}
 	for _, file := range files {
-		if file.name != outputName && !known(file) {
+		if file.name != outputName && !isOurs(file) {
 			j.damage.Foreign = append(j.damage.Foreign, file.name)
 		}
 	}

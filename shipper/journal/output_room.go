@@ -50,7 +50,7 @@ func (j *Output) Reserve(n int64) (ahead int64, err error) {
 	}
 	ahead, err = o.reserve(o.seen-o.shift, n)
 	if err != nil {
-		return ahead, fmt.Errorf("input %s: reserve %d bytes in %s: %w", j.id, n, j.st.dir(), full(err))
+		return ahead, fmt.Errorf("input %s: reserve %d bytes in %s: %w", j.id, n, j.st.dir(), asFull(err))
 	}
 	return ahead, nil
 }

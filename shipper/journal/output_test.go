@@ -48,7 +48,7 @@ func reattach(t *testing.T, f *Folder, id string) *Output {
 	if err := j.attach(); err != nil {
 		t.Fatal(err)
 	}
-	j.settled()
+	j.opened()
 	return j
 }
 
@@ -161,13 +161,13 @@ func TestHoldKeepsHolesAway(t *testing.T) {
 	j, w := newChild(t, openFolder(t), "teed", Options{})
 	data := random(8, 2<<20)
 	w.Write(data)
-	j.Hold(0)
+	j.Retain(0)
 	got, _ := readRest(t, j, 0)
 	ack(t, j, int64(len(got)), "")
 	wantRest(t, j, 0, data)
-	j.Hold(1 << 20)
+	j.Retain(1 << 20)
 	wantRest(t, j, 1<<20, data[1<<20:])
-	j.ReleaseHold()
+	j.StopRetaining()
 	if j.PunchesHoles() && j.Allocated() > 64<<10 {
 		t.Fatal(j.Allocated())
 	}

@@ -52,7 +52,7 @@ type pipeWriter struct {
 // pipeSizes change without a lock: the writer adds to them, and giving back subtracts.
 type pipeSizes struct {
 	bytes  atomic.Int64 // offset after the last byte
-	held   atomic.Int64 // sum of the segments' sizes
+	total  atomic.Int64 // sum of the segments' sizes
 	memory atomic.Int64 // sum of those in memory
 	over   atomic.Bool  // no more bytes will come
 }
@@ -218,7 +218,7 @@ func (p *pipe) size() int64 { return p.bytes.Load() }
 
 func (p *pipe) ended() bool { return p.over.Load() }
 
-func (p *pipe) allocated() int64 { return p.held.Load() }
+func (p *pipe) allocated() int64 { return p.total.Load() }
 
 func (p *pipe) unacked(acked int64) int64 { return p.bytes.Load() - acked }
 

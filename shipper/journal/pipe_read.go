@@ -126,19 +126,19 @@ func (j *Pipe) attach() error {
 		return fmt.Errorf("its segments in %s: %w", j.st.dir(), err)
 	}
 	if j.fallback == "" {
-		j.sayPlace(p)
+		j.checkCursor(p)
 	} else if len(p.segs) > 0 { // no cursor: all that is held is shipped, maybe again
 		j.found.Offset = p.segs[0].first
 		j.fallback += fmt.Sprintf("; starting at offset %d, the first that is held: what came before it was acked or is missing, and what was acked after it is repeated", j.found.Offset)
 	}
 	if err := j.attachFIFO(p); err != nil {
-		return fmt.Errorf("its FIFO in %s: %w", j.st.dir(), full(err))
+		return fmt.Errorf("its FIFO in %s: %w", j.st.dir(), asFull(err))
 	}
 	return nil
 }
 
-// sayPlace fills fallback when the cursor does not lie in what is held.
-func (j *Pipe) sayPlace(p *pipe) {
+// checkCursor fills fallback when the cursor does not lie in what is held.
+func (j *Pipe) checkCursor(p *pipe) {
 	off := j.found.Offset
 	switch {
 	case len(p.segs) == 0:
@@ -162,7 +162,7 @@ func (p *pipe) findSegments(acked, latest int64, damage *DamageError) error {
 	for _, file := range files {
 		first, ok := offsetOf(file.name, segmentSuffix)
 		switch {
-		case !ok && known(file):
+		case !ok && isOurs(file):
 		case !ok || !file.regular:
 			damage.Foreign = append(damage.Foreign, file.name)
 		case first > maxOffset-file.size:
@@ -172,7 +172,7 @@ func (p *pipe) findSegments(acked, latest int64, damage *DamageError) error {
 		}
 	}
 	slices.SortFunc(p.segs, func(a, b *segment) int { return int(min(1, max(-1, a.first-b.first))) })
-	p.settle(acked, latest, damage)
+	p.checkSegments(acked, latest, damage)
 	return nil
 }
 
@@ -183,8 +183,8 @@ const unknownOffset = -1
 // with it must not overflow.
 const maxOffset = 1 << 60
 
-// known reports whether file is another one of the input's files, and of the right type.
-func known(file stored) bool {
+// isOurs reports whether file is another one of the input's files, and of the right type.
+func isOurs(file storedFile) bool {
 	name := strings.TrimSuffix(file.name, newSuffix)
 	switch name {
 	case lockName, inputName, aboutName, arrivalsName, rejectsName, probeName, cursorNames[0], cursorNames[1]:
@@ -195,8 +195,8 @@ func known(file stored) bool {
 	return false
 }
 
-// settle checks that the segments follow each other from acked to the end.
-func (p *pipe) settle(acked, latest int64, damage *DamageError) {
+// checkSegments checks that the segments follow each other from acked to the end.
+func (p *pipe) checkSegments(acked, latest int64, damage *DamageError) {
 	if acked == unknownOffset {
 		acked = 0
 		if len(p.segs) > 0 {

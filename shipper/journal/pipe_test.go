@@ -157,16 +157,16 @@ func TestHoldKeepsAckedBytesForASecondReader(t *testing.T) {
 	for i := 0; i < 1000; i += 50 {
 		write(t, j, data[i:i+50])
 	}
-	j.Hold(0)
+	j.Retain(0)
 	ack(t, j, 1000, "")
 	wantRest(t, j, 0, data)
-	j.Hold(500)
+	j.Retain(500)
 	ack(t, j, 1000, "")
 	wantRest(t, j, 500, data[500:])
 	if got := j.Allocated(); got > 600 {
 		t.Fatal("still holds", got)
 	}
-	j.ReleaseHold()
+	j.StopRetaining()
 	ack(t, j, 1000, "")
 	if got := j.Allocated(); got > 100 {
 		t.Fatal("still holds", got)
@@ -195,7 +195,7 @@ func TestWriterReaderAndFollowerAtOnce(t *testing.T) {
 	})
 	changed, stop := j.Subscribe()
 	var tee []byte
-	j.Hold(0)
+	j.Retain(0)
 	follow := func(wake <-chan struct{}, took func(off int64, b []byte)) {
 		buf, off := make([]byte, 3000), int64(0)
 		for {
@@ -219,9 +219,9 @@ func TestWriterReaderAndFollowerAtOnce(t *testing.T) {
 		defer stop()
 		follow(changed, func(off int64, b []byte) {
 			tee = append(tee, b...)
-			j.Hold(off)
+			j.Retain(off)
 		})
-		j.ReleaseHold()
+		j.StopRetaining()
 	})
 	var got []byte
 	follow(j.Changed(), func(off int64, b []byte) {

@@ -143,7 +143,7 @@ func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, erro
 	}
 	most := min(want, p.segmentBytes)
 	room := p.room()
-	if room < most && p.wholly(size) && p.release(size) == nil {
+	if room < most && p.activeIsAcked(size) && p.release(size) == nil {
 		room = p.room()
 	}
 	if room <= 0 {
@@ -157,7 +157,7 @@ func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, erro
 	switch {
 	case err == nil || n > 0: // the rest is tried by the caller, and finds the same error if it lasts
 		return n, nil
-	case disk.IsFull(err) && p.another(err, size) && p.release(size) == nil:
+	case disk.IsFull(err) && p.newSegmentHelps(err, size) && p.release(size) == nil:
 		return 0, nil
 	case disk.IsFull(err) && p.punch():
 		return 0, nil
@@ -170,7 +170,7 @@ func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, erro
 func (p *pipe) room() int64 {
 	room := int64(math.MaxInt64)
 	if p.maxBytes > 0 {
-		room = p.maxBytes - p.held.Load()
+		room = p.maxBytes - p.total.Load()
 	}
 	if fell := p.failure.Load(); fell != nil {
 		room = min(room, fell.Most-p.memory.Load())
@@ -188,21 +188,23 @@ func (p *pipe) limit() string {
 
 // count adds n bytes to the segment's and the pipe's sizes.
 func (p *pipe) count(s *segment, n int64) {
-	p.held.Add(n)
+	p.total.Add(n)
 	if s.inMemory() {
 		p.memory.Add(n)
 	}
 }
 
-// another reports whether a new segment could help when the active one has no room: if all of the
+// newSegmentHelps reports whether a new segment could help when the active one has no room: if all of the
 // active one is acked, it can go, and if the file is as large as files may be (EFBIG), a new one is
 // not.
-func (p *pipe) another(err error, size int64) bool {
-	return p.wholly(size) || errors.Is(err, errFileTooBig) && size > p.active.first
+func (p *pipe) newSegmentHelps(err error, size int64) bool {
+	return p.activeIsAcked(size) || errors.Is(err, errFileTooBig) && size > p.active.first
 }
 
-// wholly reports whether the active segment has bytes and all of them may go.
-func (p *pipe) wholly(size int64) bool { return size > p.active.first && p.reclaimable() >= size }
+// activeIsAcked reports whether the active segment has bytes and all of them may go.
+func (p *pipe) activeIsAcked(size int64) bool {
+	return size > p.active.first && p.reclaimable() >= size
+}
 
 // release rolls to a new segment and gives back what is acked of the old ones.
 func (p *pipe) release(size int64) error {

@@ -32,9 +32,9 @@ func (f *Folder) Recover(id string) (Recovered, error) {
 		r = &File{Journal: j}
 	}
 	if err := r.attach(); err != nil {
-		return nil, errors.Join(fmt.Errorf("input %s: recover it: %w", id, err), j.letGo())
+		return nil, errors.Join(fmt.Errorf("input %s: recover it: %w", id, err), j.abortOpen())
 	}
-	j.settled()
+	j.opened()
 	r.run()
 	return r, nil
 }
@@ -60,15 +60,15 @@ func (f *Folder) reopen(id string) (*Journal, error) {
 	if problem != nil {
 		j.damage.note("%v", problem)
 	}
-	if err := j.readRest(); err != nil {
-		return nil, errors.Join(fmt.Errorf("input %s: recover it: %w", id, err), j.letGo())
+	if err := j.openRest(); err != nil {
+		return nil, errors.Join(fmt.Errorf("input %s: recover it: %w", id, err), j.abortOpen())
 	}
 	f.worked.Store(true)
 	return j, nil
 }
 
-// readRest opens cursor, index and snapshot.
-func (j *Journal) readRest() error {
+// openRest opens cursor, index and snapshot.
+func (j *Journal) openRest() error {
 	if about, err := j.st.read(aboutName, maxAboutBytes); err == nil {
 		j.about = about
 	} else {
@@ -76,7 +76,7 @@ func (j *Journal) readRest() error {
 	}
 	cur, newest, ok, err := openCursor(j.st)
 	if err != nil {
-		return fmt.Errorf("its cursor in %s: %w", j.st.dir(), full(err))
+		return fmt.Errorf("its cursor in %s: %w", j.st.dir(), asFull(err))
 	}
 	j.cur, j.found, cur.mark = cur, newest.Cursor, newest.mark
 	if ok && j.found.Offset > maxOffset {
@@ -88,7 +88,7 @@ func (j *Journal) readRest() error {
 	}
 	arr, problem, err := openArrivals(j.st, j.header.Started)
 	if err != nil {
-		return fmt.Errorf("its index of arrivals in %s: %w", j.st.dir(), full(err))
+		return fmt.Errorf("its index of arrivals in %s: %w", j.st.dir(), asFull(err))
 	}
 	j.arr = arr
 	if problem != "" {
@@ -98,17 +98,17 @@ func (j *Journal) readRest() error {
 	return nil
 }
 
-// settled ends the opening: everything starts from the cursor.
-func (j *Journal) settled() {
-	j.offsets.settle(j.found.Offset)
+// opened ends the opening: everything starts from the cursor.
+func (j *Journal) opened() {
+	j.offsets.startAt(j.found.Offset)
 	j.seenBefore = j.src.size()
 	if j.damage.empty() {
 		j.damage = nil
 	}
 }
 
-// letGo closes what reopen opened, and keeps all files for another try.
-func (j *Journal) letGo() error {
+// abortOpen closes what reopen opened, and keeps all files for another try.
+func (j *Journal) abortOpen() error {
 	var errs []error
 	if j.src != nil {
 		errs = append(errs, j.src.close())

@@ -17,7 +17,7 @@ func (j *Journal) Reject(entry []byte) error {
 		return fmt.Errorf("input %s: a reject of more than one line", j.id)
 	}
 	if err := j.reject(entry); err != nil {
-		return fmt.Errorf("input %s: keep a rejected event in %s: %w", j.id, rejectsName, full(err))
+		return fmt.Errorf("input %s: keep a rejected event in %s: %w", j.id, rejectsName, asFull(err))
 	}
 	j.mu.Lock()
 	j.rejected = true

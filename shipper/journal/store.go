@@ -46,13 +46,13 @@ type store interface {
 	replace(name string, data []byte) error // whole or not at all
 	rename(from, to string) error
 	remove(name string) error
-	list() ([]stored, error)
+	list() ([]storedFile, error)
 	syncDir() error
 	drop() error // the folder itself, when it is empty
 }
 
-// stored is one file of a store.
-type stored struct {
+// storedFile is one file of a store.
+type storedFile struct {
 	name    string
 	size    int64
 	regular bool
@@ -143,12 +143,12 @@ func (d dirStore) rename(from, to string) error { return os.Rename(d.path(from),
 func (d dirStore) remove(name string) error     { return os.Remove(d.path(name)) }
 func (d dirStore) drop() error                  { return os.Remove(string(d)) }
 
-func (d dirStore) list() ([]stored, error) {
+func (d dirStore) list() ([]storedFile, error) {
 	entries, err := os.ReadDir(string(d))
 	if err != nil {
 		return nil, err
 	}
-	all := make([]stored, 0, len(entries))
+	all := make([]storedFile, 0, len(entries))
 	for _, e := range entries {
 		info, err := e.Info() // an lstat
 		if errors.Is(err, fs.ErrNotExist) {
@@ -157,7 +157,7 @@ func (d dirStore) list() ([]stored, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, stored{e.Name(), info.Size(), info.Mode().IsRegular()})
+		all = append(all, storedFile{e.Name(), info.Size(), info.Mode().IsRegular()})
 	}
 	return all, nil
 }
