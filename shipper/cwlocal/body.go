@@ -1,6 +1,6 @@
 package cwlocal
 
-// The body of a request, which is read whole, decompressed, and bounded.
+// Request bodies, which are read whole, decompressed and bounded.
 
 import (
 	"bytes"
@@ -13,27 +13,27 @@ import (
 	"perstack-shipper/batch"
 )
 
-// maxBody bounds a body, both compressed and decompressed. The largest legal ones are a batch of
-// control characters, of six bytes each (\u0001), and one of 10,000 short events; both are under
-// 8 MiB, and a client may indent them.
+// maxBody bounds a body, both compressed and decompressed. The largest legal bodies are a batch of
+// control characters, of six bytes each (\u0001), and one of 10,000 short events. Both are under 8
+// MiB, and clients may indent them.
 const maxBody = 16 * batch.MaxBatchBytes
 
-// bodies are buffers for bodies, and gzips decompressors.
+// bodies and gzips are pools of buffers and decompressors.
 var (
 	bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 	gzips  = sync.Pool{New: func() any { return new(gzip.Reader) }}
 )
 
-// readBody reads the whole body. The bytes are the caller's until it calls release; with
-// Options.Intercept a test may keep them, so their memory is not used again. An error that is not
-// an apiError means that the connection broke.
+// readBody reads the whole body. The bytes belong to the caller until it calls release. With
+// Options.Intercept a test may keep them, so their memory is not reused. An error that is not an
+// apiError means that the connection broke.
 func (s *Server) readBody(r *http.Request) (body []byte, release func(), err error) {
 	if r.ContentLength > maxBody {
 		return nil, nil, tooLarge()
 	}
 	raw := newBuffer()
 	if r.ContentLength > 0 {
-		raw.Grow(int(r.ContentLength) + bytes.MinRead) // without MinRead, ReadFrom would double it at the end
+		raw.Grow(int(r.ContentLength) + bytes.MinRead) // without MinRead, ReadFrom would double the buffer at the end
 	}
 	switch n, err := raw.ReadFrom(io.LimitReader(r.Body, maxBody+1)); {
 	case err != nil:
@@ -44,7 +44,7 @@ func (s *Server) readBody(r *http.Request) (body []byte, release func(), err err
 	switch encoding := r.Header.Get("Content-Encoding"); encoding {
 	case "", "identity":
 	case "gzip":
-		// The transport has compared what came with a length that was given.
+		// The transport has checked a given length against the body.
 		if r.ContentLength < 0 {
 			return nil, nil, &apiError{http.StatusLengthRequired, "MissingContentLength", "a compressed body needs a Content-Length"}
 		}
@@ -55,7 +55,7 @@ func (s *Server) readBody(r *http.Request) (body []byte, release func(), err err
 		bodies.Put(raw)
 		raw = plain
 	default:
-		return nil, nil, serialization("Content-Encoding %q; only gzip is taken", encoding)
+		return nil, nil, serialization("Content-Encoding %q is not supported; use gzip", encoding)
 	}
 	if s.opt.Intercept != nil {
 		return raw.Bytes(), func() {}, nil
@@ -78,7 +78,7 @@ func gunzip(to, from *bytes.Buffer) error {
 	}
 	switch n, err := to.ReadFrom(io.LimitReader(z, maxBody+1)); {
 	case err != nil:
-		return serialization("the body is not whole gzip: %v", err)
+		return serialization("the body is not complete gzip: %v", err)
 	case n > maxBody:
 		return tooLarge()
 	}
@@ -87,5 +87,5 @@ func gunzip(to, from *bytes.Buffer) error {
 
 func tooLarge() *apiError {
 	return &apiError{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException",
-		fmt.Sprintf("a body of more than %d bytes; put fewer events at once", maxBody)}
+		fmt.Sprintf("the body has more than %d bytes; put fewer events at once", maxBody)}
 }

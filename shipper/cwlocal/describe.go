@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// maxDescribed bounds a page, and the limit that a caller may ask for.
+// maxDescribed bounds a page, and the limit that a caller may request.
 const maxDescribed = 50
 
 type describeLogGroups struct {
@@ -26,12 +26,12 @@ type describeLogGroups struct {
 
 func (o *describeLogGroups) target() (string, string, int) { return "", "", 0 }
 
-// logGroup is a group as DescribeLogGroups answers it.
+// logGroup is a group in an answer of DescribeLogGroups.
 type logGroup struct {
 	LogGroupName      string `json:"logGroupName"`
 	CreationTime      int64  `json:"creationTime"`
 	RetentionInDays   int    `json:"retentionInDays,omitempty"`
-	RetentionPolicy   string `json:"retentionPolicyName,omitempty"` // of the account policy that RetentionInDays is from
+	RetentionPolicy   string `json:"retentionPolicyName,omitempty"` // the account policy that sets RetentionInDays
 	MetricFilterCount int    `json:"metricFilterCount"`
 	ARN               string `json:"arn"`
 	LogGroupARN       string `json:"logGroupArn"`
@@ -40,7 +40,7 @@ type logGroup struct {
 	LogGroupClass     string `json:"logGroupClass"`
 }
 
-// matches reports whether the request asks for a group of this name.
+// matches reports whether the request selects g.
 func (o *describeLogGroups) matches(g *group) bool {
 	switch {
 	case o.LogGroupNamePrefix != nil && !strings.HasPrefix(g.name, *o.LogGroupNamePrefix):
@@ -113,7 +113,7 @@ func (o *describeLogStreams) target() (string, string, int) {
 	return name, "", 0
 }
 
-// logStream is a stream as DescribeLogStreams answers it.
+// logStream is a stream in an answer of DescribeLogStreams.
 type logStream struct {
 	LogStreamName       string `json:"logStreamName"`
 	CreationTime        int64  `json:"creationTime"`
@@ -125,7 +125,7 @@ type logStream struct {
 	StoredBytes         int64  `json:"storedBytes"` // always 0 for streams since 2019
 }
 
-// lastEvent returns the time of the stream's latest event; 0 if it has none.
+// lastEvent returns the time of the stream's latest event, or 0 if there is none.
 func (l logStream) lastEvent() int64 {
 	if l.LastEventTimestamp == nil {
 		return 0
@@ -195,7 +195,7 @@ func (o *describeLogStreams) do(s *Server, region string) ([]byte, error) {
 	}{page, next})
 }
 
-// describe returns st as DescribeLogStreams answers it.
+// describe returns st for an answer of DescribeLogStreams.
 func (st *stream) describe(groupARN string) logStream {
 	l := logStream{LogStreamName: st.name, CreationTime: st.created, ARN: groupARN + ":log-stream:" + st.name}
 	st.mu.Lock()
@@ -208,14 +208,14 @@ func (st *stream) describe(groupARN string) logStream {
 	return l
 }
 
-// position is a token of a listing: the end of the page before.
+// position is a token of a listing: the last entry of the previous page.
 type position struct {
 	Time int64
 	Name string
 }
 
-// pageOf returns the page of all, which is sorted, that follows the position in token, and the
-// token of the next page.
+// pageOf returns the page of the sorted list all that follows the position in token, and the token
+// of the next page.
 func pageOf[T any](all []T, at func(T) position, after func(T, position) bool, token *string, limit int) (page []T, next string, err error) {
 	page = all
 	if token != nil {

@@ -1,6 +1,6 @@
 package cwlocal
 
-// What all tests share: an endpoint on a real address, a real client of the SDK, and shorthands.
+// What all tests share: an endpoint on a real address, an SDK client, and shorthands.
 
 import (
 	"context"
@@ -75,9 +75,10 @@ func start(t *testing.T, o Options) *endpoint {
 }
 
 // plainBodies hides the WriterTo of the SDK's request bodies. smithy-go 1.28 closes a body as soon
-// as the answer's head is there; net/http, which may then still be looking for the body's end, gets
-// EOF as an error from WriteTo (from Read it is none) and closes the connection under the answer.
-// Only an endpoint as near as this one is fast enough for that.
+// as the answer's head has arrived. If net/http is then still looking for the end of the body, it
+// gets EOF from WriteTo, which counts as an error there though not from Read, and closes the
+// connection while the answer is being read. Only an endpoint on the same machine is fast enough
+// for that.
 type plainBodies struct{ *http.Client }
 
 func (c plainBodies) Do(r *http.Request) (*http.Response, error) {
@@ -87,7 +88,7 @@ func (c plainBodies) Do(r *http.Request) (*http.Response, error) {
 	return c.Client.Do(r)
 }
 
-// startWithStream also creates the group and stream that tests put to.
+// startWithStream is start, and also creates the tests' group and stream.
 func startWithStream(t *testing.T, o Options) *endpoint {
 	t.Helper()
 	e := start(t, o)
@@ -107,12 +108,12 @@ func (e *endpoint) create(group string, streams ...string) {
 	}
 }
 
-// event is an event d after testNow.
+// event returns an event d after testNow.
 func event(d time.Duration, message string) types.InputLogEvent {
 	return types.InputLogEvent{Timestamp: aws.Int64(testNow.Add(d).UnixMilli()), Message: &message}
 }
 
-// put puts events to the stream of the tests.
+// put puts events to the tests' stream.
 func (e *endpoint) put(events ...types.InputLogEvent) (*cloudwatchlogs.PutLogEventsOutput, error) {
 	return e.putTo(testStream, events...)
 }
@@ -128,7 +129,7 @@ func (e *endpoint) mustPut(events ...types.InputLogEvent) {
 	}
 }
 
-// messages are those of the tests' stream, in reading order.
+// messages returns the messages of the tests' stream, in reading order.
 func (e *endpoint) messages() string {
 	var all []string
 	for _, ev := range e.Events(testGroup, testStream) {
@@ -137,8 +138,8 @@ func (e *endpoint) messages() string {
 	return strings.Join(all, "|")
 }
 
-// wantCode fails unless err is an API error with this code whose message contains part; "" wants no
-// error.
+// wantCode fails the test unless err is an API error with this code whose message contains part. An
+// empty code expects no error.
 func wantCode(t *testing.T, err error, code, part string) {
 	t.Helper()
 	if code == "" {
@@ -153,7 +154,7 @@ func wantCode(t *testing.T, err error, code, part string) {
 	}
 }
 
-// raw sends a body as it is and returns status and error type.
+// raw sends a body unchanged and returns the status and error type.
 func (e *endpoint) raw(action, body string, change func(*http.Request)) (status int, code string) {
 	e.t.Helper()
 	r, err := http.NewRequestWithContext(e.ctx, http.MethodPost, e.url, strings.NewReader(body))
@@ -175,7 +176,7 @@ func (e *endpoint) raw(action, body string, change func(*http.Request)) (status 
 	return resp.StatusCode, resp.Header.Get("X-Amzn-Errortype")
 }
 
-// batchOf are events of one time.
+// batchOf returns events that have the same time.
 func batchOf(messages ...string) []types.InputLogEvent {
 	var events []types.InputLogEvent
 	for _, m := range messages {

@@ -1,7 +1,7 @@
 package cwlocal
 
-// What a test can make go wrong with a call. Options.Intercept decides; it happens before or after
-// the operation.
+// Faults that a test injects into a call, before or after the operation. Options.Intercept chooses
+// them.
 
 import (
 	"context"
@@ -11,64 +11,65 @@ import (
 	"time"
 )
 
-// Call is one call of the API, as Options.Intercept sees it.
+// Call is an API call, as passed to Options.Intercept.
 type Call struct {
 	// Action is the operation, such as "PutLogEvents".
 	Action string
-	// Group and Stream are those named in the body; "" if it names none or cannot be decoded.
+	// Group and Stream are the names in the body; "" if there are none or the body cannot be
+	// decoded.
 	Group, Stream string
-	// N is the number of this call among those of its Action, from 1.
+	// N numbers the calls of this Action, from 1.
 	N int64
-	// Events is the number of events in a PutLogEvents.
+	// Events is the number of events of a PutLogEvents call.
 	Events int
-	// Compressed says that the body came compressed.
+	// Compressed says whether the body was sent compressed.
 	Compressed bool
-	// Body is the request's body, decompressed. It may be kept, but not changed.
+	// Body is the request's body, decompressed. It may be kept but not changed.
 	Body []byte
 }
 
-// Fault is what goes wrong with a call. In the zero value nothing does. Where several fields are
-// set, they take effect in their order, up to the first that ends the call.
+// Fault is what goes wrong with a call. The zero value is no fault. If several fields are set, they
+// take effect in the order of their declaration, until one ends the call.
 type Fault struct {
-	// Delay passes before the operation is carried out.
+	// Delay is how long to wait before the operation.
 	Delay time.Duration
 	// ResetBefore closes the connection with RST instead of carrying out the operation.
 	ResetBefore bool
 
-	// Hang leaves the call without an answer until the client goes away or the Server is closed.
+	// Hang leaves the call unanswered until the client goes away or the Server is closed.
 	Hang bool
-	// Status, Code and Message are the error to answer. Status 0 with a Code is 400, or 500 for the
-	// codes of the service's own faults; Code "" with a Status is one that goes with it.
+	// Status, Code and Message describe the error to answer. A Code without a Status has status
+	// 400, or 500 for the codes of the service's own faults. A Status without a Code has a matching
+	// code.
 	Status  int
 	Code    string
 	Message string
-	// After has Hang and the error take effect after the operation was carried out, whatever came
-	// of it.
+	// After makes Hang and the error take effect after the operation, whatever its result.
 	After bool
 
-	// DelayAfter passes after the operation was carried out, before the answer.
+	// DelayAfter is how long to wait between the operation and the answer.
 	DelayAfter time.Duration
-	// ResetAfter closes the connection with RST when the operation has been carried out.
+	// ResetAfter closes the connection with RST after the operation.
 	ResetAfter bool
 
-	// Rejected makes PutLogEvents answer 200 with these indexes and drop those events.
+	// Rejected makes PutLogEvents answer 200 with these indexes and drop the events in question.
 	Rejected *Rejected
 
 	// Header is added to the answer.
 	Header http.Header
-	// Body replaces the error's JSON, as a proxy's page would.
+	// Body replaces the error's JSON, like a proxy's page.
 	Body []byte
 	// CutAnswer closes the connection in the middle of the answer's body.
 	CutAnswer bool
 }
 
-// Rejected are the indexes of rejectedLogEventsInfo: [0, TooOldEnd), [0, ExpiredEnd) and from
-// TooNewStart on; nil: not given.
+// Rejected holds the indexes of rejectedLogEventsInfo: [0, TooOldEnd) and [0, ExpiredEnd) are too
+// old, and events from TooNewStart on are too new. nil leaves an index out.
 type Rejected struct {
 	TooOldEnd, ExpiredEnd, TooNewStart *int
 }
 
-// spoils reports whether f answers an error of its own.
+// spoils reports whether f replaces the answer with an error.
 func (f Fault) spoils() bool { return f.Status != 0 || f.Code != "" }
 
 // answer returns the error that f asks for.
@@ -99,7 +100,7 @@ func (f Fault) answer() *answer {
 	return &answer{err: e}
 }
 
-// carryOut runs operation with the fault f. It returns nil if it reset the connection.
+// carryOut runs operation with the fault f. It returns nil if it has reset the connection.
 func (s *Server) carryOut(ctx context.Context, w http.ResponseWriter, f Fault, operation func() answer) *answer {
 	s.sleep(ctx, f.Delay)
 	if f.ResetBefore {
@@ -131,7 +132,7 @@ func (s *Server) carryOut(ctx context.Context, w http.ResponseWriter, f Fault, o
 	return &a
 }
 
-// hang never returns: it aborts the connection once the client has gone or the server is closed.
+// hang never returns. It aborts the connection once the client has gone or the server is closed.
 func (s *Server) hang(ctx context.Context) {
 	select {
 	case <-ctx.Done():
@@ -144,14 +145,14 @@ func (s *Server) hang(ctx context.Context) {
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(http.ErrAbortHandler) // HTTP/2, or no connection at all: this is the next best
+		panic(http.ErrAbortHandler) // HTTP/2 or no connection; aborting is the next best thing
 	}
 	raw := net.Conn(conn)
 	if t, ok := conn.(*tls.Conn); ok {
 		raw = t.NetConn()
 	}
 	if t, ok := raw.(*net.TCPConn); ok {
-		_ = t.SetLinger(0) // so that Close sends RST; an error means that it is closed already
+		_ = t.SetLinger(0) // makes Close send RST; fails only if already closed
 	}
 	_ = raw.Close()
 }

@@ -17,7 +17,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// faulty is an endpoint whose next put meets a fault.
+// faulty returns an endpoint that injects a fault into the first put.
 func faulty(t *testing.T, f Fault) *endpoint {
 	t.Helper()
 	return startWithStream(t, Options{Intercept: func(c *Call) Fault {
@@ -58,7 +58,7 @@ func TestErrorFaults(t *testing.T) {
 				t.Errorf("stored %q, want %q", got, c.stored)
 			}
 			if n := e.Stats().Errors[c.code]; n != 1 {
-				t.Errorf("%d answers of %s counted", n, c.code)
+				t.Errorf("%d answers with %s counted, want 1", n, c.code)
 			}
 			e.mustPut(event(0, "second"))
 		})
@@ -221,8 +221,8 @@ func TestInterceptSeesTheCall(t *testing.T) {
 	}
 }
 
-// TestHalfARequest leaves in the middle of a body: nothing is stored and nothing is left behind
-// (goleak).
+// TestHalfARequest disconnects in the middle of a body: nothing is stored and no goroutine is left
+// behind (goleak).
 func TestHalfARequest(t *testing.T) {
 	e := startWithStream(t, Options{})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))

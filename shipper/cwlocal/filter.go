@@ -1,7 +1,7 @@
 package cwlocal
 
-// FilterLogEvents: the streams of a group read as one, by timestamp, then ingestion time, then
-// stream.
+// FilterLogEvents: reads the streams of a group as one, ordered by timestamp, then ingestion time,
+// then stream.
 
 import (
 	"cmp"
@@ -20,8 +20,8 @@ import (
 const (
 	// maxFilterStreams bounds logStreamNames.
 	maxFilterStreams = 100
-	// maxScanned bounds the bytes that are searched for one page. As with the service, a page may
-	// so be short or empty and not be the last one.
+	// maxScanned bounds the bytes searched for one page. As with the service, a page may therefore
+	// be short or empty without being the last one.
 	maxScanned = 64 << 20
 )
 
@@ -47,13 +47,13 @@ func (o *filterLogEvents) target() (string, string, int) {
 	return o.group, "", 0
 }
 
-// crossPlace is a place in the reading order of several streams. As a token it means what comes
-// from there on.
+// crossPlace is a place in the merged reading order of several streams. As a token, it stands for
+// everything from that place on.
 type crossPlace struct {
 	timestamp, ingestion int64
 	stream               string
 	arrival              int
-	shown                bool // of Options.EmptyPages: the empty page before this one was answered
+	shown                bool // with Options.EmptyPages: the empty page before this one was sent
 }
 
 func (p crossPlace) compare(o crossPlace) int {
@@ -82,14 +82,14 @@ func parseCrossPlace(token string) (p crossPlace, err error) {
 	return p, invalid("The specified nextToken is invalid.")
 }
 
-// check checks the parameters and parses them.
+// check validates and parses the parameters.
 func (o *filterLogEvents) check() (err error) {
 	if o.group, err = groupOf(o.LogGroupName, o.LogGroupIdentifier); err != nil {
 		return err
 	}
 	switch {
 	case o.LogStreamNames != nil && o.LogStreamNamePrefix != nil:
-		return invalid("give either logStreamNames or logStreamNamePrefix, not both")
+		return invalid("specify either logStreamNames or logStreamNamePrefix, not both")
 	case o.LogStreamNames != nil && (len(o.LogStreamNames) == 0 || len(o.LogStreamNames) > maxFilterStreams):
 		return constraint(fmt.Sprint(len(o.LogStreamNames), " names"), "logStreamNames", fmt.Sprintf("have length 1 to %d", maxFilterStreams))
 	}
@@ -160,7 +160,7 @@ type cursor struct {
 	at            crossPlace // of the event at position
 }
 
-// settle sets at, and reports whether there is an event.
+// settle sets at, and reports whether there is an event at the position.
 func (c *cursor) settle() bool {
 	if c.position >= c.end {
 		return false
@@ -170,7 +170,7 @@ func (c *cursor) settle() bool {
 	return true
 }
 
-// merge is a heap of cursors, the earliest event first.
+// merge is a heap of cursors with the earliest event first.
 type merge []*cursor
 
 func (m merge) Len() int           { return len(m) }
@@ -195,14 +195,14 @@ func (o *filterLogEvents) cursors(streams []*stream) *merge {
 		case 0:
 			from.arrival = o.from.arrival
 		case -1:
-			from.arrival = math.MaxInt // its events of the same times were before the place
+			from.arrival = math.MaxInt // its events with the same times precede the place
 		}
 		c := &cursor{view: v, position: v.at(from), end: v.count}
 		if o.StartTime != nil {
 			c.position = max(c.position, v.at(key{timestamp: *o.StartTime}))
 		}
 		if o.EndTime != nil && *o.EndTime < math.MaxInt64 {
-			c.end = v.at(key{timestamp: *o.EndTime + 1}) // unlike in GetLogEvents, the end is included
+			c.end = v.at(key{timestamp: *o.EndTime + 1}) // unlike in GetLogEvents, the end is inclusive
 		}
 		if c.settle() {
 			*m = append(*m, c)
@@ -212,7 +212,7 @@ func (o *filterLogEvents) cursors(streams []*stream) *merge {
 	return m
 }
 
-// filteredEvent is an event as FilterLogEvents answers it.
+// filteredEvent is an event in an answer of FilterLogEvents.
 type filteredEvent struct {
 	Stream    string `json:"logStreamName"`
 	Timestamp int64  `json:"timestamp"`
@@ -224,7 +224,7 @@ type filteredEvent struct {
 // filterAnswer is the answer of FilterLogEvents.
 type filterAnswer struct {
 	Events   []filteredEvent `json:"events"`
-	Searched []struct{}      `json:"searchedLogStreams"` // empty, as the service's
+	Searched []struct{}      `json:"searchedLogStreams"` // always empty, as with the service
 	Next     string          `json:"nextToken,omitempty"`
 }
 
@@ -268,8 +268,8 @@ func (o *filterLogEvents) do(s *Server, _ string) ([]byte, error) {
 	return marshal(answer)
 }
 
-// filtered returns an event as FilterLogEvents answers it. Its eventId is the same whenever it is
-// read, and no other event has it.
+// filtered returns an event for an answer of FilterLogEvents. Its eventId is unique and the same
+// every time it is read.
 func filtered(v *view, at crossPlace, message []byte) filteredEvent {
 	id := fmt.Sprintf("%020d%016d%020d", at.timestamp, at.arrival, v.id)
 	return filteredEvent{v.name, at.timestamp, at.ingestion, id, string(message)}

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// filter asks for all pages and returns "stream:message" of each event, and the number of pages.
+// filter reads all pages and returns "stream:message" for each event, and the number of pages.
 func (e *endpoint) filter(change func(*cloudwatchlogs.FilterLogEventsInput)) (events []string, pages int, err error) {
 	in := &cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String(testGroup)}
 	if change != nil {
@@ -26,7 +26,7 @@ func (e *endpoint) filter(change func(*cloudwatchlogs.FilterLogEventsInput)) (ev
 		}
 		for _, ev := range out.Events {
 			if ids[*ev.EventId] {
-				return nil, pages, fmt.Errorf("eventId %s twice", *ev.EventId)
+				return nil, pages, fmt.Errorf("eventId %s appears twice", *ev.EventId)
 			}
 			ids[*ev.EventId] = true
 			events = append(events, *ev.LogStreamName+":"+*ev.Message)
@@ -113,8 +113,8 @@ func TestFilterRefuses(t *testing.T) {
 		code   string
 		part   string
 	}{
-		{"no group of that name", func(in *cloudwatchlogs.FilterLogEventsInput) { in.LogGroupName = aws.String("other") }, "ResourceNotFoundException", "log group"},
-		{"no stream of that name", func(in *cloudwatchlogs.FilterLogEventsInput) { in.LogStreamNames = []string{"other"} }, "ResourceNotFoundException", "log stream"},
+		{"no such group", func(in *cloudwatchlogs.FilterLogEventsInput) { in.LogGroupName = aws.String("other") }, "ResourceNotFoundException", "log group"},
+		{"no such stream", func(in *cloudwatchlogs.FilterLogEventsInput) { in.LogStreamNames = []string{"other"} }, "ResourceNotFoundException", "log stream"},
 		{"names and prefix", func(in *cloudwatchlogs.FilterLogEventsInput) {
 			in.LogStreamNames, in.LogStreamNamePrefix = names(1), aws.String("x")
 		}, "InvalidParameterException", "not both"},
@@ -140,8 +140,8 @@ func TestFilterRefuses(t *testing.T) {
 	}
 }
 
-// TestFollowing polls as `aws logs tail --follow` does: all pages, then again from the newest
-// timestamp, dropping the eventIds that were seen with it.
+// TestFollowing polls like `aws logs tail --follow`: it reads all pages, and then again from the
+// newest timestamp, dropping the eventIds seen there.
 func TestFollowing(t *testing.T) {
 	e := start(t, Options{EmptyPages: true})
 	e.create(testGroup, "a", "b")
@@ -168,21 +168,21 @@ func TestFollowing(t *testing.T) {
 	}
 	e.mustPutTo("a", 0, "1", "2")
 	poll()
-	e.mustPutTo("b", 10*time.Second, "3", "4") // 3 has the time of 2
+	e.mustPutTo("b", 10*time.Second, "3", "4") // 3 has the same time as 2
 	poll()
 	poll()
-	e.mustPutTo("a", 20*time.Second, "5") // and 5 that of 4
+	e.mustPutTo("a", 20*time.Second, "5") // 5 has the same time as 4
 	poll()
 	if want := []string{"1", "2", "3", "4", "5"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
 
-// TestFilterByFields asks for events by what is in their JSON, over pages and streams.
+// TestFilterByFields selects events by fields of their JSON, across pages and streams.
 func TestFilterByFields(t *testing.T) {
 	e := start(t, Options{})
 	e.create(testGroup, "a", "b")
-	e.mustPutTo("a", 0, `{"type":"startRun","stepNumber":1}`, `{"type":"callTools","stepNumber":1}`, "callTools is no JSON")
+	e.mustPutTo("a", 0, `{"type":"startRun","stepNumber":1}`, `{"type":"callTools","stepNumber":1}`, "callTools but not JSON")
 	e.mustPutTo("b", 5*time.Second, `{"type":"callTools","stepNumber":2}`)
 	for pattern, want := range map[string]string{
 		`{ $.type = "callTools" }`:                           `b:{"type":"callTools","stepNumber":2} a:{"type":"callTools","stepNumber":1}`,

@@ -1,13 +1,13 @@
 package cwlocal
 
-// Groups and streams on disk: a folder for each group, with group.json and a file for each stream,
-// all plain JSON lines. The first line of a stream's file names the stream; each other line is an
-// event, in the order of arrival:
+// Groups and streams on disk. Each group is a folder with a group.json and a file for each stream,
+// all plain JSON lines. The first line of a stream's file names the stream. Each other line is an
+// event, in order of arrival:
 //
 //	{"logStreamName":"uo5pwlys","creationTime":1795347082176}
 //	{"timestamp":1795347082176,"ingestionTime":1795347083001,"message":"{\"shipper\":…}"}
 //
-// Nothing is synced: what was accepted survives a crash of the process, not one of the machine.
+// Nothing is synced: accepted events survive a crash of the process, but not of the machine.
 
 import (
 	"crypto/sha256"
@@ -27,19 +27,19 @@ const (
 	groupFile    = "group.json"
 	streamSuffix = ".jsonl"
 	lockFile     = ".lock"
-	deleted      = ".deleted-" // a folder on its way out; names of groups never start with a dot on disk
-	// maxFileName leaves room in a file name's 255 bytes for the suffix.
+	deleted      = ".deleted-" // prefix of a folder being deleted; a group's folder name never starts with a dot
+	// maxFileName leaves room for the suffix in the 255 bytes of a file name.
 	maxFileName = 200
 )
 
-// folder is Options.Dir. Its methods are called under Server.mu, except for those of streamFile.
+// folder is Options.Dir. Callers of its methods hold Server.mu.
 type folder struct {
 	path string
 	lock *os.File
 	log  *zap.Logger
 }
 
-// groupLine is what group.json holds.
+// groupLine is the content of group.json.
 type groupLine struct {
 	LogGroupName    string            `json:"logGroupName"`
 	CreationTime    int64             `json:"creationTime"`
@@ -55,24 +55,24 @@ type streamLine struct {
 	CreationTime  int64  `json:"creationTime"`
 }
 
-// eventLine is each of the other lines; a member is nil if a damaged line does not have it.
+// eventLine is any other line. A member is nil if it is missing from a damaged line.
 type eventLine struct {
 	Timestamp     *int64  `json:"timestamp"`
 	IngestionTime *int64  `json:"ingestionTime"`
 	Message       *string `json:"message"`
 }
 
-// openFolder creates the folder if need be, and locks it.
+// openFolder creates the folder if necessary, and locks it.
 func openFolder(path string, log *zap.Logger) (*folder, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("the folder %q cannot be made; name one that can: %w", path, err)
+		return nil, fmt.Errorf("%q cannot be created; name another folder: %w", path, err)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("the folder %q cannot be written; name one that can: %w", path, err)
+		return nil, fmt.Errorf("%q cannot be written; name another folder: %w", path, err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("the folder %q is in use by another endpoint; stop that or name another folder: %w", path, err), lock.Close())
+		return nil, errors.Join(fmt.Errorf("%q is in use by another endpoint; stop that one or name another folder: %w", path, err), lock.Close())
 	}
 	return &folder{path: path, lock: lock, log: log}, nil
 }
@@ -80,9 +80,9 @@ func openFolder(path string, log *zap.Logger) (*folder, error) {
 // close unlocks the folder.
 func (f *folder) close() error { return f.lock.Close() }
 
-// fileName returns a file name for name that cannot lead out of the folder: letters, digits and a
-// few signs stay, all else becomes %XX. One too long for a file system is cut, and ends in "~" and
-// a hash.
+// fileName returns a file name for name that cannot lead out of the folder. Letters, digits and a
+// few signs stay; all other bytes become %XX. A name that is too long for a file system is cut and
+// ends in "~" and a hash.
 func fileName(name string) string {
 	var b strings.Builder
 	for i := 0; i < len(name); i++ {
@@ -105,7 +105,7 @@ func fileName(name string) string {
 func (f *folder) createGroup(g *group) error {
 	g.folder = filepath.Join(f.path, fileName(g.name))
 	if err := os.Mkdir(g.folder, 0o700); err != nil {
-		return fmt.Errorf("the folder of log group %q cannot be made; see that %q holds groups only: %w", g.name, f.path, err)
+		return fmt.Errorf("cannot create a folder for log group %q; %q should hold log groups only: %w", g.name, f.path, err)
 	}
 	return f.writeGroup(g)
 }
@@ -121,21 +121,21 @@ func (f *folder) writeGroup(g *group) error {
 		err = os.Rename(path+".new", path)
 	}
 	if err != nil {
-		return fmt.Errorf("log group %q cannot be kept; give %q room: %w", g.name, f.path, err)
+		return fmt.Errorf("cannot store log group %q; check the free space of %q: %w", g.name, f.path, err)
 	}
 	return nil
 }
 
-// deleteGroup removes a group's folder. It renames it first, so that the group is gone at once even
+// deleteGroup removes a group's folder. It renames the folder first, so that the group is gone even
 // if removing the files is interrupted.
 func (f *folder) deleteGroup(g *group) error {
 	gone := filepath.Join(f.path, deleted+filepath.Base(g.folder))
-	_ = os.RemoveAll(gone) // left by a deletion that was interrupted; if it stays, the rename fails
+	_ = os.RemoveAll(gone) // left by an interrupted deletion; if this fails, so does the rename
 	if err := os.Rename(g.folder, gone); err != nil {
-		return fmt.Errorf("the folder of log group %q cannot be removed; remove it: %w", g.name, err)
+		return fmt.Errorf("cannot remove the folder of log group %q; remove it by hand: %w", g.name, err)
 	}
 	if err := os.RemoveAll(gone); err != nil {
-		return fmt.Errorf("the folder %q cannot be removed; remove it: %w", gone, err)
+		return fmt.Errorf("cannot remove the folder %q; remove it by hand: %w", gone, err)
 	}
 	return nil
 }
@@ -154,7 +154,7 @@ func (f *folder) createStream(g *group, st *stream) error {
 		err = errors.Join(err, file.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("log stream %q cannot be kept; see that %q is free and has room: %w", st.name, st.file.path, err)
+		return fmt.Errorf("cannot store log stream %q; check that %q does not exist and its disk has room: %w", st.name, st.file.path, err)
 	}
 	st.file.size = int64(len(line))
 	return nil
@@ -163,19 +163,19 @@ func (f *folder) createStream(g *group, st *stream) error {
 // deleteStream removes a stream's file.
 func (f *folder) deleteStream(st *stream) error {
 	if err := os.Remove(st.file.path); err != nil {
-		return fmt.Errorf("the file of log stream %q cannot be removed; remove it: %w", st.name, err)
+		return fmt.Errorf("cannot remove the file of log stream %q; remove it by hand: %w", st.name, err)
 	}
 	return nil
 }
 
-// streamFile is the file of a stream, guarded by the stream's mu. It is open only while a batch is
+// streamFile is a stream's file, guarded by the stream's mu. It is open only while a batch is being
 // written, because there may be more streams than a process may have open files.
 type streamFile struct {
 	path string
-	size int64 // of its whole lines
+	size int64 // of its complete lines
 }
 
-// append writes events as lines: all of them or none.
+// append writes events as lines: either all of them or none.
 func (f *streamFile) append(events []inputEvent, now int64) error {
 	buf := newBuffer()
 	defer bodies.Put(buf)
@@ -197,7 +197,7 @@ func (f *streamFile) append(events []inputEvent, now int64) error {
 		err = errors.Join(err, file.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("a batch cannot be kept; see that %q is there and has room: %w", f.path, err)
+		return fmt.Errorf("cannot store a batch; check that %q exists and its disk has room: %w", f.path, err)
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
 package cwlocal
 
 // GetLogEvents: pages of one stream, forwards and backwards. A token names a place between two
-// events, so that it stays right when events arrive that are read before it.
+// events, so it remains valid when events arrive that sort before it.
 
 import (
 	"fmt"
@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// maxPageBytes bounds a page: the sum of its messages and batch.EventOverhead for each.
+	// maxPageBytes bounds a page: the size of its messages plus batch.EventOverhead for each.
 	maxPageBytes = 1 << 20
-	// maxPageEvents bounds a page, and the limit that a caller may ask for.
+	// maxPageEvents bounds a page, and the limit that a caller may request.
 	maxPageEvents = 10000
 )
 
@@ -35,11 +35,12 @@ func (o *getLogEvents) target() (string, string, int) {
 	return o.group, o.LogStreamName, 0
 }
 
-// place is a token: the events from here on if forward is set, else those before.
+// place is a token. It stands for the events from here on if forward is set, and for those before
+// it otherwise.
 type place struct {
 	key
 	forward bool
-	shown   bool // of Options.EmptyPages or RepeatPages: the extra page before this one was answered
+	shown   bool // with Options.EmptyPages or RepeatPages: the extra page before this one was sent
 }
 
 func (p place) String() string {
@@ -122,7 +123,7 @@ func (o *getLogEvents) do(s *Server, _ string) ([]byte, error) {
 	return s.page(v, from, o.StartFromHead, low, high, limit)
 }
 
-// outputEvent is an event as GetLogEvents answers it.
+// outputEvent is an event in an answer of GetLogEvents.
 type outputEvent struct {
 	Timestamp int64  `json:"timestamp"`
 	Ingestion int64  `json:"ingestionTime"`
@@ -136,11 +137,11 @@ type pageAnswer struct {
 	Back   string        `json:"nextBackwardToken"`
 }
 
-// page answers the positions of [low, high) that follow from; nil is the beginning, or with head
-// unset the end.
+// page returns the page of positions in [low, high) that follows from. A nil from is the beginning,
+// or the end if head is unset.
 func (s *Server) page(v *view, from *place, head bool, low, high, limit int) ([]byte, error) {
 	forward, position := head, low
-	var here key // the place of an empty page's tokens
+	var here key // the place named by the tokens of an empty page
 	switch {
 	case from != nil:
 		forward, here = from.forward, from.key
@@ -149,7 +150,7 @@ func (s *Server) page(v *view, from *place, head bool, low, high, limit int) ([]
 		position = high
 	}
 	readable := s.readable()
-	var picked []int // arrivals, in the order in which they were met
+	var picked []int // arrival numbers, in the order of the scan
 	size := 0
 	step, i, end := 1, position, high
 	if !forward {
@@ -168,7 +169,7 @@ func (s *Server) page(v *view, from *place, head bool, low, high, limit int) ([]
 	}
 	back, next := place{key: here}, place{key: here, forward: true}
 	if len(picked) > 0 && s.opt.EmptyPages && (from == nil || !from.shown) {
-		// A page without events: the tokens are at the same place, but not the same.
+		// An empty page: its tokens name the same place but differ from the request's.
 		if from == nil {
 			at := v.key(picked[0])
 			if !forward {
@@ -202,7 +203,7 @@ func (s *Server) page(v *view, from *place, head bool, low, high, limit int) ([]
 	return marshal(answer)
 }
 
-// readable returns the latest ingestion time that can be read now.
+// readable returns the latest ingestion time that is visible now.
 func (s *Server) readable() int64 {
 	if s.opt.ReadableAfter <= 0 {
 		return 1<<63 - 1

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
 
-// get asks for a page of the tests' stream.
+// get reads a page of the tests' stream.
 func (e *endpoint) get(change func(*cloudwatchlogs.GetLogEventsInput)) (*cloudwatchlogs.GetLogEventsOutput, error) {
 	in := &cloudwatchlogs.GetLogEventsInput{LogGroupName: aws.String(testGroup), LogStreamName: aws.String(testStream)}
 	if change != nil {
@@ -30,7 +30,7 @@ func (e *endpoint) mustGet(change func(*cloudwatchlogs.GetLogEventsInput)) *clou
 	return out
 }
 
-// texts are the messages of a page.
+// texts returns the messages of a page.
 func texts(events []types.OutputLogEvent) string {
 	var all []string
 	for _, ev := range events {
@@ -39,7 +39,7 @@ func texts(events []types.OutputLogEvent) string {
 	return strings.Join(all, "|")
 }
 
-// numbered are n events a second apart, with the messages 0, 1, …
+// numbered returns n events a second apart, with the messages 0, 1, …
 func numbered(n int) []types.InputLogEvent {
 	var events []types.InputLogEvent
 	for i := range n {
@@ -81,7 +81,7 @@ func TestGetPagesForwardAndBackward(t *testing.T) {
 		t.Errorf("backward %q, want %q", pages, want)
 	}
 
-	// Turning round shows the same events again, and none is skipped.
+	// Turning around shows the same events again and skips none.
 	first := e.mustGet(func(in *cloudwatchlogs.GetLogEventsInput) { in.StartFromHead, in.Limit = aws.Bool(true), aws.Int32(3) })
 	second := e.mustGet(func(in *cloudwatchlogs.GetLogEventsInput) {
 		in.NextToken, in.Limit = first.NextForwardToken, aws.Int32(3)
@@ -90,11 +90,12 @@ func TestGetPagesForwardAndBackward(t *testing.T) {
 		in.NextToken, in.Limit = second.NextBackwardToken, aws.Int32(3)
 	})
 	if texts(back.Events) != texts(first.Events) {
-		t.Errorf("back from %q comes %q, want %q", texts(second.Events), texts(back.Events), texts(first.Events))
+		t.Errorf("going back from %q, got %q, want %q", texts(second.Events), texts(back.Events), texts(first.Events))
 	}
 }
 
-// TestTokensStayRight reads on after events have arrived, before and after the place of the token.
+// TestTokensStayRight continues reading after events have arrived before and after the token's
+// place.
 func TestTokensStayRight(t *testing.T) {
 	e := startWithStream(t, Options{})
 	e.mustPut(event(10*time.Second, "a"), event(20*time.Second, "b"))
@@ -102,7 +103,7 @@ func TestTokensStayRight(t *testing.T) {
 	e.mustPut(event(5*time.Second, "earlier"), event(15*time.Second, "between"), event(30*time.Second, "later"))
 	out = e.mustGet(func(in *cloudwatchlogs.GetLogEventsInput) { in.NextToken = out.NextForwardToken })
 	if got := texts(out.Events); got != "between|b|later" {
-		t.Errorf("read on: %q", got)
+		t.Errorf("continued reading: %q", got)
 	}
 	end := out.NextForwardToken
 	if out = e.mustGet(func(in *cloudwatchlogs.GetLogEventsInput) { in.NextToken = end }); *out.NextForwardToken != *end || len(out.Events) != 0 {
@@ -127,8 +128,8 @@ func TestGetFromAnEmptyStream(t *testing.T) {
 	}
 }
 
-// TestReadingOrder puts batches that overlap in time: they are read by timestamp, then ingestion,
-// then arrival.
+// TestReadingOrder puts batches that overlap in time. They are read by timestamp, then ingestion
+// time, then arrival.
 func TestReadingOrder(t *testing.T) {
 	now := testNow
 	e := startWithStream(t, Options{Now: func() time.Time { return now }})
@@ -142,10 +143,10 @@ func TestReadingOrder(t *testing.T) {
 	if got := e.messages(); got != "b|c1|c2|c3|c4|d|e" {
 		t.Fatalf("out of order: %q", got)
 	}
-	now = testNow // a clock that goes back
+	now = testNow // the clock goes backwards
 	e.mustPut(event(2*time.Second, "c2a"))
 	if got := e.messages(); got != "b|c1|c2|c2a|c3|c4|d|e" {
-		t.Errorf("after the clock went back: %q", got)
+		t.Errorf("after the clock went backwards: %q", got)
 	}
 	if got := texts(e.mustGet(nil).Events); got != "b|c1|c2|c2a|c3|c4|d|e" {
 		t.Errorf("read back: %q", got)
@@ -161,9 +162,9 @@ func TestGetTimes(t *testing.T) {
 		want     string
 	}{
 		{nil, nil, "0|1|2|3|4"},
-		{at(2 * time.Second), nil, "2|3|4"}, // the start is included
+		{at(2 * time.Second), nil, "2|3|4"}, // the start is inclusive
 		{at(2*time.Second + time.Millisecond), nil, "3|4"},
-		{nil, at(2 * time.Second), "0|1"}, // the end is not
+		{nil, at(2 * time.Second), "0|1"}, // the end is exclusive
 		{nil, at(2*time.Second + time.Millisecond), "0|1|2"},
 		{at(time.Second), at(3 * time.Second), "1|2"},
 		{at(3 * time.Second), at(time.Second), ""},
@@ -179,7 +180,7 @@ func TestGetTimes(t *testing.T) {
 	}
 }
 
-// TestGetPageLimits fills pages to their limits by bytes and by events.
+// TestGetPageLimits fills pages to their limits in bytes and in events.
 func TestGetPageLimits(t *testing.T) {
 	e := startWithStream(t, Options{})
 	big := strings.Repeat("x", 1<<19-26)
@@ -250,7 +251,7 @@ func TestGetRefuses(t *testing.T) {
 	}
 }
 
-// TestEmptyPages reads all with every page preceded by an empty one, in both directions.
+// TestEmptyPages reads a stream whose every page is preceded by an empty one, in both directions.
 func TestEmptyPages(t *testing.T) {
 	e := startWithStream(t, Options{EmptyPages: true})
 	e.mustPut(numbered(5)...)
@@ -268,7 +269,7 @@ func TestEmptyPages(t *testing.T) {
 			if len(out.Events) == 0 {
 				empty++
 			} else if full++; empty != full {
-				t.Fatalf("head %v: page %d has events, %d were empty before", head, full, empty)
+				t.Fatalf("head %v: page %d has events, after %d empty pages", head, full, empty)
 			}
 			for _, ev := range out.Events {
 				got = append(got, *ev.Message)
@@ -303,14 +304,14 @@ func TestEmptyPages(t *testing.T) {
 	}
 }
 
-// TestReadableAfter hides what has just been accepted.
+// TestReadableAfter checks that events are hidden right after they were accepted.
 func TestReadableAfter(t *testing.T) {
 	now := testNow
 	e := startWithStream(t, Options{Now: func() time.Time { return now }, ReadableAfter: 2 * time.Second})
 	e.mustPut(event(0, "x"))
 	out := e.mustGet(func(in *cloudwatchlogs.GetLogEventsInput) { in.StartFromHead = aws.Bool(true) })
 	if len(out.Events) != 0 {
-		t.Errorf("readable at once: %q", texts(out.Events))
+		t.Errorf("visible at once: %q", texts(out.Events))
 	}
 	if got := e.messages(); got != "x" {
 		t.Errorf("Events hides it: %q", got)

@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// operations has a function for each operation, which returns an empty request of it.
+// operations maps each operation to a function that returns an empty request.
 var operations = map[string]func() operation{
 	"CreateLogGroup":        func() operation { return new(createLogGroup) },
 	"CreateLogStream":       func() operation { return new(createLogStream) },
@@ -48,7 +48,7 @@ func (o *createLogGroup) do(s *Server, _ string) ([]byte, error) {
 	g := &group{name: o.LogGroupName, created: millis(s.opt.Now()), class: "STANDARD", streams: map[string]*stream{}}
 	if o.KMSKeyID != nil {
 		if len(*o.KMSKeyID) > maxKMSKey || !kmsPattern.MatchString(*o.KMSKeyID) {
-			return nil, invalid("the KMS key %q is not the ARN of a key (arn:aws:kms:<Region>:<account>:key/<id>)", *o.KMSKeyID)
+			return nil, invalid("%q is not the ARN of a KMS key (arn:aws:kms:<Region>:<account>:key/<id>)", *o.KMSKeyID)
 		}
 		g.kmsKey = *o.KMSKeyID
 	}
@@ -78,7 +78,7 @@ func (o *createLogGroup) do(s *Server, _ string) ([]byte, error) {
 	return nil, nil
 }
 
-// readBack returns an error if groups of this class do not have the action.
+// readBack returns an error if the group's class does not support the action.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatch_Logs_Log_Classes.html
 func (g *group) readBack(action string) error {
 	if g.class == "INFREQUENT_ACCESS" || g.class == "DELIVERY" {
@@ -118,7 +118,7 @@ func (o *createLogStream) do(s *Server, _ string) ([]byte, error) {
 	return nil, nil
 }
 
-// newStream returns an empty stream. Its id keeps the ids of its events apart from those of others.
+// newStream returns an empty stream. Its id distinguishes its eventIds from those of other streams.
 func newStream(groupName, name string, created int64) *stream {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(groupName + ":" + name + ":" + strconv.FormatInt(created, 10))) // never fails (hash.Hash)
@@ -178,7 +178,7 @@ func (o *deleteLogStream) do(s *Server, _ string) ([]byte, error) {
 	return nil, nil
 }
 
-// close has the puts that have found the stream already fail with err.
+// close makes puts that have already found the stream fail with err.
 func (st *stream) close(err error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -61,7 +61,7 @@ func TestStreamNames(t *testing.T) {
 		strings.Repeat("n", 511):                true,
 		strings.Repeat("n", 512):                true,
 		strings.Repeat("n", 513):                false,
-		strings.Repeat("é", 512):                true, // characters count, not bytes
+		strings.Repeat("é", 512):                true, // the limit counts characters, not bytes
 		strings.Repeat("é", 513):                false,
 		strings.Repeat("\U0001F600", 256):       true, // two code units each
 		strings.Repeat("\U0001F600", 256) + "x": false,
@@ -91,7 +91,7 @@ func TestRetentionDays(t *testing.T) {
 	for days := int32(-1); days <= 3654; days++ {
 		want := slices.Contains(retentionDays, int(days))
 		if !want && days > 20 && days%97 != 0 && !slices.Contains(retentionDays, int(days-1)) && !slices.Contains(retentionDays, int(days+1)) {
-			continue // a sample of the others, and each neighbour
+			continue // try only a sample of the others, and the neighbours
 		}
 		_, err := e.PutRetentionPolicy(e.ctx, &cloudwatchlogs.PutRetentionPolicyInput{LogGroupName: aws.String(testGroup), RetentionInDays: &days})
 		if want {
@@ -248,7 +248,7 @@ func TestDelete(t *testing.T) {
 	wantCode(t, err, "ResourceNotFoundException", "log group")
 	e.create(testGroup, testStream)
 	if got := e.messages(); got != "" {
-		t.Errorf("a new stream holds %q", got)
+		t.Errorf("the new stream holds %q", got)
 	}
 }
 

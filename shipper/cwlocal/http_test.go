@@ -26,7 +26,7 @@ var aPut = fmt.Sprintf(`{"logGroupName":"/perstack/test","logStreamName":"job-1"
 func zipped(text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	_, _ = io.WriteString(w, text) // a buffer takes all
+	_, _ = io.WriteString(w, text) // writing to a buffer never fails
 	_ = w.Close()
 	return b.String()
 }
@@ -49,9 +49,9 @@ func TestRequests(t *testing.T) {
 		{"unknown members", "PutLogEvents", aPut[:len(aPut)-1] + `,"x":[{"a":[1,-2.5e+3,true,false,null,"\u00e9"]}],"sequenceToken":"1"}`, nil, 200, ""},
 		{"gzip", "PutLogEvents", zipped(aPut), gzipped, 200, ""},
 		{"identity", "PutLogEvents", aPut, header("Content-Encoding", "identity"), 200, ""},
-		{"gzip that is none", "PutLogEvents", aPut, gzipped, 400, "SerializationException"},
+		{"not gzip despite the header", "PutLogEvents", aPut, gzipped, 400, "SerializationException"},
 		{"half of gzip", "PutLogEvents", zipped(aPut)[:40], gzipped, 400, "SerializationException"},
-		{"gzip with something behind it", "PutLogEvents", zipped(aPut) + "more", gzipped, 400, "SerializationException"},
+		{"gzip with trailing data", "PutLogEvents", zipped(aPut) + "more", gzipped, 400, "SerializationException"},
 		{"gzip of unknown length", "PutLogEvents", zipped(aPut), func(r *http.Request) { gzipped(r); r.ContentLength = -1 }, 411, "MissingContentLength"},
 		{"gzip of too much", "PutLogEvents", zipped(strings.Repeat(" ", maxBody+1)), gzipped, 413, "RequestEntityTooLargeException"},
 		{"another compression", "PutLogEvents", aPut, header("Content-Encoding", "br"), 400, "SerializationException"},
@@ -108,8 +108,8 @@ func TestUnsignedIsAccepted(t *testing.T) {
 	}
 }
 
-// TestErrorsAsTheSDKReadsThem: the type stands in the body too, for clients that do not look at the
-// header.
+// TestErrorsAsTheSDKReadsThem checks that the error type is in the body as well, for clients that
+// ignore the header.
 func TestErrorsAsTheSDKReadsThem(t *testing.T) {
 	s, err := New(Options{AllowUnsigned: true})
 	if err != nil {
@@ -124,7 +124,7 @@ func TestErrorsAsTheSDKReadsThem(t *testing.T) {
 	if got := w.Body.String(); got != want || w.Header().Get("Content-Type") != contentType || w.Header().Get("X-Amzn-Requestid") == "" {
 		t.Errorf("%s\nwant\n%s\n%v", got, want, w.Header())
 	}
-	// Where there is no connection to reset, the handler is aborted.
+	// Without a connection to reset, the handler aborts.
 	s.opt.Intercept = func(*Call) Fault { return Fault{ResetBefore: true} }
 	defer func() {
 		if e := recover(); e != http.ErrAbortHandler {
@@ -151,24 +151,24 @@ func TestStats(t *testing.T) {
 		t.Errorf("calls %v, errors %v", s.Calls, s.Errors)
 	}
 	if s.BodyBytes < s.MessageBytes || s.BodyBytes > s.MessageBytes+1000 {
-		t.Errorf("%d bytes of bodies for %d of messages", s.BodyBytes, s.MessageBytes)
+		t.Errorf("%d bytes of bodies for %d bytes of messages", s.BodyBytes, s.MessageBytes)
 	}
 	if want := float64(s.BatchBytes) / 2 / 1048576; s.Fill() != want || (Stats{}).Fill() != 0 {
 		t.Errorf("fill %f, want %f", s.Fill(), want)
 	}
 	if s.MostPutsInFlight != 1 || s.MostPutsInFlightPerStream != 1 {
-		t.Errorf("in flight %d, a stream %d; want 1, 1", s.MostPutsInFlight, s.MostPutsInFlightPerStream)
+		t.Errorf("in flight %d, per stream %d; want 1, 1", s.MostPutsInFlight, s.MostPutsInFlightPerStream)
 	}
 }
 
-// TestConcurrentPuts has eight clients on four streams, with readers between them, and a known
-// number in flight.
+// TestConcurrentPuts runs eight clients on four streams, with readers among them and a known number
+// of puts in flight.
 func TestConcurrentPuts(t *testing.T) {
 	const clients, puts = 8, 25
 	var waiting sync.WaitGroup
 	waiting.Add(clients)
 	e := startWithStream(t, Options{Intercept: func(c *Call) Fault {
-		if c.Action == "PutLogEvents" && c.N <= clients { // the first of each meet here
+		if c.Action == "PutLogEvents" && c.N <= clients { // the first put of each client waits for the others
 			waiting.Done()
 			waiting.Wait()
 		}
@@ -204,7 +204,7 @@ func TestConcurrentPuts(t *testing.T) {
 		if len(events) != 2*puts*clients/len(streams) {
 			t.Errorf("%s has %d events", s, len(events))
 		}
-		next := map[int]int{} // the n that each client's next event has
+		next := map[int]int{} // the expected n of each client's next event
 		for _, ev := range events[:len(events)/2] {
 			var client, n int
 			if _, err := fmt.Sscanf(ev.Message, "%d %d", &client, &n); err != nil || client%len(streams) != i || n != next[client] {
@@ -214,12 +214,12 @@ func TestConcurrentPuts(t *testing.T) {
 		}
 	}
 	if s := e.Stats(); s.MostPutsInFlight != clients || s.MostPutsInFlightPerStream != clients/len(streams) || s.Events != 2*puts*clients {
-		t.Errorf("in flight %d, a stream %d, events %d", s.MostPutsInFlight, s.MostPutsInFlightPerStream, s.Events)
+		t.Errorf("in flight %d, per stream %d, events %d", s.MostPutsInFlight, s.MostPutsInFlightPerStream, s.Events)
 	}
 }
 
-// TestPutsRaceDeletion deletes a stream under its puts: each is stored or refused, and none of the
-// old is in the new.
+// TestPutsRaceDeletion deletes a stream during puts: each put is stored or refused, and no old
+// event appears in the new stream.
 func TestPutsRaceDeletion(t *testing.T) {
 	e := startWithStream(t, Options{Dir: t.TempDir()})
 	var done sync.WaitGroup
@@ -268,7 +268,7 @@ func TestQuotas(t *testing.T) {
 	}
 	most := 50 - 5 - int(time.Since(from).Seconds()*5) - 1
 	if refused < most || refused > 45 {
-		t.Errorf("%d of 50 refused in %s at 5 a second", refused, time.Since(from))
+		t.Errorf("%d of 50 refused in %s at 5 per second", refused, time.Since(from))
 	}
 	for action := range operations {
 		if perSecond[action] == 0 {
@@ -312,7 +312,7 @@ func TestListen(t *testing.T) {
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 		resp, err := client.Get(url)
 		if err != nil || !strings.HasPrefix(url, prefix) {
-			t.Errorf("%q listens on %s: %v", addr, url, err)
+			t.Errorf("%q is served on %s: %v", addr, url, err)
 		}
 		if err == nil {
 			_ = resp.Body.Close()
@@ -322,7 +322,7 @@ func TestListen(t *testing.T) {
 			t.Errorf("%q: %v", addr, err)
 		}
 		if _, err := client.Get(url); err == nil {
-			t.Errorf("%s answers after its end", url)
+			t.Errorf("%s still answers after wait returned", url)
 		}
 	}
 	for _, addr := range []string{"nonsense", "127.0.0.1:99999", "192.0.2.1:0"} {
@@ -332,7 +332,7 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// TestListenEndsWhatHangs ends the context while a call hangs: wait returns all the same.
+// TestListenEndsWhatHangs ends the context while a call hangs: wait returns nevertheless.
 func TestListenEndsWhatHangs(t *testing.T) {
 	arrived := make(chan struct{})
 	s, err := New(Options{AllowUnsigned: true, Intercept: func(*Call) Fault {

@@ -1,6 +1,6 @@
 package cwlocal
 
-// Serving at an address.
+// Serving on an address.
 
 import (
 	"context"
@@ -16,24 +16,24 @@ import (
 // stopGrace is how long requests in flight may take once Listen's context has ended.
 const stopGrace = 2 * time.Second
 
-// Listen serves h at addr, a host and port, until ctx ends. An empty host is the loopback
-// interface; "" is 127.0.0.1 and any free port; "0.0.0.0:4586" is every interface. url is for
-// clients on this machine. wait blocks until the listener and all connections are closed, and
-// returns the error that ended it before ctx, if one did.
+// Listen serves h on addr, a host and port, until ctx ends. An empty host is the loopback
+// interface, "" is 127.0.0.1 with any free port, and "0.0.0.0:4586" is every interface. The
+// returned url is for clients on this machine. wait blocks until the listener and all connections
+// are closed, and returns the error that ended serving before ctx, if any.
 func Listen(ctx context.Context, addr string, h http.Handler) (url string, wait func() error, err error) {
 	if addr == "" {
 		addr = ":0"
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return "", nil, fmt.Errorf("the address %q is no host:port: %w", addr, err)
+		return "", nil, fmt.Errorf("the address %q is not host:port: %w", addr, err)
 	}
 	if host == "" {
 		host = "127.0.0.1"
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
-		return "", nil, fmt.Errorf("cannot listen on %s; take another port: %w", addr, err)
+		return "", nil, fmt.Errorf("cannot listen on %s; choose another port: %w", addr, err)
 	}
 	srv := &http.Server{
 		Handler:           h,
@@ -51,14 +51,14 @@ func Listen(ctx context.Context, addr string, h http.Handler) (url string, wait 
 		defer close(ended)
 		select {
 		case result = <-served:
-			_ = srv.Close() // Serve's own error is the one to return
+			_ = srv.Close() // Serve's error is the one to return
 			return
 		case <-ctx.Done():
 		}
 		grace, cancel := context.WithTimeout(context.Background(), stopGrace)
 		defer cancel()
 		if srv.Shutdown(grace) != nil {
-			_ = srv.Close() // what is still open now is cut off
+			_ = srv.Close() // cuts off connections that are still open
 		}
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			result = err
@@ -67,8 +67,8 @@ func Listen(ctx context.Context, addr string, h http.Handler) (url string, wait 
 	return "http://" + reachable(l.Addr()), func() error { <-ended; return result }, nil
 }
 
-// reachable returns the address for a client on this machine, which cannot call the address of
-// every interface.
+// reachable returns the address for a client on this machine, which cannot connect to the address
+// that stands for every interface.
 func reachable(a net.Addr) string {
 	t, ok := a.(*net.TCPAddr)
 	if !ok || !t.IP.IsUnspecified() {

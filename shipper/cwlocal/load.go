@@ -1,6 +1,6 @@
 package cwlocal
 
-// Loading the folder at the start.
+// Loading the folder at start-up.
 
 import (
 	"bufio"
@@ -17,11 +17,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// load reads every group. Folders that are not a group's are left alone.
+// load reads every group. It leaves folders alone that do not hold a group.
 func (f *folder) load() (map[string]*group, error) {
 	entries, err := os.ReadDir(f.path)
 	if err != nil {
-		return nil, fmt.Errorf("the folder %q cannot be read: %w", f.path, err)
+		return nil, fmt.Errorf("%q cannot be read: %w", f.path, err)
 	}
 	groups := map[string]*group{}
 	for _, e := range entries {
@@ -31,14 +31,14 @@ func (f *folder) load() (map[string]*group, error) {
 			continue
 		case strings.HasPrefix(e.Name(), deleted):
 			if err := os.RemoveAll(path); err != nil {
-				f.log.Warn("a deleted log group's folder stays; remove it", zap.String("folder", path), zap.Error(err))
+				f.log.Warn("cannot remove the folder of a deleted log group; remove it by hand", zap.String("folder", path), zap.Error(err))
 			}
 			continue
 		}
 		g, err := f.loadGroup(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			f.log.Warn("a folder without "+groupFile+" is no log group; it is left alone", zap.String("folder", path))
+			f.log.Warn("ignoring a folder without "+groupFile, zap.String("folder", path))
 			continue
 		case err != nil:
 			return nil, err
@@ -55,7 +55,7 @@ func (f *folder) loadGroup(path string) (*group, error) {
 	}
 	var l groupLine
 	if err := json.Unmarshal(line, &l); err != nil || checkGroup(l.LogGroupName) != nil || fileName(l.LogGroupName) != filepath.Base(path) {
-		return nil, fmt.Errorf("%q does not describe the log group of its folder; move the folder away", filepath.Join(path, groupFile))
+		return nil, fmt.Errorf("%q does not describe the log group of its folder; move the folder elsewhere", filepath.Join(path, groupFile))
 	}
 	g := &group{name: l.LogGroupName, created: l.CreationTime, retention: l.RetentionInDays, kmsKey: l.KMSKeyID, class: l.LogGroupClass,
 		tags: l.Tags, streams: map[string]*stream{}, folder: path}
@@ -78,9 +78,9 @@ func (f *folder) loadGroup(path string) (*group, error) {
 	return g, nil
 }
 
-// loadStream reads a stream's file. A last line without its newline, left by a crash, is cut off. A
-// file without even its first line is a stream whose creation was never answered: it is removed,
-// and nil is returned.
+// loadStream reads a stream's file. It cuts off a last line without a newline, which a crash
+// leaves. A file without a complete first line is a stream whose creation was never answered:
+// loadStream removes it and returns nil.
 func (f *folder) loadStream(g *group, path string) (*stream, error) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -91,7 +91,7 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 	var (
 		st    *stream
 		whole int64
-		long  []byte // the beginning of a line that is longer than the reader's buffer
+		long  []byte // the beginning of a line longer than the reader's buffer
 	)
 	for n := 1; ; n++ {
 		line, err := lines.ReadSlice('\n')
@@ -105,13 +105,13 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("the log stream in %q cannot be read: %w", path, err)
 		}
-		if err != nil { // the end: what is left has no newline
+		if err != nil { // the end; the rest has no newline
 			if len(line) == 0 {
 				break
 			}
-			f.log.Warn("the last line was torn when the endpoint died; it is dropped", zap.String("file", path), zap.Int("bytes", len(line)))
+			f.log.Warn("dropping the last line, which was cut short when the endpoint died", zap.String("file", path), zap.Int("bytes", len(line)))
 			if err := file.Truncate(whole); err != nil {
-				return nil, fmt.Errorf("the torn last line of %q cannot be taken off; take it off: %w", path, err)
+				return nil, fmt.Errorf("the incomplete last line of %q cannot be removed; remove it by hand: %w", path, err)
 			}
 			break
 		}
@@ -119,21 +119,21 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 		if st == nil {
 			var l streamLine
 			if err := json.Unmarshal(line, &l); err != nil || checkStream(l.LogStreamName) != nil || fileName(l.LogStreamName)+streamSuffix != filepath.Base(path) {
-				return nil, fmt.Errorf("line 1 of %q does not name the log stream of this file; move the file away", path)
+				return nil, fmt.Errorf("line 1 of %q does not name the log stream of this file; move the file elsewhere", path)
 			}
 			st = newStream(g.name, l.LogStreamName, l.CreationTime)
 			continue
 		}
 		e, err := parseEvent(line)
 		if err != nil {
-			return nil, fmt.Errorf("line %d of %q is no event; remove the line: %w", n, path, err)
+			return nil, fmt.Errorf("line %d of %q is not an event; remove the line: %w", n, path, err)
 		}
 		size := len(*e.Message)
 		st.add(st.room(size, size), stored{timestamp: *e.Timestamp, ingestion: *e.IngestionTime}, *e.Message)
 	}
 	if st == nil {
 		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("the empty file %q cannot be removed; remove it: %w", path, err)
+			return nil, fmt.Errorf("the empty file %q cannot be removed; remove it by hand: %w", path, err)
 		}
 		return nil, nil
 	}
@@ -141,13 +141,13 @@ func (f *folder) loadStream(g *group, path string) (*stream, error) {
 	return st, nil
 }
 
-// parseEvent parses the line of an event.
+// parseEvent parses an event's line.
 func parseEvent(line []byte) (e eventLine, err error) {
 	switch err = json.Unmarshal(line, &e); {
 	case err != nil:
 		return e, err
 	case !utf8.Valid(line):
-		return e, errors.New("it is not valid UTF-8")
+		return e, errors.New("not valid UTF-8")
 	case e.Timestamp == nil || e.IngestionTime == nil || *e.IngestionTime < 0 || e.Message == nil || *e.Message == "":
 		return e, errors.New("timestamp, ingestionTime or message is missing")
 	}

@@ -7,10 +7,10 @@ import (
 	"perstack-shipper/shipper/cwlocal/pattern"
 )
 
-// maxTestMessages bounds the messages of one TestMetricFilter.
+// maxTestMessages bounds the messages of one TestMetricFilter call.
 const maxTestMessages = 50
 
-// testMetricFilter tries a filter pattern on the messages in the request.
+// testMetricFilter tests a filter pattern on the messages in the request.
 type testMetricFilter struct {
 	FilterPattern    *string
 	LogEventMessages []string
@@ -18,7 +18,7 @@ type testMetricFilter struct {
 
 func (o *testMetricFilter) target() (string, string, int) { return "", "", 0 }
 
-// metricMatch is a message that the pattern matches, with the values that its selectors find.
+// metricMatch is a message that the pattern matches, with the values of its selectors.
 type metricMatch struct {
 	Number int               `json:"eventNumber"` // from 1
 	Text   string            `json:"eventMessage"`

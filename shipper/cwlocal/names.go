@@ -1,7 +1,7 @@
 package cwlocal
 
-// The rules for names, ARNs, tags and times, which all operations share. Lengths are in UTF-16 code
-// units, as the service counts them; the numbers are those of the API model logs/2014-03-28.
+// The rules for names, ARNs, tags and times that all operations share. Lengths are in UTF-16 code
+// units, as the service counts them. The numbers come from the API model logs/2014-03-28.
 
 import (
 	"fmt"
@@ -31,10 +31,10 @@ var (
 	groupARN      = regexp.MustCompile(`^arn:aws[a-z-]*:logs:[a-z0-9-]*:[0-9]{12}:log-group:(.+)$`)
 )
 
-// retentionDays are the values that PutRetentionPolicy takes.
+// retentionDays lists the values that PutRetentionPolicy accepts.
 var retentionDays = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 
-// constraint returns the service's answer to a value that breaks a rule of the API model.
+// constraint returns the service's error for a value that violates the API model.
 func constraint(value any, where, rule string) *apiError {
 	return invalid("1 validation error detected: Value '%v' at '%s' failed to satisfy constraint: Member must %s", value, where, rule)
 }
@@ -48,7 +48,7 @@ func units(s string) int {
 	return n
 }
 
-// checkText checks that a required string matches a pattern and is not longer than most.
+// checkText checks that a required string matches a pattern and is at most most units long.
 func checkText(s, where string, pattern *regexp.Regexp, most int) error {
 	switch {
 	case s == "":
@@ -74,12 +74,12 @@ func groupOfARN(arn string) (string, bool) {
 	return m[1], true
 }
 
-// groupOf returns the log group that a reading operation names, by its name or by an identifier,
-// which is a name or an ARN.
+// groupOf returns the log group that a read operation names, by its name or by an identifier, which
+// is a name or an ARN.
 func groupOf(name, identifier *string) (string, error) {
 	switch {
 	case (name == nil) == (identifier == nil):
-		return "", invalid("give either logGroupName or logGroupIdentifier, not both")
+		return "", invalid("specify either logGroupName or logGroupIdentifier, not both")
 	case name != nil:
 		return *name, checkGroup(*name)
 	}
@@ -105,7 +105,7 @@ func checkTime(t *int64, where string) error {
 	return nil
 }
 
-// limitOf returns the limit, or most if there is none.
+// limitOf returns the limit, or most if none is given.
 func limitOf(limit *int, most int) (int, error) {
 	switch {
 	case limit == nil:
@@ -118,5 +118,5 @@ func limitOf(limit *int, most int) (int, error) {
 	return *limit, nil
 }
 
-// millis returns t as the API gives times: in milliseconds since 1970.
+// millis returns t in milliseconds since 1970, as the API expresses times.
 func millis(t time.Time) int64 { return t.UnixMilli() }

@@ -1,6 +1,6 @@
 package cwlocal
 
-// PutLogEvents: the limits of a batch, what is too old or too new, and the answer.
+// PutLogEvents: the limits of a batch, events that are too old or too new, and the answer.
 
 import (
 	"fmt"
@@ -10,16 +10,16 @@ import (
 	"perstack-shipper/batch"
 )
 
-// putLogEvents is the body of a PutLogEvents. The other members of the API model, the sequence
-// token and the entity, make no difference to what is stored, so they are not read.
+// putLogEvents is the body of a PutLogEvents call. The API model has two more members, the sequence
+// token and the entity. They do not affect what is stored, so they are not read.
 type putLogEvents struct {
 	LogGroupName, LogStreamName string
 	LogEvents                   []inputEvent
 
-	reject *Rejected // what a Fault asks to be rejected
+	reject *Rejected // the rejections that a Fault asks for
 }
 
-// inputEvent is one event of a PutLogEvents; a member is nil if the body does not have it.
+// inputEvent is one event of a PutLogEvents call. A member is nil if it is missing from the body.
 type inputEvent struct {
 	Timestamp *int64
 	Message   *string
@@ -50,7 +50,7 @@ func (p *putLogEvents) do(s *Server, _ string) ([]byte, error) {
 	return putAnswer(rejected)
 }
 
-// check returns an error for what makes the whole call fail.
+// check returns an error if the whole call must fail.
 func (p *putLogEvents) check(now int64) error {
 	if err := checkGroup(p.LogGroupName); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (p *putLogEvents) check(now int64) error {
 	return nil
 }
 
-// check returns an error if e, the event at index i, breaks a rule by itself.
+// check returns an error if e, the event at index i, is invalid by itself.
 func (e inputEvent) check(i int) error {
 	member := func(name string) string { return "logEvents." + strconv.Itoa(i+1) + ".member." + name }
 	switch {
@@ -106,12 +106,12 @@ func (e inputEvent) check(i int) error {
 }
 
 // acceptable returns the range [from, to) of events that are neither too old nor too new for a
-// group that keeps events for retention days (0: for ever), and what the answer says about the
+// group that keeps events for retention days (0: forever), and what the answer says about the
 // others.
 func (p *putLogEvents) acceptable(now int64, retention int) (from, to int, _ Rejected) {
 	var r Rejected
 	n := len(p.LogEvents)
-	before := func(limit int64) int { // how many events are older
+	before := func(limit int64) int { // the number of older events
 		i := 0
 		for i < n && *p.LogEvents[i].Timestamp < limit {
 			i++
@@ -137,7 +137,8 @@ func (p *putLogEvents) acceptable(now int64, retention int) (from, to int, _ Rej
 	return from, max(from, to), r
 }
 
-// rejectedByTest returns the range [from, to) that remains when a Fault asks for rejections.
+// rejectedByTest returns the range [from, to) that remains after the rejections that a Fault asks
+// for.
 func (p *putLogEvents) rejectedByTest() (from, to int, _ Rejected) {
 	r := *p.reject
 	to = len(p.LogEvents)
@@ -152,10 +153,10 @@ func (p *putLogEvents) rejectedByTest() (from, to int, _ Rejected) {
 	return from, to, r
 }
 
-// sequenceToken is still answered by the service, for clients from the time when one was needed.
+// sequenceToken is a token that the service still returns, for old clients that need one.
 const sequenceToken = "49640000000000000000000000000000000000000000000000000001"
 
-// putAnswer returns the answer to a put of which everything but r was accepted.
+// putAnswer returns the answer to a put that was accepted except for r.
 func putAnswer(r Rejected) ([]byte, error) {
 	type info struct {
 		TooNewStart *int `json:"tooNewLogEventStartIndex,omitempty"`

@@ -56,7 +56,7 @@ func TestLimits(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		events []types.InputLogEvent
-		part   string // of the refusal's message; "" is accepted
+		part   string // text in the refusal's message; "": accepted
 	}{
 		{"one event, limit-1", sized(batch.MaxEventBytes - 1), ""},
 		{"one event, limit", sized(batch.MaxEventBytes), ""},
@@ -104,7 +104,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestRejected puts events around the edges of what is too old, expired and too new.
+// TestRejected puts events at the limits of too old, expired and too new.
 func TestRejected(t *testing.T) {
 	const day, ms = 24 * time.Hour, time.Millisecond
 	for _, c := range []struct {
@@ -187,7 +187,7 @@ func TestPutTellsGroupFromStream(t *testing.T) {
 	e.create(testGroup, testStream)
 	e.mustPut(event(0, "x"))
 	if !e.DeleteStream(testGroup, testStream) || e.DeleteStream(testGroup, testStream) {
-		t.Error("DeleteStream does not say whether there was one")
+		t.Error("DeleteStream does not report whether the stream existed")
 	}
 	_, err = e.put(event(0, "x"))
 	wantCode(t, err, "ResourceNotFoundException", "log stream does not exist")

@@ -1,15 +1,15 @@
 package cwlocal
 
-// The service's quotas of calls a second, for Options.Quotas.
+// The service's quotas of calls per second, for Options.Quotas.
 
 import (
 	"sync"
 	"time"
 )
 
-// perSecond are the quotas per account and Region that AWS publishes in 2026:
-// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html. Where they
-// differ by Region, they are the lowest.
+// perSecond holds the quotas per account and Region that AWS publishes in 2026:
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html. If they
+// differ by Region, the lowest is used.
 var perSecond = map[string]float64{
 	"PutLogEvents":          5000,
 	"CreateLogStream":       50,
@@ -27,8 +27,8 @@ var perSecond = map[string]float64{
 	"DeleteLogStream":       15,
 }
 
-// quotas has a bucket for each operation, which fills at the quota's rate, up to one second's
-// worth. Any goroutine may take from it, so mu guards it.
+// quotas has a token bucket for each operation, which refills at the quota's rate and holds one
+// second's worth. Any goroutine may take from it, so mu guards it.
 type quotas struct {
 	mu      sync.Mutex
 	buckets map[string]*bucket
@@ -41,7 +41,7 @@ type bucket struct {
 
 func newQuotas() *quotas { return &quotas{buckets: map[string]*bucket{}} }
 
-// take reports whether one more call of action is within its quota now, in real time.
+// take reports whether another call of action is within its quota now, in real time.
 func (q *quotas) take(action string) bool {
 	rate := perSecond[action]
 	now := time.Now()

@@ -1,22 +1,22 @@
-// Package cwlocal is a CloudWatch Logs endpoint in one process. `perstack-shipper local` serves it,
-// to try the program out without an AWS account, and tests ship to it. It refuses what the service
-// refuses, with the same error type and HTTP status, keeps what it accepts in memory or as plain
-// JSON lines in a folder, and injects the faults that a test asks for.
+// Package cwlocal is an in-process CloudWatch Logs endpoint. `perstack-shipper local` serves it so
+// that people can try the program without an AWS account, and tests ship to it. It refuses what the
+// service refuses, with the same error type and HTTP status. It keeps accepted events in memory or
+// as plain JSON lines in a folder, and injects the faults that a test asks for.
 //
-//	server.go   options, one HTTP request from its headers to its answer
-//	fault.go    what a test can make go wrong with a call
-//	body.go     a request's body, plain or compressed
-//	apierror.go errors as the service reports them; names.go what it allows in names
+//	server.go   options; one HTTP request from its headers to its answer
+//	fault.go    the faults that a test can inject
+//	body.go     request bodies, plain or compressed
+//	apierror.go errors as the service reports them; names.go the rules for names
 //	put.go      PutLogEvents: every limit of a batch
 //	store.go    groups, streams and their events in memory, in reading order
-//	folder.go   the same on disk; load.go reads it again
+//	folder.go   the same on disk; load.go loads it
 //	get.go      GetLogEvents
 //	filter.go   FilterLogEvents; package pattern has the filter patterns
 //	metric.go   TestMetricFilter
 //	groups.go   creating, deleting, retention; tags.go tags; describe.go lists
-//	quota.go    calls a second; stats.go counts calls and bytes
+//	quota.go    quotas of calls per second; stats.go counts of calls and bytes
 //	sts.go      GetCallerIdentity
-//	listen.go   serving it on an address
+//	listen.go   serving on an address
 package cwlocal
 
 import (
@@ -40,58 +40,57 @@ import (
 const (
 	// targetPrefix precedes the name of the operation in the header X-Amz-Target.
 	targetPrefix = "Logs_20140328."
-	// contentType is that of requests and answers in AWS JSON 1.1.
+	// contentType is the type of requests and answers in AWS JSON 1.1.
 	contentType = "application/x-amz-json-1.1"
-	// account is the account in every ARN of an answer.
+	// account is the account ID in every ARN.
 	account = "000000000000"
-	// defaultRegion is used in ARNs when the request's signature names no Region.
+	// defaultRegion is the Region in ARNs if the request's signature names none.
 	defaultRegion = "us-east-1"
 )
 
-// Options says how a Server behaves. The zero value keeps everything in memory and answers at once.
+// Options configure a [Server]. The zero value keeps everything in memory and answers at once.
 type Options struct {
-	// Dir is the folder where groups and streams are kept as JSON lines; it is created if it is
-	// missing. "" keeps them in memory only. One process at a time can use a folder.
+	// Dir is the folder in which to keep groups and streams as JSON lines. It is created if
+	// missing. "" keeps them in memory only. Only one process at a time can use a folder.
 	Dir string
-	// Now is the clock for ingestion times, for what is too old or too new, and for the date of
-	// answers; nil: time.Now.
+	// Now is the clock for ingestion times, for rejecting events that are too old or too new, and
+	// for the Date of answers. nil means time.Now.
 	Now func() time.Time
-	// Latency is the least time between a request's arrival and its answer, in real time.
+	// Latency is the minimum real time between a request's arrival and its answer.
 	Latency time.Duration
-	// ReadableAfter is how long, by Now, GetLogEvents and FilterLogEvents do not return an accepted
-	// event. With the service it may be seconds.
+	// ReadableAfter is how long, by Now, GetLogEvents and FilterLogEvents hide an accepted event.
+	// With the service it may be seconds.
 	ReadableAfter time.Duration
-	// EmptyPages puts an empty page, which is not the last one, before each page of GetLogEvents
-	// and FilterLogEvents, as the service may at any time.
+	// EmptyPages precedes each page of GetLogEvents and FilterLogEvents with an empty page that is
+	// not the last one, as the service may do at any time.
 	EmptyPages bool
-	// Retention is an account policy for the retention of every group; without a name there is
-	// none.
+	// Retention is an account policy that sets the retention of every group. An empty name means
+	// that there is none.
 	Retention AccountRetention
-	// RepeatPages answers each page of GetLogEvents twice: the first time with a token that leads
-	// to it again.
+	// RepeatPages answers each page of GetLogEvents twice: the first answer has a token that leads
+	// to the same page again.
 	RepeatPages bool
-	// Quotas refuses calls beyond the service's quotas with ThrottlingException.
+	// Quotas refuses calls beyond the service's quotas with a ThrottlingException.
 	Quotas bool
-	// Discard counts accepted events in Stats, but does not keep them. Dir must be "".
+	// Discard counts accepted events in Stats but does not keep them. It requires Dir to be "".
 	Discard bool
-	// AllowUnsigned accepts requests without an Authorization header. A signature is never
+	// AllowUnsigned accepts requests without an Authorization header. Signatures are never
 	// verified.
 	AllowUnsigned bool
-	// Logger logs what goes wrong with the folder and, at debug level, each call; nil: nothing is
-	// logged.
+	// Logger logs errors of the folder and, at debug level, each call. nil means no logging.
 	Logger *zap.Logger
-	// Intercept is called before each operation and returns what is to go wrong with it; several
-	// goroutines may call it at once. nil: nothing goes wrong.
+	// Intercept is called before each operation and returns the fault to inject. Several goroutines
+	// may call it at once. nil means no faults.
 	Intercept func(*Call) Fault
 }
 
-// AccountRetention is an account policy for retention. It overrides that of the groups.
+// AccountRetention is an account policy for retention. It overrides the retention of groups.
 type AccountRetention struct {
 	Name string
-	Days int // 0: for ever
+	Days int // 0: forever
 }
 
-// Server is the endpoint: an http.Handler. It is safe for concurrent use.
+// Server is the endpoint, an http.Handler. It is safe for concurrent use.
 type Server struct {
 	// Immutable once New has returned.
 	opt    Options
@@ -99,20 +98,20 @@ type Server struct {
 	folder *folder // nil without Options.Dir
 	quotas *quotas // nil without Options.Quotas
 
-	// done is closed by Close, and ends what hangs or sleeps.
+	// done is closed by Close. It ends requests that hang or sleep.
 	done      chan struct{}
 	closeOnce sync.Once
 
-	// mu guards the tree of groups and streams, except for the events in them. Each request has its
-	// own goroutine, so none of them could own the tree. It is locked before a stream's mu, never
-	// after.
+	// mu guards the tree of groups and streams, but not the events in them. Each request has its
+	// own goroutine, so no single goroutine could own the tree. A stream's mu may be locked while
+	// mu is held, but not the other way round.
 	mu     sync.RWMutex
 	groups map[string]*group
 
 	counters counters
 }
 
-// New returns a Server. With Options.Dir it has what an earlier one left there.
+// New returns a Server. With Options.Dir, it loads what an earlier Server left there.
 func New(o Options) (*Server, error) {
 	s := &Server{opt: o, log: o.Logger, done: make(chan struct{}), groups: map[string]*group{}}
 	if s.opt.Now == nil {
@@ -128,7 +127,7 @@ func New(o Options) (*Server, error) {
 		return s, nil
 	}
 	if o.Discard {
-		return nil, errors.New("Options.Discard keeps nothing, so it cannot go with a Dir; leave one out")
+		return nil, errors.New("Options.Discard keeps nothing, so it cannot be combined with Options.Dir; leave one out")
 	}
 	f, err := openFolder(o.Dir, s.log)
 	if err != nil {
@@ -141,8 +140,8 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Close ends requests that hang or sleep, answers 503 from now on and unlocks the folder. It does
-// not wait for requests in flight: one that needs the folder afterwards fails.
+// Close ends requests that hang or sleep, answers 503 from now on, and unlocks the folder. It does
+// not wait for requests in flight; those that still need the folder fail.
 func (s *Server) Close() error {
 	var err error
 	s.closeOnce.Do(func() {
@@ -156,14 +155,14 @@ func (s *Server) Close() error {
 	return err
 }
 
-// operation is one request, decoded. target returns what it is about, as far as the body says, and
-// do carries it out and returns the body of the answer.
+// operation is a decoded request. target returns what the request concerns, as far as the body
+// says, and do carries it out and returns the body of the answer.
 type operation interface {
 	target() (group, stream string, events int)
 	do(s *Server, region string) ([]byte, error)
 }
 
-// answer is a body, for status 200, or an error.
+// answer is a body with status 200, or an error.
 type answer struct {
 	body []byte
 	err  *apiError
@@ -185,7 +184,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, release, err := s.readBody(r)
 	if err != nil {
 		if r.Context().Err() != nil || !errors.As(err, new(*apiError)) {
-			panic(http.ErrAbortHandler) // the client has gone: nobody reads an answer
+			panic(http.ErrAbortHandler) // the client has gone, so nobody would read an answer
 		}
 		drain(r)
 		s.write(w, action, answer{err: asAPIError(err)}, Fault{})
@@ -230,18 +229,19 @@ func (s *Server) perform(op operation, region string, fault Fault) answer {
 	if err != nil {
 		var api *apiError
 		if !errors.As(err, &api) {
-			s.log.Error("a call could not be carried out", zap.Error(err))
+			s.log.Error("call failed", zap.Error(err))
 		}
 		return answer{err: asAPIError(err)}
 	}
 	return answer{body: body}
 }
 
-// credential finds the Region in the header Authorization of a request signed with Signature
+// credential finds the Region in the Authorization header of a request signed with Signature
 // Version 4.
 var credential = regexp.MustCompile(`^AWS4-[A-Z0-9-]+ .*Credential=[^/]+/[0-9]{8}/([a-z0-9-]+)/[a-z0-9-]+/aws4_request`)
 
-// head checks the headers of a request, and returns the operation and the Region it was signed for.
+// head checks a request's headers, and returns the operation and the Region that the request was
+// signed for.
 func (s *Server) head(r *http.Request) (action, region string, err error) {
 	select {
 	case <-s.done:
@@ -251,11 +251,11 @@ func (s *Server) head(r *http.Request) (action, region string, err error) {
 	action, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), targetPrefix)
 	if r.Method != http.MethodPost || !ok || operations[action] == nil {
 		return "", "", &apiError{http.StatusBadRequest, "UnknownOperationException",
-			fmt.Sprintf("no operation %q; this endpoint takes POST with X-Amz-Target: %s<operation>", r.Header.Get("X-Amz-Target"), targetPrefix)}
+			fmt.Sprintf("unknown operation %q; this endpoint accepts POST with X-Amz-Target: %s<operation>", r.Header.Get("X-Amz-Target"), targetPrefix)}
 	}
 	if media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(media) != contentType {
 		return action, "", &apiError{http.StatusBadRequest, "UnknownOperationException",
-			fmt.Sprintf("Content-Type %q; only %s is taken", r.Header.Get("Content-Type"), contentType)}
+			fmt.Sprintf("Content-Type %q is not supported; use %s", r.Header.Get("Content-Type"), contentType)}
 	}
 	region = defaultRegion
 	auth := r.Header.Get("Authorization")
@@ -272,7 +272,7 @@ func (s *Server) head(r *http.Request) (action, region string, err error) {
 	return action, region, nil
 }
 
-// write sends the answer, changed as fault asks.
+// write sends an answer in JSON, altered as fault asks.
 func (s *Server) write(w http.ResponseWriter, action string, a answer, fault Fault) {
 	status, body := http.StatusOK, a.body
 	if a.err != nil {
@@ -282,7 +282,7 @@ func (s *Server) write(w http.ResponseWriter, action string, a answer, fault Fau
 	s.send(w, action, status, contentType, body, a.err, fault)
 }
 
-// send sends an answer, changed as fault asks. Its date is by Options.Now.
+// send sends an answer, altered as fault asks. Its Date comes from Options.Now.
 func (s *Server) send(w http.ResponseWriter, action string, status int, contentType string, body []byte, apiErr *apiError, fault Fault) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
@@ -304,14 +304,13 @@ func (s *Server) send(w http.ResponseWriter, action string, status int, contentT
 	w.WriteHeader(status)
 	if fault.CutAnswer {
 		_, _ = w.Write(body[:len(body)/2])
-		_ = http.NewResponseController(w).Flush() // or closing the connection would drop that half
+		_ = http.NewResponseController(w).Flush() // otherwise closing the connection would drop that half
 		panic(http.ErrAbortHandler)
 	}
-	_, _ = w.Write(body) // it fails only where the client has gone
+	_, _ = w.Write(body) // fails only if the client has gone
 }
 
-// sleep waits for d. It aborts the connection if the client leaves or the server is closed
-// meanwhile.
+// sleep waits for d. It aborts the connection if the client leaves or the server closes meanwhile.
 func (s *Server) sleep(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return
@@ -327,11 +326,11 @@ func (s *Server) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// drain reads a body that is not needed, up to a bound: a client that is still sending when the
-// connection is closed may get a reset instead of the answer.
+// drain reads an unneeded body, up to a bound. If the connection were closed while the client is
+// still sending, the client might get a reset instead of the answer.
 func drain(r *http.Request) { _, _ = io.CopyN(io.Discard, r.Body, 4*maxBody) }
 
-// requestID returns a new identifier for an answer.
+// requestID returns a new request ID for an answer.
 func requestID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
@@ -339,10 +338,10 @@ func requestID() string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-// decode decodes the body of an operation. If it fails, op may still say what the call was about.
+// decode decodes the body of an operation. If it fails, op may still say what the call concerns.
 func decode(action string, body []byte) (operation, error) {
 	if !utf8.Valid(body) {
-		return nil, serialization("the body is not valid UTF-8; repair the messages before encoding them")
+		return nil, serialization("the body is not valid UTF-8; fix the messages before encoding them")
 	}
 	op := operations[action]()
 	return op, unmarshal(body, op)

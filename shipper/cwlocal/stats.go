@@ -1,6 +1,6 @@
 package cwlocal
 
-// Counts of what was asked and accepted, and what the endpoint holds, for tests.
+// Counts of calls and accepted events, and access to what the endpoint holds, for tests.
 
 import (
 	"maps"
@@ -10,28 +10,28 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Stats are the counts since New.
+// Stats are counts since [New].
 type Stats struct {
-	// Calls counts the calls of each operation, with those that were refused or had a fault.
+	// Calls counts the calls of each operation, including those that were refused or had a fault.
 	Calls map[string]int64
 	// Errors counts the answers of each error type.
 	Errors map[string]int64
 	// Batches, Events and MessageBytes count what PutLogEvents accepted.
 	Batches, Events, MessageBytes int64
-	// BatchBytes is the accepted batches' size by the service's count: each message and 26 bytes
-	// more.
+	// BatchBytes is the size of the accepted batches as the service counts it: each message plus 26
+	// bytes.
 	BatchBytes int64
 	// Rejected counts the events that were dropped from accepted batches.
 	Rejected int64
-	// BodyBytes is the size of all PutLogEvents bodies as they were sent, compressed or not; one of
+	// BodyBytes is the size of all PutLogEvents bodies as sent, compressed or not. A body of
 	// unknown length counts as decompressed.
 	BodyBytes int64
-	// MostPutsInFlight is the most PutLogEvents that waited for their answers at once, and
-	// MostPutsInFlightPerStream the most of one stream.
+	// MostPutsInFlight is the maximum number of concurrent PutLogEvents calls, and
+	// MostPutsInFlightPerStream the maximum for one stream.
 	MostPutsInFlight, MostPutsInFlightPerStream int
 }
 
-// Fill returns how full the accepted batches were on average: 1 is the limit of 1,048,576 bytes.
+// Fill returns how full the accepted batches were on average; 1 is the limit of 1,048,576 bytes.
 func (s Stats) Fill() float64 {
 	if s.Batches == 0 {
 		return 0
@@ -39,18 +39,17 @@ func (s Stats) Fill() float64 {
 	return float64(s.BatchBytes) / float64(s.Batches) / batch.MaxBatchBytes
 }
 
-// counters are the Stats so far. Every request adds to them, so a mutex guards them.
+// counters collects the Stats. Every request adds to them, so a mutex guards them.
 type counters struct {
 	mu       sync.Mutex
 	stats    Stats
 	inFlight int
-	streams  map[streamName]int // puts in flight
+	streams  map[streamName]int // number of puts in flight
 }
 
 type streamName struct{ group, stream string }
 
-// enter counts a call, gives it its number, and returns a function to call when it has been
-// answered.
+// enter counts a call, numbers it, and returns a function to call once it has been answered.
 func (c *counters) enter(call *Call, contentLength int64) (leave func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,7 +80,7 @@ func (c *counters) enter(call *Call, contentLength int64) (leave func()) {
 	}
 }
 
-// accepted counts a batch whose events were stored, but for so many that were rejected.
+// accepted counts a batch of which events were stored and rejected events were not.
 func (c *counters) accepted(events []inputEvent, rejected int) {
 	var bytes int64
 	for _, e := range events {
@@ -97,7 +96,7 @@ func (c *counters) accepted(events []inputEvent, rejected int) {
 	c.stats.Rejected += int64(rejected)
 }
 
-// answered counts the answer's error type; "" is none.
+// answered counts an answer's error type; "" means none.
 func (c *counters) answered(code string) {
 	if code == "" {
 		return
@@ -120,7 +119,7 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// Event is an event as a reader gets it, with times in milliseconds since 1970.
+// Event is a stored event, with times in milliseconds since 1970.
 type Event struct {
 	Timestamp, IngestionTime int64
 	Message                  string
@@ -133,7 +132,7 @@ func (s *Server) Groups() []string {
 	return slices.Sorted(maps.Keys(s.groups))
 }
 
-// Streams returns the names of a group's streams, sorted; nil if there is no such group.
+// Streams returns the names of a group's streams, sorted, or nil if there is no such group.
 func (s *Server) Streams(group string) []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -143,15 +142,15 @@ func (s *Server) Streams(group string) []string {
 	return nil
 }
 
-// Events returns the events of a stream in reading order, with those that Options.ReadableAfter
-// still hides; nil if there is no such stream.
+// Events returns the events of a stream in reading order, including those that
+// Options.ReadableAfter still hides, or nil if there is no such stream.
 func (s *Server) Events(group, stream string) []Event {
 	st, _, err := s.find(group, stream)
 	if err != nil {
 		return nil
 	}
 	v := st.view()
-	texts := make([]string, len(v.chunks)) // one copy of each chunk instead of one of each message
+	texts := make([]string, len(v.chunks)) // one copy per chunk instead of one per message
 	for i := range v.chunks {
 		texts[i] = string(v.chunks[i].data)
 	}
@@ -171,13 +170,13 @@ func (s *Server) Events(group, stream string) []Event {
 	return events
 }
 
-// DeleteGroup deletes a log group, as DeleteLogGroup would. It reports whether there was one.
+// DeleteGroup deletes a log group, like DeleteLogGroup, and reports whether it existed.
 func (s *Server) DeleteGroup(name string) bool {
 	_, err := (&deleteLogGroup{name}).do(s, defaultRegion)
 	return err == nil
 }
 
-// DeleteStream deletes a log stream, as DeleteLogStream would. It reports whether there was one.
+// DeleteStream deletes a log stream, like DeleteLogStream, and reports whether it existed.
 func (s *Server) DeleteStream(group, stream string) bool {
 	_, err := (&deleteLogStream{group, stream}).do(s, defaultRegion)
 	return err == nil

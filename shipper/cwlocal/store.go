@@ -1,8 +1,8 @@
 package cwlocal
 
-// Groups and streams in memory. A stream appends events in the order of their arrival, to chunks
-// that are never moved or changed, and sorts them when it is read: by timestamp, then ingestion
-// time, then arrival, as the service does.
+// Groups and streams in memory. A stream appends events in order of arrival to chunks that are
+// never moved or changed. Readers see the events sorted by timestamp, then ingestion time, then
+// arrival, as with the service.
 
 import (
 	"cmp"
@@ -11,16 +11,16 @@ import (
 	"sync"
 )
 
-// group is a log group. All of it is guarded by Server.mu.
+// group is a log group, guarded by Server.mu.
 type group struct {
 	name      string
 	created   int64 // ms since 1970
-	retention int   // days, 0 for ever
+	retention int   // days; 0: forever
 	kmsKey    string
 	class     string
 	tags      map[string]string
 	streams   map[string]*stream
-	folder    string // its path; "" in memory only
+	folder    string // its path on disk; "": in memory only
 }
 
 // stream is a log stream.
@@ -30,30 +30,30 @@ type stream struct {
 	created int64 // ms since 1970
 	id      uint64
 	discard bool
-	file    *streamFile // nil in memory only
+	file    *streamFile // nil: in memory only
 
-	// mu guards the rest: each put to the stream has its own goroutine.
+	// mu guards the rest, because each put to the stream has its own goroutine.
 	mu        sync.Mutex
-	gone      error // the answer to puts once the stream is deleted
+	gone      error // the error of puts once the stream is deleted
 	chunks    []*chunk
-	count     int     // of events
-	bytes     int64   // of messages
-	last      key     // of the event that arrived last
-	unsorted  bool    // arrival is not the reading order
-	order     []int32 // arrivals in reading order, of the first len(order) events; only when unsorted
+	count     int     // number of events
+	bytes     int64   // total size of messages
+	last      key     // of the last event to arrive
+	unsorted  bool    // the order of arrival is not the reading order
+	order     []int32 // the reading order of the first len(order) events, as arrival numbers; only if unsorted
 	first     int64   // the earliest timestamp
 	latest    int64   // the latest timestamp
 	ingestion int64   // the latest ingestion time
 }
 
-// chunk holds events that arrived one after the other.
+// chunk holds consecutive events in order of arrival.
 type chunk struct {
 	first  int // the arrival number of events[0]
 	data   []byte
 	events []stored
 }
 
-// stored is an event: its message is chunk.data[start:end].
+// stored is an event. Its message is chunk.data[start:end].
 type stored struct {
 	timestamp, ingestion int64
 	start, end           int32
@@ -70,11 +70,11 @@ func (k key) compare(o key) int {
 }
 
 const (
-	minChunk = 4 << 10 // bytes of messages; little, for there may be many streams of one event
+	minChunk = 4 << 10 // bytes of messages; small, because there may be many streams with one event
 	maxChunk = 1 << 20
 )
 
-// find returns a stream, and the retention of its group in days.
+// find returns a stream, and its group's retention in days.
 func (s *Server) find(groupName, streamName string) (*stream, int, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -89,7 +89,7 @@ func (s *Server) find(groupName, streamName string) (*stream, int, error) {
 	return st, g.retention, nil
 }
 
-// append stores events, on disk first and then in memory: all of them or none.
+// append stores events, first on disk and then in memory: either all of them or none.
 func (st *stream) append(events []inputEvent, now int64) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -115,8 +115,8 @@ func (st *stream) append(events []inputEvent, now int64) error {
 	return nil
 }
 
-// room returns a chunk with space for need more bytes of messages, sized for the left bytes that
-// are about to come. It returns nil where nothing is kept.
+// room returns a chunk with space for need more bytes of messages. left is how many bytes are about
+// to come, which determines the size of a new chunk. room returns nil if events are discarded.
 func (st *stream) room(need, left int) *chunk {
 	if st.discard {
 		return nil
@@ -134,7 +134,7 @@ func (st *stream) room(need, left int) *chunk {
 	return c
 }
 
-// add counts one event and, unless nothing is kept, stores it in c, which has room for it.
+// add counts one event and, unless events are discarded, stores it in c, which has room for it.
 func (st *stream) add(c *chunk, e stored, message string) {
 	if st.bytes == 0 || e.timestamp < st.first { // no message is empty
 		st.first = e.timestamp
@@ -156,17 +156,17 @@ func (st *stream) add(c *chunk, e stored, message string) {
 	st.count++
 }
 
-// view is what a stream held at one moment, in reading order. It needs no lock: nothing that it
-// refers to changes any more.
+// view is a snapshot of a stream, in reading order. It needs no lock, because nothing that it
+// refers to changes.
 type view struct {
 	name   string
 	id     uint64
 	chunks []chunk
-	order  []int32 // nil when arrival is the reading order
+	order  []int32 // nil if the order of arrival is the reading order
 	count  int
 }
 
-// view returns what the stream holds now.
+// view returns a snapshot of the stream.
 func (st *stream) view() *view {
 	st.mu.Lock()
 	defer st.mu.Unlock()

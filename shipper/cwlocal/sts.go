@@ -1,7 +1,7 @@
 package cwlocal
 
 // GetCallerIdentity of STS, which shares the endpoint: `perstack-shipper check` asks who it is
-// before it asks what it may do.
+// before it tries what it may do.
 
 import (
 	"encoding/xml"
@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// Every caller is this.
+// The identity of every caller.
 const (
 	callerARN = "arn:aws:sts::" + account + ":assumed-role/local/perstack-shipper"
 	callerID  = "AROALOCAL:perstack-shipper"
 )
 
-// isQuery reports whether r is a call of STS, whose protocol is a form with the action in it.
+// isQuery reports whether r is a call of STS, whose protocol is a form that names the action.
 func isQuery(r *http.Request) bool {
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	return r.Method == http.MethodPost && strings.TrimSpace(media) == "application/x-www-form-urlencoded"
@@ -40,12 +40,12 @@ type queryError struct {
 	RequestID string   `xml:"RequestId"`
 }
 
-// serveQuery answers one call of STS. Faults take effect as with other calls.
+// serveQuery answers one call of STS. Faults apply as with other calls.
 func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request) {
 	body, release, err := s.readBody(r)
 	if err != nil {
 		if r.Context().Err() != nil || !errors.As(err, new(*apiError)) {
-			panic(http.ErrAbortHandler) // the client has gone: nobody reads an answer
+			panic(http.ErrAbortHandler) // the client has gone, so nobody would read an answer
 		}
 		drain(r)
 		s.writeQuery(w, answer{err: asAPIError(err)}, Fault{})
@@ -55,7 +55,7 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request) {
 	form, err := url.ParseQuery(string(body))
 	call := &Call{Action: form.Get("Action"), Body: body}
 	if err != nil || call.Action != "GetCallerIdentity" {
-		s.writeQuery(w, answer{err: &apiError{http.StatusBadRequest, "InvalidAction", fmt.Sprintf("no action %q; of STS there is GetCallerIdentity", call.Action)}}, Fault{})
+		s.writeQuery(w, answer{err: &apiError{http.StatusBadRequest, "InvalidAction", fmt.Sprintf("unknown action %q; of STS, this endpoint has only GetCallerIdentity", call.Action)}}, Fault{})
 		return
 	}
 	leave := s.counters.enter(call, r.ContentLength)
@@ -79,7 +79,7 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// writeQuery sends an answer in XML, changed as fault asks.
+// writeQuery sends an answer in XML, altered as fault asks.
 func (s *Server) writeQuery(w http.ResponseWriter, a answer, fault Fault) {
 	status, body := http.StatusOK, a.body
 	if a.err != nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A signed caller is told who it is, and refused as STS refuses. Answers have the date of the
-// endpoint's clock.
+// TestGetCallerIdentity checks that a signed caller gets its identity and that others are refused
+// as by STS. Answers carry the time of the endpoint's clock.
 func TestGetCallerIdentity(t *testing.T) {
 	refused := false
 	clock := time.Date(2027, 3, 4, 5, 6, 7, 0, time.UTC)

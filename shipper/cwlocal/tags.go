@@ -66,8 +66,8 @@ func (o *listTagsForResource) do(s *Server, _ string) ([]byte, error) {
 	}{tags})
 }
 
-// resource returns the group that a resourceArn names. An ARN that ends in ":*", as
-// DescribeLogGroups gives it, names none.
+// resource returns the group that a resourceArn names. An ARN ending in ":*", as DescribeLogGroups
+// returns it, is not accepted.
 func resource(arn string) (string, error) {
 	if err := checkText(arn, "resourceArn", arnPattern, maxARN); err != nil {
 		return "", err

@@ -1,5 +1,5 @@
-// Package localtest holds what several packages' tests use beside package cwlocal: the faults that
-// they share, and how a call should be signed.
+// Package localtest holds what tests of several packages need with package cwlocal: common faults,
+// and the expected signature of a call.
 package localtest
 
 import (
@@ -8,12 +8,12 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 )
 
-// Throttle is the fault of a quota that is used up.
+// Throttle returns the fault of an exhausted quota.
 func Throttle() cwlocal.Fault {
 	return cwlocal.Fault{Code: "ThrottlingException", Message: "Rate exceeded"}
 }
 
-// Unavailable is the fault of a service that is down for the moment.
+// Unavailable returns the fault of a service that is temporarily down.
 func Unavailable() cwlocal.Fault {
 	return cwlocal.Fault{
 		Status:  http.StatusServiceUnavailable,

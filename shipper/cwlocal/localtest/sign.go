@@ -12,10 +12,10 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// Authorization returns what the header of that name should be in r, a request that a server got,
-// if it was signed with keys for a body of the SHA-256 sum: the endpoint takes any signature, and
-// the service does not. It is computed by the SDK's own signer. Time and signed headers are those
-// of r; the Region is eu-west-1.
+// Authorization returns the Authorization header that r, a request received by a server, should
+// have if it was signed with keys for a body with the SHA-256 sum. The endpoint accepts any
+// signature, but the service does not. The SDK's own signer computes the header, with the time and
+// the signed headers of r, for eu-west-1.
 func Authorization(r *http.Request, sum []byte, keys aws.Credentials) (string, error) {
 	_, rest, _ := strings.Cut(r.Header.Get("Authorization"), "SignedHeaders=")
 	names, _, _ := strings.Cut(rest, ",")

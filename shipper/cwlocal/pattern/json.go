@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// jsonPattern is a pattern for JSON events. It matches no other event.
+// jsonPattern is a pattern for JSON events. It matches no other events.
 type jsonPattern struct {
 	root  condition
 	named []Selector
@@ -24,22 +24,22 @@ func (p *jsonPattern) match(message []byte) bool {
 type condition interface{ holds(event) bool }
 
 type (
-	// both is true if each of its conditions is.
+	// both holds if all of its conditions hold.
 	both []condition
-	// either is true if one of its conditions is.
+	// either holds if any of its conditions holds.
 	either []condition
-	// comparison is true if the operator holds between a value of the selector and the operand.
+	// comparison holds if the operator holds between any value of the selector and the operand.
 	comparison struct {
 		Selector
 		operator string
 		operand
 	}
-	// is is true if the selector's value is the literal: null, true or false.
+	// is holds if the selector's value is the literal: null, true or false.
 	is struct {
 		Selector
 		literal string
 	}
-	// absent is true if the selector finds nothing.
+	// absent holds if the selector finds nothing.
 	absent struct{ Selector }
 )
 
@@ -73,7 +73,7 @@ func (c absent) holds(e event) bool {
 	return c.find(e, func(json.RawMessage) bool { return false })
 }
 
-// parser parses a JSON pattern from the front.
+// parser parses a JSON pattern from front to back.
 type parser struct {
 	rest      string
 	named     []Selector
@@ -93,18 +93,19 @@ func parseJSON(text string) (*jsonPattern, error) {
 	case err != nil:
 		return nil, err
 	case p.rest != "":
-		return nil, fmt.Errorf("&&, || or the end is expected at %q", p.rest)
+		return nil, fmt.Errorf("expected &&, || or the end at %q", p.rest)
 	case p.regexes > maxRegexes:
-		return nil, fmt.Errorf("%d regular expressions; %d is the most", p.regexes, maxRegexes)
+		return nil, fmt.Errorf("%d regular expressions; the maximum is %d", p.regexes, maxRegexes)
 	case p.wildcards > maxWildcards:
-		return nil, fmt.Errorf("%d selectors with a wildcard; %d is the most", p.wildcards, maxWildcards)
+		return nil, fmt.Errorf("%d selectors with a wildcard; the maximum is %d", p.wildcards, maxWildcards)
 	}
 	return &jsonPattern{root, p.named}, nil
 }
 
 func (p *parser) space() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
 
-// take removes a token from the front, with white space before it, if it is there.
+// take removes a token, and white space before it, from the front. It reports whether the token was
+// there.
 func (p *parser) take(token string) bool {
 	p.space()
 	rest, ok := strings.CutPrefix(p.rest, token)
@@ -114,7 +115,7 @@ func (p *parser) take(token string) bool {
 	return ok
 }
 
-// either parses conditions with || between them, which binds less tightly than &&.
+// either parses conditions joined by ||, which binds less tightly than &&.
 func (p *parser) either() (condition, error) {
 	var all either
 	for {
@@ -128,7 +129,7 @@ func (p *parser) either() (condition, error) {
 	}
 }
 
-// both parses conditions with && between them.
+// both parses conditions joined by &&.
 func (p *parser) both() (condition, error) {
 	var all both
 	for {
@@ -147,7 +148,7 @@ func (p *parser) single() (condition, error) {
 	if p.take("(") {
 		c, err := p.either()
 		if err == nil && !p.take(")") {
-			err = fmt.Errorf("')' is expected at %q", p.rest)
+			err = fmt.Errorf("expected ')' at %q", p.rest)
 		}
 		return c, err
 	}
@@ -181,12 +182,12 @@ func (p *parser) comparison(s Selector, operator string) (condition, error) {
 		p.regexes++
 	}
 	if operator != "=" && operator != "!=" && !o.isNumber {
-		return nil, fmt.Errorf("%s %s compares numbers: a number without wildcards is expected behind it", s.text, operator)
+		return nil, fmt.Errorf("%s %s compares numbers; expected a number without wildcards after it", s.text, operator)
 	}
 	return comparison{s, operator, o}, nil
 }
 
-// keywords parses a test in words: IS NULL, IS TRUE, IS FALSE, NOT EXISTS.
+// keywords parses a test written in words: IS NULL, IS TRUE, IS FALSE, NOT EXISTS.
 func (p *parser) keywords(s Selector) (condition, error) {
 	switch first := p.word(); first {
 	case "IS":
@@ -196,19 +197,19 @@ func (p *parser) keywords(s Selector) (condition, error) {
 		case "NOT":
 			return nil, errors.New("IS NOT is not supported")
 		}
-		return nil, fmt.Errorf("NULL, TRUE or FALSE is expected behind %s IS", s.text)
+		return nil, fmt.Errorf("expected NULL, TRUE or FALSE after %s IS", s.text)
 	case "NOT":
 		if p.word() == "EXISTS" {
 			return absent{s}, nil
 		}
-		return nil, fmt.Errorf("EXISTS is expected behind %s NOT", s.text)
+		return nil, fmt.Errorf("expected EXISTS after %s NOT", s.text)
 	case "EXISTS":
-		return nil, fmt.Errorf("EXISTS is not supported; %s = * matches where there is a value", s.text)
+		return nil, fmt.Errorf("EXISTS is not supported; %s = * matches if there is a value", s.text)
 	}
-	return nil, fmt.Errorf("an operator (= != < > <= >=), IS or NOT EXISTS is expected behind %s", s.text)
+	return nil, fmt.Errorf("expected an operator (= != < > <= >=), IS or NOT EXISTS after %s", s.text)
 }
 
-// word removes a word from the front; "" if there is none.
+// word removes a word from the front, or returns "" if there is none.
 func (p *parser) word() string {
 	p.space()
 	end := 0

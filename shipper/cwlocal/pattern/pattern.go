@@ -1,23 +1,23 @@
-// Package pattern evaluates CloudWatch Logs filter patterns: what FilterLogEvents and metric
-// filters match events with.
+// Package pattern evaluates CloudWatch Logs filter patterns, with which FilterLogEvents and metric
+// filters match events.
 //
 //	pattern.go   Parse and Match
-//	terms.go     patterns of plain terms, and of one regular expression: ERROR -"time out", ?a ?b, %x[0-9]%
-//	json.go      patterns for JSON events: { $.type = "callTools" && $.usage.totalTokens > 100 }
-//	selector.go  the selectors of those: $.a[0].b, $.a[*], $.*, $.['a.b']
-//	value.go     the values that fields are compared with: strings, numbers, wildcards, regular expressions
+//	terms.go     plain terms, and single regular expressions: ERROR -"time out", ?a ?b, %x[0-9]%
+//	json.go      JSON events: { $.type = "callTools" && $.usage.totalTokens > 100 }
+//	selector.go  selectors in those: $.a[0].b, $.a[*], $.*, $.['a.b']
+//	value.go     operands of comparisons: strings, numbers, wildcards, regular expressions
 //
-// Patterns for space-delimited events, [ip, user, …], are refused: no event of this program is one.
+// Patterns for space-delimited events, [ip, user, …], are refused, because this program ships no
+// such events.
 //
 // It follows https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
-// and refuses what that page does not allow. Where the page says nothing, the choice is the
-// cautious one, so that a pattern which works here does not rely on luck there:
+// and refuses what that page does not allow. Where the page is silent, it makes the cautious
+// choice, so that a pattern that works here does not rely on luck there:
 //
-//   - A string in quotes is compared with JSON strings only. A number without quotes is compared with JSON numbers by
-//     value and with JSON strings by its text. Booleans are compared by IS TRUE and IS FALSE only, null by IS NULL.
-//   - A selector with a wildcard matches when any one of its values does, with != as well.
+//   - A quoted string is compared with JSON strings only. An unquoted number is compared with JSON numbers by value and with JSON strings by text. Booleans are tested with IS TRUE and IS FALSE only, and null with IS NULL.
+//   - A selector with a wildcard matches if any of its values does, even with !=.
 //   - Keywords are in upper case.
-//   - Of several members with one name, the last counts.
+//   - If several members have the same name, the last one counts.
 package pattern
 
 import (
@@ -32,7 +32,8 @@ const (
 	MaxLength = 1024
 	// maxRegexes bounds the regular expressions of one pattern.
 	maxRegexes = 2
-	// maxWildcards bounds the selectors with a wildcard in one pattern; a selector has at most one.
+	// maxWildcards bounds the selectors with a wildcard in one pattern. A selector has at most one
+	// wildcard.
 	maxWildcards = 3
 )
 
@@ -44,20 +45,20 @@ type Pattern struct {
 
 // matcher is one of the kinds of pattern.
 type matcher interface {
-	// match reports whether the event with this message is wanted.
+	// match reports whether the pattern matches an event with this message.
 	match(message []byte) bool
-	// selectors are the fields that the pattern names, in order.
+	// selectors returns the fields that the pattern names, in order.
 	selectors() []Selector
 }
 
-// Parse parses a filter pattern. An empty one matches every event.
+// Parse parses a filter pattern. An empty pattern matches every event.
 func Parse(text string) (*Pattern, error) {
 	length := 0
 	for _, r := range text {
 		length += max(1, utf16.RuneLen(r))
 	}
 	if length > MaxLength {
-		return nil, fmt.Errorf("the filter pattern has %d characters; %d is the most", length, MaxLength)
+		return nil, fmt.Errorf("the filter pattern has %d characters; the maximum is %d", length, MaxLength)
 	}
 	var m matcher
 	var err error
@@ -65,7 +66,7 @@ func Parse(text string) (*Pattern, error) {
 	case strings.HasPrefix(trimmed, "{"):
 		m, err = parseJSON(trimmed)
 	case strings.HasPrefix(trimmed, "["):
-		err = fmt.Errorf("patterns for space-delimited events are not known here: use terms or { … }")
+		err = fmt.Errorf("patterns for space-delimited events are not supported; use terms or { … }")
 	case strings.HasPrefix(trimmed, "%"):
 		m, err = parseRegex(trimmed)
 	default:
@@ -80,8 +81,8 @@ func Parse(text string) (*Pattern, error) {
 // Match reports whether the pattern matches an event with this message.
 func (p *Pattern) Match(message []byte) bool { return p.match(message) }
 
-// Values returns the strings and numbers that the pattern's selectors find in message, by the
-// selector's text. Selectors with a wildcard are left out.
+// Values returns the strings and numbers that the pattern's selectors find in message, keyed by the
+// selector's text. It leaves out selectors with a wildcard.
 func (p *Pattern) Values(message []byte) map[string]string {
 	values := map[string]string{}
 	for _, s := range p.selectors() {

@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// trail and people have the shape of the events in the service's documentation, whose examples are
-// among the tables below.
+// trail and people resemble the events in the service's documentation, whose examples are in the
+// tables below.
 const (
 	trail = `{"eventType":"UpdateTrail","sourceIPAddress":"111.111.111.111","arrayKey":["value","another value"],` +
 		`"objectList":[{"name":"a","id":1},{"name":"b","id":2}],"SomeObject":null,"cluster.name":"c"}`
@@ -127,7 +127,7 @@ var documented = []struct {
 	{`{ ($.user.id = 2 && $.users[0].email = "nonmatch") || $.actions[2] = "GET" }`, people, false},
 	{`{(($.user.id=1)&&($.user.id=1||$.user.id=2))}`, people, true},
 
-	// Metric filters over events of this program.
+	// Metric filters for events of this program.
 	{tokens, `{"shipper":{"input":"a","seq":1},"type":"callTools","expertKey":"e","usage":{"totalTokens":7}}`, true},
 	{tokens, `{"shipper":{"input":"a","seq":1,"part":1},"type":"finishGeneration","expertKey":"e","usage":{"totalTokens":7}}`, true},
 	{tokens, `{"shipper":{"input":"a","seq":1,"part":2},"type":"callTools","expertKey":"e"}`, false},
@@ -242,7 +242,7 @@ func TestParseRefuses(t *testing.T) {
 		{`{ $.a IS NOT NULL }`, "IS NOT is not supported"},
 		{`{ $.a IS EMPTY }`, "NULL, TRUE or FALSE"},
 		{`{ $.a is null }`, "operator"},
-		{`{ $.a NOT NULL }`, "EXISTS is expected"},
+		{`{ $.a NOT NULL }`, "expected EXISTS"},
 		{`{ NOT $.a = 1 }`, "selector"},
 		{`{ $.a[*].b[*] = 1 }`, "one wildcard"},
 		{`{ $.*.b[*] = 1 }`, "one wildcard"},
@@ -304,7 +304,7 @@ func TestSelectorValue(t *testing.T) {
 	} {
 		s, rest, err := cutSelector(c.selector)
 		if err != nil || rest != "" {
-			t.Fatalf("%s: %q is left, %v", c.selector, rest, err)
+			t.Fatalf("%s: unparsed text %q, %v", c.selector, rest, err)
 		}
 		if got, ok := s.Value([]byte(numbers)); got != c.want || ok != c.ok {
 			t.Errorf("%s: %q, %t", c.selector, got, ok)
@@ -312,17 +312,18 @@ func TestSelectorValue(t *testing.T) {
 	}
 	for _, bad := range []string{"1", "$", ""} {
 		if _, _, err := cutSelector(bad); err == nil {
-			t.Errorf("%q is accepted", bad)
+			t.Errorf("%q was accepted", bad)
 		}
 	}
 }
 
-// TestLogicIsThatOfGo compares arbitrary expressions of &&, || and parentheses with what they mean.
+// TestLogicIsThatOfGo compares arbitrary expressions of &&, || and parentheses with their value in
+// Go.
 func TestLogicIsThatOfGo(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.Bool(), 4, 4).Draw(t, "values")
-		// An expression of && and || binds as Go's does, so it is built by the grammar and
-		// evaluated on the way.
+		// The operators && and || bind as in Go, so the test builds an expression by the grammar
+		// and evaluates it at the same time.
 		var or, and, unit func(depth int) (string, bool)
 		unit = func(depth int) (string, bool) {
 			if depth > 0 && rapid.Bool().Draw(t, "parentheses") {

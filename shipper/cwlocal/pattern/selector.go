@@ -12,22 +12,22 @@ import (
 type Selector struct {
 	text     string
 	steps    []step
-	wildcard bool // it may name several fields
+	wildcard bool // may name several fields
 }
 
 // step leads from a value to one inside it.
 type step struct {
-	array bool   // to an element, not to a member
-	all   bool   // to all of them
-	name  string // of the member
-	index int    // of the element
+	array bool   // leads to elements rather than members
+	all   bool   // leads to all of them
+	name  string // the member's name
+	index int    // the element's index
 }
 
 // cutSelector removes a selector from the front of text.
 func cutSelector(text string) (s Selector, rest string, err error) {
 	rest, ok := strings.CutPrefix(text, "$")
 	if !ok || !strings.HasPrefix(rest, ".") {
-		return s, text, fmt.Errorf("a selector such as $.type is expected at %q", text)
+		return s, text, fmt.Errorf("expected a selector such as $.type at %q", text)
 	}
 	for strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "[") {
 		var next step
@@ -49,7 +49,7 @@ func cutStep(text string) (next step, rest string, err error) {
 	if quoted, ok := strings.CutPrefix(text, ".['"); ok {
 		name, rest, ok := strings.Cut(quoted, "']")
 		if !ok || name == "" {
-			return next, text, fmt.Errorf("a name in quotes and brackets, as in $.['a.b'], is expected at %q", text)
+			return next, text, fmt.Errorf("expected a name in quotes and brackets, as in $.['a.b'], at %q", text)
 		}
 		return step{name: name}, rest, nil
 	}
@@ -62,7 +62,7 @@ func cutStep(text string) (next step, rest string, err error) {
 			end++
 		}
 		if end == 0 {
-			return next, text, fmt.Errorf("a name of letters, digits, '-' and '_' is expected at %q; others stand in $.['…']", text)
+			return next, text, fmt.Errorf("expected a name of letters, digits, '-' and '_' at %q; write other names as $.['…']", text)
 		}
 		return step{name: name[:end]}, name[end:], nil
 	}
@@ -72,13 +72,13 @@ func cutStep(text string) (next step, rest string, err error) {
 	}
 	index, err := strconv.ParseUint(inside, 10, 31)
 	if !ok || err != nil {
-		return next, text, fmt.Errorf("an element such as [0] or [*] is expected at %q", text)
+		return next, text, fmt.Errorf("expected an element such as [0] or [*] at %q", text)
 	}
 	return step{array: true, index: int(index)}, rest, nil
 }
 
-// Value returns the string or number that the selector finds in a JSON event, the first one if
-// there are several. It reports false if there is none.
+// Value returns the string or number that the selector finds in a JSON event, or the first of
+// several. It reports false if there is none.
 func (s Selector) Value(message []byte) (value string, ok bool) {
 	event, isObject := parseEvent(message)
 	if !isObject {
@@ -100,15 +100,15 @@ func (s Selector) Value(message []byte) (value string, ok bool) {
 // event is a JSON object.
 type event = map[string]json.RawMessage
 
-// parseEvent parses a message; JSON patterns match objects only.
+// parseEvent parses a message. JSON patterns match objects only.
 func parseEvent(message []byte) (event, bool) {
 	var e event
 	err := json.Unmarshal(message, &e)
 	return e, err == nil && e != nil
 }
 
-// find calls visit with each value that the selector names, until that returns false. It returns
-// false then, too.
+// find calls visit with each value that the selector names, until visit returns false. find reports
+// whether visit never did.
 func (s Selector) find(e event, visit func(json.RawMessage) bool) bool {
 	return findMember(e, s.steps[0], s.steps[1:], visit)
 }

@@ -9,13 +9,13 @@ import (
 	"unicode"
 )
 
-// terms is what a message must hold (all), may hold (one of any, when all and none are empty) and
-// must not hold (none).
+// terms lists what a message must contain (all), what it must contain one of if nothing else is
+// given (any), and what it must not contain (none).
 type terms struct{ all, any, none [][]byte }
 
 func (*terms) selectors() []Selector { return nil }
 
-// parseTerms parses words and quoted phrases, each of which may have '?' or '-' before it.
+// parseTerms parses words and quoted phrases. Each may have a '?' or '-' before it.
 func parseTerms(rest string) (*terms, error) {
 	t := &terms{}
 	for rest != "" {
@@ -43,9 +43,9 @@ func cutTerm(text string) (term, rest string, err error) {
 		term, rest, err = cutQuoted(text)
 		switch {
 		case err == nil && term == "":
-			err = errors.New("an empty phrase; name what to look for")
+			err = errors.New("an empty phrase; say what to look for")
 		case strings.TrimSpace(term) == "":
-			term = "" // documented to match everything, and every message contains it
+			term = "" // documented to match everything; every message contains ""
 		}
 		return term, rest, err
 	}
@@ -54,7 +54,7 @@ func cutTerm(text string) (term, rest string, err error) {
 		term, rest = text[:i], text[i:]
 	}
 	if term == "" || strings.ContainsFunc(term, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		return "", "", fmt.Errorf("invalid character(s) in term '%s'; put a term of other characters in double quotes", term)
+		return "", "", fmt.Errorf("invalid character(s) in term '%s'; put terms with other characters in double quotes", term)
 	}
 	return term, rest, nil
 }
@@ -101,7 +101,7 @@ func (t *terms) match(message []byte) bool {
 	return false
 }
 
-// regex is a pattern of one regular expression.
+// regex is a pattern that consists of one regular expression.
 type regex struct{ *regexp.Regexp }
 
 func (regex) selectors() []Selector { return nil }
@@ -109,7 +109,7 @@ func (regex) selectors() []Selector { return nil }
 func parseRegex(text string) (regex, error) {
 	re, rest, err := cutRegex(text)
 	if err == nil && rest != "" {
-		err = fmt.Errorf("%q behind the regular expression, which has to stand alone", rest)
+		err = fmt.Errorf("unexpected %q after the regular expression, which must stand alone", rest)
 	}
 	return regex{re}, err
 }

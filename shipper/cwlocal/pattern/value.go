@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// operand is what a field is compared with.
+// operand is the value that a field is compared with.
 type operand struct {
-	quoted   bool           // a string in quotes, which is compared with strings only
-	isNumber bool           // a number without quotes or wildcards
+	quoted   bool           // a quoted string, which is compared with strings only
+	isNumber bool           // an unquoted number without wildcards
 	pieces   []string       // the text between its wildcards
-	regex    *regexp.Regexp // nil: it is none
+	regex    *regexp.Regexp // nil: not a regular expression
 }
 
 // cutOperand removes a quoted string, a regular expression, a number or a bare word from the front
@@ -41,14 +41,14 @@ func cutOperand(text string) (o operand, rest string, err error) {
 	case bare.MatchString(word):
 		return operand{pieces: strings.Split(word, "*")}, text[end:], nil
 	case word == "":
-		return o, text, errors.New("a value is expected behind the operator")
+		return o, text, errors.New("expected a value after the operator")
 	}
-	return o, text, fmt.Errorf("invalid character(s) in term '%s'; put a string of other characters than letters, digits and '_' in double quotes", word)
+	return o, text, fmt.Errorf("invalid character(s) in term '%s'; put strings with characters other than letters, digits and '_' in double quotes", word)
 }
 
 var (
 	number = regexp.MustCompile(`^[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
-	// bare is a string that needs no quotes, or a number with wildcards; addresses such as
+	// bare matches a string that needs no quotes, or a number with wildcards: addresses such as
 	// 123.123.* are documented.
 	bare = regexp.MustCompile(`^([A-Za-z0-9_*]+|[-+]?[0-9.*]+)$`)
 )
@@ -100,19 +100,19 @@ func (o operand) is(text string) bool {
 	return strings.HasSuffix(rest, o.pieces[last])
 }
 
-// compareNumbers compares two numbers by value: whole ones exactly.
+// compareNumbers compares two numbers by value. Whole numbers are compared exactly.
 func compareNumbers(a, b string) int {
 	m, errA := strconv.ParseInt(a, 10, 64)
 	n, errB := strconv.ParseInt(b, 10, 64)
 	if errA == nil && errB == nil {
 		return cmp.Compare(m, n)
 	}
-	x, _ := strconv.ParseFloat(a, 64) // both have the form of a number; one out of range is infinite
+	x, _ := strconv.ParseFloat(a, 64) // both look like numbers; out of range means infinite
 	y, _ := strconv.ParseFloat(b, 64)
 	return cmp.Compare(x, y)
 }
 
-// ordered reports whether the result of a comparison is what the operator asks for.
+// ordered reports whether the result of a comparison satisfies the operator.
 func ordered(operator string, result int) bool {
 	switch operator {
 	case "=":
@@ -130,14 +130,14 @@ func ordered(operator string, result int) bool {
 }
 
 var (
-	// regexText is all that may stand in a regular expression: letters, digits, white space, the
-	// documented symbols and operators.
+	// regexText matches what a regular expression may consist of: letters, digits, white space, and
+	// the documented symbols and operators.
 	regexText = regexp.MustCompile(`^[A-Za-z0-9 \t:_#=@/;,\-^$?\[\]{}|\\*+.]*$`)
-	// regexEscape is a backslash and what may follow it; others are refused, back-references among
-	// them.
+	// regexEscape matches a backslash and what may follow it. Other escapes, such as
+	// back-references, are refused.
 	regexEscape = regexp.MustCompile(`\\(x[0-7][0-9A-Fa-f]|[dDsSwW]|[\x00-\x7f])?`)
-	// repeat is an escape, to be passed over, or a number of repetitions, which may lack its lower
-	// bound or have a space.
+	// repeat matches an escape, to be skipped, or a repetition count, which may lack its lower
+	// bound or contain a space.
 	repeat = regexp.MustCompile(`\\.|\{([0-9]*), *([0-9]*)\}`)
 )
 
