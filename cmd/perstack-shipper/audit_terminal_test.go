@@ -17,14 +17,13 @@ import (
 // TestJobsAtATerminal lists a job whose names are longer than the terminal is wide, and would clear
 // it.
 func TestJobsAtATerminal(t *testing.T) {
-	u := newLocalUser(t)
+	w := newLocalWorld(t)
 	job := "\x1b[2J" + strings.Repeat("日本", 40)
 	line := `{"type":"startRun","expertKey":"` + strings.Repeat("expert", 20) + `","timestamp":1795347082176,"jobId":` + quote(job) + `,"runId":"r","stepNumber":1}` + "\n"
-	u.ship([]byte(line), "--log-group", "/perstack/terminal", "--log-stream", "all")
+	w.ship([]byte(line), "--log-group", "/perstack/terminal", "--log-stream", "all")
 
 	for _, args := range [][]string{{"jobs", "--since", "2000-01-01"}, {"usage", "--since", "2000-01-01", "--by", "run"}} {
-		command := exec.CommandContext(t.Context(), program, append(args, "--log-group", "/perstack/terminal")...)
-		command.Env = u.env
+		command := w.command(append(args, "--log-group", "/perstack/terminal")...)
 		shown := atTerminal(t, command, 200)
 		if lines := strings.Split(strings.TrimSpace(shown), "\n"); len(lines) < 2 {
 			t.Errorf("%q shows %q", args, shown)

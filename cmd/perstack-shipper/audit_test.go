@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"io"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -14,19 +13,6 @@ import (
 )
 
 // This file ships recordings and counts them with jobs and usage.
-
-// run runs a command of the program, which must succeed in silence, and returns its stdout.
-func (u *user) run(args ...string) []byte {
-	u.t.Helper()
-	command := exec.CommandContext(u.t.Context(), program, args...)
-	command.Env = u.env
-	var stdout, stderr bytes.Buffer
-	command.Stdout, command.Stderr = &stdout, &stderr
-	if err := command.Run(); err != nil || stderr.Len() > 0 {
-		u.t.Fatalf("%q: %v\n%s", args, err, &stderr)
-	}
-	return stdout.Bytes()
-}
 
 // checkpointUsage is what Perstack itself says that a job took: the usage in the latest checkpoint
 // of the Expert that it began with.
@@ -61,7 +47,7 @@ const inDocumentedWords = `{"type":"startRun","id":"1","expertKey":"writer","tim
 `
 
 func TestUsageOfRecordings(t *testing.T) {
-	u := newLocalUser(t)
+	w := newLocalWorld(t)
 	group := []string{"--log-group", "/perstack/usage"}
 	for _, test := range []struct {
 		recording, job string
@@ -79,19 +65,19 @@ func TestUsageOfRecordings(t *testing.T) {
 		{"", "documented", 350},
 	} {
 		t.Run(test.job, func(t *testing.T) {
-			u.t = t
+			w.T = t
 			data := []byte(inDocumentedWords)
 			if test.recording != "" {
-				data = u.recording(test.recording + ".jsonl")
+				data = w.recording(test.recording + ".jsonl")
 			}
 			args := group
 			if strings.HasPrefix(test.recording, "old-") {
 				args = append(args[:len(args):len(args)], "--job-id", test.job)
 			}
-			u.ship(data, args...)
+			w.ship(data, args...)
 
 			var got audit.JobUsage
-			decode(t, u.run(append([]string{"usage", "--job", test.job, "--json"}, group...)...), &got)
+			decode(t, w.run(append([]string{"usage", "--job", test.job, "--json"}, group...)...), &got)
 			want := checkpointUsage(t, data)
 			if got.Job != test.job || got.Usage != want || want.TotalTokens != test.tokens {
 				t.Errorf("job %s took %+v, want %+v with %d tokens", got.Job, got.Usage, want, test.tokens)
@@ -122,7 +108,7 @@ func TestUsageOfRecordings(t *testing.T) {
 
 			// The seal says the same.
 			var listed audit.Job
-			for _, line := range bytes.Split(bytes.TrimSpace(u.run(append([]string{"jobs", "--since", "2000-01-01", "--json"}, group...)...)), []byte("\n")) {
+			for _, line := range bytes.Split(bytes.TrimSpace(w.run(append([]string{"jobs", "--since", "2000-01-01", "--json"}, group...)...)), []byte("\n")) {
 				var job audit.Job
 				if decode(t, line, &job); job.ID == test.job {
 					listed = job
@@ -133,7 +119,7 @@ func TestUsageOfRecordings(t *testing.T) {
 			}
 		})
 	}
-	u.t = t
+	w.T = t
 	if t.Failed() {
 		return
 	}
@@ -141,7 +127,7 @@ func TestUsageOfRecordings(t *testing.T) {
 	// A time has all jobs, in any form.
 	const total = 34 + 6270 + 724 + 3318 + 2175 + 700 + 20147 + 4559 + 14107 + 350
 	for _, by := range []string{"expert", "run", "step", "job", "day"} {
-		text := u.run(append([]string{"usage", "--since", "2000-01-01", "--by", by, "--csv"}, group...)...)
+		text := w.run(append([]string{"usage", "--since", "2000-01-01", "--by", by, "--csv"}, group...)...)
 		rows, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff")))).ReadAll()
 		if err != nil || len(rows) < 2 {
 			t.Fatalf("by %s: %v\n%s", by, err, text)
@@ -157,7 +143,7 @@ func TestUsageOfRecordings(t *testing.T) {
 		}
 	}
 	// And a part of the time has a part of them.
-	day := string(u.run(append([]string{"usage", "--since", "2025-11-24", "--until", "2025-11-25", "--by", "job"}, group...)...))
+	day := string(w.run(append([]string{"usage", "--since", "2025-11-24", "--until", "2025-11-25", "--by", "job"}, group...)...))
 	if !strings.Contains(day, "documented") || strings.Contains(day, "old-tools") {
 		t.Errorf("on the day of one job:\n%s", day)
 	}

@@ -67,37 +67,37 @@ func TestDashboardShowsWhatUsageCounts(t *testing.T) {
 	if underRace {
 		t.Skip("left to the run without the race detector: one goroutine does all the work")
 	}
-	s := newStage(t)
+	w := newWorld(t)
 	d := &day{filters: readTemplate(t).metricFilters(t)}
 	for _, name := range dashboardDay {
-		d.events = append(d.events, s.shipped("testdata/recordings/"+name+".jsonl", d.events))
+		d.events = append(d.events, w.shipped("testdata/recordings/"+name+".jsonl", d.events))
 		d.sums = append(d.sums, metrics(t, d.filters, d.events[len(d.events)-1]))
 	}
 
 	shown := map[string]float64{} // totals by title and label
 	var picture bytes.Buffer
 	draw := newDrawing(&picture)
-	for _, w := range dashboardWidgets(t) {
-		switch w.Type {
+	for _, part := range dashboardWidgets(t) {
+		switch part.Type {
 		case "text":
-			draw.text(&w)
+			draw.text(&part)
 		case "metric":
-			all := d.series(t, &w)
+			all := d.series(t, &part)
 			for _, one := range all {
-				shown[w.Properties.Title+"/"+one.label] = one.total()
+				shown[part.Properties.Title+"/"+one.label] = one.total()
 			}
-			draw.metric(&w, all)
+			draw.metric(&part, all)
 		case "log":
-			rows := d.rows(t, w.Properties.Query)
-			shown[w.Properties.Title] = float64(len(rows) - 1) // without the heading
-			draw.table(&w, rows)
+			rows := d.rows(t, part.Properties.Query)
+			shown[part.Properties.Title] = float64(len(rows) - 1) // without the heading
+			draw.table(&part, rows)
 		default:
-			t.Fatalf("a widget of type %q", w.Type)
+			t.Fatalf("a widget of type %q", part.Type)
 		}
 	}
 	draw.end()
 
-	for what, want := range s.readersFigures() {
+	for what, want := range w.readersFigures() {
 		if got, ok := shown[what]; got != want || !ok && want != 0 {
 			t.Errorf("the dashboard shows %v as %q, and the readers count %v", got, what, want)
 		}
@@ -124,17 +124,17 @@ func TestDashboardShowsWhatUsageCounts(t *testing.T) {
 }
 
 // shipped ships a recording and returns its events: those that none of the recordings before has.
-func (s *stage) shipped(path string, before [][]string) (events []string) {
-	s.t.Helper()
+func (w *world) shipped(path string, before [][]string) (events []string) {
+	w.T.Helper()
 	recording, err := os.Open(path)
 	if err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	defer recording.Close()
-	c := s.command()
+	c := w.command()
 	c.Stdin = recording
 	if out, err := c.CombinedOutput(); err != nil {
-		s.t.Fatalf("%s: %v\n%s", path, err, out)
+		w.T.Fatalf("%s: %v\n%s", path, err, out)
 	}
 	known := map[string]bool{}
 	for _, others := range before {
@@ -142,8 +142,8 @@ func (s *stage) shipped(path string, before [][]string) (events []string) {
 			known[message] = true
 		}
 	}
-	for _, stream := range s.Server.Streams(s.Group) {
-		for _, e := range s.Server.Events(s.Group, stream) {
+	for _, stream := range w.Server.Streams(w.Group) {
+		for _, e := range w.Server.Events(w.Group, stream) {
 			if !known[e.Message] {
 				events = append(events, e.Message)
 			}
@@ -153,14 +153,14 @@ func (s *stage) shipped(path string, before [][]string) (events []string) {
 }
 
 // readersFigures is what jobs and usage say of the group, by the titles and labels of the dashboard.
-func (s *stage) readersFigures() map[string]float64 {
-	s.t.Helper()
+func (w *world) readersFigures() map[string]float64 {
+	w.T.Helper()
 	figures := map[string]float64{}
 	run := func(args ...string) []byte {
-		s.t.Helper()
-		out, err := s.command(args...).Output()
+		w.T.Helper()
+		out, err := w.command(args...).Output()
 		if err != nil {
-			s.t.Fatalf("%q: %v", args, err)
+			w.T.Fatalf("%q: %v", args, err)
 		}
 		return out
 	}
@@ -173,7 +173,7 @@ func (s *stage) readersFigures() map[string]float64 {
 			Lines   float64
 		}
 		if err := json.Unmarshal([]byte(line), &job); err != nil {
-			s.t.Fatal(err)
+			w.T.Fatal(err)
 		}
 		figures["Jobs by outcome/"+labels[job.Outcome]]++
 		figures["Shipped lines/Lines"] += job.Lines
@@ -187,13 +187,13 @@ func (s *stage) readersFigures() map[string]float64 {
 	}
 	rows, err := csv.NewReader(bytes.NewReader(run("usage", "--since", "2020-01-01", "--by", "expert", "--csv"))).ReadAll()
 	if err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	for _, row := range rows[1:] {
 		column := func(name string) float64 {
 			n, err := strconv.ParseFloat(row[slices.Index(rows[0], name)], 64)
 			if err != nil {
-				s.t.Fatal(err)
+				w.T.Fatal(err)
 			}
 			return n
 		}

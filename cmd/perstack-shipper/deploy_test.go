@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -111,12 +110,12 @@ func TestPolicies(t *testing.T) {
 		}
 	}
 
-	u, server := newObservedUser(t)
+	w := newObservedWorld(t, cwlocal.Options{})
 	calls := func(run func()) []string {
-		before := server.Stats().Calls
+		before := w.Server.Stats().Calls
 		run()
 		var names []string
-		for name, n := range server.Stats().Calls {
+		for name, n := range w.Server.Stats().Calls {
 			if n > before[name] {
 				names = append(names, name)
 			}
@@ -125,17 +124,19 @@ func TestPolicies(t *testing.T) {
 		return names
 	}
 	shipped := calls(func() {
-		u.ship([]byte(`{"jobId":"j","runId":"r"}`+"\n"), "--log-group", "g", "--log-stream", "{jobId}/{runId}", "--retention-days", "7", "--tag", "a=b")
+		w.ship([]byte(`{"jobId":"j","runId":"r"}`+"\n"), "--log-group", "g", "--log-stream", "{jobId}/{runId}", "--retention-days", "7", "--tag", "a=b")
 	})
 	delete(writes, "TagResource")
 	if want := slices.Sorted(maps.Keys(writes)); !slices.Equal(shipped, want) {
 		t.Errorf("shipping calls %q, and the policy allows %q", shipped, want)
 	}
 	read := calls(func() {
-		u.logs("--log-group", "g", "--log-stream", "{jobId}/{runId}", "--job", "j")
-		u.logs("--log-group", "g", "--search", "--job", "j")
+		w.logs("--log-group", "g", "--log-stream", "{jobId}/{runId}", "--job", "j")
+		w.logs("--log-group", "g", "--search", "--job", "j")
 	})
-	checked := calls(func() { u.check("--log-group", "new", "--retention-days", "7", "--tag", "a=b", "--read") })
+	checked := calls(func() {
+		w.mustRun(w.command("check", "--log-group", "new", "--retention-days", "7", "--tag", "a=b", "--read"))
+	})
 	read = append(read, "DescribeLogGroups") // of check alone
 	if want := slices.Sorted(maps.Keys(reads)); !slices.Equal(slices.Sorted(slices.Values(read)), want) {
 		t.Errorf("reading back calls %q, and the policy allows %q", read, want)
@@ -178,24 +179,6 @@ func TestPoliciesOfALoggingAccount(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-}
-
-// check runs check, which must find nothing that does not work.
-func (u *user) check(args ...string) {
-	u.t.Helper()
-	command := exec.CommandContext(u.t.Context(), program, append([]string{"check"}, args...)...)
-	command.Env = u.env
-	if out, err := command.CombinedOutput(); err != nil {
-		u.t.Fatalf("check %q: %v\n%s", args, err, out)
-	}
-}
-
-// newObservedUser is a user of an endpoint in this process, which counts calls.
-func newObservedUser(t *testing.T) (*user, *cwlocal.Server) {
-	t.Helper()
-	server, url := listen(t, cwlocal.Options{})
-	u := newUser(t, url)
-	return u, server
 }
 
 // taskDefinition is what deploy/ecs uses of RegisterTaskDefinition.
@@ -359,12 +342,12 @@ func TestMetricFilters(t *testing.T) {
 	for _, found := range regexp.MustCompile(`--filter-name (\S+) \\\n +--filter-pattern '([^']+)'`).FindAllStringSubmatch(string(data), -1) {
 		patterns[found[1]] = found[2]
 	}
-	u := newLocalUser(t)
+	w := newLocalWorld(t)
 	group := "/perstack/filters"
-	u.ship(u.recording("mixed.jsonl"), "--log-group", group)
-	u.ship(u.recording("error.jsonl"), "--log-group", group)
+	w.ship(w.recording("mixed.jsonl"), "--log-group", group)
+	w.ship(w.recording("error.jsonl"), "--log-group", group)
 	large := `{"type":"stopRunByError","timestamp":1795347082176,"jobId":"large","runId":"r","error":{"name":"E","message":"m"},"text":"` + strings.Repeat("x", 3<<20) + `"}` + "\n"
-	u.ship([]byte(large), "--log-group", group)
+	w.ship([]byte(large), "--log-group", group)
 
 	tokens := int64(0)
 	failed := map[string]int{}
@@ -388,7 +371,7 @@ func TestMetricFilters(t *testing.T) {
 		if !ok {
 			t.Fatalf("there is no filter %s in %v", name, patterns)
 		}
-		pages := cloudwatchlogs.NewFilterLogEventsPaginator(u.api, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group, FilterPattern: &pattern})
+		pages := cloudwatchlogs.NewFilterLogEventsPaginator(w.API, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group, FilterPattern: &pattern})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(t.Context())
 			if err != nil {

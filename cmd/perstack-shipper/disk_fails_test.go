@@ -20,53 +20,53 @@ import (
 // piper is a pipe into the program, whose writing end fails the test where an agent would get
 // EPIPE.
 type piper struct {
-	s     *stage
-	w     *os.File
+	w     *world
+	in    *os.File
 	bytes bytes.Buffer
 	lines int
 }
 
 // pipe starts the program with a pipe for stdin. Segments are small, so that there are many.
-func (s *stage) pipe(with []string, flags ...string) (*testkit.Process, *piper) {
-	s.t.Helper()
-	r, w, err := os.Pipe()
+func (w *world) pipe(with []string, flags ...string) (*testkit.Process, *piper) {
+	w.T.Helper()
+	out, in, err := os.Pipe()
 	if err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	s.t.Cleanup(func() { w.Close() })
-	defer r.Close()
-	c := s.command(append([]string{"--journal-max=16MiB"}, flags...)...)
+	w.T.Cleanup(func() { in.Close() })
+	defer out.Close()
+	c := w.command(append([]string{"--journal-max=16MiB"}, flags...)...)
 	if len(with) > 0 {
 		program, err := exec.LookPath(with[0])
 		if err != nil {
-			s.t.Fatal(err)
+			w.T.Fatal(err)
 		}
 		c.Path, c.Args = program, append(with, c.Args...)
 	}
-	c.Stdin = r
-	return s.Start(c), &piper{s: s, w: w}
+	c.Stdin = out
+	return w.Start(c), &piper{w: w, in: in}
 }
 
 // write writes so many MiB of lines.
 func (p *piper) write(mib int) {
-	p.s.t.Helper()
+	p.w.T.Helper()
 	filler := strings.Repeat("x", 8<<10-100)
 	for end := p.bytes.Len() + mib<<20; p.bytes.Len() < end; {
 		p.lines++
 		line := fmt.Sprintf(`{"type":"continueToNextStep","jobId":"j","runId":"r","n":%d,"text":"%s"}`+"\n", p.lines, filler)
 		p.bytes.WriteString(line)
-		if _, err := io.WriteString(p.w, line); err != nil {
-			p.s.t.Fatalf("the agent would die at line %d: %v", p.lines, err)
+		if _, err := io.WriteString(p.in, line); err != nil {
+			p.w.T.Fatalf("the agent would die at line %d: %v", p.lines, err)
 		}
 	}
 }
 
 // segments are the files of the one input that is in the journal.
-func (s *stage) segments() []string {
-	s.t.Helper()
-	found, err := filepath.Glob(filepath.Join(s.Journal, "*", "*.segment"))
+func (w *world) segments() []string {
+	w.T.Helper()
+	found, err := filepath.Glob(filepath.Join(w.Journal, "*", "*.segment"))
 	if err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return found
 }
@@ -74,87 +74,86 @@ func (s *stage) segments() []string {
 // wayOfFailing is a way in which a journal's disk fails.
 type wayOfFailing struct {
 	name    string
-	prepare func(s *stage)
-	fail    func(s *stage)
-	heal    func(s *stage) // nil: the disk stays as it is
+	prepare func(w *world)
+	fail    func(w *world)
+	heal    func(w *world) // nil: the disk stays as it is
 	says    string
 }
 
 var waysOfFailing = []wayOfFailing{
 	{
 		name:    "the folder is removed",
-		prepare: func(*stage) {},
-		fail: func(s *stage) {
-			s.t.Helper()
-			if err := os.RemoveAll(s.Journal); err != nil {
-				s.t.Fatal(err)
+		prepare: func(*world) {},
+		fail: func(w *world) {
+			w.T.Helper()
+			if err := os.RemoveAll(w.Journal); err != nil {
+				w.T.Fatal(err)
 			}
 		},
 		says: "no such file or directory",
 	},
 	{
 		name:    "a tmpfs is mounted read-only",
-		prepare: func(s *stage) { s.smallDisk(64) },
-		fail: func(s *stage) {
-			s.t.Helper()
+		prepare: func(w *world) { w.smallDisk(64) },
+		fail: func(w *world) {
+			w.T.Helper()
 			// The kernel refuses this of a mount with files that are open for writing. So another
 			// mount of it is put over that one: what is open is written as before, and whatever is
 			// looked for by its name is read-only.
-			disk := filepath.Dir(s.Journal)
+			disk := filepath.Dir(w.Journal)
 			if err := mountAgain(disk); err != nil {
-				s.t.Skipf("NOT TESTED: nothing may be mounted here: %v", err)
+				w.T.Skipf("NOT TESTED: nothing may be mounted here: %v", err)
 			}
-			s.t.Cleanup(func() {
+			w.T.Cleanup(func() {
 				if readOnly(disk) {
-					unmount(s, disk)
+					unmount(w, disk)
 				}
 			})
 			if err := remountReadOnly(disk); err != nil {
-				s.t.Skipf("NOT TESTED: nothing may be remounted here: %v", err)
+				w.T.Skipf("NOT TESTED: nothing may be remounted here: %v", err)
 			}
 		},
-		heal: func(s *stage) { unmount(s, filepath.Dir(s.Journal)) },
+		heal: func(w *world) { unmount(w, filepath.Dir(w.Journal)) },
 		says: "read-only file system",
 	},
 	{
 		name: "an ext4 aborts",
-		prepare: func(s *stage) {
-			s.t.Helper()
-			disk, image := s.t.TempDir(), filepath.Join(s.t.TempDir(), "image")
+		prepare: func(w *world) {
+			w.T.Helper()
+			disk, image := w.T.TempDir(), filepath.Join(w.T.TempDir(), "image")
 			if err := os.WriteFile(image, nil, 0o600); err != nil {
-				s.t.Fatal(err)
+				w.T.Fatal(err)
 			}
 			if err := os.Truncate(image, 96<<20); err != nil {
-				s.t.Fatal(err)
+				w.T.Fatal(err)
 			}
 			for _, c := range [][]string{{"mkfs.ext4", "-q", image}, {"mount", "-o", "loop", image, disk}} {
 				if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
-					s.t.Skipf("NOT TESTED: %s does not work here: %v: %s", c[0], err, out)
+					w.T.Skipf("NOT TESTED: %s does not work here: %v: %s", c[0], err, out)
 				}
 			}
-			s.t.Cleanup(func() {
-				s.killRest()
+			w.T.Cleanup(func() {
+				w.KillAll()
 				if err := unmountNow(disk); err != nil {
-					s.t.Error(err)
+					w.T.Error(err)
 				}
 			})
-			s.Journal = filepath.Join(disk, "journal")
-			s.Env = append(s.Env, "STAGE="+s.Journal)
+			w.Journal = filepath.Join(disk, "journal")
 		},
-		fail: func(s *stage) {
-			s.t.Helper()
-			if out, err := exec.Command("mount", "-o", "remount,abort", filepath.Dir(s.Journal)).CombinedOutput(); err != nil {
-				s.t.Skipf("NOT TESTED: this ext4 does not abort: %v: %s", err, out)
+		fail: func(w *world) {
+			w.T.Helper()
+			if out, err := exec.Command("mount", "-o", "remount,abort", filepath.Dir(w.Journal)).CombinedOutput(); err != nil {
+				w.T.Skipf("NOT TESTED: this ext4 does not abort: %v: %s", err, out)
 			}
 		},
 		says: "read-only file system",
 	},
 }
 
-func unmount(s *stage, disk string) {
-	s.t.Helper()
+func unmount(w *world, disk string) {
+	w.T.Helper()
 	if err := unmountNow(disk); err != nil {
-		s.t.Error(err)
+		w.T.Error(err)
 	}
 }
 
@@ -170,26 +169,28 @@ func TestPipeWhoseDiskFails(t *testing.T) {
 	for _, way := range waysOfFailing {
 		for _, away := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, CloudWatch away %v", way.name, away), func(t *testing.T) {
-				s := newStage(t)
-				way.prepare(s)
-				s.stuck.Store(away)
-				r, agent := s.pipe(nil)
+				w := newWorld(t)
+				way.prepare(w)
+				if away {
+					w.Stall()
+				}
+				r, agent := w.pipe(nil)
 				agent.write(3)
-				s.Until("it has begun", func() bool { return !away && s.has(`"n":1,`) || away && len(s.segments()) > 1 })
-				way.fail(s)
+				w.Until("it has begun", func() bool { return !away && w.has(`"n":1,`) || away && len(w.segments()) > 1 })
+				way.fail(w)
 				agent.write(9)
 				if !away {
 					agent.write(24) // more than memory holds
 				}
-				s.stuck.Store(false)
+				w.Unstall()
 				agent.write(1)
-				agent.w.Close()
+				agent.in.Close()
 				r.Wait(exitOK)
-				if got := s.text(""); got != agent.bytes.String() {
+				if got := w.text(""); got != agent.bytes.String() {
 					t.Errorf("%d bytes came of %d", len(got), agent.bytes.Len())
 				}
 				log := r.Said()
-				if strings.Count(log, "what comes from here on is kept in memory") != 1 || !strings.Contains(log, way.says) || !strings.Contains(log, s.Journal) {
+				if strings.Count(log, "what comes from here on is kept in memory") != 1 || !strings.Contains(log, way.says) || !strings.Contains(log, w.Journal) {
 					t.Errorf("it said\n%s", log)
 				}
 				if strings.Contains(log, "are lost") || strings.Count(log, `"level":"error"`) > 4 {
@@ -204,15 +205,15 @@ func TestPipeWhoseDiskFails(t *testing.T) {
 func TestPipeWhoseDiskFailsAndThatIsStopped(t *testing.T) {
 	for _, way := range waysOfFailing {
 		t.Run(way.name, func(t *testing.T) {
-			s := newStage(t)
-			way.prepare(s)
-			s.stuck.Store(true)
-			r, agent := s.pipe(nil, "--drain-timeout=2s")
+			w := newWorld(t)
+			way.prepare(w)
+			w.Stall()
+			r, agent := w.pipe(nil, "--drain-timeout=2s")
 			agent.write(3)
-			s.Until("it has begun", func() bool { return len(s.segments()) > 1 })
-			way.fail(s)
+			w.Until("it has begun", func() bool { return len(w.segments()) > 1 })
+			way.fail(w)
 			agent.write(5)
-			s.Until("it has said so", func() bool { return r.Says("what comes from here on is kept in memory") })
+			w.Until("it has said so", func() bool { return r.Says("what comes from here on is kept in memory") })
 			r.Stop(exitLeft)
 			log := r.Said()
 			if !strings.Contains(log, "are lost: ") || !strings.Contains(log, "could not be used any more, so that only this process held them") {
@@ -224,11 +225,11 @@ func TestPipeWhoseDiskFailsAndThatIsStopped(t *testing.T) {
 			if way.heal == nil {
 				return
 			}
-			way.heal(s)
-			s.stuck.Store(false)
-			next := s.Start(s.command("resume"))
+			way.heal(w)
+			w.Unstall()
+			next := w.Start(w.command("resume"))
 			code := next.End()
-			got := s.text("")
+			got := w.text("")
 			if !strings.HasPrefix(agent.bytes.String(), strings.TrimSuffix(got, "\n")) || len(got) < 3<<20 {
 				t.Errorf("%d bytes came, or others", len(got))
 			}
@@ -254,12 +255,12 @@ func TestPipeWhoseDiskAnswersEIO(t *testing.T) {
 		{"unlinkat", "8+"},  // acknowledged segments
 	} {
 		t.Run(c.call+" "+c.when, func(t *testing.T) {
-			s := newStage(t)
-			r, agent := s.pipe(with(c.call, c.when))
+			w := newWorld(t)
+			r, agent := w.pipe(with(c.call, c.when))
 			agent.write(30)
-			agent.w.Close()
+			agent.in.Close()
 			r.Wait(exitOK)
-			if got := s.text(""); got != agent.bytes.String() {
+			if got := w.text(""); got != agent.bytes.String() {
 				t.Errorf("%d bytes came of %d", len(got), agent.bytes.Len())
 			}
 			log := r.Said()
@@ -273,20 +274,20 @@ func TestPipeWhoseDiskAnswersEIO(t *testing.T) {
 // The file that a command writes is open, wherever its name is: nothing stops, and what is
 // acknowledged of it is given back.
 func TestExecWhoseFolderIsRemoved(t *testing.T) {
-	s := newStage(t)
-	open := s.gate()
-	block, script := s.bulk(160) // 40 MiB
-	r := s.exec(`echo '{"jobId":"j","begun":true}'; `+atGate+script+"; echo problems >&2", "--journal-max=24MiB")
-	s.Until("it has begun", func() bool { return s.has(`"begun"`) })
-	if err := os.RemoveAll(s.Journal); err != nil {
+	w := newWorld(t)
+	_, open := w.gate()
+	block, script := w.bulk(160) // 40 MiB
+	r := w.exec(`echo '{"jobId":"j","begun":true}'; `+atGate+script+"; echo problems >&2", "--journal-max=24MiB")
+	w.Until("it has begun", func() bool { return w.has(`"begun"`) })
+	if err := os.RemoveAll(w.Journal); err != nil {
 		t.Fatal(err)
 	}
 	open()
 	r.Wait(exitOK)
-	if got, want := s.text(""), "{\"jobId\":\"j\",\"begun\":true}\n"+strings.Repeat(block, 160); got != want {
+	if got, want := w.text(""), "{\"jobId\":\"j\",\"begun\":true}\n"+strings.Repeat(block, 160); got != want {
 		t.Errorf("%d bytes came of %d", len(got), len(want))
 	}
-	if got := s.text("stderr"); got != "problems\n" {
+	if got := w.text("stderr"); got != "problems\n" {
 		t.Errorf("%q on stderr", got)
 	}
 	if log := r.Said(); strings.Count(log, `"level":"error"`) > 1 { // that it was stopped cannot be kept, if it was
@@ -297,7 +298,7 @@ func TestExecWhoseFolderIsRemoved(t *testing.T) {
 // Files that are followed are shipped on without a cursor, and those that come when its folder is
 // gone, too.
 func TestFollowedFilesWhenTheFolderIsRemoved(t *testing.T) {
-	s := newStage(t)
+	w := newWorld(t)
 	dir := t.TempDir()
 	add := func(name, line string) {
 		t.Helper()
@@ -311,14 +312,14 @@ func TestFollowedFilesWhenTheFolderIsRemoved(t *testing.T) {
 		}
 	}
 	add("one.jsonl", "{\"jobId\":\"j\",\"n\":1}\n")
-	r := s.Start(s.command("--input", dir))
-	s.Until("it has begun", func() bool { return s.has(`"n":1`) })
-	if err := os.RemoveAll(s.Journal); err != nil {
+	r := w.Start(w.command("--input", dir))
+	w.Until("it has begun", func() bool { return w.has(`"n":1`) })
+	if err := os.RemoveAll(w.Journal); err != nil {
 		t.Fatal(err)
 	}
 	add("one.jsonl", "{\"jobId\":\"j\",\"n\":2}\n")
 	add("two.jsonl", "{\"jobId\":\"j\",\"n\":3}\n")
-	s.Until("both are shipped", func() bool { return s.has(`"n":2`) && s.has(`"n":3`) })
+	w.Until("both are shipped", func() bool { return w.has(`"n":2`) && w.has(`"n":3`) })
 	r.Stop(exitOK)
 	log := r.Said()
 	if strings.Count(log, "kept in memory") != 1 {
@@ -328,16 +329,16 @@ func TestFollowedFilesWhenTheFolderIsRemoved(t *testing.T) {
 
 // What a command wrote to a file that has no name any more ends with the last who has it open.
 func TestExecWhoseFolderIsRemovedAndThatIsStopped(t *testing.T) {
-	s := newStage(t)
-	s.stuck.Store(true)
-	s.gate()
-	r := s.exec(`echo '{"jobId":"j"}'; `+atGate, "--drain-timeout=2s")
-	s.Until("it has begun", func() bool { return s.wrote("{\"jobId\":\"j\"}\n") })
-	if err := os.RemoveAll(s.Journal); err != nil {
+	w := newWorld(t)
+	w.Stall()
+	w.gate()
+	r := w.exec(`echo '{"jobId":"j"}'; `+atGate, "--drain-timeout=2s")
+	w.Until("it has begun", func() bool { return w.wrote("{\"jobId\":\"j\"}\n") })
+	if err := os.RemoveAll(w.Journal); err != nil {
 		t.Fatal(err)
 	}
 	r.Stop(128 + int(syscall.SIGTERM))
-	if log := r.Said(); !strings.Contains(log, "14 bytes of the input are not delivered") || !strings.Contains(log, "and are lost: "+s.Journal) {
+	if log := r.Said(); !strings.Contains(log, "14 bytes of the input are not delivered") || !strings.Contains(log, "and are lost: "+w.Journal) {
 		t.Errorf("it said\n%s", log)
 	}
 }

@@ -70,9 +70,9 @@ var indented = regexp.MustCompile(`(?m)^    (?:perstack-shipper|aws) .*$`)
 
 // TestPages runs each console block of the documents. What is not run says what it needs.
 func TestPages(t *testing.T) {
-	u := newLocalUser(t)
+	w := newLocalWorld(t)
 	dir := t.TempDir()
-	u.env = append(u.env, "PERSTACK_SHIPPER_LOG_GROUP=/perstack/prod")
+	w.Env = append(w.Env, "PERSTACK_SHIPPER_LOG_GROUP=/perstack/prod")
 	// A recording is stamped so that it ends now. From the longest to the shortest, each begins after
 	// the one before it however slow the machine is, which is the order that the pages show.
 	for _, name := range []string{"delegate-parallel.jsonl", "tools.jsonl", "error.jsonl", "simple.jsonl"} {
@@ -84,13 +84,13 @@ func TestPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		if name != "simple.jsonl" { // which a page ships
-			u.ship(stamped)
+			w.ship(stamped)
 		}
 	}
 	for _, page := range documents(t) {
 		for _, command := range indented.FindAllString(fence.ReplaceAllString(document(t, page), ""), -1) {
 			script := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(command, "--into /workspace", "--into restored"))
-			script.Dir, script.Env = dir, append(u.env, "JOB=d9urbpfdpmij1axcii58vgzr")
+			script.Dir, script.Env = dir, append(w.Env, "JOB=d9urbpfdpmij1axcii58vgzr")
 			if out, err := script.CombinedOutput(); err != nil {
 				t.Errorf("%s: %s: %v\n%s", page, command, err, out)
 			}
@@ -100,7 +100,7 @@ func TestPages(t *testing.T) {
 			switch {
 			case language == "console":
 				for _, s := range sessions(text) {
-					u.mustPrint(page, dir, s)
+					w.mustPrint(page, dir, s)
 				}
 			case language == "sh" && !strings.HasPrefix(text, "# needs ") && !strings.HasPrefix(text, "# set once\n") &&
 				!slices.ContainsFunc(ranElsewhere, func(begin string) bool { return strings.HasPrefix(text, begin) }):
@@ -111,14 +111,14 @@ func TestPages(t *testing.T) {
 }
 
 // mustPrint runs a command of a page. One that fails is shown for that.
-func (u *user) mustPrint(page, dir string, s shown) {
-	u.t.Helper()
-	command := exec.CommandContext(u.t.Context(), "sh", "-c", s.command)
-	command.Dir, command.Env = dir, u.env
+func (w *world) mustPrint(page, dir string, s shown) {
+	w.T.Helper()
+	command := exec.CommandContext(w.T.Context(), "sh", "-c", s.command)
+	command.Dir, command.Env = dir, w.Env
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()
 	if got, want := withoutWhatVaries(stdout.String()), withoutWhatVaries(s.output); got != want {
-		u.t.Errorf("%s: $ %s(%v) prints\n%s%s\nand the page says\n%s", page, s.command, err, stdout.String(), stderr.String(), s.output)
+		w.T.Errorf("%s: $ %s(%v) prints\n%s%s\nand the page says\n%s", page, s.command, err, stdout.String(), stderr.String(), s.output)
 	}
 }

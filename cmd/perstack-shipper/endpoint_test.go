@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -25,13 +24,6 @@ type endpointKey struct{}
 // clockKey is the key of a script's value with how far the clock of its endpoint is ahead, in
 // nanoseconds: *atomic.Int64.
 type clockKey struct{}
-
-// listen starts an endpoint in this process, which ends with the test, and returns its URL.
-func listen(t *testing.T, o cwlocal.Options) (*cwlocal.Server, string) {
-	t.Helper()
-	w := testkit.New(t, "", testkit.Options{Options: o})
-	return w.Server, w.URL
-}
 
 // serve starts the endpoint of a script, which ends with it.
 func serve(env *testscript.Env) error {

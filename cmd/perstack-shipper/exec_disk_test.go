@@ -14,32 +14,31 @@ import (
 // cannot grow.
 
 // smallDisk makes the journal's folder a file system of its own, of so many MiB.
-func (s *stage) smallDisk(mib int) {
-	s.t.Helper()
-	dir := s.t.TempDir()
+func (w *world) smallDisk(mib int) {
+	w.T.Helper()
+	dir := w.T.TempDir()
 	if err := mountSmall(dir, mib); err != nil {
-		s.t.Skipf("NOT TESTED: nothing may be mounted here: %v", err)
+		w.T.Skipf("NOT TESTED: nothing may be mounted here: %v", err)
 	}
-	s.t.Cleanup(func() {
-		s.killRest()
+	w.T.Cleanup(func() {
+		w.KillAll()
 		if err := unmountNow(dir); err != nil {
-			s.t.Error(err)
+			w.T.Error(err)
 		}
 	})
-	s.Journal = filepath.Join(dir, "journal")
-	s.Env = append(s.Env, "STAGE="+s.Journal)
+	w.Journal = filepath.Join(dir, "journal")
 }
 
 // bulk is a file of 256 KiB of lines, and the script that writes it so many times, at some 20 MB/s:
 // on a disk of 24 MiB the shipper has 300 ms then from its margin to the end, for it is a busy
 // machine that runs all tests.
-func (s *stage) bulk(times int) (block, script string) {
-	s.t.Helper()
+func (w *world) bulk(times int) (block, script string) {
+	w.T.Helper()
 	line := `{"type":"continueToNextStep","jobId":"j","runId":"r","text":"` + strings.Repeat("x", 8<<10-64) + `"}` + "\n"
 	block = strings.Repeat(line, (256<<10)/len(line))
-	path := filepath.Join(s.t.TempDir(), "block")
+	path := filepath.Join(w.T.TempDir(), "block")
 	if err := os.WriteFile(path, []byte(block), 0o600); err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return block, fmt.Sprintf(`n=0; while [ $n -lt %d ]; do cat %s || exit 99; n=$((n+1)); sleep 0.01; done`, times, path)
 }
@@ -56,16 +55,16 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 		{"--journal-max", "--journal-max=24MiB", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newStage(t)
+			w := newWorld(t)
 			if c.small {
-				s.smallDisk(24)
+				w.smallDisk(24)
 			}
-			s.stuck.Store(true)
-			block, script := s.bulk(160) // 40 MiB
-			r := s.exec(script, c.flag, "--journal-dir="+s.Journal)
-			s.Until("it is stopped", func() bool { return r.Says("the command is stopped (SIGSTOP)") })
+			w.Stall()
+			block, script := w.bulk(160) // 40 MiB
+			r := w.exec(script, c.flag, "--journal-dir="+w.Journal)
+			w.Until("it is stopped", func() bool { return r.Says("the command is stopped (SIGSTOP)") })
 			var taken int64
-			for _, f := range s.outputs() {
+			for _, f := range w.outputs() {
 				var st syscall.Stat_t
 				if err := syscall.Stat(f, &st); err != nil {
 					t.Fatal(err)
@@ -75,9 +74,9 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 			if taken > 24<<20 || taken < 8<<20 {
 				t.Errorf("it was stopped when %d bytes were taken", taken)
 			}
-			s.stuck.Store(false)
+			w.Unstall()
 			r.Wait(exitOK)
-			if got, want := s.text(""), strings.Repeat(block, 160); got != want {
+			if got, want := w.text(""), strings.Repeat(block, 160); got != want {
 				t.Errorf("%d bytes came of %d", len(got), len(want))
 			}
 			log := r.Said()
@@ -86,7 +85,7 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 				t.Errorf("it said\n%s", log)
 			}
 			t.Logf("stopped %d times, the first time with %d bytes taken", stopped, taken)
-			s.nothingLeft()
+			w.nothingLeft()
 		})
 	}
 }
@@ -96,21 +95,21 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 func TestExecOfAnAgentThatFillsTheDiskByItsStderr(t *testing.T) {
 	for _, stdout := range []string{"file", "pipe"} {
 		t.Run(stdout, func(t *testing.T) {
-			s := newStage(t)
-			s.smallDisk(24)
-			s.stuck.Store(true)
-			block, script := s.bulk(160) // 40 MiB
-			r := s.exec(`{ `+script+`; } >&2`, "--tee=none", "--stdout="+stdout, "--journal-dir="+s.Journal)
-			s.Until("it is stopped, or waits", func() bool {
+			w := newWorld(t)
+			w.smallDisk(24)
+			w.Stall()
+			block, script := w.bulk(160) // 40 MiB
+			r := w.exec(`{ `+script+`; } >&2`, "--tee=none", "--stdout="+stdout, "--journal-dir="+w.Journal)
+			w.Until("it is stopped, or waits", func() bool {
 				log := r.Said()
 				return strings.Contains(log, isStopped) || strings.Contains(log, "the input waits meanwhile")
 			})
-			s.stuck.Store(false)
+			w.Unstall()
 			r.Wait(exitOK)
-			if got, want := s.text("stderr"), strings.Repeat(block, 160); got != want {
+			if got, want := w.text("stderr"), strings.Repeat(block, 160); got != want {
 				t.Errorf("%d bytes came of %d", len(got), len(want))
 			}
-			s.nothingLeft()
+			w.nothingLeft()
 		})
 	}
 }
@@ -123,13 +122,13 @@ func TestExecOnAFullDisk(t *testing.T) {
 }
 
 func execOnAFullDisk(t *testing.T, free int) {
-	s := newStage(t)
-	s.smallDisk(4)
-	if err := os.WriteFile(filepath.Join(filepath.Dir(s.Journal), "full"), make([]byte, 4<<20-free), 0o600); err != nil {
+	w := newWorld(t)
+	w.smallDisk(4)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(w.Journal), "full"), make([]byte, 4<<20-free), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ran := filepath.Join(t.TempDir(), "ran")
-	r := s.exec("touch " + ran)
+	r := w.exec("touch " + ran)
 	r.Wait(exitUsage)
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("the command was started")
@@ -142,23 +141,23 @@ func execOnAFullDisk(t *testing.T, free int) {
 // SIGTERM while it is stopped: the command hears it, has room for its last words, and the shipper
 // leaves in time.
 func TestExecStoppedAndSignalled(t *testing.T) {
-	s := newStage(t)
-	s.stuck.Store(true)
-	_, script := s.bulk(300)
-	r := s.exec(`trap 'echo last words; exit 4' TERM; `+script, "--journal-max=16MiB", "--drain-timeout=4s", "--memory-max=8MiB")
-	s.Until("it is stopped", func() bool { return r.Says("the command is stopped (SIGSTOP)") })
+	w := newWorld(t)
+	w.Stall()
+	_, script := w.bulk(300)
+	r := w.exec(`trap 'echo last words; exit 4' TERM; `+script, "--journal-max=16MiB", "--drain-timeout=4s", "--memory-max=8MiB")
+	w.Until("it is stopped", func() bool { return r.Says("the command is stopped (SIGSTOP)") })
 	r.Signal(syscall.SIGTERM)
-	s.Until("it heard", func() bool { return s.wrote("last words\n") })
+	w.Until("it heard", func() bool { return w.wrote("last words\n") })
 	r.Wait(4)
 	if log := r.Said(); !strings.Contains(log, "bytes of the input are not delivered") {
 		t.Errorf("it said\n%s", log)
 	}
-	s.stuck.Store(false)
-	s.Start(s.command("resume")).Wait(exitOK)
-	if got := s.text(""); !strings.HasSuffix(got, "}\nlast words\n") {
+	w.Unstall()
+	w.Start(w.command("resume")).Wait(exitOK)
+	if got := w.text(""); !strings.HasSuffix(got, "}\nlast words\n") {
 		t.Errorf("%d bytes came, at the end %q", len(got), got[max(0, len(got)-20):])
 	}
-	s.nothingLeft()
+	w.nothingLeft()
 }
 
 // isStopped is what is said of a command for which there is no room.
@@ -166,13 +165,13 @@ const isStopped = "the command is stopped (SIGSTOP)"
 
 // killedWhileStopped leaves a command that was stopped for want of room when its shipper was
 // killed. It is to write a block 160 times, then "last words"; puts get no answer.
-func (s *stage) killedWhileStopped() (block string) {
-	s.t.Helper()
-	s.smallDisk(24)
-	s.stuck.Store(true)
-	block, script := s.bulk(160)
-	r := s.exec(script+`; echo last words`, "--journal-dir="+s.Journal)
-	s.Until("it is stopped", func() bool { return r.Says(isStopped) && stoppedBelow(r.Cmd.Process.Pid) })
+func (w *world) killedWhileStopped() (block string) {
+	w.T.Helper()
+	w.smallDisk(24)
+	w.Stall()
+	block, script := w.bulk(160)
+	r := w.exec(script+`; echo last words`, "--journal-dir="+w.Journal)
+	w.Until("it is stopped", func() bool { return r.Says(isStopped) && stoppedBelow(r.Cmd.Process.Pid) })
 	r.Kill()
 	return block
 }
@@ -180,57 +179,57 @@ func (s *stage) killedWhileStopped() (block string) {
 // Killed while its command is stopped for want of room: the next start lets the command go on, but
 // not before there is room.
 func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
-	s := newStage(t)
-	block := s.killedWhileStopped()
-	before := s.written()
-	resume := s.Start(s.command("resume"))
-	s.Until("the next one has looked", func() bool { return resume.Says(isStopped) })
-	if after := s.written(); after != before {
+	w := newWorld(t)
+	block := w.killedWhileStopped()
+	before := w.written()
+	resume := w.Start(w.command("resume"))
+	w.Until("the next one has looked", func() bool { return resume.Says(isStopped) })
+	if after := w.written(); after != before {
 		t.Errorf("it wrote %d bytes where there was no room", after-before)
 	}
-	s.stuck.Store(false)
+	w.Unstall()
 	resume.Wait(exitOK)
-	if got, want := s.text(""), strings.Repeat(block, 160)+"last words\n"; got != want {
+	if got, want := w.text(""), strings.Repeat(block, 160)+"last words\n"; got != want {
 		t.Errorf("%d bytes came of %d", len(got), len(want))
 	}
 	if log := resume.Said(); !strings.Contains(log, " is stopped until there is room again") || !strings.Contains(log, "the command goes on after ") {
 		t.Errorf("it said\n%s", log)
 	}
-	s.nothingLeft()
+	w.nothingLeft()
 }
 
 // A command that outlived its shipper is stopped, and somebody makes room by cutting what it wrote:
 // it goes on, is guarded still, and what it writes is shipped.
 func TestOutlivedCommandWhoseOutputIsCut(t *testing.T) {
-	s := newStage(t)
-	s.killedWhileStopped()
-	resume := s.Start(s.command("resume"))
+	w := newWorld(t)
+	w.killedWhileStopped()
+	resume := w.Start(w.command("resume"))
 	said := func() int { return strings.Count(resume.Said(), isStopped) }
-	s.Until("the next one has looked", func() bool { return said() == 1 })
-	for _, f := range s.outputs() {
+	w.Until("the next one has looked", func() bool { return said() == 1 })
+	for _, f := range w.outputs() {
 		if err := os.Truncate(f, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.Until("it is stopped again, where there is no room", func() bool { return said() == 2 })
-	s.stuck.Store(false)
+	w.Until("it is stopped again, where there is no room", func() bool { return said() == 2 })
+	w.Unstall()
 	resume.Wait(exitRejected)
-	if !s.has("last words") {
+	if !w.has("last words") {
 		t.Errorf("what it wrote at last did not come; it said\n%s", resume.Said())
 	}
-	s.nothingLeft()
+	w.nothingLeft()
 }
 
 // A command that outlived its shipper stays stopped while there is little room: also between what
 // ships to make room for a start, and what ships beside that.
 func TestOutlivedCommandStaysStoppedAtAStart(t *testing.T) {
-	s := newStage(t)
-	s.killedWhileStopped()
-	s.fill() // as others may
-	before := s.written()
-	r := s.Start(s.command("--input", s.input("{\"jobId\":\"new\"}\n")))
-	s.Until("what is left is shipped first", func() bool { return r.Says("is shipped first") })
-	ballast := filepath.Join(filepath.Dir(s.Journal), "ballast")
+	w := newWorld(t)
+	w.killedWhileStopped()
+	w.fill() // as others may
+	before := w.written()
+	r := w.Start(w.command("--input", w.input("{\"jobId\":\"new\"}\n")))
+	w.Until("what is left is shipped first", func() bool { return r.Says("is shipped first") })
+	ballast := filepath.Join(filepath.Dir(w.Journal), "ballast")
 	info, err := os.Stat(ballast)
 	if err != nil {
 		t.Fatal(err)
@@ -239,13 +238,13 @@ func TestOutlivedCommandStaysStoppedAtAStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Stdout and stderr, once for each.
-	s.Until("what is left is shipped beside the input", func() bool { return strings.Count(r.Said(), " is shipped from where it stopped") == 4 })
-	s.Until("the guard has looked", func() bool { return strings.Count(r.Said(), isStopped) == 2 })
-	if after := s.written(); after != before || r.Says("goes on after") {
+	w.Until("what is left is shipped beside the input", func() bool { return strings.Count(r.Said(), " is shipped from where it stopped") == 4 })
+	w.Until("the guard has looked", func() bool { return strings.Count(r.Said(), isStopped) == 2 })
+	if after := w.written(); after != before || r.Says("goes on after") {
 		t.Errorf("it wrote %d bytes where there was no room; it said\n%s", after-before, r.Said())
 	}
-	s.stuck.Store(false)
-	s.Until("all is shipped", func() bool { return s.has("last words") && s.has(`"new"`) })
+	w.Unstall()
+	w.Until("all is shipped", func() bool { return w.has("last words") && w.has(`"new"`) })
 	r.Stop(exitOK)
 }
 
@@ -274,20 +273,20 @@ func stoppedBelow(pid int) bool {
 }
 
 // outputs are the files that commands write.
-func (s *stage) outputs() []string {
-	found, err := filepath.Glob(filepath.Join(s.Journal, "*", "*.output"))
+func (w *world) outputs() []string {
+	found, err := filepath.Glob(filepath.Join(w.Journal, "*", "*.output"))
 	if err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return found
 }
 
 // written is how many bytes commands have written to them.
-func (s *stage) written() (sum int64) {
-	for _, f := range s.outputs() {
+func (w *world) written() (sum int64) {
+	for _, f := range w.outputs() {
 		info, err := os.Stat(f)
 		if err != nil {
-			s.t.Fatal(err)
+			w.T.Fatal(err)
 		}
 		sum += info.Size()
 	}

@@ -18,36 +18,36 @@ import (
 
 // asInit is the program as PID 1 that runs a shell script. Where that is refused the test is
 // skipped.
-func (s *stage) asInit(script string, flags ...string) *testkit.Process {
-	s.t.Helper()
+func (w *world) asInit(script string, flags ...string) *testkit.Process {
+	w.T.Helper()
 	if out, err := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "true").CombinedOutput(); err != nil {
-		s.t.Skipf("NOT TESTED: no PID namespace may be made here: %v: %s", err, out)
+		w.T.Skipf("NOT TESTED: no PID namespace may be made here: %v: %s", err, out)
 	}
 	args := append(append([]string{"perstack-shipper", "exec"}, flags...), "--", "sh", "-c", script)
-	c := s.command()
+	c := w.command()
 	c.Args = append([]string{"unshare", "--pid", "--fork", "--mount-proc", "--kill-child"}, args...)
 	unshare, err := exec.LookPath("unshare")
 	if err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	c.Path = unshare
-	return s.Start(c)
+	return w.Start(c)
 }
 
 // signalInit sends a signal to the process that is PID 1 below unshare.
-func (s *stage) signalInit(r *testkit.Process, sig syscall.Signal) {
-	s.t.Helper()
+func (w *world) signalInit(r *testkit.Process, sig syscall.Signal) {
+	w.T.Helper()
 	pid := r.Cmd.Process.Pid
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	if err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	child, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil {
-		s.t.Fatalf("the children of unshare are %q", data)
+		w.T.Fatalf("the children of unshare are %q", data)
 	}
 	if err := syscall.Kill(child, sig); err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 }
 
@@ -57,29 +57,29 @@ const zombies = `grep -l '^State:.Z' /proc/[0-9]*/status; `
 // Orphans that end are reaped, whatever group they are in, and none of that takes the command's own
 // status.
 func TestExecAsInitReaps(t *testing.T) {
-	s := anotherStage(t) // not beside others: its moments are seconds that are counted
-	r := s.asInit(`echo "I am child of $PPID"
+	w := newSerialWorld(t) // not beside others: its moments are seconds that are counted
+	r := w.asInit(`echo "I am child of $PPID"
 		for i in 1 2 3 4 5 6 7 8 9 10; do (sleep 0.0$i & ); (setsid sleep 0.0$i & ); done
 		until [ "$(ls -d /proc/[0-9]* | wc -l)" -lt 6 ]; do sleep 0.02; done; ` + zombies + `
 		ps=$(ls -d /proc/[0-9]* | wc -l); echo done; exit 6`)
 	r.Wait(6)
-	if got := s.text(""); got != "I am child of 1\ndone\n" {
+	if got := w.text(""); got != "I am child of 1\ndone\n" {
 		t.Errorf("%q came", got)
 	}
-	s.nothingLeft()
+	w.nothingLeft()
 }
 
 // While it drains, and its command is gone, it reaps what comes then.
 func TestExecAsInitReapsInTheDrain(t *testing.T) {
-	s := anotherStage(t) // not beside others: its moments are seconds that are counted
-	s.stuck.Store(true)
+	w := newSerialWorld(t) // not beside others: its moments are seconds that are counted
+	w.Stall()
 	look := filepath.Join(t.TempDir(), "look")
-	r := s.asInit(`(setsid sh -c '(sleep 0.3 &) ; sleep 1; ` + strings.ReplaceAll(zombies, `'`, `"`) + ` echo looked' >` + look + ` 2>&1 & ); echo gone`)
-	s.Until("an orphan has looked", func() bool {
+	r := w.asInit(`(setsid sh -c '(sleep 0.3 &) ; sleep 1; ` + strings.ReplaceAll(zombies, `'`, `"`) + ` echo looked' >` + look + ` 2>&1 & ); echo gone`)
+	w.Until("an orphan has looked", func() bool {
 		data, err := os.ReadFile(look)
 		return err == nil && strings.Contains(string(data), "looked")
 	})
-	s.stuck.Store(false)
+	w.Unstall()
 	r.Wait(exitOK)
 	data, err := os.ReadFile(look)
 	if err != nil || string(data) != "looked\n" {
@@ -90,7 +90,7 @@ func TestExecAsInitReapsInTheDrain(t *testing.T) {
 // The processes that others in the program start and wait for are not taken from them: credentials
 // may come from one.
 func TestExecAsInitLeavesOthersTheirChildren(t *testing.T) {
-	s := anotherStage(t) // not beside others: its moments are seconds that are counted
+	w := newSerialWorld(t) // not beside others: its moments are seconds that are counted
 	script := filepath.Join(t.TempDir(), "credentials")
 	const answer = `#!/bin/sh
 sleep 0.1
@@ -104,15 +104,15 @@ echo '{"Version":1,"AccessKeyId":"test","SecretAccessKey":"test"}'
 		t.Fatal(err)
 	}
 	var env []string
-	for _, v := range s.Env {
+	for _, v := range w.Env {
 		if !strings.HasPrefix(v, "AWS_ACCESS") && !strings.HasPrefix(v, "AWS_SECRET") {
 			env = append(env, v)
 		}
 	}
-	s.Env = append(env, "AWS_CONFIG_FILE="+config)
-	r := s.asInit(`for i in 1 2 3 4 5 6 7 8 9; do (sleep 0.0$i & ); (sleep 0.1$i & ); done; echo '{"jobId":"j"}'; sleep 0.4`)
+	w.Env = append(env, "AWS_CONFIG_FILE="+config)
+	r := w.asInit(`for i in 1 2 3 4 5 6 7 8 9; do (sleep 0.0$i & ); (sleep 0.1$i & ); done; echo '{"jobId":"j"}'; sleep 0.4`)
 	r.Wait(exitOK)
-	if got := s.text(""); got != "{\"jobId\":\"j\"}\n" {
+	if got := w.text(""); got != "{\"jobId\":\"j\"}\n" {
 		t.Errorf("%q came; it said\n%s", got, r.Said())
 	}
 }
@@ -120,7 +120,7 @@ echo '{"Version":1,"AccessKeyId":"test","SecretAccessKey":"test"}'
 // A command that does not end by SIGTERM would be killed with our exit. It is killed in time to
 // ship all that it wrote.
 func TestExecAsInitOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
-	s := anotherStage(t)                         // not beside others: its moments are seconds that are counted
+	w := newSerialWorld(t)                       // not beside others: its moments are seconds that are counted
 	count := filepath.Join(t.TempDir(), "count") // how many lines it has written
 	written := func() int {
 		data, err := os.ReadFile(count)
@@ -129,21 +129,21 @@ func TestExecAsInitOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
 		}
 		return strings.Count(string(data), "\n")
 	}
-	r := s.asInit(`trap "" TERM; while :; do echo "{\"jobId\":\"j\"}"; echo >>`+count+`; sleep 0.005; done`, "--drain-timeout=4s", "--flush-interval=30s")
-	s.Until("it has written", func() bool { return written() > 0 })
+	r := w.asInit(`trap "" TERM; while :; do echo "{\"jobId\":\"j\"}"; echo >>`+count+`; sleep 0.005; done`, "--drain-timeout=4s", "--flush-interval=30s")
+	w.Until("it has written", func() bool { return written() > 0 })
 	began := time.Now()
-	s.signalInit(r, syscall.SIGTERM)
+	w.signalInit(r, syscall.SIGTERM)
 	before := written()
 	r.Wait(128 + int(syscall.SIGKILL))
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	in, all := s.all("", 1)[0], written()
+	in, all := w.all("", 1)[0], written()
 	if all <= before {
 		t.Errorf("it wrote %d lines, %d of them before the signal", all, before)
 	}
 	if n := len(in.Lines); !in.Ended() || n != all && n != all+1 { // the last may not be counted
 		t.Errorf("%d lines came of %d, ended: %v", n, all, in.Ended())
 	}
-	s.nothingLeft()
+	w.nothingLeft()
 }

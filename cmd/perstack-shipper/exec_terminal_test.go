@@ -24,7 +24,7 @@ import (
 
 // console is a terminal with a program at it.
 type console struct {
-	s    *stage
+	w    *world
 	cmd  *exec.Cmd
 	keys *os.File
 	done chan struct{}
@@ -34,13 +34,13 @@ type console struct {
 }
 
 // at starts the program at a terminal of its own.
-func (s *stage) at(c *exec.Cmd) *console {
-	s.t.Helper()
+func (w *world) at(c *exec.Cmd) *console {
+	w.T.Helper()
 	keys, err := pty.Start(c)
 	if err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	term := &console{s: s, cmd: c, keys: keys, done: make(chan struct{})}
+	term := &console{w: w, cmd: c, keys: keys, done: make(chan struct{})}
 	go func() {
 		defer close(term.done)
 		buf := make([]byte, 4096)
@@ -54,8 +54,8 @@ func (s *stage) at(c *exec.Cmd) *console {
 			}
 		}
 	}()
-	s.t.Cleanup(func() {
-		s.killRest() // a read from a terminal that somebody is at goes on for ever
+	w.T.Cleanup(func() {
+		w.KillAll() // a read from a terminal that somebody is at goes on for ever
 		<-term.done
 		keys.Close()
 	})
@@ -70,55 +70,55 @@ func (term *console) screen() string {
 
 // shows waits until the screen shows the text.
 func (term *console) shows(text string) {
-	term.s.t.Helper()
+	term.w.T.Helper()
 	defer func() {
-		if term.s.t.Failed() {
-			term.s.t.Logf("the screen:\n%s", term.screen())
+		if term.w.T.Failed() {
+			term.w.T.Logf("the screen:\n%s", term.screen())
 		}
 	}()
-	term.s.Until("the screen shows "+text, func() bool { return strings.Contains(term.screen(), text) })
+	term.w.Until("the screen shows "+text, func() bool { return strings.Contains(term.screen(), text) })
 }
 
 func (term *console) types(text string) {
-	term.s.t.Helper()
+	term.w.T.Helper()
 	if _, err := io.WriteString(term.keys, text); err != nil {
-		term.s.t.Fatal(err)
+		term.w.T.Fatal(err)
 	}
 }
 
 // foreground is the process group that the keys reach.
 func (term *console) foreground() (group int) {
-	term.s.t.Helper()
+	term.w.T.Helper()
 	raw, err := term.keys.SyscallConn()
 	if err != nil {
-		term.s.t.Fatal(err)
+		term.w.T.Fatal(err)
 	}
 	err = raw.Control(func(fd uintptr) {
 		if group, err = unix.IoctlGetInt(int(fd), unix.TIOCGPGRP); err != nil {
-			term.s.t.Error(err)
+			term.w.T.Error(err)
 		}
 	})
 	if err != nil {
-		term.s.t.Fatal(err)
+		term.w.T.Fatal(err)
 	}
 	return group
 }
 
 // ends waits for the program's end, and checks its exit code.
 func (term *console) ends(code int) {
-	term.s.t.Helper()
+	term.w.T.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- term.cmd.Wait() }()
 	select {
 	case err := <-ended:
 		if err != nil && !errors.As(err, new(*exec.ExitError)) {
-			term.s.t.Fatal(err)
+			term.w.T.Fatal(err)
 		}
 	case <-time.After(testkit.Deadline):
-		term.s.t.Fatalf("it has not ended within %s; the screen:\n%s", testkit.Deadline, term.screen())
+		term.w.T.Fatalf("it has not ended within %s; the screen:\n%s", testkit.Deadline, term.screen())
 	}
 	if got := term.cmd.ProcessState.ExitCode(); got != code {
-		term.s.t.Fatalf("%v, want exit code %d\n%s", term.cmd.ProcessState, code, term.screen())
+		term.w.T.Fatalf("%v, want exit code %d\n%s", term.cmd.ProcessState, code, term.screen())
 	}
 }
 
@@ -128,16 +128,16 @@ const (
 )
 
 // shell is the program that runs a shell script at a terminal.
-func (s *stage) shell(script string) *exec.Cmd {
-	s.t.Helper()
-	return s.command("exec", "--", "sh", "-c", script)
+func (w *world) shell(script string) *exec.Cmd {
+	w.T.Helper()
+	return w.command("exec", "--", "sh", "-c", script)
 }
 
 // A prompt is shown though it has no newline, what is typed reaches the command, and both are
 // shipped.
 func TestExecPromptOnATerminal(t *testing.T) {
-	s := newStage(t)
-	term := s.at(s.shell(`printf 'your name? '; read name; echo "hello $name"; echo careful >&2; read x </dev/tty; echo "got $x"`))
+	w := newWorld(t)
+	term := w.at(w.shell(`printf 'your name? '; read name; echo "hello $name"; echo careful >&2; read x </dev/tty; echo "got $x"`))
 	term.shows("your name? ")
 	term.types("Ada\n")
 	term.shows("hello Ada")
@@ -145,44 +145,44 @@ func TestExecPromptOnATerminal(t *testing.T) {
 	term.types("more\n") // by way of /dev/tty, which only the foreground may read
 	term.ends(exitOK)
 	term.shows("got more")
-	if out, err := s.text(""), s.text("stderr"); out != "your name? hello Ada\ngot more\n" || err != "careful\n" {
+	if out, err := w.text(""), w.text("stderr"); out != "your name? hello Ada\ngot more\n" || err != "careful\n" {
 		t.Errorf("%q and %q came", out, err)
 	}
-	s.nothingLeft()
+	w.nothingLeft()
 }
 
 // What is not to be shown is shipped only.
 func TestExecNoTeeOnATerminal(t *testing.T) {
-	s := newStage(t)
-	term := s.at(s.command("exec", "--tee=none", "--", "sh", "-c", "echo hidden; echo hidden >&2"))
+	w := newWorld(t)
+	term := w.at(w.command("exec", "--tee=none", "--", "sh", "-c", "echo hidden; echo hidden >&2"))
 	term.ends(exitOK)
 	if strings.Contains(term.screen(), "hidden") {
 		t.Errorf("the screen:\n%s", term.screen())
 	}
-	if out, err := s.text(""), s.text("stderr"); out != "hidden\n" || err != "hidden\n" {
+	if out, err := w.text(""), w.text("stderr"); out != "hidden\n" || err != "hidden\n" {
 		t.Errorf("%q and %q came", out, err)
 	}
 }
 
 // Ctrl-C reaches the command, as it would without us, and what it wrote is shipped.
 func TestExecCtrlC(t *testing.T) {
-	s := newStage(t)
-	term := s.at(s.shell(`echo ready; exec cat`))
+	w := newWorld(t)
+	term := w.at(w.shell(`echo ready; exec cat`))
 	term.shows("ready")
 	term.types("typed\n")
 	term.shows("typed\r\ntyped")
 	term.types(ctrlC)
 	term.ends(128 + int(syscall.SIGINT))
-	if got := s.text(""); got != "ready\ntyped\n" {
+	if got := w.text(""); got != "ready\ntyped\n" {
 		t.Errorf("%q came", got)
 	}
-	s.nothingLeft()
+	w.nothingLeft()
 }
 
 // A command may take Ctrl-C for something else: that is no signal for us.
 func TestExecCtrlCThatIsTheCommands(t *testing.T) {
-	s := newStage(t)
-	term := s.at(s.shell(`trap 'echo menu' INT; echo ready; read x || read x; echo "chose $x"`))
+	w := newWorld(t)
+	term := w.at(w.shell(`trap 'echo menu' INT; echo ready; read x || read x; echo "chose $x"`))
 	term.shows("ready")
 	term.types(ctrlC)
 	term.shows("menu")
@@ -192,16 +192,16 @@ func TestExecCtrlCThatIsTheCommands(t *testing.T) {
 	if strings.Contains(term.screen(), "another signal") {
 		t.Errorf("it took the signal for its own:\n%s", term.screen())
 	}
-	if got := s.text(""); got != "ready\nmenu\nchose 3\n" {
+	if got := w.text(""); got != "ready\nmenu\nchose 3\n" {
 		t.Errorf("%q came", got)
 	}
 }
 
 // The second Ctrl-C ends a drain that comes to nothing.
 func TestExecSecondCtrlC(t *testing.T) {
-	s := newStage(t)
-	s.stuck.Store(true)
-	term := s.at(s.shell(`echo ready; exec cat`))
+	w := newWorld(t)
+	w.Stall()
+	term := w.at(w.shell(`echo ready; exec cat`))
 	term.shows("ready")
 	term.types(ctrlC)
 	term.shows("another signal stops at once")
@@ -214,25 +214,25 @@ func TestExecSecondCtrlC(t *testing.T) {
 // A SIGINT that somebody sends to the program, as `timeout --foreground -s INT` and `docker kill -s
 // INT` do, is one signal, though the command gets it too and dies of it: what it wrote is shipped.
 func TestExecOneInterruptAtATerminal(t *testing.T) {
-	s := newStage(t)
-	s.stuck.Store(true)
-	term := s.at(s.shell(`echo ready; exec cat`))
+	w := newWorld(t)
+	w.Stall()
+	term := w.at(w.shell(`echo ready; exec cat`))
 	term.shows("ready")
 	if err := term.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	term.shows("another signal stops at once")
-	s.Until("the command has died", func() bool { return len(childrenOf(t, term.cmd.Process.Pid)) == 0 })
+	w.Until("the command has died", func() bool { return len(childrenOf(t, term.cmd.Process.Pid)) == 0 })
 	time.Sleep(50 * time.Millisecond) // a second signal would be taken by then
-	s.stuck.Store(false)
+	w.Unstall()
 	term.ends(128 + int(syscall.SIGINT))
 	if strings.Contains(term.screen(), "second signal") {
 		t.Errorf("the screen:\n%s", term.screen())
 	}
-	if got := s.text(""); got != "ready\n" {
+	if got := w.text(""); got != "ready\n" {
 		t.Errorf("%q came", got)
 	}
-	s.nothingLeft()
+	w.nothingLeft()
 }
 
 // childrenOf is the processes that pid started and has not waited for.
@@ -258,17 +258,17 @@ func TestExecCtrlCAfterBgAndFg(t *testing.T) {
 	if err != nil {
 		t.Skip("NOT TESTED: there is no bash")
 	}
-	s := newStage(t)
+	w := newWorld(t)
 	// The command is one process that waits at a FIFO: a shell that is stopped while it starts
 	// another may stay unstoppable.
 	gate := filepath.Join(t.TempDir(), "gate")
 	if err := syscall.Mkfifo(gate, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.Env = append(s.Env, "GATE="+gate)
-	c := exec.Command(bash, "--norc", "--noprofile", "-i")
-	c.Env = append(s.Env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.Journal, "PS1=$ ", "HISTFILE=", "TERM=dumb")
-	term := s.at(c)
+	w.Env = append(w.Env, "GATE="+gate)
+	c := w.with(exec.Command(bash, "--norc", "--noprofile", "-i"))
+	c.Env = append(c.Env, "PS1=$ ", "HISTFILE=", "TERM=dumb")
+	term := w.at(c)
 	term.types(`perstack-shipper exec -- sh -c 'echo ready; read g <$GATE; read x; echo "got $x"; read g <$GATE'` + "\n")
 	term.shows("ready\r\n")
 	term.types(ctrlZ)
@@ -277,39 +277,39 @@ func TestExecCtrlCAfterBgAndFg(t *testing.T) {
 	term.shows("at the 2nd prompt\r\n")
 	term.types("fg\n")
 	term.shows("fg\r\nperstack-shipper exec")
-	s.Until("it goes on", func() bool {
+	w.Until("it goes on", func() bool {
 		f, err := os.OpenFile(gate, os.O_WRONLY|syscall.O_NONBLOCK, 0) // ENXIO as long as nobody reads
 		return err == nil && f.Close() == nil
 	})
 	term.types("on\n")
 	term.shows("got on")
 	term.types(ctrlZ)
-	s.Until("it is stopped again", func() bool { return strings.Count(term.screen(), "Stopped") == 2 })
+	w.Until("it is stopped again", func() bool { return strings.Count(term.screen(), "Stopped") == 2 })
 	term.types("bg; echo at the $((1+2))rd prompt\n")
 	term.shows("at the 3rd prompt\r\n")
-	s.stuck.Store(true)
+	w.Stall()
 	term.types("fg\n")
-	s.Until("it is in the foreground", func() bool { return term.foreground() != term.cmd.Process.Pid })
+	w.Until("it is in the foreground", func() bool { return term.foreground() != term.cmd.Process.Pid })
 	term.types(ctrlC)
 	term.shows("another signal stops at once")
 	time.Sleep(50 * time.Millisecond) // a second signal would be taken by then
-	s.stuck.Store(false)
-	s.Until("it has ended", func() bool { return len(s.Kept()) == 0 })
+	w.Unstall()
+	w.Until("it has ended", func() bool { return len(w.Kept()) == 0 })
 	term.types("echo code $?; exit 3\n")
 	term.shows("code 130")
 	term.ends(3)
 	if strings.Contains(term.screen(), "second signal") {
 		t.Errorf("the screen:\n%s", term.screen())
 	}
-	if got := s.text(""); got != "ready\ngot on\n" {
+	if got := w.text(""); got != "ready\ngot on\n" {
 		t.Errorf("%q came", got)
 	}
 }
 
 // Where no shell could continue it, Ctrl-Z stops nothing: a container's terminal would be stuck.
 func TestExecCtrlZWithoutAShell(t *testing.T) {
-	s := newStage(t)
-	term := s.at(s.shell(`echo ready; read x; echo "got $x"`))
+	w := newWorld(t)
+	term := w.at(w.shell(`echo ready; read x; echo "got $x"`))
 	term.shows("ready")
 	term.types(ctrlZ)
 	term.types("on\n")
@@ -323,10 +323,10 @@ func TestExecCtrlZAtAShell(t *testing.T) {
 	if err != nil {
 		t.Skip("NOT TESTED: there is no bash")
 	}
-	s := newStage(t)
-	c := exec.Command(bash, "--norc", "--noprofile", "-i")
-	c.Env = append(s.Env, "PERSTACK_SHIPPER_JOURNAL_DIR="+s.Journal, "PS1=$ ", "HISTFILE=", "TERM=dumb")
-	term := s.at(c)
+	w := newWorld(t)
+	c := w.with(exec.Command(bash, "--norc", "--noprofile", "-i"))
+	c.Env = append(c.Env, "PS1=$ ", "HISTFILE=", "TERM=dumb")
+	term := w.at(c)
 	term.types(`perstack-shipper exec -- sh -c 'echo ready; read x; echo "got $x"; read y; echo "and $y"'` + "\n")
 	term.shows("ready\r\n")
 	term.types(ctrlZ)
@@ -337,7 +337,7 @@ func TestExecCtrlZAtAShell(t *testing.T) {
 	term.types("on\n")
 	term.shows("got on")
 	term.types(ctrlZ)
-	s.Until("it is stopped again", func() bool { return strings.Count(term.screen(), "Stopped") == 2 })
+	w.Until("it is stopped again", func() bool { return strings.Count(term.screen(), "Stopped") == 2 })
 	term.types("fg\n")
 	term.types("so forth\n")
 	term.shows("and so forth")
@@ -345,8 +345,8 @@ func TestExecCtrlZAtAShell(t *testing.T) {
 	term.types("echo code $?; exit 3\n")
 	term.shows("code 0")
 	term.ends(3)
-	if got := s.text(""); got != "ready\ngot on\nand so forth\n" {
+	if got := w.text(""); got != "ready\ngot on\nand so forth\n" {
 		t.Errorf("%q came", got)
 	}
-	s.nothingLeft()
+	w.nothingLeft()
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,39 +28,39 @@ func outputOf(t *testing.T, script string) string {
 // A command that goes on in spite of SIGTERM is not killed: the shipper leaves in time, and the
 // next start ships the rest.
 func TestExecOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
-	s := newStage(t)
-	open := s.gate()
-	r := s.exec(`trap "" TERM; echo "{\"jobId\":\"j\"}"; printf half; `+atGate+`echo " a line"; echo last`, "--drain-timeout=4s")
-	s.Until("the first line is shipped", func() bool { return s.has("jobId") })
+	w := newWorld(t)
+	_, open := w.gate()
+	r := w.exec(`trap "" TERM; echo "{\"jobId\":\"j\"}"; printf half; `+atGate+`echo " a line"; echo last`, "--drain-timeout=4s")
+	w.Until("the first line is shipped", func() bool { return w.has("jobId") })
 	began := time.Now()
 	r.Stop(exitLeft)
 	if took := time.Since(began); took > 3500*time.Millisecond {
 		t.Errorf("it left %s after the signal", took)
 	}
-	if log := r.Said(); !strings.Contains(log, "goes on; what it writes to stdout and stderr from here on is kept in "+s.Journal) {
+	if log := r.Said(); !strings.Contains(log, "goes on; what it writes to stdout and stderr from here on is kept in "+w.Journal) {
 		t.Errorf("it said\n%s", log)
 	}
-	if in, got := s.one(""); got != "{\"jobId\":\"j\"}\n" || in.Ended() {
+	if in, got := w.one(""); got != "{\"jobId\":\"j\"}\n" || in.Ended() {
 		t.Errorf("at its end %q was there, ended: %v", got, in.Ended())
 	}
 	// The agent writes on, and ends while the next one looks.
-	resume := s.Start(s.command("resume"))
-	s.Until("resume has the input", func() bool { return s.reads(resume, 2) })
+	resume := w.Start(w.command("resume"))
+	w.Until("resume has the input", func() bool { return w.reads(resume, 2) })
 	open()
 	resume.Wait(exitOK)
-	if in, got := s.one(""); got != "{\"jobId\":\"j\"}\nhalf a line\nlast\n" || !in.Ended() {
+	if in, got := w.one(""); got != "{\"jobId\":\"j\"}\nhalf a line\nlast\n" || !in.Ended() {
 		t.Errorf("in the end %q was there, ended: %v", got, in.Ended())
 	}
-	s.nothingLeft()
+	w.nothingLeft()
 }
 
 // reads reports whether a process ships so many inputs of the folder, and has the FIFOs among them
 // open: what is written to a FIFO is gone with the last who has it open.
-func (s *stage) reads(p *testkit.Process, inputs int) bool {
-	s.t.Helper()
+func (w *world) reads(p *testkit.Process, inputs int) bool {
+	w.T.Helper()
 	held, fifos := 0, 0
-	for _, name := range s.Kept() {
-		f, err := os.Open(filepath.Join(s.Journal, name, "lock"))
+	for _, name := range w.Kept() {
+		f, err := os.Open(filepath.Join(w.Journal, name, "lock"))
 		if err != nil {
 			continue
 		}
@@ -69,13 +68,13 @@ func (s *stage) reads(p *testkit.Process, inputs int) bool {
 			held++
 		}
 		f.Close()
-		if _, err := os.Stat(filepath.Join(s.Journal, name, "fifo")); err == nil {
+		if _, err := os.Stat(filepath.Join(w.Journal, name, "fifo")); err == nil {
 			fifos++
 		}
 	}
 	open, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.Cmd.Process.Pid))
 	if err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	for _, fd := range open {
 		if target, err := os.Readlink(fd); err == nil && filepath.Base(target) == "fifo" {
@@ -88,71 +87,60 @@ func (s *stage) reads(p *testkit.Process, inputs int) bool {
 // kill -9 of the shipper leaves the agent running, and what it writes is shipped by the next start,
 // until nobody writes any more.
 func TestExecKilled(t *testing.T) {
-	s := newStage(t)
-	open := s.gate()
-	r := s.exec(`echo '{"jobId":"j","n":1}'; ` + atGate + `echo '{"jobId":"j","n":2}'; echo end >&2`)
-	s.Until("the first line is shipped", func() bool { return s.has(`"n":1`) })
+	w := newWorld(t)
+	_, open := w.gate()
+	r := w.exec(`echo '{"jobId":"j","n":1}'; ` + atGate + `echo '{"jobId":"j","n":2}'; echo end >&2`)
+	w.Until("the first line is shipped", func() bool { return w.has(`"n":1`) })
 	r.Kill()
-	resume := s.Start(s.command("resume"))
-	s.Until("resume has both inputs", func() bool { return s.reads(resume, 2) })
+	resume := w.Start(w.command("resume"))
+	w.Until("resume has both inputs", func() bool { return w.reads(resume, 2) })
 	open()
 	resume.Wait(exitOK)
-	if in, got := s.one(""); got != "{\"jobId\":\"j\",\"n\":1}\n{\"jobId\":\"j\",\"n\":2}\n" || !in.Ended() {
+	if in, got := w.one(""); got != "{\"jobId\":\"j\",\"n\":1}\n{\"jobId\":\"j\",\"n\":2}\n" || !in.Ended() {
 		t.Errorf("%q came, ended: %v", got, in.Ended())
 	}
-	if got := s.text("stderr"); got != "end\n" {
+	if got := w.text("stderr"); got != "end\n" {
 		t.Errorf("of stderr came %q", got)
 	}
-	s.nothingLeft()
+	w.nothingLeft()
 }
 
 // Signals go to the whole process group.
 func TestExecPassesSignalsOn(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2} {
 		t.Run(sig.String(), func(t *testing.T) {
-			s := newStage(t)
+			w := newWorld(t)
 			name := map[syscall.Signal]string{
 				syscall.SIGTERM: "TERM", syscall.SIGINT: "INT", syscall.SIGHUP: "HUP", syscall.SIGQUIT: "QUIT", syscall.SIGUSR1: "USR1", syscall.SIGUSR2: "USR2",
 			}[sig]
 			// A child of the child hears it, too: as npx's agent must.
-			r := s.exec(`trap 'echo parent; exit 9' ` + name + `
+			r := w.exec(`trap 'echo parent; exit 9' ` + name + `
 				sh -c 'trap "echo child; exit" ` + name + `; echo ready; while :; do sleep 0.01; done'; exit 1`)
-			s.Until("both are ready", func() bool { return s.has("ready") || s.wrote("ready") })
+			w.Until("both are ready", func() bool { return w.has("ready") || w.wrote("ready") })
 			r.Signal(sig)
 			r.Wait(9)
-			if got := s.text(""); got != "ready\nchild\nparent\n" {
+			if got := w.text(""); got != "ready\nchild\nparent\n" {
 				t.Errorf("%q came", got)
 			}
 		})
 	}
 }
 
-// wrote reports whether the journal holds the text.
-func (s *stage) wrote(text string) bool {
-	found, _ := filepath.Glob(filepath.Join(s.Journal, "*", "*.output"))
-	for _, f := range found {
-		if data, err := os.ReadFile(f); err == nil && bytes.Contains(data, []byte(text)) {
-			return true
-		}
-	}
-	return false
-}
-
 // A second signal is passed on and ends the shipper at once.
 func TestExecSecondSignal(t *testing.T) {
-	s := newStage(t)
-	s.stuck.Store(true)
-	r := s.exec(`trap 'echo heard' INT TERM; echo ready; while :; do sleep 0.01; done`)
-	s.Until("it is ready", func() bool { return s.wrote("ready") })
+	w := newWorld(t)
+	w.Stall()
+	r := w.exec(`trap 'echo heard' INT TERM; echo ready; while :; do sleep 0.01; done`)
+	w.Until("it is ready", func() bool { return w.wrote("ready") })
 	r.Signal(syscall.SIGINT)
-	s.Until("it heard", func() bool { return s.wrote("heard") })
+	w.Until("it heard", func() bool { return w.wrote("heard") })
 	began := time.Now()
 	r.Signal(syscall.SIGTERM)
 	r.Wait(exitLeft)
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	s.Until("it heard twice", func() bool { return s.wrote("heard\nheard") })
+	w.Until("it heard twice", func() bool { return w.wrote("heard\nheard") })
 	log := r.Said()
 	if !strings.Contains(log, "bytes of the input are not delivered") {
 		t.Errorf("it said\n%s", log)

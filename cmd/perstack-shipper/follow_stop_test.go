@@ -60,12 +60,12 @@ func (a *agent) end() string {
 }
 
 func (w *sidecar) open(name string, flags int) *os.File {
-	w.t.Helper()
+	w.T.Helper()
 	f, err := os.OpenFile(w.path(name), flags, 0o644)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	w.t.Cleanup(func() { f.Close() })
+	w.T.Cleanup(func() { f.Close() })
 	return f
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/testkit"
 )
 
 // line is an event as an agent writes it.
@@ -47,8 +48,10 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 	}
 	// Nor are those that cannot be delivered forgotten, while CloudWatch is away.
 	w.FailPuts(localtest.Unavailable())
-	args := []string{"--log-group", sidecarGroup, "--journal-dir", w.Journal, "--flush-interval", "50ms", "--input", w.events}
-	p := w.limited(200, args...)
+	limited := func() *testkit.Process {
+		return w.Start(w.sh(`ulimit -n 200 && exec perstack-shipper --input "$1"`, w.events))
+	}
+	p := limited()
 	w.Until("some puts have failed", func() bool { return w.Server.Stats().Errors["ServiceUnavailableException"] > 5 })
 	w.FailPuts(cwlocal.Fault{})
 	w.Until("one is shipped", func() bool { return len(w.shipped()) > 0 })
@@ -56,7 +59,7 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 	if !all() {
 		t.Errorf("%d of %d files are shipped", len(w.shipped()), files)
 	}
-	p = w.limited(200, args...)
+	p = limited()
 	for n := 0; n < files; n += 7 {
 		add(n)
 	}

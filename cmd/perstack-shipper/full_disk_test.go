@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,11 +18,11 @@ import (
 // processes left there.
 
 // fill takes what room there is beside the journal, to the last block.
-func (s *stage) fill() {
-	s.t.Helper()
-	f, err := os.Create(filepath.Join(filepath.Dir(s.Journal), "ballast"))
+func (w *world) fill() {
+	w.T.Helper()
+	f, err := os.Create(filepath.Join(filepath.Dir(w.Journal), "ballast"))
 	if err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	defer f.Close()
 	for block := make([]byte, 64<<10); len(block) > 0; {
@@ -35,43 +34,43 @@ func (s *stage) fill() {
 
 // fillWithLeftovers fills a disk of some MiB with what a killed shipper leaves of the text that it
 // returns. No put is answered from then on.
-func (s *stage) fillWithLeftovers() (text string) {
-	s.t.Helper()
-	s.stuck.Store(true)
+func (w *world) fillWithLeftovers() (text string) {
+	w.T.Helper()
+	w.Stall()
 	line := fmt.Sprintf("{\"type\":\"callTools\",\"jobId\":\"old\",\"x\":%q}\n", strings.Repeat("x", 1000))
 	text = strings.Repeat(line, 8000) // more than there is room for
-	c := s.command()
+	c := w.command()
 	c.Stdin = strings.NewReader(text)
-	r := s.Start(c)
-	s.Until("the disk is full", func() bool { return r.Says("no room") })
+	r := w.Start(c)
+	w.Until("the disk is full", func() bool { return r.Says("no room") })
 	r.Kill()
-	s.fill()
+	w.fill()
 	return text
 }
 
 // starts are the ways to give the program an input.
-var starts = map[string]func(s *stage, input string) *testkit.Process{
-	"ship": func(s *stage, input string) *testkit.Process {
-		c := s.command()
+var starts = map[string]func(w *world, input string) *testkit.Process{
+	"ship": func(w *world, input string) *testkit.Process {
+		c := w.command()
 		f, err := os.Open(input)
 		if err != nil {
-			s.t.Fatal(err)
+			w.T.Fatal(err)
 		}
-		s.t.Cleanup(func() { f.Close() })
+		w.T.Cleanup(func() { f.Close() })
 		c.Stdin = f
-		return s.Start(c)
+		return w.Start(c)
 	},
-	"exec": func(s *stage, input string) *testkit.Process { return s.Start(s.command("exec", "--", "cat", input)) },
-	"--input": func(s *stage, input string) *testkit.Process {
-		return s.Start(s.command("--input", input, "--until-idle=300ms"))
+	"exec": func(w *world, input string) *testkit.Process { return w.Start(w.command("exec", "--", "cat", input)) },
+	"--input": func(w *world, input string) *testkit.Process {
+		return w.Start(w.command("--input", input, "--until-idle=300ms"))
 	},
 }
 
-func (s *stage) input(text string) (path string) {
-	s.t.Helper()
-	path = filepath.Join(s.t.TempDir(), "input.jsonl")
+func (w *world) input(text string) (path string) {
+	w.T.Helper()
+	path = filepath.Join(w.T.TempDir(), "input.jsonl")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return path
 }
@@ -80,10 +79,10 @@ func (s *stage) input(text string) (path string) {
 func TestStartOnAFullDisk(t *testing.T) {
 	for name, start := range starts {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t)
-			s.smallDisk(4)
-			s.fill()
-			r := start(s, s.input("{\"jobId\":\"j\"}\n"))
+			w := newWorld(t)
+			w.smallDisk(4)
+			w.fill()
+			r := start(w, w.input("{\"jobId\":\"j\"}\n"))
 			r.Wait(exitUsage)
 			if log := r.Said(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "perstack-shipper: --journal-dir ") || !strings.Contains(log, "no room") {
 				t.Errorf("it said\n%s", log)
@@ -93,8 +92,8 @@ func TestStartOnAFullDisk(t *testing.T) {
 					t.Errorf("%d bytes of stdin were read (%v)", at, err)
 				}
 			}
-			if len(s.Gathered()) > 0 {
-				t.Errorf("%d inputs came", len(s.Gathered()))
+			if len(w.Gathered()) > 0 {
+				t.Errorf("%d inputs came", len(w.Gathered()))
 			}
 		})
 	}
@@ -102,20 +101,20 @@ func TestStartOnAFullDisk(t *testing.T) {
 
 // check says that there is no room, and names the remedy.
 func TestCheckOnAFullDisk(t *testing.T) {
-	s := newStage(t)
-	s.smallDisk(4)
+	w := newWorld(t)
+	w.smallDisk(4)
 	check := func(code int) string {
 		t.Helper()
-		c := s.command("check")
+		c := w.command("check")
 		var out bytes.Buffer
 		c.Stdout = &out
-		s.Start(c).Wait(code)
+		w.Start(c).Wait(code)
 		return out.String()
 	}
 	if out := check(exitOK); !regexp.MustCompile(`(?m)^warn  journal +\S+ can be written, on tmpfs, \d\.\d MiB free.*\n +-> make room there`).MatchString(out) {
 		t.Errorf("on an empty disk of 4 MiB it says\n%s", out)
 	}
-	s.fill()
+	w.fill()
 	if out := check(exitFailure); !regexp.MustCompile(`(?m)^FAIL  journal +.* no room: .*\n +-> make room there, or give --journal-dir a folder on another disk`).MatchString(out) {
 		t.Errorf("on a full disk it says\n%s", out)
 	}
@@ -126,14 +125,14 @@ func TestCheckOnAFullDisk(t *testing.T) {
 func TestStartOnADiskFullOfLeftovers(t *testing.T) {
 	for name, start := range starts {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t)
-			s.smallDisk(4)
-			old := s.fillWithLeftovers()
-			s.stuck.Store(false)
-			now := start(s, s.input("{\"jobId\":\"new\"}\n"))
+			w := newWorld(t)
+			w.smallDisk(4)
+			old := w.fillWithLeftovers()
+			w.Unstall()
+			now := start(w, w.input("{\"jobId\":\"new\"}\n"))
 			now.Wait(exitOK)
 			var came []string
-			for _, in := range s.Gathered() {
+			for _, in := range w.Gathered() {
 				if text, _ := in.Text(); text != "" {
 					came = append(came, text)
 				}
@@ -154,8 +153,8 @@ func TestStartOnADiskFullOfLeftovers(t *testing.T) {
 // The disk fills while files are followed: one that turns up then is shipped when there is room,
 // and who is stopped before says that it is left.
 func TestFollowOnADiskThatFills(t *testing.T) {
-	s := newStage(t)
-	s.smallDisk(4)
+	w := newWorld(t)
+	w.smallDisk(4)
 	events := t.TempDir()
 	write := func(name, text string) {
 		t.Helper()
@@ -164,49 +163,49 @@ func TestFollowOnADiskThatFills(t *testing.T) {
 		}
 	}
 	write("a.jsonl", "{\"jobId\":\"a\"}\n")
-	r := s.Start(s.command("--input", events))
-	s.Until("the first file is shipped", func() bool { return s.has(`"a"`) })
-	s.fill()
+	r := w.Start(w.command("--input", events))
+	w.Until("the first file is shipped", func() bool { return w.has(`"a"`) })
+	w.fill()
 	write("b.jsonl", "{\"jobId\":\"b\"}\n")
-	s.Until("it says so", func() bool { return r.Says("no room") })
+	w.Until("it says so", func() bool { return r.Says("no room") })
 	r.Stop(exitLeft)
 	if log := r.Said(); !strings.Contains(log, "b.jsonl is not shipped: its 14 bytes are for the next start") {
 		t.Errorf("it said\n%s", log)
 	}
-	ballast := filepath.Join(filepath.Dir(s.Journal), "ballast")
+	ballast := filepath.Join(filepath.Dir(w.Journal), "ballast")
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	r = s.Start(s.command("--input", events))
-	s.Until("the second file is shipped", func() bool { return s.has(`"b"`) })
-	s.fill()
+	r = w.Start(w.command("--input", events))
+	w.Until("the second file is shipped", func() bool { return w.has(`"b"`) })
+	w.fill()
 	write("c.jsonl", "{\"jobId\":\"c\"}\n")
-	s.Until("it says so", func() bool { return r.Says("no room") })
+	w.Until("it says so", func() bool { return r.Says("no room") })
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	s.Until("the third file is shipped", func() bool { return s.has(`"c"`) })
+	w.Until("the third file is shipped", func() bool { return w.has(`"c"`) })
 	r.Stop(exitOK)
-	s.all("", 3)
+	w.all("", 3)
 }
 
 // What is left of a followed file is shipped when the journal's disk is full: that takes no room.
 func TestResumeOfAFollowedFileOnAFullDisk(t *testing.T) {
-	s := newStage(t)
-	s.smallDisk(4)
-	s.stuck.Store(true)
-	path := s.input("{\"jobId\":\"j\"}\n")
-	r := s.Start(s.command("--input", path))
-	s.Until("its journal is there", func() bool {
-		begun, err := filepath.Glob(filepath.Join(s.Journal, "*", "input"))
+	w := newWorld(t)
+	w.smallDisk(4)
+	w.Stall()
+	path := w.input("{\"jobId\":\"j\"}\n")
+	r := w.Start(w.command("--input", path))
+	w.Until("its journal is there", func() bool {
+		begun, err := filepath.Glob(filepath.Join(w.Journal, "*", "input"))
 		return err == nil && len(begun) == 1
 	})
 	r.Kill()
-	s.fill()
-	s.stuck.Store(false)
-	resume := s.Start(s.command("resume"))
+	w.fill()
+	w.Unstall()
+	resume := w.Start(w.command("resume"))
 	resume.Wait(exitOK)
-	if !s.has(`"j"`) {
+	if !w.has(`"j"`) {
 		t.Errorf("nothing came; it said\n%s", resume.Said())
 	}
 }
@@ -214,8 +213,8 @@ func TestResumeOfAFollowedFileOnAFullDisk(t *testing.T) {
 // Who writes to a FIFO waits while there is no room for its journal: it is not opened and closed
 // again, which would be the writer's death and the loss of what it wrote.
 func TestFIFOOnAFullDisk(t *testing.T) {
-	s := newStage(t)
-	s.smallDisk(4)
+	w := newWorld(t)
+	w.smallDisk(4)
 	events := t.TempDir()
 	path := filepath.Join(events, "fifo")
 	// What is shipped of a file shows that all paths were looked at: with a FIFO that was there
@@ -224,21 +223,21 @@ func TestFIFOOnAFullDisk(t *testing.T) {
 	if err := os.WriteFile(first, []byte("{\"jobId\":\"first\"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := s.Start(s.command("--input", first, "--input", path, "--input-wait"))
-	s.Until("it has begun", func() bool { return s.has(`"first"`) })
-	s.fill()
+	r := w.Start(w.command("--input", first, "--input", path, "--input-wait"))
+	w.Until("it has begun", func() bool { return w.has(`"first"`) })
+	w.fill()
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	writer := exec.Command("sh", "-c", `for n in 1 2 3; do echo "{\"jobId\":\"j\",\"n\":$n}"; sleep 0.1; done > "$1"`, "sh", path)
-	writing := s.Start(writer)
-	s.Until("it says so", func() bool { return r.Says("no room") })
-	if err := os.Remove(filepath.Join(filepath.Dir(s.Journal), "ballast")); err != nil {
+	writer := w.sh(`for n in 1 2 3; do echo "{\"jobId\":\"j\",\"n\":$n}"; sleep 0.1; done > "$1"`, path)
+	writing := w.Start(writer)
+	w.Until("it says so", func() bool { return r.Says("no room") })
+	if err := os.Remove(filepath.Join(filepath.Dir(w.Journal), "ballast")); err != nil {
 		t.Fatal(err)
 	}
 	writing.Wait(0)
-	s.Until("all is shipped", func() bool { return s.has(`"n":3`) })
-	if !s.has(`"n":1`) || !s.has(`"n":2`) {
+	w.Until("all is shipped", func() bool { return w.has(`"n":3`) })
+	if !w.has(`"n":1`) || !w.has(`"n":2`) {
 		t.Error("lines are lost")
 	}
 	r.Stop(exitOK)
@@ -247,9 +246,9 @@ func TestFIFOOnAFullDisk(t *testing.T) {
 // A FIFO's reader that was killed with a disk full of what it read is started again: it ships that
 // first, and does not take itself for another reader.
 func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
-	s := newStage(t)
-	s.smallDisk(4)
-	s.stuck.Store(true)
+	w := newWorld(t)
+	w.smallDisk(4)
+	w.Stall()
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
@@ -259,11 +258,11 @@ func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	r := s.Start(s.command("--input", path))
+	r := w.Start(w.command("--input", path))
 	line := fmt.Sprintf("{\"jobId\":\"old\",\"x\":%q}\n", strings.Repeat("x", 1000))
 	go in.WriteString(strings.Repeat(line, 3000))
-	s.Until("the disk is nearly full", func() bool {
-		segments, err := filepath.Glob(filepath.Join(s.Journal, "*", "*.segment"))
+	w.Until("the disk is nearly full", func() bool {
+		segments, err := filepath.Glob(filepath.Join(w.Journal, "*", "*.segment"))
 		var size int64
 		for _, segment := range segments {
 			if info, err := os.Stat(segment); err == nil {
@@ -273,17 +272,17 @@ func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
 		return err == nil && size == int64(3000*len(line))
 	})
 	r.Kill()
-	s.fill()
-	r = s.Start(s.command("--input", path, "--until-idle=500ms"))
-	s.Until("what is left is shipped first", func() bool { return r.Says("is shipped first") })
+	w.fill()
+	r = w.Start(w.command("--input", path, "--until-idle=500ms"))
+	w.Until("what is left is shipped first", func() bool { return r.Says("is shipped first") })
 	time.Sleep(300 * time.Millisecond) // it has tried to begin meanwhile
-	s.stuck.Store(false)
-	s.Until("it is shipped", func() bool { return s.has("old") })
+	w.Unstall()
+	w.Until("it is shipped", func() bool { return w.has("old") })
 	if _, err := in.WriteString("{\"jobId\":\"new\"}\n"); err != nil {
 		t.Fatal(err)
 	}
 	r.Wait(exitOK)
-	if got := s.Gathered(); len(got) != 2 {
+	if got := w.Gathered(); len(got) != 2 {
 		t.Errorf("%d inputs came; it said\n%s", len(got), r.Said())
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/testkit"
 )
 
 // This file builds the image by `make image` and runs the program in it, with buildah, which needs
@@ -243,8 +243,8 @@ func stat(t *testing.T, path string) string {
 // checkInContainer ships from a container, and from one that can write nothing but its volume.
 func checkInContainer(t *testing.T, b *builder, container, root string) {
 	t.Helper()
-	server, url := listen(t, cwlocal.Options{})
-	env := []string{"AWS_ENDPOINT_URL=" + url, "AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=k", "AWS_SECRET_ACCESS_KEY=s", "AWS_EC2_METADATA_DISABLED=true"}
+	w := testkit.New(t, "/perstack/image", testkit.Options{})
+	env := w.Endpoint.Env()
 	run := func(command *exec.Cmd, stdin string) string {
 		t.Helper()
 		command.Stdin = strings.NewReader(stdin)
@@ -294,7 +294,7 @@ func checkInContainer(t *testing.T, b *builder, container, root string) {
 		t.Errorf("the health check says %q", said)
 	}
 	for _, job := range []string{"own-disk", "read-only"} {
-		if len(server.Events("/perstack/image", job)) == 0 {
+		if len(w.Server.Events("/perstack/image", job)) == 0 {
 			t.Errorf("job %s has no events", job)
 		}
 	}

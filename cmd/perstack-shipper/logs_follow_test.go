@@ -5,7 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +19,7 @@ import (
 // over an endpoint that throttles, hides new events for half a second, and repeats pages. Each line
 // comes once, in order, and soon; and it ends by itself.
 func TestFollowWhileItRuns(t *testing.T) {
-	_, url := listen(t, cwlocal.Options{
+	w := newObservedWorld(t, cwlocal.Options{
 		ReadableAfter: 500 * time.Millisecond, RepeatPages: true,
 		Intercept: func(call *cwlocal.Call) cwlocal.Fault {
 			if call.N%4 == 0 {
@@ -28,12 +28,10 @@ func TestFollowWhileItRuns(t *testing.T) {
 			return cwlocal.Fault{}
 		},
 	})
-	u := newUser(t, url)
-	lines := inRealTime(t, u.recording("delegate-parallel.jsonl"))
+	lines := inRealTime(t, w.recording("delegate-parallel.jsonl"))
 
-	follow := exec.CommandContext(t.Context(), program, "logs", "--log-group", "/perstack/live", "--job", "rg5xjsjyitoxtwsf2dwjccga", "--follow")
-	ship := exec.CommandContext(t.Context(), program, "--log-group", "/perstack/live", "--flush-interval", "100ms")
-	follow.Env, ship.Env = u.env, u.env
+	follow := w.command("logs", "--log-group", "/perstack/live", "--job", "rg5xjsjyitoxtwsf2dwjccga", "--follow")
+	ship := w.command("--log-group", "/perstack/live", "--flush-interval", "100ms")
 	stdin, err := ship.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -63,9 +61,7 @@ func TestFollowWhileItRuns(t *testing.T) {
 		}
 		stdin.Close()
 	}()
-	for !u.hasBegun("/perstack/live") {
-		time.Sleep(20 * time.Millisecond)
-	}
+	w.Until("the group exists", func() bool { return slices.Contains(w.Server.Groups(), "/perstack/live") })
 	if err := follow.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,14 +93,6 @@ func TestFollowWhileItRuns(t *testing.T) {
 	if worst > 30*time.Second { // 3 s where the machine is idle
 		t.Errorf("a line came %v after it was written", worst)
 	}
-}
-
-// hasBegun reports whether the group of a job is there.
-func (u *user) hasBegun(group string) bool {
-	command := exec.CommandContext(u.t.Context(), program, "logs", "--log-group", group, "--job", "none")
-	command.Env = u.env
-	said, _ := command.CombinedOutput()
-	return bytes.Contains(said, []byte("nothing of the job"))
 }
 
 // timedLine is a line of a recording and when it was written, after the first.
@@ -143,9 +131,9 @@ func inRealTime(t *testing.T, data []byte) []timedLine {
 // TestLogsAtATerminal shows that what an agent wrote does not steer a terminal, and when there are
 // colours.
 func TestLogsAtATerminal(t *testing.T) {
-	u := newLocalUser(t)
+	w := newLocalWorld(t)
 	line := `{"type":"startRun","expertKey":"e","timestamp":1795347082176,"jobId":"j","runId":"r","stepNumber":1}` + "\n\x1b[2Jgone\u009b2J\u202e\n"
-	u.ship([]byte(line), "--log-group", "/perstack/terminal")
+	w.ship([]byte(line), "--log-group", "/perstack/terminal")
 	for _, test := range []struct {
 		args, env    []string
 		want, absent string
@@ -157,8 +145,8 @@ func TestLogsAtATerminal(t *testing.T) {
 		{[]string{"--pretty"}, []string{"TERM=xterm", "NO_COLOR=1"}, `\x1b[2Jgone\u009b2J\u202e`, "\x1b"},
 		{[]string{"--pretty"}, []string{"TERM=dumb"}, `\x1b[2Jgone\u009b2J\u202e`, "\x1b"},
 	} {
-		command := exec.CommandContext(t.Context(), program, append([]string{"logs", "--log-group", "/perstack/terminal", "--job", "j"}, test.args...)...)
-		command.Env = append(u.env, test.env...)
+		command := w.command(append([]string{"logs", "--log-group", "/perstack/terminal", "--job", "j"}, test.args...)...)
+		command.Env = append(command.Env, test.env...)
 		if shown := atTerminal(t, command, 120); !strings.Contains(shown, test.want) || strings.Contains(shown, test.absent) {
 			t.Errorf("%q %q shows %q", test.args, test.env, shown)
 		}

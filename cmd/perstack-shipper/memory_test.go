@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +25,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for i := range 100_000 {
 		fmt.Fprintf(&jobs, `{"type":"note","id":"%024d","timestamp":%d,"jobId":"job%04d","text":"%0200d"}`+"\n", i, time.Now().UnixMilli(), i%1000, i)
 	}
-	u := newLocalUser(t)
+	w := newLocalWorld(t)
 	for name, data := range map[string][]byte{
 		"no UTF-8":                   long("\xff"),
 		"no UTF-8, in an object":     append(append([]byte(`{"jobId":"j","a":"`), long("\xff")[20:batch.MaxLineBytes-2]...), "\"}\n"...),
@@ -38,9 +36,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		"of a thousand jobs":         jobs.Bytes(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := exec.CommandContext(t.Context(), program, "--log-group=/memory")
-			c.Env = u.env
-			c.Stdin = struct{ io.Reader }{bytes.NewReader(data)}
+			c := w.in(t).piped(data, "--log-group=/memory")
 			var said bytes.Buffer
 			c.Stderr = &said
 			if err := c.Start(); err != nil {

@@ -16,7 +16,7 @@ var metricsAt = regexp.MustCompile(`"address":"([^"]+)"`)
 
 // scraped is a shipper of a recording that serves its metrics.
 type scraped struct {
-	*stage
+	*world
 	*testkit.Process
 	address string
 	in      *os.File // its stdin
@@ -24,23 +24,23 @@ type scraped struct {
 
 func newScraped(t *testing.T) *scraped {
 	t.Helper()
-	return newStage(t).scraped()
+	return newWorld(t).scraped()
 }
 
 // scraped starts a shipper that serves its metrics.
-func (s *stage) scraped() *scraped {
-	t := s.t
+func (w *world) scraped() *scraped {
+	t := w.T
 	t.Helper()
-	c := s.command("--metrics-addr", ":0")
-	r, w, err := os.Pipe()
+	c := w.command("--metrics-addr", ":0")
+	out, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.Close() })
-	c.Stdin = r
-	sc := &scraped{stage: s, Process: s.Start(c), in: w}
-	r.Close()
-	s.Until("the log names the address", func() bool {
+	t.Cleanup(func() { in.Close() })
+	c.Stdin = out
+	sc := &scraped{world: w, Process: w.Start(c), in: in}
+	out.Close()
+	w.Until("the log names the address", func() bool {
 		if m := metricsAt.FindStringSubmatch(sc.Said()); m != nil {
 			sc.address = m[1]
 		}
@@ -54,28 +54,28 @@ func (s *stage) scraped() *scraped {
 
 // get returns what a path answers, and its status.
 func (s *scraped) get(path string) (string, int) {
-	s.t.Helper()
+	s.T.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	answer, err := client.Get("http://" + s.address + path)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return string(body), answer.StatusCode
 }
 
 // value is that of one sample.
 func (s *scraped) value(text, sample string) float64 {
-	s.t.Helper()
+	s.T.Helper()
 	for line := range strings.Lines(text) {
 		if number, ok := strings.CutPrefix(line, "perstack_shipper_"+sample+" "); ok {
 			n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
 			if err != nil {
-				s.t.Fatal(err)
+				s.T.Fatal(err)
 			}
 			return n
 		}
@@ -140,7 +140,7 @@ func TestMetricsOfARecording(t *testing.T) {
 // Whether the shipper lives does not depend on CloudWatch.
 func TestLivezDuringAnOutage(t *testing.T) {
 	s := newScraped(t)
-	s.stuck.Store(true)
+	s.Stall()
 	if _, err := io.WriteString(s.in, "{\"type\":\"startRun\",\"jobId\":\"j\"}\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestLivezDuringAnOutage(t *testing.T) {
 	if body, code := s.get("/livez"); code != http.StatusOK {
 		t.Errorf("%d %q", code, body)
 	}
-	s.stuck.Store(false)
+	s.Unstall()
 	s.in.Close()
 	s.Wait(exitOK)
 }
@@ -159,17 +159,17 @@ func TestLivezDuringAnOutage(t *testing.T) {
 // A disk full of what an earlier process left has it shipped first, by a loop of its own. The
 // counters of the next loop go on from there.
 func TestMetricsOnADiskFullOfLeftovers(t *testing.T) {
-	s := newStage(t)
-	s.smallDisk(4)
-	s.fillWithLeftovers()
+	w := newWorld(t)
+	w.smallDisk(4)
+	w.fillWithLeftovers()
 
-	sc := s.scraped()
+	sc := w.scraped()
 	var before string
 	sc.Until("what was left is read", func() bool {
 		before, _ = sc.get("/metrics")
 		return sc.value(before, "lines_total") > 1000
 	})
-	s.stuck.Store(false)
+	w.Unstall()
 	if _, err := io.WriteString(sc.in, "{\"type\":\"startRun\",\"jobId\":\"new\"}\n"); err != nil {
 		t.Fatal(err)
 	}

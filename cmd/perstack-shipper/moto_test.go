@@ -35,7 +35,7 @@ func TestMoto(t *testing.T) {
 		t.Skipf(why, server)
 	}
 	endpoint := startMoto(t, server)
-	t.Run("round trips", func(t *testing.T) { newUser(t, endpoint).roundTrips(t) })
+	t.Run("round trips", func(t *testing.T) { newWorldAt(t, endpoint).roundTrips(t) })
 	t.Run("stack", motoAPI{endpoint: endpoint}.createsStack)
 	t.Run("tasks", motoAPI{endpoint: endpoint}.registersTasks)
 }
@@ -43,7 +43,7 @@ func TestMoto(t *testing.T) {
 // startMoto starts moto_server, which ends with the test, and returns its URL.
 func startMoto(t *testing.T, server string) string {
 	t.Helper()
-	moto := exec.CommandContext(deadline(t), server, "-H", "127.0.0.1", "-p", "0")
+	moto := exec.CommandContext(lifetime(t), server, "-H", "127.0.0.1", "-p", "0")
 	said, saying, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -180,10 +180,10 @@ func TestReadmeRecipesHoldBackControlCharacters(t *testing.T) {
 	if _, err := exec.LookPath("jq"); err != nil {
 		t.Skip("there is no jq: the README's recipes are not tried")
 	}
-	u := newLocalUser(t)
+	w := newLocalWorld(t)
 	line := `{"type":"completeRun","expertKey":"e","jobId":"raw","runId":"r","stepNumber":1,"text":"a\u001b[2J\u009b31mb\nc"}` + "\n"
-	u.ship([]byte(line), "--log-group", "/perstack/recipes")
-	got := u.shell(shellBlocks(document(t, "docs/reading-back.md"))[0], "PATH="+os.Getenv("PATH"), "GROUP=/perstack/recipes", "JOB=raw", "PERSTACK_SHIPPER_LOG_LEVEL=error")
+	w.ship([]byte(line), "--log-group", "/perstack/recipes")
+	got := w.follows(shellBlocks(document(t, "docs/reading-back.md"))[0], "PATH="+os.Getenv("PATH"), "GROUP=/perstack/recipes", "JOB=raw", "PERSTACK_SHIPPER_LOG_LEVEL=error")
 	if !strings.Contains(got, "e: a?[2J?31mb\nc\n") || strings.ContainsAny(got, "\x1b\u009b") {
 		t.Errorf("the recipes print %q", got)
 	}
@@ -199,23 +199,23 @@ func shellBlocks(text string) []string {
 	return blocks
 }
 
-// shell runs commands of the README in the repository's folder, and returns their stdout. What they write to stderr but the
+// follows runs commands of the README in the repository's folder, and returns their stdout. What they write to stderr but the
 // summary is a failure.
-func (u *user) shell(script string, env ...string) string {
-	u.t.Helper()
-	command := exec.CommandContext(u.t.Context(), "sh", "-e", "-c", script)
+func (w *world) follows(script string, env ...string) string {
+	w.T.Helper()
+	command := exec.CommandContext(w.T.Context(), "sh", "-e", "-c", script)
 	command.Dir = "../.."
-	command.Env = append(u.env, env...)
+	command.Env = append(w.Env, env...)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil || stderr.Len() > 0 && summary.FindString(stderr.String()) == "" {
-		u.t.Fatalf("%v\n%s\n%s", err, script, &stderr)
+		w.T.Fatalf("%v\n%s\n%s", err, script, &stderr)
 	}
 	return stdout.String()
 }
 
 func TestReadmeQuickStart(t *testing.T) {
-	u := newLocalUser(t)
+	w := newLocalWorld(t)
 	blocks := shellBlocks(section(t, "README.md", "Quick start"))
 	if len(blocks) != 2 {
 		t.Fatalf("%d blocks of commands, want one for each shell", len(blocks))
@@ -225,7 +225,7 @@ func TestReadmeQuickStart(t *testing.T) {
 	if !strings.HasPrefix(exported, "export AWS_ENDPOINT_URL=http://127.0.0.1:4586 ") {
 		t.Errorf("the second shell begins with %q", exported)
 	}
-	got := u.shell(strings.ReplaceAll(commands, "bin/perstack-shipper", "perstack-shipper"), "PATH="+os.Getenv("PATH"))
+	got := w.follows(strings.ReplaceAll(commands, "bin/perstack-shipper", "perstack-shipper"), "PATH="+os.Getenv("PATH"))
 	newest := int64(0)
 	untimed := func(lines string) []byte {
 		return timestamp.ReplaceAllFunc([]byte(lines), func(member []byte) []byte {
@@ -237,7 +237,7 @@ func TestReadmeQuickStart(t *testing.T) {
 			return nil
 		})
 	}
-	want := untimed(string(u.recording("tools.jsonl")))
+	want := untimed(string(w.recording("tools.jsonl")))
 	newest = 0
 	if got := untimed(got); !bytes.Equal(got, want) {
 		t.Error(difference(got, want))
@@ -285,7 +285,7 @@ func TestReadmeRecipes(t *testing.T) {
 	if _, err := exec.LookPath("jq"); err != nil {
 		t.Skip("there is no jq: the README's recipes are not tried")
 	}
-	u := newLocalUser(t)
+	w := newLocalWorld(t)
 	blocks := shellBlocks(document(t, "docs/reading-back.md"))
 	if len(blocks) != 2 {
 		t.Fatalf("%d blocks of commands, want the recipes and one that needs Perstack", len(blocks))
@@ -305,9 +305,9 @@ func TestReadmeRecipes(t *testing.T) {
 		{"mixed.jsonl", "rec-mixed-1795697507", []string{`{"expert":"lead","tokens":4297}` + "\n", `{"expert":"worker","tokens":9810}` + "\n"}},
 		{"error.jsonl", "q9o1t5bt2ccir3316uu43jvy", []string{`"name": "AI_NoOutputGeneratedError"`}},
 	} {
-		u.ship(u.recording(test.recording), "--log-group", "/perstack/recipes")
+		w.ship(w.recording(test.recording), "--log-group", "/perstack/recipes")
 		// A job that has no line of a type is said so, and that is right here.
-		got := u.shell(blocks[0], "PATH="+os.Getenv("PATH"), "GROUP=/perstack/recipes", "JOB="+test.job, "PERSTACK_SHIPPER_LOG_LEVEL=error")
+		got := w.follows(blocks[0], "PATH="+os.Getenv("PATH"), "GROUP=/perstack/recipes", "JOB="+test.job, "PERSTACK_SHIPPER_LOG_LEVEL=error")
 		for _, want := range test.want {
 			if !strings.Contains(got, want) {
 				t.Errorf("the recipes print of %s, without %q:\n%s", test.recording, want, got)

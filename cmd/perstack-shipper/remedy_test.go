@@ -20,7 +20,7 @@ var flagName = regexp.MustCompile(`--([a-z][a-z-]+)`)
 // TestRemediesNameOptionsOfTheCommand: a remedy is one that the command has which prints it.
 func TestRemediesNameOptionsOfTheCommand(t *testing.T) {
 	var fault cwlocal.Fault
-	_, url := listen(t, cwlocal.Options{Intercept: func(*cwlocal.Call) cwlocal.Fault { return fault }})
+	url := newObservedWorld(t, cwlocal.Options{Intercept: func(*cwlocal.Call) cwlocal.Fault { return fault }}).URL
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	page := http.Header{"X-Amzn-Errortype": nil, "X-Amzn-Requestid": nil, "Content-Type": {"text/html"}}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,32 +14,27 @@ import (
 // This file ships what real runs wrote, restores it from the endpoint alone, and compares with what
 // the lines say and with what the runs themselves had left on their disks.
 
-// restore restores a job into a new folder and returns the files, by their names below
-// perstack/jobs/JOB. stderr is what the program said.
-func (u *user) restore(group, job string) (files map[string]string, stderr string, err error) {
-	u.t.Helper()
-	dir := filepath.Join(u.t.TempDir(), "workspace")
-	command := exec.CommandContext(u.t.Context(), program, "restore", "--log-group", group, "--job", job, "--into", dir)
-	command.Env = u.env
-	var said bytes.Buffer
-	command.Stderr = &said
-	err = command.Run()
+// restore restores a job into a new folder and returns the files by their names below
+// perstack/jobs/JOB, what the program printed on stderr, and its exit code.
+func (w *world) restore(group, job string) (files map[string]string, stderr string, code int) {
+	w.T.Helper()
+	dir := filepath.Join(w.T.TempDir(), "workspace")
+	_, stderr, code = w.output(w.command("restore", "--log-group", group, "--job", job, "--into", dir))
 	files = map[string]string{}
-	if _, statErr := os.Stat(dir); statErr == nil {
-		files = filesBelow(u.t, dir)
+	if _, err := os.Stat(dir); err != nil {
+		return files, stderr, code
 	}
-	jobFiles := map[string]string{}
-	for name, text := range files {
+	for name, text := range filesBelow(w.T, dir) {
 		inside, ok := strings.CutPrefix(name, "perstack/jobs/"+job+"/")
 		if !ok {
-			u.t.Errorf("a file is at %s", name)
+			w.T.Errorf("a file is at %s", name)
 		}
-		jobFiles[inside] = text
+		files[inside] = text
 	}
-	return jobFiles, said.String(), err
+	return files, stderr, code
 }
 
-func filesBelow(t *testing.T, dir string) map[string]string {
+func filesBelow(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -88,13 +82,13 @@ func filesOf(lines [][]byte) (files map[string]string, checkpoints int, cut bool
 }
 
 func TestRestoreRecordings(t *testing.T) {
-	u := newLocalUser(t)
+	w := newLocalWorld(t)
 	for name, path := range recordings(t) {
 		if strings.HasSuffix(name, ".stderr") {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			u := u.in(t)
+			w := w.in(t)
 			data, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -105,17 +99,17 @@ func TestRestoreRecordings(t *testing.T) {
 				job = "old"
 				args = append(args, "--job-id", job)
 			}
-			u.ship(data, args...)
-			got, said, err := u.restore(group, job)
+			w.ship(data, args...)
+			got, said, code := w.restore(group, job)
 			want, checkpoints, cut := filesOf(nonEmpty(data))
 			switch {
 			case strings.Contains(job, "/"):
-				if exitOf(err) != exitFailure || !strings.Contains(said, "no folder can be named after it") {
-					t.Errorf("%v\n%s", err, said)
+				if code != exitFailure || !strings.Contains(said, "no folder can be named after it") {
+					t.Errorf("exit code %d\n%s", code, said)
 				}
 				want = map[string]string{}
-			case cut != strings.Contains(said, "in the middle of an event"), exitOf(err) == exitOK != (checkpoints > 0 && !cut):
-				t.Errorf("%d checkpoints, cut %t: %v\n%s", checkpoints, cut, err, said)
+			case cut != strings.Contains(said, "in the middle of an event"), (code == exitOK) != (checkpoints > 0 && !cut):
+				t.Errorf("%d checkpoints, cut %t: exit code %d\n%s", checkpoints, cut, code, said)
 			}
 			sameFiles(t, got, want)
 		})
@@ -129,13 +123,6 @@ func jobOf(data []byte) string {
 		return ""
 	}
 	return string(found[1])
-}
-
-func exitOf(err error) int {
-	if exit, ok := err.(*exec.ExitError); ok {
-		return exit.ExitCode()
-	}
-	return exitOK
 }
 
 // sameFiles compares the bytes of files, by their names.
@@ -158,7 +145,7 @@ func sameFiles(t *testing.T, got, want map[string]string) {
 // TestRestoreAsOnDisk compares with what the real Perstack left on disk, beside what it wrote to
 // stdout.
 func TestRestoreAsOnDisk(t *testing.T) {
-	u := newLocalUser(t)
+	w := newLocalWorld(t)
 	runs := map[string]string{}
 	for _, folder := range []string{"testdata/perstack-folder", "../../../shared/perstack-folder"} {
 		paths, err := filepath.Glob(folder + "/*.jsonl")
@@ -171,16 +158,16 @@ func TestRestoreAsOnDisk(t *testing.T) {
 	}
 	for name, path := range runs {
 		t.Run(name, func(t *testing.T) {
-			u := u.in(t)
+			w := w.in(t)
 			data, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			group, job := "/on-disk/"+name, jobOf(data)
-			u.ship(data, "--log-group", group)
-			got, said, err := u.restore(group, job)
-			if err != nil {
-				t.Errorf("%v\n%s", err, said)
+			w.ship(data, "--log-group", group)
+			got, said, code := w.restore(group, job)
+			if code != exitOK {
+				t.Errorf("exit code %d\n%s", code, said)
 			}
 			want := filesBelow(t, filepath.Join(strings.TrimSuffix(path, ".jsonl"), "perstack/jobs", job))
 			// Perstack had torn two files of the delegate's run, which the folder leaves out; their

@@ -11,18 +11,13 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-func (w *sidecar) resume(args ...string) *testkit.Process {
-	w.t.Helper()
-	return w.run(nil, append([]string{"resume", "--journal-dir", w.Journal}, args...)...)
-}
-
 // A child that outlived its shipper goes on writing: resume ships it to its end, and nobody else
 // waits for it.
 func TestResumeOfALivingChild(t *testing.T) {
 	w := newSidecar(t)
 	script := fmt.Sprintf(`echo '{"jobId":"child","n":1}'; while [ ! -e %[1]s ]; do sleep 0.05; done; echo '{"jobId":"child","n":2}'`, w.path("go"))
 	t.Cleanup(func() { w.write("go") })
-	p := w.run(nil, "exec", "--log-group", sidecarGroup, "--journal-dir", w.Journal, "--flush-interval", "50ms", "--", "sh", "-c", script)
+	p := w.exec(script)
 	const first, second = `{"jobId":"child","n":1}` + "\n", `{"jobId":"child","n":2}` + "\n"
 	shipped := func(text string) bool {
 		return slices.ContainsFunc(w.shipped(), func(in *testkit.Input) bool { got, _ := in.Text(); return got == text })
@@ -31,8 +26,8 @@ func TestResumeOfALivingChild(t *testing.T) {
 	p.Kill()
 
 	began := time.Now()
-	w.run([]byte(lines("own", 0, 3)), "--log-group", sidecarGroup, "--journal-dir", w.Journal).Wait(0)
-	p = w.resume()
+	w.Start(w.piped([]byte(lines("own", 0, 3)))).Wait(0)
+	p = w.Start(w.command("resume"))
 	w.Until("resume is at work", func() bool { return strings.Contains(p.Said(), "from where it stopped") })
 	p.Signal(syscall.SIGTERM)
 	p.Wait(75)
@@ -41,7 +36,7 @@ func TestResumeOfALivingChild(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 
-	p = w.resume()
+	p = w.Start(w.command("resume"))
 	w.Until("resume is at work", func() bool { return strings.Contains(p.Said(), "from where it stopped") })
 	w.write("go")
 	p.Wait(0)

@@ -2,74 +2,210 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
+	"time"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/testkit"
 )
 
-// This file pipes what real runs wrote through the program as it is built for others into its own
-// endpoint, perstack-shipper local, reads it back with logs, and compares. moto_test.go does the
-// same with an endpoint by others.
+// This file pipes the output of real runs into the program, with the program's own endpoint, reads
+// it back with logs, and compares. moto_test.go does the same with an endpoint by others.
 
-// newLocalUser is a user of the program's own endpoint, which it starts.
-func newLocalUser(t *testing.T) *user {
-	t.Helper()
-	local, url, _, _ := startLocal(deadline(t), t, "--listen=127.0.0.1:0")
-	t.Cleanup(func() {
-		if err := local.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		if err := local.Wait(); err != nil {
-			t.Errorf("local: %v", err)
-		}
-	})
-	return newUser(t, url)
-}
+func TestRoundTrip(t *testing.T) { newLocalWorld(t).roundTrips(t) }
 
-func TestRoundTrip(t *testing.T) { newLocalUser(t).roundTrips(t) }
-
-// roundTrips ships every recording, and what recordings alone do not show.
-func (u *user) roundTrips(t *testing.T) {
+// roundTrips ships every recording, and some input that no recording has.
+func (w *world) roundTrips(t *testing.T) {
 	for name, path := range recordings(t) {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Run(name, func(t *testing.T) { u.in(t).roundTrip("/perstack/"+name, data) })
+		t.Run(name, func(t *testing.T) { w.in(t).roundTrip("/perstack/"+name, data) })
 	}
-	t.Run("large", func(t *testing.T) { u.in(t).roundTrip("/perstack/large", largeRun()) })
-	t.Run("parallel runs", func(t *testing.T) { u.in(t).parallelRuns() })
-	t.Run("streaming", func(t *testing.T) { u.in(t).streaming() })
-	t.Run("job id", func(t *testing.T) { u.in(t).oddJobID() })
-	t.Run("half line", func(t *testing.T) { u.in(t).halfLine() })
-	t.Run("two processes", func(t *testing.T) { u.in(t).twoProcesses() })
-	t.Run("garbage", func(t *testing.T) { u.in(t).garbage() })
+	t.Run("large", func(t *testing.T) { w.in(t).roundTrip("/perstack/large", largeRun()) })
+	t.Run("parallel runs", func(t *testing.T) { w.in(t).parallelRuns() })
+	t.Run("streaming", func(t *testing.T) { w.in(t).streaming() })
+	t.Run("job id", func(t *testing.T) { w.in(t).oddJobID() })
+	t.Run("half line", func(t *testing.T) { w.in(t).halfLine() })
+	t.Run("two processes", func(t *testing.T) { w.in(t).twoProcesses() })
+	t.Run("garbage", func(t *testing.T) { w.in(t).garbage() })
 }
 
-// in is the same user in a test of its own.
-func (u *user) in(t *testing.T) *user {
-	same := *u
-	same.t = t
-	return &same
-}
+// jobID finds the first jobId in an agent's output, and runID the first runId.
+var (
+	jobID = regexp.MustCompile(`(?m)^\{"type":"[^"]*",.*?"jobId":"([^"]*)"`)
+	runID = regexp.MustCompile(`(?m)^\{"type":"[^"]*",.*?"runId":"([^"]*)"`)
+)
 
-func (u *user) recording(name string) []byte {
-	u.t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata/recordings", name))
-	if err != nil {
-		u.t.Fatal(err)
+// roundTrip ships data into a group of its own, reads it back, compares byte for byte, and checks
+// each event.
+func (w *world) roundTrip(group string, data []byte) {
+	w.T.Helper()
+	lines := nonEmpty(data)
+	said := w.ship(data, "--log-group", group)
+	for _, want := range []string{`"streamCount":1,`, `"repeats":0,"rejected":0,`} {
+		if !strings.Contains(said, want) {
+			w.T.Errorf("the summary is %s, without %s", said, want)
+		}
 	}
-	return data
+
+	streams := w.StreamsOf(group)
+	if len(streams) != 1 {
+		w.T.Fatalf("the streams are %q, want one", streams)
+	}
+	selection := []string{"--stream", streams[0]}
+	job := ""
+	found := jobID.FindSubmatch(data)
+	if found == nil {
+		found = runID.FindSubmatch(data) // of a version that named no job
+	}
+	if found != nil {
+		job = string(found[1])
+		selection = []string{"--job", job}
+	} else if !strings.HasPrefix(streams[0], "unattributed/") {
+		w.T.Errorf("lines without a job went to the stream %q", streams[0])
+	}
+	if back := w.logs(append(selection, "--log-group", group)...); !bytes.Equal(back, data) {
+		w.T.Errorf("read back: %s", difference(back, data))
+	}
+
+	in := w.onlyInput(group)
+	w.checkRecords(group, in, data, streams)
+	if in.Last != int64(len(lines)) {
+		w.T.Fatalf("%d lines are stored, want %d", in.Last, len(lines))
+	}
+	for i, line := range lines {
+		events, whole := in.Events(int64(i + 1))
+		if !whole {
+			w.T.Fatalf("line %d is not all there", i+1)
+		}
+		checkLine(w.T, i+1, line, events, job)
+	}
 }
 
-// largeRun has lines of up to 2.5 MB, as an agent's that read large files.
+// onlyInput returns the input of a group that has one. Each of its events must be there once.
+func (w *world) onlyInput(group string) *testkit.Input {
+	w.T.Helper()
+	inputs := w.GatheredFrom(group).Sorted()
+	if len(inputs) != 1 || len(inputs[0].ID) != 8 || inputs[0].Repeats > 0 {
+		w.T.Fatalf("the group has %d inputs, want one without repeats: %.200v", len(inputs), slices.Collect(maps.Keys(w.GatheredFrom(group))))
+	}
+	return inputs[0]
+}
+
+// checkRecords checks the shipper's own records of an input that has one stream.
+func (w *world) checkRecords(group string, in *testkit.Input, data []byte, streams []string) {
+	w.T.Helper()
+	records := map[string]int{}
+	for _, e := range w.EventsOf(group, streams[0]) {
+		r, err := batch.Restore([]byte(e.Message))
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		if r.Record != "" {
+			records[r.Record+" of type "+r.Type]++
+		}
+	}
+	if want := map[string]int{"open of type shipper.open": 1, "seal of type shipper.seal": 1}; !maps.Equal(records, want) {
+		w.T.Fatalf("the records are %v, want %v", records, want)
+	}
+	parts := int64(0)
+	for place := range in.Lines {
+		if place.Part > 0 {
+			parts++
+		}
+	}
+	digest := sha256.New()
+	lines := nonEmpty(data)
+	for _, line := range lines {
+		digest.Write(append(bytes.ToValidUTF8(line, []byte("\uFFFD")), '\n'))
+	}
+	count := int64(len(lines))
+	seal, _ := in.Seal()
+	if !seal.Ended || seal.Lines != count || seal.LastSeq != count || seal.Bytes != int64(len(data)) || seal.Parts != parts ||
+		len(seal.Rejected) > 0 || !slices.Equal(seal.Streams, streams) || seal.SHA256 != hex.EncodeToString(digest.Sum(nil)) {
+		w.T.Errorf("the seal of %d bytes in %d lines and %d parts, with the digest %x, is %s", len(data), count, parts, digest.Sum(nil), seal.Message)
+	}
+}
+
+// checkLine checks the events of a line, which are one or its parts.
+func checkLine(t testing.TB, seq int, line []byte, events []testkit.Event, job string) {
+	t.Helper()
+	var original struct {
+		Type, JobID, RunID string
+		Timestamp          *int64
+	}
+	isObject := line[0] == '{' && json.Unmarshal(line, &original) == nil
+	var joined strings.Builder
+	for i, e := range events {
+		var says struct {
+			Shipper struct {
+				Last, Text bool
+				At         *int64
+			}
+			Type, JobID, RunID, Message, Data string
+		}
+		if err := json.Unmarshal([]byte(e.Message), &says); err != nil {
+			t.Fatalf("line %d: an event is not JSON: %v\n%.300s", seq, err, e.Message)
+		}
+		if len(e.Message) > batch.MaxEventBytes {
+			t.Errorf("line %d: an event of %d bytes", seq, len(e.Message))
+		}
+		if says.JobID != job && job != "" {
+			t.Errorf("line %d: its job is %q, want %q", seq, says.JobID, job)
+		}
+		if isObject && (says.Type != original.Type || says.RunID != original.RunID) {
+			t.Errorf("line %d: type %q and run %q, want %q and %q", seq, says.Type, says.RunID, original.Type, original.RunID)
+		}
+		if !isObject && (says.Type != "text" || !says.Shipper.Text) {
+			t.Errorf("line %d is no JSON object, and its event is not of type text: %.200s", seq, e.Message)
+		}
+		// CloudWatch would refuse an old time by now. The event then names it in its shipper member.
+		if own := original.Timestamp; isObject && own != nil {
+			at := says.Shipper.At
+			clamped := at != nil && *at == *own && time.Since(time.UnixMilli(*own)) > 13*24*time.Hour
+			if e.Time != *own && !clamped {
+				t.Errorf("line %d: its time is %d, want %d", seq, e.Time, *own)
+			}
+		}
+		if last := i == len(events)-1; e.Part > 0 && says.Shipper.Last != last {
+			t.Errorf("line %d: part %d of %d has last %v", seq, e.Part, len(events), says.Shipper.Last)
+		}
+		joined.WriteString(says.Data)
+		if e.Part > 0 {
+			continue
+		}
+		if !isObject {
+			if want := string(bytes.ToValidUTF8(line, []byte("\uFFFD"))); says.Message != want {
+				t.Errorf("line %d has the message %q, want %q", seq, says.Message, want)
+			}
+			continue
+		}
+		_, rest, _ := strings.Cut(e.Message, "},")
+		if original.JobID == "" {
+			rest = strings.TrimPrefix(rest, fmt.Sprintf(`"jobId":%q,`, job))
+		}
+		if "{"+rest != string(line) {
+			t.Errorf("line %d differs after its shipper member: %.300s", seq, e.Message)
+		}
+	}
+	if events[0].Part > 0 && joined.String() != string(line) {
+		t.Errorf("line %d: its parts do not add up to the line: %s", seq, difference([]byte(joined.String()), line))
+	}
+}
+
+// largeRun has lines of up to 2.5 MB, as from an agent that reads large files.
 func largeRun() []byte {
 	var b bytes.Buffer
 	for i, size := range []int{100, batch.MaxEventBytes - 200, batch.MaxEventBytes, 1_678_209, 2_500_000} {
@@ -79,12 +215,12 @@ func largeRun() []byte {
 	return b.Bytes()
 }
 
-// parallelRuns: five Experts at once, whose lines come in turns. The job reads as it was, and so
-// does each run.
-func (u *user) parallelRuns() {
-	t, data := u.t, u.recording("delegate-parallel.jsonl")
+// parallelRuns ships a run of five Experts at once, whose lines alternate. The job reads back as it
+// was, and so does each run.
+func (w *world) parallelRuns() {
+	t, data := w.T, w.recording("delegate-parallel.jsonl")
 	const group, job = "/perstack/parallel", "rg5xjsjyitoxtwsf2dwjccga"
-	u.ship(data, "--log-group", group)
+	w.ship(data, "--log-group", group)
 	lines := bytes.SplitAfter(data, []byte("\n"))
 	runs, turns, before := map[string][]byte{}, 0, ""
 	for _, line := range lines[:len(lines)-1] {
@@ -97,104 +233,104 @@ func (u *user) parallelRuns() {
 		before = id
 	}
 	if len(runs) != 5 || turns < 100 {
-		t.Fatalf("%d runs in %d turns: that is not the recording of parallel runs", len(runs), turns)
+		t.Fatalf("%d runs in %d turns: this is not the recording of parallel runs", len(runs), turns)
 	}
 	for id, want := range runs {
-		if back := u.logs("--log-group", group, "--job", job, "--run", id); !bytes.Equal(back, want) {
+		if back := w.logs("--log-group", group, "--job", job, "--run", id); !bytes.Equal(back, want) {
 			t.Errorf("run %s: %s", id, difference(back, want))
 		}
 	}
 }
 
-// streaming: the times of deltas go back, so CloudWatch reads them in another order than they were
-// written; seq keeps it.
-func (u *user) streaming() {
-	t, data := u.t, u.recording("streaming.jsonl")
+// streaming ships deltas, whose times go back, so CloudWatch reads them in another order than they
+// were written. seq keeps that order.
+func (w *world) streaming() {
+	t, data := w.T, w.recording("streaming.jsonl")
 	const group, job = "/perstack/streaming", "cpjye1ellnp72izz20krse8x"
-	u.ship(data, "--log-group", group)
-	events := u.events(group, job)
-	events = slices.DeleteFunc(events, func(e stored) bool { return e.Shipper.Record != "" })
-	bySeq(t, events) // each once
-	clamped := slices.ContainsFunc(events, func(e stored) bool { return e.Shipper.At != nil })
-	moved := 0
-	for i, e := range events {
-		if e.Shipper.Seq != i+1 {
+	w.ship(data, "--log-group", group)
+	w.onlyInput(group)
+	moved, clamped, next := 0, false, int64(1)
+	for _, e := range w.EventsOf(group, job) {
+		r, err := batch.Restore([]byte(e.Message))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Record != "" {
+			continue
+		}
+		if r.Seq != next {
 			moved++
 		}
+		clamped = clamped || r.At != 0
+		next++
 	}
 	if moved == 0 && !clamped {
-		t.Error("CloudWatch reads it in the order in which it was written: this shows nothing")
+		t.Error("CloudWatch reads the events in the order in which they were written, so this test shows nothing")
 	}
-	if back := u.logs("--log-group", group, "--job", job); !bytes.Equal(back, data) {
-		t.Errorf("%d events lie elsewhere, and logs does not put them right: %s", moved, difference(back, data))
+	if back := w.logs("--log-group", group, "--job", job); !bytes.Equal(back, data) {
+		t.Errorf("%d events are out of order, and logs does not put them right: %s", moved, difference(back, data))
 	}
 }
 
-// oddJobID: the stream's name has no character that CloudWatch refuses, and the job is still known
-// by its own.
-func (u *user) oddJobID() {
-	t, want := u.t, u.recording("jobid.jsonl")
+// oddJobID ships a job whose id has characters that CloudWatch refuses in the name of a stream. The
+// job is still found by its own id.
+func (w *world) oddJobID() {
+	t, want := w.T, w.recording("jobid.jsonl")
 	const group = "/perstack/job-id"
-	u.ship(want, "--log-group", group)
-	if got := u.streams(group); !slices.Equal(got, []string{"nightly-build-42/日本"}) {
+	w.ship(want, "--log-group", group)
+	if got := w.StreamsOf(group); !slices.Equal(got, []string{"nightly-build-42/日本"}) {
 		t.Errorf("the streams are %q", got)
 	}
-	// Another job comes to the same name.
-	u.ship([]byte(`{"type":"startRun","jobId":"nightly-build-42/日本"}`+"\n"), "--log-group", group)
-	if back := u.logs("--log-group", group, "--job", "nightly:build*42/日本"); !bytes.Equal(back, want) {
+	// Another job gets the same name.
+	w.ship([]byte(`{"type":"startRun","jobId":"nightly-build-42/日本"}`+"\n"), "--log-group", group)
+	if back := w.logs("--log-group", group, "--job", "nightly:build*42/日本"); !bytes.Equal(back, want) {
 		t.Error(difference(back, want))
 	}
 }
 
-// halfLine: an agent that was killed in the middle of a line leaves half of it, and that half is
-// there.
-func (u *user) halfLine() {
-	t, data := u.t, u.recording("throw-truncated.jsonl")
+// halfLine ships the output of an agent that was killed in the middle of a line. The half that it
+// wrote is shipped.
+func (w *world) halfLine() {
+	t, data := w.T, w.recording("throw-truncated.jsonl")
 	lines := nonEmpty(data)
 	half := lines[len(lines)-1]
-	u.ship(data, "--log-group", "/perstack/half-line")
-	events := bySeq(t, u.events("/perstack/half-line", "cmag1xvys3gv6eo4nt6b2617"))
-	last := events[len(events)-1]
-	end := last[len(last)-1]
-	text := end.Message
-	if len(last) > 1 {
-		text = ""
-		for _, part := range last {
-			text += part.Data
-		}
+	w.ship(data, "--log-group", "/perstack/half-line")
+	in := w.onlyInput("/perstack/half-line")
+	events, _ := in.Events(in.Last)
+	var text []byte
+	for _, e := range events {
+		text = append(text, e.Line...)
 	}
-	if text != string(half) || !end.Shipper.Text || end.Shipper.Newline == nil || *end.Shipper.Newline {
-		t.Errorf("the half line of %d bytes came as %d events: %.300s", len(half), len(last), end.message)
+	if end := events[len(events)-1]; !bytes.Equal(text, half) || !end.Text || !end.NoNewline {
+		t.Errorf("the half line of %d bytes became %d events: %.300s", len(half), len(events), end.Message)
 	}
 }
 
-// twoProcesses: a job that went on in another process reads as one.
-func (u *user) twoProcesses() {
-	t := u.t
+// twoProcesses ships a job that continued in another process. It reads back as one.
+func (w *world) twoProcesses() {
 	const group, job = "/perstack/continued", "bymrmt1v84gwq45he1jnjc76"
-	first := u.recording("interactive.jsonl")
-	second := u.recording("interactive-continue.jsonl")
-	u.ship(first, "--log-group", group)
-	u.ship(second, "--log-group", group)
-	if back, want := u.logs("--log-group", group, "--job", job), append(bytes.Clone(first), second...); !bytes.Equal(back, want) {
-		t.Error(difference(back, want))
+	first := w.recording("interactive.jsonl")
+	second := w.recording("interactive-continue.jsonl")
+	w.ship(first, "--log-group", group)
+	w.ship(second, "--log-group", group)
+	if back, want := w.logs("--log-group", group, "--job", job), append(bytes.Clone(first), second...); !bytes.Equal(back, want) {
+		w.T.Error(difference(back, want))
 	}
 }
 
-// garbage: any bytes come back, but for those that are not UTF-8.
-func (u *user) garbage() {
-	t := u.t
+// garbage ships random bytes. All that are UTF-8 come back.
+func (w *world) garbage() {
 	random := rand.NewChaCha8([32]byte{1})
 	data := make([]byte, 300_000)
 	if _, err := random.Read(data); err != nil {
-		t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	u.ship(data, "--log-group", "/perstack/garbage", "--job-id", "garbage")
+	w.ship(data, "--log-group", "/perstack/garbage", "--job-id", "garbage")
 	var want bytes.Buffer
-	for _, r := range string(data) { // each byte that is not UTF-8 is one U+FFFD
+	for _, r := range string(data) { // each byte that is not UTF-8 becomes one U+FFFD
 		want.WriteRune(r)
 	}
-	if back := u.logs("--log-group", "/perstack/garbage", "--job", "garbage"); !bytes.Equal(back, want.Bytes()) {
-		t.Errorf("%d bytes, want %d", len(back), want.Len())
+	if back := w.logs("--log-group", "/perstack/garbage", "--job", "garbage"); !bytes.Equal(back, want.Bytes()) {
+		w.T.Errorf("%d bytes, want %d", len(back), want.Len())
 	}
 }

@@ -1,88 +1,65 @@
 package main
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file is the world of the tests of a sidecar: a folder of events, and the program that
-// follows it.
+// This file is what the tests of a sidecar share: a folder of events, and the program that follows
+// it.
 
-const sidecarGroup = "/perstack/sidecar"
-
+// sidecar is a world with a folder of events.
 type sidecar struct {
-	*testkit.World
-	t      *testing.T
+	*world
 	events string // the folder that the agent writes to
 }
 
 func newSidecar(t *testing.T) *sidecar {
 	t.Helper()
-	t.Parallel() // it mostly waits
-	return &sidecar{World: testkit.New(t, sidecarGroup, testkit.Options{}), t: t, events: t.TempDir()}
+	return &sidecar{newWorld(t), t.TempDir()}
 }
 
-// path is that of a file in the folder of events.
+// path returns the path of a file in the folder of events.
 func (w *sidecar) path(name string) string { return w.events + "/" + name }
 
 // write appends to a file in the folder of events.
 func (w *sidecar) write(name string, text ...string) {
-	w.t.Helper()
+	w.T.Helper()
 	f, err := os.OpenFile(w.path(name), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err == nil {
 		_, err = f.WriteString(strings.Join(text, ""))
 		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 }
 
 func (w *sidecar) rename(from, to string) {
-	w.t.Helper()
+	w.T.Helper()
 	if err := os.Rename(w.path(from), w.path(to)); err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 }
 
-// follow starts the program on the world's journal and log group.
+// follow starts the program on the folder of events.
 func (w *sidecar) follow(args ...string) *testkit.Process {
-	w.t.Helper()
-	return w.run(nil, append([]string{"--log-group", w.Group, "--journal-dir", w.Journal, "--flush-interval", "50ms"}, args...)...)
-}
-
-// run starts the program.
-func (w *sidecar) run(stdin []byte, args ...string) *testkit.Process {
-	w.t.Helper()
-	c := exec.Command("perstack-shipper", args...)
-	if stdin != nil {
-		c.Stdin = bytes.NewReader(stdin)
-	}
-	return w.Start(c)
-}
-
-// limited starts the program where a process may have so many descriptors.
-func (w *sidecar) limited(descriptors int, args ...string) *testkit.Process {
-	w.t.Helper()
-	limit := fmt.Sprintf(`ulimit -n %d && exec perstack-shipper "$@"`, descriptors)
-	return w.Start(exec.Command("sh", append([]string{"-c", limit, "sh"}, args...)...))
+	w.T.Helper()
+	return w.Start(w.command(append([]string{"--input", w.events}, args...)...))
 }
 
 // shipped returns what the log group has, in the order in which the inputs were opened.
 func (w *sidecar) shipped() []*testkit.Input {
-	w.t.Helper()
+	w.T.Helper()
 	return w.Gathered().Sorted()
 }
 
-// textOf is the input as it was. All of it must be there.
-func textOf(t *testing.T, in *testkit.Input) string {
+// textOf returns the text of an input, of which nothing may be missing.
+func textOf(t testing.TB, in *testkit.Input) string {
 	t.Helper()
 	text, missing := in.Text()
 	if missing != "" {
@@ -91,37 +68,38 @@ func textOf(t *testing.T, in *testkit.Input) string {
 	return text
 }
 
-// input is the one input with these bytes.
+// input returns the only input with this text.
 func (w *sidecar) input(text string) *testkit.Input {
-	w.t.Helper()
+	w.T.Helper()
 	var found *testkit.Input
 	for _, in := range w.shipped() {
-		if textOf(w.t, in) != text {
+		if textOf(w.T, in) != text {
 			continue
 		}
 		if found != nil {
-			w.t.Fatalf("inputs %s and %s both are %.100q", found.ID, in.ID, text)
+			w.T.Fatalf("inputs %s and %s both are %.100q", found.ID, in.ID, text)
 		}
 		found = in
 	}
 	if found == nil {
 		for _, in := range w.shipped() {
-			w.t.Logf("input %s of %s: %d lines, %.200q", in.ID, in.Path, in.Last, textOf(w.t, in))
+			w.T.Logf("input %s of %s: %d lines, %.200q", in.ID, in.Path, in.Last, textOf(w.T, in))
 		}
-		w.t.Fatalf("no input is %.100q", text)
+		w.T.Fatalf("no input is %.100q", text)
 	}
 	return found
 }
 
-// ended is what its latest seal says, which must be there and count its lines.
-func ended(t *testing.T, in *testkit.Input) bool {
+// ended reports whether the seal that counts says that the input has ended. The seal must exist and
+// count all lines.
+func ended(t testing.TB, in *testkit.Input) bool {
 	t.Helper()
 	seal, found := in.Seal()
 	if !found {
 		t.Fatalf("input %s has no seal", in.ID)
 	}
 	if seal.Lines != in.Last {
-		t.Errorf("input %s: the seal counts %d lines, %d are there", in.ID, seal.Lines, in.Last)
+		t.Errorf("input %s: the seal counts %d lines, and there are %d", in.ID, seal.Lines, in.Last)
 	}
 	return seal.Ended
 }

@@ -75,14 +75,13 @@ func TestSurvivorsOfAThrow(t *testing.T) {
 			for range 2 {
 				got["| cat"] = append(got["| cat"], len(outputOf(t, agent+" 2>/dev/null | cat")))
 				for way, code := range map[string]int{"| perstack-shipper": exitOK, "perstack-shipper exec": 1} {
-					s := anotherStage(t)
-					c := s.command("exec", "--", "sh", "-c", agent)
+					w := newSerialWorld(t)
+					c := w.command("exec", "--", "sh", "-c", agent)
 					if way[0] == '|' {
-						c = s.command()
-						c.Path, c.Args = "/bin/sh", []string{"sh", "-c", agent + " | perstack-shipper"}
+						c = w.sh(agent + " | perstack-shipper")
 					}
-					s.Start(c).Wait(code)
-					came := s.text("")
+					w.Start(c).Wait(code)
+					came := w.text("")
 					got[way] = append(got[way], len(came))
 					if piped := way[0] == '|'; !strings.HasPrefix(string(want), came) || !piped && len(came) != len(want) {
 						t.Errorf("%s: %d bytes came of %d, or others", way, len(came), len(want))

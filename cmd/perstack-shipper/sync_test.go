@@ -26,28 +26,28 @@ func TestJournalSync(t *testing.T) {
 		return strings.Contains(string(calls), what)
 	}
 	for _, every := range []string{"", "20ms"} {
-		s := anotherStage(t)
-		s.stuck.Store(true) // what is acknowledged would be deleted before it is forced
+		w := newSerialWorld(t)
+		w.Stall() // what is acknowledged would be deleted before it is forced
 		trace := filepath.Join(t.TempDir(), "trace")
 		var flags []string
 		if every != "" {
 			flags = []string{"--journal-sync=" + every}
 		}
-		r, agent := s.pipe(traced(trace), flags...)
+		r, agent := w.pipe(traced(trace), flags...)
 		agent.write(1)
-		s.Until("the lines are kept", func() bool { return s.keeps(`"n":100,`) })
+		w.Until("the lines are kept", func() bool { return w.keeps(`"n":100,`) })
 		if every != "" {
 			for _, file := range []string{".segment>", "cursor", ">"} {
-				s.Until(file+" is forced to the disk", func() bool { return forced(trace, file) })
+				w.Until(file+" is forced to the disk", func() bool { return forced(trace, file) })
 			}
 		}
-		s.stuck.Store(false)
-		agent.w.Close()
+		w.Unstall()
+		agent.in.Close()
 		r.Wait(exitOK)
 		if every == "" && forced(trace, "fsync(") {
 			t.Error("something is forced to the disk without --journal-sync")
 		}
-		if s.text("") != agent.bytes.String() {
+		if w.text("") != agent.bytes.String() {
 			t.Error("not all came")
 		}
 	}

@@ -31,8 +31,7 @@ exit 3
 
 // task is a task that runs.
 type task struct {
-	t       *testing.T
-	env     []string
+	*world
 	folders *strings.Replacer // what the containers' paths are here
 	running map[string]*exec.Cmd
 }
@@ -47,13 +46,13 @@ func TestTasksRun(t *testing.T) {
 			t.Parallel() // it mostly waits
 			var definition taskDefinition
 			readStrictly(t, "ecs/"+file, &definition)
-			server, url := listen(t, cwlocal.Options{})
-			run := newTask(t, program, url)
+			w := newObservedWorld(t, cwlocal.Options{})
+			run := newTask(w)
 			if code := run.all(definition.ContainerDefinitions); code != 3 {
 				t.Errorf("the task ends with %d, want the agent's code, 3", code)
 			}
 			var lines bytes.Buffer
-			for _, event := range server.Events("/perstack/prod", "d9urbpfdpmij1axcii58vgzr") {
+			for _, event := range w.Server.Events("/perstack/prod", "d9urbpfdpmij1axcii58vgzr") {
 				r, err := batch.Restore([]byte(event.Message))
 				if err != nil {
 					t.Fatal(err)
@@ -69,7 +68,8 @@ func TestTasksRun(t *testing.T) {
 	}
 }
 
-func newTask(t *testing.T, program, url string) *task {
+func newTask(w *world) *task {
+	t := w.T
 	t.Helper()
 	root := t.TempDir()
 	if err := os.Mkdir(root+"/bin", 0o755); err != nil {
@@ -91,13 +91,12 @@ func newTask(t *testing.T, program, url string) *task {
 			t.Fatal(err)
 		}
 	}
-	return &task{t: t, running: map[string]*exec.Cmd{},
+	w.Env = append(w.Env, "PATH="+root+"/bin:"+os.Getenv("PATH"), "RECORDING="+recording)
+	return &task{
+		world: w, running: map[string]*exec.Cmd{},
 		folders: strings.NewReplacer("/usr/local/bin/wrap.sh", deploy+"/wrap.sh", "/usr/local/bin/perstack-shipper", program,
 			"/var/lib/perstack-shipper", root+"/sidecar", "/events", root+"/events", "/journal", root+"/journal"),
-		env: []string{
-			"PATH=" + root + "/bin:" + filepath.Dir(program) + ":" + os.Getenv("PATH"), "HOME=" + root, "RECORDING=" + recording,
-			"AWS_ENDPOINT_URL=" + url, "AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true",
-		}}
+	}
 }
 
 // command is what a container runs.
@@ -105,8 +104,8 @@ func (r *task) command(c *containerDefinition, args ...string) *exec.Cmd {
 	for i, arg := range args {
 		args[i] = r.folders.Replace(arg)
 	}
-	command := exec.CommandContext(r.t.Context(), args[0], args[1:]...)
-	command.Env = slices.Clone(r.env)
+	command := exec.CommandContext(r.T.Context(), args[0], args[1:]...)
+	command.Env = slices.Clone(r.Env)
 	for _, variable := range c.Environment {
 		command.Env = append(command.Env, variable.Name+"="+r.folders.Replace(variable.Value))
 	}
@@ -118,12 +117,12 @@ func (r *task) command(c *containerDefinition, args ...string) *exec.Cmd {
 
 // all runs the containers until the essential one has ended, and returns its exit code.
 func (r *task) all(containers []containerDefinition) (code int) {
-	r.t.Helper()
+	r.T.Helper()
 	for i := range containers {
 		c := &containers[i]
 		for _, d := range c.DependsOn {
 			if r.running[d.ContainerName] == nil {
-				r.t.Fatalf("%s depends on %s, which does not run", c.Name, d.ContainerName)
+				r.T.Fatalf("%s depends on %s, which does not run", c.Name, d.ContainerName)
 			}
 			r.healthy(containers, d.ContainerName)
 		}
@@ -135,12 +134,12 @@ func (r *task) all(containers []containerDefinition) (code int) {
 		var said bytes.Buffer
 		command.Stdout, command.Stderr = &said, &said
 		if err := command.Start(); err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		r.running[c.Name] = command
-		r.t.Cleanup(func() {
-			if r.t.Failed() {
-				r.t.Logf("container %s said:\n%s", c.Name, &said)
+		r.T.Cleanup(func() {
+			if r.T.Failed() {
+				r.T.Logf("container %s said:\n%s", c.Name, &said)
 			}
 		})
 		if c.Essential {
@@ -151,10 +150,10 @@ func (r *task) all(containers []containerDefinition) (code int) {
 	}
 	for name, command := range r.running {
 		if err := command.Process.Signal(syscall.SIGTERM); err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		if err := command.Wait(); err != nil {
-			r.t.Errorf("container %s, which is stopped: %v", name, err)
+			r.T.Errorf("container %s, which is stopped: %v", name, err)
 		}
 	}
 	return code
@@ -162,7 +161,7 @@ func (r *task) all(containers []containerDefinition) (code int) {
 
 // healthy waits until the health check of a container finds it well.
 func (r *task) healthy(containers []containerDefinition, name string) {
-	r.t.Helper()
+	r.T.Helper()
 	i := slices.IndexFunc(containers, func(c containerDefinition) bool { return c.Name == name })
 	check := containers[i].HealthCheck.Command
 	said := ""
@@ -173,7 +172,7 @@ func (r *task) healthy(containers []containerDefinition, name string) {
 		}
 		said = fmt.Sprintf("%v: %s", err, out)
 	}
-	r.t.Fatalf("container %s does not become healthy: %s", name, said)
+	r.T.Fatalf("container %s does not become healthy: %s", name, said)
 }
 
 // Where nothing can be kept, no agent starts under exec, and the sidecar ends instead of becoming
@@ -183,7 +182,7 @@ func TestNoAgentWithoutAJournal(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			var definition taskDefinition
 			readStrictly(t, "ecs/"+file, &definition)
-			run := newTask(t, program, "http://127.0.0.1:1")
+			run := newTask(newWorldAt(t, "http://127.0.0.1:1"))
 			// A folder cannot be made below a file, not even by root.
 			for _, volume := range []string{"/journal", "/var/lib/perstack-shipper"} {
 				folder := run.folders.Replace(volume)

@@ -361,7 +361,7 @@ func metrics(t *testing.T, filters map[string]metricFilter, messages []string) m
 // the metrics that the template's filters make of it with the receipt in the seal.
 func TestTemplateCountsWhatUsageCounts(t *testing.T) {
 	filters := readTemplate(t).metricFilters(t)
-	s := newStage(t)
+	w := newWorld(t)
 	for name, path := range recordings(t) {
 		if strings.HasPrefix(filepath.Base(path), "old-") {
 			continue // before runtime 0.0.62 a callTool ended a call, and no filter can tell which of its calls count
@@ -371,7 +371,7 @@ func TestTemplateCountsWhatUsageCounts(t *testing.T) {
 				t.Skip("left to the run without the race detector: one goroutine does all the work")
 			}
 			group := "/perstack/" + name
-			c := s.command("--log-group", group)
+			c := w.command("--log-group", group)
 			stdin, err := os.Open(path)
 			if err != nil {
 				t.Fatal(err)
@@ -382,8 +382,8 @@ func TestTemplateCountsWhatUsageCounts(t *testing.T) {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			var messages []string
-			for _, stream := range s.Server.Streams(group) {
-				for _, e := range s.Server.Events(group, stream) {
+			for _, stream := range w.Server.Streams(group) {
+				for _, e := range w.Server.Events(group, stream) {
 					messages = append(messages, e.Message)
 				}
 			}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,104 +30,81 @@ import (
 // This file ships what real runs wrote in every way in, has verify prove it, and then takes away
 // and changes what the log group holds.
 
-// runFor runs the program, and returns what it wrote to stdout and its exit code. What it said goes
-// into the test's log.
-func (u *user) runFor(stdin io.Reader, args ...string) (stdout string, code int) {
-	u.t.Helper()
-	command := exec.CommandContext(u.t.Context(), program, args...)
-	command.Env, command.Stdin = u.env, stdin
-	var out, said bytes.Buffer
-	command.Stdout, command.Stderr = &out, &said
-	err := command.Run()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		u.t.Logf("%q: %v\n%s", args, err, &said)
-		return out.String(), exit.ExitCode()
-	} else if err != nil {
-		u.t.Fatal(err)
-	}
-	return out.String(), 0
-}
-
 // verify runs verify, which must end with the code, and returns what it found.
-func (u *user) verify(code int, args ...string) (result proof.Result) {
-	u.t.Helper()
-	out, got := u.runFor(nil, append([]string{"verify", "--settle=0s", "--json"}, args...)...)
+func (w *world) verify(code int, args ...string) (result proof.Result) {
+	w.T.Helper()
+	out, said, got := w.output(w.command(append([]string{"verify", "--settle=0s", "--json"}, args...)...))
 	if got != code {
-		u.t.Errorf("verify %q: exit code %d, want %d\n%s", args, got, code, out)
+		w.T.Errorf("verify %q: exit code %d, want %d\n%s%s", args, got, code, out, said)
 	}
-	if out != "" {
-		if err := json.Unmarshal([]byte(out), &result); err != nil {
-			u.t.Fatalf("verify %q: %v\n%s", args, err, out)
+	if len(out) > 0 {
+		if err := json.Unmarshal(out, &result); err != nil {
+			w.T.Fatalf("verify %q: %v\n%s", args, err, out)
 		}
 	}
 	return result
 }
 
 // waysIn ship the file at path into the group.
-var waysIn = map[string]func(u *user, group, path string){
-	"pipe": func(u *user, group, path string) {
-		file, err := os.Open(path)
+var waysIn = map[string]func(w *world, group, path string){
+	"pipe": func(w *world, group, path string) {
+		w.T.Helper()
+		data, err := os.ReadFile(path)
 		if err != nil {
-			u.t.Fatal(err)
+			w.T.Fatal(err)
 		}
-		defer file.Close()
-		if _, code := u.runFor(struct{ io.Reader }{file}, "--log-group", group); code != 0 {
-			u.t.Fatalf("exit code %d", code)
-		}
+		w.mustRun(w.piped(data, "--log-group", group))
 	},
-	"exec": func(u *user, group, path string) {
-		if _, code := u.runFor(nil, "exec", "--log-group", group, "--", "sh", "-c", `echo starting >&2; cat "$1"`, "sh", path); code != 0 {
-			u.t.Fatalf("exit code %d", code)
-		}
+	"exec": func(w *world, group, path string) {
+		w.T.Helper()
+		w.mustRun(w.command("exec", "--log-group", group, "--", "sh", "-c", `echo starting >&2; cat "$1"`, "sh", path))
 	},
-	"followed file": func(u *user, group, path string) {
-		if _, code := u.runFor(nil, "--log-group", group, "--input", u.copy(path), "--until-idle=100ms"); code != 0 {
-			u.t.Fatalf("exit code %d", code)
-		}
+	"followed file": func(w *world, group, path string) {
+		w.T.Helper()
+		w.mustRun(w.command("--log-group", group, "--input", w.copy(path), "--until-idle=100ms"))
 	},
-	"killed ten times": func(u *user, group, path string) {
-		args := []string{"--log-group", group, "--input", u.copy(path), "--until-idle=100ms"}
+	"killed ten times": func(w *world, group, path string) {
+		w.T.Helper()
+		args := []string{"--log-group", group, "--input", w.copy(path), "--until-idle=100ms"}
 		for range 10 {
-			u.kill(time.Duration(rand.IntN(20))*time.Millisecond, args...)
+			w.kill(time.Duration(rand.IntN(20))*time.Millisecond, args...)
 		}
-		if _, code := u.runFor(nil, args...); code != 0 {
-			u.t.Fatalf("exit code %d", code)
-		}
+		w.mustRun(w.command(args...))
 	},
-	"killed and resumed": func(u *user, group, path string) {
-		u.kill(time.Duration(10+rand.IntN(40))*time.Millisecond, "exec", "--log-group", group, "--", "cat", path)
-		if _, code := u.runFor(nil, "resume"); code != 0 {
-			u.t.Fatalf("exit code %d", code)
-		}
+	"killed and resumed": func(w *world, group, path string) {
+		w.T.Helper()
+		w.kill(time.Duration(10+rand.IntN(40))*time.Millisecond, "exec", "--log-group", group, "--", "cat", path)
+		w.mustRun(w.command("resume"))
 	},
 }
 
-// copy returns the path of a copy of a file: a followed file's input is known by its path. Its time
-// is of an hour ago, so that nobody waits for the end of a job in it.
-func (u *user) copy(path string) string {
+// copy returns the path of a copy of a file, because a followed file's input is known by its path.
+// The copy is an hour old, so that the program does not wait for the end of a job in it.
+func (w *world) copy(path string) string {
+	w.T.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
-		u.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	to := filepath.Join(u.t.TempDir(), filepath.Base(path))
+	to := filepath.Join(w.T.TempDir(), filepath.Base(path))
 	err = os.WriteFile(to, data, 0o600)
 	if before := time.Now().Add(-time.Hour); err == nil {
 		err = os.Chtimes(to, before, before)
 	}
 	if err != nil {
-		u.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return to
 }
 
-// kill runs the program, and kills it after a while unless it ends before.
-func (u *user) kill(after time.Duration, args ...string) {
-	ctx, cancel := context.WithTimeout(u.t.Context(), after)
+// kill runs the program, and kills it after a while unless it has ended.
+func (w *world) kill(after time.Duration, args ...string) {
+	w.T.Helper()
+	ctx, cancel := context.WithTimeout(w.T.Context(), after)
 	defer cancel()
-	command := exec.CommandContext(ctx, program, args...)
-	command.Env = u.env
+	command := w.with(exec.CommandContext(ctx, program, args...))
 	if _, ok := errors.AsType[*exec.ExitError](command.Run()); !ok && ctx.Err() == nil && command.ProcessState == nil {
-		u.t.Fatal("it could not be run")
+		w.T.Fatal("it could not be run")
 	}
 }
 
@@ -140,25 +116,24 @@ var endless = map[string]bool{
 
 // Every recording, in every way in: all of it is there by its seal alone, and byte for byte.
 func TestVerifyEveryWayIn(t *testing.T) {
-	all := newLocalUser(t)
+	all := newLocalWorld(t)
 	for way, ship := range waysIn {
 		t.Run(way, func(t *testing.T) {
-			u := all.in(t)
-			u.env = slices.Concat(u.env, []string{"XDG_STATE_HOME=" + t.TempDir()})
+			w := all.in(t)
 			for name, path := range recordings(t) {
 				group := "/verify/" + strings.NewReplacer(" ", "-", ".", "-").Replace(way+"/"+name)
-				ship(u, group, path)
-				if len(u.groups(group)) == 0 {
+				ship(w, group, path)
+				if len(w.StreamsOf(group)) == 0 {
 					continue // it was killed before anything was read
 				}
 				if (way == "followed file" || way == "killed ten times") && endless[name] {
-					u.verify(3, "--log-group", group, "--since=1h")
+					w.verify(3, "--log-group", group, "--since=1h")
 					continue
 				}
-				result := u.verify(0, "--log-group", group, "--since=1h")
+				result := w.verify(0, "--log-group", group, "--since=1h")
 				for _, job := range result.Jobs {
 					if job.JobID != "" {
-						u.verify(0, "--log-group", group, "--job", job.JobID, path)
+						w.verify(0, "--log-group", group, "--job", job.JobID, path)
 					}
 				}
 				if t.Failed() {
@@ -169,37 +144,13 @@ func TestVerifyEveryWayIn(t *testing.T) {
 	}
 }
 
-// groups are the log groups whose names begin with prefix.
-func (u *user) groups(prefix string) []string {
-	out, err := u.api.DescribeLogGroups(u.t.Context(), &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &prefix})
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	var names []string
-	for _, g := range out.LogGroups {
-		names = append(names, aws.ToString(g.LogGroupName))
-	}
-	return names
-}
-
 // hold reads all of a group.
-func (u *user) hold(group string) readbacktest.Held {
+func (w *world) hold(group string) readbacktest.Held {
+	w.T.Helper()
 	all := readbacktest.Held{}
-	for _, stream := range u.streams(group) {
-		for token := (*string)(nil); ; {
-			page, err := u.api.GetLogEvents(u.t.Context(), &cloudwatchlogs.GetLogEventsInput{
-				LogGroupName: &group, LogStreamName: &stream, StartFromHead: aws.Bool(true), NextToken: token,
-			})
-			if err != nil {
-				u.t.Fatal(err)
-			}
-			for _, e := range page.Events {
-				all[stream] = append(all[stream], cloudwatch.Event{Stream: stream, Time: *e.Timestamp, Ingested: *e.IngestionTime, Message: *e.Message})
-			}
-			if token != nil && *token == *page.NextForwardToken {
-				break
-			}
-			token = page.NextForwardToken
+	for _, stream := range w.StreamsOf(group) {
+		for _, e := range w.EventsOf(group, stream) {
+			all[stream] = append(all[stream], cloudwatch.Event{Stream: stream, Time: e.Timestamp, Ingested: e.IngestionTime, Message: e.Message})
 		}
 	}
 	return all
@@ -217,16 +168,16 @@ func without(drop func(seq int64, part int) bool) func([]cloudwatch.Event) []clo
 
 // verify finds each way to tamper with a log group's events, and calls it what it is.
 func TestVerifyFindsWhatIsDone(t *testing.T) {
-	u := newLocalUser(t)
+	w := newLocalWorld(t)
 	large := filepath.Join(t.TempDir(), "large.jsonl")
 	if err := os.WriteFile(large, largeRun(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tools := "testdata/recordings/tools.jsonl"
-	waysIn["pipe"](u, "/tools", tools)
-	waysIn["pipe"](u, "/large", large)
+	waysIn["pipe"](w, "/tools", tools)
+	waysIn["pipe"](w, "/large", large)
 	const job = "d9urbpfdpmij1axcii58vgzr"
-	groups := map[string]readbacktest.Held{job: u.hold("/tools"), "large": u.hold("/large")}
+	groups := map[string]readbacktest.Held{job: w.hold("/tools"), "large": w.hold("/large")}
 	changed := func(seq int64, f func(string) string) func([]cloudwatch.Event) []cloudwatch.Event {
 		return func(events []cloudwatch.Event) []cloudwatch.Event {
 			for i := range events {
@@ -321,10 +272,10 @@ func TestVerifyFindsWhatIsDone(t *testing.T) {
 
 // Whatever is deleted, just that is missed.
 func TestVerifyFindsEachDeletion(t *testing.T) {
-	u := newLocalUser(t)
-	waysIn["exec"](u, "/tools", "testdata/recordings/tools.jsonl")
+	w := newLocalWorld(t)
+	waysIn["exec"](w, "/tools", "testdata/recordings/tools.jsonl")
 	const job = "d9urbpfdpmij1axcii58vgzr"
-	all := u.hold("/tools")
+	all := w.hold("/tools")
 	rapid.Check(t, func(t *rapid.T) {
 		drop := map[string]map[int64]bool{}
 		want := map[string][]int64{}
@@ -375,18 +326,15 @@ func TestVerifyFindsEachDeletion(t *testing.T) {
 // The readers name the class of a log group that has no GetLogEvents, whatever the service
 // answered.
 func TestVerifyOfAnotherClass(t *testing.T) {
-	u := newLocalUser(t)
-	if _, err := u.api.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{
+	w := newLocalWorld(t)
+	if _, err := w.API.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{
 		LogGroupName: aws.String("/rare"), LogGroupClass: types.LogGroupClassInfrequentAccess,
 	}); err != nil {
 		t.Fatal(err)
 	}
-	waysIn["pipe"](u, "/rare", "testdata/recordings/simple.jsonl")
+	waysIn["pipe"](w, "/rare", "testdata/recordings/simple.jsonl")
 	for _, args := range [][]string{{"verify", "--since=1h"}, {"verify", "--job=any"}, {"logs", "--job=any"}, {"logs", "--job=any", "--search"}} {
-		command := exec.CommandContext(t.Context(), program, append(args, "--log-group=/rare")...)
-		command.Env = u.env
-		said, _ := command.CombinedOutput()
-		if code := command.ProcessState.ExitCode(); code != 3 || !strings.Contains(string(said), "is of class INFREQUENT_ACCESS, which GetLogEvents and FilterLogEvents cannot read") {
+		if _, said, code := w.output(w.command(append(args, "--log-group=/rare")...)); code != exitUnknown || !strings.Contains(said, "is of class INFREQUENT_ACCESS, which GetLogEvents and FilterLogEvents cannot read") {
 			t.Errorf("%q: exit code %d, said %q", args, code, said)
 		}
 	}

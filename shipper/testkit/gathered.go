@@ -28,7 +28,12 @@ type Input struct {
 	Repeated       map[Place]bool // the places that have such
 	Seals          []Seal
 	Opened, Sealed map[string]bool // streams that have its open record and its seal
+
+	joined *joined // what Text returned last; nil if lines have come since
 }
+
+// joined is what Text returns.
+type joined struct{ text, missing string }
 
 // Place is a line of an input, or a part of one.
 type Place struct {
@@ -39,8 +44,9 @@ type Place struct {
 // Event is a line, or a part of one.
 type Event struct {
 	batch.Restored
-	Stream string
-	Time   int64
+	Stream  string
+	Time    int64
+	Message string // as CloudWatch holds it
 }
 
 // Place returns where in its input the event belongs.
@@ -95,11 +101,12 @@ func (g Gathered) Add(stream string, e cwlocal.Event) (added *Input, fresh bool,
 		}
 		return in, fresh, nil
 	}
-	event := Event{r, stream, e.Timestamp}
+	event := Event{r, stream, e.Timestamp, e.Message}
 	in.Source, in.Last = r.Source, max(in.Last, r.Seq)
 	before, repeated := in.Lines[event.Place()]
 	if !repeated {
 		in.Lines[event.Place()] = event
+		in.joined = nil
 		return in, true, nil
 	}
 	in.Repeats++
@@ -112,28 +119,47 @@ func (g Gathered) Add(stream string, e cwlocal.Event) (added *Input, fresh bool,
 	return in, false, err
 }
 
-// Text puts the input together again, as far as it is there. Missing names the first line or part
-// that is not: streams are read one after the other, and more may come meanwhile. It is "" if all
-// are there.
-func (in *Input) Text() (text, missing string) {
-	var b strings.Builder
-	add := func(e Event) {
-		b.WriteString(strings.Repeat("\n", int(e.Empty)))
-		b.Write(e.Line)
+// Events returns the events of a line in the order of its parts, up to the first that is missing.
+// Whole reports whether none is.
+func (in *Input) Events(seq int64) (events []Event, whole bool) {
+	if e, ok := in.Lines[Place{seq, 0}]; ok {
+		return []Event{e}, true
 	}
+	for part := 1; ; part++ {
+		e, ok := in.Lines[Place{seq, part}]
+		if !ok {
+			return events, false
+		}
+		events = append(events, e)
+		if e.Last {
+			return events, true
+		}
+	}
+}
+
+// Text puts the input together again, up to the first line or part that is missing, which it names;
+// missing is "" if none is. A test that looks while a program ships may miss some: it reads one
+// stream after the other, and more may arrive meanwhile.
+func (in *Input) Text() (text, missing string) {
+	if in.joined == nil {
+		text, missing := in.join()
+		in.joined = &joined{text, missing}
+	}
+	return in.joined.text, in.joined.missing
+}
+
+func (in *Input) join() (text, missing string) {
+	var b strings.Builder
 	for seq := int64(1); seq <= in.Last; seq++ {
-		e, whole := in.Lines[Place{seq, 0}]
-		if whole {
-			add(e)
+		events, whole := in.Events(seq)
+		for _, e := range events {
+			b.WriteString(strings.Repeat("\n", int(e.Empty)))
+			b.Write(e.Line)
 		}
-		for part := 1; !whole && !e.Last; part++ {
-			var there bool
-			if e, there = in.Lines[Place{seq, part}]; !there {
-				return b.String(), fmt.Sprintf("line %d of %d, part %d", seq, in.Last, part)
-			}
-			add(e)
+		if !whole {
+			return b.String(), fmt.Sprintf("line %d of %d, part %d", seq, in.Last, len(events)+1)
 		}
-		if !e.NoNewline {
+		if !events[len(events)-1].NoNewline {
 			b.WriteByte('\n')
 		}
 	}
@@ -181,19 +207,23 @@ func (w *World) Gathered() Gathered {
 	return w.GatheredFrom(w.Group)
 }
 
-// GatheredFrom returns what a group holds. As long as nothing new has come it returns the same
-// again: waiting for something would otherwise cost more than what is waited for.
+// GatheredFrom returns what a group holds. As long as an endpoint in this process has accepted
+// nothing new, it returns the same again: otherwise a test that waits would cost more than the
+// program that it waits for.
 func (w *World) GatheredFrom(group string) Gathered {
 	w.T.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	batches := w.Server.Stats().Batches
-	if last, ok := w.seen[group]; ok && last.batches == batches {
-		return last.all
+	batches := int64(-1)
+	if w.Server != nil {
+		batches = w.Server.Stats().Batches
+		if last, ok := w.seen[group]; ok && last.batches == batches {
+			return last.all
+		}
 	}
 	all := Gathered{}
-	for _, stream := range w.Server.Streams(group) {
-		for _, e := range w.Server.Events(group, stream) {
+	for _, stream := range w.StreamsOf(group) {
+		for _, e := range w.EventsOf(group, stream) {
 			if _, _, err := all.Add(stream, e); err != nil {
 				w.T.Fatal(err)
 			}

@@ -1,11 +1,13 @@
 package testkit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,4 +129,23 @@ func (p *Process) Kill() {
 	p.t.Helper()
 	p.Signal(syscall.SIGKILL)
 	p.Wait(-1)
+}
+
+// KillAll kills every process that has the world's HOME, which are those that Start started and
+// those that they left behind.
+func (w *World) KillAll() {
+	w.T.Helper()
+	found, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		w.T.Error(err)
+	}
+	for _, f := range found {
+		data, err := os.ReadFile(f)
+		if err != nil || !bytes.Contains(data, []byte("HOME="+w.Home+"\x00")) {
+			continue // most often the process has ended
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f))); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile
+		}
+	}
 }

@@ -1,0 +1,235 @@
+package testkit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"perstack-shipper/shipper/cwlocal"
+)
+
+// Options of an Endpoint.
+type Options struct {
+	cwlocal.Options
+	// Front, if not nil, wraps the endpoint's handler.
+	Front func(http.Handler) http.Handler
+}
+
+// Fault decides what goes wrong with a call. The zero Fault lets it succeed.
+type Fault func(*cwlocal.Call) cwlocal.Fault
+
+// Endpoint is a CloudWatch: one in this process, which [Serve] started, or another one at a URL.
+type Endpoint struct {
+	Server *cwlocal.Server // nil if the endpoint is in another process
+	URL    string
+	API    *cloudwatchlogs.Client // calls the endpoint as another program would
+
+	fault     atomic.Pointer[Fault]
+	stalled   atomic.Bool
+	transport *http.Transport // of API
+	stop      context.CancelFunc
+	wait      func() error
+}
+
+// Serve starts an endpoint. Its calls fail as Options.Intercept says, until Fail says otherwise.
+func Serve(o Options) (*Endpoint, error) {
+	e := &Endpoint{}
+	e.Fail(o.Intercept)
+	o.Intercept = func(call *cwlocal.Call) cwlocal.Fault {
+		for call.Action == "PutLogEvents" && e.stalled.Load() {
+			time.Sleep(5 * time.Millisecond)
+		}
+		if fault := *e.fault.Load(); fault != nil {
+			return fault(call)
+		}
+		return cwlocal.Fault{}
+	}
+	var err error
+	if e.Server, err = cwlocal.New(o.Options); err != nil {
+		return nil, err
+	}
+	handler := http.Handler(e.Server)
+	if o.Front != nil {
+		handler = o.Front(handler)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	if e.URL, e.wait, err = cwlocal.Listen(ctx, "127.0.0.1:0", handler); err != nil {
+		stop()
+		return nil, errors.Join(err, e.Server.Close())
+	}
+	e.stop = stop
+	e.connect()
+	return e, nil
+}
+
+// At returns the endpoint that another process serves at a URL.
+func At(url string) *Endpoint {
+	e := &Endpoint{URL: url}
+	e.connect()
+	return e
+}
+
+// connect makes the API client.
+func (e *Endpoint) connect() {
+	e.transport = &http.Transport{}
+	e.API = cloudwatchlogs.New(cloudwatchlogs.Options{
+		BaseEndpoint: &e.URL,
+		Region:       region,
+		Credentials:  credentials.NewStaticCredentialsProvider(KeyID, Secret, ""),
+		HTTPClient:   wholeAnswers{e.transport},
+	})
+}
+
+// wholeAnswers reads each answer to its end before the SDK sees it. The SDK closes the request's
+// body once it has the answer's head. If the transport has not read that body to its end by then,
+// it counts the call as failed and closes the connection.
+type wholeAnswers struct{ http.RoundTripper }
+
+func (w wholeAnswers) Do(request *http.Request) (*http.Response, error) {
+	answer, err := w.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	return answer, err
+}
+
+// Fail makes calls fail as f says from now on. If f is nil, all succeed.
+func (e *Endpoint) Fail(f Fault) { e.fault.Store(&f) }
+
+// FailPuts makes every put fail as f says. With the zero Fault all succeed.
+func (e *Endpoint) FailPuts(f cwlocal.Fault) {
+	e.Fail(func(call *cwlocal.Call) cwlocal.Fault {
+		if call.Action != "PutLogEvents" {
+			return cwlocal.Fault{}
+		}
+		return f
+	})
+}
+
+// Stall keeps puts without an answer until Unstall or Close.
+func (e *Endpoint) Stall() { e.stalled.Store(true) }
+
+// Unstall lets the puts continue that Stall holds up.
+func (e *Endpoint) Unstall() { e.stalled.Store(false) }
+
+// Close ends the endpoint and the calls that hang there. An endpoint in another process goes on.
+func (e *Endpoint) Close() error {
+	e.Unstall()
+	e.transport.CloseIdleConnections()
+	if e.Server == nil {
+		return nil
+	}
+	err := e.Server.Close()
+	e.stop()
+	return errors.Join(err, e.wait())
+}
+
+// Put puts messages into a stream as somebody else would, with the time at. It creates the group
+// and the stream if they do not exist.
+func (e *Endpoint) Put(ctx context.Context, group, stream string, at time.Time, messages ...string) error {
+	_, err := e.API.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &group})
+	if _, exists := errors.AsType[*types.ResourceAlreadyExistsException](err); err != nil && !exists {
+		return err
+	}
+	_, err = e.API.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &group, LogStreamName: &stream})
+	if _, exists := errors.AsType[*types.ResourceAlreadyExistsException](err); err != nil && !exists {
+		return err
+	}
+	var events []types.InputLogEvent
+	for _, message := range messages {
+		events = append(events, types.InputLogEvent{Message: &message, Timestamp: aws.Int64(at.UnixMilli())})
+	}
+	_, err = e.API.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{LogGroupName: &group, LogStreamName: &stream, LogEvents: events})
+	return err
+}
+
+// Streams returns the names of a group's streams, sorted. A group that does not exist has none.
+func (e *Endpoint) Streams(ctx context.Context, group string) (names []string, err error) {
+	if e.Server != nil {
+		return e.Server.Streams(group), nil
+	}
+	pages := cloudwatchlogs.NewDescribeLogStreamsPaginator(e.API, &cloudwatchlogs.DescribeLogStreamsInput{LogGroupName: &group})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if _, missing := errors.AsType[*types.ResourceNotFoundException](err); missing {
+			return nil, nil
+		} else if err != nil {
+			return nil, err
+		}
+		for _, stream := range page.LogStreams {
+			names = append(names, *stream.LogStreamName)
+		}
+	}
+	return names, nil
+}
+
+// Events returns the events of a stream in the order in which CloudWatch reads them.
+func (e *Endpoint) Events(ctx context.Context, group, stream string) (events []cwlocal.Event, err error) {
+	if e.Server != nil {
+		return e.Server.Events(group, stream), nil
+	}
+	in := &cloudwatchlogs.GetLogEventsInput{LogGroupName: &group, LogStreamName: &stream, StartFromHead: aws.Bool(true)}
+	for {
+		page, err := e.API.GetLogEvents(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, event := range page.Events {
+			events = append(events, cwlocal.Event{Timestamp: *event.Timestamp, IngestionTime: aws.ToInt64(event.IngestionTime), Message: *event.Message})
+		}
+		if in.NextToken != nil && *page.NextForwardToken == *in.NextToken { // the end, as documented
+			return events, nil
+		}
+		in.NextToken = page.NextForwardToken
+	}
+}
+
+// KeyID and Secret are the credentials of every client of an Endpoint, which takes any.
+const KeyID, Secret = "AKIDEXAMPLE", "secret"
+
+// region is the Region of every client of an Endpoint, which takes any.
+const region = "eu-west-1"
+
+// environment is the variables that keep a client from using anything of this machine.
+var environment = []string{
+	"AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=" + KeyID, "AWS_SECRET_ACCESS_KEY=" + Secret,
+	"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
+}
+
+// Isolate gives this process the environment of a client of an Endpoint. Call it from TestMain:
+// unlike T.Setenv, it leaves tests free to run in parallel.
+func Isolate() {
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		if strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "PERSTACK_") || strings.HasPrefix(name, "ECS_") {
+			os.Unsetenv(name)
+		}
+	}
+	for _, v := range environment {
+		name, value, _ := strings.Cut(v, "=")
+		os.Setenv(name, value)
+	}
+}
+
+// Env returns the environment of a program that ships to the endpoint.
+func (e *Endpoint) Env() []string {
+	return append([]string{
+		"PATH=" + os.Getenv("PATH"),
+		"GORACE=atexit_sleep_ms=0", // without it a program under the race detector sleeps for a second before it exits
+		"AWS_ENDPOINT_URL=" + e.URL,
+	}, environment...)
+}
