@@ -91,6 +91,7 @@ test: moto chromium tools ## Run all tests, with the race detector where there i
 	$(GO) test $(RACE) -vet=off -timeout 15m ./... # `make lint` vets
 	if [[ -n "$(RACE)" ]]; then # what is left out above: the largest inputs of what one goroutine does
 	    $(GO) test -vet=off ./batch
+	    $(GO) test -vet=off -run Huge ./shipper/readback
 	    $(GO) test -vet=off -run '^Test(Template|Dashboard).*WhatUsageCounts$$' ./cmd/perstack-shipper
 	fi
 

@@ -13,14 +13,14 @@ import (
 
 const line = `{"jobId":"j"}`
 
-// A call that fails is made again, for about a minute.
+// A call that fails is retried for about a minute.
 func TestRetries(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		errors  []string // of the first calls; the last one stays
+		errors  []string // of the first calls; later calls get the last one
 		action  string
 		want    string
-		again   string // class of the error at the end; "" for none
+		again   string // class of the final error, or ""
 		atLeast time.Duration
 		atMost  time.Duration
 		invalid bool
@@ -91,12 +91,13 @@ func TestRetryStopsWithTheContext(t *testing.T) {
 	})
 }
 
-// New events take time to become readable: Wait reads again until all inputs have ended.
+// New events take time to become readable. With Wait, Lines reads again until all inputs have
+// ended.
 func TestWait(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		wait  time.Duration
-		late  map[time.Duration]string // what becomes readable when
+		late  map[time.Duration]string // events by the time at which they become readable
 		want  string
 		err   error
 		ended bool

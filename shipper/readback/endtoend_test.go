@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +16,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// What batch makes of lines goes through the real client to an endpoint as strict as the service,
-// and comes back.
+// These tests put what batch makes of lines through the real client into an endpoint as strict as
+// the service, and read it back.
 
 const testGroup = "/perstack/readback"
 
@@ -30,7 +31,7 @@ func serve(t *testing.T, o cwlocal.Options) *cloudwatch.Client {
 	return client
 }
 
-// ship puts the lines of an input, and its seal, into the streams that batch gives them.
+// ship puts the lines of an input and its seal into the streams that batch chooses.
 func ship(t *testing.T, client *cloudwatch.Client, shape batch.Shape, data []byte) {
 	t.Helper()
 	shaper, err := batch.NewShaper(shape, batch.State{}, nil)
@@ -39,14 +40,14 @@ func ship(t *testing.T, client *cloudwatch.Client, shape batch.Shape, data []byt
 	}
 	shaper.StopWaiting()
 	var pool batch.Pool
-	var open []*batch.Batch // one a route
+	var open []*batch.Batch // by route
 	put := func(route int) {
 		b, stream := open[route], shaper.Streams()[route]
 		b.Close()
 		if err := client.CreateStream(t.Context(), stream); err != nil {
 			t.Fatal(err)
 		}
-		for range 1 + b.Len()%2 { // for some the answer is lost, and it is put again
+		for range 1 + b.Len()%2 { // some batches are put twice, as if the first answer was lost
 			if _, err := client.Put(t.Context(), stream, b.Body(batch.BodyHead(testGroup, stream), 0, b.Len())); err != nil {
 				t.Fatal(err)
 			}
@@ -89,7 +90,8 @@ func ship(t *testing.T, client *cloudwatch.Client, shape batch.Shape, data []byt
 	}
 }
 
-// agent makes the output of an agent: its own lines, others, and all that is hard to bring back.
+// agent returns the output of an agent: events, other text, and everything that is hard to read
+// back.
 func agent(job string, seed uint64, lines int, base int64) []byte {
 	r := rand.New(rand.NewPCG(seed, 7))
 	var b bytes.Buffer
@@ -119,14 +121,17 @@ func TestEndToEnd(t *testing.T) {
 	const job = "nightly:build*42/日本"
 	base := time.Now().Add(-time.Hour).UnixMilli()
 	start := fmt.Appendf(nil, "npm warn before the agent\n{\"early\":1}\n\n{\"type\":\"startRun\",\"timestamp\":%d,\"jobId\":%q,\"runId\":\"run0\"}\n", base, job)
-	large := fmt.Appendf(nil, `{"type":"large","jobId":%q,"x":"%s"}`+"\n\n\n", job, strings.Repeat("é\\n", 300_000)) // over batch.MaxEventBytes
+	large := fmt.Appendf(nil, `{"type":"large","jobId":%q,"x":"%s"}`+"\n\n\n", job, strings.Repeat("é\\n", batch.MaxEventBytes/3)) // needs several parts
 	second := append(agent(job, 2, 100, base+2000), `{"type":"cut in the mid`...)
 	second = append(fmt.Appendf(nil, `{"timestamp":%d,"jobId":%q}`+"\n", base+2000, job), second...)
 	stderr := []byte("Error: 500\n    at x\n")
 
-	first := bytes.Join([][]byte{start, agent(job, 1, 300, base), large}, nil)
 	for _, template := range []string{"{jobId}", "{jobId}/{runId}", "logs:{hostname}/{jobId}"} {
 		t.Run(template, func(t *testing.T) {
+			first := slices.Concat(start, agent(job, 1, 150, base))
+			if template == "{jobId}" {
+				first = append(first, large...)
+			}
 			client := serve(t, cwlocal.Options{EmptyPages: true, Intercept: func(c *cwlocal.Call) cwlocal.Fault {
 				switch c.Action {
 				case "GetLogEvents", "DescribeLogStreams", "FilterLogEvents":
@@ -140,7 +145,7 @@ func TestEndToEnd(t *testing.T) {
 			ship(t, client, with(shape, "bbbb", "", ""), second)
 			ship(t, client, with(shape, "aaaa", "", ""), first)
 			ship(t, client, with(shape, "aaaa.err", job, "stderr"), stderr)
-			ship(t, client, with(shape, "cccc", "", ""), agent("another", 3, 50, base)) // its first lines name no job
+			ship(t, client, with(shape, "cccc", "", ""), agent("another", 3, 50, base)) // the first lines name no job
 			ship(t, client, with(shape, "dddd", "", ""), agent("nightly:build:42/日本", 4, 50, base))
 
 			var out bytes.Buffer
@@ -172,15 +177,15 @@ func TestEndToEnd(t *testing.T) {
 	}
 }
 
-// A line that is shipped before its end is known.
+// A line over batch.MaxLineBytes is shipped before its end is known.
 func TestEndToEndHuge(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a line of 8 MiB takes its time with -race")
+	if testkit.UnderRace {
+		t.Skip("left to the run without the race detector: TestEndToEnd has the same goroutines")
 	}
 	client := serve(t, cwlocal.Options{})
 	data := fmt.Appendf(nil, "\n"+`{"type":"huge","jobId":"j","x":"%s"}`+"\n\n{\"jobId\":\"j\"}", strings.Repeat(`a "quoted\" 日本 `, batch.MaxLineBytes/18))
 	if len(data) <= batch.MaxLineBytes {
-		t.Fatalf("only %d bytes", len(data))
+		t.Fatalf("the line has only %d bytes", len(data))
 	}
 	ship(t, client, batch.Shape{Template: "{jobId}", Hostname: "host", Input: "aaaa"}, data)
 	var out bytes.Buffer
@@ -195,7 +200,7 @@ func with(shape batch.Shape, input, job, source string) batch.Shape {
 	return shape
 }
 
-// difference says where two outputs part.
+// difference describes the first difference between two outputs.
 func difference(got, want []byte) string {
 	n := 0
 	for n < len(got) && n < len(want) && got[n] == want[n] {

@@ -19,7 +19,7 @@ func TestResolve(t *testing.T) {
 		prefix             string
 		whole, named       bool
 		matches            []string
-		not                []string
+		not                []string // names that do not match
 	}{
 		{template: "{jobId}", job: "nightly:build*42/日本", prefix: "nightly-build-42/日本", whole: true, named: true},
 		{template: "{jobId}/{runId}", job: "a:b", run: "r", prefix: "a-b/r", whole: true, named: true},
@@ -145,8 +145,8 @@ func TestLinesFindsStreams(t *testing.T) {
 	}
 }
 
-// What an input said before it named a job lies elsewhere, and belongs to the job that it named
-// first.
+// The lines that an input had before it named a job are in another stream. They belong to the first
+// job that it named.
 func TestLinesFindsTheBeginning(t *testing.T) {
 	open := `{"shipper":{"record":"open","input":"i"},"type":"shipper.open","unattributed":"unattributed/host-i"}`
 	early := func(seq int, text string) string {
@@ -194,9 +194,9 @@ func TestLinesFindsNothing(t *testing.T) {
 		}
 	}
 	if _, err := Lines(t.Context(), g, Query{Types: []string{"x"}}, &out); err == nil || errors.Is(err, ErrNothing) {
-		t.Errorf("a query of nothing: %v", err)
+		t.Errorf("a query without job, run and stream: %v", err)
 	}
-	// A stream that was named must be there.
+	// A stream given in the query must exist.
 	_, err := Lines(t.Context(), g, Query{Job: "other", Streams: []string{"other", "gone"}}, &out)
 	call, ok := errors.AsType[*CallError](err)
 	if !ok || call.Action != "GetLogEvents" || call.Stream != "gone" || cloudwatch.Classify(err) != cloudwatch.Missing {

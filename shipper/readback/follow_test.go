@@ -16,13 +16,13 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// flow is a log group into which events flow. It throttles, answers pages twice, and shows events
-// late, each by its own delay.
+// flow is a log group that gets new events while it is read. It shows each event late, by a delay
+// of its own.
 type flow struct {
 	mu     sync.Mutex
 	events []flowing // by time
 	calls  int
-	rude   bool
+	rude   bool  // throttle every third call, and serve each page twice
 	fail   error // of every call
 }
 
@@ -74,7 +74,7 @@ func (f *flow) FilterPage(context.Context, string, string, cloudwatch.Selection,
 	return nil, "", nil
 }
 
-// arrivals is a writer that knows when each line came.
+// arrivals is a writer that records when each line came.
 type arrivals struct {
 	lines []string
 	at    []time.Time
@@ -92,16 +92,16 @@ func (a *arrivals) Write(b []byte) (int, error) {
 	}
 }
 
-// Each line comes once, in order, and within three seconds of when CloudWatch shows it, over an
-// endpoint that throttles, repeats pages and shows events late and in any order. It ends with the
-// last seal.
+// FollowLines prints each line once, in order, and within three seconds of when CloudWatch shows
+// it, although the endpoint throttles, repeats pages and shows events late and in any order. It
+// ends with the last seal.
 func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flow{rude: true}
 		const lines = 200
 		visible := make([]time.Time, lines+1)
 		go func() {
-			time.Sleep(5 * time.Second) // the job begins later than who follows it
+			time.Sleep(5 * time.Second) // the job begins after FollowLines
 			for seq := 1; seq <= lines; seq++ {
 				at := time.Now().UnixMilli() - int64(seq*37%1200) // times go back by up to 1.2 s
 				line := fmt.Sprintf(`{"type":"t","n":%d,"jobId":"j"}`, seq)
@@ -113,14 +113,14 @@ func TestFollow(t *testing.T) {
 				for i, m := range messages {
 					f.put("j", at, m, delay+time.Duration(i)*100*time.Millisecond)
 				}
-				// It can be shown once all before it are there.
+				// It can be printed once all lines before it are visible.
 				visible[seq] = time.Now().Add(delay + time.Duration(len(messages)-1)*100*time.Millisecond)
 				if visible[seq].Before(visible[seq-1]) {
 					visible[seq] = visible[seq-1]
 				}
 				time.Sleep(50 * time.Millisecond)
 				if seq == 100 {
-					time.Sleep(2 * time.Minute) // a model thinks
+					time.Sleep(2 * time.Minute) // the model thinks
 				}
 			}
 			f.put("j", time.Now().UnixMilli(), seal("a", lines, 0, true), time.Second)
@@ -144,7 +144,8 @@ func TestFollow(t *testing.T) {
 	})
 }
 
-// Several inputs, one of which opens late and with old times, come in turns.
+// FollowLines prints several inputs interleaved, although one opens late and its lines have old
+// times.
 func TestFollowInputs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flow{}
@@ -152,6 +153,9 @@ func TestFollowInputs(t *testing.T) {
 		go func() {
 			for seq := 1; seq <= 20; seq++ {
 				f.put("j", time.Now().UnixMilli(), event("a", seq, fmt.Sprintf(`{"n":"a%d","jobId":"j"}`, seq)), 0)
+				if seq == 6 {
+					f.put("j", time.Now().UnixMilli(), `{"shipper":{"record":"open","input":"b"},"type":"shipper.open"}`, 0)
+				}
 				if seq > 5 {
 					f.put("j", start.UnixMilli()+int64(seq), event("b", seq-5, fmt.Sprintf(`{"n":"b%d","jobId":"j"}`, seq-5)), 0)
 				}
@@ -178,7 +182,7 @@ func TestFollowInputs(t *testing.T) {
 	})
 }
 
-// A line that does not come holds up the others for a while, and is named at the end.
+// A missing line holds up the others for a while, and the error at the end names it.
 func TestFollowOverAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flow{}
@@ -203,7 +207,8 @@ func TestFollowOverAGap(t *testing.T) {
 	})
 }
 
-// A call that fails for long is said once a minute and outlived; one that is refused ends it.
+// A call that keeps failing is reported at most once a minute and retried; one that is denied ends
+// FollowLines.
 func TestFollowThroughAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flow{fail: apiError("ServiceUnavailableException")}
@@ -221,11 +226,11 @@ func TestFollowThroughAnOutage(t *testing.T) {
 			t.Errorf("%v, %d lines", err, len(got.lines))
 		}
 		if said < 3 || said > 10 {
-			t.Errorf("it was said %d times in ten minutes", said)
+			t.Errorf("Trouble was called %d times in ten minutes", said)
 		}
 		f.fail = apiError("AccessDeniedException")
 		if _, err := FollowLines(t.Context(), f, Query{Job: "j"}, Following{}, &got); err == nil {
-			t.Error("who may not read goes on")
+			t.Error("no error, although access is denied")
 		}
 	})
 }

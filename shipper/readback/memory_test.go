@@ -13,16 +13,15 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// endless makes the pages of a large stream as they are asked for: about 1 MiB each, the lines of
-// two inputs, so shuffled that the sort has something to do, one line in 4 large, one in 7
-// repeated.
+// endless makes the pages of a large stream on demand. A page has about 1 MiB of lines of two
+// inputs, shuffled so that sorting them is work. One line in 4 is large and one in 7 is repeated.
 type endless struct {
 	lines int
-	heap  func() // called now and then
+	heap  func() // called every 16 pages
 	pages int
 }
 
-// tail is the same of all lines behind their number, but for its length.
+// tail is the end of every line, of which small lines have only the last bytes.
 var tail = strings.Repeat("x", 100<<10) + `"}`
 
 func (s *endless) line(seq int) (head, rest string) {
@@ -40,7 +39,7 @@ func (s *endless) EventsPage(ctx context.Context, stream string, _ cloudwatch.Se
 		s.heap()
 	}
 	for bytes := 0; bytes < 1<<20 && n < s.lines; n++ {
-		// 7919 is prime and divides no count of lines used here: each seq comes once.
+		// 7919 is prime and does not divide s.lines, so each seq comes once.
 		seq := n*7919%s.lines + 1
 		input := fmt.Sprint("i", seq%2)
 		head, rest := s.line(seq)
@@ -62,13 +61,11 @@ func (s *endless) FilterPage(context.Context, string, string, cloudwatch.Selecti
 	return nil, "", nil
 }
 
-// A job of any size is sorted in the memory that was given, beside a page and the buffers.
+// A job of any size is sorted in the given memory plus a page and the buffers. Here the lines take
+// fifty times the memory, so that runs of the second level are merged too.
 func TestMemoryIsBounded(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	lines := 8_000
-	if testing.Short() {
-		lines = 2_000
-	}
+	const lines = 4_000
 	var most uint64
 	s := &endless{lines: lines}
 	measure := func() {
@@ -100,7 +97,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if report.Lines != int64(lines) || report.Bytes != int64(size) || got.Sum32() != want.Sum32() {
-		t.Errorf("printed other lines: %+v, want %d of %d bytes", report, lines, size)
+		t.Errorf("wrong lines or checksum: %+v, want %d lines of %d bytes", report, lines, size)
 	}
 	if wantRepeats := int64((lines + 6) / 7); report.Repeats != wantRepeats {
 		t.Errorf("%d repeats, want %d", report.Repeats, wantRepeats)
@@ -111,7 +108,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// sampling calls sample now and then while it is written to.
+// sampling is a hash that calls sample after every so many bytes.
 type sampling struct {
 	hash.Hash32
 	every, written int
@@ -126,8 +123,8 @@ func (s *sampling) Write(b []byte) (int, error) {
 	return s.Hash32.Write(b)
 }
 
-// What it costs to bring small lines back, once the pages are there: most of them are sorted on
-// disk.
+// BenchmarkLines measures reading back small lines, most of which are sorted on disk. It does not
+// include fetching the pages.
 func BenchmarkLines(b *testing.B) {
 	g := &group{page: 3000}
 	const events = 60_000

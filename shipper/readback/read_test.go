@@ -7,12 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
-
-	"perstack-shipper/shipper/cloudwatch"
 )
 
-// told is a View that writes down what it is told.
+// told is a View that writes down its calls.
 type told struct{ lines []string }
 
 func (v *told) say(format string, args ...any) error {
@@ -47,7 +46,7 @@ func (v *told) End(in *Input) error {
 	return v.say("end %s at %d, trailing %d", in.ID, in.LastSeq, in.Trailing)
 }
 
-// sealOf writes a seal that names its streams; more are members beside those.
+// sealOf returns a seal that names its streams. more are further members.
 func sealOf(input string, lastSeq int, streams []string, more string) string {
 	return fmt.Sprintf(`{"shipper":{"record":"seal","input":%q},"type":"shipper.seal","lastSeq":%d,"streams":["%s"]%s,"newer":{"x":[1]},"ended":true}`,
 		input, lastSeq, strings.Join(streams, `","`), more)
@@ -63,7 +62,7 @@ func TestRead(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		puts   []put
-		query  Query // of job j where it says nothing
+		query  Query // Job is set to j unless it selects streams or records
 		want   []string
 		faults []Fault
 		err    error
@@ -79,14 +78,14 @@ func TestRead(t *testing.T) {
 			faults: []Fault{{"i", 1, 1, 0, false}, {"i", 3, 3, 0, false}, {"i", 5, 5, 0, false}, {"i", 9, 9, 0, false}, {"i", 6, 6, 0, true}},
 		},
 		{
-			name: "lines that were left out at the end, of which no range is listed",
+			name: "excluded lines at the end that no range lists",
 			puts: []put{{"j", event("i", 1, line("j", 1))}, {"j", sealOf("i", 4, []string{"j"}, `,"excludedLines":2,"excludedCut":true,"excludedSince":2`)}},
 			want: []string{"input i proved true absent []", "seal of i in j", "line 1 " + line("j", 1) + " job j type t at 1 in j parts 0",
 				"fault input i, line 2 is missing", "end i at 1, trailing 0"},
 			faults: []Fault{{"i", 2, 2, 0, false}},
 		},
 		{
-			name: "lines that were left out before others, and what was taken out of them",
+			name: "excluded lines before others, and redactions",
 			puts: []put{{"j", event("i", 3, line("j", 3), `"excluded":2`)}, {"j", parts("i", 5, big, 200, `"redacted":2`)[0]},
 				{"j", parts("i", 5, big, 200, `"redacted":1`)[1]}, {"j", event("i", 8, line("j", 8), `"excluded":1`)}, {"j", sealOf("i", 8, []string{"j"}, `,"excludedLines":3,"excludedCut":true`)}},
 			want: []string{"input i proved true absent []", "seal of i in j", "line 3 behind 2, 0 redacted", "fault input i, line 4 is missing",
@@ -94,7 +93,7 @@ func TestRead(t *testing.T) {
 			faults: []Fault{{"i", 4, 4, 0, false}, {"i", 6, 6, 0, false}},
 		},
 		{
-			name: "another job's lines are in a stream that is not read, so nothing is known",
+			name: "lines are in another job's stream, which is not read, so nothing counts as missing",
 			puts: []put{{"j", event("i", 2, line("j", 2))}, {"j", sealOf("i", 3, []string{"j", "k"}, "")}, {"k", event("i", 1, line("k", 1))}},
 			want: []string{"input i proved false absent []", "seal of i in j", "line 2 " + line("j", 2) + " job j type t at 1 in j parts 0", "end i at 2, trailing 0"},
 		},
@@ -122,13 +121,13 @@ func TestRead(t *testing.T) {
 			faults: []Fault{{"i", 2, 2, 0, false}},
 		},
 		{
-			name:  "a stretch of time proves nothing",
+			name:  "within bounds of time nothing counts as missing",
 			query: Query{Since: time.UnixMilli(1)},
 			puts:  []put{{"j", event("i", 2, line("j", 2))}, {"j", sealOf("i", 2, []string{"j"}, "")}},
 			want:  []string{"input i proved false absent []", "seal of i in j", "line 2 " + line("j", 2) + " job j type t at 1 in j parts 0", "end i at 2, trailing 0"},
 		},
 		{
-			name:  "some inputs of a stream, whatever their job",
+			name:  "one input of a stream, whatever its job",
 			query: Query{Streams: []string{"j"}, Inputs: []string{"i"}},
 			puts:  []put{{"j", event("i", 1, line("k", 1))}, {"j", event("x", 1, line("j", 2))}},
 			want:  []string{"input i proved false absent []", "line 1 " + line("k", 1) + " job k type t at 1 in j parts 0", "end i at 1, trailing 0"},
@@ -149,7 +148,7 @@ func TestRead(t *testing.T) {
 		{name: "no records", query: Query{Records: true}, puts: []put{{"k", event("i", 1, line("k", 1))}}, err: ErrNothing},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for _, memory := range []int{0, 1} { // all in memory, and each event a run
+			for _, memory := range []int{0, 1} { // with 1 each event is a run
 				t.Setenv("TMPDIR", t.TempDir())
 				g := &group{}
 				for _, p := range c.puts {
@@ -178,7 +177,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// An error of a view ends the reading.
+// An error of the view ends Read.
 func TestReadEndsWithTheView(t *testing.T) {
 	g := &group{}
 	g.put("j", 1, event("i", 1, `{"jobId":"j"}`))
@@ -195,21 +194,23 @@ type failing struct {
 
 func (v failing) Line(*Line) error { return v.err }
 
-// What is missing is looked for again as long as Query.Wait allows.
-func TestReadWaitsForWhatIsMissing(t *testing.T) {
-	g := &group{}
-	g.put("j", 1, event("i", 1, `{"jobId":"j","n":1}`))
-	g.put("j", 1, sealOf("i", 2, []string{"j"}, ""))
-	reads := 0
-	g.before = func(stream string, page int) {
-		if page == 0 {
-			if reads++; reads == 3 {
-				g.streams["j"] = append(g.streams["j"], cloudwatch.Event{Stream: "j", Time: 1, Message: event("i", 2, `{"jobId":"j","n":2}`)})
+// Read looks for missing lines again as long as Query.Wait allows.
+func TestReadWaitsForMissingLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &group{}
+		g.put("j", 1, event("i", 1, `{"jobId":"j","n":1}`))
+		g.put("j", 1, sealOf("i", 2, []string{"j"}, ""))
+		reads := 0
+		g.before = func(stream string, page int) {
+			if page == 0 {
+				if reads++; reads == 3 {
+					g.put("j", 1, event("i", 2, `{"jobId":"j","n":2}`))
+				}
 			}
 		}
-	}
-	report, err := Read(t.Context(), g, Query{Job: "j", Wait: time.Minute}, Ignore{})
-	if err != nil || report.Lines != 2 || reads < 3 {
-		t.Errorf("%+v, %d reads, %v", report, reads, err)
-	}
+		report, err := Read(t.Context(), g, Query{Job: "j", Wait: time.Minute}, Ignore{})
+		if err != nil || report.Lines != 2 || reads != 3 {
+			t.Errorf("%+v, %d reads, %v", report, reads, err)
+		}
+	})
 }

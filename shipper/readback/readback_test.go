@@ -23,7 +23,7 @@ func TestLines(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		puts   []put // into stream j
-		query  Query // of job j where it says none
+		query  Query // Job is set to j
 		want   string
 		report Report // without Bytes and Streams
 		fault  *Fault // the first
@@ -42,7 +42,7 @@ func TestLines(t *testing.T) {
 			report: Report{Lines: 4, Inputs: 2},
 		},
 		{
-			name:   "the line's own time counts where the event could not have it",
+			name:   "the line's own time counts if the event could not have it",
 			puts:   []put{{50, event("a", 1, run1, `"at":40`)}, {50, event("b", 1, run2, `"at":30`)}},
 			want:   run2 + "\n" + run1 + "\n",
 			report: Report{Lines: 2, Inputs: 2},
@@ -74,7 +74,7 @@ func TestLines(t *testing.T) {
 			fault:  &Fault{"i", 2, 2, 2, false},
 		},
 		{
-			name:   "the first part is missing, and with it how many empty lines came before",
+			name:   "the first part is missing, which says how many empty lines came before",
 			puts:   []put{{1, parts("i", 1, big, 100)[1]}, {1, parts("i", 1, big, 100)[2]}, {1, event("i", 2, run2)}, {1, seal("i", 2, 3, true)}},
 			want:   run2 + "\n",
 			report: Report{Lines: 1, Inputs: 1, Ended: true},
@@ -103,7 +103,7 @@ func TestLines(t *testing.T) {
 			faults: 2,
 		},
 		{
-			name:   "empty lines, and those behind the last from the newest seal",
+			name:   "empty lines, and those after the last line from the newest seal",
 			puts:   []put{{1, event("i", 1, run1, `"empty":2`)}, {1, seal("i", 2, 7, true)}, {1, event("i", 2, run2, `"empty":1`)}, {1, seal("i", 2, 7, true)}, {1, seal("i", 1, 3, false)}},
 			want:   "\n\n" + run1 + "\n\n" + run2 + "\n\n\n\n\n",
 			report: Report{Lines: 2, EmptyLines: 7, Inputs: 1, Ended: true},
@@ -115,7 +115,7 @@ func TestLines(t *testing.T) {
 			report: Report{Lines: 1, EmptyLines: 1, Inputs: 1, Joined: 1, Ended: true},
 		},
 		{
-			name:   "a seal of lines that are not there says nothing of empty lines",
+			name:   "the seal's count of empty lines does not apply while lines are missing",
 			puts:   []put{{1, event("i", 1, run1)}, {1, event("i", 3, run1)}, {1, seal("i", 3, 5, true)}, {2, event("k", 1, run1)}, {2, seal("k", 2, 5, true)}},
 			want:   run1 + "\n" + run1 + "\n" + run1 + "\n",
 			report: Report{Lines: 3, Inputs: 2, Ended: true},
@@ -133,13 +133,13 @@ func TestLines(t *testing.T) {
 			report: Report{Lines: 2, Inputs: 2},
 		},
 		{
-			name:   "no newline where the input went on after all",
+			name:   "no newline, but the input went on",
 			puts:   []put{{1, event("i", 1, `{"type":"ha`, `"newline":false`)}, {2, event("i", 2, `lf"}`)}},
 			want:   `{"type":"half"}` + "\n",
 			report: Report{Lines: 2, Inputs: 1},
 		},
 		{
-			name:   "no newline where the input went on with one",
+			name:   "no newline, but the input went on with one",
 			puts:   []put{{1, event("i", 1, "ha", `"newline":false`)}, {1, event("i", 2, "b", `"empty":2`, `"newline":false`)}, {1, seal("i", 2, 3, true)}, {2, event("k", 1, run1)}},
 			want:   "ha\n\nb\n" + run1 + "\n",
 			report: Report{Lines: 3, EmptyLines: 3, Inputs: 2},
@@ -152,7 +152,7 @@ func TestLines(t *testing.T) {
 			report: Report{Lines: 2, Inputs: 1},
 		},
 		{
-			name:   "foreign events and the shipper's own",
+			name:   "foreign events and the shipper's records",
 			puts:   []put{{1, `{"shipper":{"record":"open","input":"i"},"type":"shipper.open"}`}, {1, event("i", 1, run1)}, {1, "npm warn"}, {1, run2}, {1, seal("i", 1, 0, true)}},
 			want:   run1 + "\n",
 			report: Report{Lines: 1, Inputs: 1, Foreign: 2, Ended: true},
@@ -170,7 +170,7 @@ func TestLines(t *testing.T) {
 			report: Report{Lines: 2, Inputs: 1},
 		},
 		{
-			name: "lines whose jobId is no string are of the job that their input named last, or first",
+			name: "lines whose jobId is not a string belong to the job that their input named last, or first",
 			puts: []put{
 				{1, event("i", 1, `{"jobId":null}`)}, {1, event("i", 1, `{"jobId":null}`)}, {1, event("i", 2, run1)}, {1, event("i", 3, `{"jobId":""}`)}, {1, event("i", 4, `{"jobId":[]}`)},
 				{2, event("x", 1, `{"jobId":1}`)}, {2, event("x", 2, other)}, {2, event("y", 1, `{"jobId":2}`)},
@@ -180,7 +180,7 @@ func TestLines(t *testing.T) {
 			report: Report{Lines: 6, Inputs: 2, Repeats: 1},
 		},
 		{
-			name: "and of the type that is asked for",
+			name: "such lines of the selected type",
 			puts: []put{
 				{1, event("i", 1, `{"type":"n","jobId":1}`)}, {1, event("i", 2, `{"type":"x","jobId":2}`)}, {1, event("i", 3, run1)}, {1, event("i", 4, `{"type":"n"}`)},
 				{1, event("i", 5, other)}, {1, event("i", 6, `{"type":"n","jobId":6}`)},
@@ -190,7 +190,7 @@ func TestLines(t *testing.T) {
 			report: Report{Lines: 2, Inputs: 1},
 		},
 		{
-			name:   "but of no run",
+			name:   "such lines belong to no run",
 			puts:   []put{{1, event("i", 1, run1)}, {1, event("i", 2, `{"jobId":2}`)}, {1, event("i", 3, run2)}},
 			query:  Query{Run: "r1"},
 			want:   run1 + "\n",
@@ -203,7 +203,7 @@ func TestLines(t *testing.T) {
 			report: Report{Lines: 1, Inputs: 1, Ended: true},
 		},
 		{
-			name:   "stderr is asked for",
+			name:   "stderr is selected",
 			puts:   []put{{1, event("i.err", 1, "boom", `"source":"stderr"`)}, {2, event("i", 1, run1)}, {2, seal("i", 1, 0, true)}},
 			query:  Query{Stderr: true},
 			want:   "boom\n" + run1 + "\n",
@@ -224,7 +224,7 @@ func TestLines(t *testing.T) {
 			report: Report{Lines: 2, Inputs: 2},
 		},
 		{
-			name:   "a type that does not occur",
+			name:   "a type without events",
 			puts:   []put{{1, event("i", 1, run1)}, {1, seal("i", 1, 2, true)}},
 			query:  Query{Types: []string{"b"}},
 			want:   "",
@@ -232,7 +232,7 @@ func TestLines(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for _, memory := range []int{0, 1} { // all in memory, and each event a run
+			for _, memory := range []int{0, 1} { // with 1 each event is a run
 				t.Run(fmt.Sprint("memory ", memory), func(t *testing.T) {
 					temp := t.TempDir()
 					t.Setenv("TMPDIR", temp)
@@ -274,7 +274,7 @@ func wantNoFiles(t *testing.T, dir string) {
 	}
 }
 
-func TestDamageIsSaid(t *testing.T) {
+func TestDamageError(t *testing.T) {
 	for _, c := range []struct {
 		err  DamageError
 		want string
@@ -289,8 +289,8 @@ func TestDamageIsSaid(t *testing.T) {
 	}
 }
 
-// A writer that fails ends it, and leaves nothing behind; while it is written the folder is for
-// nobody else's eyes.
+// If its writer fails, Lines ends with that error and removes its temporary files. The folder that
+// holds them is private to the user.
 func TestLinesEndsWithItsWriter(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
@@ -314,7 +314,7 @@ func TestLinesEndsWithItsWriter(t *testing.T) {
 	}
 	wantNoFiles(t, temp)
 
-	// The same with a context that ends while it prints, and one that ends while it reads.
+	// The same with a context that ends during printing, and one that ends during reading.
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stopped := errors.New("stopped")
 	w = func(b []byte) (int, error) { cancel(stopped); return len(b), nil }
@@ -338,7 +338,7 @@ func TestLinesWithoutTemporaryFolder(t *testing.T) {
 	g.put("j", 1, event("i", 1, `{"jobId":"j"}`))
 	var out strings.Builder
 	if _, err := Lines(t.Context(), g, Query{Job: "j"}, &out); err != nil || out.String() != `{"jobId":"j"}`+"\n" {
-		t.Errorf("what fits memory needs none: %q, %v", out.String(), err)
+		t.Errorf("lines that fit in memory need no temporary folder, but: %q, %v", out.String(), err)
 	}
 	_, err := Lines(t.Context(), g, Query{Job: "j", Memory: 1}, &out)
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "TMPDIR") {

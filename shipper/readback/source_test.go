@@ -21,13 +21,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// group is a log group in memory. Its pages are small, and some are empty without being the last.
+// group is a log group in memory. Its pages are small, and every other page is empty without being
+// the last.
 type group struct {
 	streams map[string][]cloudwatch.Event
-	page    int                               // events or names a page; 0: 3
-	fail    func(action, stream string) error // asked before each call
-	before  func(stream string, page int)     // called before a page of events is read
-	filters []string                          // the patterns that were asked for
+	page    int                               // events or names per page; 0 means 3
+	fail    func(action, stream string) error // called before each call, which returns its error
+	before  func(stream string, page int)     // called before each page of events
+	filters []string                          // the filter patterns so far
 	invalid int                               // calls of InvalidateCredentials
 }
 
@@ -47,7 +48,7 @@ func (g *group) check(action, stream string) error {
 	return g.fail(action, stream)
 }
 
-// slice returns a page of all: the first call of two gets nothing but a token.
+// slice returns a page of all. Every other page is empty, with only a token.
 func slice[T any](all []T, size int, token string) (page []T, next string, end bool) {
 	var at, calls int
 	if token != "" {
@@ -120,8 +121,8 @@ func (g *group) FilterPage(ctx context.Context, pattern, prefix string, of cloud
 
 func (g *group) InvalidateCredentials() { g.invalid++ }
 
-// event writes the message of a whole line: the shipper member is put into an object, and what is
-// no object becomes text. more is what shipper says beside input and seq.
+// event returns the message of a whole line. It inserts the shipper member into an object; a line
+// that is not an object becomes text. more are members of shipper besides input and seq.
 func event(input string, seq int, line string, more ...string) string {
 	member := fmt.Sprintf(`"shipper":{"input":%q,"seq":%d`, input, seq)
 	for _, m := range more {
@@ -138,7 +139,7 @@ func event(input string, seq int, line string, more ...string) string {
 	return before + "{" + member + "}" + after
 }
 
-// parts writes the messages of a line of job j in parts of at most size bytes.
+// parts returns the messages of a line of job j, cut into parts of at most size bytes.
 func parts(input string, seq int, line string, size int, more ...string) []string {
 	var all []string
 	for n := 1; line != ""; n++ {
