@@ -46,7 +46,7 @@ func TestTruncatedOutputGoesOn(t *testing.T) {
 			done := make(chan result, 1)
 			go func() {
 				report, err := New(o).Run(context.Background(), []Input{{
-					Journal: j.Journal, Primary: true, Tee: feed.StartTee(j.Journal, copied, w.log), Shape: batch.Shape{Input: "aaaaaaaa", Template: "{jobId}", Hostname: "host"},
+					Journal: j.Journal, Primary: true, Tee: feed.StartTee(j.Journal, copied, feed.Patience{}, w.log), Shape: batch.Shape{Input: "aaaaaaaa", Template: "{jobId}", Hostname: "host"},
 				}}, nil)
 				done <- result{report, err}
 			}()

@@ -4,6 +4,7 @@
 package child
 
 import (
+	"cmp"
 	"os"
 	"os/signal"
 	"sync"
@@ -17,11 +18,12 @@ import (
 // Child is one command. Make it with New, Start it once, Close it in the end. Its methods may be
 // called from any goroutine.
 type Child struct {
-	asked chan request // to the loop
-	done  chan struct{}
-	close chan struct{}
-	gone  chan struct{} // the loop has ended
-	once  sync.Once     // for Close
+	patience Patience
+	asked    chan request // to the loop
+	done     chan struct{}
+	close    chan struct{}
+	gone     chan struct{} // the loop has ended
+	once     sync.Once     // for Close
 
 	held    atomic.Bool // stopped by Hold
 	warned  atomic.Bool // a signal that means to end it was passed on
@@ -51,10 +53,13 @@ const requests = 16
 // the next look.
 const lookAgain = 10 * time.Millisecond
 
-// stopPatience is how long this process may take to stop when it has asked the kernel to. When it
-// still runs then, the kernel has refused, as it does where nobody could continue it: in an
-// orphaned process group, or for PID 1.
-const stopPatience = 200 * time.Millisecond
+// Patience is how long a Child waits. The zero value means the usual value.
+type Patience struct {
+	// Stop is how long this process may take to stop after it has asked the kernel to stop it. If
+	// it still runs then, the kernel has refused. It does so where nobody could continue the
+	// process: in an orphaned process group, or for PID 1. 0: 200 ms.
+	Stop time.Duration
+}
 
 // passedOn are the signals that the command gets when this process does. One that is ignored here
 // is ignored there, too. SIGTSTP is none of them: once Go has caught it, nothing makes it stop the
@@ -65,9 +70,11 @@ var passedOn = []syscall.Signal{
 
 // New returns a command that is not started yet. From now on signals are passed on to it; those
 // that come before it is started wait till then.
-func New() *Child {
+func New(patience Patience) *Child {
+	patience.Stop = cmp.Or(patience.Stop, 200*time.Millisecond)
 	c := &Child{
-		asked: make(chan request, requests), done: make(chan struct{}), close: make(chan struct{}), gone: make(chan struct{}),
+		patience: patience,
+		asked:    make(chan request, requests), done: make(chan struct{}), close: make(chan struct{}), gone: make(chan struct{}),
 		dead: make(chan os.Signal, 1), passed: make(chan os.Signal, requests), resumed: make(chan os.Signal, 1),
 	}
 	for _, s := range passedOn {
@@ -299,7 +306,7 @@ func (c *Child) suspend() {
 	default:
 	}
 	_ = syscall.Kill(0, syscall.SIGTSTP)
-	timer := time.NewTimer(stopPatience)
+	timer := time.NewTimer(c.patience.Stop)
 	select {
 	case <-c.resumed:
 	case <-timer.C:

@@ -37,7 +37,7 @@ func stopped(t *testing.T, c *Child) bool {
 // shell starts a shell script with its stdout in a file.
 func shell(t *testing.T, script string) (c *Child, said func() string) {
 	t.Helper()
-	c = New()
+	c = New(Patience{})
 	t.Cleanup(c.Close)
 	path := filepath.Join(t.TempDir(), "stdout")
 	out, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -93,7 +93,7 @@ func TestCode(t *testing.T) {
 
 // A signal that comes before the start is not lost.
 func TestSignalBeforeStart(t *testing.T) {
-	c := New()
+	c := New(Patience{})
 	defer c.Close()
 	c.Signal(syscall.SIGTERM)
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -108,7 +108,7 @@ func TestSignalBeforeStart(t *testing.T) {
 }
 
 func TestStartError(t *testing.T) {
-	c := New()
+	c := New(Patience{})
 	data := filepath.Join(t.TempDir(), "data")
 	if err := os.WriteFile(data, []byte("no program"), 0o755); err != nil {
 		t.Fatal(err)

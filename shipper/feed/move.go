@@ -19,14 +19,8 @@ import (
 	"perstack-shipper/shipper/loglimit"
 )
 
-const (
-	// moveBytes is how much is taken from a pipe at once: all that Linux lets a pipe hold.
-	moveBytes = 1 << 20
-
-	// fullPatience is how long a full journal may wait before a copy that alone holds it is given
-	// up.
-	fullPatience = 5 * time.Second
-)
+// moveBytes is how much is taken from a pipe at once: all that Linux lets a pipe hold.
+const moveBytes = 1 << 20
 
 // Move moves the bytes of r to the journal j and does nothing else, so that the agent behind r
 // never waits for CloudWatch. It ends the journal at the end of r, when r fails, or when ctx ends.
@@ -140,10 +134,15 @@ func (w *waiter) wait(ctx context.Context, why error) error {
 			w.log.Warn(fmt.Sprintf("%v; the input waits meanwhile, nothing is dropped", why), logfield.Input(w.j.ID()), logfield.Folder(w.j.Path()))
 		}
 	}
-	if err := w.j.WaitRoom(ctx); err != nil {
+	waiting, stop := ctx, context.CancelFunc(func() {})
+	if w.tee != nil {
+		waiting, stop = context.WithTimeout(ctx, w.tee.patience.FullJournal)
+	}
+	defer stop()
+	if err := w.j.WaitRoom(waiting); err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if w.tee != nil && time.Since(w.since) >= fullPatience {
+	if w.tee != nil && time.Since(w.since) >= w.tee.patience.FullJournal {
 		w.tee.GiveUpIfAlone()
 	}
 	return nil

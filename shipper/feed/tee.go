@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,18 +17,32 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// teePatience is how long the reader of a copy may take nothing when everything else is done.
-const teePatience = 10 * time.Second
+// Patience is how long to wait for the reader of a copy. The zero value means the usual values.
+type Patience struct {
+	// Tee is how long the reader may take nothing once everything else is done, before the copy is
+	// given up; 0: 10 s.
+	Tee time.Duration
+	// FullJournal is how long a journal may be full before a copy is given up that alone keeps it
+	// from freeing space; 0: 5 s.
+	FullJournal time.Duration
+}
+
+func (p Patience) withDefaults() Patience {
+	p.Tee = cmp.Or(p.Tee, 10*time.Second)
+	p.FullJournal = cmp.Or(p.FullJournal, 5*time.Second)
+	return p
+}
 
 // Tee copies an input's bytes to a writer, unchanged. It reads the journal at its own pace, so a
 // slow or closed writer costs nothing but the disk space that the journal takes meanwhile.
 type Tee struct {
-	j     *journal.Journal
-	w     io.Writer
-	name  string // of w, for messages
-	log   *zap.Logger
-	ended chan struct{}
-	stop  chan struct{} // closed when the copy is given up
+	j        *journal.Journal
+	w        io.Writer
+	name     string // of w, for messages
+	patience Patience
+	log      *zap.Logger
+	ended    chan struct{}
+	stop     chan struct{} // closed when the copy is given up
 
 	offset  atomic.Int64 // up to where the journal was copied
 	moved   atomic.Int64 // when something was last written, in ms
@@ -36,8 +51,8 @@ type Tee struct {
 
 // StartTee starts copying j to w. The copy ends at the end of the input, when w fails, or when it
 // is given up; a write that hangs then is left behind.
-func StartTee(j *journal.Journal, w io.Writer, log *zap.Logger) *Tee {
-	t := &Tee{j: j, w: w, name: "the copy", log: log, ended: make(chan struct{}), stop: make(chan struct{})}
+func StartTee(j *journal.Journal, w io.Writer, patience Patience, log *zap.Logger) *Tee {
+	t := &Tee{j: j, w: w, name: "the copy", patience: patience.withDefaults(), log: log, ended: make(chan struct{}), stop: make(chan struct{})}
 	if f, ok := w.(*os.File); ok {
 		t.name = path.Base(f.Name())
 	}
@@ -101,7 +116,7 @@ func (t *Tee) Finished() bool {
 
 // Stuck reports whether the writer has taken nothing for so long that the end need not wait for it.
 func (t *Tee) Stuck(now time.Time) bool {
-	return now.UnixMilli()-t.moved.Load() > teePatience.Milliseconds()
+	return now.UnixMilli()-t.moved.Load() > t.patience.Tee.Milliseconds()
 }
 
 // GiveUp releases the journal and reports how much is not copied.

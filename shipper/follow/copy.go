@@ -19,16 +19,8 @@ import (
 // begins with the bytes that were shipped of the file that was cut. That is proved by their digest,
 // and only what is more is shipped of the copy.
 
-const (
-	// copyPatience is how long a file that may be a copy must stand still to be taken for none,
-	// because nobody has cut the other, or it is too short.
-	copyPatience = 5 * time.Second
-	// finalPatience bounds the wait until all that was read of a file that was cut is shaped: then
-	// its digest is known.
-	finalPatience = 30 * time.Second
-	// mostOrigins bounds how many files are remembered that have ended.
-	mostOrigins = 1000
-)
+// mostOrigins bounds how many files are remembered that have ended.
+const mostOrigins = 1000
 
 // origin is a file that others may be copies of.
 type origin struct {
@@ -129,7 +121,7 @@ func (s *Set) settleOrigins() {
 // is not known yet. What has its path is no copy, but has replaced it.
 func (s *Set) copyOf(f *file, first string, now time.Time) (of *origin, wait bool) {
 	s.settleOrigins()
-	wait = now.Sub(f.grew) < copyPatience && s.mayTurnUp(f.path, first)
+	wait = now.Sub(f.grew) < s.o.Patience.Copy && s.mayTurnUp(f.path, first)
 	for _, o := range slices.Backward(s.origins) {
 		if o.first != first && o.first != "" || o.path == f.path || f.compared[o] < 0 {
 			continue
@@ -142,10 +134,10 @@ func (s *Set) copyOf(f *file, first string, now time.Time) (of *origin, wait boo
 			}
 			f.differs(o)
 		case o.in == nil:
-			wait = wait || still < copyPatience && !s.stopping // it may be being copied
+			wait = wait || still < s.o.Patience.Copy && !s.stopping // it may be being copied
 		case o.hasEnded():
-			wait = wait || still < finalPatience
-		case s.stopping || still >= copyPatience: // it is shipped, for it may be another that only looks the same
+			wait = wait || still < s.o.Patience.Digest
+		case s.stopping || still >= s.o.Patience.Copy: // it is shipped, for it may be another that only looks the same
 		case f.maybeCopy(o):
 			wait = true
 		}

@@ -117,7 +117,7 @@ func (s *Set) start(f *file, now time.Time) error {
 	note.First = first
 	switch {
 	case errors.Is(err, journal.ErrNoLine):
-		if f.size == 0 || !s.stopping && now.Sub(f.grew) < s.o.HalfLine && (f.present || !s.finished(f, now)) {
+		if f.size == 0 || !s.stopping && now.Sub(f.grew) < s.o.Patience.HalfLine && (f.present || !s.finished(f, now)) {
 			return nil
 		}
 		id = journal.NewID() // the note says what it is called later
@@ -266,13 +266,13 @@ func (s *Set) finished(f *file, now time.Time) bool {
 		since = f.gone
 	}
 	still := now.Sub(since)
-	if still < s.o.quiet {
+	if still < s.o.Patience.Gone {
 		return false
 	}
 	if writer, known := f.hasWriter(); known {
 		return !writer
 	}
-	return still >= s.o.unsure
+	return still >= s.o.Patience.GoneUnsure
 }
 
 func (f *file) hasWriter() (writer, known bool) {
@@ -327,7 +327,7 @@ func (s *Set) pause(f *file, now time.Time) bool {
 	case f.endsLine(), s.o.Reading.Err() != nil:
 		s.end(f, pausedInLine) // what comes now is for another day
 		s.putAside(f.asParked())
-	case now.Sub(f.grew) >= lineQuiet:
+	case now.Sub(f.grew) >= s.o.Patience.LastLine:
 		s.end(f, paused)
 		s.putAside(f.asParked())
 	default:

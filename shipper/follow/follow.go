@@ -2,6 +2,7 @@
 // folders of files.
 //
 //	follow.go   what is asked for and what comes of it; Run, which looks until it is told to stop
+//	patience.go how long to wait for what
 //	look.go     one look at all paths: what is there now
 //	file.go     a followed file: from its first line until it is gone, cut or left for another day
 //	stem.go     files that are the stdout and the stderr of one process
@@ -47,9 +48,6 @@ type Options struct {
 	// UntilIdle is how long nothing may come from any path before Run ends by itself; 0: for ever.
 	// A run under way is given longer.
 	UntilIdle time.Duration
-	// HalfLine is how long a file must not grow before it is begun although its first line has no
-	// newline yet; 0: 30 s.
-	HalfLine time.Duration
 	// Reading ends when FIFOs are not to be read any more.
 	Reading context.Context
 
@@ -60,25 +58,11 @@ type Options struct {
 	// Known are the inputs that the folder has.
 	Known []Known
 
-	Log *zap.Logger // nil: nothing is logged
+	Patience Patience
+	Log      *zap.Logger // nil: nothing is logged
 
-	// quiet and unsure are how long a file that is gone must not grow before it counts as finished:
-	// if it is known that nobody has it open for writing, and if that cannot be known.
-	quiet, unsure time.Duration
-	leastRun      time.Duration // see runPatience
-	most          int           // files followed at once
+	most int // files followed at once; 0: as many as the limit on descriptors allows
 }
-
-const (
-	defaultQuiet  = time.Second
-	defaultUnsure = 30 * time.Second
-	// defaultHalfLine is the default of Options.HalfLine: as long as the shipper waits for the end
-	// of a last line.
-	defaultHalfLine = 30 * time.Second
-	// lineQuiet is how long, at the stop, an incomplete line at the end of a file must not grow
-	// before it counts as all there will be.
-	lineQuiet = 300 * time.Millisecond
-)
 
 // Note is what a snapshot keeps of a followed file, so that a later start recognises it under any
 // name.
@@ -194,15 +178,7 @@ func New(o Options) (*Set, error) {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	if o.quiet == 0 {
-		o.quiet, o.unsure = defaultQuiet, defaultUnsure
-	}
-	if o.leastRun == 0 {
-		o.leastRun = leastRun
-	}
-	if o.HalfLine == 0 {
-		o.HalfLine = defaultHalfLine
-	}
+	o.Patience = o.Patience.withDefaults()
 	if o.most == 0 {
 		o.most = filesAtOnce()
 	}
@@ -320,7 +296,7 @@ func (s *Set) stop(alive context.Context, take func(*Input) bool) {
 		f.letGo(s.idle)
 	}
 	began := time.Now()
-	tick := time.NewTicker(lineQuiet / 10)
+	tick := time.NewTicker(s.o.Patience.LastLine / 10)
 	defer tick.Stop()
 	for {
 		now := time.Now()
@@ -328,8 +304,8 @@ func (s *Set) stop(alive context.Context, take func(*Input) bool) {
 		if !s.handOver(take) || !more {
 			return
 		}
-		if now.Sub(began) > s.o.quiet { // it takes longer: an agent is at work
-			tick.Reset(lineQuiet / 3)
+		if now.Sub(began) > s.o.Patience.Gone { // it takes longer: an agent is at work
+			tick.Reset(s.o.Patience.LastLine / 3)
 		}
 		select {
 		case <-tick.C:

@@ -87,7 +87,7 @@ func (m *model) start() {
 		known = append(known, k)
 	}
 	m.set, err = New(Options{
-		Paths: []string{m.events}, Reading: context.Background(), Folder: m.journal, About: about, Known: known, quiet: time.Second, unsure: time.Second,
+		Paths: []string{m.events}, Reading: context.Background(), Folder: m.journal, About: about, Known: known, Patience: Patience{Gone: time.Second, GoneUnsure: time.Second},
 		most: m.most,
 	})
 	m.check(err)
@@ -258,7 +258,7 @@ func (m *model) copy(from, to string) {
 func (m *model) pause() {
 	m.set.stopping = true
 	for more := true; more; {
-		m.now = m.now.Add(lineQuiet)
+		m.now = m.now.Add(m.set.o.Patience.LastLine)
 		more = m.set.pauseAll(m.now)
 		m.take()
 		m.ship()

@@ -10,10 +10,10 @@ import (
 )
 
 // Once makes what its file holds now all that is wanted of j, an input of a file that nobody
-// follows any more. If the file ends in an incomplete line, Once waits for a moment, unless
-// patience has ended, and what has stopped growing then is included. note is the one in j's
-// snapshot, nil if there is none.
-func Once(patience context.Context, j *journal.File, note *Note) *Input {
+// follows any more. If the file ends in an incomplete line, Once waits until that line has stopped
+// growing or ctx has ended, and includes it. note is the one in j's snapshot, nil if there is none.
+func Once(ctx context.Context, j *journal.File, note *Note, patience Patience) *Input {
+	patience = patience.withDefaults()
 	f := &file{in: &Input{Journal: j.Journal, file: j, Path: j.FilePath(), live: new(atomic.Int64)}, grew: time.Now()}
 	if j.Ended() { // it was truncated while nobody looked
 		return f.in
@@ -24,13 +24,13 @@ func Once(patience context.Context, j *journal.File, note *Note) *Input {
 	f.pin, f.who = pinOf(j, j.FilePath(), disk.Identity{Dev: note.Dev, Ino: note.Ino})
 	f.present = !j.Replaced()
 	defer f.unpin()
-	s := &Set{o: Options{Reading: patience}, idle: true, byIdentity: map[disk.Identity]*file{}, parkedBy: map[disk.Identity]*parked{}}
-	tick := time.NewTicker(lineQuiet / 10)
+	s := &Set{o: Options{Reading: ctx, Patience: patience}, idle: true, byIdentity: map[disk.Identity]*file{}, parkedBy: map[disk.Identity]*parked{}}
+	tick := time.NewTicker(patience.LastLine / 10)
 	defer tick.Stop()
 	for !s.pause(f, time.Now()) {
 		select {
 		case <-tick.C:
-		case <-patience.Done():
+		case <-ctx.Done():
 		}
 	}
 	return f.in

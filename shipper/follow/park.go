@@ -26,9 +26,6 @@ const (
 	perFile = 8
 	// mostFiles is how many files are followed at once if there are plenty of descriptors.
 	mostFiles = 512
-	// parkAfter and parkSoon are how long a file must not have changed to be parked: if there are
-	// many, and if others wait for its place.
-	parkAfter, parkSoon = 10 * time.Second, 200 * time.Millisecond
 )
 
 // filesAtOnce returns how many files may be followed at once, by the limit on descriptors.
@@ -107,10 +104,10 @@ func (s *Set) unpark(p *parked) bool {
 
 // park parks files that do not change if there are many.
 func (s *Set) park(now time.Time) {
-	after, least := parkAfter, s.o.most/2
+	after, least := s.o.Patience.Park, s.o.most/2
 	switch {
 	case s.refused:
-		after, least = parkSoon, 0
+		after, least = s.o.Patience.ParkSoon, 0
 	case len(s.files) <= s.o.most*3/4:
 		return
 	}
@@ -120,7 +117,7 @@ func (s *Set) park(now time.Time) {
 		if len(s.files) <= least || now.Sub(f.grew) < after {
 			break
 		}
-		if f.over || f.held || f.pin == nil || !f.present || f.in != nil && !f.endsLine() && now.Sub(f.grew) < 2*s.o.HalfLine {
+		if f.over || f.held || f.pin == nil || !f.present || f.in != nil && !f.endsLine() && now.Sub(f.grew) < 2*s.o.Patience.HalfLine {
 			continue
 		}
 		if f.in != nil && (f.in.Journal.Path() == "" || f.in.Journal.Gone()) {

@@ -69,8 +69,8 @@ func TestWithoutTheKernelsHelp(t *testing.T) {
 // What is found when nobody receives any more waits for the next start.
 func TestNobodyReceives(t *testing.T) {
 	dir := t.TempDir()
-	s, folder := newSet(t, dir)
 	write(t, filepath.Join(dir, "run.log"), "a line\n")
+	s, folder := newSet(t, dir)
 	alive, dead := context.WithCancel(context.Background())
 	s.Run(context.Background(), alive, func(*Input) bool {
 		dead()
@@ -206,7 +206,7 @@ func TestNothingIsParkedInMemory(t *testing.T) {
 	write(t, filepath.Join(dir, "c.log"), "c\n")
 	inputs = append(inputs, look(0)...)
 	write(t, filepath.Join(dir, "d.log"), "d\n") // for which there is no place
-	look(2 * parkAfter)
+	look(2 * s.o.Patience.Park)
 	for _, in := range inputs {
 		if in.Journal.Ended() {
 			t.Errorf("%s was parked", in.Path)

@@ -13,12 +13,9 @@ import (
 // This file knows whether an agent is at work: a model may think for minutes, and nothing comes
 // meanwhile.
 
-// idleRuns and leastRun are how long nothing may come of a run under way, so many times UntilIdle
-// and at least so long, until it is taken for dead.
-const (
-	idleRuns = 60
-	leastRun = 10 * time.Minute
-)
+// idleRuns is how many times UntilIdle a run under way may write nothing before it is taken for
+// dead, if that is longer than Patience.Run.
+const idleRuns = 60
 
 // progress is how far an input is shaped, as the shipper told last.
 type progress struct {
@@ -48,7 +45,7 @@ func (in *Input) running() (job string, running bool) {
 
 // runPatience is how long nothing may come of a run under way.
 func (s *Set) runPatience() time.Duration {
-	return max(idleRuns*s.o.UntilIdle, s.o.leastRun)
+	return max(idleRuns*s.o.UntilIdle, s.o.Patience.Run)
 }
 
 // isIdle reports whether nothing has come for UntilIdle, and no run is under way of which more may
@@ -102,11 +99,11 @@ func (s *Set) readsOn(f *file, now time.Time) bool {
 	}
 	_, running := f.in.running()
 	still := now.Sub(f.changed)
-	if still >= s.o.quiet && (!running || still >= s.runPatience()) {
+	if still >= s.o.Patience.Gone && (!running || still >= s.runPatience()) {
 		return false
 	}
 	if writer, known := f.hasWriter(); known && !writer { // as the end of a FIFO, but for who opens the file for each line
-		return running && still < s.o.quiet
+		return running && still < s.o.Patience.Gone
 	}
 	return true
 }

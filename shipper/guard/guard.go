@@ -6,6 +6,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,6 @@ const (
 	nearLook  = time.Millisecond      // between looks while it writes and the margin is near
 	heldLook  = 50 * time.Millisecond // between looks while it is stopped
 	otherLook = 5 * time.Second       // between looks otherwise: others use the disk, too
-	patience  = 5 * time.Second       // how long it is stopped for twice the margin before the margin alone must do
 	sayAgain  = time.Minute
 )
 
@@ -97,18 +97,27 @@ type Written interface {
 type Options struct {
 	// Limit is how many bytes the output may take; 0: as many as the disk has.
 	Limit int64
-	// Stuck, if not nil, is called now and then while the command has been stopped for long:
-	// whatever else keeps the journal from giving back room should let go.
+	// Stuck, if not nil, is called now and then once the command has been stopped for longer than
+	// Patience.Margin: whatever else keeps the journal from freeing space should let go.
 	Stuck func()
 	// Found says that the command ran before this process did, so it is not refused for lack of
 	// room.
-	Found bool
-	Log   *zap.Logger
+	Found    bool
+	Patience Patience
+	Log      *zap.Logger
+}
+
+// Patience is how long a Guard waits. The zero value means the usual value.
+type Patience struct {
+	// Margin is how long a stopped command waits for twice the margin of room. After that, room of
+	// more than the margin is enough for it to go on. 0: 5 s.
+	Margin time.Duration
 }
 
 // New returns a guard over a command that writes output. An error that wraps journal.ErrFull says
 // that there is too little room to begin with.
 func New(command Command, o Options, output Output) (*Guard, error) {
+	o.Patience.Margin = cmp.Or(o.Patience.Margin, 5*time.Second)
 	g := &Guard{command: command, output: output, o: o, log: o.Log, bounded: o.Limit > 0 && output.PunchesHoles(), since: time.Now()}
 	room, which, err := g.room()
 	if err != nil {
@@ -163,13 +172,13 @@ func (g *Guard) look(now time.Time) time.Duration {
 		g.say(now, room, which)
 		g.since = now
 		return heldLook
-	case held && (room >= 2*margin || room > margin && now.Sub(g.since) > patience):
+	case held && (room >= 2*margin || room > margin && now.Sub(g.since) > g.o.Patience.Margin):
 		g.command.Release()
 		g.log.Info(fmt.Sprintf("the command goes on after %s: there is room again", now.Sub(g.since).Round(time.Millisecond)), zap.Float64("seconds", now.Sub(g.since).Seconds()))
 		g.said = time.Time{}
 	case held:
 		g.say(now, room, which)
-		if g.o.Stuck != nil && now.Sub(g.since) > patience {
+		if g.o.Stuck != nil && now.Sub(g.since) > g.o.Patience.Margin {
 			g.o.Stuck()
 		}
 		return heldLook

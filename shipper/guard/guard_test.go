@@ -39,7 +39,7 @@ func null(t *testing.T) *os.File {
 func start(t *testing.T, script string, stdout *os.File) *child.Child {
 	t.Helper()
 	null := null(t)
-	c := child.New()
+	c := child.New(child.Patience{})
 	t.Cleanup(c.Close)
 	if err := c.Start("/bin/sh", []string{"sh", "-c", script}, null, stdout, null); err != nil {
 		t.Fatal(err)
@@ -183,7 +183,7 @@ func TestRoom(t *testing.T) {
 	if _, err := out.Write(make([]byte, 2<<20)); err != nil {
 		t.Fatal(err)
 	}
-	command := child.New() // is never started
+	command := child.New(child.Patience{}) // is never started
 	defer command.Close()
 	g, err := New(command, Options{Limit: 16 << 20, Log: zap.NewNop()}, j)
 	if err != nil {

@@ -66,7 +66,7 @@ func (s *Session) newChildOutput(opts *ExecOptions, command *child.Child) (*chil
 	}
 	j := o.stdout.child
 	var err error
-	o.guard, err = guard.New(command, guard.Options{Limit: s.keep.MaxBytes, Stuck: o.stdout.giveUpCopy, Log: s.log}, j)
+	o.guard, err = guard.New(command, guard.Options{Limit: s.keep.MaxBytes, Stuck: o.stdout.giveUpCopy, Patience: s.patience.Guard, Log: s.log}, j)
 	if err != nil {
 		return nil, o.abandonFor(err)
 	}
@@ -114,7 +114,7 @@ func (o *childOutput) started() []shipper.Input {
 func (p *part) start(s *Session) shipper.Input {
 	in := &p.input
 	if p.copyTo != nil {
-		in.Tee = feed.StartTee(in.Journal, p.copyTo, s.log)
+		in.Tee = feed.StartTee(in.Journal, p.copyTo, s.patience.Feed, s.log)
 	}
 	if !p.isFile() {
 		p.mover = startMover(p.fifo, in.Tee, p.command.Done(), s.log)

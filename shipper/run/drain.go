@@ -10,12 +10,8 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-const (
-	// drainShownAfter keeps drains that are over at once from flickering on a terminal.
-	drainShownAfter = 500 * time.Millisecond
-	// drainLoggedEvery is how often a drain is logged if there is no terminal.
-	drainLoggedEvery = 10 * time.Second
-)
+// drainShownAfter keeps drains that are over at once from flickering on a terminal.
+const drainShownAfter = 500 * time.Millisecond
 
 // sayDrain says how a drain gets on: on a terminal in a line that is rewritten, and elsewhere in
 // the log, now and then.
@@ -30,7 +26,7 @@ func (s *Session) sayDrain(d shipper.Drain) {
 	if s.drainLogged.Before(d.Since) {
 		s.drainLogged = d.Since
 	}
-	if now.Sub(s.drainLogged) < drainLoggedEvery {
+	if now.Sub(s.drainLogged) < s.patience.DrainLog {
 		return
 	}
 	s.drainLogged = now

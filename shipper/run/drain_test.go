@@ -15,7 +15,7 @@ func TestDrainIsLoggedNowAndThen(t *testing.T) {
 	core, logged := observer.New(zap.InfoLevel)
 	began := time.Now()
 	now := began
-	s := &Session{log: zap.New(core), now: func() time.Time { return now }}
+	s := &Session{log: zap.New(core), now: func() time.Time { return now }, patience: Patience{DrainLog: 10 * time.Second}}
 	for range 35 { // a report a second
 		now = now.Add(time.Second)
 		s.sayDrain(shipper.Drain{Since: began, Left: 12_300_000, Rate: 500_000, Cause: "HTTP 503"})

@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -17,15 +16,6 @@ import (
 	"perstack-shipper/shipper/child"
 	"perstack-shipper/shipper/logfield"
 )
-
-// orphanPatience is how long what the command leaves behind may take to let go of its output after
-// the command has ended: npx dies before the agent that it started, and the agent's last lines come
-// some 30 ms later. Servers that the agent started may hold its stderr for ever.
-const orphanPatience = time.Second
-
-// killedPatience is how long processes that were killed may take to let go of the output: on a busy
-// machine they end some time after the signal was sent.
-const killedPatience = 300 * time.Millisecond
 
 // ExecOptions say which command [Session.Exec] runs, and how.
 type ExecOptions struct {
@@ -53,9 +43,9 @@ type ExecResult struct {
 // Exec runs a command and ships what it writes. The error is a *child.StartError if the command
 // could not be started.
 func (s *Session) Exec(o ExecOptions) (ExecResult, error) {
-	command := child.New()
+	command := child.New(s.patience.Child)
 	defer command.Close()
-	end := newShutdown(o.Signals, s.delivery.DrainTimeout, s.log)
+	end := newShutdown(o.Signals, s.delivery.DrainTimeout, s.patience, s.log)
 	defer end.close()
 	s.command = withoutSecrets(o.Command)
 	var out *childOutput
@@ -111,7 +101,7 @@ func (o *childOutput) waitForEnd(end *shutdown) {
 	case <-o.command.Done():
 		o.sayKilled()
 		o.noteInterrupt(end)
-		o.waitForWriters(end.reading, orphanPatience)
+		o.waitForWriters(end.reading, o.s.patience.Orphans)
 		o.finish()
 		return
 	case <-end.running.Done(): // a second signal: what is not shipped stays
@@ -127,7 +117,7 @@ func (o *childOutput) waitForEnd(end *shutdown) {
 		o.command.Signal(syscall.SIGKILL)
 		select {
 		case <-o.command.Done():
-			o.waitForWriters(end.running, killedPatience)
+			o.waitForWriters(end.running, o.s.patience.Killed)
 		case <-end.running.Done():
 			return
 		}

@@ -121,7 +121,7 @@ func TestExecOfAnAgentThatCannotStart(t *testing.T) {
 func TestExecOfAnAgentThatGoesOnAtTheDeadline(t *testing.T) {
 	w := newLoneWorld(t)
 	atGate, open := w.gate()
-	p := w.exec(`echo '{"jobId":"j"}'; printf half; `+atGate+`echo " a line"; echo last`, drain(400*time.Millisecond))
+	p := w.exec(`echo '{"jobId":"j"}'; printf half; `+atGate+`echo " a line"; echo last`, readFor(200*time.Millisecond))
 	testkit.Until(t, "the first line is shipped", func() bool { return w.holds("jobId") })
 	p.stop(Left)
 	if p.result.Ended || !p.result.Left {
@@ -136,11 +136,15 @@ func TestExecOfAnAgentThatGoesOnAtTheDeadline(t *testing.T) {
 	w.nothingKept()
 }
 
+func orphans(patience time.Duration) func(*setup) {
+	return func(s *setup) { s.Patience.Orphans = patience }
+}
+
 // An orphan that holds stdout is not waited for; what it writes later is kept.
 func TestExecOfAnAgentThatLeavesAnOrphan(t *testing.T) {
 	w := newLoneWorld(t)
 	atGate, open := w.gate()
-	p := w.exec(`( ` + atGate + `echo late ) 2>&- & echo '{"jobId":"j"}'`)
+	p := w.exec(`( `+atGate+`echo late ) 2>&- & echo '{"jobId":"j"}'`, orphans(20*time.Millisecond))
 	p.wantCode(0, Delivered)
 	p.mustSay("what the command left behind goes on; what it writes to stdout from here on is kept in " + w.Journal + ": the next start")
 	if got := w.text(w.source("")); got != "{\"jobId\":\"j\"}\n" {
@@ -155,7 +159,7 @@ func TestExecOfAnAgentThatLeavesAnOrphan(t *testing.T) {
 // npx dies before the agent that it started, whose last lines come a moment later.
 func TestExecTakesTheLastLinesOfAnOrphan(t *testing.T) {
 	w := newLoneWorld(t)
-	w.exec(`( sleep 0.2; echo last ) & echo first`).wantCode(0, Delivered)
+	w.exec(`( sleep 0.2; echo last ) & echo first`, orphans(testkit.Deadline)).wantCode(0, Delivered)
 	w.wantText("", "first\nlast\n")
 	w.nothingKept()
 }
@@ -246,7 +250,7 @@ func TestExecOfAnAgentThatOpensItsOutputByName(t *testing.T) {
 	copied := &bytes.Buffer{}
 	p := w.exec(`echo '{"jobId":"j"}'; echo one >/dev/stdout; echo two; echo three | tee /dev/stderr >/dev/stdout
 		for i in $(seq 500); do echo "trace $i" >&2; done; echo note >/dev/stderr; echo last >&2`,
-		func(s *setup) { s.pipe, s.copies = true, copied })
+		func(s *setup) { s.pipe, s.copyStderr = true, copied })
 	p.wantCode(0, Delivered)
 	w.wantText("", "{\"jobId\":\"j\"}\none\ntwo\nthree\n")
 	want := "three\n" + outputOf(t, `for i in $(seq 500); do echo "trace $i"; done`) + "note\nlast\n"
@@ -344,7 +348,7 @@ func TestTruncatedBacklogIsCounted(t *testing.T) {
 func TestExecOfAnAgentWhoseOrphanHoldsTheFIFOs(t *testing.T) {
 	w := newLoneWorld(t)
 	atGate, open := w.gate()
-	p := w.exec(`( `+atGate+`echo late; echo late >&2 ) & echo '{"jobId":"j"}'; printf half >&2`, func(s *setup) { s.pipe = true })
+	p := w.exec(`( `+atGate+`echo late; echo late >&2 ) & echo '{"jobId":"j"}'; printf half >&2`, orphans(20*time.Millisecond), func(s *setup) { s.pipe = true })
 	p.wantCode(0, Delivered)
 	p.mustSay("what it writes to stdout and stderr from here on is kept in " + w.Journal + " (of stdout and stderr only 1 MiB, in a FIFO, ")
 	if fifos, err := filepath.Glob(filepath.Join(w.Journal, "*", "fifo")); len(fifos) != 2 {

@@ -32,7 +32,7 @@ type FollowOptions struct {
 // Follow ships files and FIFOs that others write, until a signal, or until nothing came for long
 // enough. The error is an *OptionError if a path cannot be followed.
 func (s *Session) Follow(o FollowOptions) (Outcome, error) {
-	end := newShutdown(o.Signals, s.delivery.DrainTimeout, s.log)
+	end := newShutdown(o.Signals, s.delivery.DrainTimeout, s.patience, s.log)
 	defer end.close()
 	var set *follow.Set
 	err := s.withRoom(end.running, func() error {
@@ -42,7 +42,8 @@ func (s *Session) Follow(o FollowOptions) (Outcome, error) {
 		}
 		set, err = follow.New(follow.Options{
 			Paths: o.Paths, Wait: o.Wait, UntilIdle: o.UntilIdle, Reading: end.reading,
-			Folder: s.folder, Journal: s.keep, Known: known, Log: s.log, About: s.aboutFollowed,
+			Folder: s.folder, Journal: s.keep, Known: known, About: s.aboutFollowed,
+			Patience: s.patience.Follow, Log: s.log,
 		})
 		return err
 	})

@@ -151,7 +151,7 @@ func TestSameBeginningIsNoCopy(t *testing.T) {
 	w := newWorld(t)
 	const same = "starting worker\nconnected\n"
 	w.write("a.log", same)
-	p := w.follow(paths(w.events), func(s *setup) { s.JobID = "job" })
+	p := w.follow(paths(w.events), func(s *setup) { s.JobID, s.Patience.Follow.Copy = "job", 300*time.Millisecond })
 	testkit.Until(t, "the first is shipped", func() bool { return w.has(w.path("a.log"), same) })
 	w.write("b.log", same)
 	w.write("c.log", same, "and more\n")

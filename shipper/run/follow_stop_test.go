@@ -70,7 +70,7 @@ func TestSigtermWhileTheWriterGoesOn(t *testing.T) {
 	writer := startAgent(t, w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE), time.Millisecond)
 	for n := range 2 {
 		puts, goal := w.Server.Stats().Batches, writer.written.Load()+300_000
-		p := w.follow(paths(w.path("run.jsonl")), drain(4*time.Second)) // half of which it is read on
+		p := w.follow(paths(w.path("run.jsonl")), readFor(500*time.Millisecond))
 		testkit.Until(t, "it is at work, and some of it is written", func() bool {
 			return w.Server.Stats().Batches > puts && writer.written.Load() > goal
 		})
@@ -181,7 +181,8 @@ func TestSigtermWhileARunIsUnderWay(t *testing.T) {
 	w := newWorld(t)
 	text := runEvent("startRun", "a")
 	writer := w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE)
-	p := w.follow(paths(w.events))
+	quick := func(s *setup) { s.Patience.Follow.Gone = 50 * time.Millisecond }
+	p := w.follow(paths(w.events), quick)
 	for n, rest := range []string{text, line("a", 0), line("a", 1), runEvent("completeRun", "a")} {
 		if _, err := io.WriteString(writer, rest); err != nil {
 			t.Fatal(err)
@@ -192,7 +193,7 @@ func TestSigtermWhileARunIsUnderWay(t *testing.T) {
 		} else {
 			text += rest
 		}
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(150 * time.Millisecond)
 	}
 	p.wait(Delivered)
 	if in := w.input(text); w.ended(in) {
@@ -202,7 +203,7 @@ func TestSigtermWhileARunIsUnderWay(t *testing.T) {
 	// One that nobody writes to any more is not waited for.
 	writer.Close()
 	w.write("run.jsonl", runEvent("startRun", "dead"))
-	p = w.follow(paths(w.events), drain(50*time.Second))
+	p = w.follow(paths(w.events), quick, drain(50*time.Second))
 	text += runEvent("startRun", "dead")
 	testkit.Until(t, "what came is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 	began := time.Now()
@@ -380,11 +381,10 @@ func TestFIFO(t *testing.T) {
 	}
 }
 
-// A writer that holds a FIFO open and goes on is read until 3 s before the deadline, or half of it
-// where that is short.
+// A writer that keeps a FIFO open is read until there is just enough time left to deliver.
 func TestFIFOWhoseWriterGoesOn(t *testing.T) {
 	w := newWorld(t)
-	p := w.follow(paths(w.path("agent")), wait, drain(3*time.Second))
+	p := w.follow(paths(w.path("agent")), wait, readFor(300*time.Millisecond))
 	if err := syscall.Mkfifo(w.path("agent"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -49,9 +49,9 @@ func (s *Session) takeOver(l journal.Left) (in shipper.Input, ok bool) {
 			logfield.Input(l.ID), logfield.Folder(l.Path), logfield.Group(a.Target.Group), logfield.Region(a.Target.Region), logfield.Bytes(l.Unacked))
 		return in, false
 	}
-	noPatience, cancel := context.WithCancel(context.Background())
+	ended, cancel := context.WithCancel(context.Background())
 	cancel() // half lines are for whoever follows the file, or for resume
-	in, child, err := recoverInput(noPatience, s.folder, l, a, s.log)
+	in, child, err := recoverInput(ended, s.folder, l, a, s.patience, s.log)
 	if _, held := errors.AsType[*journal.HeldError](err); held {
 		return in, false // another process was faster
 	}
@@ -76,10 +76,10 @@ func nothingLeft(l journal.Left) bool {
 }
 
 // recoverInput takes one input over. If a followed file ends in a half line, it waits a moment for
-// the rest of it, unless patience has ended. child is the journal of a stdout that its command wrote
+// the rest of it, unless ctx has ended. child is the journal of a stdout that its command wrote
 // itself, and may be writing still: whoever ships it guards that command (noteSurvivor). It is nil
 // for every other kind of input.
-func recoverInput(patience context.Context, folder *journal.Folder, l journal.Left, a about, log *zap.Logger) (in shipper.Input, child *journal.Output, err error) {
+func recoverInput(ctx context.Context, folder *journal.Folder, l journal.Left, a about, patience Patience, log *zap.Logger) (in shipper.Input, child *journal.Output, err error) {
 	found, err := folder.Recover(l.ID)
 	if errors.Is(err, fs.ErrNotExist) && l.Kind == journal.KindFile {
 		said, lost, err := follow.Forget(folder, l.ID, l.File)
@@ -100,13 +100,13 @@ func recoverInput(patience context.Context, folder *journal.Folder, l journal.Le
 	case *journal.Output:
 		child = j
 	case *journal.File:
-		in.Ending, err = recoverFile(patience, j, a)
+		in.Ending, err = recoverFile(ctx, j, a, patience)
 	}
 	return in, child, err
 }
 
 // recoverFile ends j, which it has recovered, with what its file holds now.
-func recoverFile(patience context.Context, j *journal.File, a about) (func() shipper.Ending, error) {
+func recoverFile(ctx context.Context, j *journal.File, a about, patience Patience) (func() shipper.Ending, error) {
 	// A process that follows the file waits for this one, and is not told that the input is held.
 	if a.File == nil {
 		a.File = &follow.Note{Path: j.FilePath()}
@@ -116,7 +116,7 @@ func recoverFile(patience context.Context, j *journal.File, a about) (func() shi
 	if err := j.SetAbout(a.encode()); err != nil && !errors.Is(err, journal.ErrFull) {
 		return nil, errors.Join(err, j.Close())
 	}
-	return endingOf(follow.Once(patience, j, a.File)), nil
+	return endingOf(follow.Once(ctx, j, a.File, patience.Follow)), nil
 }
 
 // goneError says that a followed file is gone, and its input with it.

@@ -38,7 +38,7 @@ func Resume(o ResumeOptions) (Outcome, error) {
 	if err != nil {
 		return Failed, err
 	}
-	end := newShutdown(o.Signals, o.Delivery.DrainTimeout, o.Log)
+	end := newShutdown(o.Signals, o.Delivery.DrainTimeout, o.Patience, o.Log)
 	defer end.close()
 	r := &resumption{ResumeOptions: o, folder: folder, origin: newOrigin(o.Options)}
 	defer r.close()
@@ -131,7 +131,7 @@ func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
 	if moved { // the next start must go on where this one ships to
 		a.Target, a.Caller = target, run.caller
 	}
-	in, child, err := recoverInput(end.signalled, r.folder, l, a, r.Log)
+	in, child, err := recoverInput(end.signalled, r.folder, l, a, r.Patience, r.Log)
 	if err != nil {
 		return err
 	}

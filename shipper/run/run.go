@@ -3,6 +3,7 @@
 // itself is package shipper; here is what stands around it.
 //
 //	run.go          what a run is given, and its outcome
+//	patience.go     how long to wait for what
 //	about.go        what is durable in the journal folder, and the snapshot kept beside each input
 //	session.go      a run: open the folder, ship
 //	stdin.go        ship what stdin brings
@@ -63,6 +64,7 @@ func optionError(option, format string, args ...any) *OptionError {
 type Options struct {
 	Journal  Journal
 	Delivery Delivery
+	Patience Patience
 	Version  string // of this program, for open records
 	// Metrics is the host:port at which a session serves its metrics; "": it does not.
 	Metrics string

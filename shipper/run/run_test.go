@@ -1,11 +1,11 @@
 package run
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +23,7 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/testkit"
 )
 
@@ -79,7 +80,8 @@ type setup struct {
 	caller   cloudwatch.Caller
 	creation Creation
 	pipe     bool // PipeStdout
-	copies   *bytes.Buffer
+
+	copyStdout, copyStderr io.Writer // copyStdout is the copy of a pipe's input, too
 }
 
 func paths(p ...string) func(*setup) { return func(s *setup) { s.Paths = append(s.Paths, p...) } }
@@ -90,6 +92,11 @@ func once(idle time.Duration, p ...string) func(*setup) {
 }
 
 func wait(s *setup) { s.Wait = true }
+
+// readFor makes a run read its input for so long after a signal.
+func readFor(d time.Duration) func(*setup) {
+	return func(s *setup) { s.Patience.Deliver = s.Delivery.DrainTimeout - d }
+}
 
 func drain(d time.Duration) func(*setup) { return func(s *setup) { s.Delivery.DrainTimeout = d } }
 
@@ -107,7 +114,8 @@ func (w *world) setup(log *zap.Logger, tweaks []func(*setup)) *setup {
 				FlushInterval: 10 * time.Millisecond, GiveUpAfter: time.Minute, HopelessAfter: time.Minute,
 				DrainTimeout: 20 * time.Second, MemoryMax: 32 << 20, MemoryMin: 8 << 20,
 			},
-			Version: "v1", Log: log,
+			Patience: Patience{Follow: follow.Patience{Gone: 100 * time.Millisecond}},
+			Version:  "v1", Log: log,
 		},
 		Events: Events{LogStream: "{jobId}"}, group: testGroup, creation: Creation{Create: true},
 	}
@@ -196,7 +204,7 @@ func (w *world) shipFrom(r *os.File, tweaks ...func(*setup)) *going {
 	w.t.Helper()
 	return w.session(tweaks, func(s *setup, session *Session, g *going) (Outcome, error) {
 		defer r.Close()
-		return session.Stdin(StdinOptions{Stdin: r, Signals: g.signals})
+		return session.Stdin(StdinOptions{Stdin: r, Copy: s.copyStdout, Signals: g.signals})
 	})
 }
 
@@ -218,11 +226,10 @@ func (w *world) exec(script string, tweaks ...func(*setup)) *going {
 			return Failed, err
 		}
 		defer null.Close()
-		o := ExecOptions{File: "/bin/sh", Command: []string{"sh", "-c", script}, Stdin: null, PipeStdout: s.pipe, Signals: g.signals}
-		if s.copies != nil {
-			o.CopyStderr = s.copies
-		}
-		g.result, err = session.Exec(o)
+		g.result, err = session.Exec(ExecOptions{
+			File: "/bin/sh", Command: []string{"sh", "-c", script}, Stdin: null, PipeStdout: s.pipe,
+			CopyStdout: s.copyStdout, CopyStderr: s.copyStderr, Signals: g.signals,
+		})
 		return g.result.Outcome, err
 	})
 }

@@ -37,6 +37,7 @@ type Session struct {
 	folder   *journal.Folder
 	keep     journal.Options // for pipes
 	delivery Delivery
+	patience Patience
 	events   Events
 	origin   shipper.Origin
 	heart    *journal.Heartbeat
@@ -72,7 +73,7 @@ func Open(o Options, to Target, events Events) (*Session, error) {
 
 func newSession(o Options, to Target, folder *journal.Folder, origin shipper.Origin) *Session {
 	return &Session{
-		log: o.Log, status: o.Status, now: time.Now, client: to.Client, caller: to.Caller, creation: to.Creation, folder: folder, delivery: o.Delivery, origin: origin,
+		log: o.Log, status: o.Status, now: time.Now, client: to.Client, caller: to.Caller, creation: to.Creation, folder: folder, delivery: o.Delivery, patience: o.Patience.withDefaults(), origin: origin,
 		heart: folder.Heartbeat(origin.Hostname),
 	}
 }

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,10 +10,6 @@ import (
 
 	"go.uber.org/zap"
 )
-
-// stopReading is how long before the deadline the input is read no more: what was read must still
-// be shipped.
-const stopReading = 3 * time.Second
 
 // sameSignal is how soon after the first signal the same one again is taken for the first:
 // timeout(1) signals its command, and then the process group that the command is in. Nobody presses
@@ -39,16 +36,17 @@ type shutdown struct {
 
 // newShutdown waits for the first of signals and then gives everything drain; a second one ends the
 // run at once, see [sameSignal]. signals may be nil. Call close when done.
-func newShutdown(signals <-chan os.Signal, drain time.Duration, log *zap.Logger) *shutdown {
+func newShutdown(signals <-chan os.Signal, drain time.Duration, patience Patience, log *zap.Logger) *shutdown {
 	s := &shutdown{interrupted: make(chan struct{}, 1), closed: make(chan struct{})}
 	s.signalled, s.endSignalled = context.WithCancel(context.Background())
 	s.reading, s.endReading = context.WithCancel(context.Background())
 	s.running, s.endRunning = context.WithCancelCause(context.Background())
-	go s.wait(signals, drain, log)
+	deliver := cmp.Or(patience.Deliver, min(3*time.Second, drain/2))
+	go s.wait(signals, drain, deliver, log)
 	return s
 }
 
-func (s *shutdown) wait(signals <-chan os.Signal, drain time.Duration, log *zap.Logger) {
+func (s *shutdown) wait(signals <-chan os.Signal, drain, deliver time.Duration, log *zap.Logger) {
 	var first os.Signal
 	select {
 	case first = <-signals:
@@ -60,7 +58,7 @@ func (s *shutdown) wait(signals <-chan os.Signal, drain time.Duration, log *zap.
 	began := time.Now()
 	deadline := time.NewTimer(drain)
 	defer deadline.Stop()
-	reading := time.NewTimer(drain - min(stopReading, drain/2))
+	reading := time.NewTimer(drain - deliver)
 	defer reading.Stop()
 	s.endSignalled()
 	// The clock runs before this is logged, and does not wait for it: a stderr that nobody reads must

@@ -26,7 +26,7 @@ func TestSignalThatComesTwice(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				signals := make(chan os.Signal)
-				s := newShutdown(signals, time.Minute, zap.NewNop())
+				s := newShutdown(signals, time.Minute, Patience{}, zap.NewNop())
 				defer s.close()
 				signals <- syscall.SIGTERM
 				time.Sleep(tc.after)

@@ -25,7 +25,7 @@ type StdinOptions struct {
 
 // Stdin ships what stdin brings, until its end or until a signal.
 func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
-	end := newShutdown(o.Signals, s.delivery.DrainTimeout, s.log)
+	end := newShutdown(o.Signals, s.delivery.DrainTimeout, s.patience, s.log)
 	defer end.close()
 
 	reading := end.reading
@@ -50,7 +50,7 @@ func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
 	}
 	in := shipper.Input{Journal: j.Journal, Shape: shape, Primary: true}
 	if o.Copy != nil {
-		in.Tee = feed.StartTee(j.Journal, o.Copy, s.log)
+		in.Tee = feed.StartTee(j.Journal, o.Copy, s.patience.Feed, s.log)
 	}
 
 	moving, stopMoving := context.WithCancel(end.running)
@@ -62,7 +62,7 @@ func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
 		end.endReading()
 		select {
 		case lost = <-moved:
-		case <-time.After(time.Second): // a read that cannot be cut short ends with the process
+		case <-time.After(s.patience.Read): // a read that cannot be cut short ends with the process
 		}
 	})
 	outcome := s.ship(end.running, []shipper.Input{in}, nil)

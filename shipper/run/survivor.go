@@ -54,7 +54,7 @@ func (s *Session) guardSurvivors() (stop func()) {
 			delete(s.survivors, group)
 			continue
 		}
-		g, err := guard.New(v.group, guard.Options{Limit: s.keep.MaxBytes, Found: true, Log: s.log}, v.journal)
+		g, err := guard.New(v.group, guard.Options{Limit: s.keep.MaxBytes, Found: true, Patience: s.patience.Guard, Log: s.log}, v.journal)
 		if err != nil {
 			s.log.Error(err.Error(), append(logfield.Of(err), zap.Int("processGroup", group))...)
 			continue
