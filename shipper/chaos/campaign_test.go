@@ -2,9 +2,9 @@
 
 package chaos
 
-// A campaign: one journal folder and one endpoint, and round after round a process that is killed,
-// stopped or told to end while calls go wrong. In the end the weather is calm, a last process ships
-// what is left, and all is compared.
+// A campaign uses one journal folder and one endpoint. In each round a process is killed, stopped
+// or told to end while calls fail. At the end all faults cease, a last process ships the rest, and
+// everything is compared.
 
 import (
 	"bytes"
@@ -26,18 +26,18 @@ type campaign struct {
 	tally *tally
 	end   *endpoint
 	opt   options
-	disk  *disk     // nil: the disk is no matter
-	file  *followed // nil: none is followed
+	disk  *disk     // nil: an ordinary disk
+	file  *followed // nil: no file is followed
 
 	inputs []*taken
 	agents []*agent
-	ends   []func() // wait until an agent is gone, and take down what it has written
+	ends   []func() // each waits until an agent is gone, and records what it wrote
 	procs  int
-	cut    bool     // an agent has emptied its stdout
-	broken []string // what processes did that they may not
+	cut    bool     // an agent truncated its stdout
+	broken []string // what processes did wrong
 }
 
-// newPlainCampaign has a journal folder and an endpoint, and nothing odd.
+// newPlainCampaign returns a campaign with a journal folder and an endpoint and nothing unusual.
 func newPlainCampaign(t testing.TB, seed, n uint64, tally *tally) *campaign {
 	c := &campaign{t: t, name: fmt.Sprintf("CHAOS_SEED=%d, campaign %d", seed, n), rng: rand.New(rand.NewPCG(seed, n)), tally: tally}
 	c.end = newEndpoint(t, seed, n, tally)
@@ -52,7 +52,7 @@ func newPlainCampaign(t testing.TB, seed, n uint64, tally *tally) *campaign {
 	return c
 }
 
-// newCampaign has what the dice say.
+// newCampaign returns a campaign with random features.
 func newCampaign(t testing.TB, seed, n uint64, tally *tally) *campaign {
 	c := newPlainCampaign(t, seed, n, tally)
 	c.opt.perhaps = true
@@ -69,7 +69,7 @@ func newCampaign(t testing.TB, seed, n uint64, tally *tally) *campaign {
 	case 0:
 		c.opt.max = "16MiB"
 	case 1:
-		c.opt.sync = "1ms" // a disk that is asked for its word all the time
+		c.opt.sync = "1ms" // sync the disk all the time
 	case 2, 3:
 		if c.disk = newDisk(t, filepath.Join(dir, "disk"), 1+c.rng.IntN(3), tally); c.disk != nil {
 			c.opt.folder = journalIn(c.disk.path)
@@ -78,7 +78,7 @@ func newCampaign(t testing.TB, seed, n uint64, tally *tally) *campaign {
 	return c
 }
 
-// run carries the campaign out.
+// run runs the campaign.
 func (c *campaign) run(rounds int, until time.Time) {
 	for range rounds {
 		if time.Now().After(until) {
@@ -90,7 +90,7 @@ func (c *campaign) run(rounds int, until time.Time) {
 	c.conclude()
 }
 
-// conclude ships what is left, compares, and says what is wrong.
+// conclude ships the rest, compares, and reports what is wrong.
 func (c *campaign) conclude() {
 	c.opt.perhaps = false
 	c.finish()
@@ -114,7 +114,7 @@ func (c *campaign) conclude() {
 	}
 }
 
-// round is one process, or two at once, and what befalls them.
+// round runs one process, or two at once, and disturbs them.
 func (c *campaign) round() {
 	c.end.set(weathers[c.rng.IntN(len(weathers))])
 	if c.disk != nil {
@@ -125,7 +125,7 @@ func (c *campaign) round() {
 		ps = append(ps, c.start())
 	}
 	for _, p := range ps {
-		c.befall(p)
+		c.disturb(p)
 	}
 	for _, p := range ps {
 		c.settle(p)
@@ -137,13 +137,13 @@ func (c *campaign) start() *process {
 	var data []byte
 	s := newSpeaker(c.rng, c.end.poison)
 	switch roll := c.rng.IntN(100); {
-	case roll < 10: // nothing to say
+	case roll < 10: // no input
 	case roll < 60:
 		data = s.say(c.rng.IntN(30_000))
 	case roll < 97:
 		data = s.say(c.rng.IntN(400_000))
 	case roll < 99 && c.opt.max != "4GiB":
-		data = s.say(20_000_000) // more than the journal may hold
+		data = s.say(20_000_000) // more than the journal can hold
 	case roll < 99:
 		data = s.say(3_000_000)
 	default:
@@ -157,7 +157,7 @@ func (c *campaign) start() *process {
 	case roll <= 5 && c.file != nil:
 		c.count("following")
 		return c.opt.follow(c.t, c.rng, name, c.file, drain)
-	case roll <= 10 && c.disk == nil: // on a small disk no command is started
+	case roll <= 10 && c.disk == nil: // exec refuses to start a command on a small disk
 		c.count("exec")
 		return c.opt.exec(c.t, c.rng, name, data, s.say(c.rng.IntN(20_000)), drain)
 	}
@@ -171,11 +171,11 @@ func (c *campaign) pause(most time.Duration) {
 	time.Sleep(time.Duration(c.rng.Int64N(int64(most))))
 }
 
-// befall does to a process what ends it, mostly.
-func (c *campaign) befall(p *process) {
+// disturb ends the process in one of many ways, though in a few cases it ends by itself.
+func (c *campaign) disturb(p *process) {
 	span := []time.Duration{10, 10, 30, 30, 60, 60, 120, 300}[c.rng.IntN(8)] * time.Millisecond
 	if p.traced {
-		p.wait(500 * time.Millisecond) // strace takes its time
+		p.wait(500 * time.Millisecond) // strace is slow
 	}
 	c.pause(span)
 	roll := c.rng.IntN(100)
@@ -189,7 +189,7 @@ func (c *campaign) befall(p *process) {
 		c.pause(span)
 	}
 	switch roll := c.rng.IntN(100); {
-	case roll < 10: // at the moment of a put
+	case roll < 10: // during a put
 		dead := make(chan struct{})
 		c.end.atNextPut(func() {
 			c.signal(p, syscall.SIGKILL, "KILL")
@@ -212,28 +212,28 @@ func (c *campaign) befall(p *process) {
 		} else {
 			c.pause(100 * time.Millisecond)
 		}
-	case roll < 23: // weather changes, and it has some time
+	case roll < 23: // the weather improves, and the process gets some time
 		c.end.set(breezy)
 		p.wait(500 * time.Millisecond)
 	}
 	if !p.wait(0) && p.signal(syscall.SIGKILL) == nil {
-		p.traced = false // it was this kill
+		p.traced = false // this kill ended it, not strace's
 	}
 }
 
 func (c *campaign) signal(p *process, sig syscall.Signal, name string) {
-	if p.signal(sig) == nil && name != "KILL" && name != "" { // those are counted when they have struck
+	if p.signal(sig) == nil && name != "KILL" && name != "" { // kills are counted once they have taken effect
 		c.tally.add(func(y *tally) { y.signals[name]++ })
 	}
 }
 
-// settle waits for a process to be dead and takes down what it has taken in, and how far each input
-// is acknowledged. What it has taken from its pipe must be in its journal, however it died; what
-// its agent has written is known when that is gone.
+// settle waits for a process to die, and records what it read and how far each input is
+// acknowledged. Whatever it read from its pipe must be in its journal, however it died. What its
+// agent wrote is known only once the agent is gone.
 func (c *campaign) settle(p *process) {
 	if !p.wait(patience) {
-		c.broken = append(c.broken, fmt.Sprintf("process %s did not end; it said:\n%s", p.name, p.says()))
-		_ = p.signal(syscall.SIGQUIT) // it says where it is
+		c.broken = append(c.broken, fmt.Sprintf("process %s did not end; its stderr:\n%s", p.name, p.says()))
+		_ = p.signal(syscall.SIGQUIT) // prints its goroutines
 		p.wait(patience)
 		_ = p.signal(syscall.SIGKILL)
 		<-p.exited
@@ -260,14 +260,14 @@ func (c *campaign) settle(p *process) {
 		c.agents = append(c.agents, p.agent)
 		c.ends = append(c.ends, func() {
 			if !p.agent.wait(out, errs) {
-				c.broken = append(c.broken, fmt.Sprintf("the agent of process %s did not end or say what it has written; the process said:\n%s", p.name, p.says()))
+				c.broken = append(c.broken, fmt.Sprintf("the agent of process %s did not end or did not record what it wrote; the process's stderr:\n%s", p.name, p.says()))
 			}
 			if p.agent.cut {
 				c.cut = true
 				c.tally.add(func(y *tally) { y.cuts++ })
 			}
 			if p.agent.cut && !p.killed && p.code() == 0 {
-				c.broken = append(c.broken, fmt.Sprintf("the agent of process %s emptied its stdout, and the process ended with 0; it said:\n%s", p.name, p.says()))
+				c.broken = append(c.broken, fmt.Sprintf("the agent of process %s truncated its stdout, but the process ended with 0; its stderr:\n%s", p.name, p.says()))
 			}
 		})
 	default:
@@ -278,7 +278,7 @@ func (c *campaign) settle(p *process) {
 		if k, ok := left[p.name]; ok {
 			in.data = p.data[:min(k.size, consumed)]
 			if k.size != consumed {
-				c.broken = append(c.broken, fmt.Sprintf("process %s (%s) has taken %d bytes and kept %d; it said:\n%s", p.name, p.state, consumed, k.size, p.says()))
+				c.broken = append(c.broken, fmt.Sprintf("process %s (%s) read %d bytes but kept %d; its stderr:\n%s", p.name, p.state, consumed, k.size, p.says()))
 			}
 		}
 		c.inputs = append(c.inputs, in)
@@ -292,24 +292,24 @@ func (c *campaign) settle(p *process) {
 	}
 }
 
-// see notes the cursors.
+// see records the cursors.
 func (c *campaign) see(left map[string]kept) {
 	puts := c.end.now()
 	for _, in := range c.inputs {
 		if k, ok := left[in.proc]; ok {
 			in.sights = append(in.sights, sight{puts, k.cursor})
 		} else if !in.paused {
-			in.sights = append(in.sights, sight{puts, math.MaxInt64}) // gone, with all that it had
+			in.sights = append(in.sights, sight{puts, math.MaxInt64}) // removed, so all of it was delivered
 		}
 	}
 }
 
-// finish ships what is left: one process must do, without input of its own, or with the followed
-// file's.
+// finish ships the rest. A single process must be able to do it, without input of its own or with
+// that of the followed file.
 func (c *campaign) finish() {
 	c.end.set(calm)
-	// An agent that was stopped for lack of room when its shipper was killed goes on with the next
-	// one.
+	// An agent that was stopped for lack of space when its shipper was killed continues with the
+	// next shipper.
 	for range 10 {
 		if !slices.ContainsFunc(c.agents, func(a *agent) bool { return !a.gone(time.Second) }) {
 			break
@@ -329,11 +329,11 @@ func (c *campaign) finish() {
 	}
 	switch {
 	case c.disk == nil:
-	case c.end.poison: // rejected events may need more room than there is
+	case c.end.poison: // rejected events may need more space than there is
 		if err := c.disk.grow(); err != nil {
 			c.t.Fatal(err)
 		}
-	default: // what fills the disk makes room itself
+	default: // the program must make room by itself
 		c.disk.relax()
 	}
 	var p *process
@@ -347,12 +347,12 @@ func (c *campaign) finish() {
 	}
 	p.w.Close()
 	if !p.wait(patience) {
-		c.broken = append(c.broken, fmt.Sprintf("the last process did not end; it said:\n%s", p.says()))
+		c.broken = append(c.broken, fmt.Sprintf("the last process did not end; its stderr:\n%s", p.says()))
 		_ = p.signal(syscall.SIGQUIT)
 		p.wait(patience)
 	}
 	if p.wait(0) && p.code() != 0 && (p.code() != 65 || !c.end.poison && !c.cut) {
-		c.broken = append(c.broken, fmt.Sprintf("the last process ended with %s; it said:\n%s", p.state, p.says()))
+		c.broken = append(c.broken, fmt.Sprintf("the last process ended with %s; its stderr:\n%s", p.state, p.says()))
 	}
 	c.settle(p)
 	left, err := whatIsKept(c.opt.folder)
@@ -361,8 +361,8 @@ func (c *campaign) finish() {
 	}
 	for _, k := range left {
 		if c.file != nil && k.proc == c.file.in.proc && k.cursor == int64(len(c.file.in.data)) {
-			continue // for whoever follows it another day
+			continue // kept for a later process that follows the file
 		}
-		c.broken = append(c.broken, fmt.Sprintf("%s is left: cursor %d of %d; the last process said:\n%s", k.dir, k.cursor, k.size, p.says()))
+		c.broken = append(c.broken, fmt.Sprintf("%s is left with its cursor at %d of %d; the last process's stderr:\n%s", k.dir, k.cursor, k.size, p.says()))
 	}
 }

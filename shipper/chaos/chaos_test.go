@@ -1,26 +1,26 @@
 //go:build linux
 
-// Package chaos shows that nothing is lost: it runs the built binary under random kill -9, signals,
-// faults of CloudWatch and full disks, and compares what the endpoint holds with what the processes
-// had read.
+// Package chaos tests that nothing is lost. It runs the built binary under random kill -9, signals,
+// CloudWatch faults and full disks, and compares what the endpoint holds with what the processes
+// read.
 //
-//	chaos_test.go     the run: seed, time, report
-//	campaign_test.go  one journal folder: rounds of trouble, a last clean start, the comparison
-//	process_test.go   one process and the account of what it has read
-//	exec_test.go      one that runs a command; testdata/agent is that command
-//	cut_test.go       the comparison for an agent that emptied its stdout
-//	follow_test.go    one that follows a file
-//	trace_test.go     kills in the middle of disk calls, and slow disks
-//	feed_test.go      what agents write, and what should come of it
-//	endpoint_test.go  CloudWatch, and how its calls go wrong
+//	chaos_test.go     a run: seed, duration, report
+//	campaign_test.go  one journal folder: rounds of faults, a last clean start, the comparison
+//	process_test.go   one process and how much it read
+//	exec_test.go      exec processes; testdata/agent is their command
+//	cut_test.go       the comparison for an agent that truncated its stdout
+//	follow_test.go    processes that follow a file
+//	trace_test.go     kills during disk calls, and slow disks
+//	feed_test.go      what agents write, and what CloudWatch should hold of it
+//	endpoint_test.go  CloudWatch and its faults
 //	disk_test.go      small disks
-//	folder_test.go    what lies in a journal folder
+//	folder_test.go    reads a journal folder
 //	check_test.go     the comparison
-//	verify_test.go    what verify says of it
-//	tally_test.go     the figures
+//	verify_test.go    compares the verdict of verify
+//	tally_test.go     statistics
 //
-// CHAOS_TIME (a duration) says how long to go on, CHAOS_SEED repeats a run's plans. The moments at
-// which things happen are the machine's, so a seed does not repeat a failure for certain.
+// CHAOS_TIME is the duration of a run, and CHAOS_SEED repeats a run's choices. When things happen
+// depends on the machine, so a seed does not always reproduce a failure.
 package chaos
 
 import (
@@ -38,13 +38,13 @@ import (
 )
 
 const (
-	// aMoment is how long it takes inside `make test`.
-	aMoment = 5 * time.Second
-	// rounds is how many a campaign has: enough that crashes of crashes happen, few enough that a
-	// failure can be read.
+	// shortRun is the duration of a run in `make test`.
+	shortRun = 5 * time.Second
+	// rounds is the number of rounds in a campaign: enough for crashes during recovery from
+	// crashes, and few enough for a failure to be readable.
 	rounds = 25
-	// sideBySide is how many campaigns run at once: processes mostly wait.
-	sideBySide = 3
+	// parallel is how many campaigns run at once, because processes mostly wait.
+	parallel = 3
 )
 
 func TestMain(m *testing.M) {
@@ -54,8 +54,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	binary, agentBinary = filepath.Join(dir, "perstack-shipper"), filepath.Join(dir, "agent")
-	// Without the race detector, whatever the tests run with: its start takes longer than most of
-	// these processes live.
+	// Build without the race detector even if the tests use it: it takes longer to start than most
+	// of these processes live.
 	for to, from := range map[string]string{binary: "perstack-shipper/cmd/perstack-shipper", agentBinary: "perstack-shipper/shipper/chaos/testdata/agent"} {
 		build := exec.Command("go", "build", "-o", to, from)
 		build.Stderr = os.Stderr
@@ -80,7 +80,7 @@ func TestChaos(t *testing.T) {
 			t.Fatalf("CHAOS_SEED: %v", err)
 		}
 	}
-	length := aMoment
+	length := shortRun
 	if s := os.Getenv("CHAOS_TIME"); s != "" {
 		var err error
 		if length, err = time.ParseDuration(s); err != nil {
@@ -94,7 +94,7 @@ func TestChaos(t *testing.T) {
 	y := newTally()
 	var next atomic.Uint64
 	var all sync.WaitGroup
-	for range sideBySide {
+	for range parallel {
 		all.Go(func() {
 			for time.Now().Before(until) {
 				n := next.Add(1)
@@ -107,6 +107,6 @@ func TestChaos(t *testing.T) {
 	all.Wait()
 	t.Logf("CHAOS_SEED=%d, %s: %s", seed, time.Since(began).Round(time.Second), y)
 	if y.signals["KILL"] == 0 || y.lines == 0 {
-		t.Error("nothing happened")
+		t.Error("no process was killed, or no line was shipped")
 	}
 }

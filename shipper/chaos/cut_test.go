@@ -2,8 +2,8 @@
 
 package chaos
 
-// The comparison for an agent that emptied the file that its stdout was: what it wrote before that
-// may be lost, but for nothing else, and it is said.
+// The comparison for an agent that truncated the file that is its stdout. What it wrote before that
+// may be lost, but nothing else, and the seal must say so.
 
 import (
 	"bytes"
@@ -12,10 +12,10 @@ import (
 	"perstack-shipper/batch"
 )
 
-// compareCut compares what came of a process whose agent emptied its stdout. The lines of its last
-// input must be the beginnings of its pieces, one after the other, and the last piece wholly. A
-// kill may have made more inputs of it: one that starts when lines were lost which another had
-// begun to ship.
+// compareCut compares the inputs of a process whose agent truncated its stdout. The lines of its
+// last input must be prefixes of the pieces that it wrote, in order, and the last piece must be
+// complete. A kill may have split the output into several inputs: a new one starts if lines were
+// lost that another input had begun to ship.
 func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
 	var a *arrived
 	if len(inputs) > 0 {
@@ -36,13 +36,13 @@ func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
 	last := len(pieces) - 1
 	if a == nil {
 		if len(pieces[last]) > 0 {
-			v.lose("all of process %s, which has emptied its stdout, also what came after that", in.proc)
+			v.lose("all of process %s, which truncated its stdout, including what it wrote afterwards", in.proc)
 		}
 		return
 	}
 	v.repeats += a.repeats
 	if len(a.seals) == 0 && len(pieces[last]) == 0 {
-		return // a kill made another input of what follows, and nothing does
+		return // a kill started another input for what follows, and nothing follows
 	}
 	if len(a.seals) == 0 {
 		v.lose("the seal of input %s of process %s", a.id, in.proc)
@@ -50,8 +50,7 @@ func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
 	}
 	got := a.lastSeal()
 	lines := a.came(got.LastSeq, rejects, v)
-	// Lines repeat themselves, so several places in the pieces may be where the lines so far have
-	// come to.
+	// Lines may repeat, so the lines so far may end at several places in the pieces.
 	type at struct{ piece, line int }
 	places := map[at]bool{}
 	reach := func(next map[at]bool, p at) {
@@ -69,20 +68,20 @@ func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
 			switch want := pieces[p.piece][p.line]; {
 			case bytes.Equal(line.Line, want.line) && line.NoNewline == want.noNewline:
 				reach(next, at{p.piece, p.line + 1})
-			case line.NoNewline && p.piece < last && begins(want.line, line.Line): // it was being written, or read
+			case line.NoNewline && p.piece < last && begins(want.line, line.Line): // cut while it was being written or read
 				reach(next, at{p.piece + 1, 0})
 			}
 		}
 		if places = next; len(places) == 0 {
-			v.alter("line %d of input %s of process %s, which has emptied its stdout, is none that may come there: %.200q", i+1, a.id, in.proc, line.Line)
+			v.alter("line %d of input %s of process %s, which truncated its stdout, does not fit there: %.200q", i+1, a.id, in.proc, line.Line)
 			return
 		}
 	}
 	if !places[at{last, len(pieces[last])}] {
-		v.lose("lines of process %s that came after it had emptied its stdout for the last time: it wrote %d, and %d lines came in all", in.proc, len(pieces[last]), len(lines))
+		v.lose("lines of process %s after it last truncated its stdout: it wrote %d then, and %d lines arrived in all", in.proc, len(pieces[last]), len(lines))
 	}
 	if got.Truncated.Times == 0 || !got.Ended {
-		v.alter("the seal of input %s of process %s does not say that its output was emptied, or not that it ended: %+v", a.id, in.proc, got)
+		v.alter("the seal of input %s of process %s does not say that its output was truncated and ended: %+v", a.id, in.proc, got)
 	}
 	var digest bytes.Buffer
 	for _, line := range lines {
@@ -90,7 +89,7 @@ func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
 		digest.WriteByte('\n')
 	}
 	if got.SHA256 != sum(digest.Bytes()) || got.Lines != int64(len(lines)) {
-		v.alter("the seal of input %s of process %s, which has emptied its stdout, is wrong: %+v for %d lines", a.id, in.proc, got, len(lines))
+		v.alter("the seal of input %s of process %s, which truncated its stdout, is wrong: %+v for %d lines", a.id, in.proc, got, len(lines))
 	}
 }
 
@@ -102,8 +101,8 @@ func (a *arrived) ended() int {
 	return 0
 }
 
-// compareOvertaken compares an input that another one goes on for: each of its lines is one that
-// was written.
+// compareOvertaken compares an input that is continued by another one: each of its lines must have
+// been written.
 func (in *taken) compareOvertaken(a *arrived, v *verdict) {
 	written := map[string]bool{}
 	for _, piece := range in.pieces {
@@ -115,16 +114,16 @@ func (in *taken) compareOvertaken(a *arrived, v *verdict) {
 	v.repeats += a.repeats
 	for at, ev := range a.first {
 		if at.part == 0 && !ev.NoNewline && !written[string(ev.Line)] {
-			v.alter("line %d of input %s of process %s, which has emptied its stdout, was never written: %.200q", at.seq, a.id, in.proc, ev.Line)
+			v.alter("line %d of input %s of process %s, which truncated its stdout, was never written: %.200q", at.seq, a.id, in.proc, ev.Line)
 		}
 	}
 	if a.ended() != 0 {
-		v.alter("input %s of process %s has ended, and it was the process's last: %+v", a.id, in.proc, a.lastSeal())
+		v.alter("input %s of process %s has ended although another one continues it: %+v", a.id, in.proc, a.lastSeal())
 	}
 }
 
-// compareNumbers looks for lines that are there under more numbers than they were written times:
-// nothing marks those as repeats.
+// compareNumbers looks for lines that are stored under more numbers than they were written times.
+// Nothing would mark those as repeats.
 func (in *taken) compareNumbers(inputs []*arrived, v *verdict) {
 	written, there := map[string]int{}, map[string]int{}
 	for _, piece := range in.pieces {
@@ -141,13 +140,13 @@ func (in *taken) compareNumbers(inputs []*arrived, v *verdict) {
 		}
 	}
 	for line, n := range there {
-		if n > written[line] && written[line] > 0 { // else it is said elsewhere
-			v.alter("process %s, which has emptied its stdout, wrote a line %d times, and it is there under %d numbers: %.200q", in.proc, written[line], n, line)
+		if n > written[line] && written[line] > 0 { // reported elsewhere if it was never written
+			v.alter("process %s, which truncated its stdout, wrote a line %d times, but it is stored under %d numbers: %.200q", in.proc, written[line], n, line)
 		}
 	}
 }
 
-// begins reports whether line is the beginning of want, which may end in the middle of a character.
+// begins reports whether want begins with line, which may end in the middle of a character.
 func begins(want, line []byte) bool {
 	for range 4 {
 		if bytes.HasPrefix(want, line) {
@@ -158,7 +157,7 @@ func begins(want, line []byte) bool {
 	return false
 }
 
-// came is the lines 1 to last of an input, those that were refused among them.
+// came returns lines 1 to last of an input, including refused ones.
 func (a *arrived) came(last int64, rejects []rejected, v *verdict) (lines []batch.Restored) {
 	refused := map[int64]batch.Restored{}
 	for _, r := range rejects {

@@ -2,8 +2,8 @@
 
 package chaos
 
-// A disk so small that journals fill it: a tmpfs. Where mounting is refused there is none, and that
-// is said.
+// Disks so small that journals fill them: tmpfs file systems. If mounting is refused, the tests say
+// so and do without.
 
 import (
 	"errors"
@@ -22,7 +22,7 @@ type disk struct {
 	mib  int
 }
 
-// newDisk mounts a disk of so many MiB at path, or returns nil.
+// newDisk mounts a disk of mib MiB at path. It returns nil if mounting is refused.
 func newDisk(t testing.TB, path string, mib int, y *tally) *disk {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func newDisk(t testing.TB, path string, mib int, y *tally) *disk {
 	err := unix.Mount("tmpfs", path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("size=%dm,mode=700", mib))
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		y.once("mount", func() {
-			t.Logf("SKIPPED: no full disks, for mounting a tmpfs is refused here (%v); run it as root", err)
+			t.Logf("SKIPPED: no full disks, because mounting a tmpfs is refused here (%v); run the test as root", err)
 		})
 		return nil
 	}
@@ -45,7 +45,7 @@ func newDisk(t testing.TB, path string, mib int, y *tally) *disk {
 	return &disk{path, mib}
 }
 
-// squeeze has somebody else take or give back space.
+// squeeze takes up space on the disk or gives it back.
 func (d *disk) squeeze(rng *rand.Rand) {
 	if rng.IntN(3) > 0 {
 		d.relax()
@@ -53,13 +53,13 @@ func (d *disk) squeeze(rng *rand.Rand) {
 	}
 	f, err := os.Create(d.filler())
 	if err != nil {
-		return // no room even for that
+		return // no room even for an empty file
 	}
 	defer f.Close()
 	var left syscall.Statfs_t
 	if syscall.Statfs(d.path, &left) == nil {
 		room := int64(left.Bavail) * left.Bsize
-		_ = unix.Fallocate(int(f.Fd()), 0, 0, max(1, room-int64(rng.IntN(300_000)))) // what is not there cannot be taken
+		_ = unix.Fallocate(int(f.Fd()), 0, 0, max(1, room-int64(rng.IntN(300_000)))) // best effort: there may be less space by now
 	}
 }
 
@@ -68,8 +68,8 @@ func (d *disk) relax() { os.Remove(d.filler()) }
 
 func (d *disk) filler() string { return filepath.Join(d.path, "filler") }
 
-// grow is the operator who makes room: with rejected events that found none beside them, the inputs
-// of a full disk wait for that.
+// grow makes room, as an operator would: inputs on a full disk wait for that if their rejected
+// events cannot be stored.
 func (d *disk) grow() error {
 	d.relax()
 	return unix.Mount("tmpfs", d.path, "tmpfs", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV, "size=256m,mode=700")

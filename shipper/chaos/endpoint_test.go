@@ -2,9 +2,8 @@
 
 package chaos
 
-// The CloudWatch of a campaign: an embedded endpoint whose calls go wrong as a weather says, which
-// remembers what was asked of it, and from which groups and streams are deleted under the shipper's
-// feet.
+// The CloudWatch of a campaign: an embedded endpoint whose calls fail as the current weather says.
+// It records all puts, and groups and streams are deleted while the shipper uses them.
 
 import (
 	"bytes"
@@ -24,10 +23,10 @@ import (
 // group is the log group of every campaign.
 const group = "/perstack/chaos"
 
-// poison is what this CloudWatch refuses in an event, whoever its neighbours are.
+// poison is text that this CloudWatch refuses in an event, whatever else is in the batch.
 const poison = "!!poison!!"
 
-// kind is one way for a call to go wrong.
+// kind is a kind of fault.
 type kind string
 
 const (
@@ -48,8 +47,7 @@ const (
 	deletion     kind = "deleted"
 )
 
-// weather says how often which fault strikes a call: the chances in percent; what is left of 100
-// goes well.
+// weather gives the chance of each fault in percent. The rest of the calls succeed.
 type weather []struct {
 	kind   kind
 	chance int
@@ -67,7 +65,7 @@ var (
 
 var weathers = []weather{calm, calm, breezy, breezy, stormy, stormy, outage, silent, wrong, twice}
 
-// attempt is one PutLogEvents as it came in, whatever became of it.
+// attempt is a PutLogEvents call, whatever became of it.
 type attempt struct {
 	stream string
 	body   []byte
@@ -76,22 +74,22 @@ type attempt struct {
 // endpoint is the CloudWatch of one campaign.
 type endpoint struct {
 	server *cwlocal.Server
-	next   http.Handler // the server, behind the gate
+	next   http.Handler // the server behind the gate
 	url    string
 	tally  *tally
-	poison bool // it refuses events by content
+	poison bool // refuse events that contain poison
 
-	// gate is held for reading by every request and for writing by a deletion, so that what is
-	// deleted is known exactly.
+	// gate is held for reading by every request and for writing by a deletion, so that a deletion
+	// knows exactly what it deletes.
 	gate sync.RWMutex
 
-	mu       sync.Mutex // guards what follows: requests come on goroutines of their own
+	mu       sync.Mutex // guards the fields below: each request has its own goroutine
 	rng      *rand.Rand
 	weather  weather
 	attempts []attempt
-	deleted  map[string][][]cwlocal.Event // by stream, what it held each time it was deleted
-	onPut    func()                       // called once, by the next put: the moment to kill somebody
-	fickle   map[string]bool              // streams of which it refused or dropped what it took later: that then stands behind its neighbours
+	deleted  map[string][][]cwlocal.Event // by stream: its content each time it was deleted
+	onPut    func()                       // called once, by the next put: a moment to kill a process
+	fickle   map[string]bool              // streams in which events were refused or dropped and accepted later, after their neighbours
 }
 
 func newEndpoint(t testing.TB, seed, n uint64, tally *tally) *endpoint {
@@ -117,14 +115,14 @@ func (e *endpoint) set(w weather) {
 	e.weather = w
 }
 
-// atNextPut has f called by the next put, before it is carried out. nil takes that back.
+// atNextPut makes the next put call f before it is carried out. nil cancels that.
 func (e *endpoint) atNextPut(f func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.onPut = f
 }
 
-// now is how many puts have come in.
+// now returns how many puts have arrived.
 func (e *endpoint) now() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -159,12 +157,12 @@ func (e *endpoint) intercept(c *cwlocal.Call) cwlocal.Fault {
 	return cwlocal.Fault{}
 }
 
-// fault is what a kind does to a call. e.mu is held.
+// fault returns the fault of a kind for a call. e.mu must be held.
 func (e *endpoint) fault(k kind, c *cwlocal.Call) cwlocal.Fault {
 	some := time.Duration(e.rng.IntN(100)) * time.Millisecond
 	refused := e.poison && bytes.Contains(c.Body, []byte(poison))
 	after := func(f cwlocal.Fault) cwlocal.Fault {
-		if refused { // what is refused by content is never carried out
+		if refused { // a put of poison must never be carried out
 			return cwlocal.Fault{Code: "InvalidParameterException", Message: "Log event cannot be taken"}
 		}
 		return f
@@ -204,11 +202,11 @@ func (e *endpoint) fault(k kind, c *cwlocal.Call) cwlocal.Fault {
 		}
 		return after(cwlocal.Fault{Rejected: &cwlocal.Rejected{TooOldEnd: &n}})
 	}
-	panic(fmt.Sprintf("no fault %q", k))
+	panic(fmt.Sprintf("unknown fault %q", k))
 }
 
-// delete deletes the group or one of its streams, and keeps what was in it. It reports false when a
-// request is under way: then it does nothing.
+// delete deletes the group or one of its streams, and keeps a copy of the content. If a request is
+// under way, it does nothing and reports false.
 func (e *endpoint) delete(whole bool, pick int) bool {
 	if !e.gate.TryLock() {
 		return false
@@ -233,8 +231,8 @@ func (e *endpoint) delete(whole bool, pick int) bool {
 	return true
 }
 
-// held is all that was ever accepted: for each stream the events in reading order, once for each
-// time it was made.
+// held returns everything that was ever accepted: for each stream and each time that it was
+// created, its events in reading order.
 func (e *endpoint) held() map[string][][]cwlocal.Event {
 	all := map[string][][]cwlocal.Event{}
 	for name, times := range e.deleted {
@@ -246,5 +244,5 @@ func (e *endpoint) held() map[string][][]cwlocal.Event {
 	return all
 }
 
-// journalIn is the journal folder of a campaign in dir.
+// journalIn returns the journal folder of a campaign in dir.
 func journalIn(dir string) string { return filepath.Join(dir, "journal") }

@@ -2,7 +2,7 @@
 
 package chaos
 
-// Processes of `exec`: their agent writes the journal itself, and may outlive them.
+// Processes of `exec`. Their agent writes to the journal directly and may outlive them.
 
 import (
 	"encoding/json"
@@ -21,15 +21,15 @@ var agentBinary string
 
 // agent is the command of an exec process.
 type agent struct {
-	out, errs []byte // what it would say
-	note      string // where it says how much of that it has written
-	cut       bool   // it has emptied its stdout, and so lost some of that
-	// alive is the writing end of a pipe of which it and its shipper have the reading end: an error
-	// on it says that neither lives.
+	out, errs []byte // what it would write
+	note      string // the file in which it records how much of that it wrote
+	cut       bool   // it truncated its stdout, so some of out is lost
+	// alive is the write end of a pipe whose read end only the agent and its shipper hold. An error
+	// on it means that both are gone.
 	alive *os.File
 }
 
-// exec starts a process whose agent says out and errs.
+// exec starts a process whose agent writes out and errs.
 func (o *options) exec(t testing.TB, rng *rand.Rand, name string, out, errs []byte, drain time.Duration) *process {
 	a := &agent{out: out, errs: errs, note: filepath.Join(o.stderrs, name+".note")}
 	said, complained := filepath.Join(o.stderrs, name+".out"), filepath.Join(o.stderrs, name+".err")
@@ -49,7 +49,7 @@ func (o *options) exec(t testing.TB, rng *rand.Rand, name string, out, errs []by
 	return p
 }
 
-// gone reports whether the agent has ended, within a time.
+// gone reports whether the agent ends within a time.
 func (a *agent) gone(within time.Duration) bool {
 	for until := time.Now().Add(within); ; {
 		fds := []unix.PollFd{{Fd: int32(a.alive.Fd())}}
@@ -63,8 +63,8 @@ func (a *agent) gone(within time.Duration) bool {
 	}
 }
 
-// wait waits until the agent is gone and takes down what it has written; it reports false when that
-// takes too long.
+// wait waits until the agent is gone and records what it wrote. It reports false if that takes too
+// long.
 func (a *agent) wait(out, errs *taken) bool {
 	defer a.alive.Close()
 	if !a.gone(patience) {
@@ -72,7 +72,7 @@ func (a *agent) wait(out, errs *taken) bool {
 	}
 	note, err := os.ReadFile(a.note)
 	if err != nil {
-		return os.IsNotExist(err) // it was never started
+		return os.IsNotExist(err) // the agent was never started
 	}
 	var said struct {
 		Wrote [2]int

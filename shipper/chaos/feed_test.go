@@ -2,8 +2,8 @@
 
 package chaos
 
-// What agents write: lines as Perstack's with several jobs and runs, and everything else that comes
-// out of a terminal.
+// What agents write: lines like Perstack's, with several jobs and runs, and everything else that a
+// terminal shows.
 
 import (
 	"bytes"
@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// speaker makes the output of one agent.
+// speaker generates the output of one agent.
 type speaker struct {
 	rng    *rand.Rand
 	jobs   []string
 	runs   []string
-	clock  int64 // ms since 1970: what the agent's clock says
-	poison bool  // some lines are refused by CloudWatch
-	many   bool  // it names more jobs than an input may have streams
+	clock  int64 // the agent's clock, ms since 1970
+	poison bool  // CloudWatch refuses some lines
+	many   bool  // it has more jobs than an input may have streams
 	mute   bool  // it never names a job
 }
 
@@ -38,7 +38,7 @@ func newSpeaker(rng *rand.Rand, poison bool) *speaker {
 	case 1:
 		s.jobs[0] = strings.Repeat("日本", 100) + s.id()
 	case 2:
-		s.jobs[0] = strings.Repeat("x", 1500) // longer than an id that is given on
+		s.jobs[0] = strings.Repeat("x", 1500) // longer than the longest id that is passed on
 	}
 	return s
 }
@@ -54,7 +54,7 @@ func (s *speaker) id() string {
 
 func (s *speaker) pick(of []string) string { return of[s.rng.IntN(len(of))] }
 
-// say makes about size bytes.
+// say returns about size bytes of output.
 func (s *speaker) say(size int) []byte {
 	var b bytes.Buffer
 	if s.rng.IntN(3) == 0 {
@@ -64,7 +64,7 @@ func (s *speaker) say(size int) []byte {
 		s.line(&b)
 	}
 	if s.rng.IntN(3) == 0 && b.Len() > 0 {
-		b.Truncate(b.Len() - 1) // it ends without a newline
+		b.Truncate(b.Len() - 1) // end without a newline
 	}
 	return b.Bytes()
 }
@@ -139,12 +139,12 @@ func (s *speaker) event(b *bytes.Buffer, delta, more string) {
 	if s.mute || s.rng.IntN(20) == 0 {
 		ids = ""
 	}
-	// Not %q: what is no UTF-8 stays so.
+	// Not %q, which would repair invalid UTF-8.
 	delta = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\t", `\t`).Replace(delta)
 	fmt.Fprintf(b, `{%s"type":"streamReasoning","id":"%s","expertKey":"worker","timestamp":%d,%s"stepNumber":1,"delta":"%s"}`, more, s.id(), s.clock, ids, delta)
 }
 
-// veryLong is a line over what is understood as a whole.
+// veryLong returns a line that is too long to be parsed as a whole.
 func (s *speaker) veryLong() []byte {
 	var b bytes.Buffer
 	s.event(&b, s.text(9<<20), "")
@@ -156,14 +156,14 @@ func (s *speaker) veryLong() []byte {
 type expected struct {
 	line      []byte // as UTF-8
 	empty     int64  // empty lines before it
-	end       int64  // offset behind its newline
+	end       int64  // offset after its newline
 	lossy     bool
 	noNewline bool
 	poison    bool
 }
 
-// expect is what should come of the bytes of an input: its lines, and how many empty lines there
-// are in all. A line ends at each of cuts, too, without a newline.
+// expect returns the lines that CloudWatch should hold of an input's bytes, and the total number of
+// empty lines. A line also ends at each of cuts, without a newline.
 func expect(data []byte, cuts ...int64) (lines []expected, emptyLines int64) {
 	var empty int64
 	for at := 0; at < len(data); {
@@ -182,7 +182,7 @@ func expect(data []byte, cuts ...int64) (lines []expected, emptyLines int64) {
 			emptyLines++
 			continue
 		}
-		repaired := []byte(string([]rune(string(line)))) // one U+FFFD for each byte that is no UTF-8
+		repaired := []byte(string([]rune(string(line)))) // one U+FFFD for each invalid byte
 		lines = append(lines, expected{
 			line: repaired, empty: empty, end: int64(at), lossy: !bytes.Equal(repaired, line),
 			noNewline: !terminated, poison: bytes.Contains(line, []byte(poison)),

@@ -2,8 +2,7 @@
 
 package chaos
 
-// What lies in a journal folder when a process is dead, read from the files as the README describes
-// them.
+// Reads a journal folder after a process has died, from the files that the README describes.
 
 import (
 	"encoding/json"
@@ -19,14 +18,14 @@ import (
 // kept is one input in the journal folder.
 type kept struct {
 	dir    string
-	proc   string // the name of the process that made it
+	proc   string // the name of the process that created it
 	id     string
-	cursor int64 // offset up to which it is acked
-	size   int64 // offset behind the last byte
+	cursor int64 // offset up to which it is acknowledged
+	size   int64 // offset after the last byte
 }
 
-// whatIsKept lists the inputs of a journal folder by the names of the processes that made them.
-// Those that a kill left half made or half removed are not listed.
+// whatIsKept lists the inputs in a journal folder by the names of the processes that created them.
+// It leaves out inputs that a kill left half created or half removed.
 func whatIsKept(folder string) (map[string]kept, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -49,10 +48,10 @@ func whatIsKept(folder string) (map[string]kept, error) {
 	return all, nil
 }
 
-// read fills k from its files. It reports false when it is no whole input, also when another
-// process removes it meanwhile.
+// read fills k from its files. It reports false if the input is incomplete, for example because
+// another process is removing it.
 func (k *kept) read() (whole bool, err error) {
-	var input struct{ Shift int64 } // of what an agent writes itself
+	var input struct{ Shift int64 } // only inputs that an agent writes directly have it
 	record, err := os.ReadFile(filepath.Join(k.dir, "input"))
 	if err != nil {
 		return false, nil
@@ -107,8 +106,8 @@ func (k *kept) read() (whole bool, err error) {
 	return true, nil
 }
 
-// cursorIn reads the head of a cursor file. Its checksum is not looked at: it is the other file's
-// turn when a kill tore this one.
+// cursorIn reads the head of a cursor file. It ignores the checksum: if a kill tore this file, the
+// other one counts.
 func cursorIn(path string) (offset int64, generation uint64, ok bool) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -127,7 +126,7 @@ func cursorIn(path string) (offset int64, generation uint64, ok bool) {
 	return offset, generation, err == nil
 }
 
-// rejected is what stands in the rejects.jsonl files of a journal folder.
+// rejected is an entry of a rejects.jsonl file in a journal folder.
 type rejected struct {
 	Seq             int64
 	Reason, Message string

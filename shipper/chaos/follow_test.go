@@ -2,8 +2,7 @@
 
 package chaos
 
-// Processes that follow a file, which somebody writes on all the time. Whoever follows it goes on
-// where the one before came to.
+// Processes that follow a file that keeps growing. Each continues where the previous one stopped.
 
 import (
 	"math/rand/v2"
@@ -15,7 +14,7 @@ import (
 	"perstack-shipper/batch"
 )
 
-// followed is a file that grows for as long as a campaign lasts.
+// followed is a file that grows as long as a campaign lasts.
 type followed struct {
 	path string
 	in   *taken
@@ -23,19 +22,18 @@ type followed struct {
 	done sync.WaitGroup
 }
 
-// stoodStill is how long nothing must have been written within a line for the shipper to be in its
-// right to cut that. It is a little less than the shipper's 300 ms. A busy machine may keep the
-// writer waiting for that long.
+// stoodStill is how long the file must pause within a line before the shipper may cut that line. It
+// is a little less than the shipper's 300 ms. A busy machine may delay the writer for that long.
 const stoodStill = 250 * time.Millisecond
 
-// grow begins to write what s says to a file.
+// grow starts to write what s says to a file.
 func grow(t testing.TB, path string, s *speaker, rng *rand.Rand) *followed {
 	f := &followed{path: path, in: &taken{proc: "file", paused: true}, stop: make(chan struct{})}
 	file, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Its input is known by the file's path and first line.
+	// The file's path and first line identify its input.
 	if _, err := file.WriteString("{\"type\":\"first\"}\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +44,7 @@ func grow(t testing.TB, path string, s *speaker, rng *rand.Rand) *followed {
 		wrote := time.Now()
 		for end := false; len(said) > 0; {
 			n := min(len(said), 1+rng.IntN(8<<10))
-			if end { // the rest of the line
+			if end { // only the rest of the line is left to write
 				n = 1
 			}
 			if _, err := file.Write(said[:n]); err != nil {
@@ -54,7 +52,7 @@ func grow(t testing.TB, path string, s *speaker, rng *rand.Rand) *followed {
 				return
 			}
 			now := time.Now()
-			if before := len(all) - len(said); now.Sub(wrote) > stoodStill { // before this write, or in the middle of it
+			if before := len(all) - len(said); now.Sub(wrote) > stoodStill { // the pause may have been before this write or in the middle of it
 				for _, at := range []int{before, before + n} {
 					if at > 0 && all[at-1] != '\n' {
 						f.in.stood = append(f.in.stood, size+int64(at))
@@ -79,7 +77,7 @@ func grow(t testing.TB, path string, s *speaker, rng *rand.Rand) *followed {
 	return f
 }
 
-// end ends the writing, with a whole line.
+// end stops writing after a complete line.
 func (f *followed) end() error {
 	close(f.stop)
 	f.done.Wait()
@@ -88,7 +86,7 @@ func (f *followed) end() error {
 	return err
 }
 
-// follow starts a process that follows the file; rest are more of its options.
+// follow starts a process that follows the file, with rest as further options.
 func (o *options) follow(t testing.TB, rng *rand.Rand, name string, f *followed, drain time.Duration, rest ...string) *process {
 	args := append([]string{"ship", "--input", f.path}, o.shipping(f.in.proc)...)
 	p := o.start(t, rng, name, drain, append(args, rest...))
@@ -96,7 +94,8 @@ func (o *options) follow(t testing.TB, rng *rand.Rand, name string, f *followed,
 	return p
 }
 
-// A line that was cut where the file stood still counts as two; one that was not remains one.
+// TestLineCutWhereItsFileStood checks that a line that was cut during a pause counts as two, and
+// that one that was not cut remains one.
 func TestLineCutWhereItsFileStood(t *testing.T) {
 	data := []byte("first\nsecond\nthird\n")
 	a := &arrived{first: map[place]event{}}

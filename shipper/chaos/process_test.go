@@ -2,8 +2,7 @@
 
 package chaos
 
-// One process of the built binary with a pipe of its own, and the account of which bytes it has
-// taken from it.
+// One process of the built binary with its own pipe, and how many bytes it read from it.
 
 import (
 	"bytes"
@@ -27,29 +26,29 @@ import (
 // binary is the program under test, built by TestMain.
 var binary string
 
-// patience is how long a process may take for anything before it counts as hanging.
+// patience is how long anything may take before a process counts as hanging.
 const patience = 30 * time.Second
 
-// process is one run of `perstack-shipper ship`. Its fields are for one goroutine, but for written.
+// process is one run of the program. Its fields, except written, belong to one goroutine.
 type process struct {
-	name    string // its --field proc, by which its events are known
+	name    string // its --field proc, which identifies its events
 	cmd     *exec.Cmd
-	log     string // the file of its stderr
+	log     string // the file with its stderr
 	started time.Time
 	asked   time.Time     // when it was first told to end; zero: never
 	drain   time.Duration // its --drain-timeout
-	killed  bool          // set when it is dead
+	killed  bool          // whether SIGKILL ended it; set once it is dead
 	traced  bool          // strace will kill it at a disk call
 
-	agent *agent    // of exec
-	file  *followed // of one that follows that
+	agent *agent    // of exec; else nil
+	file  *followed // the file that it follows; else nil
 
-	exited chan struct{} // closed when it is dead
+	exited chan struct{} // closed once it is dead
 	state  *os.ProcessState
 
-	// The pipe. Both ends stay open here as long as it lives, so that what it has not read can be
-	// counted.
-	data    []byte // what its agent would say
+	// The pipe. Both ends stay open here as long as the process lives, so that what it did not read
+	// can be counted.
+	data    []byte // what its agent would write
 	r, w    *os.File
 	written atomic.Int64
 	wrote   sync.WaitGroup
@@ -62,13 +61,13 @@ type options struct {
 	stream  string // --log-stream
 	sync    string // --journal-sync
 	memory  string // --memory-max
-	stderrs string // folder for what processes say
+	stderrs string // folder for the processes' stderr
 	tally   *tally
-	with    []string // words before each command
-	perhaps bool     // strace instead of these, sometimes
+	with    []string // words to put before each command
+	perhaps bool     // sometimes put strace there instead
 }
 
-// ship starts a process that ships data, written to its stdin in pieces as rng says.
+// ship starts a process that ships data, which is written to its stdin in random pieces.
 func (o *options) ship(t testing.TB, rng *rand.Rand, name string, data []byte, drain time.Duration) *process {
 	p := o.start(t, rng, name, drain, append([]string{"ship"}, o.shipping(name)...))
 	p.data = data
@@ -83,7 +82,7 @@ func (o *options) resume(t testing.TB, rng *rand.Rand, name string, drain time.D
 	return o.start(t, rng, name, drain, []string{"resume"})
 }
 
-// shipping is the options of a process that has an input of its own.
+// shipping returns the options of a process that has its own input.
 func (o *options) shipping(name string) []string {
 	return []string{"--log-group", group, "--endpoint-url", o.url, "--region", "eu-west-1", "--journal-max", o.max, "--journal-sync", o.sync, "--log-stream", o.stream, "--field", "proc=" + name}
 }
@@ -93,7 +92,7 @@ func (o *options) start(t testing.TB, rng *rand.Rand, name string, drain time.Du
 	args = append(args, "--journal-dir", o.folder, "--memory-max", o.memory, "--compress", []string{"gzip", "off"}[rng.IntN(2)],
 		"--flush-interval", fmt.Sprintf("%dms", 10+rng.IntN(40)), "--drain-timeout", drain.String(), "--give-up-after", "5s")
 	with := o.with
-	if o.perhaps && len(rest) == 0 { // not with a command, which would be traced, too
+	if o.perhaps && len(rest) == 0 { // not with a command, which would be traced as well
 		with, p.traced = o.traced(t, rng)
 	}
 	command := slices.Concat(with, []string{binary}, args, rest)
@@ -114,7 +113,7 @@ func (o *options) start(t testing.TB, rng *rand.Rand, name string, drain time.Du
 		t.Fatal(err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // the state says all there is to say
+		_ = p.cmd.Wait() // the state tells everything
 		p.state = p.cmd.ProcessState
 		if status, ok := p.state.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
 			p.killed = true
@@ -124,7 +123,7 @@ func (o *options) start(t testing.TB, rng *rand.Rand, name string, drain time.Du
 	return p
 }
 
-// feed is the agent. It stops writing when the process is dead.
+// feed acts as the agent. It stops writing when the process dies.
 func (p *process) feed(rng *rand.Rand, ends bool) {
 	burst := rng.IntN(2) == 0
 	for at := 0; at < len(p.data); {
@@ -133,7 +132,7 @@ func (p *process) feed(rng *rand.Rand, ends bool) {
 		at += wrote
 		p.written.Add(int64(wrote))
 		if err != nil {
-			return // the deadline: it is dead
+			return // the write deadline, set because the process is dead
 		}
 		if !burst {
 			select {
@@ -148,7 +147,7 @@ func (p *process) feed(rng *rand.Rand, ends bool) {
 	}
 }
 
-// signal sends sig. An error says that it is dead already.
+// signal sends sig. An error means that the process is already dead.
 func (p *process) signal(sig syscall.Signal) error {
 	if sig == syscall.SIGTERM && p.asked.IsZero() {
 		p.asked = time.Now()
@@ -156,7 +155,7 @@ func (p *process) signal(sig syscall.Signal) error {
 	return p.cmd.Process.Signal(sig)
 }
 
-// wait waits until it is dead; it reports false when that takes longer than d.
+// wait waits until the process is dead. It reports false if that takes longer than d.
 func (p *process) wait(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -168,12 +167,12 @@ func (p *process) wait(d time.Duration) bool {
 	}
 }
 
-// adopt makes us the parent of what our processes leave behind, agents and tracers, so that reap
-// can let go of them where PID 1 does not.
+// adopt makes this process the parent of orphaned agents and tracers, so that reap can collect them
+// if PID 1 does not.
 func adopt() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-// reap lets go of those that are dead. It leaves alone the children that we started: exec.Cmd waits
-// for these.
+// reap collects dead orphans. It leaves alone the children that this process started, because
+// exec.Cmd waits for them.
 func reap() {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -192,9 +191,9 @@ func reap() {
 	}
 }
 
-// consumed ends the agent and is how many bytes the dead process has read from the pipe.
+// consumed stops the agent, and returns how many bytes the dead process read from the pipe.
 func (p *process) consumed() (int64, error) {
-	_ = p.w.SetWriteDeadline(time.Now()) // an error says that it is closed
+	_ = p.w.SetWriteDeadline(time.Now()) // an error means that it is closed
 	p.wrote.Wait()
 	left, err := p.leftInPipe()
 	p.w.Close()
@@ -202,7 +201,7 @@ func (p *process) consumed() (int64, error) {
 	return p.written.Load() - left, err
 }
 
-// leftInPipe is how many bytes wait in the pipe.
+// leftInPipe returns how many bytes are in the pipe.
 func (p *process) leftInPipe() (int64, error) {
 	left, err := unix.IoctlGetInt(int(p.r.Fd()), unix.TIOCINQ)
 	if err != nil {
@@ -211,7 +210,7 @@ func (p *process) leftInPipe() (int64, error) {
 	return int64(left), nil
 }
 
-// says is what it said on stderr.
+// says returns what the process printed on stderr.
 func (p *process) says() []byte {
 	said, err := os.ReadFile(p.log)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -220,25 +219,25 @@ func (p *process) says() []byte {
 	return said
 }
 
-// code is the exit code, or -1 for a signal.
+// code returns the exit code, or -1 for a signal.
 func (p *process) code() int { return p.state.ExitCode() }
 
-// misbehaved is what no process may do, however it ends: "" if it did not.
+// misbehaved returns what the process did that no process may do, however it ends, or "".
 func (p *process) misbehaved(consumed int64) string {
-	said := regexp.MustCompile(`(?m)^.*was truncated, as opening /dev/stdout by name does: .*$`).ReplaceAll(p.says(), nil) // the seal must say it, too
+	said := regexp.MustCompile(`(?m)^.*was truncated, as opening /dev/stdout by name does: .*$`).ReplaceAll(p.says(), nil) // compareCut checks the seal for it
 	for _, never := range []string{"panic:", "fatal error:", "DATA RACE", "goroutine ", "is damaged", "could not be set aside", "is lost", "are lost", "could not be kept"} {
 		if bytes.Contains(said, []byte(never)) {
-			return fmt.Sprintf("it said %q", never)
+			return fmt.Sprintf("it printed %q", never)
 		}
 	}
 	if late := time.Since(p.asked) - p.drain; !p.killed && !p.asked.IsZero() && late > 5*time.Second {
 		return fmt.Sprintf("it ended %s after its deadline", late)
 	}
 	if consumed == 0 && !p.asked.IsZero() && p.code() == -1 {
-		return "" // the signal came before it was ready for one
+		return "" // the signal came before it could handle one
 	}
 	if code := p.code(); p.agent != nil && code > 128 || p.file != nil && bytes.Contains(said, []byte("is held by")) {
-		return "" // the signal came before its agent was ready for one; another process has the file
+		return "" // the signal came before its agent could handle one, or another process has the file
 	}
 	if code := p.code(); !p.killed && code != 0 && code != 65 && code != 75 && !(bytes.Contains(said, []byte("no space left")) && code <= 2) {
 		return fmt.Sprintf("it ended with %s", p.state)

@@ -8,24 +8,24 @@ import (
 	"sync"
 )
 
-// tally is the figures of a whole run, over all campaigns.
+// tally collects the statistics of a run, over all campaigns.
 type tally struct {
-	mu        sync.Mutex // campaigns run side by side
+	mu        sync.Mutex // campaigns run in parallel
 	campaigns int
 	rounds    int
 	procs     map[string]int // processes by kind
 	signals   map[string]int
 	faults    map[kind]int
-	puts      map[bool]int // by whether they came compressed
+	puts      map[bool]int // by whether they were compressed
 	lines     int
 	bytes     int64
 	repeats   int
 	rejects   int
 	lost      int
 	altered   int
-	fullDisks int // processes that met a full journal or disk
-	slowDisks int // processes with a disk that took its time
-	cuts      int // agents that emptied their stdout
+	fullDisks int // processes that found the journal or disk full
+	slowDisks int // processes with a slow disk
+	cuts      int // agents that truncated their stdout
 	atCalls   int // kills at a disk call
 	said      map[string]bool
 }
@@ -36,7 +36,7 @@ func newTally() *tally {
 
 func (y *tally) fault(k kind) { y.add(func(y *tally) { y.faults[k]++ }) }
 
-// once says a thing once.
+// once calls say the first time that it is called with what.
 func (y *tally) once(what string, say func()) {
 	first := false
 	y.add(func(y *tally) { first, y.said[what] = !y.said[what], true })
@@ -53,7 +53,7 @@ func (y *tally) add(f func(*tally)) {
 	f(y)
 }
 
-// String is the report, one line.
+// String returns the report, on one line.
 func (y *tally) String() string {
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -69,7 +69,7 @@ func (y *tally) String() string {
 		total += y.faults[k]
 		each = append(each, fmt.Sprintf("%d %s", y.faults[k], k))
 	}
-	fmt.Fprintf(&b, "; %d faults (%s), %d full journals, %d slow disks, %d stdouts emptied", total, strings.Join(each, ", "), y.fullDisks, y.slowDisks, y.cuts)
+	fmt.Fprintf(&b, "; %d faults (%s), %d full journals, %d slow disks, %d stdouts truncated", total, strings.Join(each, ", "), y.fullDisks, y.slowDisks, y.cuts)
 	fmt.Fprintf(&b, "; %d puts compressed and %d plain; %d lines, %d bytes, %d repeats, %d rejected as they should be", y.puts[true], y.puts[false], y.lines, y.bytes, y.repeats, y.rejects)
 	fmt.Fprintf(&b, "; lost %d, altered %d", y.lost, y.altered)
 	return b.String()

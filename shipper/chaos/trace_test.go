@@ -2,8 +2,8 @@
 
 package chaos
 
-// Processes under strace: killed in the very middle of what they do to the disk, at its n-th call,
-// or with a disk that takes its time. Where there is no strace there are none, and that is said.
+// Processes under strace: killed in the middle of disk operations, at the n-th call, or with a slow
+// disk. Without strace there are none, and the tests say so.
 
 import (
 	"bytes"
@@ -18,25 +18,25 @@ import (
 	"time"
 )
 
-// diskCalls are the system calls of the journal.
+// diskCalls lists the system calls of the journal.
 var diskCalls = []string{"splice", "pwrite64", "write", "renameat", "unlinkat", "mkdirat", "flock", "openat"}
 
-// strace is the words before a command that do something to it at calls, as strace's -e inject
-// says. By -D the command stays our own child, so that signals and exit codes are its own. Not
-// --seccomp-bpf, which is faster and does not count.
+// strace returns the words to put before a command to inject what into calls, as with strace's -e
+// inject. With -D the command stays our own child, so its signals and exit code are its own. It
+// does not use --seccomp-bpf, which is faster but does not count calls.
 func strace(calls, what string) []string {
 	return []string{"strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls, "-e", "inject=" + calls + ":" + what}
 }
 
 func deadly(call string, n int) []string { return strace(call, fmt.Sprintf("signal=KILL:when=%d", n)) }
 
-// traceable says why strace cannot be used here, or nil.
+// traceable returns why strace cannot be used here, or nil.
 var traceable = sync.OnceValue(func() error {
 	with := strace("openat", "delay_enter=1")
 	return exec.Command(with[0], append(with[1:], binary, "version")...).Run()
 })
 
-// traced is what to put before a command, sometimes; kills: it will be the end of that.
+// traced sometimes returns words to put before a command. kills reports that they will kill it.
 func (o *options) traced(t testing.TB, rng *rand.Rand) (with []string, kills bool) {
 	roll := rng.IntN(16)
 	if roll >= 4 {
@@ -44,7 +44,7 @@ func (o *options) traced(t testing.TB, rng *rand.Rand) (with []string, kills boo
 	}
 	if err := traceable(); err != nil {
 		o.tally.once("strace", func() {
-			t.Logf("SKIPPED: no kills at disk calls and no slow disks, for strace does not work here (%v)", err)
+			t.Logf("SKIPPED: no kills at disk calls and no slow disks, because strace does not work here (%v)", err)
 		})
 		return nil, false
 	}
@@ -55,21 +55,21 @@ func (o *options) traced(t testing.TB, rng *rand.Rand) (with []string, kills boo
 	call := diskCalls[rng.IntN(len(diskCalls))]
 	n := 1 + rng.IntN(10)
 	if call == "openat" {
-		n += 8 // the first are the Go runtime's and the SDK's
+		n += 8 // the first ones come from the Go runtime and the SDK
 	}
-	return deadly(call, n), true // the n-th of a thread
+	return deadly(call, n), true // the n-th call of a thread
 }
 
-// TestKillAtEveryDiskCall kills a process at its first call of a kind, at its second and so on
-// until it survives, and then another process, which ships what the first has left, in the same
-// way. A last one must find all that was taken.
+// TestKillAtEveryDiskCall kills a process at its first call of a kind, at its second, and so on
+// until it survives. Then it does the same to a process that ships what another one left. A last
+// process must find everything that was read.
 func TestKillAtEveryDiskCall(t *testing.T) {
 	atEveryDiskCall(t, diskCalls, func(call string, n int) []string { return deadly(call, n) }, func(p *process) (more bool) { return p.killed })
 }
 
-// TestNoRoomAtEveryDiskCall has three calls in a row find no room, from the first of a kind on,
-// from the second and so on until there are no more. The process may refuse to begin; what it takes
-// it keeps, and what it says at its end is true.
+// TestNoRoomAtEveryDiskCall makes three calls in a row fail with ENOSPC, starting with the first of
+// a kind, then with the second, and so on until there are no more. The process may refuse to start,
+// but it must keep what it reads, and what it says at the end must be true.
 func TestNoRoomAtEveryDiskCall(t *testing.T) {
 	calls := []string{"splice", "pwrite64", "renameat", "mkdirat"}
 	full := func(call string, n int) []string {
@@ -78,13 +78,13 @@ func TestNoRoomAtEveryDiskCall(t *testing.T) {
 	atEveryDiskCall(t, calls, full, func(p *process) (more bool) { return bytes.Contains(p.says(), []byte("no space left")) })
 }
 
-// atEveryDiskCall strikes processes at the n-th call of each kind for every n, for as long as there
-// is more.
+// atEveryDiskCall runs processes with a fault at the n-th call of each kind, for every n as long as
+// more reports that there may be further calls.
 func atEveryDiskCall(t *testing.T, calls []string, strike func(call string, n int) (with []string), more func(*process) bool) {
 	if err := traceable(); err != nil {
 		t.Skipf("strace does not work here: %v", err)
 	}
-	step := 7 // inside `make test` not each of them
+	step := 7 // `make test` tries only some of them
 	if os.Getenv("CHAOS_TIME") != "" {
 		step = 1
 	}
@@ -102,8 +102,8 @@ func atEveryDiskCall(t *testing.T, calls []string, strike func(call string, n in
 	t.Logf("%d processes, %d of them killed, %d lines: lost %d, altered %d", y.campaigns, y.signals["KILL"], y.lines, y.lost, y.altered)
 }
 
-// struck runs a process, or one that resumes what another left, with words before it that strike
-// it, and concludes the campaign.
+// struck runs a process, or one that resumes what another left, with the given words before its
+// command, and concludes the campaign.
 func (c *campaign) struck(with []string, resumes bool) *process {
 	var p *process
 	data := newSpeaker(c.rng, false).say(5000)
@@ -124,7 +124,7 @@ func (c *campaign) struck(with []string, resumes bool) *process {
 	return p
 }
 
-// leave has a process take data, and killed before it ships any of it.
+// leave makes a process read data and kills it before it ships any of it.
 func (c *campaign) leave(data []byte) {
 	c.end.set(outage)
 	p := c.opt.ship(c.t, c.rng, "p1", data, time.Second)

@@ -2,8 +2,8 @@
 
 package chaos
 
-// What verify finds in the end, with what was taken in as the originals: it must come to the same
-// as the comparison.
+// Runs verify at the end, with what the processes read as the originals. Its verdict must agree
+// with the comparison.
 
 import (
 	"fmt"
@@ -17,8 +17,8 @@ import (
 	"perstack-shipper/shipper/readback/readbacktest"
 )
 
-// verify proves all that the endpoint ever accepted, and says where that does not agree with v,
-// what the comparison found.
+// verify checks everything that the endpoint ever accepted, and returns where the result disagrees
+// with v, the result of the comparison.
 func (c *campaign) verify(v verdict) (faults []string) {
 	held := readbacktest.Held{}
 	for stream, lives := range c.end.held() {
@@ -31,7 +31,7 @@ func (c *campaign) verify(v verdict) (faults []string) {
 	var query proof.Verification
 	dir := c.t.TempDir()
 	want := map[string]proof.Verdict{} // by input
-	paused := ""                       // the input that may go on, or have come to its job's end
+	paused := ""                       // the input that may continue, or whose job may have ended
 	for _, in := range c.inputs {
 		lines, _ := in.lines()
 		a := byProc[in.proc]
@@ -69,14 +69,14 @@ func (c *campaign) verify(v verdict) (faults []string) {
 			delete(want, in.ID)
 			switch {
 			case !known || in.Verdict == expected || in.ID == paused && in.Verdict == proof.CannotTell:
-			case v.lost+v.altered > 0 && in.Verdict != proof.Complete: // the comparison has found something, too
+			case v.lost+v.altered > 0 && in.Verdict != proof.Complete: // the comparison found something as well
 			default:
-				faults = append(faults, fmt.Sprintf("verify says of input %s %q, the comparison %q: %q", in.ID, in.Verdict, expected, in.Why))
+				faults = append(faults, fmt.Sprintf("verify calls input %s %q, but the comparison expects %q: %q", in.ID, in.Verdict, expected, in.Why))
 			}
 		}
 	}
 	for id := range want {
-		faults = append(faults, fmt.Sprintf("verify does not find input %s", id))
+		faults = append(faults, fmt.Sprintf("verify did not find input %s", id))
 	}
 	for _, why := range result.Why {
 		if v.lost == 0 {
@@ -84,7 +84,7 @@ func (c *campaign) verify(v verdict) (faults []string) {
 		}
 	}
 	if v.lost > 0 && result.Verdict == proof.Complete {
-		faults = append(faults, "something is lost, and verify says that all is complete")
+		faults = append(faults, "something is lost, but verify says that everything is complete")
 	}
 	return faults
 }

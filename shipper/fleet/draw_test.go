@@ -1,6 +1,6 @@
 package fleet
 
-// The curves and the table of docs/fleet.md.
+// The charts and the table of docs/fleet.md.
 
 import (
 	"bytes"
@@ -14,14 +14,15 @@ import (
 	"time"
 )
 
-// row is a scenario with what came of it.
+// row is a scenario with its result.
 type row struct {
 	scenario scenario
 	result   result
 	summary  summary
 }
 
-// document writes the curves of rows into dir, and the table into dir/fleet.md, between its marks.
+// document writes a chart for each of rows into dir, and the table into dir/fleet.md, between its
+// markers.
 func document(t *testing.T, dir string, n int, rows []row) {
 	const begin, end = "<!-- begin table -->\n", "<!-- end table -->\n"
 	page := filepath.Join(dir, "fleet.md")
@@ -32,7 +33,7 @@ func document(t *testing.T, dir string, n int, rows []row) {
 	before, rest, ok1 := bytes.Cut(text, []byte(begin))
 	_, after, ok2 := bytes.Cut(rest, []byte(end))
 	if !ok1 || !ok2 {
-		t.Fatalf("%s has not the marks %q and %q", page, begin, end)
+		t.Fatalf("%s lacks the markers %q and %q", page, begin, end)
 	}
 	text = append([]byte(string(before)+begin+table(n, rows)+end), after...)
 	if err := os.WriteFile(page, text, 0o644); err != nil {
@@ -49,7 +50,7 @@ func table(n int, rows []row) string {
 	var b strings.Builder
 	p := func(format string, a ...any) { fmt.Fprintf(&b, format, a...) }
 	p("\n%d tasks.\n\n", n)
-	p("| scenario | puts | throttled | failed | lost | twice | wave | backlog gone after (quota allows) | lag p50, p99, max (s) |\n")
+	p("| scenario | puts | throttled | failed | lost | twice | wave | backlog gone after (minimum by quota) | lag p50, p99, max (s) |\n")
 	p("|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	var took time.Duration
 	var memory uint64
@@ -67,9 +68,9 @@ func table(n int, rows []row) string {
 		took += r.result.took
 		memory = max(memory, r.result.memory)
 	}
-	p("\nAll of it took %s of real time, and %d MB of memory", took.Round(time.Second), memory>>20)
+	p("\nThe simulation took %s of real time and %d MB of memory", took.Round(time.Second), memory>>20)
 	if shards := rows[0].result.shards; shards > 1 {
-		p("; it ran as %d fleets one after the other, each with its share of the quotas, because the process could not open enough files for one", shards)
+		p("; it ran as %d successive fleets, each with its share of the quotas, because one process could not open enough files for all tasks", shards)
 	}
 	p(".\n\n")
 	for _, r := range rows {
@@ -78,14 +79,14 @@ func table(n int, rows []row) string {
 	return b.String()
 }
 
-// Measures of a picture, in pixels: two charts one above the other.
+// Dimensions of a picture with two charts, one above the other, in pixels.
 const (
 	wide, left, right     = 900.0, 64.0, 16.0
 	callsTop, callsHigh   = 34.0, 190.0
 	lagTop, lagHigh, tall = 268.0, 130.0, 434.0
 )
 
-// curves draws the calls of each second and the lags, over time.
+// curves draws the calls per second and the lags over time.
 func curves(r row) string {
 	s := &r.result.series
 	seconds := len(s.seconds)
@@ -96,8 +97,8 @@ func curves(r row) string {
 	p(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" font-family="sans-serif" font-size="12">`, wide, tall)
 	p(`<rect width="100%%" height="100%%" fill="#fff"/>`)
 
-	// Calls a second. What rises above the frame, as the first calls of an outage do, is cut off
-	// and said.
+	// Calls per second. Peaks above the frame, such as the first calls of an outage, are cut off,
+	// and the title gives their height.
 	quota := r.scenario.quotas.puts
 	all := make([]float64, seconds)
 	parts := [4][]float64{}
@@ -119,14 +120,14 @@ func curves(r row) string {
 	y := func(v float64) float64 { return callsTop + callsHigh*(1-min(v, high)/high) }
 	cut := ""
 	if peak > high {
-		cut = fmt.Sprintf(" (most: %.0f)", peak)
+		cut = fmt.Sprintf(" (max: %.0f)", peak)
 	}
-	p(`<text x="%.0f" y="20">calls a second%s</text>`, left, cut)
-	for i, kind := range []struct{ name, color string }{{"accepted", "#2a78b5"}, {"throttled", "#e8a33d"}, {"failed", "#c8443c"}, {"not there yet", "#9a9a9a"}} {
+	p(`<text x="%.0f" y="20">calls per second%s</text>`, left, cut)
+	for i, kind := range []struct{ name, color string }{{"accepted", "#2a78b5"}, {"throttled", "#e8a33d"}, {"failed", "#c8443c"}, {"not created yet", "#9a9a9a"}} {
 		p(`<rect x="%.0f" y="10" width="12" height="12" fill="%s"/><text x="%.0f" y="20">%s</text>`, 430+float64(i)*112, kind.color, 447+float64(i)*112, kind.name)
 	}
 	colors := []string{"#2a78b5", "#e8a33d", "#c8443c", "#9a9a9a"}
-	for i := len(parts) - 1; i >= 0; i-- { // the largest first, behind the others
+	for i := len(parts) - 1; i >= 0; i-- { // the largest first, so that it is behind the others
 		var path strings.Builder
 		fmt.Fprintf(&path, "M%.1f %.1f", x(0), y(0))
 		for at, v := range parts[i] {
@@ -137,7 +138,7 @@ func curves(r row) string {
 	}
 	axis(p, callsTop, callsHigh, []float64{0, high / 2, high}, y, "%.0f")
 	if quota <= high {
-		p(`<path d="M%.0f %.1fH%.0f" stroke="#222" stroke-dasharray="5 4"/><text x="%.0f" y="%.1f" text-anchor="end">quota of puts</text>`,
+		p(`<path d="M%.0f %.1fH%.0f" stroke="#222" stroke-dasharray="5 4"/><text x="%.0f" y="%.1f" text-anchor="end">quota for puts</text>`,
 			left, y(quota), wide-right, wide-right, y(quota)-4)
 	}
 
@@ -146,7 +147,7 @@ func curves(r row) string {
 	ly := func(v float64) float64 {
 		return lagTop + lagHigh*(1-math.Log(max(v, least)/least)/math.Log(most/least))
 	}
-	p(`<text x="%.0f" y="%.0f">lag of accepted lines, s</text>`, left, lagTop-12)
+	p(`<text x="%.0f" y="%.0f">lag of accepted lines (s)</text>`, left, lagTop-12)
 	for i, kind := range []struct{ name, color string }{{"median", "#2a78b5"}, {"99 %", "#e8a33d"}, {"longest", "#c8443c"}} {
 		var path strings.Builder
 		move := "M"
@@ -173,7 +174,7 @@ func curves(r row) string {
 	return b.String()
 }
 
-// axis draws the frame of a chart, with lines at some values.
+// axis draws the frame of a chart, with lines at the given values.
 func axis(p func(string, ...any), top, high float64, values []float64, y func(float64) float64, format string) {
 	p(`<path d="M%.0f %.0fV%.0fH%.0f" fill="none" stroke="#222"/>`, left, top, top+high, wide-right)
 	for _, v := range values {
@@ -182,7 +183,7 @@ func axis(p func(string, ...any), top, high float64, values []float64, y func(fl
 	}
 }
 
-// nice returns a round number that is not below v.
+// nice returns a round number that is at least v.
 func nice(v float64) float64 {
 	step := math.Pow(10, math.Floor(math.Log10(v)))
 	for _, f := range []float64{1, 2, 4, 6, 8, 10} {

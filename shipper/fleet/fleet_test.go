@@ -1,15 +1,16 @@
-// Package fleet simulates many shippers at one account: the real shipper, from the journal to the
-// SDK, in simulated time (testing/synctest), against a model of CloudWatch Logs with its quotas.
+// Package fleet simulates many shippers in one account. It runs the real shipper, from the journal
+// to the SDK, in simulated time (testing/synctest) against a model of CloudWatch Logs and its
+// quotas.
 //
-//	fleet_test.go     a fleet in a scenario, and what must hold in each of them
+//	fleet_test.go     a fleet in a scenario, and what must hold in each scenario
 //	scenario_test.go  the scenarios
 //	task_test.go      one task: an agent and its shipper
 //	service_test.go   the service
-//	series_test.go    what the service saw, by second
-//	draw_test.go      the curves and the table in docs/fleet.md
+//	series_test.go    what the service saw in each second
+//	draw_test.go      the charts and the table in docs/fleet.md
 //
-// Without FLEET_TASKS the scenarios run small, and short enough for `make test`. `make fleet` sets
-// it and FLEET_DOCS, which has docs/fleet.md written.
+// Without FLEET_TASKS, the scenarios are small and short enough for `make test`. `make fleet` sets
+// it, and also FLEET_DOCS, which makes the test write docs/fleet.md.
 package fleet
 
 import (
@@ -34,21 +35,21 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// result is what came of a scenario.
+// result is the outcome of a scenario.
 type result struct {
 	series
-	lost   int           // lines that were written and never accepted
+	lost   int           // lines that were written but never accepted
 	twice  int           // lines that were accepted twice
 	shards int           // see shards
 	took   time.Duration // in real time
-	memory uint64        // of the process, in bytes, when the agents ended
+	memory uint64        // memory of the process when the agents ended, in bytes
 }
 
-// openFiles is how many files the journal of a task keeps open.
+// openFiles is how many files a task's journal keeps open.
 const openFiles = 5
 
-// shards is into how many fleets n tasks must be divided, each with its share of the quotas,
-// because a process may open only so many files.
+// shards returns into how many fleets n tasks must be divided, each with its share of the quotas,
+// because of the limit on open files.
 func shards(t *testing.T, n int) int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -71,7 +72,7 @@ func (sc *scenario) run(t *testing.T, n int) (r result) {
 	return r
 }
 
-// runShard runs the tasks [from, to), which have a share of the quotas to themselves.
+// runShard runs the tasks [from, to) with their share of the quotas.
 func (sc *scenario) runShard(t *testing.T, r *result, share float64, from, to int) {
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
@@ -135,19 +136,19 @@ func (sc *scenario) runShard(t *testing.T, r *result, share float64, from, to in
 	})
 }
 
-// wave is the most that the calls of a second may be above the mean of their minute, after the
+// wave is the highest allowed ratio of the calls in a second to the mean of their minute, after the
 // first minute of a phase.
 const wave = 1.5
 
-// drain is the most that a backlog may take of the time that the quota allows for it.
+// drain is the highest allowed ratio of the time for a backlog to the time that the quota requires.
 const drain = 1.3
 
-// longestPause is the longest that a shipper waits between two attempts, so the earliest that all
-// of a fleet can have noticed that the service is back.
+// longestPause is the longest pause between a shipper's attempts. Only after that can a whole fleet
+// have noticed that the service is back.
 const longestPause = 20 * time.Second
 
-// TestFleet runs the scenarios, and holds each of them to: nothing is lost, nothing comes in waves,
-// and a backlog is gone as soon as the quota allows.
+// TestFleet runs the scenarios. In each of them, nothing may be lost, calls may not come in waves,
+// and a backlog must be gone as soon as the quota allows.
 func TestFleet(t *testing.T) {
 	large := 0
 	if s := os.Getenv("FLEET_TASKS"); s != "" {
@@ -168,13 +169,13 @@ func TestFleet(t *testing.T) {
 			sum := sc.judge(&r)
 			t.Log(sum)
 			if r.lost > 0 || r.twice > 0 {
-				t.Errorf("%d lines are lost, %d are there twice", r.lost, r.twice)
+				t.Errorf("%d lines are lost, %d are stored twice", r.lost, r.twice)
 			}
 			if sum.wave > wave {
-				t.Errorf("the calls of a second come to %.2f times the mean of their minute: they come in waves", sum.wave)
+				t.Errorf("the calls come in waves: in one second there were %.2f times the mean of the minute", sum.wave)
 			}
 			if sum.allowed > 0 && float64(sum.drained) > drain*float64(sum.allowed) {
-				t.Errorf("the backlog took %s, where the quota allows %s", sum.drained, sum.allowed)
+				t.Errorf("the backlog took %s, although the quota allows %s", sum.drained, sum.allowed)
 			}
 			if sc.lag > 0 && sum.most > sc.lag.Seconds() {
 				t.Errorf("a line waited %.0f s", sum.most)

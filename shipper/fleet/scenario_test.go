@@ -6,30 +6,29 @@ import (
 	"time"
 )
 
-// scenario is what happens to a fleet. All of its tasks start in the same second.
+// scenario is what happens to a fleet. All tasks start in the same second.
 type scenario struct {
 	name    string
 	about   string // a sentence for the table
 	quotas  quotas
-	latency [2]time.Duration // of a call: least and most
+	latency [2]time.Duration // of a call: minimum and maximum
 	length  time.Duration    // until the agents end
 	work    work
-	flush   time.Duration // the shippers' flush interval; 0: a second
+	flush   time.Duration // the shippers' flush interval; 0: one second
 	phases  []phase
-	// trouble has calls fail from the first time up to the second, each with this chance.
+	// Calls fail in [trouble[0], trouble[1]), each with this chance.
 	trouble [2]time.Duration
 	chance  float64
-	// lag is the longest that a line may wait, where that is not a matter of the quotas; 0: any
-	// time.
+	// lag is the longest that a line may wait, if the quotas do not determine it. 0: any time.
 	lag time.Duration
-	// short is how many tasks there are in `make test`; 0: it is left out.
+	// short is the number of tasks in `make test`. 0: the scenario is left out.
 	short int
-	// drains says whether a backlog is to be measured: of the streams to create from the start, or
-	// of the lines from before the end of trouble.
+	// drains says whether to measure a backlog: of streams to create since the start, or of lines
+	// from before the end of the trouble.
 	drains bool
 }
 
-// phase is a time in which the calls should come evenly, once its first minute is over.
+// phase is a period in which calls should be evenly spread, once its first minute is over.
 type phase struct{ from, to time.Duration }
 
 func (sc *scenario) refusal(at time.Duration, random *rand.Rand) *refusal {
@@ -39,11 +38,11 @@ func (sc *scenario) refusal(at time.Duration, random *rand.Rand) *refusal {
 	return nil
 }
 
-// scenarios returns those of `make fleet`, or of `make test`. Their quotas are for 10,000 tasks; a
-// smaller fleet gets its share, so that it meets what a large one does.
+// scenarios returns the scenarios of `make fleet`, or those of `make test`. Their quotas are for
+// 10,000 tasks. A smaller fleet gets its share, so that it meets the same limits as a large one.
 func scenarios(full bool) []scenario {
 	published := quotas{puts: 5000, streams: 50, groups: 10}
-	created := quotas{puts: 5000, streams: 1000, groups: 10} // so that creation is no matter
+	created := quotas{puts: 5000, streams: 1000, groups: 10} // so that creation is no bottleneck
 	scarce := quotas{puts: 600, streams: 1000, groups: 10}
 	near := [2]time.Duration{20 * time.Millisecond, 60 * time.Millisecond}
 	far := [2]time.Duration{1900 * time.Millisecond, 2100 * time.Millisecond}
@@ -63,12 +62,12 @@ func scenarios(full bool) []scenario {
 			quotas: published, latency: near, length: start, work: thinks, phases: []phase{{0, start}}, drains: true, short: small,
 		},
 		{
-			name: "steady", about: "A line every 8 s from each task: a quarter of the quota.",
+			name: "steady", about: "A line every 8 s from each task, which uses a quarter of the quota.",
 			quotas: created, latency: near, length: 3 * m, work: talks, phases: []phase{{0, 3 * m}},
 		},
 		{
-			name: "waves", about: "A line every 0.5 s from each task, `--flush-interval 5s`: the fleet would flush together.",
-			quotas: created, latency: near, length: waves, work: streams, flush: interval, phases: []phase{{0, waves}}, short: 240, // fewer make too few calls to show a wave
+			name: "waves", about: "A line every 0.5 s from each task, `--flush-interval 5s`. Without jitter the fleet would flush together.",
+			quotas: created, latency: near, length: waves, work: streams, flush: interval, phases: []phase{{0, waves}}, short: 240, // fewer tasks make too few calls to show a wave
 		},
 		{
 			name: "busy", about: "A line every 0.5 s from each task, flushed each second: more than twice the quota.",
@@ -80,7 +79,7 @@ func scenarios(full bool) []scenario {
 			phases: []phase{{0, 2 * m}, {2 * m, 2*m + outage}, {2*m + outage, outage + 4*m}}, drains: true, short: small,
 		},
 		{
-			name: "scarce", about: "As outage, at an account that others leave 600 puts a second, of which the tasks need 500 (three lines every 20 s).",
+			name: "scarce", about: "As outage, in an account where other users leave 600 puts per second. The tasks need 500 (three lines every 20 s).",
 			quotas: scarce, latency: near, length: outage + 6*m, work: thinks, trouble: every(2*m, 2*m+outage), chance: 1,
 			phases: []phase{{2 * m, 2*m + outage}, {3*m + outage, outage + 6*m}}, drains: true, short: small,
 		},
@@ -98,9 +97,9 @@ func scenarios(full bool) []scenario {
 
 func minutes(d time.Duration) string { return fmt.Sprintf("%.0f minutes", d.Minutes()) }
 
-// summary is what is said of a result.
+// summary is the assessment of a result.
 type summary struct {
-	wave             float64 // the worst of all minutes after the first of a phase
+	wave             float64 // the worst minute after the first of a phase
 	drained, allowed time.Duration
 	p50, p99, most   float64 // lags of all lines, in seconds
 }
@@ -109,7 +108,7 @@ func (s summary) String() string {
 	return fmt.Sprintf("wave %.2f, drained in %s of %s, lags %.2f s, %.2f s and %.2f s", s.wave, s.drained, s.allowed, s.p50, s.p99, s.most)
 }
 
-// scale gives the scenario the quotas of n tasks.
+// scale reduces the scenario's quotas to those of n tasks.
 func (sc *scenario) scale(n int) {
 	share := float64(n) / 10_000
 	sc.quotas.puts *= share
@@ -117,7 +116,7 @@ func (sc *scenario) scale(n int) {
 	sc.quotas.groups *= share
 }
 
-// judge sums a result up.
+// judge summarizes a result.
 func (sc *scenario) judge(r *result) (s summary) {
 	for _, p := range sc.phases {
 		for at := p.from + time.Minute; at+time.Minute <= p.to; at += time.Minute {

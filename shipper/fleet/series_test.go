@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// series is what happened in each second since the start of a fleet.
+// series records what happened in each second since the start of a fleet.
 type series struct {
 	seconds     []second
-	lags        [][]float32   // of lines, in seconds, by the window in which they were accepted
+	lags        [][]float32   // of lines, in seconds, by the window of their acceptance
 	lastCreated time.Duration // when the last stream was created
 	lastBacklog time.Duration // when the last line from before the end of the trouble was accepted
 }
 
-// second is one of them.
+// second counts the calls of one second.
 type second struct{ calls, accepted, created, throttled, failed int }
 
-// window is the time over which quantiles of lags are taken.
+// window is the period over which quantiles of lags are computed.
 const window = 5 * time.Second
 
 func (s *series) at(at time.Duration) *second {
@@ -27,7 +27,8 @@ func (s *series) at(at time.Duration) *second {
 	return &s.seconds[at/time.Second]
 }
 
-// call counts one call. That something is not there yet, or there already, is no failure.
+// call counts one call. Refusals because something does not exist yet, or exists already, are not
+// failures.
 func (s *series) call(at time.Duration, action string, refused *refusal) {
 	sec := s.at(at)
 	sec.calls++
@@ -45,8 +46,8 @@ func (s *series) call(at time.Duration, action string, refused *refusal) {
 	}
 }
 
-// line counts one line that was accepted so long after it was written. trouble is when the trouble
-// ends.
+// line counts a line that was accepted at the given time, lag after it was written. trouble is when
+// the trouble ends.
 func (s *series) line(at, lag, trouble time.Duration) {
 	for len(s.lags) <= int(at/window) {
 		s.lags = append(s.lags, nil)
@@ -57,7 +58,7 @@ func (s *series) line(at, lag, trouble time.Duration) {
 	}
 }
 
-// add adds what another fleet did at the same time.
+// add adds the series of another fleet.
 func (s *series) add(o *series) {
 	for i, b := range o.seconds {
 		a := s.at(time.Duration(i) * time.Second)
@@ -77,8 +78,8 @@ func (s *series) add(o *series) {
 	s.lastBacklog = max(s.lastBacklog, o.lastBacklog)
 }
 
-// quantiles returns those of the lags in the windows [from, to): the median, the 99th percentile
-// and the longest, in seconds.
+// quantiles returns the median, the 99th percentile and the maximum of the lags in the windows
+// [from, to), in seconds.
 func (s *series) quantiles(from, to int) (p50, p99, most float64) {
 	all := slices.Concat(s.lags[min(from, len(s.lags)):min(to, len(s.lags))]...)
 	if len(all) == 0 {
@@ -89,7 +90,7 @@ func (s *series) quantiles(from, to int) (p50, p99, most float64) {
 	return float64(all[n/2]), float64(all[n*99/100]), float64(all[n-1])
 }
 
-// count adds up one figure over the seconds [from, to).
+// count adds up a figure over the seconds in [from, to).
 func (s *series) count(from, to time.Duration, of func(second) int) int {
 	n := 0
 	last := int((to + time.Second - 1) / time.Second)
@@ -101,12 +102,12 @@ func (s *series) count(from, to time.Duration, of func(second) int) int {
 
 func calls(s second) int { return s.calls }
 
-// enough is how many calls must be expected in a span of time for their number to say something:
-// chance alone makes the busiest of 60 spans 1.25 times as busy as the mean, then.
+// enough is how many calls a span of time must have on average for their number to be meaningful.
+// With this many, chance alone makes the busiest of 60 spans 1.25 times as busy as the mean.
 const enough = 100
 
-// wave returns by how much the busiest second of [from, to) is above the mean. In a small fleet it
-// takes as many seconds together as have enough calls.
+// wave returns the ratio of the busiest second of [from, to) to the mean. For a small fleet, it
+// combines as many seconds as are needed to have enough calls.
 func (s *series) wave(from, to time.Duration) float64 {
 	mean := float64(s.count(from, to, calls)) / (to - from).Seconds()
 	if mean == 0 {

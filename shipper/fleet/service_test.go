@@ -1,7 +1,7 @@
 package fleet
 
-// The service: what an account's CloudWatch Logs answers, with its quotas and its bad days. It
-// answers below the SDK, so that a call is everything that it is in production but for the network.
+// The service: a model of CloudWatch Logs in one account, with its quotas and outages. It answers
+// below the SDK, so calls are the same as in production except for the network.
 
 import (
 	"bytes"
@@ -20,15 +20,15 @@ import (
 	"perstack-shipper/batch"
 )
 
-// quotas are the calls a second that an account may make in a Region. A call beyond them is
-// answered ThrottlingException, and costs nothing. AWS publishes 5,000 puts, 50 creations of
-// streams and 10 of groups in 2026:
+// quotas are the calls per second that an account may make in a Region. A call beyond them is
+// answered with ThrottlingException and does not count. In 2026, AWS publishes 5,000 puts, 50
+// creations of streams and 10 of groups:
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html.
 type quotas struct{ puts, streams, groups float64 }
 
-// bucket is a token bucket. It holds one second's worth of calls, and not less than 10, or the
-// small fleets that have a small share of an account would meet one that gives nothing twice in a
-// second.
+// bucket is a token bucket. It holds one second's worth of calls, but at least 10. Otherwise a
+// small fleet, with its small share of an account, would have a bucket that never yields two calls
+// in the same second.
 type bucket struct {
 	rate, tokens float64
 	at           time.Time
@@ -48,7 +48,7 @@ func (b *bucket) take(now time.Time) bool {
 	return true
 }
 
-// refusal is an error that the service answers.
+// refusal is an error answered by the service.
 type refusal struct {
 	status  int
 	code    string
@@ -68,9 +68,9 @@ type service struct {
 	// Immutable.
 	scenario *scenario
 	start    time.Time
-	conn     net.Conn // what every call claims to have gone over
+	conn     net.Conn // the connection that every call claims to have used
 
-	mu      sync.Mutex // guards what follows: every task calls from goroutines of its own
+	mu      sync.Mutex // guards the fields below: every task calls from its own goroutines
 	random  *rand.Rand
 	puts    bucket
 	streams bucket
@@ -81,9 +81,9 @@ type service struct {
 	seen    series
 }
 
-// lines are those of one input that were accepted.
+// lines records the accepted lines of one input.
 type lines struct {
-	seqs  []uint64 // a bit each
+	seqs  []uint64 // one bit per line
 	count int
 	twice int
 }
@@ -101,7 +101,7 @@ func (l *lines) add(seq int64) {
 	l.count++
 }
 
-// newService returns a service that has a share of the scenario's quotas to give.
+// newService returns a service with a share of the scenario's quotas.
 func newService(sc *scenario, share float64, seed uint64) *service {
 	conn, _ := net.Pipe()
 	return &service{
@@ -182,7 +182,7 @@ func (s *service) do(action string, body []byte) (*refusal, error) {
 			}
 		}
 	default:
-		return nil, fmt.Errorf("the model does not know %s", action)
+		return nil, fmt.Errorf("the model does not support %s", action)
 	}
 	s.seen.call(now.Sub(s.start), action, refused)
 	if refused != nil || action != "PutLogEvents" {
@@ -207,7 +207,7 @@ func (s *service) do(action string, body []byte) (*refusal, error) {
 	return nil, nil
 }
 
-// answer is the HTTP of an answer.
+// answer returns the HTTP response.
 func answer(req *http.Request, action string, refused *refusal) *http.Response {
 	status, body := http.StatusOK, ""
 	header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amzn-Requestid": {"0"}}
@@ -224,7 +224,7 @@ func answer(req *http.Request, action string, refused *refusal) *http.Response {
 	}
 }
 
-// sleep returns after d, or with the error of the context when that ends before.
+// sleep returns nil after d, or the context's error if the context ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

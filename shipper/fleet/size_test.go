@@ -2,5 +2,5 @@
 
 package fleet
 
-// small is how many tasks most fleets of `make test` have.
+// small is the number of tasks of most fleets in `make test`.
 const small = 60

@@ -16,13 +16,13 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// work is what an agent does: it writes a burst of lines, and thinks.
+// work describes an agent, which writes a burst of lines and then thinks.
 type work struct {
-	burst  int              // lines, written at once
-	pauses [2]time.Duration // between bursts: least and most
+	burst  int              // lines written at once
+	pauses [2]time.Duration // between bursts: minimum and maximum
 }
 
-// task is one of a fleet.
+// task is one task of a fleet.
 type task struct {
 	id     string
 	begins time.Duration // after the start of the fleet
@@ -33,7 +33,7 @@ type task struct {
 	client *cloudwatch.Client
 	folder *journal.Folder
 
-	lines int // written
+	lines int // written so far
 }
 
 // run runs the task until all its lines are delivered.
@@ -59,7 +59,7 @@ func (t *task) run(ctx context.Context, start time.Time) error {
 // filler makes lines as long as those of an agent that streams.
 var filler = strings.Repeat("x", 120)
 
-// write is the agent.
+// write acts as the agent.
 func (t *task) write(ctx context.Context, j *journal.Pipe, end time.Time) error {
 	for time.Now().Before(end) {
 		var burst []byte
@@ -77,7 +77,7 @@ func (t *task) write(ctx context.Context, j *journal.Pipe, end time.Time) error 
 	return j.End()
 }
 
-// between draws from [bounds[0], bounds[1]].
+// between returns a random duration in [bounds[0], bounds[1]].
 func between(r *rand.Rand, bounds [2]time.Duration) time.Duration {
 	return bounds[0] + time.Duration(r.Int64N(int64(bounds[1]-bounds[0])+1))
 }

@@ -1,7 +1,7 @@
-// Command agent stands for the agent under `perstack-shipper exec`: it writes one file to stdout
-// and another to stderr, piece by piece, and leaves a note of how many bytes of each it has written
-// when it ends, or is told to. Now and then it opens /dev/stdout or /dev/stderr by name, as scripts
-// do; where that empties a file, the note says behind which byte.
+// Command agent plays the agent under `perstack-shipper exec`. It writes one file to stdout and
+// another to stderr, piece by piece. When it ends or is told to end, it leaves a note of how many
+// bytes of each it wrote. Now and then it opens /dev/stdout or /dev/stderr by name, as scripts do.
+// If that truncates a file, the note says after which byte.
 //
 //	agent OUT ERR NOTE SEED
 package main
@@ -26,15 +26,16 @@ func main() {
 	}
 }
 
-// note is what it leaves.
+// note is the content of the note.
 type note struct {
 	Wrote [2]int // bytes to stdout and to stderr
-	Cuts  []int  // bytes that were written to stdout when it was emptied
+	Cuts  []int  // how many bytes had been written to stdout each time it was truncated
 }
 
 func run(args []string) error {
 	told := make(chan os.Signal, 1)
-	signal.Notify(told, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT) // the last is how a terminal would; a group that is orphaned while it is stopped gets the second
+	// A terminal would send SIGINT. A process group that is orphaned while stopped gets SIGHUP.
+	signal.Notify(told, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	if len(args) != 4 {
 		return fmt.Errorf("usage: agent OUT ERR NOTE SEED")
 	}
@@ -49,7 +50,7 @@ func run(args []string) error {
 		return err
 	}
 	file := info.Mode().IsRegular()
-	cuts := !file || rng.IntN(2) == 0 // what a file held may be lost by it
+	cuts := !file || rng.IntN(2) == 0 // truncating a file may lose what it held
 	var left [2][]byte
 	for i := range left {
 		if left[i], err = os.ReadFile(args[i]); err != nil {
@@ -82,7 +83,7 @@ func run(args []string) error {
 			time.Sleep(time.Duration(rng.IntN(5000)) * time.Microsecond)
 		}
 	}
-	// What is in a FIFO that nobody has open is gone: it ends when somebody has read it.
+	// Data in a FIFO is gone once nobody has it open, so wait until somebody has read it.
 	for _, f := range to {
 		for {
 			in, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCINQ)
@@ -102,7 +103,7 @@ func run(args []string) error {
 	return os.Rename(args[2]+".new", args[2])
 }
 
-// byName writes as `>/dev/stdout` and `>>/dev/stderr` do.
+// byName writes like `>/dev/stdout` and `>>/dev/stderr`.
 func byName(i, flag int, piece []byte) (int, error) {
 	f, err := os.OpenFile([]string{"/dev/stdout", "/dev/stderr"}[i], os.O_WRONLY|flag, 0)
 	if err != nil {
