@@ -1,24 +1,24 @@
 // Package batch turns the bytes of an input into batches that CloudWatch Logs accepts: bytes ->
-// lines -> events -> parts -> batches. It does no I/O and reads no clock. The only goroutine that
-// it starts hashes a large block beside its shaping (see digest.go).
+// lines -> events -> parts -> batches. It does no I/O and reads no clock. It starts one kind of
+// goroutine, which hashes a large block while that is being shaped (see digest.go).
 //
 //	shaper.go, state.go                  Shaper: lines to events; State, which a cursor keeps
-//	cut.go, line.go, parts.go            bytes to lines; what becomes of a line; lines in parts
-//	scan.go, scan_slot.go, scan_text.go  one pass over a line of JSON, which also escapes it
-//	unsplice.go                          JSON read member by member, where a scan is not enough
+//	cut.go, line.go, parts.go            bytes to lines; lines to events; lines shipped in parts
+//	scan.go, scan_slot.go, scan_text.go  one pass that scans a line of JSON and escapes it
+//	unsplice.go                          JSON read member by member
 //	ids.go, time.go, route.go            the job, run, time and stream of a line
 //	template.go, streamname.go           the names of log streams
-//	exclude.go                           lines that are left out by their type
-//	redact.go, rewrite.go                matches that are taken out of lines
+//	exclude.go                           lines left out by type
+//	redact.go, rewrite.go                matches taken out of lines
 //	repair.go, quote.go, digits.go       UTF-8, JSON strings and numbers
 //	event.go, record.go                  the messages of events and of records
-//	restore.go                           from a message back to what it holds of the input
-//	digest.go                            SHA-256 over the lines, and over the input
-//	marks.go, ledger.go, receipt.go      what lines count: runs, calls, tokens, ends
+//	restore.go                           from a message back to its line
+//	digest.go                            SHA-256 of the lines and of the input
+//	marks.go, ledger.go, receipt.go      what lines count: runs, calls, tokens, outcomes
 //	types.go                             lines by type, for metrics
 //	batch.go, limits.go                  Batch: the events of one put; the limits of PutLogEvents
 //	body.go, pack.go, rope.go            the request body, plain and compressed, and its memory
-//	restamp.go                           events whose time has become too old or too new
+//	restamp.go                           events whose time CloudWatch no longer accepts
 package batch
 
 import (
@@ -28,12 +28,12 @@ import (
 	"time"
 )
 
-// Event is one line, or one part of a line, as it will stand in CloudWatch. A [Shaper] fills it. It
-// is valid until the Shaper's next call, and [Batch.Add] copies it.
+// Event is one line, or one part of a line, in the form that CloudWatch stores. A [Shaper] fills
+// it. It is valid until the next call of the Shaper; [Batch.Add] copies it.
 type Event struct {
 	Time  int64 // milliseconds since 1970
-	Size  int   // bytes of the message in UTF-8, as the limits count them
-	Route int   // index of its stream in the Shaper's Streams
+	Size  int   // bytes of the message in UTF-8, which the limits count
+	Route int   // index of its stream in Shaper.Streams
 
 	lead    []byte // the message up to rest, already escaped for the request body
 	rest    []byte // the middle of the message
@@ -42,54 +42,54 @@ type Event struct {
 }
 
 // Block is a piece of one input's journal that was shaped into events. It is the unit of
-// acknowledgement: when neither it nor a block before it has pending events, the journal may drop
-// the input up to End, and State is where to continue.
+// acknowledgement. Once neither the block nor any block before it has pending events, the journal
+// may drop the input up to End, and a restart continues from State.
 type Block struct {
-	Input      int   // the input: an index of the caller's
+	Input      int   // an index that the caller gives the input
 	Start, End int64 // offsets in the input
-	State      State // of the Shaper after the block
+	State      State // the Shaper's state after the block
 	Pending    int   // events not acknowledged yet
 }
 
-// Span says that Events of a batch's events came from Block.
+// Span says that the next Events events of a batch, in order of Add, came from Block.
 type Span struct {
 	Block  *Block
 	Events int
 }
 
-// Batch holds the events of one stream that fit one PutLogEvents call, in the form that the request
-// body needs. It belongs to one goroutine while it is filled. From Close or Prepare on it is
-// read-only, until Release.
+// Batch holds the events of one stream that fit into one PutLogEvents call, in the form of the
+// request body. While it is being filled it belongs to one goroutine. After Close or Prepare it is
+// read-only until Release.
 type Batch struct {
-	Spans []Span // whose events these are, in order of Add, but for those that no block waits for
+	Spans []Span // the blocks of the events, in order of Add, without the events that have no block
 
-	unowned []int   // the others, counted in order of Add
+	unowned []int   // the events without a block, as positions in order of Add
 	text    rope    // `{"timestamp":…,"message":"…"},` for each event, in order of Add
-	index   []entry // the same events
-	bytes   int     // sum of message+EventOverhead
+	index   []entry // one entry per event
+	bytes   int     // sum of message size + EventOverhead
 	oldest  int64
 	newest  int64
-	mixed   bool // the times decrease somewhere in order of Add
+	mixed   bool // times decrease somewhere in order of Add
 
-	stamp   []byte // how an event of time stamped begins: many events share it
+	stamp   []byte // the beginning of an event with the time stamped, which many events share
 	stamped int64
 
-	counted int // how much of the index's memory the pool knows of
+	counted int // bytes of index that are counted in the pool
 
 	sum []byte // SHA-256 of the body of all events, if Prepare hashed it
 
-	packed    rope // the same body, compressed, if packedSum, its SHA-256, is there
+	packed    rope // the same body compressed; packedSum is its SHA-256, nil if there is none
 	packedSum []byte
 }
 
-// entry is where an event lies in the text, without the comma after it.
+// entry is the position of an event in the text, without the comma after it.
 type entry struct {
 	time       int64
 	start, end place
 }
 
-// compare orders entries by time, and those of the same time by position, which is the order of
-// Add.
+// compare orders entries by time. Entries with the same time are ordered by position, which is the
+// order of Add.
 func (e entry) compare(other entry) int {
 	return cmp.Or(cmp.Compare(e.time, other.time), cmp.Compare(e.start, other.start))
 }
@@ -102,8 +102,8 @@ func New(pool *Pool) *Batch {
 	return &Batch{text: rope{pool: pool}, packed: rope{pool: pool}}
 }
 
-// Add appends ev and reports true. It reports false and changes nothing if that would break a limit
-// of PutLogEvents. block is nil for an event that no block waits for. An empty batch accepts any
+// Add appends ev and reports true. If that would exceed a limit of PutLogEvents, it reports false
+// and changes nothing. block is nil if no block waits for the event. An empty batch accepts any
 // event of 1 to MaxEventBytes.
 func (b *Batch) Add(ev *Event, block *Block) bool {
 	if !b.add(ev) {
@@ -116,7 +116,7 @@ func (b *Batch) Add(ev *Event, block *Block) bool {
 	return true
 }
 
-// add is Add for an event whose block is named afterwards, by attribute.
+// add is Add for an event whose block the caller names afterwards, with attribute.
 func (b *Batch) add(ev *Event) bool {
 	oldest, newest := ev.Time, ev.Time
 	if n := len(b.index); n > 0 {
@@ -154,7 +154,7 @@ func (b *Batch) add(ev *Event) bool {
 	return true
 }
 
-// attribute notes which block the event that was added last came from, without counting it there.
+// attribute records which block the latest event came from, without counting it as pending there.
 func (b *Batch) attribute(block *Block) {
 	if block == nil {
 		b.unowned = append(b.unowned, len(b.index)-1)
@@ -167,9 +167,9 @@ func (b *Batch) attribute(block *Block) {
 	}
 }
 
-// Blocks returns the block that each event came from, in the order of the batch, and nil for an
-// event that no block waits for. The batch is closed. It is for the rare event that is refused, so
-// it may cost.
+// Blocks returns the block that each event came from, in the order of the batch, or nil for an
+// event without a block. The batch must be closed. Blocks is for rejected events, which are rare,
+// so it may be slow.
 func (b *Batch) Blocks() []*Block {
 	added := make([]int, len(b.index)) // indexes of the events, in order of Add
 	for i := range added {
@@ -192,10 +192,10 @@ func (b *Batch) Blocks() []*Block {
 	return blocks
 }
 
-// Len is the number of events.
+// Len returns the number of events.
 func (b *Batch) Len() int { return len(b.index) }
 
-// Of counts the events that belong to blocks of one input.
+// Of returns the number of events that belong to blocks of one input.
 func (b *Batch) Of(input int) int {
 	n := 0
 	for _, span := range b.Spans {
@@ -206,13 +206,13 @@ func (b *Batch) Of(input int) int {
 	return n
 }
 
-// Held returns the memory that the batch holds, in bytes.
+// Held returns the number of bytes of memory that the batch holds.
 func (b *Batch) Held() int {
 	return (len(b.text.chunks)+len(b.packed.chunks))*ChunkBytes + b.counted
 }
 
-// Close sorts the events by time, those of the same time in order of Add. Nothing may be added
-// afterwards, and several goroutines may read. Prepare may be called instead.
+// Close sorts the events by time. Events with the same time stay in order of Add. Afterwards
+// nothing may be added, and several goroutines may read the batch. Prepare also closes the batch.
 func (b *Batch) Close() {
 	if b.mixed {
 		order(b.index)
@@ -220,8 +220,8 @@ func (b *Batch) Close() {
 	}
 }
 
-// order sorts entries by time and keeps the order of equal times. Most are in order already, so it
-// sorts only the late ones and merges them into the others.
+// order sorts entries by time and keeps the order of equal times. Most entries are in order
+// already, so it sorts only the late ones and merges them into the rest.
 func order(index []entry) {
 	var late []entry
 	n := 0 // the first n are in order
@@ -245,8 +245,8 @@ func order(index []entry) {
 	}
 }
 
-// Release returns the memory to the pool and empties the batch for its next use, when no Body of
-// the batch is in use any more.
+// Release returns the memory to the pool and empties the batch for its next use. No Body of the
+// batch may be in use.
 func (b *Batch) Release() {
 	b.text.release()
 	b.text.pool.held.Add(int64(-b.counted))
@@ -255,8 +255,8 @@ func (b *Batch) Release() {
 	*b = Batch{Spans: b.Spans[:0], unowned: b.unowned[:0], text: b.text, index: b.index[:0], stamp: b.stamp[:0], packed: b.packed}
 }
 
-// RefusedAt reports whether CloudWatch would refuse an event of the batch because of its time if it
-// were put at now (milliseconds since 1970).
+// RefusedAt reports whether CloudWatch would refuse an event of the batch because of its time if
+// the batch were sent at now, in milliseconds since 1970. margin is as for [Refused].
 func (b *Batch) RefusedAt(now int64, margin time.Duration) bool {
 	return len(b.index) > 0 && (Refused(b.oldest, now, margin) || Refused(b.newest, now, margin))
 }

@@ -5,22 +5,23 @@ import (
 	"io"
 )
 
-// Body is the request body of a put: the events [from, to) of a batch in the order of their times,
-// between the members that name group and stream. It copies nothing: it aliases the batch, which
-// must not be released while the body is in use. It can be rewound and read again, which is needed
-// to send it again, and to sign it where it was not prepared. It is not safe for concurrent use.
+// Body is the request body of a put: the events [from, to) of a batch in order of time, after the
+// members that name the group and the stream. It copies nothing. It aliases the batch, which must
+// not be released while the body is in use. It can be rewound and read again, which is necessary to
+// resend it, and to sign it if it was not prepared. It is not safe for concurrent use.
 type Body struct {
 	pieces [][]byte
 	size   int64
 	piece  int   // where the next Read continues
 	offset int   // in that piece
-	at     int64 // the same as a position in the body
+	at     int64 // the same position, counted from the start of the body
 	sum    []byte
 
 	encoding string // Content-Encoding; "" for none
 }
 
-// BodyHead returns the beginning of every request body for a stream. Keep it and pass it to Body.
+// BodyHead returns the beginning of every request body for a stream, for the caller to keep and
+// pass to Body.
 func BodyHead(group, stream string) []byte {
 	b := append([]byte(`{"logGroupName":`), quote(group)...)
 	b = append(append(b, `,"logStreamName":`...), quote(stream)...)
@@ -34,8 +35,7 @@ var bodyTail = []byte("]}")
 func (b *Batch) Body(head []byte, from, to int) *Body {
 	pieces := [][]byte{head}
 	for i := from; i < to; {
-		// Events that lie next to each other in the text form one run, including the commas between
-		// them.
+		// Adjacent events in the text form one run, including the commas between them.
 		j := i + 1
 		for j < to && b.follows(b.index[j-1].end, b.index[j].start) {
 			j++
@@ -68,8 +68,8 @@ func (b *Batch) follows(end, start place) bool {
 	return start.offset() == 0 && start.chunk() == end.chunk()+1 && end.offset()+1 == len(b.text.chunks[end.chunk()])
 }
 
-// SHA256 returns the SHA-256 of the body if Prepare made it, else nil. The slice belongs to the
-// batch.
+// SHA256 returns the SHA-256 of the body if Prepare made the body, and nil otherwise. The slice
+// belongs to the batch.
 func (b *Body) SHA256() []byte { return b.sum }
 
 // Encoding returns the Content-Encoding of the body: "gzip", or "" for a plain one.

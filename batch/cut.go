@@ -2,33 +2,33 @@ package batch
 
 import "bytes"
 
-// cutter cuts the blocks of an input into lines. It cuts a line that is too long to wait for its
-// end into pieces.
+// cutter cuts the blocks of an input into lines. A line that is too long to wait for its end is cut
+// into pieces.
 type cutter struct {
-	long  int // the least length of a line that is cut into pieces: MaxLineBytes, except in tests
-	piece int // the length of a piece: longStep, except in tests
+	long  int // lines of at least this length are cut into pieces; MaxLineBytes, except in tests
+	piece int // the length of a piece; longStep, except in tests
 
 	block []byte
 	pos   int   // how much of block is done
 	base  int64 // offset of block in the input
-	final bool  // the input ends with block
-	// noNewlineBefore is an offset in the input before which, from pos on, there is no newline.
-	// With it no byte is searched twice, although a long line may come in a great many small
+	final bool  // the input ends after block
+	// noNewlineBefore is an offset in the input. There is no newline between pos and that offset.
+	// It avoids searching a byte twice, although a long line may arrive in a great many small
 	// pieces.
 	noNewlineBefore int64
 }
 
-// cutKind says what a cutter found.
+// cutKind is what a cutter found.
 type cutKind int
 
 const (
-	// noCut: the rest of the block is not a whole line.
+	// noCut: the rest of the block is not a complete line.
 	noCut cutKind = iota
-	// emptyLine: a newline alone.
+	// emptyLine: just a newline.
 	emptyLine
-	// wholeLine: a line, or the rest of one, that a newline ends.
+	// wholeLine: a line, or the rest of one, that ends in a newline.
 	wholeLine
-	// lastLine: a line, or the rest of one, that the input ends with and no newline.
+	// lastLine: a line, or the rest of one, that ends with the input instead of a newline.
 	lastLine
 	// longPiece: a piece of a line that is too long to wait for its end.
 	longPiece
@@ -37,7 +37,7 @@ const (
 // begin starts on the bytes of the input from offset base on.
 func (c *cutter) begin(block []byte, base int64, final bool) {
 	if base != c.base {
-		c.noNewlineBefore = base // it does not continue where the last block ended
+		c.noNewlineBefore = base // the block does not start where the last one ended
 	}
 	c.block, c.base, c.final, c.pos = block, base, final, 0
 }

@@ -7,26 +7,27 @@ import (
 	"hash"
 )
 
-// digest hashes an input twice, and pays once as long as both are the same. Of a block that is not
-// small it hashes ahead what is likely to be shaped, all whole lines as they are, beside the
-// shaping: that is a fourth of what a block costs.
+// digest hashes the lines as shipped and the input as read, and hashes only once as long as the two
+// are the same. For a block that is not small, a goroutine hashes ahead while the block is being
+// shaped. It assumes that all complete lines will be shipped unchanged. Hashing is a quarter of the
+// cost of a block.
 type digest struct {
 	lines hash.Hash
-	raw   hash.Hash // nil: as lines
+	raw   hash.Hash // nil: the same as lines
 
-	// The block at hand is hashed up to hashedTo. What was shaped after that was shipped as it was
-	// read, and is hashed in one go.
+	// The current block is hashed up to hashedTo. The lines shaped since then were shipped as read,
+	// and are hashed in one go.
 	block    []byte
 	hashedTo int
 
-	ahead  int           // so many bytes of the block at hand are being hashed to spare; 0: none
-	spare  hash.Hash     // lines' successor, if just these are shaped
-	hashed chan struct{} // has room for one
+	ahead  int           // how many bytes of the current block are being hashed into spare; 0: none
+	spare  hash.Hash     // replaces lines if exactly these bytes are shipped
+	hashed chan struct{} // has a buffer of one
 	copied []byte        // scratch
 }
 
-// besideBytes is the least that is worth a goroutine: hashing it takes some ten times what that
-// costs.
+// besideBytes is the smallest block that is worth a goroutine. Hashing that much takes about ten
+// times as long as starting one.
 const besideBytes = 32 << 10
 
 func restoreDigest(d Digested) (digest, error) {
@@ -49,8 +50,8 @@ func restoreDigest(d Digested) (digest, error) {
 	return out, nil
 }
 
-// begin starts on a block, the first known bytes of which hold no newline. Until end its bytes must
-// stay as they are.
+// begin starts on a block. Its first known bytes hold no newline. The block must not change until
+// end.
 func (d *digest) begin(block []byte, known int) {
 	d.block, d.hashedTo = block, 0
 	if len(block) < besideBytes || d.raw != nil {
@@ -61,7 +62,7 @@ func (d *digest) begin(block []byte, known int) {
 		return
 	}
 	d.copied = appendHash(d.copied[:0], d.lines)
-	if err := d.spare.(encoding.BinaryUnmarshaler).UnmarshalBinary(d.copied); err != nil { // it is its own state
+	if err := d.spare.(encoding.BinaryUnmarshaler).UnmarshalBinary(d.copied); err != nil { // the state comes from appendHash
 		panic(err)
 	}
 	d.ahead = n
@@ -71,7 +72,7 @@ func (d *digest) begin(block []byte, known int) {
 	}()
 }
 
-// end finishes the block, of which block[:done] was shaped.
+// end finishes the block. block[:done] was shaped.
 func (d *digest) end(done int) {
 	n := d.ahead
 	if n > 0 {
@@ -86,7 +87,7 @@ func (d *digest) end(done int) {
 	d.block = nil
 }
 
-// same adds bytes that were shipped as they were read.
+// same adds bytes that were shipped as read.
 func (d *digest) same(p []byte) {
 	d.lines.Write(p)
 	if d.raw != nil {
@@ -94,13 +95,14 @@ func (d *digest) same(p []byte) {
 	}
 }
 
-// differ hashes what was shipped as it was read up to block[from], and adds block[from:to] to the
-// raw digest alone. The caller writes to d.lines what was shipped in the place of block[from:to].
+// differ hashes the bytes before block[from], which were shipped as read, and adds block[from:to]
+// to the raw digest alone. The caller then writes to d.lines what was shipped instead of
+// block[from:to].
 func (d *digest) differ(from, to int) {
 	d.same(d.block[d.hashedTo:from])
 	if d.raw == nil {
 		clone, err := d.lines.(hash.Cloner).Clone()
-		if err != nil { // SHA-256 clones without fail
+		if err != nil { // cloning a SHA-256 does not fail
 			panic(err)
 		}
 		d.raw = clone
@@ -119,14 +121,14 @@ func (d *digest) state() Digested {
 
 func appendHash(b []byte, h hash.Hash) []byte {
 	state, err := h.(encoding.BinaryAppender).AppendBinary(b)
-	if err != nil { // SHA-256 gives its state without fail
+	if err != nil { // marshaling a SHA-256 does not fail
 		panic(err)
 	}
 	return state
 }
 
-// Sums returns the SHA-256 over the shipped lines and, where it differs (else nil), over the input
-// as it was read.
+// Sums returns the SHA-256 of the lines as shipped, and the SHA-256 of the input as read, or nil if
+// that is the same.
 func (d Digested) Sums() (lines, raw []byte, err error) {
 	live, err := restoreDigest(d)
 	if err != nil {

@@ -16,8 +16,8 @@ func eightDigits(w uint64) (n uint64, ok bool) {
 	return (w&0x000000ff000000ff*(100+1000000<<32) + w>>16&0x000000ff000000ff*(1+10000<<32)) >> 32, true
 }
 
-// whole returns the number that text writes with digits only. ok is false for anything else, and
-// for a number that does not fit.
+// whole returns the number that text spells in digits only. ok is false for anything else, and for
+// a number that does not fit.
 func whole(text []byte) (n int64, ok bool) {
 	if n, ok := integer(text); ok {
 		return int64(n), true
@@ -31,8 +31,8 @@ func whole(text []byte) (n int64, ok bool) {
 	return n, len(text) > 0
 }
 
-// integer returns the number written as 8 to 16 digits, as most times are. ok is false for anything
-// else.
+// integer returns the number written as 8 to 16 digits, which most timestamps are. ok is false for
+// anything else.
 func integer(text []byte) (n uint64, ok bool) {
 	const most = 16
 	if len(text) < 8 || len(text) > most {
@@ -45,7 +45,7 @@ func integer(text []byte) (n uint64, ok bool) {
 
 var powers = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 
-// counter is the text of a number that is mostly one more than the time before.
+// counter formats numbers that mostly increase by one from call to call.
 type counter struct {
 	n      int64
 	digits []byte

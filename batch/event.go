@@ -5,10 +5,10 @@ import (
 	"strconv"
 )
 
-// This file gives events their form. See docs/event-format.md: it is a public contract.
+// This file writes the messages of events. Their format is a public contract, docs/event-format.md.
 
-// member is the beginning of a message, escaped for the request body as it is written, with the
-// size it has unescaped.
+// member is the beginning of a message. It is escaped for the request body while it is written, and
+// counts its unescaped size.
 type member struct {
 	esc  []byte
 	size int
@@ -26,7 +26,7 @@ func (m *member) plain(s string) *member {
 	return m
 }
 
-// key appends a member's name, which needs no escape but for its quotes, and a colon.
+// key appends the name of a member and a colon. In the name only the quotes need an escape.
 func (m *member) key(name string) *member {
 	m.esc = append(append(append(m.esc, `\"`...), name...), `\":`...)
 	m.size += len(name) + 3
@@ -59,37 +59,37 @@ func (m *member) join(other *member) *member {
 	return m
 }
 
-// ShipperMembers are the names that the shipper member uses itself: no field that is added to it
-// may have one of them.
+// ShipperMembers are the names that the shipper member uses itself. No additional field may have
+// one of them.
 var ShipperMembers = []string{
 	"input", "seq", "empty", "excluded", "part", "last", "text", "bom", "source", "added", "lossy", "redacted", "newline", "at",
-	"record", // of a record alone
+	"record", // only in records
 }
 
-// extras is what the shipper member says of a line or of a part, apart from its input.
+// extras is what the shipper member says about a line or a part, except for the input.
 type extras struct {
 	seq             int64
-	empty, excluded int64 // lines without a byte, and lines left out, since the latest event
+	empty, excluded int64 // empty lines and excluded lines since the latest event
 
 	part           int
 	last           bool
 	text, lossy    bool
-	redacted       int   // so many matches were taken out
-	bom            bool  // a byte order mark stood in front of the object
-	newline        bool  // false: the line is the input's last and has none
+	redacted       int   // the number of matches taken out
+	bom            bool  // the line began with a byte order mark
+	newline        bool  // false: the line is the last of the input and has no newline
 	addJob, addRun bool  // jobId, runId were added
-	lineTime       int64 // stated by the line, or of its arrival, in milliseconds since 1970
-	clamped        bool  // which the event could not have
+	lineTime       int64 // from the line itself, or of its arrival, in milliseconds since 1970
+	clamped        bool  // the event could not have lineTime
 }
 
 // writer writes the messages of an input's events.
 type writer struct {
-	most   int    // the size of an event: MaxEventBytes, except in tests
+	most   int    // the largest event; MaxEventBytes, except in tests
 	open   member // `{"shipper":{"input":"…","seq":`
 	source []byte // a raw JSON string; nil: none
 	fields member // `,"env":"prod"`
 
-	lead   member // of the event at hand
+	lead   member // of the current event
 	seq    counter
 	quoted []byte // scratch: text or a part as JSON string content
 }
@@ -106,8 +106,8 @@ func newWriter(shape *Shape) writer {
 	return w
 }
 
-// shipper writes the shipper member, its braces and what stands before it to w.lead, without a
-// comma behind it.
+// shipper writes before, the opening brace and the shipper member to w.lead, without a comma after
+// the member.
 func (w *writer) shipper(before []byte, x *extras) *member {
 	m := w.lead.reset().value(before).join(&w.open).value(w.seq.text(x.seq))
 	if x.empty > 0 && x.part <= 1 {
@@ -154,12 +154,12 @@ func (w *writer) shipper(before []byte, x *extras) *member {
 	return m.join(&w.fields).plain(`}`)
 }
 
-// object makes the event of a line that is a JSON object, which sc has scanned. The line is
+// object makes the event of a line that is a JSON object, which sc has scanned. The line stays
 // unchanged except for what is inserted after its first brace: the shipper member and the ids that
-// it is given. object reports false if the event is too large.
+// the line lacks. object reports false if the event is too large.
 func (w *writer) object(ev *Event, line []byte, h *head, sc *scanner, ids *ids, x *extras) bool {
 	if len(line) > w.most {
-		return false // at once: what stands before the brace may be megabytes of white space
+		return false // check first: there may be megabytes of white space before the brace
 	}
 	job, run := ids.added(h)
 	x.addJob, x.addRun = job != "", run != ""
@@ -176,8 +176,8 @@ func (w *writer) object(ev *Event, line []byte, h *head, sc *scanner, ids *ids, 
 	ev.lead, ev.rest, ev.escaped, ev.tail = m.esc, sc.escaped(), true, ""
 	ev.Size = m.size + len(line) - (h.brace + 1)
 	if ev.Size > w.most && x.clamped {
-		// The line says its time itself. Whether it is cut into parts must not depend on when it is
-		// shipped.
+		// The line states its time itself, so "at" is not needed. Whether it is cut into parts must
+		// not depend on when it is shipped.
 		y := *x
 		y.clamped = false
 		return w.object(ev, line, h, sc, ids, &y)
@@ -185,8 +185,8 @@ func (w *writer) object(ev *Event, line []byte, h *head, sc *scanner, ids *ids, 
 	return ev.Size <= w.most
 }
 
-// text makes the event of a line that is not a JSON object, given its ids. It reports false if the
-// event is too large.
+// text makes the event of a line that is not a JSON object, with the ids job and run. It reports
+// false if the event is too large.
 func (w *writer) text(ev *Event, line []byte, job, run string, x *extras) bool {
 	if len(line) > w.most {
 		return false
@@ -208,14 +208,14 @@ func (w *writer) text(ev *Event, line []byte, job, run string, x *extras) bool {
 	return fits
 }
 
-// textTail closes the string and the object of a text event or a part.
+// textTail ends the string and the object of a text event or a part.
 const textTail = `\"}`
 
-// quotedRest makes as much of data as fits limit behind m, as JSON string content, the rest of ev,
-// and returns how much that is.
+// quotedRest sets the rest of ev to as much of data, as JSON string content, as fits into limit
+// after m. It returns how much of data that is.
 func (w *writer) quotedRest(ev *Event, m *member, data []byte, limit int) int {
 	limit -= m.size + len(`"}`)
-	if len(data) >= longStep { // all that it may come to at once, not copied again and again as it grows
+	if len(data) >= longStep { // allocate for the largest result, so that growing does not copy it repeatedly
 		w.quoted = slices.Grow(w.quoted[:0], limit)
 	}
 	var n int
@@ -225,7 +225,7 @@ func (w *writer) quotedRest(ev *Event, m *member, data []byte, limit int) int {
 	return n
 }
 
-// newSplit begins a line in parts, with what each part repeats.
+// newSplit begins a line shipped in parts, and collects what each part repeats.
 func newSplit(ev *Event, h *head, job, run string, x *extras) *Split {
 	sp := &Split{Time: ev.Time, LineTime: x.lineTime, Clamped: x.clamped, Route: ev.Route, Text: x.text, Lossy: x.lossy}
 	head := []byte(nil)
@@ -251,7 +251,7 @@ func newSplit(ev *Event, h *head, job, run string, x *extras) *Split {
 	return sp
 }
 
-// small returns a raw JSON value that is not too large to stand in each part, or "".
+// small returns a raw JSON value, or "" if it is too large to repeat in each part.
 func small(raw []byte) string {
 	if len(raw) > maxID {
 		return ""
@@ -259,11 +259,11 @@ func small(raw []byte) string {
 	return string(raw)
 }
 
-// part makes a part of as much of text as fits and returns how much that is.
+// part makes a part from as much of text as fits, and returns how much that is.
 func (w *writer) part(ev *Event, sp *Split, h *head, x *extras, text []byte) int {
 	m := w.shipper(nil, x).plain(`,`).value([]byte(sp.Head))
 	if x.part == 1 {
-		// Metric filters look for these; they must not miss an event for its size.
+		// Metric filters look for these members, and must not miss an event because of its size.
 		if raw := h.usage; raw != nil && len(raw) <= maxMember {
 			m.key("usage").value(raw).plain(`,`)
 		}
@@ -274,7 +274,8 @@ func (w *writer) part(ev *Event, sp *Split, h *head, x *extras, text []byte) int
 	m.key("data").value([]byte{'"'})
 	limit := w.most
 	if !x.clamped {
-		// Room for "at": where a line is cut must not depend on when it is shipped.
+		// Leave room for "at", because the place of a cut must not depend on when the line is
+		// shipped.
 		limit -= len(`,"at":`) + len(strconv.FormatInt(x.lineTime, 10))
 	}
 	return w.quotedRest(ev, m, text, limit)

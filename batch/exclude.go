@@ -5,22 +5,22 @@ import (
 	"path"
 )
 
-// This file leaves out lines by their type. They still count in seq and lines, and the next event
-// and the seal say how many there were and which, so that the rest can still be proved to be
-// complete.
+// This file leaves out lines by their type. Excluded lines still count in seq and lines. The next
+// event says how many there were and the seal says which, so the rest can still be proved complete.
 
-// MaxExcluded is how many ranges of excluded seqs a State lists. Later ones are only counted.
-// Together with the "excluded" of each event that still proves that nothing else is missing.
+// MaxExcluded is how many ranges of excluded seqs a State lists. Lines in later ranges are only
+// counted. Together with the "excluded" member of each event, that still proves that nothing else
+// is missing.
 const MaxExcluded = 1000
 
-// Excluded describes the lines that were left out.
+// Excluded describes the lines left out.
 type Excluded struct {
 	Lines int64 `json:"lines"`
-	// Since counts those since the latest event.
+	// Since counts the lines left out since the latest event.
 	Since int64 `json:"since,omitempty"`
-	// Done and Open are the ranges of their seqs, first and last of each, in ascending order. Open
-	// is the latest range, which the next line may extend. It is {0, 0} before the first line is
-	// left out. The first seq of an input is 1.
+	// Done and Open are the ranges of their seqs, as first and last, in ascending order. Open is
+	// the latest range, which the next line may extend. It is {0, 0} until a line is left out,
+	// since the first seq of an input is 1.
 	Done     [][2]int64 `json:"done,omitempty"` // shared by States, and only appended to
 	Open     [2]int64   `json:"open"`
 	Unlisted bool       `json:"cut,omitempty"` // there were more than MaxExcluded ranges; Done and Open are the first ones
@@ -44,8 +44,8 @@ func (e *Excluded) add(seq int64) {
 	}
 }
 
-// Ranges returns the seqs of the lines that were left out, first and last of each range. If
-// Unlisted is set, these are not all of them.
+// Ranges returns the seqs of the lines left out, as first and last of each range. If Unlisted is
+// set, there are more.
 func (e *Excluded) Ranges() [][2]int64 {
 	if e.Open[0] == 0 {
 		return [][2]int64{}
@@ -53,10 +53,10 @@ func (e *Excluded) Ranges() [][2]int64 {
 	return append(e.Done[:len(e.Done):len(e.Done)], e.Open)
 }
 
-// excluder knows the types that are left out.
+// excluder decides which lines are left out.
 type excluder struct {
 	globs []string
-	known map[string]bool // whether a type, a raw JSON value, is left out; at most maxTypes, because an agent may invent types
+	known map[string]bool // whether a type, a raw JSON value, is left out; at most maxTypes entries, because an agent may invent types
 }
 
 // maxTypes limits how many types are remembered.
@@ -97,8 +97,8 @@ func (e *excluder) excludes(typ []byte) bool {
 // textType is the type of a line that is not a JSON object.
 var textType = []byte(`"text"`)
 
-// line reports whether a line is left out. h is what was found of it, and object says that it is a
-// JSON object. Any other line is of type "text".
+// line reports whether a line is left out. h is what the scan found, and object says whether the
+// line is a JSON object. Any other line has the type "text".
 func (e *excluder) line(h *head, object bool) bool {
 	if object {
 		return e.excludes(h.typ)

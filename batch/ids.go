@@ -3,15 +3,15 @@ package batch
 // IDs are the ids that an input has named so far. Lines that lack ids are given these.
 type IDs struct {
 	Job        string `json:"job,omitempty"`        // the latest jobId, a raw JSON string
-	JobIsRun   bool   `json:"jobIsRun,omitempty"`   // no line has named a job yet: that is the latest runId
+	JobIsRun   bool   `json:"jobIsRun,omitempty"`   // no line has named a job yet, so Job is the latest runId
 	Run        string `json:"run,omitempty"`        // the first runId, a raw JSON string
-	ManyRuns   bool   `json:"manyRuns,omitempty"`   // there was a second one
-	Unattended bool   `json:"unattended,omitempty"` // no job was named in time: lines go on without waiting for one
+	ManyRuns   bool   `json:"manyRuns,omitempty"`   // there was a second runId
+	Unattended bool   `json:"unattended,omitempty"` // no job was named in time, so lines do not wait for one
 }
 
 // ids gives lines the ids that they lack.
 type ids struct {
-	job, run string // of the options, raw JSON strings; "": none
+	job, run string // from the options, as raw JSON strings; "": none
 	IDs
 }
 
@@ -39,8 +39,7 @@ func (i *ids) lacks(h *head) bool {
 	return h.jobID == nil && i.latest() == "" && !i.Unattended && !isID(h.runID)
 }
 
-// learn keeps the ids of a line for the lines that follow it. It reports whether the latest job has
-// changed.
+// learn remembers the ids of a line for later lines. It reports whether the latest job has changed.
 func (i *ids) learn(h *head) (changed bool) {
 	job, run := h.jobID, h.runID
 	switch {
@@ -48,12 +47,12 @@ func (i *ids) learn(h *head) (changed bool) {
 		i.JobIsRun = false
 		if string(job) != i.Job {
 			if i.Job != "" && i.Run != "" {
-				i.ManyRuns = true // the run known was the other job's
+				i.ManyRuns = true // the known run belongs to the other job
 			}
 			i.Job, changed = string(job), true
 		}
 	case job == nil && isID(run) && (i.Job == "" || i.JobIsRun) && string(run) != i.Job:
-		i.Job, i.JobIsRun, changed = string(run), true, true // as long as no line has named a job, its run is the job
+		i.Job, i.JobIsRun, changed = string(run), true, true // until a line names a job, the run is the job
 	}
 	if isID(run) && !i.ManyRuns && string(run) != i.Run {
 		if i.Run == "" {
@@ -73,8 +72,8 @@ func (i *ids) named(h *head) []byte {
 	return h.jobID
 }
 
-// added returns the ids that a line lacks and is given, as raw JSON strings; "" for an id that the
-// line has or that is not known.
+// added returns the ids to add to a line, as raw JSON strings. An id is "" if the line has it or it
+// is not known.
 func (i *ids) added(h *head) (job, run string) {
 	if h.jobID == nil {
 		job = i.latest()
@@ -90,8 +89,8 @@ func (i *ids) added(h *head) (job, run string) {
 	return job, run
 }
 
-// of returns the ids of a line: its own or, if it lacks them, those that it is given. Events whose
-// members the shipper writes itself, text events and parts, have these.
+// of returns the ids of a line: its own or, if it lacks them, the ones to add. Text events and
+// parts, whose members the shipper writes itself, carry these.
 func (i *ids) of(h *head) (job, run string) {
 	job, run = i.added(h)
 	if isID(h.jobID) {
@@ -103,8 +102,8 @@ func (i *ids) of(h *head) (job, run string) {
 	return job, run
 }
 
-// isID reports whether a raw JSON value can name a job or a run: a string that is not empty and not
-// so large that it must be an attack.
+// isID reports whether a raw JSON value can name a job or a run. It must be a string, not empty,
+// and not so large that it can only be an attack.
 func isID(raw []byte) bool {
 	return len(raw) > 2 && len(raw) <= maxID && raw[0] == '"'
 }

@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// This file is the Shaper's side of the receipt: what it counts as it shapes, and how that is
-// stored in the cursor, so that neither a crash nor a restart changes a number.
+// This file is the Shaper's side of the receipt: what it counts while it shapes, and how the cursor
+// stores the counts, so that neither a crash nor a restart changes a number.
 
-// Counted is the state of a receipt. All States between two changes share it, and it is never
-// changed itself. Its parts are kept as JSON because a cursor is written far more often than a call
+// Counted is the state of a receipt. It is immutable, and all States between two changes share it.
+// Its parts are kept as JSON because the cursor is written far more often than a call of the model
 // ends.
 type Counted struct {
 	Jobs    []json.RawMessage `json:"jobs,omitempty"`
@@ -19,7 +19,7 @@ type Counted struct {
 	Runs    json.RawMessage   `json:"runs,omitempty"`
 }
 
-// furtherJob is what a Receipt knows of the jobs that it has no room for.
+// furtherJob is what a Receipt knows about the jobs beyond its limit.
 type furtherJob struct {
 	JobID  string `json:"jobId"`
 	Root   string `json:"root,omitempty"`
@@ -30,12 +30,12 @@ type furtherJob struct {
 type ledger struct {
 	marker  Marker
 	receipt Receipt
-	kept    *Counted // as of the latest change but those since; nil if there was none
-	changed bool     // something has changed since
-	named   bool     // the latest job that a line named is in the receipt
+	kept    *Counted // the state before the changes that changed reports; nil if nothing was counted yet
+	changed bool     // something has changed since kept was made
+	named   bool     // the receipt has the latest job named by a line
 }
 
-// count takes a line into the receipt. at is its time.
+// count adds a line to the receipt. at is the time of the line.
 func (l *ledger) count(h *head, line []byte, ids *ids, at int64) {
 	if !l.named {
 		l.nameJob(ids.named(h), at)
@@ -46,14 +46,14 @@ func (l *ledger) count(h *head, line []byte, ids *ids, at int64) {
 	}
 }
 
-// mark counts the mark of a line.
+// mark adds the mark of a line to the receipt.
 func (l *ledger) mark(h *head, line []byte, job, run string, at int64) {
 	mark := l.marker.mark(h, line, text([]byte(job)), text([]byte(run)), at)
 	l.receipt.Add(&mark)
 	l.changed = true
 }
 
-// nameJob lists the job that a line names.
+// nameJob adds the job that a line names to the receipt.
 func (l *ledger) nameJob(job []byte, at int64) {
 	if isID(job) {
 		l.receipt.Name(text(job), at)
@@ -61,10 +61,10 @@ func (l *ledger) nameJob(job []byte, at int64) {
 	}
 }
 
-// longTail is how much of the end of a long line is looked at.
+// longTail is how much of the end of a long line is examined.
 const longTail = 2 * maxMember
 
-// beginLong keeps what the beginning of a long line says.
+// beginLong keeps what the first piece of a long line says.
 func (s *Split) beginLong(h *head, job, run string) {
 	s.Long = &LongLine{
 		Type: small(h.typ), Expert: small(h.expertKey), Step: small(h.stepNumber), Job: job, Run: run,
@@ -72,7 +72,7 @@ func (s *Split) beginLong(h *head, job, run string) {
 	}
 }
 
-// goOnLong keeps the end of what has been read of a long line.
+// goOnLong keeps the latest bytes of a long line.
 func (s *Split) goOnLong(piece []byte) {
 	long := *s.Long
 	tail := slices.Concat(long.Tail, piece[max(0, len(piece)-longTail):])
@@ -81,8 +81,8 @@ func (s *Split) goOnLong(piece []byte) {
 }
 
 // countLong counts a long line, given its last piece. It reports false if the line does not end
-// like an object. In the events of every version usage and error come last, and whether a member is
-// the last one can be told from the end.
+// like an object. In the events of every version of Perstack usage and error come last, and the end
+// of a line is enough to tell whether a member is the last one.
 func (l *ledger) countLong(s *Split, rest []byte) (object bool) {
 	long := s.Long
 	end := slices.Concat(long.Tail, rest[max(0, len(rest)-longTail):])
@@ -103,7 +103,7 @@ func (l *ledger) countLong(s *Split, rest []byte) (object bool) {
 	return true
 }
 
-// raw returns a raw JSON value that was kept, or nil if there was none.
+// raw returns a raw JSON value that was kept as a string, or nil if there was none.
 func raw(kept string) []byte {
 	if kept == "" {
 		return nil
@@ -111,8 +111,8 @@ func raw(kept string) []byte {
 	return []byte(kept)
 }
 
-// lastMember returns the value of the last member of an object, given the object's end, if that
-// member has the name.
+// lastMember returns the value of an object's last member, given the end of the object, if that
+// member is called name.
 func lastMember(end []byte, name string) []byte {
 	i := bytes.LastIndex(end, []byte(`"`+name+`":`))
 	if i < 0 {
@@ -128,7 +128,7 @@ func lastMember(end []byte, name string) []byte {
 	return value
 }
 
-// begunJSON reports whether a line that is not a JSON object begins like one.
+// begunJSON reports whether a line that is not a JSON object starts like one.
 func begunJSON(line []byte) bool {
 	s := unsplice{b: bytes.TrimPrefix(line, []byte(byteOrderMark))}
 	s.space()
@@ -139,7 +139,7 @@ func begunJSON(line []byte) bool {
 	return s.peek() == '"'
 }
 
-// surelyText reports whether a line cannot be a JSON object, given how it begins.
+// surelyText reports whether a line that starts with beginning cannot be a JSON object.
 func surelyText(beginning []byte) bool {
 	s := unsplice{b: bytes.TrimPrefix(beginning, []byte(byteOrderMark))}
 	s.space()
@@ -153,19 +153,19 @@ func surelyText(beginning []byte) bool {
 	return s.i < len(s.b) && s.peek() != '"' && s.peek() != '}'
 }
 
-// touch records that an entry has changed.
+// touch records that j has changed.
 func (r *Receipt) touch(j *Job) {
 	for len(r.changed) < len(r.jobs) {
 		r.changed = append(r.changed, true)
 	}
-	if n := len(r.jobs) - 1; r.jobs[n] == j { // mostly the last one
+	if n := len(r.jobs) - 1; r.jobs[n] == j { // usually the last one
 		r.changed[n] = true
 	} else if i := slices.Index(r.jobs, j); i >= 0 {
 		r.changed[i] = true
 	}
 }
 
-// state returns what a State keeps of l.
+// state returns the part of a State that restores l.
 func (l *ledger) state() *Counted {
 	if !l.changed {
 		return l.kept
@@ -189,7 +189,7 @@ func (l *ledger) state() *Counted {
 
 func encode(v any) json.RawMessage {
 	data, err := json.Marshal(v)
-	if err != nil { // texts and numbers
+	if err != nil { // impossible: v holds only texts and numbers
 		panic(err)
 	}
 	return data

@@ -5,10 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// This file decides what becomes of a line: whether it is shipped as one event, in parts or not at
-// all, and which bytes of it are hashed.
+// This file decides whether a line is shipped as one event, in parts or not at all, and which of
+// its bytes are hashed.
 
-// emptyLine counts a line without a byte, which makes no event.
+// emptyLine counts an empty line, which makes no event.
 func (s *Shaper) emptyLine() {
 	s.skip(1)
 	s.state.Empty++
@@ -26,14 +26,14 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 		s.skip(lineLen(raw, terminated))
 		return skipped
 	}
-	text, redacted := raw, 0 // raw without what must not leave the machine
+	text, redacted := raw, 0 // raw with what must not leave the machine taken out
 	if s.redact.on() {
 		text, redacted, object = s.redactLine(raw, mark, object)
 	}
 	line, lossy := text, false
 	if (!object || !s.scan.ascii()) && !utf8.Valid(text) {
 		if lossy = true; len(text) > s.write.most {
-			line = nil // it goes in parts, and repaired it could come to three times its size
+			line = nil // it is shipped in parts, because the repaired line could be three times as large
 			s.head.repair()
 		} else {
 			line = s.repair.all(text)
@@ -69,8 +69,8 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 		job, run := s.ids.of(&s.head)
 		made = s.write.text(ev, line, job, run, &x)
 	case !s.head.foreign:
-		// CloudWatch would take _aws for metrics, wherever it stands at the top level, and readers
-		// could take a second shipper member for ours: as a part's data they are neither.
+		// At the top level, CloudWatch would make metrics of _aws, and readers could take a second
+		// shipper member for ours. Inside the data of a part they are harmless.
 		made = s.write.object(ev, line[mark:], &s.head, &s.scan, &s.ids, &x)
 	}
 	if !made {
@@ -86,7 +86,7 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	return Made
 }
 
-// lineLen returns the length of a line in the input.
+// lineLen returns the length of a line in the input, with its newline.
 func lineLen(raw []byte, terminated bool) int {
 	if terminated {
 		return len(raw) + 1
@@ -94,12 +94,12 @@ func lineLen(raw []byte, terminated bool) int {
 	return len(raw)
 }
 
-// shipped notes that the event of a line, or its last part, said how many lines before it make
-// none.
+// shipped notes that the event of a line, or its last part, has reported the empty and excluded
+// lines before it.
 func (s *Shaper) shipped() { s.state.Empty, s.state.Excluded.Since = 0, 0 }
 
-// redactLine removes from a line what must not leave the machine. Afterwards s.head and what the
-// scan escaped are those of the redacted line.
+// redactLine removes from a line what must not leave the machine. Afterwards s.head and the escaped
+// text of the scan belong to the redacted line.
 func (s *Shaper) redactLine(raw []byte, mark int, object bool) (text []byte, n int, isObject bool) {
 	if !object {
 		text, n = s.redact.text(raw)
@@ -112,10 +112,10 @@ func (s *Shaper) redactLine(raw []byte, mark int, object bool) (text []byte, n i
 	return text, n, object
 }
 
-// leaveOutLine counts a line that is left out. It opens no stream and waits for no job.
+// leaveOutLine counts a line that is left out. Such a line opens no stream and waits for no job.
 func (s *Shaper) leaveOutLine(raw []byte, mark int, object, terminated bool) {
 	line := raw[mark:]
-	if object && s.head.marks() && s.redact.on() { // what it counts goes into the seal
+	if object && s.head.marks() && s.redact.on() { // because what the line counts goes into the seal
 		line, _ = s.redact.object(line)
 		s.scan.object(line, &s.head)
 	} else {
@@ -133,8 +133,8 @@ func (s *Shaper) leaveOutLine(raw []byte, mark int, object, terminated bool) {
 	}
 }
 
-// keepType keeps the type of the line at hand for the State. It copies it, because the line may be
-// in scratch memory that the next line overwrites.
+// keepType keeps the type of the current line for the State. It makes a copy because the line may
+// be in scratch memory that the next line overwrites.
 func (s *Shaper) keepType() {
 	s.hasLast = true
 	if s.last = s.last[:0]; len(s.head.typ) <= maxID {
@@ -142,7 +142,7 @@ func (s *Shaper) keepType() {
 	}
 }
 
-// leaveOut counts the line at hand, and returns its time.
+// leaveOut counts the current line as left out, and returns its time.
 func (s *Shaper) leaveOut(object bool) (lineTime int64) {
 	s.state.Seq++
 	s.state.Cut = false // as in begin
@@ -151,11 +151,11 @@ func (s *Shaper) leaveOut(object bool) (lineTime int64) {
 	return s.lineTime(object)
 }
 
-// begin counts a line and finds the time and the stream of its event. If CloudWatch would refuse
-// the line's time, the event gets the present time.
+// begin counts a line and sets the time and the stream of its event. If CloudWatch would refuse the
+// line's time, the event gets the current time.
 func (s *Shaper) begin(ev *Event, object bool, x *extras) {
 	s.state.Seq++
-	s.state.Cut = false // a followed file may go on after it was cut
+	s.state.Cut = false // a followed file may continue after it was cut
 	s.learn()
 	x.seq, x.empty, x.excluded = s.state.Seq, s.state.Empty, s.state.Excluded.Since
 	x.lineTime = s.lineTime(object)
@@ -167,19 +167,20 @@ func (s *Shaper) begin(ev *Event, object bool, x *extras) {
 	ev.Route = s.routes.find(&s.head, &s.ids)
 }
 
-// extras returns what the shipper member says of the line at hand in any case.
+// extras returns the extras that are the same for every kind of event of the current line.
 func (s *Shaper) extras() extras {
 	return extras{seq: s.state.Seq, empty: s.state.Empty, excluded: s.state.Excluded.Since}
 }
 
-// learn keeps the ids of the line at hand.
+// learn remembers the ids of the current line.
 func (s *Shaper) learn() {
 	if s.ids.learn(&s.head) {
 		s.ledger.named = false
 	}
 }
 
-// lineTime returns the time that the line at hand states or, if it states none, when it arrived.
+// lineTime returns the time that the current line states or, if it states none, the time of its
+// arrival.
 func (s *Shaper) lineTime(object bool) int64 {
 	if object {
 		if t, ok := eventTime(s.head.timestamp); ok {
@@ -196,13 +197,13 @@ func (s *Shaper) skip(length int) {
 }
 
 // took moves past a line and updates the digest. line is what was shipped; nil means text with
-// U+FFFD in the place of what is no UTF-8. differs says that what was shipped is not raw.
+// U+FFFD for each byte that is not UTF-8. differs says that this is not the same as raw.
 func (s *Shaper) took(raw, text, line []byte, terminated, differs bool) {
 	next := s.cut.pos + lineLen(raw, terminated)
 	if differs || !terminated {
 		s.digest.differ(s.cut.pos, next)
 		s.digest.lines.Write(line)
-		for line == nil && len(text) > 0 { // by and by, for it grows
+		for line == nil && len(text) > 0 { // step by step, because the repaired text may be much larger
 			some, _ := s.repair.some(text, s.write.most)
 			s.digest.lines.Write(some)
 			text = text[unrepairedLen(text, len(some)):]
@@ -214,15 +215,15 @@ func (s *Shaper) took(raw, text, line []byte, terminated, differs bool) {
 
 var newline = []byte{'\n'}
 
-// FirstJob calls the function of that name and redacts the job that it finds.
+// FirstJob calls the function FirstJob and redacts the job that it finds.
 func (s *Shaper) FirstJob(data []byte, final bool) (job string, isRun bool, looked int) {
 	job, isRun, looked = FirstJob(data, final)
 	return string(s.redact.value([]byte(job))), isRun, looked
 }
 
-// FirstJob looks for the first line in data that names a job, or a run, which is its job then, and
-// returns that as a raw JSON string and whether it is the run; else how much of data need not be
-// looked at again.
+// FirstJob looks for the first line in data that names a job, or else a run, which then counts as
+// its job. It returns the id as a raw JSON string, and whether that is the run. If no line names
+// one, looked is how much of data need not be examined again.
 func FirstJob(data []byte, final bool) (job string, isRun bool, looked int) {
 	var sc scanner
 	var h head
@@ -239,7 +240,7 @@ func FirstJob(data []byte, final bool) (job string, isRun bool, looked int) {
 		if isRun = raw == nil; isRun {
 			raw = h.runID
 		}
-		if isID(raw) { // repaired, as its own line's event says it
+		if isID(raw) { // repair it, as the event of its line does
 			if id := appendRepaired(nil, raw); isID(id) {
 				return string(id), isRun, looked
 			}

@@ -8,11 +8,11 @@ import (
 )
 
 // This file holds the one rule for what an event counts: which lines begin a run, end a call of the
-// model or end a run, and whose usage counts. The Shaper applies it to what it ships, and readers
-// apply it to what they read back, so a seal and a report cannot disagree. It understands every
-// vocabulary that Perstack has had, and the one in its documentation.
+// model or end a run, and whose usage counts. The Shaper applies it to what it ships and readers
+// apply it to what they read back, so a seal and a report cannot disagree. It understands the
+// vocabulary of every version of Perstack, and the one in Perstack's documentation.
 
-// Usage is the tokens that calls of the model took.
+// Usage is the number of tokens that calls of the model used.
 type Usage struct {
 	InputTokens       int64 `json:"inputTokens"`
 	OutputTokens      int64 `json:"outputTokens"`
@@ -30,13 +30,13 @@ func (u *Usage) Add(other Usage) {
 	u.TotalTokens += other.TotalTokens
 }
 
-// Outcome is how a job ended, as far as its events tell.
+// Outcome is how a job ended, according to its events.
 type Outcome string
 
 const (
 	Completed   Outcome = "completed"
 	Failed      Outcome = "error"       // an error stopped it
-	MaxSteps    Outcome = "maxSteps"    // it used up the steps that it was allowed
+	MaxSteps    Outcome = "maxSteps"    // it used up its steps
 	Interactive Outcome = "interactive" // it waits for a person
 	Unfinished  Outcome = "unfinished"  // none of these was seen
 )
@@ -74,15 +74,15 @@ func (f *Failure) String() string {
 	return f.Name + ": " + f.Message
 }
 
-// Mark is what one line counts. A line that neither begins a run nor ends a call or a run has no
-// mark.
+// Mark is what one line adds to the counts. A line that neither begins a run nor ends a call or a
+// run has no mark.
 type Mark struct {
-	JobID, RunID, Expert string // "" if they are not known
-	Step                 int64  // 0 if it is not known
+	JobID, RunID, Expert string // "" if not known
+	Step                 int64  // 0 if not known
 	Time                 int64  // milliseconds since 1970
 
-	// Begins says that a run begins here. It is also set if a run ends whose beginning was not
-	// seen, so that each run counts once.
+	// Begins says that a run begins here. It is also set at the end of a run whose beginning was
+	// not seen, so that each run counts once.
 	Begins bool
 	// Call says that a call of the model ended here. It took Usage.
 	Call  bool
@@ -91,42 +91,41 @@ type Mark struct {
 	NewStep bool
 	// Ends says how the run ended here, or is NoEnd.
 	Ends  End
-	Error *Failure // the error, with EndError
-	// Delegated says that another run began the one that ends here.
+	Error *Failure // the error, if Ends is EndError
+	// Delegated says that another run started the one that ends here.
 	Delegated bool
 }
 
-// Marker finds the marks of one input. It is given the lines in order. Its zero value is ready for
-// the input's start. It belongs to one goroutine.
+// Marker finds the marks of one input, given its lines in order. Its zero value is ready for the
+// start of the input. It belongs to one goroutine.
 type Marker struct {
 	scan scanner
 	head head
 	runs []openRun
 }
 
-// openRun is a run that has not ended. Its steps are remembered for as long as an event may repeat
+// openRun is a run that has not ended. It remembers its steps for as long as an event may repeat
 // their usage.
 type openRun struct {
 	Run  uint64 `json:"run"`  // hash of the jobId, the runId and the Expert
-	Open int    `json:"open"` // how many such runs: old versions gave all delegates of a job one runId
-	// Steps holds the latest steps that had a call: the number, and 1 if a callTools was among its
-	// events.
+	Open int    `json:"open"` // how many such runs are open: old versions gave all delegates of a job one runId
+	// Steps holds the latest steps that had a call: the number of the step, and 1 if its events
+	// include a callTools.
 	Steps [][2]int64 `json:"steps,omitempty"`
 }
 
 const (
-	// maxOpenRuns is how many runs may be open at a time. Beyond that the oldest is forgotten.
+	// maxOpenRuns is how many open runs are remembered. Beyond that the oldest is forgotten.
 	maxOpenRuns = 200
-	// maxOpenSteps is how many steps of a run are remembered. An event that repeats the usage of a
-	// step follows it directly.
+	// maxOpenSteps is how many steps of a run are remembered. Few are enough, because an event that
+	// repeats the usage of a step follows that step directly.
 	maxOpenSteps = 4
-	// maxCount is the largest number of tokens that is believed. Sums of such numbers cannot
-	// overflow.
+	// maxCount is the largest credible number of tokens. Sums of such numbers cannot overflow.
 	maxCount = 1 << 40
 )
 
-// Line returns the mark of a line, and whether it has one. The ids are those of the line's event,
-// which carries them even if the line does not. at is the line's own time in milliseconds since
+// Line returns the mark of a line, and whether it has one. jobID and runID are those of the line's
+// event, which has them even if the line does not. at is the line's own time in milliseconds since
 // 1970.
 func (m *Marker) Line(line []byte, jobID, runID string, at int64) (Mark, bool) {
 	line = bytes.TrimPrefix(line, []byte(byteOrderMark))
@@ -136,7 +135,7 @@ func (m *Marker) Line(line []byte, jobID, runID string, at int64) (Mark, bool) {
 	return m.mark(&m.head, line, cut(jobID), cut(runID), at), true
 }
 
-// marks reports whether a line has a mark. It is asked for every line.
+// marks reports whether a line has a mark. It runs for every line.
 func (h *head) marks() bool { return h.usage != nil || h.begins() || h.ends() != NoEnd }
 
 func (h *head) begins() bool { return string(h.typ) == `"startRun"` }
@@ -157,7 +156,7 @@ func (h *head) ends() End {
 	return NoEnd
 }
 
-// mark makes the mark of a line that has one.
+// mark returns the mark of a line that has one.
 func (m *Marker) mark(h *head, line []byte, jobID, runID string, at int64) Mark {
 	mark := Mark{JobID: jobID, RunID: runID, Expert: text(h.expertKey), Time: at, Begins: h.begins(), Ends: h.ends()}
 	mark.Step, _ = whole(h.stepNumber)
@@ -193,8 +192,8 @@ func (m *Marker) mark(h *head, line []byte, jobID, runID string, at int64) Mark 
 	return mark
 }
 
-// call decides whether the usage of a line counts. The usage of every event does, except that of a
-// callDelegate or callInteractiveTool in a step that had a callTools: these repeat it.
+// call decides whether the usage of a line counts. It does for every event except a callDelegate or
+// callInteractiveTool in a step that had a callTools, because these repeat its usage.
 func (m *Marker) call(run *openRun, h *head, mark *Mark, usage Usage) {
 	at := slices.IndexFunc(run.Steps, func(s [2]int64) bool { return s[0] == mark.Step })
 	switch string(h.typ) {
@@ -202,7 +201,7 @@ func (m *Marker) call(run *openRun, h *head, mark *Mark, usage Usage) {
 		if at >= 0 && run.Steps[at][1] != 0 {
 			return
 		}
-		if usage == (Usage{}) { // a tool call that was left over from an earlier step: no model was called
+		if usage == (Usage{}) { // a tool call left over from an earlier step, for which no model was called
 			return
 		}
 	}
@@ -220,8 +219,8 @@ func (m *Marker) call(run *openRun, h *head, mark *Mark, usage Usage) {
 	}
 }
 
-// runKey tells runs apart. If no line names its run, or --run-id names it for all, the runs of
-// several jobs are told apart by the job.
+// runKey identifies a run. It includes the job, which distinguishes the runs of several jobs if no
+// line names its run or --run-id names one for all.
 func runKey(of ...string) uint64 {
 	h := fnv.New64a()
 	for _, id := range of {
@@ -231,8 +230,8 @@ func runKey(of ...string) uint64 {
 	return h.Sum64()
 }
 
-// usageOf reads a usage member, and reports whether it is one. Without a total, the total is input
-// plus output.
+// usageOf reads a usage member, and reports whether raw is one. If it has no total, the total is
+// input plus output.
 func usageOf(raw []byte) (u Usage, ok bool) {
 	total := false
 	ok = eachMember(raw, func(name, value []byte) bool {
@@ -257,7 +256,7 @@ func usageOf(raw []byte) (u Usage, ok bool) {
 	return u, ok
 }
 
-// tokens reads a number of tokens. Anything that is not one counts 0.
+// tokens reads a number of tokens. Anything else counts as 0.
 func tokens(raw []byte) int64 {
 	n, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil || !(n > 0) {
@@ -281,11 +280,11 @@ func failureOf(raw []byte) *Failure {
 	return f
 }
 
-// delegated reports whether another run began the run that the line ends. An Expert that delegates
-// to itself cannot be told apart by its name.
+// delegated reports whether another run started the run that the line ends. The Expert's name is
+// not enough to tell, because an Expert can delegate to itself.
 func delegated(line []byte) (is bool) {
 	if !bytes.Contains(line, []byte(`"delegatedBy"`)) {
-		return false // at once: the line holds the run's whole history
+		return false // a quick check, because the line holds the whole history of the run
 	}
 	eachMember(line, func(name, value []byte) bool {
 		if string(name) != "checkpoint" {
@@ -302,30 +301,30 @@ func delegated(line []byte) (is bool) {
 	return is
 }
 
-// eachMember calls each with the members of a JSON object, and reports whether raw is one. It
+// eachMember calls each with every member of a JSON object, and reports whether raw is one. It
 // copies only what has to be unescaped.
 func eachMember(raw []byte, each func(name, value []byte) bool) bool {
 	s := unsplice{b: bytes.TrimLeft(raw, jsonSpace)}
 	return s.take("{") && s.members(each)
 }
 
-// maxText is the most that a receipt repeats of an agent's text, in bytes.
+// maxText is how many bytes of an agent's text a receipt repeats at most.
 const maxText = 500
 
-// text returns the text of a raw JSON string, cut at maxText bytes on a character's boundary. It is
-// "" for any other value.
+// text returns the text of a raw JSON string, cut to maxText bytes at a character boundary. It
+// returns "" for any other value.
 func text(raw []byte) string {
-	if most := 6*maxText + 2; len(raw) > most && raw[0] == '"' { // all of it escaped
+	if most := 6*maxText + 2; len(raw) > most && raw[0] == '"' { // the length if every byte is escaped
 		raw = append(cutEscape(raw[:most-1]), '"')
 	}
 	s, _ := stringValue(raw)
 	return cut(s)
 }
 
-// cut returns the beginning of a text, as much as a receipt has room for.
+// cut shortens a text to what a receipt has room for.
 func cut(s string) string { return cutAt(s, maxText) }
 
-// cutAt cuts a text at most bytes, on a character's boundary.
+// cutAt cuts a text to most bytes, at a character boundary.
 func cutAt(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -333,8 +332,8 @@ func cutAt(s string, most int) string {
 	return s[:wholeRunes([]byte(s[:most]))]
 }
 
-// cutEscape returns a copy of the content of a cut JSON string, without the escape at its end that
-// may have been cut.
+// cutEscape returns a copy of the content of a JSON string that was cut, without an escape at its
+// end that may be incomplete.
 func cutEscape(content []byte) []byte {
 	content = content[:wholeRunes(content)]
 	if i := bytes.LastIndexByte(content[len(content)-6:], '\\'); i >= 0 {

@@ -2,11 +2,11 @@ package batch
 
 import "crypto/sha256"
 
-// What of a put can be done while the one before it is under way: its body is compressed and
-// hashed.
+// This file does the part of a put that can happen while the previous put is under way: it
+// compresses and hashes the body.
 
-// Prepare closes the batch and makes its body ready to be signed and sent: it hashes it or, with
-// compress, compresses it and hashes what comes of that. head is that of the Body to come.
+// Prepare closes the batch and makes its body ready to be signed and sent. It hashes the body; with
+// compress it compresses the body and hashes the result. head is the one that Body will get.
 func (b *Batch) Prepare(head []byte, compress bool) {
 	b.Close()
 	body := b.Body(head, 0, b.Len())
@@ -15,24 +15,24 @@ func (b *Batch) Prepare(head []byte, compress bool) {
 		return
 	}
 	h := sha256.New()
-	body.WriteTo(h) // a hash accepts everything
+	body.WriteTo(h) // a hash never fails
 	b.sum = h.Sum(nil)
 }
 
-// pack compresses body, of all events, and hashes the result.
+// pack compresses body, which holds all events, and hashes the result.
 //
-// The compressor is klauspost/compress at its level 1: of Perstack's deltas it makes an eighth in
-// half of the time that compress/gzip takes for the same, of large tool results in two thirds.
-// Nothing else gives more for less. Huffman codes alone leave five times the bytes and take as long
-// for deltas; of large results they leave 0.62 in place of 0.22 for two thirds of the time, and a
-// CPU second is far cheaper than the 0.4 GB that it keeps off a NAT gateway. Level 6 takes 16 %
-// more off deltas, and 15 % off large results, in two to three times the time.
+// The compressor is klauspost/compress at level 1. It reduces Perstack's deltas to an eighth in
+// half the time that compress/gzip takes for the same result, and large tool results in two thirds
+// of the time. Nothing else gives more for less. Huffman codes alone leave five times as many bytes
+// of deltas and take as long; of large results they leave 0.62 instead of 0.22 in two thirds of the
+// time, and a CPU second is far cheaper than the 0.4 GB that it keeps off a NAT gateway. Level 6
+// makes deltas 16 % smaller, and large results 15 %, but takes two to three times as long.
 func (b *Batch) pack(body *Body) {
 	z := b.packed.pool.getPacker()
 	z.Reset(&b.packed)
-	body.WriteTo(z) // neither fails: a rope takes everything
+	body.WriteTo(z) // never fails, because a rope accepts everything
 	z.Close()
-	z.Reset(nil) // or the pool would keep the batch
+	z.Reset(nil) // so that the pool does not keep the batch alive
 	b.packed.pool.putPacker(z)
 	packed := Body{pieces: b.packed.chunks}
 	h := sha256.New()
@@ -40,8 +40,8 @@ func (b *Batch) pack(body *Body) {
 	b.packedSum = h.Sum(nil)
 }
 
-// Packed returns the request body for all events, compressed by Prepare, or nil if that did not
-// compress it. It says the same as Body, and each may be sent in place of the other.
+// Packed returns the request body for all events as compressed by Prepare, or nil if Prepare did
+// not compress it. It has the same content as Body, and either may be sent instead of the other.
 func (b *Batch) Packed() *Body {
 	if b.packedSum == nil {
 		return nil

@@ -6,21 +6,21 @@ import (
 	"unicode/utf8"
 )
 
-// This file ships lines in parts: lines too large for one event, and lines too long to wait for
-// their end, which are shipped piece by piece as they are read.
+// This file ships lines in parts: lines that are too large for one event, and lines that are too
+// long to wait for their end. The latter are shipped piece by piece as they are read.
 
-// redactHold is the share of a long line's piece, an eighth or 64 KiB, that is left for the next
-// piece when a match could continue after the first.
+// redactHold is the share of a piece that is held back for the next piece, because a match could
+// continue there: an eighth, which is 64 KiB.
 const redactHold = 8
 
-// remainder is what has yet to be made into parts.
+// remainder is the rest of a line or piece that has yet to become parts.
 type remainder struct {
 	data    []byte
-	lossy   bool // data is not valid UTF-8, and each part repairs its share of it
+	lossy   bool // data is not valid UTF-8, and each part repairs its own share
 	ends    bool // the line ends with data
 	newline bool
 
-	redacted int // matches that were taken out of it, which the next part says
+	redacted int // matches taken out, which the next part reports
 }
 
 func (r *remainder) left() bool { return r.data != nil }
@@ -62,9 +62,9 @@ func (s *Shaper) part(ev *Event) Step {
 	return Made
 }
 
-// longPiece makes a part of a line that is too long to wait for its end. The line's type, ids and
-// time are those found in its first piece, which also decides whether the line is text: a line that
-// begins like a JSON object counts as one, because its end is not known yet.
+// longPiece makes a part of a line that is too long to wait for its end. The first piece supplies
+// the type, ids and time of the line. It also decides whether the line is text: a line that starts
+// like a JSON object counts as one, because its end is not known yet.
 func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
 	if s.state.Split == nil && !s.beginPieces(ev, raw) {
 		return Wait
@@ -90,7 +90,7 @@ func (s *Shaper) longPiece(ev *Event, raw []byte) Step {
 	sp.goOnLong(line)
 	s.cut.pos += c.used
 	if len(line) == 0 {
-		return skipped // all of it belongs to a match that an earlier piece has replaced
+		return skipped // the whole piece belongs to a match that an earlier piece has replaced
 	}
 	s.rest = remainder{data: line, redacted: c.n}
 	return s.part(ev)
@@ -117,7 +117,7 @@ func (s *Shaper) lastPiece(ev *Event, raw []byte, terminated bool) Step {
 }
 
 // beginPieces begins a long line, given its first piece. It reports false if the line must wait for
-// its job.
+// a job.
 func (s *Shaper) beginPieces(ev *Event, raw []byte) bool {
 	s.scan.object(bytes.TrimPrefix(raw, []byte(byteOrderMark)), &s.head)
 	object := !surelyText(raw)
@@ -144,7 +144,7 @@ func (s *Shaper) beginPieces(ev *Event, raw []byte) bool {
 	return true
 }
 
-// split begins the parts of the line at hand.
+// split begins the parts of the current line.
 func (s *Shaper) split(ev *Event, x *extras) {
 	job, run := s.ids.of(&s.head)
 	s.state.Split = newSplit(ev, &s.head, job, run, x)
@@ -161,15 +161,15 @@ func (s *Shaper) beginLong() {
 	}
 }
 
-// endLong counts a long line at its end, rest.
+// endLong counts a long line at its end. rest is its last piece.
 func (s *Shaper) endLong(rest []byte, terminated bool) {
 	if sp := s.state.Split; sp.Long != nil && !sp.Text && !s.ledger.countLong(sp, rest) {
 		s.state.Cut = !terminated
 	}
 }
 
-// redacting returns a copy of the redactor's position in a long line, to be moved: the old one is
-// shared by States.
+// redacting replaces the redactor's position in a long line with a copy and returns the copy,
+// because States share the old one.
 func (s *Split) redacting() *spot {
 	next := *s.Redacting
 	next.Open = slices.Clone(next.Open)
@@ -177,11 +177,12 @@ func (s *Split) redacting() *spot {
 	return &next
 }
 
-// piece returns a piece of a long line as it is shipped, and whether that differs from raw.
+// piece returns a piece of a long line in the form that is shipped, and whether that differs from
+// raw.
 func (s *Shaper) piece(raw []byte, c *change) (line []byte, differs bool) {
 	line = c.text
 	if !utf8.Valid(raw) {
-		if sp := s.state.Split; !sp.Lossy { // a line counts once
+		if sp := s.state.Split; !sp.Lossy { // a line counts only once
 			sp.Lossy = true
 			s.state.Counts.Lossy++
 		}

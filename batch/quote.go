@@ -5,15 +5,15 @@ import (
 	"unicode/utf8"
 )
 
-// This file writes and reads JSON strings: the text and parts inside an event, and, into the rope,
-// the event inside a request body.
+// This file writes and reads JSON strings: the text and the parts inside an event, and the event
+// inside a request body.
 
 const hexDigits = "0123456789abcdef"
 
 // short returns the letter of a control character's two-byte escape, or 0.
 var short = [0x20]byte{'\b': 'b', '\t': 't', '\n': 'n', '\f': 'f', '\r': 'r'}
 
-// appendEscape appends the escape of one byte that cannot stand in a JSON string as it is.
+// appendEscape appends the escape of a byte that a JSON string cannot hold unescaped.
 func appendEscape(dst []byte, c byte) []byte {
 	switch {
 	case c >= 0x20: // '"' or '\\'
@@ -25,7 +25,7 @@ func appendEscape(dst []byte, c byte) []byte {
 	}
 }
 
-// escapedLen returns how many bytes c takes in a JSON string.
+// escapedLen returns how many bytes c needs in a JSON string.
 func escapedLen(c byte) int {
 	switch {
 	case c == '"' || c == '\\':
@@ -62,7 +62,7 @@ func appendQuoted(dst, src []byte, limit int) ([]byte, int) {
 		}
 		size := escapedLen(src[n])
 		if size > limit {
-			// A cut here is at the start of a rune: what follows is ASCII.
+			// This is the start of a rune, because src[n] is ASCII.
 			return dst, n
 		}
 		dst = appendEscape(dst, src[n])
@@ -73,7 +73,8 @@ func appendQuoted(dst, src []byte, limit int) ([]byte, int) {
 }
 
 // appendRepaired appends src with each byte that is not part of valid UTF-8 replaced by U+FFFD.
-// Like the SDK's encoder and encoding/json, it writes one for each byte, not one for a run of them.
+// Like the SDK's encoder and encoding/json, it writes one U+FFFD per byte, not one per run of
+// bytes.
 func appendRepaired(dst, src []byte) []byte {
 	for len(src) > 0 {
 		n := 0
@@ -98,8 +99,8 @@ func appendRepaired(dst, src []byte) []byte {
 	return dst
 }
 
-// repairedLen returns how many bytes appendRepaired appends, so that a line of megabytes is not
-// copied again and again as the slice grows.
+// repairedLen returns how many bytes appendRepaired appends. Allocating them in advance avoids
+// copying a line of megabytes repeatedly as the slice grows.
 func repairedLen(src []byte) int {
 	n := len(src)
 	for len(src) > 0 {
@@ -112,7 +113,7 @@ func repairedLen(src []byte) int {
 	return n
 }
 
-// unrepairedLen returns how much of src became the first n bytes that appendRepaired appends.
+// unrepairedLen returns how many bytes of src became the first n bytes that appendRepaired appends.
 func unrepairedLen(src []byte, n int) int {
 	took := 0
 	for n > 0 {
@@ -154,8 +155,8 @@ func stringValue(raw []byte) (s string, ok bool) {
 	return unquote(raw[1 : len(raw)-1])
 }
 
-// plain reports whether the content of a JSON string stands for itself: it is ASCII and has no
-// escape. Most ids are like that.
+// plain reports whether the content of a JSON string is its text: it is ASCII and has no escape.
+// Most ids are like that.
 func plain(content []byte) bool {
 	for _, c := range content {
 		if c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {

@@ -2,39 +2,39 @@ package batch
 
 import "slices"
 
-// A Receipt sums up the lines of an input, job by job: who ran, how it ended and what it took. A
-// seal carries it, so that a list of jobs only has to look at seals and not at events. What an
-// agent can name without end is bounded: the rest goes into entries without a name, so that the
-// sums stay right.
+// A Receipt sums up the lines of an input by job: which Experts ran, how the job ended and what it
+// used. A seal carries the receipt, so that a list of jobs needs only the seals and not the events.
+// The number of entries is bounded because an agent can name any number of jobs and Experts. The
+// rest goes into entries without a name, so that the sums stay right.
 
 const (
-	maxJobs       = 100 // of a receipt
-	maxExperts    = 50  // of a job
-	maxAllExperts = 500 // of a receipt
+	maxJobs       = 100 // in a receipt
+	maxExperts    = 50  // in a job
+	maxAllExperts = 500 // in a receipt
 )
 
-// Receipt counts the marks of an input, or of several that are read one after the other. Its zero
-// value is ready.
+// Receipt counts the marks of an input, or of several inputs read one after the other. Its zero
+// value is ready to use.
 type Receipt struct {
 	jobs    []*Job
 	experts int // of all jobs
 
-	// The entry after the last one that has room stands for one job after another. These are the
-	// job that it stands for now, the Expert that this job began with, and how the jobs before it
-	// ended.
+	// The entry after the first maxJobs stands for all further jobs, one after the other. These are
+	// the job that it stands for now, the Expert which that job began with, and the outcomes of the
+	// jobs before it.
 	further, furtherRoot string
 	before               Tally
 
-	changed []bool // which of jobs have changed since they were last kept
+	changed []bool // which jobs have changed since they were last stored
 }
 
-// Job is what a receipt says of one job.
+// Job is what a receipt says about one job.
 type Job struct {
-	// JobID is "" for lines that belong to no job, and for the jobs that a receipt has no room for.
+	// JobID is "" for lines that belong to no job, and for the jobs beyond the limit of a receipt.
 	JobID   string  `json:"jobId"`
 	Outcome Outcome `json:"outcome"`
-	// Started is the time of the job's first line, and Finished that of its outcome; 0 if there is
-	// none. Both are in milliseconds since 1970.
+	// Started is the time of the job's first line, and Finished is the time of its outcome, or 0 if
+	// there is none. Both are in milliseconds since 1970.
 	Started  int64 `json:"started,omitempty"`
 	Finished int64 `json:"finished,omitempty"`
 
@@ -42,10 +42,10 @@ type Job struct {
 	Steps int64 `json:"steps"` // steps that called a model
 	Calls int64 `json:"calls"` // calls of a model
 	Usage Usage `json:"usage"`
-	// Experts are in the order in which they appeared: the job began with the first one that has a
-	// name. "" is the Expert of runs that name none, and of those that the job has no room for.
+	// Experts are in order of appearance. The job began with the first one that has a name. ""
+	// stands for runs that name no Expert, and for the Experts beyond the limit.
 	Experts []Expert `json:"experts"`
-	// DelegateErrors counts the delegates that an error stopped, whatever became of the job.
+	// DelegateErrors counts the delegates that an error stopped, regardless of the job's outcome.
 	DelegateErrors int64 `json:"delegateErrors,omitempty"`
 	// DelegateError is the latest of these errors.
 	DelegateError *Failure `json:"delegateError,omitempty"`
@@ -53,7 +53,7 @@ type Job struct {
 	Error *Failure `json:"error,omitempty"`
 }
 
-// Expert is what a receipt says of an Expert's part in a job.
+// Expert is what a receipt says about an Expert in a job.
 type Expert struct {
 	Key   string `json:"expertKey"`
 	Runs  int64  `json:"runs"`
@@ -61,7 +61,7 @@ type Expert struct {
 	Usage Usage  `json:"usage"`
 }
 
-// Tally counts jobs by their outcome.
+// Tally counts jobs by outcome.
 type Tally struct {
 	Completed   int64 `json:"completed"`
 	Error       int64 `json:"error"`
@@ -70,7 +70,7 @@ type Tally struct {
 	Unfinished  int64 `json:"unfinished"`
 }
 
-// Count counts a job.
+// Count counts a job with outcome o.
 func (t *Tally) Count(o Outcome) {
 	switch o {
 	case Completed:
@@ -92,7 +92,7 @@ func (t *Tally) Add(o Tally) {
 	t.Interactive, t.Unfinished = t.Interactive+o.Interactive, t.Unfinished+o.Unfinished
 }
 
-// Of returns how many jobs had an outcome.
+// Of returns how many jobs had outcome o.
 func (t *Tally) Of(o Outcome) int64 {
 	switch o {
 	case Completed:
@@ -107,7 +107,7 @@ func (t *Tally) Of(o Outcome) int64 {
 	return t.Unfinished
 }
 
-// Jobs returns the jobs in the order in which they appeared. They change with the next mark.
+// Jobs returns the jobs in order of appearance. The next mark may change them.
 func (r *Receipt) Jobs() []*Job { return r.jobs }
 
 // Outcomes counts the jobs by their outcome.
@@ -127,8 +127,8 @@ func (r *Receipt) Usage() (u Usage) {
 	return u
 }
 
-// Name says that a line with the time at (milliseconds since 1970) belongs to a job. The job is
-// listed from then on, whether anything ran in it or not.
+// Name records that a line with the time at, in milliseconds since 1970, belongs to a job. The
+// receipt lists the job from then on, even if nothing ran in it.
 func (r *Receipt) Name(jobID string, at int64) { r.job(jobID, at) }
 
 // Add counts a mark. It also names the mark's job.
@@ -165,14 +165,14 @@ func (r *Receipt) Add(m *Mark) {
 	case EndInteractive:
 		j.ends(Interactive, m.Time, nil)
 	case EndCompleted:
-		if !delegate { // one delegate's success says nothing about another that was stopped
+		if !delegate { // the success of one delegate says nothing about another that was stopped
 			j.ends(Completed, m.Time, nil)
 		}
 	}
 }
 
-// ends keeps the job's last word. What stops a delegate is that, too, unless the Expert that the
-// job began with continues.
+// ends sets the outcome of the job. The latest one counts. The end of a stopped delegate counts as
+// well, unless the Expert that the job began with continues.
 func (j *Job) ends(o Outcome, at int64, f *Failure) { j.Outcome, j.Finished, j.Error = o, at, f }
 
 // Root returns the Expert that the job began with, or "".
@@ -185,8 +185,8 @@ func (j *Job) Root() string {
 	return ""
 }
 
-// root returns the Expert that the current job of an entry began with, given an Expert that was
-// seen.
+// root returns the Expert that the current job of an entry began with. seen is an Expert of that
+// job, in case none was known before.
 func (r *Receipt) root(j *Job, seen string) string {
 	if len(r.jobs) <= maxJobs || j != r.jobs[maxJobs] {
 		return j.Root()
@@ -197,10 +197,10 @@ func (r *Receipt) root(j *Job, seen string) string {
 	return r.furtherRoot
 }
 
-// job finds or makes the entry of a job.
+// job returns the entry of a job, and creates it if necessary.
 func (r *Receipt) job(id string, at int64) *Job {
 	id = cut(id)
-	if n := len(r.jobs); n > 0 && r.jobs[n-1].JobID == id && n <= maxJobs { // mostly the last one
+	if n := len(r.jobs); n > 0 && r.jobs[n-1].JobID == id && n <= maxJobs { // usually the last one
 		return r.jobs[n-1]
 	}
 	named := r.jobs[:min(len(r.jobs), maxJobs)]
@@ -227,7 +227,7 @@ func (r *Receipt) job(id string, at int64) *Job {
 	return j
 }
 
-// expert finds or makes the entry of an Expert.
+// expert returns the entry of an Expert, and creates it if necessary.
 func (r *Receipt) expert(j *Job, key string) *Expert {
 	for i := range j.Experts {
 		if j.Experts[i].Key == key {
@@ -242,8 +242,8 @@ func (r *Receipt) expert(j *Job, key string) *Expert {
 	return &j.Experts[len(j.Experts)-1]
 }
 
-// Short returns the job with its Experts taken together and its texts cut to a tenth, for a seal
-// that has no room for more.
+// Short returns a copy of the job with its Experts summed up as one and its texts cut to a tenth,
+// for a seal that has no room for more.
 func (j *Job) Short() *Job {
 	short := *j
 	all := Expert{}

@@ -8,21 +8,21 @@ import (
 	"slices"
 )
 
-// This file removes from a line what must not leave the machine, before anything is made of the
-// line: matches in the texts of its JSON strings or, in a line that is not JSON, anywhere. Keys and
-// structure stay, so the line remains the JSON that it was.
+// This file removes from a line what must not leave the machine, before the line becomes an event.
+// It removes matches in the texts of JSON strings or, in a line that is not JSON, anywhere. Keys
+// and structure stay, so JSON remains valid JSON.
 
 // placeholder replaces what was removed.
 const placeholder = "[redacted]"
 
-// redactor finds what is to be removed. Without patterns it changes nothing.
+// redactor finds and removes matches. Without patterns it changes nothing.
 type redactor struct {
 	patterns []*regexp.Regexp
-	out      []byte // scratch: the line, and the text at hand
+	out      []byte // scratch: the redacted line; decoded is the current text
 	decoded  []byte
 	spans    [][2]int
 	open     []byte // scratch: the containers of a line
-	most     int    // how long a line may become; past that the rest of its texts is left out whole
+	most     int    // how long a line may become; beyond that each remaining text is replaced as a whole
 }
 
 func newRedactor(patterns []string, most int) (redactor, error) {
@@ -30,7 +30,7 @@ func newRedactor(patterns []string, most int) (redactor, error) {
 	for _, text := range patterns {
 		p, err := regexp.Compile(text)
 		if err != nil {
-			return redactor{}, fmt.Errorf("%q is not a regular expression: %w", text, err)
+			return redactor{}, fmt.Errorf("%q is not a valid regular expression: %w", text, err)
 		}
 		r.patterns = append(r.patterns, p)
 	}
@@ -39,9 +39,9 @@ func newRedactor(patterns []string, most int) (redactor, error) {
 
 func (r *redactor) on() bool { return len(r.patterns) > 0 }
 
-// find returns the matches in text: ascending, disjoint, and not empty. It looks for each pattern
-// in all of text, because one match must not hide a part of another. The result is valid until the
-// next call.
+// find returns the matches in text, in ascending order, disjoint and not empty. It searches all of
+// text for each pattern, because one match must not hide part of another. The result is valid until
+// the next call.
 func (r *redactor) find(text []byte) [][2]int {
 	spans := r.spans[:0]
 	for _, p := range r.patterns {
@@ -67,7 +67,7 @@ func (r *redactor) find(text []byte) [][2]int {
 	return merged
 }
 
-// replaced returns text without spans.
+// replaced returns text with each span replaced by placeholder.
 func replaced(text []byte, spans [][2]int) []byte {
 	var out []byte
 	from := 0
@@ -78,12 +78,12 @@ func replaced(text []byte, spans [][2]int) []byte {
 	return append(out, text[from:]...)
 }
 
-// change is what became of a line, or of a piece of one.
+// change is the result for a line, or for a piece of one.
 type change struct {
 	text    []byte
-	used    int  // bytes of the line
+	used    int  // bytes of the line that text stands for
 	n       int  // matches that were removed
-	changed bool // if it is not set, text is the line's own; if it is, text is scratch
+	changed bool // if set, text is scratch; otherwise text is part of the line
 }
 
 // object removes matches from a line that is a JSON object, perhaps after a byte order mark.
@@ -97,8 +97,8 @@ func (r *redactor) object(line []byte) ([]byte, int) {
 	return c.text, c.n
 }
 
-// text removes matches from a line that is not a JSON object. It may still be a piece of one, so
-// both its strings and all of it are searched.
+// text removes matches from a line that is not a JSON object. The line may still be a fragment of
+// one, so text searches its strings as well as the whole line.
 func (r *redactor) text(line []byte) ([]byte, int) {
 	p := startOf(line)
 	whole := p.Plain
@@ -118,8 +118,8 @@ func (r *redactor) text(line []byte) ([]byte, int) {
 	return out, c.n
 }
 
-// value removes matches from the strings of a raw JSON value. The result shares no memory with
-// scratch.
+// value removes matches from the strings of a raw JSON value. The result does not share scratch
+// memory.
 func (r *redactor) value(raw []byte) []byte {
 	if raw == nil || !r.on() {
 		return raw
@@ -132,7 +132,8 @@ func (r *redactor) value(raw []byte) []byte {
 	return slices.Clone(c.text)
 }
 
-// head removes matches from what a scan found and events repeat outside of their line.
+// head removes matches from the values that a scan found, because events repeat these outside of
+// their line.
 func (r *redactor) head(h *head) {
 	if !r.on() {
 		return
@@ -142,29 +143,29 @@ func (r *redactor) head(h *head) {
 	}
 }
 
-// spot is where in a line one of its pieces ends.
+// spot is a position in a line, at the end of a piece.
 type spot struct {
-	Plain   bool   `json:"plain,omitempty"`   // the line is not JSON, at least from here on
-	String  bool   `json:"string,omitempty"`  // in a string
-	Key     bool   `json:"key,omitempty"`     // the string is a key; outside of strings: the next one is
+	Plain   bool   `json:"plain,omitempty"`   // from here on, the line is not JSON
+	String  bool   `json:"string,omitempty"`  // inside a string
+	Key     bool   `json:"key,omitempty"`     // the string, or outside of strings the next one, is a key
 	Swallow bool   `json:"swallow,omitempty"` // the rest of the string is left out
 	Open    []byte `json:"open,omitempty"`    // the open containers: '{' or '[' each
 }
 
-// startOf returns the start of a line that may be JSON.
+// startOf returns the spot at the start of a line, which may be JSON.
 func startOf(line []byte) spot {
 	begin := bytes.TrimLeft(bytes.TrimPrefix(line, []byte(byteOrderMark)), jsonSpace)
 	return spot{Plain: len(begin) == 0 || begin[0] != '{' && begin[0] != '['}
 }
 
-// piece removes matches from raw, a piece of a line that begins at p. If final is set the line ends
-// with raw and all of it is used. Otherwise piece uses as much as can be decided, because a match
-// may continue after raw: at most hold bytes are left over, or the match that they are part of, and
-// the next piece begins with these. If raw is much longer than hold, some of it is always used.
-// piece moves p.
+// piece removes matches from raw, a piece of a line that begins at p, and moves p. If final is set,
+// the line ends with raw and piece uses all of it. Otherwise a match may continue after raw, so
+// piece uses only what it can decide. It leaves over at most hold bytes, or the match that they are
+// part of, and the next piece begins with these. If raw is much longer than hold, piece always uses
+// some of it.
 //
-// A match that begins with the piece and does not end in it is not followed: the whole rest of its
-// string is left out.
+// If a match fills the whole piece, piece does not search for its end: it leaves out the rest of
+// the string.
 func (r *redactor) piece(raw []byte, p *spot, final bool, hold int) change {
 	w := rewriter{r: r, raw: raw, p: p}
 	i := 0
@@ -195,8 +196,8 @@ func (r *redactor) piece(raw []byte, p *spot, final bool, hold int) change {
 	return w.end(i)
 }
 
-// structure moves over everything outside of strings from i on. It returns where that ends: after
-// the quote that opens a string, or where the line stops being JSON.
+// structure skips everything outside of strings from i on. It returns the index after the quote
+// that opens a string, or the index where the line stops being JSON.
 func (p *spot) structure(raw []byte, i int) int {
 	for ; i < len(raw); i++ {
 		switch c := raw[i]; c {
@@ -227,8 +228,8 @@ func (p *spot) structure(raw []byte, i int) int {
 	return i
 }
 
-// stringEnd returns where in raw the string ends whose text continues at i: the index of its quote,
-// or the end of raw if the quote is not there.
+// stringEnd returns the end of the string whose text continues at raw[i]: the index of the closing
+// quote, or the end of raw if the quote is not there.
 func stringEnd(raw []byte, i int) (end int, closed bool) {
 	for at := i; ; {
 		n := bytes.IndexByte(raw[at:], '"')

@@ -5,18 +5,18 @@ import (
 	"unicode/utf8"
 )
 
-// repairer makes lines valid UTF-8, with U+FFFD in the place of what is not. What it returns is
+// repairer makes lines valid UTF-8 by replacing each invalid byte with U+FFFD. Its results are
 // valid until the next call.
 type repairer struct{ out []byte }
 
-// all repairs raw.
+// all returns raw repaired.
 func (r *repairer) all(raw []byte) []byte {
 	r.out = appendRepaired(slices.Grow(r.out[:0], repairedLen(raw)), raw)
 	return r.out
 }
 
-// some repairs the beginning of raw, up to a little more than most bytes of result. all says that
-// this is all of raw.
+// some repairs the beginning of raw, until the result is a little longer than most bytes. all
+// reports whether that was all of raw.
 func (r *repairer) some(raw []byte, most int) (text []byte, all bool) {
 	text = slices.Grow(r.out[:0], min(3*len(raw), most+3*repairStep))
 	for len(raw) > 0 && len(text) <= most {
@@ -31,8 +31,7 @@ func (r *repairer) some(raw []byte, most int) (text []byte, all bool) {
 	return text, len(raw) == 0
 }
 
-// wholeRunes returns how much of b there is without a UTF-8 sequence at its end that further bytes
-// may complete.
+// wholeRunes returns the length of b without an incomplete UTF-8 sequence at its end.
 func wholeRunes(b []byte) int {
 	for back := 1; back < utf8.UTFMax && back <= len(b); back++ {
 		if c := b[len(b)-back]; utf8.RuneStart(c) {

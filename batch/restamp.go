@@ -6,11 +6,12 @@ import (
 	"strconv"
 )
 
-// Restamp copies the events [from, to) into new closed batches of pool. Those for which refused
-// returns true (given index and time) get the time now, and their shipper member keeps the old time
-// as "at" if there is room for it and none is there yet. The copies name the blocks that the events
-// came from, but count as pending in none of them. This is for the rare event that has become too
-// old while it waited, so it may be expensive: it decodes the bytes and writes them again.
+// Restamp copies the events [from, to) into new, closed batches of pool. Events for which refused
+// returns true, given their index and time, get the time now. Their shipper member keeps the old
+// time as "at" if there is room for it and no "at" is there yet. The copies name the blocks that
+// the events came from, but do not count as pending there. Restamp is for events that became too
+// old while they waited. These are rare, so it may be slow: it decodes the events and writes them
+// again.
 func (b *Batch) Restamp(from, to int, now int64, refused func(i int, time int64) bool, pool *Pool) []*Batch {
 	var out []*Batch
 	last := New(pool)
@@ -43,12 +44,12 @@ func (b *Batch) Message(i int) []byte {
 	_, text, _ = bytes.Cut(text, []byte(`"message":`))
 	var message string
 	if err := json.Unmarshal(bytes.TrimSuffix(text, []byte(`}`)), &message); err != nil {
-		panic("batch: an event of our own writing is no JSON: " + err.Error())
+		panic("batch: an event in a batch is not valid JSON: " + err.Error())
 	}
 	return []byte(message)
 }
 
-// withAt inserts "at" into the shipper member at the beginning of message.
+// withAt inserts "at" into the shipper member of message.
 func withAt(message []byte, at int64) []byte {
 	r, err := Restore(message)
 	if err != nil || hasAt(r.ShipperMember) {
@@ -58,13 +59,13 @@ func withAt(message []byte, at int64) []byte {
 	if len(message)+len(insert) > MaxEventBytes {
 		return message
 	}
-	// The member's value ends with its brace.
+	// Insert before the brace that ends the member's value.
 	end := bytes.Index(message, r.ShipperMember) + len(r.ShipperMember) - 1
 	out := make([]byte, 0, len(message)+len(insert))
 	return append(append(append(out, message[:end]...), insert...), message[end:]...)
 }
 
-// hasAt reports whether a shipper member already has an event's own time, even if that is 0.
+// hasAt reports whether a shipper member already has "at", even if that is 0.
 func hasAt(shipperMember []byte) (has bool) {
 	members := unsplice{b: shipperMember, i: 1}
 	members.members(func(key, _ []byte) bool {

@@ -8,55 +8,55 @@ import (
 	"slices"
 )
 
-// This file reads back: from the message of a CloudWatch event to what it holds of the input. It
-// undoes, byte for byte, what building an event did: it takes the shipper member out of a line, the
-// line out of a text event, or a part's data out of a part. It knows these forms and keeps no
-// state. Joining parts and dropping repeats is up to whoever reads a stream.
+// This file turns the message of a CloudWatch event back into the piece of the input that it holds.
+// It undoes, byte for byte, what building an event did: it takes the shipper member out of a line,
+// the line out of a text event, or the data out of a part. It keeps no state. Joining parts and
+// dropping repeats is up to the reader of a stream.
 
-// ErrForeign says that perstack-shipper did not write a message. Readers skip such events.
+// ErrForeign means that perstack-shipper did not write a message. Readers skip such events.
 var ErrForeign = errors.New("not an event of perstack-shipper")
 
-// Restored is what one CloudWatch message holds.
+// Restored is the content of one CloudWatch message.
 type Restored struct {
-	// Record is "" for a line, else the kind of the shipper's own record: "open" or "seal".
+	// Record is "" for a line. For one of the shipper's own records it is the kind, such as "open"
+	// or "seal".
 	Record string
-	// Input and Seq name the line. Seq counts the non-empty lines of an input from 1. A record has
-	// Seq 0.
+	// Input and Seq identify the line. Seq counts the non-empty lines of an input from 1. A record
+	// has Seq 0.
 	Input string
 	Seq   int64
 	// Empty is the number of empty lines directly before this one.
 	Empty int64
 	// Excluded is the number of lines directly before this one that were left out. Redacted is the
-	// number of matches that were removed from the line, or from this part of it.
+	// number of matches removed from the line, or from this part of it.
 	Excluded, Redacted int64
-	// Part is 0 if Line is the whole line, else the number, from 1, of the part in Line. Last marks
-	// a line's last part.
+	// Part is 0 if Line is the whole line. Otherwise it is the number, from 1, of the part that
+	// Line holds. Last marks the last part of a line.
 	Part int
 	Last bool
 
 	Mark      bool     // the line began with a byte order mark, which is part of Line but not of the message
-	Text      bool     // the line is not a JSON object, or not known to be one
+	Text      bool     // the line is not, or not known to be, a JSON object
 	Lossy     bool     // bytes of the line that were not UTF-8 are now U+FFFD
 	NoNewline bool     // the input ended after Line, without a newline
-	Source    string   // "stderr" where that is known
+	Source    string   // "stderr" if that is known
 	Added     []string // the names of the members that the line itself did not have
-	At        int64    // the line's own time in ms since 1970 if CloudWatch would have refused it, else 0
+	At        int64    // the line's own time, in ms since 1970, if CloudWatch would have refused it; otherwise 0
 
-	// Line is the original line, or what this part holds of it, without the newline. For a record
-	// it is the whole message. It may share memory with the message.
+	// Line is the original line, or this part of it, without the newline. For a record it is the
+	// whole message. It may share memory with the message.
 	Line []byte
-	// Type, JobID and RunID are what the event says at its top level, including ids that were
-	// added. They are "" if it says nothing, or something other than a string. If a member repeats,
-	// the last one counts.
+	// Type, JobID and RunID are top-level members of the event, including ids that were added. They
+	// are "" if absent or not a string. If a member repeats, the last one counts.
 	Type, JobID, RunID string
-	// ShipperMember is the value of the shipper member, a JSON object, as it stands in the message.
-	// It shares the message's memory.
+	// ShipperMember is the value of the shipper member, a JSON object, as it is in the message. It
+	// shares the memory of the message.
 	ShipperMember []byte
 }
 
-// Restore takes apart the message of a CloudWatch event. It reads no more than it needs, so a
-// message that has the form of ours is restored even if its line is no longer JSON. All its errors
-// are ErrForeign.
+// Restore takes apart the message of a CloudWatch event. It reads no more than it needs, so it
+// restores a message in our form even if the line is no longer JSON. All its errors wrap
+// [ErrForeign].
 func Restore(message []byte) (Restored, error) {
 	s := unsplice{b: message}
 	s.space()
@@ -96,10 +96,10 @@ func Restore(message []byte) (Restored, error) {
 			s.i++
 		}
 		rest := message[s.i:]
-		// Without a comma the line was an object without members.
+		// Without a comma, the line was an object without members.
 		s.space()
 		if want := s.peek(); comma && want != '"' || !comma && want != '}' {
-			return Restored{}, foreign("the line does not go on after the shipper member")
+			return Restored{}, foreign("the line does not continue after the shipper member")
 		}
 		if end := bytes.TrimRight(rest, jsonSpace); len(end) == 0 || end[len(end)-1] != '}' {
 			return Restored{}, foreign("the line does not end in a brace")
@@ -110,7 +110,7 @@ func Restore(message []byte) (Restored, error) {
 		}
 		r.Line = append(append(r.Line, message[:brace+1]...), rest...)
 		s.members(func(key, value []byte) bool {
-			// An id that was added is one that the line does not have, or not as a string.
+			// The line does not have an id that was added, or not as a string.
 			if len(r.Added) == 0 || !slices.Contains(r.Added, string(key)) {
 				r.id(key, value)
 			}
@@ -122,7 +122,7 @@ func Restore(message []byte) (Restored, error) {
 
 func foreign(why string) error { return fmt.Errorf("%w: %s", ErrForeign, why) }
 
-// id reads the ids from one top-level member. If a name repeats, the last one counts.
+// id takes an id from one top-level member. If a name repeats, the last one counts.
 func (r *Restored) id(key, value []byte) {
 	if field := r.idField(string(key)); field != nil {
 		*field, _ = quotedText(value)
@@ -141,8 +141,8 @@ func (r *Restored) idField(name string) *string {
 	return nil
 }
 
-// shipperMember reads the value of the shipper member, starting at its brace. Members that it does
-// not know come from `--field`.
+// shipperMember reads the value of the shipper member, starting at its brace. Unknown members come
+// from --field.
 func (s *unsplice) shipperMember(r *Restored) error {
 	s.i++ // the brace
 	bad := ""
@@ -182,7 +182,7 @@ func (s *unsplice) shipperMember(r *Restored) error {
 			newline, fits = truth(value)
 			r.NoNewline = !newline
 		case "at":
-			// A line's own time can be anything. If it is not an integer, leave out the time rather
+			// A line's own time can be anything. If it is not an integer, ignore the time rather
 			// than the line.
 			r.At, _ = count(value, math.MinInt64, math.MaxInt64)
 		}
@@ -193,9 +193,9 @@ func (s *unsplice) shipperMember(r *Restored) error {
 	})
 	switch {
 	case bad != "":
-		return foreign("shipper." + bad + " has a form that is not ours")
+		return foreign("shipper." + bad + " has an unexpected form")
 	case !ok:
-		return foreign("the shipper member is no JSON object")
+		return foreign("the shipper member is not a JSON object")
 	case r.Record != "":
 		r.Seq = 0
 	case r.Input == "" || r.Seq == 0:
@@ -204,8 +204,8 @@ func (s *unsplice) shipperMember(r *Restored) error {
 	return nil
 }
 
-// added steps over the members that were inserted after the shipper member: one for each name in
-// r.Added, in order, each of them a string.
+// added skips the members that were inserted after the shipper member: one string for each name in
+// r.Added, in order.
 func (s *unsplice) added(r *Restored) bool {
 	for _, name := range r.Added {
 		if !s.take(`,"`) || !s.take(name) || !s.take(`":`) || s.peek() != '"' {
@@ -220,9 +220,9 @@ func (s *unsplice) added(r *Restored) bool {
 	return true
 }
 
-// after reads the members after the shipper member of a message that we wrote from end to end. It
-// reads the ids, and returns the string of the member that is named. It reports whether that member
-// was there and nothing followed the object.
+// after reads the members after the shipper member in a message that holds no line of the agent's.
+// It takes the ids, and returns the string in the member called name. ok reports whether that
+// member was there and nothing followed the object.
 func (s *unsplice) after(r *Restored, name string) (text []byte, ok bool) {
 	s.space()
 	if s.peek() == ',' {

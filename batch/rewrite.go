@@ -6,18 +6,18 @@ import (
 	"unicode/utf8"
 )
 
-// rewriter rewrites a piece of a line, from its first change on.
+// rewriter rewrites a piece of a line. It copies nothing before the first change.
 type rewriter struct {
 	r       *redactor
 	raw     []byte
 	p       *spot
 	changed bool
 	out     []byte
-	from    int // how much of raw is in out, or is unchanged
+	from    int // how much of raw is in out, or is unchanged so far
 	n       int // matches
 }
 
-// replace puts text, as it is to stand in the line, in the place of raw[from:to].
+// replace puts text, already escaped for the line, in place of raw[from:to].
 func (w *rewriter) replace(from, to int, text []byte) {
 	if !w.changed {
 		w.changed, w.out = true, w.r.out[:0]
@@ -26,7 +26,7 @@ func (w *rewriter) replace(from, to int, text []byte) {
 	w.from = to
 }
 
-// end returns what became of raw up to used.
+// end returns the change of raw[:used].
 func (w *rewriter) end(used int) change {
 	c := change{text: w.raw[:used], used: used, n: w.n, changed: w.changed}
 	if w.changed {
@@ -37,7 +37,7 @@ func (w *rewriter) end(used int) change {
 	return c
 }
 
-// text removes matches from raw[from:to], the rest of a text.
+// text removes matches from raw[from:to], which extends to the end of a text.
 func (w *rewriter) text(from, to int) {
 	switch {
 	case from == to, w.p.String && w.p.Key:
@@ -51,13 +51,13 @@ func (w *rewriter) text(from, to int) {
 		return
 	}
 	if w.p.String {
-		to = from + uncut(w.raw[from:to], to-from, false) // at the end of a cut line
+		to = from + uncut(w.raw[from:to], to-from, false) // the end of a line may be cut
 	}
 	decoded := w.decoded(from, to)
 	w.spans(from, to, decoded, w.r.find(decoded))
 }
 
-// decoded returns the text that raw[from:to] stands for.
+// decoded returns the text of raw[from:to], without escapes if it is in a string.
 func (w *rewriter) decoded(from, to int) []byte {
 	if w.p.String {
 		return w.r.unescaped(w.raw[from:to])
@@ -65,7 +65,7 @@ func (w *rewriter) decoded(from, to int) []byte {
 	return w.raw[from:to]
 }
 
-// unescaped is unescaped in scratch.
+// unescaped is the function unescaped in scratch memory.
 func (r *redactor) unescaped(content []byte) []byte {
 	if bytes.IndexByte(content, '\\') < 0 {
 		return content
@@ -74,7 +74,7 @@ func (r *redactor) unescaped(content []byte) []byte {
 	return r.decoded
 }
 
-// spans removes spans of the text that raw[from:to] stands for.
+// spans removes spans of decoded, which is the text of raw[from:to].
 func (w *rewriter) spans(from, to int, decoded []byte, spans [][2]int) {
 	if len(spans) == 0 {
 		return
@@ -90,8 +90,8 @@ func (w *rewriter) spans(from, to int, decoded []byte, spans [][2]int) {
 	w.replace(from, to, text)
 }
 
-// begun removes matches from the text at from, which continues after raw, and returns up to where
-// that can be decided.
+// begun removes matches from a text that starts at from and continues after raw. It returns the end
+// of the part of raw that it could decide.
 func (w *rewriter) begun(from, hold int) int {
 	rest := w.raw[from:]
 	all := wholeRunes(rest)
@@ -147,7 +147,7 @@ func (w *rewriter) begun(from, hold int) int {
 	return from + cut
 }
 
-// says returns the length of the text that rest[:n] stands for.
+// says returns the length of the text of rest[:n].
 func (w *rewriter) says(rest []byte, n int) int {
 	if !w.p.String {
 		return n
@@ -155,7 +155,7 @@ func (w *rewriter) says(rest []byte, n int) int {
 	return len(unescaped(rest[:n]))
 }
 
-// where returns how much of rest stands for the first n bytes of its text.
+// where returns how many bytes of rest hold the first n bytes of its text.
 func (w *rewriter) where(rest []byte, n int) int {
 	if !w.p.String {
 		return n
@@ -174,8 +174,8 @@ func (w *rewriter) where(rest []byte, n int) int {
 	return at
 }
 
-// escapeSize returns the length of the escape, or of the surrogate pair, that b begins with. It is
-// greater than len(b) if b ends within the escape or, with more set, may do so.
+// escapeSize returns the length of the escape, or of the surrogate pair, at the start of b. It is
+// greater than len(b) if b ends within the escape or, with more set, may end within it.
 func escapeSize(b []byte, more bool) int {
 	if !hexEscape(b) {
 		return 2
@@ -191,8 +191,8 @@ func escapeSize(b []byte, more bool) int {
 	return 6
 }
 
-// hexEscape reports whether b begins with an escape of the form \uXXXX, or with as much of one as b
-// holds.
+// hexEscape reports whether b begins with an escape of the form \uXXXX, or is too short to hold all
+// of one.
 func hexEscape(b []byte) bool {
 	if len(b) < 2 || b[0] != '\\' || b[1] != 'u' {
 		return false
@@ -205,8 +205,8 @@ func hexEscape(b []byte) bool {
 	return true
 }
 
-// uncut returns how many of the first n bytes of a string's content do not end within an escape.
-// more says that the content may continue.
+// uncut returns the largest length up to n at which the content of a string can be cut without
+// cutting an escape. more says that the content may continue.
 func uncut(content []byte, n int, more bool) int {
 	at := 0
 	for at < n {

@@ -10,19 +10,20 @@ import (
 )
 
 // A rope is a byte string in chunks of one size. Batches are written into ropes so that their
-// memory comes from one pool, can be counted, is never copied in order to grow, and is reused.
+// memory comes from one pool, is counted and reused, and is never copied in order to grow.
 
 // ChunkBytes is the size of a chunk. A stream with one waiting event costs this much memory. It is
 // about as much as a socket accepts at once.
 const ChunkBytes = 64 << 10
 
-// Pool hands out chunks and takes them back, and the same for compressors. Any goroutine may use
-// it: batches are prepared beside the one that fills them.
+// Pool hands out chunks and compressors and takes them back. Any goroutine may use it, because
+// batches are prepared in other goroutines than the one that fills them.
 type Pool struct {
-	// held is the bytes of the chunks handed out, and of the indexes of the batches that have them.
+	// held counts the bytes of the chunks handed out, and of the indexes of the batches that hold
+	// them.
 	held atomic.Int64
 
-	mu      sync.Mutex // guards what follows, which waits to be used again
+	mu      sync.Mutex // guards the fields below, which hold what is free to be reused
 	free    [][]byte
 	packers []*gzip.Writer // each is about a megabyte
 }
@@ -72,7 +73,7 @@ func (p *Pool) getPacker() *gzip.Writer {
 		return z
 	}
 	z, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-	if err != nil { // the level is one of its own
+	if err != nil { // impossible: the level is valid
 		panic(err)
 	}
 	return z
@@ -84,9 +85,9 @@ func (p *Pool) putPacker(z *gzip.Writer) {
 	p.packers = append(p.packers, z)
 }
 
-// place is a position in a rope: the index of the chunk in the high bits, and the offset in it in
-// the low 17 bits (an offset may equal ChunkBytes). That reaches 2 GiB. A batch of the largest
-// message with each byte escaped to six is 6 MiB.
+// place is a position in a rope: the index of the chunk in the high bits, and the offset in the
+// chunk in the low 17 bits, because an offset may equal ChunkBytes. That addresses 2 GiB. A batch
+// with the largest message, each byte escaped to six, needs 6 MiB.
 type place uint32
 
 func placeAt(chunk, offset int) place { return place(chunk)<<17 | place(offset) }
@@ -124,7 +125,7 @@ func (r *rope) room(n int) *[]byte {
 	return &r.chunks[last]
 }
 
-// Write is write as an io.Writer.
+// Write implements io.Writer.
 func (r *rope) Write(p []byte) (int, error) {
 	r.write(p)
 	return len(p), nil
@@ -144,11 +145,11 @@ func (r *rope) write(p []byte) {
 	}
 }
 
-// escapeRoom is the free space that a step of escaping needs: eight bytes copied blindly, followed
-// by one escape of six.
+// escapeRoom is the free space that one step of escaping needs: eight bytes copied unconditionally,
+// followed by one escape of six.
 const escapeRoom = 16
 
-// writeEscaped appends p as the content of a JSON string. p must be valid UTF-8.
+// writeEscaped appends p as JSON string content. p must be valid UTF-8.
 func (r *rope) writeEscaped(p []byte) {
 	for len(p) > 0 {
 		c := r.room(escapeRoom)
@@ -202,7 +203,7 @@ func escape(dst, src []byte) (wrote, took int) {
 	return d, s
 }
 
-// between appends the byte slices of the rope between two places to pieces. They alias the rope.
+// between appends the chunks of the rope in [from, to) to pieces. They alias the rope.
 func (r *rope) between(pieces [][]byte, from, to place) [][]byte {
 	for c := from.chunk(); c <= to.chunk() && c < len(r.chunks); c++ {
 		lo, hi := 0, len(r.chunks[c])

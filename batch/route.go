@@ -1,13 +1,13 @@
 package batch
 
-// routes finds the stream of a line. An input opens few streams, and a line mostly goes to the
-// stream of the line before it. So a name is made once for each set of ids and then found by the
-// raw bytes of these ids.
+// routes finds the stream of a line. An input opens few streams, and most lines go to the same
+// stream as the line before. So routes makes a name once for each set of ids, and then finds it by
+// the raw bytes of these ids.
 type routes struct {
 	template   Template
 	hostname   string
 	input      string
-	names      []string // in order of opening; at most MaxStreams
+	names      []string // in the order in which they were opened; at most MaxStreams
 	byName     map[string]int
 	overflowed bool
 
@@ -18,10 +18,10 @@ type routes struct {
 }
 
 const (
-	// maxKnown limits the sets of ids that are remembered. Several sets may lead to one stream.
+	// maxKnown limits how many sets of ids are remembered. Several sets may lead to one stream.
 	maxKnown = 10 * MaxStreams
-	// maxKey limits how much of each set is remembered, and the ids that name streams: an id may be
-	// as long as a line.
+	// maxKey limits the size of a remembered set, and of an id that names a stream, because an id
+	// may be as long as a line.
 	maxKey = 4 * maxID
 )
 
@@ -72,11 +72,11 @@ func (r *routes) find(h *head, known *ids) int {
 	return i
 }
 
-// isText reports whether a raw JSON value can name a stream: a string that is not empty and not
+// isText reports whether a raw JSON value can name a stream. It must be a string, not empty and not
 // suspiciously large.
 func isText(raw []byte) bool { return len(raw) > 2 && len(raw) <= maxKey && raw[0] == '"' }
 
-// open finds or opens the stream for a set of ids that is not remembered.
+// open returns the stream for a set of ids that is not remembered, and opens it if necessary.
 func (r *routes) open(key []byte, jobEnd, runEnd int) int {
 	values := [fields]string{fieldHost: r.hostname}
 	values[fieldJob], _ = stringValue(key[:jobEnd])
@@ -95,7 +95,7 @@ func (r *routes) open(key []byte, jobEnd, runEnd int) int {
 	i, ok := r.byName[name]
 	if !ok && len(r.names) == MaxStreams {
 		r.overflowed = true
-		return 0 // not remembered: there may be any number of these
+		return 0 // not remembered, because there may be any number of these
 	}
 	if !ok {
 		i = len(r.names)
@@ -112,7 +112,7 @@ func (r *routes) open(key []byte, jobEnd, runEnd int) int {
 	return i
 }
 
-// Unattributed returns the name of the stream for those lines of an input that belong to no job.
+// Unattributed returns the name of the stream for the lines of an input that belong to no job.
 func Unattributed(hostname, input string) string {
 	return StreamName("unattributed/" + hostname + "-" + input)
 }

@@ -7,16 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// This file understands a line of JSON without decoding it: one pass finds out whether the whole
-// line is one valid JSON object, and where the few top-level members lie that an event is made
-// from. On the way it escapes the line for the request body. The bytes that a scan looks for in a
-// string are exactly those that need an escape there, so each byte is loaded once (scan_text.go).
+// This file reads a line of JSON without decoding it. One pass finds out whether the whole line is
+// one valid JSON object, and where its few top-level members are that an event needs. The same pass
+// escapes the line for the request body: the bytes that a scan looks for in a string are exactly
+// those that need an escape, so each byte is loaded once (scan_text.go).
 
 // maxDepth is how deep a line may nest and still count as JSON. encoding/json has the same limit,
-// so whoever reads the events with it agrees with us about what an object is.
+// so programs that read the events with it agree about what is an object.
 const maxDepth = 10000
 
-// head is what a scan found. The slices are raw JSON values (a string with its quotes). They alias
+// head is the result of a scan. The slices are raw JSON values; a string has its quotes. They alias
 // the line, and are nil if the member is absent. If a member repeats, the last one counts, as in
 // encoding/json and jq.
 type head struct {
@@ -24,23 +24,24 @@ type head struct {
 
 	brace   int  // index of the object's '{'
 	members bool // the object has a member
-	foreign bool // it has a top-level member that must not be mistaken for one of ours, however it is spelled: _aws or shipper
+	foreign bool // the object has a top-level member _aws or shipper, in any spelling, which must not be mistaken for ours
 }
 
-// scanner scans lines. Its zero value is ready. It is kept from line to line: see slot and escaper.
+// scanner scans lines. Its zero value is ready to use. It carries state from line to line: see slot
+// and escaper.
 type scanner struct {
-	isObject [maxDepth/64 + 1]uint64 // the stack of open containers, one bit each: object or array
+	isObject [maxDepth/64 + 1]uint64 // the stack of open containers, one bit each: set for an object
 	slots    [slots]slot
 	escaper
-	rest int // where in out the bytes after the object's '{' begin
+	rest int // index in out of the bytes after the object's '{'
 }
 
 // escaped returns what follows the first '{' of a line that object accepted, as JSON string
-// content. Either the line is short enough for an event, or none of it was escaped. The result is
-// valid until the next scan.
+// content. A line that is too long for an event is not escaped. The result is valid until the next
+// scan.
 func (s *scanner) escaped() []byte { return s.out[s.rest:s.wrote] }
 
-// skip skips white space from i on. Mostly there is none.
+// skip skips white space from i on. Usually there is none.
 func (s *scanner) skip(b []byte, i int) int {
 	if i < len(b) && b[i] > ' ' {
 		return i
@@ -49,8 +50,8 @@ func (s *scanner) skip(b []byte, i int) int {
 }
 
 // object reports whether line is one valid JSON object with nothing but white space around it, and
-// fills h. If it is not, h holds what was found before the first fault, which is enough to
-// attribute a line that is too long to be read whole. object does not look at UTF-8.
+// fills h. If it is not, h holds what was found before the first error, which is enough to
+// attribute a line that is too long to be read whole. object does not check UTF-8.
 func (s *scanner) object(line []byte, h *head) bool {
 	*h = head{}
 	s.start(line)
@@ -113,7 +114,7 @@ func (s *scanner) object(line []byte, h *head) bool {
 		}
 		end := i
 		if i = s.skip(line, i); i >= len(line) {
-			return false // and the value may continue after what is there: 17 of 1795347082176
+			return false // and the value may be incomplete, such as the 17 of 1795347082176
 		}
 		if field != headOther {
 			h.note(field, line[start:end])
@@ -128,12 +129,12 @@ func (s *scanner) object(line []byte, h *head) bool {
 	}
 }
 
-// byteOrderMark is what programs on Windows put in front of a file's first line. JSON does not
+// byteOrderMark is what programs on Windows write before the first line of a file. JSON does not
 // allow it.
 const byteOrderMark = "\ufeff"
 
-// line is object for a line that may begin with a byte order mark, and returns the length of that;
-// 0 where there is none, or no object behind it.
+// line is object for a line that may begin with a byte order mark. mark is the length of the byte
+// order mark, or 0 if there is none or no object follows it.
 func (s *scanner) line(raw []byte, h *head) (mark int, object bool) {
 	if s.object(raw, h) {
 		return 0, true
@@ -145,7 +146,7 @@ func (s *scanner) line(raw []byte, h *head) (mark int, object bool) {
 	return len(byteOrderMark), true
 }
 
-// done finishes the scan of a line whose object ends before i.
+// done finishes the scan of a line whose object ends before index i.
 func (s *scanner) done(line []byte, i int) bool {
 	if s.skip(line, i) != len(line) {
 		return false
@@ -154,7 +155,7 @@ func (s *scanner) done(line []byte, i int) bool {
 	return true
 }
 
-// headField is a top-level member that events are made from.
+// headField is a top-level member that events use.
 type headField uint8
 
 const (
@@ -171,10 +172,10 @@ const (
 	headForeign
 )
 
-// maxName is the longest spelling of a name that counts: each character as an escape.
+// maxName is the longest spelling of a known name, with each character escaped.
 const maxName = len("stepNumber") * len(`\u0000`)
 
-// headOf returns the field for a key as it stands in the line.
+// headOf returns the field for a key, given in the spelling of the line.
 func headOf(key []byte) headField {
 	switch string(key) {
 	case "type":
@@ -205,8 +206,8 @@ func headOf(key []byte) headField {
 		if c != '\\' {
 			continue
 		}
-		// It is spelled with escapes, which is rare enough to decode. A name that still has a
-		// backslash is none of ours.
+		// The key contains escapes, which is rare enough to decode it. A name that then still has a
+		// backslash is not one of ours.
 		if name, ok := unquote(key); ok && strings.IndexByte(name, '\\') < 0 {
 			return headOf([]byte(name))
 		}
@@ -215,7 +216,7 @@ func headOf(key []byte) headField {
 	return headOther
 }
 
-// note keeps the value of a field.
+// note stores the value of a field.
 func (h *head) note(f headField, value []byte) {
 	switch f {
 	case headType:
@@ -389,8 +390,7 @@ func digits(b []byte, i int) int {
 	return i
 }
 
-// repair makes the values that may be repeated valid UTF-8. Those that are too large to be repeated
-// stay as they are.
+// repair makes the values valid UTF-8, except those that are too large for events to repeat.
 func (h *head) repair() {
 	for _, value := range []*[]byte{&h.typ, &h.id, &h.expertKey, &h.timestamp, &h.jobID, &h.runID, &h.stepNumber, &h.usage, &h.err} {
 		if len(*value) <= maxMember && !utf8.Valid(*value) {

@@ -2,29 +2,28 @@ package batch
 
 import "encoding/binary"
 
-// Lines of one program mostly have the same members in the same order. So a scan remembers what
-// stood before each value of earlier lines, such as `,"expertKey":"`. If the same bytes are there
-// again, nothing has to be read: they are known to be JSON, and their escaped form and their name
-// are known.
+// The lines of one program mostly have the same members in the same order. So a scan remembers the
+// bytes before each value of earlier lines, such as `,"expertKey":"`. If the same bytes are there
+// again, they need not be scanned: they are valid JSON, and their name and escaped form are known.
 
 const (
-	slots = 16 // how many members of a line, from the first one on
-	// slotBytes is the most that is remembered of each: three words, which are compared without a
-	// branch.
+	slots = 16 // how many members of a line are remembered, from the first one on
+	// slotBytes is how many bytes are remembered for each at most: three words, which are compared
+	// without a branch.
 	slotBytes = 24
 )
 
-// slot is what stood before the value of a line's k-th member, from the comma before its name on.
+// slot holds the bytes before the value of a line's k-th member, from the comma before its name on.
 type slot struct {
 	words [slotBytes / 8]uint64
 	masks [slotBytes / 8]uint64 // which bits of words count
-	// length is the number of bytes; 0 means that nothing is known. With text, the last byte is the
-	// quote that opens the value.
+	// length is the number of bytes; 0 means that nothing is known. If text is set, the last byte
+	// is the opening quote of the value.
 	length  int
 	text    bool
 	field   headField
-	escaped [slotBytes + 8]byte // the same as JSON string content
-	wrote   int                 // how many of these bytes
+	escaped [slotBytes + 8]byte // the bytes as JSON string content
+	wrote   int                 // how many bytes of escaped are used
 }
 
 // standsAt reports whether the slot's bytes are at b[i].
@@ -38,8 +37,8 @@ func (l *slot) standsAt(b []byte, i int) bool {
 		(binary.LittleEndian.Uint64(p[16:])^l.words[2])&l.masks[2] == 0
 }
 
-// learn remembers the bytes of b from the comma at from to the value at start. A scan has found
-// them to be a name and what belongs to it.
+// learn remembers b[from:start], from the comma to the value. A scan has accepted these bytes as a
+// name with its punctuation.
 func (l *slot) learn(b []byte, from, start int, f headField) {
 	l.length = 0
 	l.text = start < len(b) && b[start] == '"'
@@ -60,7 +59,7 @@ func (l *slot) learn(b []byte, from, start int, f headField) {
 			}
 			escaped = append(escaped, '\\', '"')
 		case c < 0x20, c == '\\', c >= 0x80, len(escaped) == len(l.escaped):
-			return // what is rare is read each time
+			return // rare, so these are scanned each time
 		default:
 			escaped = append(escaped, c)
 		}

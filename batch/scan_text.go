@@ -5,21 +5,21 @@ import (
 	"math/bits"
 )
 
-// escaper writes a line as JSON string content while it is scanned.
+// escaper writes a line as JSON string content while a scanner reads it.
 type escaper struct {
-	high uint64 // all bytes of strings, or'ed together: is any of them not ASCII?
+	high uint64 // all bytes of strings, or'ed together, to find bytes that are not ASCII
 
-	copying bool   // the line is short enough for an event, and is escaped
+	copying bool   // the line is short enough for an event, so it is escaped
 	out     []byte // the line as JSON string content, up to last
-	wrote   int    // how many bytes of out are written
-	last    int    // how many bytes of the line are in out
+	wrote   int    // bytes of out that are written
+	last    int    // bytes of the line that are in out
 }
 
 const (
-	// leastOut is the room for escaped lines that is there from the start.
+	// leastOut is the smallest size of the buffer for escaped lines.
 	leastOut = 16 << 10
-	// outRoom is how much may be written past the last byte of a line: whole words, and the bytes
-	// of a slot.
+	// outRoom is how much may be written past the last byte of a line: whole words, or the bytes of
+	// a slot.
 	outRoom = 64
 )
 
@@ -29,16 +29,16 @@ func (e *escaper) start(line []byte) {
 	if e.copying = len(line) <= MaxEventBytes; !e.copying {
 		return
 	}
-	if need := 2*len(line) + outRoom; need > len(e.out) { // valid JSON at most doubles
+	if need := 2*len(line) + outRoom; need > len(e.out) { // escaping at most doubles valid JSON
 		e.out = make([]byte, max(leastOut, need+need/8))
 	}
 }
 
-// ascii reports whether the strings of a line that is an object certainly hold nothing but ASCII.
+// ascii reports whether the strings of a line, which must be an object, certainly hold only ASCII.
 func (e *escaper) ascii() bool { return e.high&highs == 0 }
 
-// catchUp copies the bytes between strings to out, up to index i of the line. Nothing in them needs
-// an escape but white space.
+// catchUp copies the bytes between strings to out, up to index i of the line. Only white space
+// among them could need an escape, and space handles that.
 func (e *escaper) catchUp(b []byte, i int) {
 	if !e.copying {
 		return
@@ -55,7 +55,7 @@ func (e *escaper) catchUp(b []byte, i int) {
 	e.wrote += copy(e.out[e.wrote:], b[from:i])
 }
 
-// known writes the bytes of a slot, which are at last.
+// known writes the bytes of a slot, which are at index last of the line.
 func (e *escaper) known(l *slot) {
 	e.last += l.length
 	if e.copying {
@@ -64,7 +64,7 @@ func (e *escaper) known(l *slot) {
 	}
 }
 
-// space skips white space, and escapes what may not stand in a JSON string.
+// space skips white space, and escapes the characters that a JSON string must not contain.
 func (e *escaper) space(b []byte, i int) int {
 	for i < len(b) {
 		switch b[i] {
@@ -88,13 +88,13 @@ const (
 	highs = 0x8080808080808080
 )
 
-// special marks the bytes of w that have a meaning in a JSON string: '"', '\\' and control
-// characters. The lowest marked byte is right. The marks above it may be wrong because of a borrow,
-// so look at the lowest one and load again after it.
+// special marks the bytes of w that are special in a JSON string: '"', '\\' and control characters.
+// Only the lowest mark is reliable, because a borrow can set the marks above it wrongly. So use the
+// lowest mark and load again after it.
 func special(w uint64) uint64 {
-	control := (w ^ (ones * 2)) - ones*0x21 // and '"', which that xor makes 0x20 and a space 0x22
+	control := (w ^ (ones * 2)) - ones*0x21 // also finds '"': the xor turns it into 0x20, and a space into 0x22
 	backslash := (w ^ (ones * '\\')) - ones
-	return (control | backslash) &^ w & highs // no byte from 0x80 on is either
+	return (control | backslash) &^ w & highs // bytes from 0x80 on are neither
 }
 
 // str returns the index after the string whose opening quote is b[i], or -1.
@@ -116,7 +116,7 @@ func (e *escaper) text(b []byte, i int) int {
 	}
 	p, q, high := b[i:], e.out[e.wrote:], e.high
 	for {
-		n := 0 // the distance to the next byte with a meaning
+		n := 0 // the distance to the next special byte
 		for len(p) >= 16 && len(q) >= 16 {
 			v, w := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:16])
 			binary.LittleEndian.PutUint64(q, v)
@@ -155,11 +155,11 @@ func (e *escaper) text(b []byte, i int) int {
 			return -1
 		}
 		binary.LittleEndian.PutUint32(q, esc.text)
-		p, q = p[2:], q[esc.length:] // the digits of \u are like any other text
+		p, q = p[2:], q[esc.length:] // the digits after \u are copied like any other text
 	}
 }
 
-// longText is text for a line that is not escaped.
+// longText is text for a line that is too long to be escaped.
 func (e *escaper) longText(b []byte, i int) int {
 	for {
 		for i+8 <= len(b) {
@@ -192,7 +192,7 @@ func (e *escaper) longText(b []byte, i int) int {
 	}
 }
 
-// escapeLength returns the length of the escape that p begins with, or -1 if it is not an escape.
+// escapeLength returns the length of the escape at the start of p, or -1 if there is none.
 func escapeLength(p []byte) int {
 	if len(p) < 2 || p[0] != '\\' {
 		return -1 // a control character, or the end
@@ -213,8 +213,8 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f'
 }
 
-// escapes says how an escape, given by its second byte, is escaped once more. Length 0 means that
-// it is not an escape. The digits of \u stay as they are.
+// escapes maps the second byte of an escape to the escaped form of the whole escape. Length 0 means
+// that it is not an escape. The digits after \u need no change.
 var escapes = func() (all [256]struct {
 	text   uint32 // little-endian
 	length int

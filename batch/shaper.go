@@ -6,53 +6,53 @@ import (
 )
 
 const (
-	// MaxLineBytes is how long a line may be to be understood as a whole; a longer one is shipped
-	// in parts as it is read.
+	// MaxLineBytes is the length up to which a line is processed as a whole. A longer line is
+	// shipped in parts as it is read.
 	MaxLineBytes = 8 << 20
-	// longStep is how much of such a line is made into parts at a time: mostly one part.
+	// longStep is how much of such a line becomes parts at a time. Usually that is one part.
 	longStep = 512 << 10
-	// MaxStreams is how many streams an input opens: their names come from the agent, and each
-	// costs an API call and memory.
+	// MaxStreams is how many streams an input opens at most, because their names come from the
+	// agent and each costs an API call and memory.
 	MaxStreams = 100
-	// maxID is the longest id, as raw JSON, that is given to lines that have none.
+	// maxID is the longest id, as raw JSON, that is added to lines without one.
 	maxID = 1024
 	// maxMember is the largest usage or error member that part 1 of an event repeats.
 	maxMember = 4096
-	// maxOptions bounds what input, source, ids and fields of the options take of an event, so that
-	// a part always has room for a piece of its line.
+	// maxOptions bounds the room that the input, source, ids and fields of a Shape take in an
+	// event, so that a part always has room for a piece of its line.
 	maxOptions = 64 << 10
-	// repairStep is how much of a line that is no UTF-8 is repaired at a time.
+	// repairStep is how much of a line that is not UTF-8 is repaired at a time.
 	repairStep = 64 << 10
-	// maxScratch is how much scratch of a kind is kept from block to block; one line may take three
-	// times that.
+	// maxScratch is the largest scratch buffer that is kept from block to block. One line may need
+	// three times that.
 	maxScratch = 1 << 20
-	// timeMargin is how far inside CloudWatch's bounds a time must be to be kept when the event is
-	// made; the put checks again.
+	// timeMargin is how far inside CloudWatch's bounds an event's time must be when the event is
+	// made. The put checks again.
 	timeMargin = 10 * time.Minute
 )
 
-// Shape is what turns the lines of one input into its events: the options, the same for its whole
-// life.
+// Shape holds the options by which the lines of one input become events. They do not change during
+// the life of the input.
 type Shape struct {
 	Input    string   `json:"input"`            // the input's id
-	Source   string   `json:"source,omitempty"` // "stderr" where that is known
-	JobID    string   `json:"jobId,omitempty"`  // for lines that name none; "" = as the input's latest
+	Source   string   `json:"source,omitempty"` // "stderr" if that is known
+	JobID    string   `json:"jobId,omitempty"`  // for lines that name none; "" means the latest of the input
 	RunID    string   `json:"runId,omitempty"`
-	Fields   []Member `json:"fields,omitempty"` // put inside the shipper member, in this order
+	Fields   []Member `json:"fields,omitempty"` // added to the shipper member, in this order
 	Template string   `json:"logStream"`        // see ParseTemplate
 	Hostname string   `json:"hostname"`
-	Exclude  []string `json:"exclude,omitempty"` // globs of the types of lines that are left out
-	Redact   []string `json:"redact,omitempty"`  // regular expressions of what is taken out of lines
+	Exclude  []string `json:"exclude,omitempty"` // globs; lines whose type matches one are left out
+	Redact   []string `json:"redact,omitempty"`  // regular expressions; what they match is taken out of lines
 }
 
-// Member is a name and a value of --field.
+// Member is the name and the value of a --field option.
 type Member struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
-// Shaper turns the lines of one input into events, in order. It belongs to one goroutine. Use:
-// Begin a block's bytes, call Next until it says Done or Wait, then End.
+// Shaper turns the lines of one input into events, in order. It belongs to one goroutine. For each
+// block of the input, call Begin, then Next until it returns Done or Wait, then End.
 type Shaper struct {
 	cut     cutter
 	scan    scanner
@@ -65,11 +65,11 @@ type Shaper struct {
 	ledger  ledger
 	digest  digest
 
-	state    State // without IDs, Counted, Streams and Digest, which those above keep
+	state    State // without IDs, Counted, Streams and Digest, which the fields above keep
 	now      int64
 	arrivals func(offset int64) int64
 
-	// The line at hand.
+	// The current line.
 	head head
 	rest remainder
 
@@ -79,8 +79,8 @@ type Shaper struct {
 	types *Types
 }
 
-// NewShaper returns a Shaper that goes on from state, which names streams that were opened before
-// it. state is the zero State at the start of an input.
+// NewShaper returns a Shaper that continues from state. streams are the streams opened up to that
+// state. At the start of an input, state is the zero State.
 func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
 	t, err := ParseTemplate(shape.Template)
 	if err != nil {
@@ -112,21 +112,21 @@ func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
 	return s, nil
 }
 
-// Streams returns the names of the streams that the input opened, in that order; an Event's Route
-// is an index of it. The first state.Streams of a State are those opened up to it. The slice is the
-// Shaper's.
+// Streams returns the names of the streams that the input opened, in that order. An Event's Route
+// is an index into it. The first State.Streams of them were open at that State. The slice belongs
+// to the Shaper.
 func (s *Shaper) Streams() []string { return s.routes.names }
 
-// Overflowed reports whether a line was sent to the first stream because the input had opened
-// MaxStreams before.
+// Overflowed reports whether a line was sent to the first stream because the input had already
+// opened MaxStreams.
 func (s *Shaper) Overflowed() bool { return s.routes.overflowed }
 
-// Job returns the input's latest job as a raw JSON string, or "" before there is one. Options
-// count.
+// Job returns the input's latest job as a raw JSON string, or "" if there is none yet. A job in the
+// Shape comes first.
 func (s *Shaper) Job() string { return s.ids.latest() }
 
-// LineJob returns the job of the line at hand as a raw JSON string, or "" where neither that nor
-// one before it names any. It is for the first event of a line.
+// LineJob returns the job of the current line as a raw JSON string, or "" if neither that line nor
+// an earlier one names a job. Call it after the first event of a line.
 func (s *Shaper) LineJob() string {
 	if isText(s.head.jobID) {
 		return string(s.head.jobID)
@@ -134,19 +134,19 @@ func (s *Shaper) LineJob() string {
 	return s.Job()
 }
 
-// SetJob names the job of the lines that wait for one: a raw JSON string, as FirstJob finds it.
-// isRun says that it is a run, whose lines name no job.
+// SetJob sets the job of the lines that wait for one, as a raw JSON string from FirstJob. isRun
+// says that it is the id of a run whose lines name no job.
 func (s *Shaper) SetJob(raw string, isRun bool) {
 	s.ids.Job, s.ids.JobIsRun, s.ledger.named = raw, isRun, false
 }
 
-// StopWaiting lets lines that wait for a job go without one.
+// StopWaiting ships lines without a job instead of waiting for one.
 func (s *Shaper) StopWaiting() { s.ids.Unattended = true }
 
-// Receipt returns the sums of the lines that were shaped so far.
+// Receipt returns the sums over the lines shaped so far.
 func (s *Shaper) Receipt() *Receipt { return &s.ledger.receipt }
 
-// State returns the state behind what was shaped so far.
+// State returns the state after the lines shaped so far.
 func (s *Shaper) State() State {
 	st := s.state
 	st.IDs = s.ids.IDs
@@ -160,8 +160,8 @@ func (s *Shaper) State() State {
 	return st
 }
 
-// Held is the scratch memory in use, in bytes: it depends on the longest line of late, and is a few
-// MiB at most.
+// Held returns the number of bytes of scratch memory in use. It depends on the longest recent line,
+// and is a few MiB at most.
 func (s *Shaper) Held() int {
 	n := 0
 	for _, scratch := range s.scratch() {
@@ -170,19 +170,19 @@ func (s *Shaper) Held() int {
 	return n
 }
 
-// InLine reports whether the input stands in the middle of a line that is being shipped in parts.
+// InLine reports whether the Shaper is in the middle of a line that is being shipped in parts.
 func (s *Shaper) InLine() bool { return s.state.Split != nil }
 
-// Begin starts on the bytes of the input from offset base. now is the time in milliseconds since
-// 1970; arrivals says when the byte at an offset was read; final says that the input ends with
-// data. data must stay unchanged until End.
+// Begin starts a block: the bytes of the input from offset base. now is the time in milliseconds
+// since 1970. arrivals returns when the byte at an offset was read. final says that the input ends
+// after data. data must not change until End.
 func (s *Shaper) Begin(data []byte, base, now int64, arrivals func(offset int64) int64, final bool) {
 	s.now, s.arrivals = now, arrivals
 	s.cut.begin(data, base, final)
 	s.digest.begin(data, s.cut.known())
 }
 
-// End finishes the block and returns how many bytes were shaped. The rest of data belongs to the
+// End finishes the block and returns how many bytes were shaped. The remaining bytes belong to the
 // next block.
 func (s *Shaper) End() int {
 	s.digest.end(s.cut.pos)
@@ -195,11 +195,11 @@ func (s *Shaper) End() int {
 	return s.cut.end()
 }
 
-// TrimScratch gives back all scratch memory, between two blocks. The next one makes what it needs
-// anew.
+// TrimScratch frees all scratch memory. Call it between two blocks; the next block allocates what
+// it needs.
 func (s *Shaper) TrimScratch() { s.keep(0) }
 
-// keep gives back scratch of more than most bytes.
+// keep frees the scratch buffers of more than most bytes.
 func (s *Shaper) keep(most int) {
 	for _, scratch := range s.scratch() {
 		if cap(*scratch) > most {
@@ -208,27 +208,27 @@ func (s *Shaper) keep(most int) {
 	}
 }
 
-// scratch is what grows with the lines.
+// scratch returns the buffers that grow with the length of lines.
 func (s *Shaper) scratch() [6]*[]byte {
 	return [...]*[]byte{&s.repair.out, &s.write.quoted, &s.scan.out, &s.write.lead.esc, &s.redact.out, &s.redact.decoded}
 }
 
-// Step is what Next says.
+// Step is the result of Next.
 type Step int
 
 const (
-	// Made: the event is there; call Next again.
+	// Made: the event is ready. Call Next again.
 	Made Step = iota
-	// Done: what is left of the data is no whole line.
+	// Done: the rest of the block is not a complete line.
 	Done
-	// Wait: the next line names no job and no run, and neither did any before it. Find its job
-	// (FirstJob), or call StopWaiting.
+	// Wait: neither the next line nor any before it names a job or a run. Find its job with
+	// FirstJob, or call StopWaiting.
 	Wait
-	// skipped is for Next alone: what was there makes no event.
+	// skipped, internal to Next: a line or piece made no event.
 	skipped
 )
 
-// Next makes the next event.
+// Next makes the next event, in ev.
 func (s *Shaper) Next(ev *Event) Step {
 	if s.rest.left() {
 		return s.part(ev)

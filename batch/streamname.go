@@ -5,10 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// StreamName makes a legal log stream name from what a template gave. ':' and '*', which CloudWatch
-// refuses, become '-'. Bytes that are not UTF-8 become U+FFFD. A name over MaxStreamNameBytes is
-// cut, never inside a character, and an empty name becomes "-". It is idempotent. Two names can
-// become the same one, so readers filter on the ids in the events.
+// StreamName makes a legal log stream name of the result of a template. ':' and '*', which
+// CloudWatch refuses, become '-'. Bytes that are not UTF-8 become U+FFFD. A name over
+// MaxStreamNameBytes is cut, but never inside a character. An empty name becomes "-". StreamName is
+// idempotent. Two names can become the same one, so readers filter on the ids in the events.
 func StreamName(name string) string {
 	if name == "" {
 		return "-"

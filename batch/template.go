@@ -17,7 +17,7 @@ type Template struct {
 
 type templatePart struct {
 	literal string
-	field   field // where literal is ""
+	field   field // if literal is ""
 }
 
 type field int
@@ -32,8 +32,8 @@ const (
 
 var fieldNames = [fields]string{"jobId", "runId", "expertKey", "hostname"}
 
-// ParseTemplate parses a template. Its error reads on from the name of the option that holds it,
-// and says what may stand there instead.
+// ParseTemplate parses a template. Its error continues a sentence that begins with the name of the
+// option, and says what to write instead.
 func ParseTemplate(text string) (Template, error) {
 	switch {
 	case text == "":
@@ -66,10 +66,10 @@ func ParseTemplate(text string) (Template, error) {
 	return t, nil
 }
 
-// Fixed returns what is fixed in the names that t gives to the streams of a job and run, either of
-// which may be "", for any. Between one piece and the next stands a field that is not known, so a
-// single piece is the whole name. The pieces are not yet what [StreamName] makes of them. named
-// reports whether a given id is part of them.
+// Fixed returns the fixed pieces of the stream names that t gives to a job and a run. Either may be
+// "", which stands for any. Between two pieces there is an unknown field, so a single piece is the
+// whole name. The pieces have not gone through [StreamName] yet. named reports whether they contain
+// a given id.
 func (t Template) Fixed(job, run string) (pieces []string, named bool) {
 	pieces = []string{""}
 	known := [fields]string{fieldJob: job, fieldRun: run}

@@ -6,11 +6,11 @@ import (
 )
 
 // eventTime reads a raw JSON value as a point in time in milliseconds since 1970. A number may be
-// in seconds (with a fraction), milli-, micro- or nanoseconds. These are told apart by size: the
-// units are read correctly for the years 1973 to 5138. A string may be RFC 3339 or such a number.
-// ok is false for anything else, and for times before 1970, which CloudWatch cannot store.
+// in seconds, with or without a fraction, or in milli-, micro- or nanoseconds. Its size tells
+// which, correctly for the years 1973 to 5138. A string may be RFC 3339 or such a number. ok is
+// false for anything else, and for times before 1970, which CloudWatch cannot store.
 func eventTime(raw []byte) (ms int64, ok bool) {
-	if len(raw) == 0 || len(raw) > 6*maxTime+2 { // all of it escaped, and the quotes
+	if len(raw) == 0 || len(raw) > 6*maxTime+2 { // the length if every byte is escaped, with quotes
 		return 0, false
 	}
 	if raw[0] == '"' {
@@ -40,7 +40,7 @@ func eventTime(raw []byte) (ms int64, ok bool) {
 	}
 }
 
-// maxTime is the length of the longest text that may be a time.
+// maxTime is the length of the longest text that can be a time.
 const maxTime = 64
 
 // fractionalTime reads a number that is not a plain integer, such as 1795347082.176 or
@@ -48,7 +48,7 @@ const maxTime = 64
 func fractionalTime(raw []byte) (int64, bool) {
 	for _, c := range raw {
 		if (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c|0x20 != 'e' {
-			return 0, false // ParseFloat accepts 1_000, 0x1p40 and NaN, too
+			return 0, false // ParseFloat also accepts 1_000, 0x1p40 and NaN
 		}
 	}
 	f, err := strconv.ParseFloat(string(raw), 64)
@@ -66,9 +66,9 @@ func fractionalTime(raw []byte) (int64, bool) {
 	}
 }
 
-// Refused reports whether CloudWatch would refuse an event of time ms (milliseconds since 1970)
-// that arrives at now. margin widens the refusal, to allow for the time that a put and its retries
-// may take.
+// Refused reports whether CloudWatch would refuse an event with the time ms that arrives at now,
+// both in milliseconds since 1970. margin narrows the range of accepted times, to allow for the
+// time that a put and its retries may take.
 func Refused(ms, now int64, margin time.Duration) bool {
 	m := margin.Milliseconds()
 	return ms < now-MaxEventAge.Milliseconds()+m || ms > now+MaxEventAhead.Milliseconds()-m

@@ -1,24 +1,25 @@
 package batch
 
-// Types counts lines by the types of their events, for metrics. A nil one counts nothing. It
-// belongs to one goroutine, and several Shapers of that may share it.
+// Types counts lines by the types of their events, for metrics. A nil Types counts nothing. It
+// belongs to one goroutine, whose Shapers may share it.
 type Types struct {
 	counts map[string]*int64 // by the raw JSON value
-	other  int64             // of the types that there is no room for
-	text   int64             // lines that are no JSON object
+	other  int64             // lines of the types beyond typesCounted
+	text   int64             // lines that are not JSON objects
 
-	// A streaming run has the same type many times on end.
+	// The latest type and its count, because a streaming run repeats the same type many times.
 	last  []byte
 	count *int64
 }
 
-// typesCounted bounds how many types are told apart: an agent may invent any number.
+// typesCounted bounds how many types are counted separately, because an agent may invent any
+// number.
 const typesCounted = 64
 
-// CountTypes makes the Shaper count the lines that it makes events of.
+// CountTypes makes the Shaper count in types the lines that become events.
 func (s *Shaper) CountTypes(types *Types) { s.types = types }
 
-// add counts a line of a type, a raw JSON value or nil.
+// add counts a line. typ is its type, a raw JSON value, or nil.
 func (t *Types) add(object bool, typ []byte) {
 	switch {
 	case t == nil:
@@ -32,7 +33,7 @@ func (t *Types) add(object bool, typ []byte) {
 	}
 }
 
-// find makes count that of a type.
+// find sets t.count to the count of a type.
 func (t *Types) find(typ []byte) {
 	count, ok := t.counts[string(typ)]
 	switch {
@@ -49,8 +50,8 @@ func (t *Types) find(typ []byte) {
 	t.count, t.last = count, append(t.last[:0], typ...)
 }
 
-// Counts returns the counts by type. Lines that are no JSON object have the type "text", events
-// without one "none", and those of types that there is no room for "other".
+// Counts returns the counts by type. Lines that are not JSON objects count as "text", events
+// without a type as "none", and events of the types beyond typesCounted as "other".
 func (t *Types) Counts() map[string]int64 {
 	all := map[string]int64{}
 	if t == nil {

@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// unsplice walks the JSON of a message from left to right, for Restore. i is how far it came. It
-// finds where members and values begin and end, and decodes only those that it is asked for. It
-// does not validate: what CloudWatch holds was validated, or is foreign.
+// unsplice reads JSON from left to right; i is the current index. It finds where members and values
+// begin and end, and decodes only the ones it is asked for. It does not validate, because Restore
+// uses it on messages that were validated before they were shipped, or are foreign.
 type unsplice struct {
 	b []byte
 	i int
@@ -28,7 +28,7 @@ func (s *unsplice) space() {
 	}
 }
 
-// peek returns the next byte, or 0 at the end. No form has a 0 where peek is used.
+// peek returns the next byte, or 0 at the end. Callers never expect a 0.
 func (s *unsplice) peek() byte {
 	if s.i < len(s.b) {
 		return s.b[s.i]
@@ -44,10 +44,9 @@ func (s *unsplice) take(want string) bool {
 	return true
 }
 
-// members reads members up to and including the brace that ends their object. It calls each with
-// the key, unquoted, and the value as it stands. It reports whether it reached the brace: it does
-// not if the bytes are no object, or if each returns false. It does not check what is inside a
-// value.
+// members reads members up to and including the closing brace of their object. It calls each with
+// the unquoted key and the raw value. It reports whether it reached the brace, which it does not if
+// the bytes are not an object or each returns false. It does not check the inside of a value.
 func (s *unsplice) members(each func(key, value []byte) bool) bool {
 	s.space()
 	if s.peek() == '}' {
@@ -86,8 +85,8 @@ func (s *unsplice) members(each func(key, value []byte) bool) bool {
 	}
 }
 
-// value steps over a JSON value and returns its bytes, of which there is at least one. Nesting
-// costs no stack: a line may nest as deep as it is long.
+// value skips a JSON value and returns its bytes, which are never empty. It does not recurse,
+// because a line may nest as deep as it is long.
 func (s *unsplice) value() ([]byte, bool) {
 	start := s.i
 	switch s.peek() {
@@ -123,7 +122,7 @@ func (s *unsplice) value() ([]byte, bool) {
 	return s.b[start:s.i], s.i > start
 }
 
-// quoted steps over the string whose opening quote is at i, and reports whether the string ends.
+// quoted skips the string whose opening quote is at i, and reports whether the string ends.
 func (s *unsplice) quoted() bool {
 	first := s.i + 1
 	for at := first; ; {
@@ -132,7 +131,7 @@ func (s *unsplice) quoted() bool {
 			return false
 		}
 		at += n
-		// The quote is escaped when an odd number of backslashes stands before it.
+		// An odd number of backslashes before the quote escapes it.
 		slashes := 0
 		for at-1-slashes >= first && s.b[at-1-slashes] == '\\' {
 			slashes++
@@ -152,7 +151,7 @@ func quotedText(value []byte) (string, bool) {
 	return string(unquoted(value)), true
 }
 
-// quotedTexts reads an array of strings that are not empty.
+// quotedTexts reads an array of non-empty strings.
 func quotedTexts(value []byte) ([]string, bool) {
 	s := unsplice{b: value}
 	var texts []string
@@ -193,13 +192,13 @@ func truth(value []byte) (is, ok bool) {
 	return false, false
 }
 
-// unquoted returns the text of a JSON string that was stepped over, given with its quotes. It
-// shares the string's memory if nothing in it is escaped. An escape that JSON does not have stays
-// as it is, and half a surrogate pair becomes U+FFFD.
+// unquoted returns the text of a JSON string, given with its quotes. Without escapes, the text
+// shares the memory of the string. An invalid escape stays as it is, and half a surrogate pair
+// becomes U+FFFD.
 func unquoted(quoted []byte) []byte { return unescaped(quoted[1 : len(quoted)-1]) }
 
-// unescaped returns the text of the content of a JSON string, as unquoted does. No escape may be
-// cut at its end.
+// unescaped returns the text of the content of a JSON string, as unquoted does. The content must
+// not end within an escape.
 func unescaped(in []byte) []byte {
 	if bytes.IndexByte(in, '\\') < 0 {
 		return in
@@ -210,7 +209,7 @@ func unescaped(in []byte) []byte {
 func appendUnescaped(out, in []byte) []byte {
 	for next := bytes.IndexByte(in, '\\'); next >= 0; next = bytes.IndexByte(in, '\\') {
 		out = append(out, in[:next]...)
-		in = in[next:] // at the backslash, which is never the last byte
+		in = in[next:] // from the backslash, which is never the last byte
 		used := 2
 		switch in[1] {
 		case '"', '\\', '/':
@@ -247,8 +246,7 @@ func appendUnescaped(out, in []byte) []byte {
 	return append(out, in...)
 }
 
-// unit returns the UTF-16 code unit of an escape of the form \uXXXX at the start of b, or -1 if
-// there is none.
+// unit returns the UTF-16 code unit of the escape \uXXXX at the start of b, or -1 if there is none.
 func unit(b []byte) rune {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return -1
