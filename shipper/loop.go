@@ -31,6 +31,7 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 	if errors.Is(why, errAllDone) {
 		why = nil
 	}
+	s.reportBackgroundErrors()
 	s.closeAll()
 	s.report.Took = time.Since(began)
 	return s.report, why
@@ -73,6 +74,7 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 		case r := <-s.results:
 			s.settle(r)
 		case <-s.wake:
+			s.reportBackgroundErrors()
 		case answer := <-s.o.Metrics.Asked():
 			answer <- s.stats()
 		case <-s.deliverer.Trouble.Worse(): // what waits for another stream may be further behind
@@ -231,6 +233,19 @@ func (s *Shipper) poke() {
 
 // complainOfCursor says that the cursor of in could not be written.
 func (s *Shipper) complainOfCursor(in *input, err error) { s.complain("cursor "+in.Shape.Input, err) }
+
+// reportBackgroundErrors logs what went wrong in the background of the journals, such as a failing
+// fsync.
+func (s *Shipper) reportBackgroundErrors() {
+	for _, in := range s.inputs.all {
+		if in.done {
+			continue
+		}
+		if err := in.Journal.BackgroundError(); err != nil {
+			s.complain("background of "+in.Shape.Input, err)
+		}
+	}
+}
 
 // complain logs an error of this machine's: once, then at most once a minute for each kind.
 func (s *Shipper) complain(kind string, err error) {

@@ -52,3 +52,28 @@ func TestJournalSync(t *testing.T) {
 		}
 	}
 }
+
+// TestJournalSyncThatFails checks that a failing fsync is reported once, not with every attempt, and
+// that everything is delivered all the same.
+func TestJournalSyncThatFails(t *testing.T) {
+	words := []string{"strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO"}
+	if out, err := exec.Command(words[0], append(words[1:], "true")...).CombinedOutput(); err != nil {
+		t.Skipf("NOT TESTED: strace does not work here: %v %s", err, out)
+	}
+	w := newSerialWorld(t)
+	w.Stall()
+	r, agent := w.pipe(words, "--journal-sync=20ms")
+	agent.write(1)
+	w.Until("the failure is reported", func() bool { return r.Says("fsync: ") })
+	agent.write(1)
+	w.Until("more lines are kept", func() bool { return w.keeps(`"n":200,`) })
+	w.Unstall()
+	agent.in.Close()
+	r.Wait(exitOK)
+	if n := strings.Count(r.Said(), "fsync: "); n != 1 {
+		t.Errorf("the failure was reported %d times:\n%s", n, r.Said())
+	}
+	if w.text("") != agent.bytes.String() {
+		t.Error("not every line arrived")
+	}
+}

@@ -61,7 +61,7 @@ func (s *Set) openFIFO(path string) (*fifo, error) {
 	id := journal.NewID()
 	j, err := s.o.Folder.NewPipe(id, s.o.About(id, Note{Path: path}, nil), s.o.Journal)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("FIFO %s: %w", path, err)
 	}
 	f, r, err := holdFIFO(path)
 	if err != nil {

@@ -126,7 +126,7 @@ func (o *outputFile) recordCut() {
 	j.header.Shift, j.header.Start, j.header.Cuts, j.header.Head = o.shift, o.cutEnd, o.cuts, o.head
 	err := j.writeHeader()
 	if o.unrecorded = err != nil; o.unrecorded {
-		j.setTrouble(fmt.Errorf("input %s: record that its output was truncated: %w", j.id, asFull(err)))
+		j.noteFailure(fmt.Errorf("input %s: record that its output was truncated: %w", j.id, asFull(err)))
 	}
 }
 

@@ -323,7 +323,7 @@ func (j *Journal) syncLoop() {
 			return
 		case <-ticks.C:
 			if err := j.syncAll(); err != nil {
-				j.setTrouble(fmt.Errorf("input %s: fsync: %w; until it works, a crash of the machine may lose the latest bytes", j.id, err))
+				j.noteFailure(fmt.Errorf("input %s: fsync: %w; until it works, a crash of the machine may lose the latest bytes", j.id, err))
 			}
 		}
 	}

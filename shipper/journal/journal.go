@@ -192,15 +192,15 @@ func (o *offsets) startAt(off int64) {
 type shared struct {
 	mu       sync.Mutex // guards the rest
 	about    []byte
-	trouble  error // latest failure of background work
 	rejected bool
 	closed   bool
 }
 
 // background is the goroutines that work until Close.
 type background struct {
-	stop chan struct{} // closed by Close
-	done sync.WaitGroup
+	stop    chan struct{} // closed by Close
+	done    sync.WaitGroup
+	failure atomic.Pointer[error] // the latest, until BackgroundError returns it
 }
 
 // A Recovered input is a [*Pipe], a [*Output] or a [*File].
@@ -325,15 +325,15 @@ func (j *Journal) free() error {
 func (j *Journal) Retain(off int64) {
 	j.retained.Store(off)
 	if err := j.free(); err != nil {
-		j.setTrouble(err)
+		j.noteFailure(err)
 	}
 }
 
 // StopRetaining ends Retain.
 func (j *Journal) StopRetaining() { j.Retain(math.MaxInt64) }
 
-// Changed delivers a value at the start and after each growth, end or truncation; several may come
-// as one. It is for one goroutine; others use Subscribe.
+// Changed delivers a value at the start and after each growth, end, truncation or BackgroundError.
+// Several may come as one. It is for one goroutine; others use Subscribe.
 func (j *Journal) Changed() <-chan struct{} { return j.bell.main }
 
 // Subscribe is Changed for one more reader, until stop is called.
@@ -344,20 +344,22 @@ func (j *Journal) Subscribe() (changed <-chan struct{}, stop func()) { return j.
 // the index are not counted.
 func (j *Journal) Allocated() int64 { return j.src.allocated() }
 
-// Trouble returns the latest error of background work (fsync, watching, giving back in Hold) and
-// forgets it. It returns nil if there was none.
-func (j *Journal) Trouble() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	err := j.trouble
-	j.trouble = nil
-	return err
+// BackgroundError returns the latest error of work that no caller waits for, such as fsync and
+// giving space back in Retain, and forgets it. It returns nil if there was none. Changed delivers a
+// value when there is one.
+func (j *Journal) BackgroundError() error {
+	if j.failure.Load() == nil { // callers ask often
+		return nil
+	}
+	if err := j.failure.Swap(nil); err != nil {
+		return *err
+	}
+	return nil
 }
 
-func (j *Journal) setTrouble(err error) {
-	j.mu.Lock()
-	j.trouble = err
-	j.mu.Unlock()
+func (j *Journal) noteFailure(err error) {
+	j.failure.Store(&err)
+	j.bell.ring()
 }
 
 // Close keeps what is there for a later Recover, and releases the lock. Calls that come later or

@@ -240,7 +240,7 @@ func TestWriterReaderAndFollowerAtOnce(t *testing.T) {
 	if err := j.Remove(); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Trouble(); err != nil {
+	if err := j.BackgroundError(); err != nil {
 		t.Fatal("fsync:", err)
 	}
 }
