@@ -14,6 +14,12 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 RACE := $(shell command -v $(firstword $(shell $(GO) env CC)) >/dev/null 2>&1 && \
     echo -race $(foreach package,compress/flate unicode/utf8,-gcflags=$(package)=-race=false))
 
+# Tested without the race detector, which makes the tests many times as slow: the tests of the command start the program as
+# it is built for users, and what runs concurrently in it is tested with the detector in the packages that it is made of.
+# batch and readback are tested both ways: they leave their largest inputs, in which one goroutine does all the work, to
+# this run.
+UNRACED := ./cmd/perstack-shipper $(if $(RACE),./batch)
+
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # moto is an independent implementation of the CloudWatch API, in Python, that `test` also ships to. A test of its own
@@ -88,12 +94,13 @@ image: ## Build IMAGE (perstack-shipper) for IMAGE_ARCHS (amd64 arm64) with dock
 .PHONY: test
 test: moto chromium tools ## Run all tests, with the race detector where there is a C compiler
 	export GORACE=atexit_sleep_ms=0 # or each package's tests sleep for a second when they are done
-	$(GO) test $(RACE) -vet=off -timeout 15m ./... # `make lint` vets
-	if [[ -n "$(RACE)" ]]; then # what is left out above: the largest inputs of what one goroutine does
-	    $(GO) test -vet=off ./batch
-	    $(GO) test -vet=off -run Huge ./shipper/readback
-	    $(GO) test -vet=off -run '^Test(Template|Dashboard).*WhatUsageCounts$$' ./cmd/perstack-shipper
-	fi
+	# Both at once, because most tests wait for something. `make lint` vets.
+	( $(GO) test -vet=off -timeout 15m $(UNRACED)
+	  $(if $(RACE),$(GO) test -vet=off -timeout 15m -run Huge ./shipper/readback) ) & unraced=$$!
+	failed=0
+	$(GO) test $(RACE) -vet=off -timeout 15m $$($(GO) list ./... | grep -v '/cmd/perstack-shipper$$') || failed=1
+	wait $$unraced || failed=1
+	exit $$failed
 
 .PHONY: moto
 moto: ## Prepare moto_server in .cache, which `test` compares with (needs Python 3)

@@ -64,9 +64,6 @@ type day struct {
 // TestDashboardShowsWhatUsageCounts ships the recordings and compares what the dashboard's widgets
 // show with what the readers say.
 func TestDashboardShowsWhatUsageCounts(t *testing.T) {
-	if underRace {
-		t.Skip("left to the run without the race detector: one goroutine does all the work")
-	}
 	w := newWorld(t)
 	d := &day{filters: readTemplate(t).metricFilters(t)}
 	for _, name := range dashboardDay {

@@ -367,9 +367,6 @@ func TestTemplateCountsWhatUsageCounts(t *testing.T) {
 			continue // before runtime 0.0.62 a callTool ended a call, and no filter can tell which of its calls count
 		}
 		t.Run(name, func(t *testing.T) {
-			if info, err := os.Stat(path); underRace && err == nil && info.Size() > 1<<20 {
-				t.Skip("left to the run without the race detector: one goroutine does all the work")
-			}
 			group := "/perstack/" + name
 			c := w.command("--log-group", group)
 			stdin, err := os.Open(path)

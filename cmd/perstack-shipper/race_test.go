@@ -1,6 +1,0 @@
-//go:build race
-
-package main
-
-// underRace reports whether the race detector is at work.
-const underRace = true
