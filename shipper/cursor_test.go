@@ -1,6 +1,7 @@
 package shipper
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -125,6 +126,34 @@ func TestRunThatCannotBeginClosesItsJournals(t *testing.T) {
 		if _, err := j.Write(lineOf); err == nil {
 			t.Errorf("%s takes bytes still", j.ID())
 		}
+	}
+}
+
+// An input that comes later and cannot be shipped is closed, and whoever writes it is stopped: its
+// lock must not keep the next start from it, nor its mover fill the disk. The others are shipped.
+func TestLaterInputThatCannotBeShippedIsClosed(t *testing.T) {
+	w := newWorld(t, nil)
+	good := w.pipe("aaaaaaaa", bytes.NewReader(lineOf), nil)
+	bad, badJournal := w.written("bbbbbbbb")
+	bad.Shape.Template = "{"
+	order := ""
+	bad.Quit = func() { order += "quit " }
+	bad.Closed = func() { order += "closed" }
+	more := make(chan Input, 1)
+	more <- bad
+	close(more)
+	report, err := New(w.options()).Run(t.Context(), []Input{good}, more)
+	if err != nil || len(report.Failed) != 1 || !strings.Contains(report.Failed[0].Error(), "bbbbbbbb") {
+		t.Errorf("%v, failed: %v", err, report.Failed)
+	}
+	if order != "quit closed" {
+		t.Errorf("what was called: %q, want quit, then closed", order)
+	}
+	if _, err := badJournal.Write(lineOf); err == nil {
+		t.Error("the journal still takes bytes")
+	}
+	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lineOf) {
+		t.Errorf("the other input became %q", got)
 	}
 }
 

@@ -82,7 +82,8 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 			if !ok {
 				more = nil
 			} else if err := s.add(in); err != nil {
-				s.log.Error(err.Error(), logfield.Of(err)...)
+				err = errors.Join(err, in.close())
+				s.log.Error(err.Error(), append(logfield.Of(err), logfield.Input(in.Shape.Input))...)
 				s.report.Failed = append(s.report.Failed, err)
 			}
 		case <-timer.C:

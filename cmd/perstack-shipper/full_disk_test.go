@@ -231,7 +231,7 @@ func TestFIFOOnAFullDisk(t *testing.T) {
 	}
 	writer := w.sh(`for n in 1 2 3; do echo "{\"jobId\":\"j\",\"n\":$n}"; sleep 0.1; done > "$1"`, path)
 	writing := w.Start(writer)
-	w.Until("it says so", func() bool { return r.Says("no room") })
+	w.Until("it says so", func() bool { return r.Says("FIFO "+path+": ") && r.Says("no room") })
 	if err := os.Remove(filepath.Join(filepath.Dir(w.Journal), "ballast")); err != nil {
 		t.Fatal(err)
 	}
@@ -241,6 +241,23 @@ func TestFIFOOnAFullDisk(t *testing.T) {
 		t.Error("lines are lost")
 	}
 	r.Stop(exitOK)
+}
+
+// A start without room for the input of a FIFO names the full folder and the FIFO.
+func TestStartWithAFIFOOnAFullDisk(t *testing.T) {
+	w := newWorld(t)
+	w.smallDisk(4)
+	w.Start(w.command("resume")).Wait(exitOK) // it makes the folder
+	w.fill()
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := w.Start(w.command("--input", path))
+	r.Wait(exitUsage)
+	if want := "perstack-shipper: --journal-dir " + w.Journal + " cannot take another input: FIFO " + path + ": "; !strings.HasPrefix(r.Said(), want) {
+		t.Errorf("it said\n%s\nwant it to begin with\n%s", r.Said(), want)
+	}
 }
 
 // A FIFO's reader that was killed with a disk full of what it read is started again: it ships that

@@ -41,6 +41,9 @@ func Memfd(string) (*os.File, error) { return nil, errors.ErrUnsupported }
 // HasBytesOrWriter is not known here.
 func HasBytesOrWriter(*os.File) bool { return true }
 
+// IsDying is not known here.
+func IsDying(int) bool { return false }
+
 // Splice is not supported here.
 func Splice(int, int, int64, int64) (int, error) { return 0, errors.ErrUnsupported }
 

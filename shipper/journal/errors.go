@@ -204,7 +204,7 @@ func (e *DamageError) note(format string, args ...any) {
 // asFull makes errors that mean "no room" recognisable as ErrFull, and leaves others as they are.
 func asFull(err error) error {
 	if disk.IsFull(err) && !errors.Is(err, ErrFull) {
-		return fmt.Errorf("%w: %w; free some space, or wait until CloudWatch has accepted more", ErrFull, err)
+		return fmt.Errorf("%w: %w; free some space on that disk", ErrFull, err)
 	}
 	return err
 }

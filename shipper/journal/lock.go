@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/disk"
 )
 
 // A look at who holds an input (Leftover) takes its lock for an instant. A start that meets it
@@ -22,6 +24,10 @@ const (
 	lockTries = 5
 	lockPause = 10 * time.Millisecond
 )
+
+// deathPatience is how long to wait for the lock of an owner that was killed. The kernel closes a
+// process's files some time after the signal, and later on a busy machine.
+const deathPatience = time.Second
 
 type lock struct {
 	f        *os.File // nil in memory
@@ -33,6 +39,7 @@ type lock struct {
 // if the folder does not exist.
 func takeLock(dir, id string) (*lock, error) {
 	path := filepath.Join(dir, lockName)
+	began := time.Now()
 	for try := 1; ; try++ {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|openFlags, 0o600)
 		if err != nil {
@@ -49,7 +56,7 @@ func takeLock(dir, id string) (*lock, error) {
 		case err == nil: // its owner removed it while we waited for it: the next try makes a new one
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return nil, fmt.Errorf("input %s: lock %s: %w; a journal needs a file system with locks: name another folder", id, path, err)
-		case try >= lockTries:
+		case try >= lockTries && (time.Since(began) >= deathPatience || !disk.IsDying(pid)):
 			return nil, &HeldError{ID: id, Dir: dir, Pid: pid}
 		default:
 			time.Sleep(lockPause)
@@ -64,11 +71,15 @@ func holder(dir string) int {
 	if err != nil {
 		return 0
 	}
-	defer f.Close()                                                            // lets go of the lock, too
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil { // shared: two that look do not disturb each other
-		return readPid(f)
+	defer f.Close() // releases the lock, too
+	for began := time.Now(); ; time.Sleep(lockPause) {
+		if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil { // shared: two lookers do not disturb each other
+			return 0
+		}
+		if pid := readPid(f); time.Since(began) >= deathPatience || !disk.IsDying(pid) {
+			return pid
+		}
 	}
-	return 0
 }
 
 func stillThere(f *os.File, path string) bool {

@@ -15,6 +15,11 @@ import (
 // lookForRoom is how often a full disk is looked at while what fills it is shipped.
 const lookForRoom = 100 * time.Millisecond
 
+// noRoom is the error of a start on a full disk.
+func (s *Session) noRoom(err error) error {
+	return optionError("--journal-dir", "%s cannot take another input: %v, or name a folder on another disk", s.folder.Path(), err)
+}
+
 // withRoom calls begin, which makes an input in the journal. If the disk has no room for it and
 // earlier processes left some of what fills it, that is shipped until there is room: a disk must
 // not stay full because it is full.
@@ -25,7 +30,7 @@ func (s *Session) withRoom(ctx context.Context, begin func() error) error {
 	}
 	left := s.leftovers()
 	if len(left) == 0 {
-		return optionError("--journal-dir", "%v", err)
+		return s.noRoom(err)
 	}
 	s.log.Warn(fmt.Sprintf("%v; what earlier processes left there is shipped first, and the input waits meanwhile", err), append(logfield.Of(err), logfield.Folder(s.folder.Path()))...)
 
@@ -55,7 +60,7 @@ func (s *Session) withRoom(ctx context.Context, begin func() error) error {
 			return err
 		case <-done:
 			if err = begin(); errors.Is(err, journal.ErrFull) {
-				return optionError("--journal-dir", "%v", err)
+				return s.noRoom(err)
 			}
 			return err
 		}
