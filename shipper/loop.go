@@ -243,7 +243,7 @@ func (s *Shipper) reportBackgroundErrors() {
 			continue
 		}
 		if err := in.Journal.BackgroundError(); err != nil {
-			s.complain("background of "+in.Shape.Input, err)
+			s.complain("journal "+in.Shape.Input, err)
 		}
 	}
 }
