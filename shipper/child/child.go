@@ -1,6 +1,7 @@
 // Package child runs one command as a shell would: in a process group of its own, in the foreground
-// of the terminal if stdin is one, with the signals that this process gets. It is the only place
-// that waits for processes: as PID 1 of a container it reaps the orphans, too.
+// of the terminal if stdin is one, and with the signals that this process gets. Nothing else in the
+// program waits for processes. If this process is PID 1 of a container, the package reaps orphans
+// as well.
 package child
 
 import (
@@ -15,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Child is one command. Make it with New, Start it once, Close it in the end. Its methods may be
-// called from any goroutine.
+// Child is one command. Make it with [New], call [Child.Start] once and [Child.Close] at the end.
+// Its methods may be called from any goroutine.
 type Child struct {
 	patience Patience
 	asked    chan request // to the loop
@@ -25,8 +26,8 @@ type Child struct {
 	gone     chan struct{} // the loop has ended
 	once     sync.Once     // for Close
 
-	held    atomic.Bool // stopped by Hold
-	warned  atomic.Bool // a signal that means to end it was passed on
+	stopped atomic.Bool // Stop was called after the last Continue
+	warned  atomic.Bool // it was sent a signal that asks it to end
 	status  syscall.WaitStatus
 	started bool
 
@@ -40,36 +41,36 @@ type Child struct {
 	resumed  chan os.Signal // SIGCONT
 }
 
-// request is what the loop is asked to do to the group.
+// request asks the loop to send a signal to the group.
 type request struct {
 	signal syscall.Signal
-	hold   bool // the signal is SIGSTOP or SIGCONT on behalf of Hold and Release
+	byStop bool // the signal is SIGSTOP or SIGCONT, sent for Stop or Continue
 }
 
-// requests is how many may wait: signals that come before the command is started do.
+// requests is how many requests may wait. Signals that arrive before the command starts do.
 const requests = 16
 
-// lookAgain is how long a zombie that somebody else in this process waits for is left alone before
-// the next look.
+// lookAgain is the pause before the next look at the zombies, if somebody else in this process has
+// to wait for the first of them.
 const lookAgain = 10 * time.Millisecond
 
-// Patience is how long a Child waits. The zero value means the usual value.
+// Patience is how long a Child waits. The zero value of a field means the usual value.
 type Patience struct {
 	// Stop is how long this process may take to stop after it has asked the kernel to stop it. If
-	// it still runs then, the kernel has refused. It does so where nobody could continue the
-	// process: in an orphaned process group, or for PID 1. 0: 200 ms.
+	// it still runs then, the kernel has refused. The kernel does so if nobody could continue the
+	// process: in an orphaned process group, or if it is PID 1. 0: 200 ms.
 	Stop time.Duration
 }
 
-// passedOn are the signals that the command gets when this process does. One that is ignored here
-// is ignored there, too. SIGTSTP is none of them: once Go has caught it, nothing makes it stop the
-// process again, and the kernel knows better than we whether it should.
+// passedOn are the signals that this process passes on to the command. A signal that is ignored
+// here is ignored there too. SIGTSTP is not one of them: once Go has caught it, nothing makes it
+// stop the process again, and the kernel knows better than we do whether it should.
 var passedOn = []syscall.Signal{
 	syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
 }
 
-// New returns a command that is not started yet. From now on signals are passed on to it; those
-// that come before it is started wait till then.
+// New returns a command that is not started yet. Signals are passed on to it from now on; those
+// that arrive before the start wait for it.
 func New(patience Patience) *Child {
 	patience.Stop = cmp.Or(patience.Stop, 200*time.Millisecond)
 	c := &Child{
@@ -87,9 +88,9 @@ func New(patience Patience) *Child {
 	return c
 }
 
-// Start starts the program file (see Find) with these arguments, the first of which is its name,
-// and these files. The caller closes its own copies of what the command alone should have. The
-// error is a *StartError.
+// Start starts the program file (see [Find]) with these arguments, the first of which is its name,
+// and these files. The caller closes its copies of files that only the command should have open.
+// The error is a *StartError.
 func (c *Child) Start(file string, args []string, stdin, stdout, stderr *os.File) error {
 	c.init = os.Getpid() == 1
 	c.terminal = terminalOf(stdin)
@@ -97,9 +98,9 @@ func (c *Child) Start(file string, args []string, stdin, stdout, stderr *os.File
 	for _, f := range []*os.File{stdin, stdout, stderr} {
 		files = append(files, descriptor(f))
 	}
-	// Without a terminal it gets a session of its own, too: if we are killed while our guard has
-	// stopped the group, the kernel would send it SIGHUP, as to the jobs of a shell that is gone.
-	// setpgid(2)
+	// Without a terminal, the command gets a session of its own as well. Otherwise, if we were
+	// killed while our guard had stopped the group, the kernel would send it SIGHUP, as it does to
+	// the jobs of a shell that is gone. See setpgid(2).
 	sys := &syscall.SysProcAttr{Setpgid: c.terminal != nil, Setsid: c.terminal == nil}
 	pid, err := syscall.ForkExec(file, args, &syscall.ProcAttr{Env: os.Environ(), Files: files, Sys: sys})
 	if err != nil {
@@ -107,24 +108,25 @@ func (c *Child) Start(file string, args []string, stdin, stdout, stderr *os.File
 	}
 	c.pid, c.started = pid, true
 	if c.terminal != nil {
-		// Only now, because a child would inherit it. It lets us write to the terminal and take it
-		// back while the command has it.
+		// This comes after the fork, because a child would inherit it. It lets us write to the
+		// terminal and take it back while the command has it.
 		signal.Ignore(syscall.SIGTTOU)
 		c.terminal.give(pid)
-		// It may have asked for the terminal before it had it, and been stopped for that.
+		// The command may have read the terminal before it had it, and been stopped for that.
 		c.kill(syscall.SIGCONT)
 	}
 	go c.run()
 	return nil
 }
 
-// Pid is the command's, and the id of its process group. Call it after Start.
+// Pid returns the command's process id, which is also the id of its process group. Call it after
+// Start.
 func (c *Child) Pid() int { return c.pid }
 
 // Done is closed when the command has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }
 
-// Ended reports whether the command is Done.
+// Ended reports whether the command has ended.
 func (c *Child) Ended() bool {
 	select {
 	case <-c.done:
@@ -134,7 +136,7 @@ func (c *Child) Ended() bool {
 	}
 }
 
-// Code is the exit code of a command that is Done: 128+N when signal N ended it.
+// Code returns the exit code of a command that has ended: 128+N if signal N ended it.
 func (c *Child) Code() int {
 	if c.status.Signaled() {
 		return 128 + int(c.status.Signal())
@@ -142,7 +144,7 @@ func (c *Child) Code() int {
 	return c.status.ExitStatus()
 }
 
-// EndedBy is the signal that ended a command that is Done; 0 for none.
+// EndedBy returns the signal that ended a command, or 0 if none did.
 func (c *Child) EndedBy() syscall.Signal {
 	if c.status.Signaled() {
 		return c.status.Signal()
@@ -153,28 +155,28 @@ func (c *Child) EndedBy() syscall.Signal {
 // OnTerminal reports whether the command had a terminal as its stdin. Call it after Start.
 func (c *Child) OnTerminal() bool { return c.terminal != nil }
 
-// Signal sends s to the command's process group; before Start it waits for that, after the
-// command's end it comes to nothing.
+// Signal sends s to the command's process group. Before Start, the signal waits for it. After the
+// command's end, Signal does nothing.
 func (c *Child) Signal(s syscall.Signal) { c.ask(request{signal: s}) }
 
-// Warned reports whether a signal was passed on that means to end the command.
+// Warned reports whether the command was sent a signal that asks it to end.
 func (c *Child) Warned() bool { return c.warned.Load() }
 
-// Hold stops the group until Release. A signal that means to end the command continues it, so that
-// it can end.
-func (c *Child) Hold() {
-	c.held.Store(true) // the loop says it again, after signals that are on their way
+// Stop stops the group with SIGSTOP until Continue. A signal that asks the command to end continues
+// it, so that it can end.
+func (c *Child) Stop() {
+	c.stopped.Store(true) // the loop sets it again, after the signals that are queued before this one
 	c.ask(request{syscall.SIGSTOP, true})
 }
 
-// Release continues what Hold stopped.
-func (c *Child) Release() {
-	c.held.Store(false)
+// Continue continues the group after Stop.
+func (c *Child) Continue() {
+	c.stopped.Store(false)
 	c.ask(request{syscall.SIGCONT, true})
 }
 
-// Held reports whether the group is stopped by Hold.
-func (c *Child) Held() bool { return c.held.Load() }
+// Stopped reports whether the group is stopped by Stop.
+func (c *Child) Stopped() bool { return c.stopped.Load() }
 
 func (c *Child) ask(r request) {
 	select {
@@ -183,8 +185,8 @@ func (c *Child) ask(r request) {
 	}
 }
 
-// Close takes the terminal back and waits for processes no more. The command goes on if it has not
-// ended, and is continued if it was held: nobody else would do that. A second Close does nothing.
+// Close takes the terminal back and stops waiting for processes. A command that has not ended goes
+// on. If it is stopped, Close continues it, because nobody else would. A second Close does nothing.
 func (c *Child) Close() { c.once.Do(c.letGo) }
 
 func (c *Child) letGo() {
@@ -202,7 +204,7 @@ func (c *Child) letGo() {
 	}
 }
 
-// run is the loop: all that is done to the group, and all waiting for processes.
+// run is the loop. It alone sends signals to the group and waits for processes.
 func (c *Child) run() {
 	defer close(c.gone)
 	var again <-chan time.Time
@@ -220,10 +222,10 @@ func (c *Child) run() {
 		case <-c.resumed:
 			c.terminal.give(c.pid)
 		case <-c.close:
-			for len(c.passed) > 0 { // the last may be why we close
+			for len(c.passed) > 0 { // the last one may be the reason for Close
 				c.do(request{signal: (<-c.passed).(syscall.Signal)})
 			}
-			if c.held.Load() {
+			if c.stopped.Load() {
 				c.do(request{syscall.SIGCONT, true})
 			}
 			c.terminal.takeBack(c.pid)
@@ -235,10 +237,10 @@ func (c *Child) run() {
 // do carries out a request.
 func (c *Child) do(r request) {
 	if c.ended {
-		return // the id of a group may be another's by now
+		return // the group's id may belong to another group by now
 	}
-	if r.hold {
-		c.held.Store(r.signal == syscall.SIGSTOP)
+	if r.byStop {
+		c.stopped.Store(r.signal == syscall.SIGSTOP)
 		c.kill(r.signal)
 		return
 	}
@@ -246,21 +248,22 @@ func (c *Child) do(r request) {
 	switch r.signal {
 	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT:
 		c.warned.Store(true)
-		// What is stopped does not hear; as shells and service managers do, continue it.
-		c.held.Store(false)
+		// A stopped process does not handle signals, so continue it, as shells and service managers
+		// do.
+		c.stopped.Store(false)
 		c.kill(syscall.SIGCONT)
 	}
 }
 
-// kill sends s to the group. An error says that there is nobody left to take it.
+// kill sends s to the group. An error means that no process of the group is left.
 func (c *Child) kill(s syscall.Signal) {
 	if !c.ended {
 		_ = syscall.Kill(-c.pid, s)
 	}
 }
 
-// reap takes the status of what has ended or stopped. Look again soon, it says, when it left a
-// zombie for others.
+// reap takes the status of processes that have ended or stopped. It reports whether to look again
+// soon, because it left a zombie to others.
 func (c *Child) reap() (again bool) {
 	for !c.ended {
 		var status syscall.WaitStatus
@@ -273,7 +276,7 @@ func (c *Child) reap() (again bool) {
 	return c.init && reapOrphans(c.pid)
 }
 
-// take notes what became of the command.
+// take handles a change of the command's status.
 func (c *Child) take(status syscall.WaitStatus) {
 	switch {
 	case status.Exited(), status.Signaled():
@@ -283,7 +286,7 @@ func (c *Child) take(status syscall.WaitStatus) {
 	case status.Stopped() && c.terminal != nil:
 		switch status.StopSignal() {
 		case syscall.SIGTTIN, syscall.SIGTTOU:
-			// A shell's fg gives the terminal to this process, and sends no SIGCONT to a job that
+			// A shell's fg gives the terminal to this process, but sends no SIGCONT to a job that
 			// ran in the background.
 			if group, ok := c.terminal.foreground(); ok && group == c.terminal.own {
 				c.terminal.give(c.pid)
@@ -297,9 +300,9 @@ func (c *Child) take(status syscall.WaitStatus) {
 	}
 }
 
-// suspend stops this process and what else is of its job, as if all of it had been in the
-// foreground, until a shell continues it; then the command goes on, too. Where the kernel does not
-// let it stop, the command goes on at once: nobody else would continue it.
+// suspend stops this process and the rest of its job, as if all of it had been in the foreground.
+// When a shell continues it, the command goes on too. If the kernel does not let it stop, the
+// command goes on at once, because nobody else would continue it.
 func (c *Child) suspend() {
 	select {
 	case <-c.resumed:
@@ -313,12 +316,12 @@ func (c *Child) suspend() {
 	}
 	timer.Stop()
 	c.terminal.give(c.pid)
-	if !c.held.Load() {
+	if !c.stopped.Load() {
 		c.kill(syscall.SIGCONT)
 	}
 }
 
-// wait is wait4 for one process.
+// wait calls wait4 for one process.
 func wait(pid int, status *syscall.WaitStatus, options int) (int, error) {
 	for {
 		got, err := syscall.Wait4(pid, status, options, nil)
@@ -328,8 +331,8 @@ func wait(pid int, status *syscall.WaitStatus, options int) (int, error) {
 	}
 }
 
-// descriptor is the number of f's. It leaves the mode of the file alone, which Fd would not: others
-// share it.
+// descriptor returns the number of f's descriptor. Unlike Fd, it leaves the mode of the file alone,
+// which other processes share.
 func descriptor(f *os.File) uintptr {
 	n := ^uintptr(0)
 	if raw, err := f.SyscallConn(); err == nil {
@@ -338,5 +341,5 @@ func descriptor(f *os.File) uintptr {
 	return n
 }
 
-// ownGroup is the process group of this process.
+// ownGroup returns the process group of this process.
 func ownGroup() int { return unix.Getpgrp() }

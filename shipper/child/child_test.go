@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// state of a process as /proc says it; 0 where there is none.
+// state returns the state of a process from /proc, or 0 if the process does not exist.
 func state(t *testing.T, pid int) byte {
 	t.Helper()
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
@@ -27,8 +27,8 @@ func state(t *testing.T, pid int) byte {
 	return 0
 }
 
-// stopped reports whether a shell is stopped. One that is in the middle of a vfork waits for its
-// stopped child first.
+// stopped reports whether a shell is stopped. A shell in the middle of a vfork is in state D until
+// its stopped child goes on.
 func stopped(t *testing.T, c *Child) bool {
 	now := state(t, c.Pid())
 	return now == 'T' || now == 'D'
@@ -67,7 +67,7 @@ func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("it never came to this: ", what)
+			t.Fatal("timeout while waiting until ", what)
 		}
 	}
 }
@@ -77,10 +77,10 @@ func wantCode(t *testing.T, c *Child, code int) {
 	select {
 	case <-c.Done():
 	case <-time.After(20 * time.Second):
-		t.Fatal("it does not end")
+		t.Fatal("the command does not end")
 	}
 	if got := c.Code(); got != code {
-		t.Errorf("code %d, want %d", got, code)
+		t.Errorf("exit code %d, want %d", got, code)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestCode(t *testing.T) {
 	}
 }
 
-// A signal that comes before the start is not lost.
+// A signal that arrives before the start is not lost.
 func TestSignalBeforeStart(t *testing.T) {
 	c := New(Patience{})
 	defer c.Close()
@@ -118,46 +118,46 @@ func TestStartError(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	c.Close()
-	c.Signal(syscall.SIGTERM) // comes to nothing, and does not block
+	c.Signal(syscall.SIGTERM) // does nothing and does not block
 }
 
-// The group is stopped, all of it, and goes on.
-func TestHold(t *testing.T) {
+// Stop stops the whole group, and Continue continues it.
+func TestStop(t *testing.T) {
 	c, said := shell(t, `sh -c 'while :; do echo x; sleep 0.002; done'; exit 1`)
-	until(t, "it writes", func() bool { return said() != "" })
+	until(t, "the script writes", func() bool { return said() != "" })
 	for range 3 {
-		c.Hold()
-		until(t, "it is stopped", func() bool { return stopped(t, c) })
+		c.Stop()
+		until(t, "the script is stopped", func() bool { return stopped(t, c) })
 		size := len(said())
-		time.Sleep(30 * time.Millisecond) // a running one would write ten lines
-		if got := len(said()); got != size || !c.Held() {
-			t.Fatalf("it wrote on: %d bytes, then %d", size, got)
+		time.Sleep(30 * time.Millisecond) // if it ran, it would write ten lines
+		if got := len(said()); got != size || !c.Stopped() {
+			t.Fatalf("it wrote while it was stopped: %d bytes, then %d", size, got)
 		}
-		c.Release()
-		until(t, "it goes on", func() bool { return len(said()) > size+20 })
+		c.Continue()
+		until(t, "the script goes on", func() bool { return len(said()) > size+20 })
 	}
-	c.Hold()
-	until(t, "it is stopped", func() bool { return stopped(t, c) })
-	c.Signal(syscall.SIGTERM) // which a stopped process does not hear
+	c.Stop()
+	until(t, "the script is stopped", func() bool { return stopped(t, c) })
+	c.Signal(syscall.SIGTERM) // which a stopped process does not handle
 	wantCode(t, c, 128+int(syscall.SIGTERM))
-	if !c.Warned() || c.Held() {
-		t.Error("warned", c.Warned(), "held", c.Held())
+	if !c.Warned() || c.Stopped() {
+		t.Error("warned", c.Warned(), "stopped", c.Stopped())
 	}
 }
 
-// Nobody else would continue what was held when the shipper goes.
+// Close continues a stopped command, because nobody else would.
 func TestCloseContinues(t *testing.T) {
 	c, said := shell(t, `trap 'echo on; exit' USR1; echo ready; while :; do sleep 0.01; done`)
-	until(t, "it is ready", func() bool { return said() != "" })
-	c.Hold()
-	until(t, "it is stopped", func() bool { return stopped(t, c) })
+	until(t, "the script is ready", func() bool { return said() != "" })
+	c.Stop()
+	until(t, "the script is stopped", func() bool { return stopped(t, c) })
 	pid := c.Pid()
 	c.Close()
-	until(t, "it runs", func() bool { return state(t, pid) != 'T' })
+	until(t, "the script runs", func() bool { return state(t, pid) != 'T' })
 	if err := syscall.Kill(-pid, syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it heard", func() bool { return strings.Contains(said(), "on") })
+	until(t, "the script handles the signal", func() bool { return strings.Contains(said(), "on") })
 	var status syscall.WaitStatus
 	if got, err := wait(pid, &status, 0); got != pid || err != nil {
 		t.Error(got, err)

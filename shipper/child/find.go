@@ -36,24 +36,24 @@ func (e *StartError) Error() string {
 
 func (e *StartError) Unwrap() error { return e.Err }
 
-// Find is the file that a command's name stands for, as in a shell: a name with a slash is a path,
-// any other is looked for in path, the value of $PATH. The error is a *StartError.
+// Find returns the file that a command's name stands for, as a shell does: a name with a slash is a
+// path, and any other name is looked up in path, the value of $PATH. The error is a *StartError.
 func Find(name, path string) (string, error) {
 	if strings.Contains(name, "/") {
 		err := executable(name)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-			return "", &StartError{name, CodeNotFound, "is not there: give the path of a program", nil}
+			return "", &StartError{name, CodeNotFound, "does not exist: give the path of a program", nil}
 		}
 		if err != nil {
 			return "", notExecutable(name, name, err)
 		}
 		return name, nil
 	}
-	var found string // it is there, and cannot be run
+	var found string // a file that exists but cannot be executed
 	var why error
 	for _, dir := range filepath.SplitList(path) {
 		file := filepath.Join(dir, name)
-		if dir == "" || dir == "." { // an empty entry is the working folder; without a slash it would be looked up again
+		if dir == "" || dir == "." { // the working folder; without a slash, exec would look the name up again
 			file = "./" + name
 		}
 		switch err := executable(file); {
@@ -66,14 +66,14 @@ func Find(name, path string) (string, error) {
 	if why != nil {
 		return "", notExecutable(name, found, why)
 	}
-	return "", &StartError{name, CodeNotFound, "is not found in PATH: install it, or give its path", nil}
+	return "", &StartError{name, CodeNotFound, "is not in PATH: install it or give its path", nil}
 }
 
 func notExecutable(name, file string, err error) error {
 	return &StartError{name, CodeNotExecutable, fmt.Sprintf("cannot be executed: make %s a program with chmod +x, or name another", file), err}
 }
 
-// executable says why file cannot be run by this user.
+// executable returns why this user cannot execute file, or nil.
 func executable(file string) error {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -85,20 +85,20 @@ func executable(file string) error {
 	return unix.Access(file, unix.X_OK)
 }
 
-// there reports whether file exists, as far as that can be seen: a folder of PATH that may not be
-// searched holds nothing.
+// there reports whether file exists, as far as this user can see. A folder in PATH that may not be
+// searched counts as empty.
 func there(file string) bool {
 	info, err := os.Stat(file)
 	return err == nil && !info.IsDir()
 }
 
-// startError is why the file could not be started after all.
+// startError returns why the file could not be started, although Find has found it.
 func startError(name string, err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOEXEC):
 		return &StartError{name, CodeNotExecutable, "is not a program that this machine can run: a script needs a first line such as #!/bin/sh", err}
 	case errors.Is(err, fs.ErrNotExist):
-		return &StartError{name, CodeNotExecutable, "cannot be started: the interpreter that its first line names is not there", err}
+		return &StartError{name, CodeNotExecutable, "cannot be started: the interpreter named in its first line does not exist", err}
 	}
 	return &StartError{name, CodeNotExecutable, "cannot be started", err}
 }

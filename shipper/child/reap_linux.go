@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reapOrphans takes the status of every zombie but that of command, and those whom others in this
-// process wait for: what the AWS SDK starts to get credentials has our process group, which no
-// orphan has. It reports whether it met one of these, behind which more may be.
+// reapOrphans takes the status of every zombie except the command, and except those that others in
+// this process wait for. The AWS SDK starts processes to get credentials; they are in our process
+// group, which no orphan is. If reapOrphans meets such a process, it stops there and returns true,
+// because there may be orphans behind it.
 func reapOrphans(command int) (more bool) {
 	for {
 		zombie := firstZombie()
@@ -27,7 +28,8 @@ func reapOrphans(command int) (more bool) {
 	}
 }
 
-// firstZombie is a child of this process that has ended, left as it is; 0 for none.
+// firstZombie returns a child of this process that has ended and does not reap it. It returns 0 if
+// there is none.
 func firstZombie() int {
 	var info unix.Siginfo
 	for {
@@ -39,8 +41,8 @@ func firstZombie() int {
 			return 0 // ECHILD: there are none
 		}
 	}
-	// struct siginfo: three ints, then a union that is aligned as a pointer is, and begins with
-	// si_pid. sigaction(2)
+	// struct siginfo has three ints, then a union that is aligned like a pointer and begins with
+	// si_pid. See sigaction(2).
 	const pointer = unsafe.Sizeof(uintptr(0))
 	at := (3*4 + pointer - 1) / pointer * pointer
 	raw := (*[unsafe.Sizeof(info)]byte)(unsafe.Pointer(&info))

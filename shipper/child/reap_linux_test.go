@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// ended starts a process that ends at once, and returns when nobody has waited for it but it has
-// ended.
+// ended starts a process that ends at once, and returns when it is a zombie.
 func ended(t *testing.T, ownGroup bool) (pid int) {
 	t.Helper()
 	pid, err := syscall.ForkExec("/bin/true", []string{"true"}, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Setpgid: ownGroup}})
@@ -16,7 +15,7 @@ func ended(t *testing.T, ownGroup bool) (pid int) {
 	}
 	for deadline := time.Now().Add(20 * time.Second); state(t, pid) != 'Z'; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("it does not end")
+			t.Fatal("the process does not end")
 		}
 	}
 	return pid
@@ -25,7 +24,7 @@ func ended(t *testing.T, ownGroup bool) (pid int) {
 func TestReapOrphans(t *testing.T) {
 	orphans := []int{ended(t, true), ended(t, true)}
 	if reapOrphans(0) {
-		t.Error("it says that a process of ours is in its way")
+		t.Error("reapOrphans reports a process of ours in its way")
 	}
 	for _, pid := range orphans {
 		if state(t, pid) != 0 {
@@ -35,18 +34,18 @@ func TestReapOrphans(t *testing.T) {
 
 	command := ended(t, true)
 	if reapOrphans(command) || state(t, command) != 'Z' {
-		t.Error("it took the command's status")
+		t.Error("reapOrphans took the command's status")
 	}
 	var status syscall.WaitStatus
 	if pid, err := wait(command, &status, 0); pid != command || err != nil {
 		t.Fatal(pid, err)
 	}
 
-	other := ended(t, false) // in our own group: one that os/exec waits for
+	other := ended(t, false) // in our own group, like one that os/exec waits for
 	if !reapOrphans(0) {
-		t.Error("it does not say that it left one")
+		t.Error("reapOrphans does not report the process that it left")
 	}
 	if pid, err := wait(other, &status, 0); pid != other || err != nil || status.ExitStatus() != 0 {
-		t.Errorf("it took the status of %d: %v", other, err)
+		t.Errorf("reapOrphans took the status of %d: %v", other, err)
 	}
 }

@@ -1,7 +1,7 @@
-// Package feed fills the journal of a pipe: [Move] and [Fill] move what a reader brings into the
-// journal, [Stoppable] makes a file's reads end with a context, and [Tee] copies the journal to a
-// second reader. Nothing here knows what becomes of the bytes: the writer at the other end of the
-// pipe waits for the disk alone, never for CloudWatch.
+// Package feed fills the journal of a pipe. [Move] and [Fill] move the bytes of a reader into the
+// journal, [Stoppable] makes the reads of a file end with a context, and [Tee] copies the journal
+// to a second reader. The package knows nothing of what happens to the bytes afterwards: the writer
+// at the other end of the pipe waits for the disk only, never for CloudWatch.
 package feed
 
 import (
@@ -19,14 +19,14 @@ import (
 	"perstack-shipper/shipper/loglimit"
 )
 
-// moveBytes is how much is taken from a pipe at once: all that Linux lets a pipe hold.
+// moveBytes is how much one read or splice takes from a pipe: as much as Linux lets a pipe hold.
 const moveBytes = 1 << 20
 
 // Move moves the bytes of r to the journal j and does nothing else, so that the agent behind r
 // never waits for CloudWatch. It ends the journal at the end of r, when r fails, or when ctx ends.
-// When the journal is full, Move reports it and waits for room; then, and only then, the writer of
-// r waits too. When the journal's disk fails, Move reports it, and the journal goes on in memory.
-// tee may be nil.
+// If the journal is full, Move logs that and waits for room. Only then does the writer of r wait
+// too. If the journal's disk fails, Move logs that, and the journal goes on in memory. tee may be
+// nil.
 func Move(ctx context.Context, r io.Reader, j *journal.Pipe, tee *Tee, log *zap.Logger) error {
 	err := Fill(ctx, r, j, tee, log)
 	if end := j.End(); err == nil && ctx.Err() == nil {
@@ -35,9 +35,10 @@ func Move(ctx context.Context, r io.Reader, j *journal.Pipe, tee *Tee, log *zap.
 	return err
 }
 
-// mover is a reader whose bytes go to the journal without passing through this process. Bytes in
-// hand would be lost by a kill, and would be in hand for long while the journal is full.
-type mover interface {
+// directReader is a reader whose bytes go to the journal without passing through this process. A
+// kill would lose bytes held in this process, and while the journal is full they would be held for
+// a long time.
+type directReader interface {
 	// moveTo waits for bytes and moves them to the journal: see [journal.Pipe.Take].
 	moveTo(*journal.Pipe) (int, error)
 }
@@ -45,8 +46,8 @@ type mover interface {
 // Fill is [Move], except that it does not end the journal.
 func Fill(ctx context.Context, r io.Reader, j *journal.Pipe, tee *Tee, log *zap.Logger) error {
 	room := waiter{j: j, tee: tee, log: log, degraded: j.Degraded() != nil}
-	if m, ok := r.(mover); ok {
-		if err := moveWhole(ctx, m, j, &room); !errors.Is(err, errors.ErrUnsupported) {
+	if m, ok := r.(directReader); ok {
+		if err := fillDirectly(ctx, m, j, &room); !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
 	}
@@ -64,7 +65,7 @@ func Fill(ctx context.Context, r io.Reader, j *journal.Pipe, tee *Tee, log *zap.
 				continue
 			}
 			if !errors.Is(werr, journal.ErrFull) {
-				return fmt.Errorf("journal %s: %w; what it could not store is lost", j.Path(), werr)
+				return fmt.Errorf("journal %s: %w; the bytes that it could not store are lost", j.Path(), werr)
 			}
 			if werr := room.wait(ctx, werr); werr != nil {
 				return fmt.Errorf("%d bytes that were read could not be kept: %w", len(data), werr)
@@ -79,9 +80,9 @@ func Fill(ctx context.Context, r io.Reader, j *journal.Pipe, tee *Tee, log *zap.
 	}
 }
 
-// moveWhole is [Fill] for a mover. When ctx ends while the journal is full, the bytes are still in
-// the pipe.
-func moveWhole(ctx context.Context, m mover, j *journal.Pipe, room *waiter) error {
+// fillDirectly is [Fill] for a directReader. If ctx ends while the journal is full, the bytes are
+// still in the pipe.
+func fillDirectly(ctx context.Context, m directReader, j *journal.Pipe, room *waiter) error {
 	for {
 		n, err := m.moveTo(j)
 		room.reportDisk()
@@ -104,18 +105,18 @@ func moveWhole(ctx context.Context, m mover, j *journal.Pipe, room *waiter) erro
 	}
 }
 
-// waiter waits for room in a full journal and reports it: at once, then at most once a minute.
+// waiter waits for room in a full journal. It logs the wait at once, but at most once a minute.
 type waiter struct {
 	j        *journal.Pipe
 	tee      *Tee
 	log      *zap.Logger
 	limit    loglimit.Limiter
 	since    time.Time // when the journal became full; zero while it takes bytes
-	told     bool      // this wait was reported, so its end is reported too
-	degraded bool      // the journal goes on in memory, and that was reported
+	reported bool      // this wait was logged, so its end is logged too
+	degraded bool      // it was logged that the journal goes on in memory
 }
 
-// reportDisk reports, once, that the journal's disk failed and that it goes on in memory.
+// reportDisk logs, once, that the journal's disk failed and that the journal goes on in memory.
 func (w *waiter) reportDisk() {
 	if w.degraded {
 		return
@@ -126,11 +127,11 @@ func (w *waiter) reportDisk() {
 	}
 }
 
-// wait returns when it is worth trying again, which does not mean that there is room.
+// wait returns when it is worth trying again. There may still be no room.
 func (w *waiter) wait(ctx context.Context, why error) error {
 	if now := time.Now(); w.since.IsZero() {
-		w.since, w.told = now, w.limit.Allow("full", now)
-		if w.told {
+		w.since, w.reported = now, w.limit.Allow("full", now)
+		if w.reported {
 			w.log.Warn(fmt.Sprintf("%v; the input waits meanwhile, nothing is dropped", why), logfield.Input(w.j.ID()), logfield.Folder(w.j.Path()))
 		}
 	}
@@ -148,11 +149,11 @@ func (w *waiter) wait(ctx context.Context, why error) error {
 	return nil
 }
 
-// found notes that the journal has taken something.
+// found notes that the journal has accepted bytes.
 func (w *waiter) found() {
-	if w.told {
+	if w.reported {
 		w.log.Info(fmt.Sprintf("the journal has room again after %s", time.Since(w.since).Round(time.Millisecond)),
 			logfield.Input(w.j.ID()), zap.Float64("seconds", time.Since(w.since).Seconds()))
 	}
-	w.since, w.told = time.Time{}, false
+	w.since, w.reported = time.Time{}, false
 }

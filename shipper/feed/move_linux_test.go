@@ -12,9 +12,9 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// TestFullJournalHasNothingInHand stops a mover whose journal is full: each byte that was written
-// is in the journal or in the pipe.
-func TestFullJournalHasNothingInHand(t *testing.T) {
+// TestFullJournalLeavesBytesInThePipe stops Move while the journal is full: each byte written must
+// be in the journal or in the pipe.
+func TestFullJournalLeavesBytesInThePipe(t *testing.T) {
 	folder, err := journal.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func TestFullJournalHasNothingInHand(t *testing.T) {
 	go func() { moved <- Move(ctx, in, j, nil, zap.NewNop()) }()
 
 	written := 0
-	for { // until the pipe is full, too
+	for { // until the pipe is full as well
 		if err := feed.SetWriteDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestFullJournalHasNothingInHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	if j.Size() != 1<<20 || j.Size()+int64(left) != int64(written) {
-		t.Errorf("of %d bytes %d are in the journal and %d in the pipe", written, j.Size(), left)
+		t.Errorf("%d bytes were written; %d are in the journal and %d in the pipe", written, j.Size(), left)
 	}
 	feed.Close()
 }

@@ -11,22 +11,23 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// stoppable reads a file whose reads may block for ever, until a context ends. It polls, so that
-// nothing has to be closed under a reader.
+// stoppable reads a file whose reads may block forever, until a context ends. It polls, so that
+// nobody has to close a file that is being read.
 type stoppable struct {
 	ctx  context.Context
 	f    *os.File
 	stop *os.File // readable when the context has ended
 
 	stopping bool
-	left     int // bytes that were in f when it stopped and are still unread
+	left     int // bytes that were in f when the context ended and are still unread
 }
 
 // Stoppable returns a reader of f and a function that releases the reader's resources. When ctx
-// ends, the reader still reads what is in f and then returns io.EOF. Stoppable raises a pipe's
-// capacity as far as the kernel allows: what is in the pipe is safe even if its writer throws.
+// ends, the reader reads what is in f at that moment and then returns io.EOF. If f is a pipe,
+// Stoppable raises its capacity as far as the kernel allows, because bytes in the pipe are safe
+// even if their writer throws.
 func Stoppable(ctx context.Context, f *os.File) (io.Reader, func(), error) {
-	// The limit is /proc/sys/fs/pipe-max-size, 1 MiB unless somebody changed it; less does no harm.
+	// The limit is /proc/sys/fs/pipe-max-size, by default 1 MiB. A smaller pipe works too.
 	for size := moveBytes; size > 64<<10; size /= 2 {
 		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, size); !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOMEM) {
 			break
@@ -65,7 +66,7 @@ func (s *stoppable) Read(p []byte) (int, error) {
 	}
 }
 
-// moveTo implements mover.
+// moveTo implements directReader.
 func (s *stoppable) moveTo(j *journal.Pipe) (int, error) {
 	for {
 		if err := s.wait(); err != nil {
@@ -81,7 +82,7 @@ func (s *stoppable) moveTo(j *journal.Pipe) (int, error) {
 }
 
 // wait waits until there is something to read. It returns io.EOF when the context has ended and
-// what was in f then has been read.
+// everything that was in f at that moment has been read.
 func (s *stoppable) wait() error {
 	fds := []unix.PollFd{{Fd: int32(s.f.Fd()), Events: unix.POLLIN}, {Fd: int32(s.stop.Fd()), Events: unix.POLLIN}}
 	for {
@@ -103,7 +104,7 @@ func (s *stoppable) wait() error {
 	}
 }
 
-// inPipe returns how many bytes are in a pipe; 0 if f is not a pipe.
+// inPipe returns how many bytes are in a pipe, or 0 if f is not a pipe.
 func inPipe(f *os.File) int {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {

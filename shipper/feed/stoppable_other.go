@@ -8,5 +8,5 @@ import (
 	"os"
 )
 
-// Stoppable returns f: on this system a read that blocks ends with the process only.
+// Stoppable returns f. On this system, only the end of the process ends a read that blocks.
 func Stoppable(_ context.Context, f *os.File) (io.Reader, func(), error) { return f, func() {}, nil }

@@ -17,13 +17,14 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// Patience is how long to wait for the reader of a copy. The zero value means the usual values.
+// Patience is how long to wait for the reader of a copy. The zero value of a field means the usual
+// value.
 type Patience struct {
-	// Tee is how long the reader may take nothing once everything else is done, before the copy is
-	// given up; 0: 10 s.
+	// Tee is how long the reader may accept nothing, once everything else is done, before the copy
+	// is given up; 0: 10 s.
 	Tee time.Duration
-	// FullJournal is how long a journal may be full before a copy is given up that alone keeps it
-	// from freeing space; 0: 5 s.
+	// FullJournal is how long a journal may be full before the copy is given up, if the copy is all
+	// that keeps the journal from freeing space; 0: 5 s.
 	FullJournal time.Duration
 }
 
@@ -34,7 +35,7 @@ func (p Patience) withDefaults() Patience {
 }
 
 // Tee copies an input's bytes to a writer, unchanged. It reads the journal at its own pace, so a
-// slow or closed writer costs nothing but the disk space that the journal takes meanwhile.
+// slow or closed writer costs nothing but the disk space that the journal takes until then.
 type Tee struct {
 	j        *journal.Journal
 	w        io.Writer
@@ -44,13 +45,13 @@ type Tee struct {
 	ended    chan struct{}
 	stop     chan struct{} // closed when the copy is given up
 
-	offset  atomic.Int64 // up to where the journal was copied
-	moved   atomic.Int64 // when something was last written, in ms
+	offset  atomic.Int64 // up to which the journal was copied
+	moved   atomic.Int64 // time of the latest write, in ms
 	givenUp atomic.Bool
 }
 
 // StartTee starts copying j to w. The copy ends at the end of the input, when w fails, or when it
-// is given up; a write that hangs then is left behind.
+// is given up. A write that hangs at that moment is abandoned.
 func StartTee(j *journal.Journal, w io.Writer, patience Patience, log *zap.Logger) *Tee {
 	t := &Tee{j: j, w: w, name: "the copy", patience: patience.withDefaults(), log: log, ended: make(chan struct{}), stop: make(chan struct{})}
 	if f, ok := w.(*os.File); ok {
@@ -70,7 +71,7 @@ func (t *Tee) run() {
 	defer unsubscribe()
 	buf := make([]byte, 64<<10)
 	for {
-		ended := t.j.Ended() // before the read: what is there then is all there will be
+		ended := t.j.Ended() // asked before the read: if it has ended, the read sees its last bytes
 		n, err := t.j.ReadAt(buf, t.offset.Load())
 		if n > 0 {
 			if _, werr := t.w.Write(buf[:n]); werr != nil {
@@ -100,11 +101,11 @@ func (t *Tee) run() {
 	}
 }
 
-// Done is closed when the copy has ended by itself. One that was given up may still hang in a
+// Done is closed when the copy has ended by itself. A copy that was given up may still hang in a
 // write.
 func (t *Tee) Done() <-chan struct{} { return t.ended }
 
-// Finished reports whether nothing more will be copied.
+// Finished reports whether the copy has ended or was given up.
 func (t *Tee) Finished() bool {
 	select {
 	case <-t.ended:
@@ -114,12 +115,13 @@ func (t *Tee) Finished() bool {
 	}
 }
 
-// Stuck reports whether the writer has taken nothing for so long that the end need not wait for it.
+// Stuck reports whether the writer has accepted nothing for so long that nobody should wait for it
+// any more.
 func (t *Tee) Stuck(now time.Time) bool {
 	return now.UnixMilli()-t.moved.Load() > t.patience.Tee.Milliseconds()
 }
 
-// GiveUp releases the journal and reports how much is not copied.
+// GiveUp gives the copy up: it lets the journal free space and logs how much was not copied.
 func (t *Tee) GiveUp() {
 	if t.givenUp.Swap(true) {
 		return
@@ -129,7 +131,7 @@ func (t *Tee) GiveUp() {
 	t.log.Warn(fmt.Sprintf("--tee: %s accepts nothing; %d bytes are not copied to it, but all of them are shipped", t.name, t.j.Size()-t.offset.Load()), zap.String("tee", t.name), logfield.Bytes(t.j.Size()-t.offset.Load()))
 }
 
-// GiveUpIfAlone gives up the copy if it alone keeps the journal from giving back space.
+// GiveUpIfAlone gives the copy up if it is all that keeps the journal from freeing space.
 func (t *Tee) GiveUpIfAlone() {
 	if t.offset.Load() < t.j.Acked() {
 		t.GiveUp()

@@ -15,34 +15,35 @@ import (
 type Group struct {
 	id      int
 	output  Written // the command's stdout
-	held    atomic.Bool
-	members []member // at the latest look
+	stopped atomic.Bool
+	members []member // found by the latest look
 }
 
-// member is a process of a group. While one that was there at a look is left, the group is the
-// same: its id is not given to another before.
+// member is a process of a group. The kernel does not give the group's id to another group while a
+// member is left. So if any member that an earlier look found is still there, the group is the
+// same.
 type member struct {
 	pid   int
 	began string
 }
 
 // FindGroup returns the process group id if one of its processes writes output. Otherwise it
-// returns nil, for the id may be another group's by now; so it does if this process belongs to the
-// group, because it must not stop itself. The group is Held if it is stopped: the guard of a
-// process that was killed may have left it so.
+// returns nil, because the id may belong to another group by now. It also returns nil if this
+// process is in the group, because it must not stop itself. The group is Stopped if the guard of a
+// killed shipper left it stopped.
 func FindGroup(id int, output Written) *Group {
 	g := &Group{id: id, output: output}
 	is, stopped := g.look()
 	if !is {
 		return nil
 	}
-	g.held.Store(stopped)
+	g.stopped.Store(stopped)
 	return g
 }
 
-// look asks the kernel whether the group is still the one that was found, and whether some of it is
-// stopped. The process that wrote the output may be gone and have left others that are stopped, so
-// the group is known by its members, too.
+// look reports whether the group is still the one that was found, and whether a process of it is
+// stopped. The process that wrote the output may have ended and left others that are stopped, so
+// look recognises the group by its members as well.
 func (g *Group) look() (is, stopped bool) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil || g.id <= 1 {
@@ -69,38 +70,39 @@ func (g *Group) look() (is, stopped bool) {
 	return is, stopped
 }
 
-// Hold stops the group until Release, if it is still there.
-func (g *Group) Hold() { g.signal(syscall.SIGSTOP) }
+// Stop stops the group until Continue, if it is still there.
+func (g *Group) Stop() { g.signal(syscall.SIGSTOP) }
 
-// Release continues the group, if it is still there.
-func (g *Group) Release() { g.signal(syscall.SIGCONT) }
+// Continue continues the group, if it is still there.
+func (g *Group) Continue() { g.signal(syscall.SIGCONT) }
 
 func (g *Group) signal(s syscall.Signal) {
 	if is, _ := g.look(); is {
-		_ = syscall.Kill(-g.id, s) // an error says that it has ended
+		_ = syscall.Kill(-g.id, s) // an error means that the group has ended
 	}
-	g.held.Store(s == syscall.SIGSTOP)
+	g.stopped.Store(s == syscall.SIGSTOP)
 }
 
-// Held reports whether the group is stopped.
-func (g *Group) Held() bool { return g.held.Load() }
+// Stopped reports whether the group is stopped.
+func (g *Group) Stopped() bool { return g.stopped.Load() }
 
-// Warned is false: this process does not pass signals on to the group.
+// Warned returns false, because this process does not pass signals on to the group.
 func (g *Group) Warned() bool { return false }
 
-// Ended is false, and Done is never closed: the group is not a child of this process, and its
-// journals say when it has ended.
+// Ended returns false, and Done is never closed. The group is not a child of this process; the
+// journals of what it writes notice its end.
 func (g *Group) Ended() bool { return false }
 
 // Done returns nil.
 func (g *Group) Done() <-chan struct{} { return nil }
 
-// stateOf reads the state, the process group and the time of the start from a stat file of /proc:
-// the first, third and twentieth field behind the name, which may hold anything. proc_pid_stat(5)
+// stateOf reads the state, the process group and the start time from a stat file of /proc. They are
+// the first, third and twentieth field after the name, which may contain any characters. See
+// proc_pid_stat(5).
 func stateOf(stat string) (state string, group int, began string) {
 	data, err := os.ReadFile(stat)
 	if err != nil {
-		return "", 0, "" // it has ended
+		return "", 0, "" // the process has ended
 	}
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
 	if len(fields) < 20 {

@@ -11,7 +11,7 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// outlives starts a shell script whose stdout is a journal.
+// outlives starts a shell script that writes its stdout to a journal.
 func outlives(t *testing.T, folder *journal.Folder, script string) (c *child.Child, stdout *journal.Output) {
 	t.Helper()
 	stdout, out, err := folder.NewOutput("a", nil, journal.Options{})
@@ -35,10 +35,10 @@ func openFolder(t *testing.T) *journal.Folder {
 func goesOn(t *testing.T, j *journal.Output) {
 	t.Helper()
 	before := j.Size()
-	until(t, "it goes on", func() bool { return j.Size() != before })
+	until(t, "the command goes on", func() bool { return j.Size() != before })
 }
 
-// A group is known by what it writes, is stopped and continued, and no other is.
+// FindGroup finds a group by what it writes and finds no other, and Stop and Continue reach it.
 func TestGroup(t *testing.T) {
 	folder := openFolder(t)
 	c, j := outlives(t, folder, `while :; do echo x; sleep 0.01; done`)
@@ -48,38 +48,39 @@ func TestGroup(t *testing.T) {
 	}
 	defer other.Close()
 	defer out.Close()
-	until(t, "it writes", func() bool { return j.Size() > 0 })
+	until(t, "the command writes", func() bool { return j.Size() > 0 })
 	for group, j := range map[int]*journal.Output{c.Pid(): other, syscall.Getpgrp(): j, 0: j, 1: j} {
 		if FindGroup(group, j) != nil {
-			t.Errorf("group %d is taken for what writes input %s", group, j.ID())
+			t.Errorf("group %d is found as the writer of input %s", group, j.ID())
 		}
 	}
 	for range 2 {
 		g := FindGroup(c.Pid(), j)
-		if g == nil || g.Held() {
+		if g == nil || g.Stopped() {
 			t.Fatalf("%+v", g)
 		}
-		g.Hold()
-		if !g.Held() {
-			t.Error("it is not held")
+		g.Stop()
+		if !g.Stopped() {
+			t.Error("it is not stopped")
 		}
-		until(t, "it is stopped, as the next process sees it", func() bool {
+		until(t, "the next process finds it stopped", func() bool {
 			g = FindGroup(c.Pid(), j)
-			return g != nil && g.Held()
+			return g != nil && g.Stopped()
 		})
-		g.Release()
+		g.Continue()
 		goesOn(t, j)
-		if g.Held() {
-			t.Error("it is held")
+		if g.Stopped() {
+			t.Error("it is stopped")
 		}
 	}
 	g := FindGroup(c.Pid(), j)
-	g.output, g.members = other, nil // as if the id were another's by now
-	g.Hold()
+	g.output, g.members = other, nil // as if the id belonged to another group by now
+	g.Stop()
 	goesOn(t, j)
 }
 
-// Who only reads what a command wrote is not the command, though it has the id of its group by now.
+// A process that only reads a command's output is not that command, even if its group has the same
+// id.
 func TestGroupOfAReader(t *testing.T) {
 	j, out, err := openFolder(t).NewOutput("a", nil, journal.Options{})
 	if err != nil {
@@ -92,17 +93,17 @@ func TestGroupOfAReader(t *testing.T) {
 	}
 	reads := filepath.Join(t.TempDir(), "reads")
 	c := start(t, fmt.Sprintf(`exec <%s/00000000000000000000.output; read head; read x; : >%s; sleep 100`, j.Path(), reads), null(t))
-	until(t, "it reads", func() bool {
+	until(t, "the script reads", func() bool {
 		_, err := os.Stat(reads)
 		return err == nil
 	})
 	if FindGroup(c.Pid(), j) != nil {
-		t.Error("who reads the output is taken for who writes it")
+		t.Error("FindGroup takes a reader of the output for its writer")
 	}
 }
 
-// When who wrote the output has been killed, the others of its group are continued all the same:
-// servers that it started may have no file of ours open.
+// If the process that wrote the output has been killed, Continue still continues the rest of its
+// group: a server that it started may have none of our files open.
 func TestGroupOfOneThatIsKilled(t *testing.T) {
 	server := filepath.Join(t.TempDir(), "server")
 	c, j := outlives(t, openFolder(t), fmt.Sprintf(`sh -c 'while :; do echo x; sleep 0.01; done' >%s 2>&1 & echo x; exec sleep 100`, server))
@@ -116,16 +117,16 @@ func TestGroupOfOneThatIsKilled(t *testing.T) {
 	until(t, "both write", func() bool { return j.Size() > 0 && size() > 0 })
 	g := FindGroup(c.Pid(), j)
 	if g == nil {
-		t.Fatal("it is not found")
+		t.Fatal("the group is not found")
 	}
 	t.Cleanup(func() { _ = syscall.Kill(-c.Pid(), syscall.SIGKILL) })
-	g.Hold()
-	until(t, "it is stopped", func() bool { return stopped(t, c) })
+	g.Stop()
+	until(t, "the command is stopped", func() bool { return stopped(t, c) })
 	if err := syscall.Kill(c.Pid(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it has ended", c.Ended)
+	until(t, "the command has ended", c.Ended)
 	before := size()
-	g.Release()
+	g.Continue()
 	until(t, "the server goes on", func() bool { return size() != before })
 }

@@ -1,8 +1,8 @@
 // Package guard keeps a command whose stdout is a file from filling the disk. A process that writes
-// to a file does not ask for room: it dies of ENOSPC. A [Guard] reserves space ahead of the
-// command, stops it before a bound is reached, and lets it go on when acknowledgements have given
-// room back. The command is a child of this process, or the [Group] of one that outlived its
-// shipper.
+// to a file does not wait for room: it dies of ENOSPC. A [Guard] reserves space ahead of the
+// command, stops it before it reaches a limit, and continues it when acknowledgements have freed
+// space. The command is a child of this process, or the process [Group] of a command that outlived
+// its shipper.
 package guard
 
 import (
@@ -20,20 +20,20 @@ import (
 )
 
 const (
-	// mostMargin is how much room the command is stopped with, at most: what a process writes to
-	// memory at 1 GB/s in the 60 ms that a busy machine may take to run us. Where there is less
-	// than four times as much room at the start, the margin is a quarter of that.
+	// mostMargin is the most room at which the command is stopped. A process that writes to memory
+	// at 1 GB/s writes this much in the 60 ms that a busy machine may take to schedule us. If there
+	// is less than four times as much room at the start, the margin is a quarter of that room.
 	mostMargin = 64 << 20
-	// mostAhead is how much is allocated ahead of what the command writes, at most: nobody else can
-	// take that space from it. Where room is short, it is a sixteenth of the room at the start.
+	// mostAhead is the most that is allocated ahead of what the command writes, so that nobody else
+	// takes that space. If room is short, a sixteenth of the room at the start is allocated.
 	mostAhead = 16 << 20
-	// leastRoom is how much room there must be at the start.
+	// leastRoom is how much room there must be for the command to start.
 	leastRoom = 1 << 20
 
-	nearLook  = time.Millisecond      // between looks while it writes and the margin is near
-	heldLook  = 50 * time.Millisecond // between looks while it is stopped
-	otherLook = 5 * time.Second       // between looks otherwise: others use the disk, too
-	sayAgain  = time.Minute
+	nearLook    = time.Millisecond      // between looks while it writes and the margin is near
+	stoppedLook = 50 * time.Millisecond // between looks while it is stopped
+	otherLook   = 5 * time.Second       // between looks otherwise, because others use the disk as well
+	logEvery    = time.Minute
 )
 
 // Guard stops and continues one command. Make it with [New] and call [Guard.Run] once.
@@ -43,47 +43,47 @@ type Guard struct {
 	o       Options
 	log     *zap.Logger
 
-	// These belong to Run, except that New sets margin, ahead and bounded.
+	// The goroutine of Run owns these. New sets margin, ahead and bounded.
 	margin  int64
 	ahead   int64
-	bounded bool // the limit can be kept, because what is acknowledged is given back
+	bounded bool // the output can be kept below Limit, because acknowledged bytes are freed
 	written int64
 	since   time.Time // when it was stopped
-	said    time.Time // when that was last reported
-	failed  bool      // an error was reported
+	logged  time.Time // when that was last logged
+	failed  bool      // an error was logged
 }
 
-// Command is what a Guard stops: a child of this process, or a [Group]. Its methods do not block
-// for long.
+// Command is what a Guard stops and continues: a child of this process, or a [Group]. Its methods
+// do not block for long.
 type Command interface {
-	Hold()                 // stops it until Release
-	Release()              // continues it
-	Held() bool            // it is stopped by Hold
-	Warned() bool          // a signal that means to end it was passed on
+	Stop()                 // stops it with SIGSTOP until Continue
+	Continue()             // continues it
+	Stopped() bool         // Stop was called after the last Continue
+	Warned() bool          // it was sent a signal that asks it to end
 	Ended() bool           // it has ended and cannot be stopped any more
 	Done() <-chan struct{} // closed when it has ended
 }
 
-// Output is the file that is the command's stdout: a journal that the command itself writes.
-// Offsets and sizes are bytes.
+// Output is the file that is the command's stdout, which is also the journal. Offsets and sizes are
+// bytes.
 type Output interface {
 	// Path is the folder of the file; "" if it is in memory.
 	Path() string
-	// Size is how much was written.
+	// Size is how much the command has written.
 	Size() int64
-	// Allocated is how much the file takes on the disk. Ahead is how much of that is reserved
-	// beyond what was written.
+	// Allocated is how much the file takes on the disk. Ahead is the part of that which is reserved
+	// beyond what the command has written.
 	Allocated() int64
 	Ahead() int64
 	// Headroom is how much more the file system lets the command write.
 	Headroom() (int64, error)
-	// Reserve allocates n bytes ahead of what was written. An error that wraps journal.ErrFull says
-	// that there are not so many.
+	// Reserve allocates n bytes beyond what the command has written. If there are fewer, the error
+	// wraps journal.ErrFull.
 	Reserve(n int64) (int64, error)
-	// PunchesHoles reports whether acknowledged bytes are given back while the command runs.
+	// PunchesHoles reports whether acknowledged bytes are freed while the command runs.
 	PunchesHoles() bool
 	// Subscribe returns a channel that receives when the output has changed, and a function that
-	// ends that.
+	// unsubscribes.
 	Subscribe() (changed <-chan struct{}, unsubscribe func())
 }
 
@@ -93,29 +93,29 @@ type Written interface {
 	WrittenBy(pid int) bool
 }
 
-// Options are what a Guard works by.
+// Options configure a Guard.
 type Options struct {
-	// Limit is how many bytes the output may take; 0: as many as the disk has.
+	// Limit is how many bytes the output may take; 0: as many as the disk has room for.
 	Limit int64
-	// Stuck, if not nil, is called now and then once the command has been stopped for longer than
-	// Patience.Margin: whatever else keeps the journal from freeing space should let go.
+	// Stuck, if not nil, is called repeatedly once the command has been stopped for longer than
+	// Patience.Margin. It should make others stop keeping the journal from freeing space.
 	Stuck func()
-	// Found says that the command ran before this process did, so it is not refused for lack of
-	// room.
+	// Found says that the command was running before this process started, so New does not fail if
+	// there is little room.
 	Found    bool
 	Patience Patience
 	Log      *zap.Logger
 }
 
-// Patience is how long a Guard waits. The zero value means the usual value.
+// Patience is how long a Guard waits. The zero value of a field means the usual value.
 type Patience struct {
-	// Margin is how long a stopped command waits for twice the margin of room. After that, room of
-	// more than the margin is enough for it to go on. 0: 5 s.
+	// Margin is how long a stopped command waits for room of twice the margin. After that, more
+	// than the margin is enough to continue it; 0: 5 s.
 	Margin time.Duration
 }
 
-// New returns a guard over a command that writes output. An error that wraps journal.ErrFull says
-// that there is too little room to begin with.
+// New returns a guard of a command that writes output. If there is too little room for the command
+// to start, the error wraps journal.ErrFull.
 func New(command Command, o Options, output Output) (*Guard, error) {
 	o.Patience.Margin = cmp.Or(o.Patience.Margin, 5*time.Second)
 	g := &Guard{command: command, output: output, o: o, log: o.Log, bounded: o.Limit > 0 && output.PunchesHoles(), since: time.Now()}
@@ -123,7 +123,7 @@ func New(command Command, o Options, output Output) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Found { // as much as there was when it began
+	if o.Found { // as much room as there was when the command started
 		room += output.Allocated()
 	} else if room < leastRoom {
 		return nil, fmt.Errorf("%w for what the command writes: %d bytes are left below %s, and it needs %d to start; free some space, or name another folder", journal.ErrFull, room, which, leastRoom)
@@ -132,7 +132,7 @@ func New(command Command, o Options, output Output) (*Guard, error) {
 	return g, nil
 }
 
-// Run guards the command until it or ctx ends.
+// Run guards the command until the command or ctx ends.
 func (g *Guard) Run(ctx context.Context) {
 	changed, unsubscribe := g.output.Subscribe()
 	defer unsubscribe()
@@ -163,25 +163,25 @@ func (g *Guard) look(now time.Time) time.Duration {
 	if g.command.Warned() { // it is about to end, and may need some room to do so
 		margin /= 4
 	}
-	held := g.command.Held()
+	stopped := g.command.Stopped()
 	switch {
 	case g.command.Ended():
 		return otherLook
-	case !held && room < margin:
-		g.command.Hold()
-		g.say(now, room, which)
+	case !stopped && room < margin:
+		g.command.Stop()
+		g.logStopped(now, room, which)
 		g.since = now
-		return heldLook
-	case held && (room >= 2*margin || room > margin && now.Sub(g.since) > g.o.Patience.Margin):
-		g.command.Release()
+		return stoppedLook
+	case stopped && (room >= 2*margin || room > margin && now.Sub(g.since) > g.o.Patience.Margin):
+		g.command.Continue()
 		g.log.Info(fmt.Sprintf("the command goes on after %s: there is room again", now.Sub(g.since).Round(time.Millisecond)), zap.Float64("seconds", now.Sub(g.since).Seconds()))
-		g.said = time.Time{}
-	case held:
-		g.say(now, room, which)
+		g.logged = time.Time{}
+	case stopped:
+		g.logStopped(now, room, which)
 		if g.o.Stuck != nil && now.Sub(g.since) > g.o.Patience.Margin {
 			g.o.Stuck()
 		}
-		return heldLook
+		return stoppedLook
 	}
 	written := g.output.Size()
 	grew := written != g.written
@@ -192,10 +192,10 @@ func (g *Guard) look(now time.Time) time.Duration {
 	return otherLook
 }
 
-// say reports that the command is stopped: at once, then once a minute.
-func (g *Guard) say(now time.Time, room int64, which string) {
-	if g.said.IsZero() || now.Sub(g.said) >= sayAgain {
-		g.said = now
+// logStopped logs that the command is stopped: at once, then once a minute.
+func (g *Guard) logStopped(now time.Time, room int64, which string) {
+	if g.logged.IsZero() || now.Sub(g.logged) >= logEvery {
+		g.logged = now
 		g.log.Warn(fmt.Sprintf("%d bytes are left below %s: the command is stopped (SIGSTOP) until CloudWatch has accepted some of what it wrote; nothing is dropped", room, which), logfield.Bytes(room), logfield.Folder(filepath.Dir(g.output.Path())))
 	}
 }
@@ -203,7 +203,7 @@ func (g *Guard) say(now time.Time, room int64, which string) {
 // reserve allocates what the command will need next.
 func (g *Guard) reserve() {
 	if g.output.Path() == "" || g.output.Ahead() > g.ahead/2 {
-		return // in memory, what is reserved is taken; otherwise enough is reserved
+		return // the reservation would take memory, or enough is reserved
 	}
 	if _, err := g.output.Reserve(g.ahead); err != nil && !errors.Is(err, journal.ErrFull) {
 		g.complain(err)
@@ -220,14 +220,14 @@ func (g *Guard) room() (room int64, which string, err error) {
 	if g.output.Path() == "" {
 		which = "the most that is kept in memory"
 	}
-	// What is reserved counts as free, because it is the command's.
+	// The reserved bytes count as free, because they are for the command.
 	if left := g.o.Limit - (g.output.Allocated() - g.output.Ahead()); g.bounded && left < room {
 		room, which = max(0, left), "the limit of --journal-max"
 	}
 	return room, which, nil
 }
 
-// complain reports the first error.
+// complain logs the first error.
 func (g *Guard) complain(err error) {
 	if !g.failed {
 		g.failed = true

@@ -20,7 +20,7 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// writer is a script that writes blocks of 64 KiB, at some 50 MB/s.
+// writer returns a script that writes blocks of 64 KiB, at about 50 MB/s.
 func writer(blocks int) string {
 	return fmt.Sprintf(`n=0; while [ $n -lt %d ]; do head -c 65536 /dev/zero; n=$((n+1)); done; echo the end`, blocks)
 }
@@ -35,7 +35,7 @@ func null(t *testing.T) *os.File {
 	return f
 }
 
-// start starts a shell script that writes stdout.
+// start starts a shell script with this stdout.
 func start(t *testing.T, script string, stdout *os.File) *child.Child {
 	t.Helper()
 	null := null(t)
@@ -48,8 +48,8 @@ func start(t *testing.T, script string, stdout *os.File) *child.Child {
 	return c
 }
 
-// stopped reports whether a shell is stopped. One that is in the middle of a vfork waits for its
-// stopped child first.
+// stopped reports whether a shell is stopped. A shell in the middle of a vfork is in state D until
+// its stopped child goes on.
 func stopped(t *testing.T, c *child.Child) bool {
 	t.Helper()
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(c.Pid()) + "/stat")
@@ -58,7 +58,7 @@ func stopped(t *testing.T, c *child.Child) bool {
 	}
 	_, behind, ok := strings.Cut(string(stat), ") ")
 	if !ok {
-		t.Fatalf("/proc says %q", stat)
+		t.Fatalf("/proc/%d/stat is %q", c.Pid(), stat)
 	}
 	return behind[0] == 'T' || behind[0] == 'D'
 }
@@ -67,7 +67,7 @@ func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("it never came to this: ", what)
+			t.Fatal("timeout while waiting until ", what)
 		}
 	}
 }
@@ -76,11 +76,11 @@ func wantCode(t *testing.T, c *child.Child, code int) {
 	t.Helper()
 	until(t, "the command ends", c.Ended)
 	if got := c.Code(); got != code {
-		t.Errorf("code %d, want %d", got, code)
+		t.Errorf("exit code %d, want %d", got, code)
 	}
 }
 
-// guarded starts a shell script whose stdout is a journal that a guard keeps below limit.
+// guarded starts a shell script whose stdout is a journal, and a guard that keeps it below limit.
 func guarded(t *testing.T, limit int64, script string) (*child.Child, *journal.Output, *observer.ObservedLogs) {
 	t.Helper()
 	folder, err := journal.Open(t.TempDir())
@@ -112,20 +112,20 @@ func guarded(t *testing.T, limit int64, script string) (*child.Child, *journal.O
 	return c, j, logs
 }
 
-// A command that writes faster than CloudWatch takes it is stopped before the limit is reached,
-// goes on when there is room, and loses nothing.
+// A guard stops a command that writes faster than CloudWatch accepts before it reaches the limit,
+// and continues it when there is room. Nothing is lost.
 func TestGuardKeepsTheLimit(t *testing.T) {
-	const limit, blocks = 16 << 20, 800
+	const limit, blocks = 16 << 20, 500
 	c, j, logs := guarded(t, limit, writer(blocks))
 	var read, most int64
-	var held int
+	var stops int
 	buf := make([]byte, 1<<20)
 	for !c.Ended() || read < j.Size() {
 		if !c.Ended() {
-			until(t, "it is stopped, or done", func() bool { return c.Held() && stopped(t, c) || c.Ended() })
+			until(t, "the command is stopped or has ended", func() bool { return c.Stopped() && stopped(t, c) || c.Ended() })
 		}
-		if c.Held() {
-			held++
+		if c.Stopped() {
+			stops++
 		}
 		most = max(most, j.Allocated())
 		for {
@@ -141,34 +141,34 @@ func TestGuardKeepsTheLimit(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		until(t, "it goes on", func() bool { return !c.Held() || c.Ended() })
+		until(t, "the command goes on", func() bool { return !c.Stopped() || c.Ended() })
 	}
 	wantCode(t, c, 0)
 	if want := int64(blocks*65536 + len("the end\n")); read != want {
 		t.Errorf("read %d bytes of %d", read, want)
 	}
-	if most > limit || held < 2 {
-		t.Errorf("it took %d bytes of at most %d, and was stopped %d times", most, limit, held)
+	if most > limit || stops < 2 {
+		t.Errorf("the output took %d bytes, limit %d; the command was stopped %d times, want 2", most, limit, stops)
 	}
-	t.Logf("stopped %d times, took at most %d bytes of %d", held, most, limit)
+	t.Logf("stopped %d times; the output took at most %d bytes of %d", stops, most, limit)
 	if n := logs.FilterMessageSnippet("the command is stopped (SIGSTOP)").Len(); n != logs.FilterMessageSnippet("the command goes on").Len() || n < 2 {
-		t.Errorf("it was said %d times: %v", n, logs.All())
+		t.Errorf("%d messages say that the command was stopped: %v", n, logs.All())
 	}
 }
 
-// A stopped command that gets SIGTERM may use part of what was kept back for its last words.
+// A stopped command that gets SIGTERM may use part of the margin for its last words.
 func TestGuardLeavesRoomForTheEnd(t *testing.T) {
 	c, j, _ := guarded(t, 16<<20, `trap 'echo last words; exit 4' TERM; while :; do head -c 65536 /dev/zero; done`)
-	until(t, "it is stopped", func() bool { return c.Held() && stopped(t, c) })
+	until(t, "the command is stopped", func() bool { return c.Stopped() && stopped(t, c) })
 	c.Signal(15)
 	wantCode(t, c, 4)
 	tail := make([]byte, 11)
 	if n, err := j.ReadAt(tail, j.Size()-11); n != 11 || err != nil || string(tail) != "last words\n" {
-		t.Errorf("%q, %v", tail[:n], err)
+		t.Errorf("the output ends with %q, %v", tail[:n], err)
 	}
 }
 
-// What is reserved is counted as free, for it is the command's.
+// The reserved bytes count as free, because they are for the command.
 func TestRoom(t *testing.T) {
 	folder, err := journal.Open(t.TempDir())
 	if err != nil {
@@ -183,7 +183,7 @@ func TestRoom(t *testing.T) {
 	if _, err := out.Write(make([]byte, 2<<20)); err != nil {
 		t.Fatal(err)
 	}
-	command := child.New(child.Patience{}) // is never started
+	command := child.New(child.Patience{}) // never started
 	defer command.Close()
 	g, err := New(command, Options{Limit: 16 << 20, Log: zap.NewNop()}, j)
 	if err != nil {
@@ -198,16 +198,16 @@ func TestRoom(t *testing.T) {
 	}
 	g.reserve()
 	if after, _, err := g.room(); err != nil || after < before-64<<10 {
-		t.Errorf("reserving took room: %d, then %d, %v", before, after, err)
+		t.Errorf("room %d before the reservation, %d after it, %v", before, after, err)
 	}
 	if j.Ahead() < 512<<10 {
-		t.Errorf("reserved %d bytes ahead", j.Ahead())
+		t.Errorf("%d bytes are reserved, want 512 KiB", j.Ahead())
 	}
-	if err := os.Truncate(j.Path()+"/00000000000000000000.output", 0); err != nil { // what was reserved goes with it
+	if err := os.Truncate(j.Path()+"/00000000000000000000.output", 0); err != nil { // the reservation goes with it
 		t.Fatal(err)
 	}
 	if j.Size(); j.Ahead() != 0 {
-		t.Errorf("%d bytes are reserved for an output that was truncated", j.Ahead())
+		t.Errorf("%d bytes are still reserved after a truncation", j.Ahead())
 	}
 
 	g.o.Limit, g.bounded = 0, false
@@ -218,6 +218,6 @@ func TestRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := New(command, Options{Limit: 2<<20 + 512<<10, Log: zap.NewNop()}, j); !errors.Is(err, journal.ErrFull) {
-		t.Errorf("a guard that has no room: %v", err)
+		t.Errorf("New without enough room: %v, want ErrFull", err)
 	}
 }

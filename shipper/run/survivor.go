@@ -34,7 +34,7 @@ func (s *Session) noteSurvivor(group int, j *journal.Output) {
 	if found == nil {
 		return
 	}
-	if found.Held() {
+	if found.Stopped() {
 		s.log.Warn(fmt.Sprintf("the command of an earlier process (process group %d) is stopped until there is room again", group), zap.Int("processGroup", group))
 	}
 	if s.survivors == nil {
@@ -85,7 +85,7 @@ func (s *Session) freeSurvivors() {
 }
 
 func (v *survivor) free() {
-	if v.group.Held() {
-		v.group.Release()
+	if v.group.Stopped() {
+		v.group.Continue()
 	}
 }

@@ -7,13 +7,13 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// Limits are what a healthy folder keeps within.
+// Limits are the limits of a healthy folder.
 type Limits struct {
 	OlderThan     time.Duration // how long the oldest line may wait
 	IgnoreRejects bool
 }
 
-// Unhealthy says in a sentence each what is not well with the inputs of a folder, as of now.
+// Unhealthy returns a sentence for each problem of the folder's inputs, as of now.
 func Unhealthy(view *journal.View, limits Limits, now time.Time) (sentences []string, err error) {
 	inputs, err := view.Inputs()
 	if err != nil {
@@ -34,25 +34,25 @@ func Unhealthy(view *journal.View, limits Limits, now time.Time) (sentences []st
 			say("input %s: no shipper is running for it, and %d bytes are waiting: %v", in.ID, in.Waiting, newer)
 		case in.Waiting > 0 && in.Holder == 0:
 			say("input %s: no shipper is running for it, and %d bytes are waiting: start the shipper again, or run `perstack-shipper resume --journal-dir %s`", in.ID, in.Waiting, view.Path())
-		case !in.Oldest.IsZero() && age > limits.OlderThan && newer != nil: // it does not say where it is for
+		case !in.Oldest.IsZero() && age > limits.OlderThan && newer != nil: // its target is not known
 			say("input %s: its oldest line has waited for %s, longer than --older-than %s: the shipper's log says why", in.ID, ageText(age), limits.OlderThan)
 		case !in.Oldest.IsZero() && age > limits.OlderThan:
 			say("input %s: its oldest line has waited for %s, longer than --older-than %s: the shipper's log says why log group %q in %s does not accept it, and `perstack-shipper check` tests what should work",
 				in.ID, ageText(age), limits.OlderThan, a.Target.Group, a.Target.Region)
 		}
-		if in.Err != nil && (in.Kind != journal.KindFile || in.Holder == 0 && in.Waiting > 0) { // a rotated file is gone, and its owner reads on
+		if in.Err != nil && (in.Kind != journal.KindFile || in.Holder == 0 && in.Waiting > 0) { // a rotated file is gone, but its owner still reads it
 			say("%v", in.Err)
 		}
 	}
 	return sentences, nil
 }
 
-// stuckAfter is how long a loop that lives may take for a turn: many times journal.HeartbeatEvery,
-// for a busy machine and a slow disk.
+// stuckAfter is how long a turn of the loop may take. It is many times journal.HeartbeatEvery, to
+// allow for a busy machine and a slow disk.
 const stuckAfter = 30 * time.Second
 
-// Dead says why no shipper is at work on the folder, or "". It asks neither for inputs nor for
-// CloudWatch: a shipper that waits for that must not be started again for it.
+// Dead returns why no shipper is working on the folder, or "" if one is. It ignores whether the
+// shipper is waiting for input or for CloudWatch, because a restart would not help it then.
 func Dead(view *journal.View, hostname string, now time.Time) string {
 	living := 0
 	for _, p := range view.Pulses(hostname) {
@@ -60,8 +60,8 @@ func Dead(view *journal.View, hostname string, now time.Time) string {
 			continue
 		}
 		living++
-		// Where the disk has become read-only, the file keeps its time and the shipper goes on in
-		// memory: to stop it then would lose what that holds.
+		// If the disk has become read-only, the time of the file stays as it is, while the shipper
+		// goes on in memory. A restart would lose what it holds there.
 		if age := now.Sub(p.Beat); age > stuckAfter && view.Writable() {
 			return fmt.Sprintf("the shipper on %s has been stuck for %s", view.Path(), ageText(age))
 		}

@@ -12,7 +12,7 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// beat opens a journal folder with the heartbeat of a shipper, which was last renewed so long ago.
+// beat opens a journal folder and gives it a shipper's heartbeat that is this old.
 func beat(t *testing.T, dir, host string, ago time.Duration) *journal.Heartbeat {
 	t.Helper()
 	folder, err := journal.Open(dir)
@@ -49,16 +49,16 @@ func TestAStuckLoopIsNotAlive(t *testing.T) {
 	dir := t.TempDir()
 	h := beat(t, dir, "a", time.Minute)
 	if got := dead(t, dir, "a"); !strings.Contains(got, "has been stuck for 1m0s") {
-		t.Errorf("of a loop that has not turned for a minute: %q", got)
+		t.Errorf("Dead of a loop that was last alive a minute ago: %q", got)
 	}
 	h.Beat(time.Now().Add(journal.HeartbeatEvery)) // the loop goes on
 	if got := dead(t, dir, "a"); got != "" {
-		t.Errorf("of a loop that turns again: %q", got)
+		t.Errorf("Dead of a loop that is alive again: %q", got)
 	}
 }
 
-// A folder may be shared. Each host answers for its own shipper, and who is on none of them for
-// all.
+// Hosts may share a folder. Each host reports on its own shipper, and a host without a shipper
+// reports on all of them.
 func TestEachHostAnswersForItsOwnShipper(t *testing.T) {
 	dir := t.TempDir()
 	beat(t, dir, "a", 0)
@@ -80,11 +80,11 @@ func TestAHeartbeatOutlivesItsFile(t *testing.T) {
 		}
 	}
 	if got := dead(t, dir, "a"); !strings.Contains(got, "no shipper is running") {
-		t.Errorf("without a heartbeat: %q", got)
+		t.Errorf("Dead without a heartbeat: %q", got)
 	}
 	h.Beat(time.Now().Add(journal.HeartbeatEvery))
 	if got := dead(t, dir, "a"); got != "" {
-		t.Errorf("when the loop has turned: %q", got)
+		t.Errorf("Dead after a new heartbeat: %q", got)
 	}
 }
 
@@ -106,7 +106,7 @@ func TestAnotherUsersFolder(t *testing.T) {
 	}
 }
 
-// What is looked at takes no memory to speak of, however much waits.
+// Unhealthy needs little memory, however much is waiting.
 func TestALookTakesLittleMemory(t *testing.T) {
 	dir := t.TempDir()
 	folder, err := journal.Open(dir)
@@ -136,6 +136,6 @@ func TestALookTakesLittleMemory(t *testing.T) {
 		t.Fatal(sentences, err)
 	}
 	if took := after.TotalAlloc - before.TotalAlloc; took > 2<<20 {
-		t.Errorf("a look at 10 inputs of 7 MiB allocates %d bytes", took)
+		t.Errorf("Unhealthy allocates %d bytes for 10 inputs of 7 MiB", took)
 	}
 }

@@ -1,6 +1,6 @@
-// Package status says how the inputs of a journal folder are getting on, and whether the shipper
-// that holds them is well. It looks into the folder and at nothing else, so that it works beside
-// any shipper, after its death, and whatever CloudWatch does.
+// Package status reports how far the inputs of a journal folder are shipped, and whether the
+// shipper that holds them is alive. It reads nothing but the folder, so it works beside any
+// shipper, after a shipper's death, and whatever state CloudWatch is in.
 package status
 
 import (
@@ -27,17 +27,17 @@ type Input struct {
 	ID     string `json:"input"`
 	Source string `json:"source,omitempty"` // stdin, stdout, stderr, or the path that is followed
 	Folder string `json:"folder"`
-	// Delivered inputs are gone, and have left rejects.
+	// Delivered inputs have been removed, except for their rejects.
 	Delivered bool       `json:"delivered,omitempty"`
 	Started   *time.Time `json:"started,omitempty"`
 
 	Alive bool `json:"alive"`         // a living process holds it
-	PID   int  `json:"pid,omitempty"` // of that process, as it wrote it; 0 where it is not known
+	PID   int  `json:"pid,omitempty"` // of that process, which recorded it; 0: not known
 
 	Read          int64      `json:"read"`
 	Acked         int64      `json:"acked"`
 	Waiting       int64      `json:"waiting"`
-	Oldest        *time.Time `json:"oldest,omitempty"` // when the first line that waits arrived
+	Oldest        *time.Time `json:"oldest,omitempty"` // when the first waiting line arrived
 	OldestSeconds float64    `json:"oldestSeconds"`
 	JournalBytes  int64      `json:"journalBytes"`
 	JournalLimit  int64      `json:"journalLimit,omitempty"`
@@ -49,10 +49,10 @@ type Input struct {
 	Rejects     int64  `json:"rejects"` // lines
 	RejectsFile string `json:"rejectsFile,omitempty"`
 
-	Problem string `json:"problem,omitempty"` // what could not be read of it
+	Problem string `json:"problem,omitempty"` // why some of it could not be read
 }
 
-// Inputs says how far the inputs of a folder are, as of now.
+// Inputs returns how far the inputs of a folder are shipped, as of now.
 func Inputs(view *journal.View, now time.Time) ([]Input, error) {
 	seen, err := view.Inputs()
 	if err != nil {
@@ -97,7 +97,7 @@ func inputOf(seen *journal.Seen, now time.Time) Input {
 	return in
 }
 
-// about is what an input's owner wrote down of it.
+// about is what this package shows of an input's snapshot.
 type about struct {
 	Shape struct {
 		Source string `json:"source"`
@@ -106,8 +106,8 @@ type about struct {
 	Path   string            `json:"path"`
 }
 
-// aboutOf is empty where the owner wrote something else. The error says that a newer program wrote
-// it, in a way that this one does not know.
+// aboutOf returns an empty about if the snapshot is something else. The error says that a newer
+// program wrote it, in a way that this program does not know.
 func aboutOf(seen *journal.Seen) (a about, newer error) {
 	err := snapshot.Decode(seen.About, &a)
 	if newer, ok := errors.AsType[*snapshot.NewerError](err); ok {
@@ -133,7 +133,7 @@ func (a *about) source(seen *journal.Seen) string {
 	return "stdin"
 }
 
-// countLines counts the lines of a file, which may be removed meanwhile.
+// countLines counts the lines of a file, which may be removed at any time.
 func countLines(path string) (n int64, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -156,7 +156,8 @@ func countLines(path string) (n int64, err error) {
 	}
 }
 
-// WriteJSON writes a JSON object an input, a line each, in which nothing can steer a terminal.
+// WriteJSON writes one JSON object per line for each input, without characters that steer a
+// terminal.
 func WriteJSON(w io.Writer, all []Input) error {
 	for i := range all {
 		line, err := json.Marshal(&all[i])
@@ -170,7 +171,7 @@ func WriteJSON(w io.Writer, all []Input) error {
 	return nil
 }
 
-// Write writes a table with a line an input. What is wrong with one stands at the end of its line.
+// Write writes a table with one line per input. A problem is at the end of the input's line.
 func Write(w io.Writer, all []Input) error {
 	if len(all) == 0 {
 		return nil
@@ -227,7 +228,7 @@ func (in *Input) problem() string {
 	return "; " + terminal.Escape(in.Problem)
 }
 
-// ageText is a time that has passed, as a person would say it.
+// ageText formats a duration as a person would say it.
 func ageText(d time.Duration) string {
 	if d < 10*time.Second {
 		return d.Round(100 * time.Millisecond).String()
@@ -235,7 +236,7 @@ func ageText(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// Open returns a view of a journal folder, or an error that says why there is none.
+// Open returns a view of a journal folder, or an error that says why it cannot be read.
 func Open(dir string) (*journal.View, error) {
 	view, err := journal.LookInto(dir)
 	if owner, ok := errors.AsType[*journal.OwnerError](err); ok {
