@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// This file measures what an endpoint does to us that is slow or away.
+// This file measures the effects of a slow endpoint and of one that is away.
 
-// farLatency is the latency of the tables that have one.
+// farLatency is the endpoint's latency in tables that have one.
 const farLatency = 50 * time.Millisecond
 
-// roundTrips drains one stream into an endpoint that takes its time for each answer: a put at a
-// time, 1 MiB in 50 ms is all there can be.
+// roundTrips drains one stream into a slow endpoint. With one put at a time, 1 MiB per 50 ms is the
+// maximum.
 func (b *bench) roundTrips() error {
 	f, err := b.generate("latency", workload{Lines: b.count(600_000), Jobs: 1})
 	if err != nil {
@@ -32,30 +32,30 @@ func (b *bench) roundTrips() error {
 	speed, fill := ours.median(drained), ours.median(func(s *sample) float64 { return s.answer.FillMean })
 	most := ours.median(func(s *sample) float64 { return float64(s.answer.InFlight) })
 	b.report.judge(7, "backlog of one stream at 50 ms", "at least 15 MB/s", fmt.Sprintf("%.1f MB/s", speed), speed >= 15)
-	b.report.judge(7, "fill of its batches by the service's count", "over 98 %", fmt.Sprintf("%.1f %%", 100*fill), fill > 0.98)
+	b.report.judge(7, "fill of its batches, as the service counts", "over 98 %", fmt.Sprintf("%.1f %%", 100*fill), fill > 0.98)
 	b.report.judge(7, "puts in flight", "1", fmt.Sprintf("%.0f", most), most == 1)
 	return b.drop(f)
 }
 
-// drained is the MB/s of lines between the first put and the last answer.
+// drained returns the MB/s of lines between the first put and the last answer.
 func drained(s *sample) float64 {
 	return float64(s.bytes) / 1e6 / (time.Duration(s.answer.Last - s.answer.First).Seconds())
 }
 
-// readerResult is how fast an input is taken while nothing can be delivered.
+// readerResult is how fast an input is read while nothing can be delivered.
 type readerResult struct {
-	ours, cat []sample // wall: until all was taken
-	backlog   sample   // what the last input, left behind by a kill, came to in the next process
+	ours, cat []sample // wall: until everything was read
+	backlog   sample   // the next process ships the last input, which a kill left behind
 }
 
-// reader stops the endpoint and measures how fast the input is taken, beside cat into a file; then
-// a new process ships what the last one left.
+// reader stops the endpoint and measures how fast the input is read, compared with cat into a file.
+// Then a new process ships what the last one left.
 func (b *bench) reader() error {
 	f, err := b.generate("backlog", workload{Lines: b.count(2_000_000_000 / deltaBytes), Jobs: 1})
 	if err != nil {
 		return err
 	}
-	// As much as at full scale from a quarter of it on: it is taken in a second.
+	// From a quarter of full scale on, use all of it: reading it takes a second.
 	taken, err := b.generate("taken", workload{Lines: min(1_000_000_000, 4*b.count(1_000_000_000)) / deltaBytes, Jobs: 1})
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func (b *bench) reader() error {
 	var r readerResult
 	for n := range b.runs + 1 {
 		input := taken
-		if n == b.runs { // the last one is for the backlog
+		if n == b.runs { // the last run leaves the backlog
 			input = f
 		}
 		if err := os.RemoveAll(b.journal()); err != nil {
@@ -97,14 +97,14 @@ func (b *bench) reader() error {
 	}
 	b.report.reader = &r
 	speed := medianOf(r.ours, (*sample).megabytesPerSecond) / medianOf(r.cat, (*sample).megabytesPerSecond)
-	b.report.judge(6, "endpoint stopped: speed at which the input is taken, to cat >file", "at least 0.5 times", fmt.Sprintf("%.2f times", speed), speed >= 0.5)
+	b.report.judge(6, "endpoint stopped: input speed relative to cat >file", "at least 0.5 times", fmt.Sprintf("%.2f times", speed), speed >= 0.5)
 	rss := r.backlog.megabytesRSS()
 	b.report.judge(3, fmt.Sprintf("%.1f GB backlog in the journal: peak RSS", float64(f.Bytes)/1e9), "at most 64 MB", fmt.Sprintf("%.1f MB", rss), rss <= 64)
 	return errors.Join(b.drop(f), b.drop(taken))
 }
 
-// takenBy runs p until it has taken all of the input, which it has not when it is cat, and kills it
-// then, unless it ends by itself.
+// takenBy runs p until it has read all of the input, and then kills it. cat is not killed, but ends
+// by itself.
 func (b *bench) takenBy(p *program, f *file) (sample, error) {
 	run, err := p.start()
 	if err != nil {
@@ -118,7 +118,7 @@ func (b *bench) takenBy(p *program, f *file) (sample, error) {
 	if p.name == "cat" {
 		u, err = run.wait()
 	} else {
-		// What still is in the pipe belongs to the backlog too.
+		// What is still in the pipe belongs to the backlog as well.
 		err = b.waitTaken(run, f.Bytes)
 		if u, err = joinUsage(run, err); err == nil {
 			u.wall = taken
@@ -132,7 +132,7 @@ func joinUsage(run *process, err error) (usage, error) {
 	return u, errors.Join(err, killErr)
 }
 
-// waitTaken waits until the journal holds so many bytes.
+// waitTaken waits until the journal holds the given number of bytes.
 func (b *bench) waitTaken(run *process, bytes int64) error {
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
 		if held, err := segmentBytes(b.journal()); err != nil || held >= bytes {
@@ -144,7 +144,7 @@ func (b *bench) waitTaken(run *process, bytes int64) error {
 	}
 }
 
-// segmentBytes is how many bytes of input the journal in dir holds.
+// segmentBytes returns how many bytes of input the journal in dir holds.
 func segmentBytes(dir string) (int64, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*", "*.segment"))
 	if err != nil {
@@ -152,14 +152,14 @@ func segmentBytes(dir string) (int64, error) {
 	}
 	var sum int64
 	for _, path := range paths {
-		if info, err := os.Stat(path); err == nil { // one that is gone is shipped
+		if info, err := os.Stat(path); err == nil { // a missing file is already shipped
 			sum += info.Size()
 		}
 	}
 	return sum, nil
 }
 
-// shipBacklog starts a process with no input of its own on the journal that a killed one left.
+// shipBacklog starts a process without input of its own on the journal that a killed one left.
 func (b *bench) shipBacklog(f *file) (sample, error) {
 	if err := b.endpoint.reset(0); err != nil {
 		return sample{}, err
@@ -180,14 +180,14 @@ func (b *bench) shipBacklog(f *file) (sample, error) {
 	return s, b.check(&s, p, f, formShipper)
 }
 
-// awayResult is an input at full speed while the endpoint is away for a while.
+// awayResult is an input at full speed while the endpoint is away for some time.
 type awayResult struct {
 	sample
 	away time.Duration
 }
 
-// away lets the endpoint go while the input comes as fast as it is taken, longer than the journal
-// has room for.
+// away takes the endpoint down while the input arrives as fast as it is read, for longer than the
+// journal has room for.
 func (b *bench) away() error {
 	f, err := b.generate("away", workload{Lines: b.count(3_000_000_000 / deltaBytes), Jobs: 1})
 	if err != nil {
@@ -207,11 +207,11 @@ func (b *bench) away() error {
 	fed := make(chan error, 1)
 	go func() { fed <- run.feed(f.path) }()
 	r := &awayResult{away: max(3*time.Second, time.Duration(float64(time.Minute)*b.scale))}
-	time.Sleep(200 * time.Millisecond) // puts have begun; that they have not would be no harm
+	time.Sleep(200 * time.Millisecond) // by now puts have begun; if not, it does no harm
 	if _, err := b.endpoint.ask(order{Do: "away"}); err != nil {
 		return err
 	}
-	time.Sleep(r.away) // what is measured is this time
+	time.Sleep(r.away) // the outage that is measured
 	if _, err := b.endpoint.ask(order{Do: "back"}); err != nil {
 		return err
 	}

@@ -16,18 +16,18 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file says, when the clock stands, whether every line arrived once and unchanged, and whether
-// CloudWatch would have taken the batches.
+// This file checks, after the measurement, whether every line arrived once and unchanged, and
+// whether CloudWatch would have accepted the batches.
 
-// maxProblems are said of one check; more are of no use.
+// maxProblems is how many problems one check reports; more would not help.
 const maxProblems = 5
 
-// check is one check under way. Its workers share the bodies out among them.
+// check is a check under way. Its workers divide the bodies among themselves.
 type check struct {
 	o    *order
-	seen []atomic.Uint64 // a bit a line: by seq, or by the number in its id
+	seen []atomic.Uint64 // one bit per line: by seq, or by the number in its id
 
-	mu       sync.Mutex // guards what follows: workers report here, once a body
+	mu       sync.Mutex // guards the fields below: workers report here, once per body
 	problems []string
 	events   int
 	messages int64
@@ -37,7 +37,7 @@ type check struct {
 	fill     []float64 // by put
 }
 
-// check decodes what was put since the last reset and compares it with what was to be put.
+// check decodes what was put since the last reset and compares it with what was expected.
 func (e *endpoint) check(o *order) (answer, error) {
 	puts := e.inOrder()
 	c := &check{o: o, seen: make([]atomic.Uint64, o.Lines/64+1), fill: make([]float64, len(puts))}
@@ -53,7 +53,7 @@ func (e *endpoint) check(o *order) (answer, error) {
 		Problems: append(c.problems, e.fails...),
 	}
 	if c.lines != o.Lines || c.sum != o.Sum && o.Form != formFound {
-		a.Problems = append(a.Problems, fmt.Sprintf("%d lines arrived of %d; their check sum is %x, not %x", c.lines, o.Lines, c.sum, o.Sum))
+		a.Problems = append(a.Problems, fmt.Sprintf("%d of %d lines arrived; their checksum is %x, not %x", c.lines, o.Lines, c.sum, o.Sum))
 	}
 	var gaps []int64
 	for i, p := range puts {
@@ -76,7 +76,7 @@ func (e *endpoint) check(o *order) (answer, error) {
 	return a, nil
 }
 
-// inOrder returns the puts in the order in which they came.
+// inOrder returns the puts in order of arrival.
 func (e *endpoint) inOrder() []put {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -85,7 +85,7 @@ func (e *endpoint) inOrder() []put {
 	return puts
 }
 
-// decode hands the bodies of puts to as many workers as there are processors.
+// decode passes the bodies of puts to as many workers as there are processors.
 func (e *endpoint) decode(puts []put, newWorker func() func(i int, body []byte) error) error {
 	var next atomic.Int64
 	errs := make([]error, runtime.GOMAXPROCS(0))
@@ -116,7 +116,7 @@ func unzip(body []byte) ([]byte, error) {
 	return io.ReadAll(z)
 }
 
-// worker checks bodies, one after the other.
+// worker checks one body after another.
 type worker struct {
 	c *check
 }
@@ -136,7 +136,7 @@ func (w *worker) body(i int, body []byte) error {
 			first = timestamp
 		}
 		if timestamp < last {
-			bad = "a batch is not in the order of its times"
+			bad = "a batch is not in order of time"
 		}
 		last, span = timestamp, timestamp-first
 		events++
@@ -157,7 +157,7 @@ func (w *worker) body(i int, body []byte) error {
 		return err
 	}
 	if size > batch.MaxBatchBytes || events > batch.MaxBatchEvents || span > batch.MaxBatchSpan.Milliseconds() {
-		bad = fmt.Sprintf("a batch of %d events, %d bytes, %d ms is over the limits", events, size, span)
+		bad = fmt.Sprintf("a batch of %d events, %d bytes and %d ms exceeds the limits", events, size, span)
 	}
 	c := w.c
 	c.mu.Lock()
@@ -170,7 +170,7 @@ func (w *worker) body(i int, body []byte) error {
 	if c.input == "" {
 		c.input = input
 	} else if input != "" && input != c.input {
-		bad = fmt.Sprintf("lines of two inputs, %s and %s", c.input, input)
+		bad = fmt.Sprintf("lines from two inputs, %s and %s", c.input, input)
 	}
 	if bad != "" && len(c.problems) < maxProblems {
 		c.problems = append(c.problems, bad)
@@ -178,8 +178,8 @@ func (w *worker) body(i int, body []byte) error {
 	return nil
 }
 
-// line returns the line that a message holds, and the input that it is of where the message says
-// so; nil for what is no line. It notes the line's number.
+// line returns the line in a message and, if the message says so, the input that it belongs to. A
+// nil line means that the message is not a line. It records the line's number.
 func (c *check) line(message []byte) (line []byte, input, problem string) {
 	n := 0
 	switch c.o.Form {
@@ -191,7 +191,7 @@ func (c *check) line(message []byte) (line []byte, input, problem string) {
 		case r.Record != "":
 			return nil, "", ""
 		case r.Part != 0 || r.Text || r.Lossy || r.At != 0 || r.Empty != 0 || len(r.Added) > 0:
-			return nil, "", fmt.Sprintf("line %d is not shipped as it is: %.200s", r.Seq, message)
+			return nil, "", fmt.Sprintf("line %d was not shipped unchanged: %.200s", r.Seq, message)
 		}
 		line, input, n = r.Line, r.Input, int(r.Seq)-1
 	case formLine:
@@ -207,7 +207,7 @@ func (c *check) line(message []byte) (line []byte, input, problem string) {
 		line, n = message, at-c.o.First
 	}
 	if n < 0 || n >= c.o.Lines {
-		return nil, "", fmt.Sprintf("no line of this workload: %.200s", message)
+		return nil, "", fmt.Sprintf("not a line of this workload: %.200s", message)
 	}
 	if bit := uint64(1) << (n % 64); c.seen[n/64].Or(bit)&bit != 0 {
 		return nil, "", fmt.Sprintf("line %d arrived twice", n)
@@ -215,7 +215,7 @@ func (c *check) line(message []byte) (line []byte, input, problem string) {
 	return line, input, ""
 }
 
-// lineNumber finds the number of the line that a message is made of, or -1.
+// lineNumber returns the number of the line in a message, or -1.
 func lineNumber(message []byte) int {
 	at := bytes.Index(message, []byte(lineToken))
 	if at < 0 || len(message) < at+len(lineToken)+10 {
@@ -228,7 +228,7 @@ func lineNumber(message []byte) int {
 	return n
 }
 
-// accepted says when each line's put was answered.
+// accepted returns when each line's put was answered.
 func (e *endpoint) accepted(o *order) (answer, error) {
 	puts := e.inOrder()
 	a := answer{Accepted: make([]int64, o.Lines)}

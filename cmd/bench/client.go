@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// endpointProcess is the endpoint as the bench sees it.
+// endpointProcess is the endpoint's process.
 type endpointProcess struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
@@ -50,7 +50,7 @@ func (b *bench) startEndpoint() (*endpointProcess, error) {
 	return e, nil
 }
 
-// ask gives the endpoint an order and waits for its answer.
+// ask sends the endpoint an order and waits for its answer.
 func (e *endpointProcess) ask(o order) (answer, error) {
 	var a answer
 	if err := e.out.Encode(o); err != nil {
@@ -77,7 +77,7 @@ func (e *endpointProcess) stop() error {
 	return e.cmd.Wait()
 }
 
-// env is what every program is told of the endpoint and the credentials for it.
+// env returns the environment variables that tell every program the endpoint and its credentials.
 func (b *bench) env(tls bool) []string {
 	env := []string{
 		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=eu-west-1",

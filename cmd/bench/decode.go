@@ -6,10 +6,10 @@ import (
 	"fmt"
 )
 
-var errBody = errors.New("a put's body is not what PutLogEvents wants")
+var errBody = errors.New("not the body of a PutLogEvents")
 
-// decodeBody calls each with the events in the body of a put, in their order. It uses no code of
-// the program that is measured, and runs only once the clock stands still.
+// decodeBody calls each with the events in the body of a put, in order. It uses no code of the
+// measured program, and runs only after the measurement.
 func decodeBody(body []byte, each func(timestamp int64, message []byte) error) error {
 	var put struct {
 		LogEvents []struct {

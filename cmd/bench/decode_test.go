@@ -22,7 +22,7 @@ func TestDecodeRefuses(t *testing.T) {
 		`{"logEvents":[{"timestamp":1.5,"message":"m"}]}`, `{"logEvents":[]}x`,
 	} {
 		if err := decodeBody([]byte(body), func(int64, []byte) error { return nil }); err == nil {
-			t.Errorf("%q was taken", body)
+			t.Errorf("%q was accepted", body)
 		}
 	}
 }

@@ -26,27 +26,26 @@ import (
 	"time"
 )
 
-// The endpoint takes every put, keeps its body, and says yes. It looks into no body while puts
-// come.
+// The endpoint accepts every put and keeps its body. It looks into no body while puts arrive.
 
-// endpoint is the process's state.
+// endpoint is the state of the endpoint's process.
 type endpoint struct {
 	keep     *keeper
 	latency  atomic.Int64
 	inFlight atomic.Int64
-	most     atomic.Int64 // of inFlight
+	most     atomic.Int64 // maximum of inFlight
 	creates  atomic.Int64
 
-	mu    sync.Mutex // guards puts: each connection has a goroutine of its own
+	mu    sync.Mutex // guards puts and fails: each connection has its own goroutine
 	puts  []put
 	fails []string
 
 	cert    tls.Certificate
-	addrs   [2]string // of HTTP and of HTTPS, once they are known
+	addrs   [2]string // of HTTP and of HTTPS, once known
 	servers [2]*http.Server
 }
 
-// put is one PutLogEvents.
+// put is one PutLogEvents call.
 type put struct {
 	came, answered time.Time
 	body           kept
@@ -56,7 +55,7 @@ type put struct {
 // runEndpoint serves until its stdin ends.
 func runEndpoint(args []string) error {
 	flags := flag.NewFlagSet("endpoint", flag.ContinueOnError)
-	memory := flags.Int64("keep", 1<<30, "bytes of memory for bodies; more go to a file")
+	memory := flags.Int64("keep", 1<<30, "bytes of memory for bodies; the rest goes to a file")
 	dir := flags.String("dir", os.TempDir(), "folder for that file")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -117,7 +116,7 @@ func (e *endpoint) do(o *order) (answer, error) {
 	return answer{}, fmt.Errorf("unknown order %q", o.Do)
 }
 
-// ServeHTTP takes one call.
+// ServeHTTP handles one call.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := put{came: time.Now(), gzip: r.Header.Get("Content-Encoding") == "gzip"}
 	isPut := strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".PutLogEvents")
@@ -134,7 +133,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	if d := time.Duration(e.latency.Load()); d > 0 {
-		time.Sleep(d) // this is what it is asked to be: late
+		time.Sleep(d) // the requested latency
 	}
 	if isPut {
 		p.answered = time.Now()
@@ -149,12 +148,12 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, "{}")
 }
 
-// read keeps the body of r.
+// read reads and keeps the body of r.
 func (e *endpoint) read(r *http.Request, p *put) error {
-	if r.ContentLength < 0 { // in chunks: nobody who is measured here does that, but others may
+	if r.ContentLength < 0 { // chunked: no program of ours sends that, but others may
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
-			return fmt.Errorf("a body in chunks: %w", err)
+			return fmt.Errorf("a chunked body: %w", err)
 		}
 		to, where := e.keep.room(int64(len(body)))
 		copy(to, body)
@@ -169,15 +168,15 @@ func (e *endpoint) read(r *http.Request, p *put) error {
 	return e.keep.store(to, where)
 }
 
-// away ends when calls under way are answered: none is taken whose answer is lost, which would be
-// another measurement.
+// away stops the servers once calls under way are answered. Losing answers of accepted calls would
+// be a different measurement.
 func (e *endpoint) away() error {
 	limited, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return errors.Join(e.servers[0].Shutdown(limited), e.servers[1].Shutdown(limited))
 }
 
-// back listens, at the same addresses as before.
+// back listens on the same addresses as before.
 func (e *endpoint) back() error {
 	for i := range e.servers {
 		addr := e.addrs[i]
@@ -198,7 +197,7 @@ func (e *endpoint) back() error {
 	return nil
 }
 
-// newCertificate makes a certificate for the loopback address that vouches for itself.
+// newCertificate returns a self-signed certificate for the loopback address.
 func newCertificate() (tls.Certificate, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

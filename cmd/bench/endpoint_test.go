@@ -13,7 +13,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// roleVariable makes the test binary the bench itself, whose roles are processes of the same
+// roleVariable makes the test binary act as the bench itself, whose roles are processes of the same
 // program.
 const roleVariable = "BENCH_TEST_ROLE"
 
@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// TestEndpointAway: while it is away nobody is answered, and what was put before is not lost.
+// TestEndpointAway checks that the endpoint does not answer while it is away, and keeps what was
+// put before.
 func TestEndpointAway(t *testing.T) {
 	e, put := served(t, 1<<20)
 	lines, sum := linesOf(2)
@@ -34,7 +35,7 @@ func TestEndpointAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	if resp, err := http.Post("http://"+e.addrs[0], "", nil); err == nil {
-		t.Errorf("it answers %s while it is away", resp.Status)
+		t.Errorf("the endpoint answered %s while away", resp.Status)
 	}
 	if err := e.back(); err != nil {
 		t.Fatal(err)
@@ -45,8 +46,8 @@ func TestEndpointAway(t *testing.T) {
 	}
 }
 
-// TestEndpointLatency: an answer comes as late as was asked for, the times of puts say so, and
-// reset forgets them.
+// TestEndpointLatency checks that answers are delayed as requested, that the times of puts show it,
+// and that reset discards them.
 func TestEndpointLatency(t *testing.T) {
 	e, put := served(t, 1<<20)
 	const late = 30 * time.Millisecond
@@ -58,7 +59,7 @@ func TestEndpointLatency(t *testing.T) {
 	put(bodyOf(lines[0]))
 	put(bodyOf(lines[1]))
 	if took := time.Since(before); took < 2*late {
-		t.Errorf("two puts took %s, each is to be answered after %s", took, late)
+		t.Errorf("two puts took %s; each should be answered after %s", took, late)
 	}
 	a, err := e.do(&order{Do: "accepted", Lines: 3})
 	if err != nil {
@@ -66,7 +67,7 @@ func TestEndpointLatency(t *testing.T) {
 	}
 	first, second := a.Accepted[0]-before.UnixNano(), a.Accepted[1]-a.Accepted[0]
 	if first < int64(late) || second < int64(late) || a.Accepted[2] != 0 {
-		t.Errorf("accepted at %v, from %d on", a.Accepted, before.UnixNano())
+		t.Errorf("accepted at %v, starting at %d", a.Accepted, before.UnixNano())
 	}
 	if _, err := e.do(&order{Do: "reset"}); err != nil {
 		t.Fatal(err)
@@ -75,12 +76,12 @@ func TestEndpointLatency(t *testing.T) {
 		t.Errorf("after a reset: %+v, %v", a, err)
 	}
 	if _, err := e.do(&order{Do: "dance"}); err == nil {
-		t.Error("it takes an order that there is not")
+		t.Error("an unknown order was accepted")
 	}
 }
 
-// TestEndpointTLS: its certificate is one that a client can be told to trust, and it speaks
-// HTTP/1.1, as the service does.
+// TestEndpointTLS checks that clients can be told to trust the certificate, and that the endpoint
+// speaks HTTP/1.1, like the service.
 func TestEndpointTLS(t *testing.T) {
 	e, _ := served(t, 1<<20)
 	cert, err := x509.ParseCertificate(e.cert.Certificate[0])

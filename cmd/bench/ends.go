@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// This file measures lives: of a run of a few lines, and of a long one once its last line is
-// written.
+// This file measures durations: of a run of a few lines, and of the end of a long run after its
+// last line.
 
-// lifeResult is how long processes live.
+// lifeResult is how long processes run.
 type lifeResult struct {
 	name    string
 	latency time.Duration
@@ -19,7 +19,7 @@ type lifeResult struct {
 
 const (
 	shortLines = 15   // of a run without tools
-	pacedRate  = 1000 // lines a second of a long run
+	pacedRate  = 1000 // lines per second of a long run
 )
 
 // ends ships runs of 15 lines, and ends runs of a few seconds.
@@ -34,7 +34,7 @@ func (b *bench) ends() error {
 		{name: "Go loop, 15 lines"}, {name: "perstack-shipper, 15 lines"},
 		{name: "Go loop, 15 lines", latency: farLatency}, {name: "perstack-shipper, 15 lines", latency: farLatency},
 	}
-	for range 2 * b.runs { // they are short
+	for range 2 * b.runs { // twice as often, because they are short
 		for i := range lives {
 			var s sample
 			var err error
@@ -46,7 +46,7 @@ func (b *bench) ends() error {
 			default:
 				s, err = b.shipOurs(short, false, lives[i].latency)
 				if err == nil && (s.answer.Puts != 1 || s.answer.Creates != 1) {
-					err = fmt.Errorf("a run of %d lines took %d puts and %d other calls, not one each", shortLines, s.answer.Puts, s.answer.Creates)
+					err = fmt.Errorf("a run of %d lines took %d puts and %d other calls, want one each", shortLines, s.answer.Puts, s.answer.Creates)
 				}
 			}
 			if err != nil {
@@ -58,7 +58,7 @@ func (b *bench) ends() error {
 	b.report.lives = lives
 	for _, i := range []int{2, 4} {
 		life, most := medianOf(lives[i].samples, milliseconds), 60+2*float64(lives[i].latency.Milliseconds())
-		b.report.judge(5, fmt.Sprintf("life of a 15-line run, endpoint at %d ms", lives[i].latency.Milliseconds()), fmt.Sprintf("at most %.0f ms", most), fmt.Sprintf("%.0f ms", life), life <= most)
+		b.report.judge(5, fmt.Sprintf("duration of a 15-line run, endpoint at %d ms", lives[i].latency.Milliseconds()), fmt.Sprintf("at most %.0f ms", most), fmt.Sprintf("%.0f ms", life), life <= most)
 	}
 	return b.longEnds()
 }
@@ -78,10 +78,11 @@ func lifeOf(p *program) (sample, error) {
 	return sample{usage: u}, err
 }
 
-// longEnds ends runs in which all but the last second was accepted, near and far from the endpoint.
+// longEnds ends runs of which all but the last second has been accepted, with a near and a far
+// endpoint.
 func (b *bench) longEnds() error {
 	for _, latency := range []time.Duration{0, farLatency} {
-		life := lifeResult{name: "perstack-shipper, from the last line of a long run", latency: latency}
+		life := lifeResult{name: "perstack-shipper, from the last line of a long run to the exit", latency: latency}
 		for n := range b.runs {
 			s, err := b.longEnd(latency, 1300*time.Millisecond+time.Duration(n)*137*time.Millisecond)
 			if err != nil {
@@ -96,8 +97,8 @@ func (b *bench) longEnds() error {
 	return nil
 }
 
-// longEnd writes pacedRate lines a second for so long, and ends the input in the middle of a flush
-// interval.
+// longEnd writes pacedRate lines per second for the given time, and ends the input in the middle of
+// a flush interval.
 func (b *bench) longEnd(latency, lasts time.Duration) (sample, error) {
 	if err := errors.Join(b.endpoint.reset(latency), os.RemoveAll(b.journal())); err != nil {
 		return sample{}, err
@@ -122,14 +123,14 @@ func (b *bench) longEnd(latency, lasts time.Duration) (sample, error) {
 	return s, b.arrived(&w, nil)
 }
 
-// pace writes the lines of w to the process, one an interval, and returns when each was written,
-// nanoseconds since 1970.
+// pace writes the lines of w to the process, one per interval, and returns when each was written,
+// in nanoseconds since 1970.
 func (p *process) pace(w *workload, interval time.Duration) ([]int64, error) {
 	at := make([]int64, w.Lines)
 	var line []byte
 	began := time.Now()
 	for i := range w.Lines {
-		time.Sleep(time.Until(began.Add(time.Duration(i) * interval))) // the pace
+		time.Sleep(time.Until(began.Add(time.Duration(i) * interval))) // keep the pace
 		line = w.appendLine(line[:0], w.First+i)
 		at[i] = time.Now().UnixNano()
 		if _, err := p.stdin.Write(line); err != nil {
@@ -139,8 +140,8 @@ func (p *process) pace(w *workload, interval time.Duration) ([]int64, error) {
 	return at, nil
 }
 
-// arrived checks that each line of w was accepted, and adds how long after it was written, in
-// milliseconds, to delays.
+// arrived checks that each line of w was accepted, and appends to delays how long after it was
+// written, in milliseconds.
 func (b *bench) arrived(w *workload, written []int64, delays ...*[]float64) error {
 	a, err := b.endpoint.ask(order{Do: "accepted", First: w.First, Lines: w.Lines})
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// feed moves all of from into the pipe to, and closes to. It takes no copy and next to no CPU of
-// its own, which the measured program needs: the pages of the file are lent to the pipe.
+// feed moves all of from into the pipe to, and closes to. It copies nothing and uses almost no CPU,
+// which the measured program needs: the pipe refers to the pages of the file.
 func feed(from, to *os.File) error {
 	in, out := int(from.Fd()), int(to.Fd()) // blocking from here on
 	for {

@@ -25,24 +25,24 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file holds the rows that are no shippers but bounds: they have everything ready and do
-// nothing but the last step, over and over.
+// This file holds the rows that are not shippers but bounds: they have everything prepared and only
+// repeat the last step.
 
 const (
 	limitGroup, limitStream = "/bench", "limit"
-	// readyBytes is how much of a workload they have ready.
+	// readyBytes is how much of a workload they prepare.
 	readyBytes = 16 << 20
 )
 
-// spent is what a limit row measured of itself, from when all was ready.
+// spent is what a limit row measures of itself, once everything is prepared.
 type spent struct {
 	Events int   `json:"events"`
-	Bytes  int64 `json:"bytes"` // of their lines, with the newlines
+	Bytes  int64 `json:"bytes"` // of their lines, with newlines
 	Wall   int64 `json:"wall"`  // nanoseconds
 	CPU    int64 `json:"cpu"`   // nanoseconds
 }
 
-// readBatches makes full batches of the first lines of a file.
+// readBatches makes full batches from the first lines of a file.
 func readBatches(path string) (batches [][]types.InputLogEvent, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -69,7 +69,7 @@ func readBatches(path string) (batches [][]types.InputLogEvent, err error) {
 	return batches, lines.Err()
 }
 
-// wholeLines is bufio.ScanLines without a last line that has no end.
+// wholeLines is bufio.ScanLines, but drops a last line without a newline.
 func wholeLines(data []byte, atEOF bool) (int, []byte, error) {
 	if bytes.IndexByte(data, '\n') < 0 && atEOF {
 		return len(data), nil, nil
@@ -77,23 +77,24 @@ func wholeLines(data []byte, atEOF bool) (int, []byte, error) {
 	return bufio.ScanLines(data, atEOF)
 }
 
-// limitArgs are the file of a workload and how many events to put, at least.
+// limitArgs parses the arguments: the file of a workload, and how many events to put at least.
 func limitArgs(args []string) (batches [][]types.InputLogEvent, events int, err error) {
 	if len(args) != 2 {
-		return nil, 0, errors.New("give the file of a workload and a number of events")
+		return nil, 0, errors.New("usage: sdk|http WORKLOAD_FILE EVENTS")
 	}
 	if events, err = strconv.Atoi(args[1]); err != nil {
 		return nil, 0, err
 	}
 	if batches, err = readBatches(args[0]); err == nil && len(batches) == 0 {
-		err = fmt.Errorf("%s holds no lines", args[0])
+		err = fmt.Errorf("%s has no lines", args[0])
 	}
 	return batches, events, err
 }
 
-// repeat puts the batches in turn until so many events are put, and prints what that took.
+// repeat puts the batches in turn until the given number of events is put, and prints what that
+// took.
 func repeat(batches [][]types.InputLogEvent, events int, put func(i int) error) error {
-	if err := put(0); err != nil { // the connection is there
+	if err := put(0); err != nil { // opens the connection
 		return err
 	}
 	var did spent
@@ -114,12 +115,12 @@ func repeat(batches [][]types.InputLogEvent, events int, put func(i int) error) 
 func ownCPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err) // it cannot fail with these arguments
+		panic(err) // cannot fail with these arguments
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// runSDK puts events by the SDK's client as it is.
+// runSDK puts events with the SDK's client as it is.
 func runSDK(args []string) error {
 	batches, events, err := limitArgs(args)
 	if err != nil {
@@ -139,7 +140,7 @@ func runSDK(args []string) error {
 	})
 }
 
-// runHTTP puts bodies by net/http, unsigned.
+// runHTTP puts bodies with net/http, unsigned.
 func runHTTP(args []string) error {
 	batches, events, err := limitArgs(args)
 	if err != nil {
@@ -179,7 +180,7 @@ func runHTTP(args []string) error {
 	})
 }
 
-// plainClient trusts what AWS_CA_BUNDLE names, as the SDK does.
+// plainClient returns a client that trusts AWS_CA_BUNDLE, as the SDK does.
 func plainClient() (*http.Client, error) {
 	transport := &http.Transport{WriteBufferSize: 64 << 10}
 	if path := os.Getenv("AWS_CA_BUNDLE"); path != "" {
@@ -194,19 +195,19 @@ func plainClient() (*http.Client, error) {
 	return &http.Client{Transport: transport}, nil
 }
 
-// floors is what single steps cost by themselves, in CPU nanoseconds for Bytes of lines.
+// floors is the cost of single steps, in CPU nanoseconds for Bytes of lines.
 type floors struct {
 	Bytes int64 `json:"bytes"`
 	Read  int64 `json:"read"`  // from the page cache, 256 KiB at a time
-	Hash  int64 `json:"hash"`  // by SHA-256
+	Hash  int64 `json:"hash"`  // with SHA-256
 	Shape int64 `json:"shape"` // into batches, without the hash
-	Pack  int64 `json:"pack"`  // compressing the bodies of these, and hashing the result
+	Pack  int64 `json:"pack"`  // compressing their bodies and hashing the result
 }
 
 // runFloor reads, hashes, shapes and compresses a file.
 func runFloor(args []string) error {
 	if len(args) != 1 {
-		return errors.New("give a file")
+		return errors.New("usage: floor FILE")
 	}
 	var did floors
 	steps := []func() (func([]byte), error){
@@ -235,8 +236,7 @@ func runFloor(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(did)
 }
 
-// overFile gives all of a file to do, block by block, and returns its size and the CPU nanoseconds
-// that it took.
+// overFile passes a file to do, block by block, and returns its size and the CPU nanoseconds spent.
 func overFile(path string, do func([]byte)) (size, spent int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -258,9 +258,9 @@ func overFile(path string, do func([]byte)) (size, spent int64, err error) {
 	}
 }
 
-// shapeAll returns a function that makes batches of the blocks it is given, as the program does,
-// and gives each full one to full. A line that goes on in the next block is moved to the front of
-// that.
+// shapeAll returns a function that makes batches of the blocks passed to it, as the program does,
+// and passes each full batch to full. The beginning of a line that continues in the next block is
+// moved to the front.
 func shapeAll(full func(*batch.Batch)) (func([]byte), error) {
 	s, err := batch.NewShaper(batch.Shape{Input: "bench", Template: "{jobId}", Hostname: "bench"}, batch.State{}, nil)
 	if err != nil {

@@ -16,21 +16,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
 
-// This file is what one writes on an afternoon instead of a shipper, and what perstack-shipper is
-// compared with: lines by bufio.Scanner, events with the time now (or, with "own", each line's
-// own), a put at 1 MiB, at 10,000 events or after a second, by the SDK with its own retries. It
-// keeps nothing on disk, numbers nothing and proves nothing; while a put is under way its reader
-// soon waits.
+// This file is what one would write in an afternoon instead of a shipper, and what perstack-shipper
+// is compared with. It reads lines with bufio.Scanner, makes events with the current time (or, with
+// "own", each line's own time), and puts them at 1 MiB, at 10,000 events or after a second, with
+// the SDK and its retries. It keeps nothing on disk, numbers nothing and proves nothing. While a
+// put is under way, its reader soon has to wait.
 
 const (
 	loopBatchBytes  = 1 << 20
 	loopBatchEvents = 10_000
-	loopEventExtra  = 26 // what CloudWatch adds to each event in its count
+	loopEventExtra  = 26 // what CloudWatch adds to the size of each event
 	loopMaxLine     = 1 << 20
 	loopInterval    = time.Second
 )
 
-// loop is the events of one put to come.
+// loop collects the events of the next put.
 type loop struct {
 	client        *cloudwatchlogs.Client
 	group, stream string
@@ -38,11 +38,11 @@ type loop struct {
 	bytes         int
 }
 
-// runLoop ships stdin to one log stream. Its arguments are the group, the stream and, where it is
-// to take each line's own time, "own".
+// runLoop ships stdin to one log stream. Its arguments are the group, the stream and, to use each
+// line's own time, "own".
 func runLoop(args []string) error {
 	if len(args) != 2 && (len(args) != 3 || args[2] != "own") {
-		return errors.New("give a log group, a log stream and perhaps own")
+		return errors.New("usage: loop GROUP STREAM [own]")
 	}
 	timeOf := func(string) int64 { return time.Now().UnixMilli() }
 	if len(args) == 3 {
@@ -106,7 +106,7 @@ func runLoop(args []string) error {
 	}
 }
 
-// put puts what has come together.
+// put puts the collected events.
 func (l *loop) put(ctx context.Context) error {
 	if len(l.events) == 0 {
 		return nil
@@ -125,7 +125,7 @@ func (l *loop) put(ctx context.Context) error {
 	return nil
 }
 
-// ownTime is the time that a line says it has, else now.
+// ownTime returns the timestamp in a line, or the current time if it has none.
 func ownTime(line string) int64 {
 	var event struct {
 		Timestamp int64 `json:"timestamp"`

@@ -18,10 +18,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file asks the machine what it is and what else it does meanwhile. What /proc does not say on
-// a system stays unsaid.
+// This file finds out about the machine and what else it is doing. It leaves out what /proc does
+// not tell.
 
-// machine is what a sitting ran on.
+// machine describes the machine.
 type machine struct {
 	cpu, kernel, memory, disk, goVersion, commit string
 }
@@ -42,7 +42,7 @@ func (b *bench) describeMachine() machine {
 	return m
 }
 
-// commit is what the working folder is at, with a mark where it was changed since.
+// commit returns the commit of the working folder, marked if there are changes.
 func commit() string {
 	out, err := exec.Command("git", "describe", "--always", "--abbrev=12", "--dirty=, changed").Output()
 	if err != nil {
@@ -51,7 +51,7 @@ func commit() string {
 	return strings.TrimSpace(string(out))
 }
 
-// procField is the value behind "name:" in a file of /proc.
+// procField returns the value after "name:" in a file in /proc.
 func procField(path, name string) string {
 	f, err := os.Open(path)
 	if err != nil {
@@ -66,7 +66,7 @@ func procField(path, name string) string {
 	return ""
 }
 
-// fileSystem names the file system of dir: the longest mount point that it lies under.
+// fileSystem returns the type of the file system of dir: that of the longest mount point above it.
 func fileSystem(dir string) string {
 	data, err := os.ReadFile("/proc/mounts")
 	if err != nil {
@@ -85,7 +85,7 @@ func fileSystem(dir string) string {
 	return kind
 }
 
-// memoryAvailable is how much memory there is to take, 2 GB where nobody says.
+// memoryAvailable returns the available memory, or 2 GB if it is unknown.
 func memoryAvailable() int64 {
 	kib, err := strconv.ParseInt(strings.TrimSuffix(procField("/proc/meminfo", "MemAvailable"), " kB"), 10, 64)
 	if err != nil {
@@ -94,9 +94,9 @@ func memoryAvailable() int64 {
 	return kib << 10
 }
 
-// ownPeak is the peak of this process's memory in bytes. A process that it starts begins as a share
-// of it, and the kernel counts that in the other's peak: no row can show less, so this process
-// stays small.
+// ownPeak returns the peak memory of this process in bytes. A process that it starts initially
+// shares its memory, which the kernel counts in that process's peak. No row can show less, so this
+// process stays small.
 func ownPeak() int64 {
 	kib, err := strconv.ParseInt(strings.TrimSuffix(procField("/proc/self/status", "VmHWM"), " kB"), 10, 64)
 	if err != nil {
@@ -105,21 +105,21 @@ func ownPeak() int64 {
 	return kib << 10
 }
 
-// residentBytes is what a process holds now.
+// residentBytes returns a process's resident memory.
 func residentBytes(pid int) (int64, error) {
 	kib, err := strconv.ParseInt(strings.TrimSuffix(procField(fmt.Sprintf("/proc/%d/status", pid), "VmRSS"), " kB"), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("the memory of process %d: %w; this step needs Linux", pid, err)
+		return 0, fmt.Errorf("the memory of process %d: %w; this step requires Linux", pid, err)
 	}
 	return kib << 10, nil
 }
 
-// threadsCPU is the CPU time of a process's threads, to the nanosecond, which its rusage is not.
-// Threads of Go programs stay.
+// threadsCPU returns the CPU time of a process's threads, to the nanosecond, which its rusage is
+// not. Threads of Go programs do not end.
 func threadsCPU(pid int) (time.Duration, error) {
 	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(paths) == 0 {
-		return 0, errors.Join(fmt.Errorf("the threads of process %d are not to be seen; this step needs Linux", pid), err)
+		return 0, errors.Join(fmt.Errorf("the threads of process %d cannot be seen; this step requires Linux", pid), err)
 	}
 	var sum int64
 	for _, path := range paths {
@@ -140,21 +140,20 @@ func threadsCPU(pid int) (time.Duration, error) {
 	return time.Duration(sum), nil
 }
 
-// watchOthers begins to watch what the machine does beside us. The function that it returns says
-// how much that was: of one core, on average, the time the host took away included; less than 0
-// where it cannot be told.
+// watchOthers starts to measure the machine's other load. The returned function reports it in
+// cores, on average, including time that the host took away. It is negative if unknown.
 func (b *bench) watchOthers() func() float64 {
-	began, all, mine := time.Now(), machineCPU(), b.sittingCPU()
+	began, all, mine := time.Now(), machineCPU(), b.benchCPU()
 	return func() float64 {
 		if all == 0 {
 			return -1
 		}
-		others := (machineCPU() - all) - (b.sittingCPU() - mine)
+		others := (machineCPU() - all) - (b.benchCPU() - mine)
 		return max(0, others.Seconds()/time.Since(began).Seconds())
 	}
 }
 
-// machineCPU is the time that the machine's cores were busy since its start.
+// machineCPU returns how long the machine's cores have been busy since it booted.
 func machineCPU() time.Duration {
 	data, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -163,7 +162,7 @@ func machineCPU() time.Duration {
 	line, _, _ := strings.Cut(string(data), "\n")
 	var ticks int64
 	for i, field := range strings.Fields(line) {
-		if i == 0 || i == 4 || i == 5 || i > 8 { // the name, idle, waiting for the disk, guests (counted already)
+		if i == 0 || i == 4 || i == 5 || i > 8 { // the name, idle, waiting for the disk, guests (already counted)
 			continue
 		}
 		n, err := strconv.ParseInt(field, 10, 64)
@@ -172,11 +171,11 @@ func machineCPU() time.Duration {
 		}
 		ticks += n
 	}
-	return time.Duration(ticks) * 10 * time.Millisecond // a hundred ticks a second, on every Linux that Go runs on
+	return time.Duration(ticks) * 10 * time.Millisecond // 100 ticks per second, on every Linux that Go runs on
 }
 
-// sittingCPU is what this process, those it has run, and the endpoint have spent.
-func (b *bench) sittingCPU() time.Duration {
+// benchCPU returns the CPU time of this process, of those it ran, and of the endpoint.
+func (b *bench) benchCPU() time.Duration {
 	sum := ownCPU()
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &u); err == nil {

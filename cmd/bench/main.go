@@ -1,33 +1,33 @@
-// Command bench measures perstack-shipper beside what else could ship the same lines, and writes
-// what it found to BENCHMARKS.md. `make bench` builds and runs it.
+// Command bench compares perstack-shipper with other ways to ship the same lines, and writes the
+// results to BENCHMARKS.md. `make bench` builds and runs it.
 //
-// Every program that is measured is a process of its own, fed through a pipe, and its CPU time and
-// peak memory are what the kernel says of it when it ends. The endpoint is a process of its own
-// too: while the clock runs it counts and keeps the bodies, and only afterwards it decodes them and
-// says whether every line arrived once. The rows of a table are run in turns (A B C A B C …), so
-// that a machine whose speed changes changes it for all.
+// Every measured program is a separate process that is fed through a pipe. Its CPU time and peak
+// memory are what the kernel reports when it ends. The endpoint is also a separate process. During
+// a measurement it only counts and keeps the bodies; afterwards it decodes them and checks that
+// every line arrived exactly once. The rows of a table are run in turn (A B C A B C …), so that a
+// change in the machine's speed affects all of them.
 //
-// The command is all of these processes; its first argument says which:
+// All of these processes run this command. Its first argument selects the role:
 //
-//	run       the comparison (the default)
+//	run       run the comparison (the default)
 //	generate  write a workload's lines to a file
-//	endpoint  take puts
-//	loop      ship stdin as a hundred lines of Go would (loop.go)
-//	sdk       put events that are ready, by the SDK: what its encoder and its signature cost
-//	http      put bodies that are ready, by net/http alone: what the wire costs
-//	floor     read and hash a file: what these cost whoever does it
+//	endpoint  receive puts
+//	loop      ship stdin with a hundred lines of Go (loop.go)
+//	sdk       put prepared events with the SDK: the cost of its encoder and signature
+//	http      put prepared bodies with net/http alone: the cost of sending
+//	floor     read, hash, shape and compress a file: the cost of these steps
 //
 // Its files:
 //
-//	main.go, run.go                               the processes; the comparison, step by step
+//	main.go, run.go                               the roles; the comparison, step by step
 //	workload.go, feed_linux.go, feed_other.go     the lines, and how they reach a program
-//	process.go, machine.go                        a program that is measured, and the machine
-//	endpoint.go, keep.go, protocol.go, client.go  the endpoint, the bodies it keeps, what it is asked
+//	process.go, machine.go                        a measured program, and the machine
+//	endpoint.go, keep.go, protocol.go, client.go  the endpoint, the bodies it keeps, its protocol
 //	check.go, decode.go                           whether every line arrived once and unchanged
-//	throughput.go, ship.go, wire.go               lines a second, and bytes on the wire
-//	backlog.go, ends.go, quiet.go, size.go        an outage, short lives, an agent that says little, size
+//	throughput.go, ship.go, wire.go               lines per second, and bytes on the wire
+//	backlog.go, ends.go, quiet.go, size.go        outages, short runs, a quiet agent, size
 //	loop.go, limits.go                            what the program is compared with
-//	profile.go                                    the program under a profiler, in a build of its own
+//	profile.go                                    the program under a profiler, in a separate build
 //	report.go, render.go                          the verdicts, and BENCHMARKS.md
 package main
 
@@ -37,8 +37,8 @@ import (
 	"os"
 )
 
-// roles are what this command can be, by the first argument. They are filled in by main, and by
-// profile.go where that is built.
+// roles maps the first argument to what the command does. main fills it in, and so does profile.go
+// if it is part of the build.
 var roles = map[string]func([]string) error{}
 
 func main() {
@@ -52,7 +52,7 @@ func main() {
 	})
 	run, ok := roles[role]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "bench: %q is none of run, generate, endpoint, loop, sdk, http, floor\n", role)
+		fmt.Fprintf(os.Stderr, "bench: unknown role %q; use run, generate, endpoint, loop, sdk, http or floor\n", role)
 		os.Exit(2)
 	}
 	if err := run(args); err != nil {

@@ -15,28 +15,28 @@ import (
 	"time"
 )
 
-// This file runs what is measured: a process with a pipe for its stdin, and what the kernel says of
-// it when it has ended.
+// This file runs measured programs: processes with a pipe as stdin, and what the kernel reports
+// when they end.
 
-// program is something that ships its stdin.
+// program is a program that ships its stdin.
 type program struct {
 	name string
 	argv []string
-	env  []string // beside those of the bench
+	env  []string // in addition to the cleaned environment
 }
 
-// usage is what a process came to.
+// usage is the resource usage of a process.
 type usage struct {
-	wall time.Duration // from its start to its end
+	wall time.Duration // from start to end
 	cpu  time.Duration // user and system
 	rss  int64         // peak, bytes
 }
 
-// process is a program under way.
+// process is a running program.
 type process struct {
 	name   string
 	cmd    *exec.Cmd
-	stdin  *os.File // the pipe's end to write to
+	stdin  *os.File // the write end of the pipe
 	began  time.Time
 	stderr bytes.Buffer
 	stdout bytes.Buffer
@@ -51,8 +51,7 @@ func (p *program) start() (*process, error) {
 	run := &process{name: p.name, cmd: exec.Command(p.argv[0], p.argv[1:]...), stdin: w}
 	run.cmd.Env = append(cleanEnviron(), p.env...)
 	run.cmd.Stdin, run.cmd.Stdout, run.cmd.Stderr = r, &run.stdout, &limited{to: &run.stderr}
-	// Should an answer be long in coming, a child of the command that keeps its output open is not
-	// waited for.
+	// Do not wait long for a child of the command that keeps its output open.
 	run.cmd.WaitDelay = time.Second
 	run.began = time.Now()
 	err = run.cmd.Start()
@@ -62,7 +61,8 @@ func (p *program) start() (*process, error) {
 	return run, nil
 }
 
-// cleanEnviron is our environment without what would change where and how the programs ship.
+// cleanEnviron returns our environment without variables that change where and how the programs
+// ship.
 func cleanEnviron() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "AWS_") || strings.HasPrefix(v, "PERSTACK_SHIPPER_") || strings.HasPrefix(v, "GOMAXPROCS=") ||
@@ -70,7 +70,7 @@ func cleanEnviron() []string {
 	})
 }
 
-// limited keeps the first bytes of what is written.
+// limited keeps the first 16 KiB that are written to it.
 type limited struct{ to *bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {
@@ -80,8 +80,8 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// feed gives all of the file to the process's stdin and then ends that. Should the process end
-// before, that is for wait to say.
+// feed writes the file to the process's stdin and closes it. It ignores that the process ends
+// early, which wait reports.
 func (p *process) feed(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -94,16 +94,16 @@ func (p *process) feed(path string) error {
 	return nil
 }
 
-// wait waits for the process to end well.
+// wait waits for the process to succeed.
 func (p *process) wait() (usage, error) {
 	u, err := p.end()
 	if err != nil {
-		return u, fmt.Errorf("%s: %w: %s", p.name, err, cmp.Or(lastLines(p.stderr.String()), "it said nothing"))
+		return u, fmt.Errorf("%s: %w: %s", p.name, err, cmp.Or(lastLines(p.stderr.String()), "no output"))
 	}
 	return u, nil
 }
 
-// end waits for the process to end, however that is.
+// end waits for the process to end in any way.
 func (p *process) end() (usage, error) {
 	err := p.cmd.Wait()
 	u := usage{wall: time.Since(p.began)}
@@ -112,14 +112,14 @@ func (p *process) end() (usage, error) {
 	}
 	r, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {
-		return u, errors.New("this system tells no resource usage of processes")
+		return u, errors.New("this system does not report the resource usage of processes")
 	}
 	u.cpu = time.Duration(r.Utime.Nano() + r.Stime.Nano())
 	u.rss = r.Maxrss << 10 // Linux counts in KiB
 	return u, err
 }
 
-// kill ends the process at once.
+// kill kills the process.
 func (p *process) kill() (usage, error) {
 	p.stdin.Close()
 	if err := p.cmd.Process.Kill(); err != nil {
@@ -132,13 +132,13 @@ func (p *process) kill() (usage, error) {
 	return u, err
 }
 
-// lastLines is the end of what a program said, in one line.
+// lastLines returns the last lines of a program's output, joined into one.
 func lastLines(said string) string {
 	lines := strings.Split(strings.TrimSpace(said), "\n")
 	return strings.Join(lines[max(0, len(lines)-3):], "; ")
 }
 
-// call runs one of our own roles that prints its answer as JSON.
+// call runs one of our own roles, which prints its answer as JSON.
 func (b *bench) call(into any, env []string, args ...string) error {
 	p := program{name: args[0], argv: append([]string{b.self}, args...), env: env}
 	run, err := p.start()

@@ -20,13 +20,13 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// This file is in no build but that with the tag profile. It ships as the program does, with a
-// profiler beside it, because the program has none:
+// This file is only part of builds with the tag profile. It ships as the program does, but with a
+// profiler, because the program has none:
 //
 //	go build -tags profile -o .cache/bench/profile ./cmd/bench && .cache/bench/profile profile [scale]
 //
-// prints where the CPU seconds and the bytes of the heap go, for deltas and for lines of 41 KB. The
-// profiles stay in .cache/bench.
+// prints where CPU time and heap allocations go, for deltas and for lines of 41 KB. The profiles
+// stay in .cache/bench.
 
 func init() {
 	roles["profile"] = runProfile
@@ -50,7 +50,7 @@ func runProfile(args []string) error {
 	if err != nil {
 		return err
 	}
-	if b.dir, err = sittingDir(out); err != nil {
+	if b.dir, err = runDir(out); err != nil {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
@@ -72,7 +72,7 @@ func runProfile(args []string) error {
 			return err
 		}
 		fmt.Printf("== %s: %.0f events/s, %.2f CPU s per GB, peak RSS %.1f MB\n", w.name, s.eventsPerSecond(), s.cpuPerGB(), s.megabytesRSS())
-		for _, p := range [][]string{{"CPU", "cpu"}, {"heap, all that was allocated", "heap", "-sample_index=alloc_space"}, {"heap, in use a second after the start", "inuse", "-sample_index=inuse_space"}} {
+		for _, p := range [][]string{{"CPU", "cpu"}, {"heap, all allocations", "heap", "-sample_index=alloc_space"}, {"heap, in use after a second", "inuse", "-sample_index=inuse_space"}} {
 			cmd := exec.Command("go", append(append([]string{"tool", "pprof", "-top", "-nodecount=10"}, p[2:]...), prefix+"."+p[1])...)
 			fmt.Println("--", p[0])
 			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -84,11 +84,11 @@ func runProfile(args []string) error {
 	return nil
 }
 
-// runProfiled ships stdin. Its arguments are what the profiles' names begin with, and the journal
+// runProfiled ships stdin. Its arguments are the prefix of the profiles' names and the journal
 // folder.
 func runProfiled(args []string) error {
 	if len(args) != 2 {
-		return errors.New("give a prefix for the profiles and a journal folder")
+		return errors.New("usage: profiled PREFIX JOURNAL")
 	}
 	runtime.MemProfileRate = 64 << 10
 	cpu, err := os.Create(args[0] + ".cpu")
@@ -119,7 +119,7 @@ func writeHeap(path string) error {
 	return errors.Join(pprof.Lookup("heap").WriteTo(f, 0), f.Close())
 }
 
-// shipStdin is what the program's main function comes to.
+// shipStdin ships stdin like the program's main function.
 func shipStdin(dir string) error {
 	ctx := context.Background()
 	client, err := cloudwatch.New(ctx, cloudwatch.Options{Group: limitGroup})

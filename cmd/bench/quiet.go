@@ -8,28 +8,27 @@ import (
 	"time"
 )
 
-// This file measures an agent that says little: how old lines become before they are accepted, and
-// what waiting costs.
+// This file measures a quiet agent: how long lines wait to be accepted, and what waiting costs.
 
 const (
-	quietRate = 100 // lines a second
+	quietRate = 100 // lines per second
 	// idleFirst is how long an idle process is left alone before its CPU time counts.
 	idleFirst = 3 * time.Second
-	// flushInterval is the default of --flush-interval, and what the Go loop has.
+	// flushInterval is the default of --flush-interval, and the Go loop's interval.
 	flushInterval = time.Second
 )
 
-// quietResult is what quiet inputs came to, a value a round.
+// quietResult is the result of quiet inputs, one value per round.
 type quietResult struct {
-	oursHalf, oursMost []float64 // p50 and p99 from a line's writing to its acceptance, milliseconds
+	oursHalf, oursMost []float64 // p50 and p99 from writing a line to its acceptance, milliseconds
 	loopHalf, loopMost []float64
-	oursCPU, oursRSS   []float64 // of the process at 100 lines a second: percent of a core, peak MB
-	idleCPU, idleRSS   []float64 // of one that waits: percent of a core, MB at the end
+	oursCPU, oursRSS   []float64 // of the process at 100 lines per second: percent of a core, peak MB
+	idleCPU, idleRSS   []float64 // of an idle process: percent of a core, MB at the end
 	exits              []float64 // from the last line to the exit, milliseconds
 }
 
-// quietly runs rounds of three processes side by side: perstack-shipper and the Go loop at 100
-// lines a second, and a perstack-shipper that waits.
+// quietly runs rounds of three concurrent processes: perstack-shipper and the Go loop at 100 lines
+// per second, and an idle perstack-shipper.
 func (b *bench) quietly() error {
 	var r quietResult
 	for range b.runs {
@@ -39,7 +38,7 @@ func (b *bench) quietly() error {
 	}
 	b.report.quiet = &r
 	half, most := float64(flushInterval.Milliseconds())/2+20, float64(flushInterval.Milliseconds())+50
-	b.report.judge(4, "100 lines/s: p50 of line written to accepted", fmt.Sprintf("at most %.0f ms", half), fmt.Sprintf("%.0f ms", median(r.oursHalf)), median(r.oursHalf) <= half)
+	b.report.judge(4, "100 lines/s: p50 from line written to accepted", fmt.Sprintf("at most %.0f ms", half), fmt.Sprintf("%.0f ms", median(r.oursHalf)), median(r.oursHalf) <= half)
 	b.report.judge(4, "100 lines/s: p99", fmt.Sprintf("at most %.0f ms", most), fmt.Sprintf("%.0f ms", median(r.oursMost)), median(r.oursMost) <= most)
 	b.report.judge(4, "idle CPU", "under 0.2 % of a core", fmt.Sprintf("%.3f %%", median(r.idleCPU)), median(r.idleCPU) < 0.2)
 	b.report.judge(4, "idle RSS", "at most 24 MB", fmt.Sprintf("%.1f MB", median(r.idleRSS)), median(r.idleRSS) <= 24)
@@ -104,18 +103,18 @@ func (b *bench) quietRun(p *program, w *workload) ([]int64, sample, error) {
 	return at, sample{usage: u, exit: time.Since(closed)}, errors.Join(err, ended)
 }
 
-// idle gives a process a few lines and then nothing.
+// idle writes a few lines to a process and then nothing.
 func (b *bench) idle(run *process, w *workload, r *quietResult) error {
 	if _, err := run.pace(w, time.Millisecond); err != nil {
 		return err
 	}
-	time.Sleep(min(idleFirst, b.quiet/2)) // its lines are put, and the runtime has come to rest
+	time.Sleep(min(idleFirst, b.quiet/2)) // by then its lines are put and the runtime is at rest
 	before, err := threadsCPU(run.cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	time.Sleep(b.quiet - min(idleFirst, b.quiet/2)) // this is what is measured
+	time.Sleep(b.quiet - min(idleFirst, b.quiet/2)) // the time that is measured
 	after, err := threadsCPU(run.cmd.Process.Pid)
 	if err != nil {
 		return err

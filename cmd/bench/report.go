@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// report is what a sitting found.
+// report holds the results of a run.
 type report struct {
 	floors     [2]floors // of deltas and of long lines
 	throughput []*throughputTable
@@ -31,14 +31,14 @@ type throughputTable struct {
 	results   []result
 }
 
-// noise is what the machine did beside a step.
+// noise is the machine's other load during a step.
 type noise struct {
 	step   string
 	took   time.Duration
 	others float64 // cores
 }
 
-// verdict is a figure beside its target.
+// verdict is a figure and its target.
 type verdict struct {
 	number          int // of the target
 	what, want, got string
@@ -56,7 +56,7 @@ func (r *report) floorsOf(long bool) *floors {
 	return &r.floors[0]
 }
 
-// plain is the table without TLS.
+// plain returns the table without TLS.
 func (r *report) plain(long bool) *throughputTable {
 	for _, t := range r.throughput {
 		if t.long == long && !t.tls {
@@ -80,7 +80,7 @@ func valuesOf(samples []sample, of func(*sample) float64) []float64 {
 	return values
 }
 
-// median is the middle value, or the mean of the two.
+// median returns the middle value, or the mean of the two middle ones.
 func median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -92,7 +92,7 @@ func median(values []float64) float64 {
 	return s[len(s)/2]
 }
 
-// spread writes the median of values, and least and most behind it.
+// spread formats the median of values, with the minimum and maximum in brackets.
 func spread(values []float64, format func(float64) string) string {
 	if len(values) == 0 {
 		return ""
@@ -100,7 +100,7 @@ func spread(values []float64, format func(float64) string) string {
 	return fmt.Sprintf("%s (%s–%s)", format(median(values)), format(slices.Min(values)), format(slices.Max(values)))
 }
 
-// thousands writes a number with three significant digits and commas.
+// thousands formats a number with three significant digits and commas.
 func thousands(v float64) string {
 	unit := 1.0
 	for v/unit >= 1000 {
@@ -117,7 +117,7 @@ func thousands(v float64) string {
 	return b.String()
 }
 
-// decimals writes a number with n of them.
+// decimals returns a function that formats a number with n decimals.
 func decimals(n int) func(float64) string {
 	return func(v float64) string { return strconv.FormatFloat(v, 'f', n, 64) }
 }

@@ -15,29 +15,29 @@ import (
 	"time"
 )
 
-// options are what `bench run` is told.
+// options are the options of `bench run`.
 type options struct {
 	program string  // perstack-shipper
-	dir     string  // for workloads and journals; it should be on a disk
-	out     string  // the Markdown file; "": none
-	scale   float64 // of the workloads; 1 is 2,000,000 deltas and so on
-	runs    int     // of each row
+	dir     string  // for workloads and journals; should be on a disk
+	out     string  // the Markdown file to write; "": none
+	scale   float64 // of the workloads; 1 means 2,000,000 deltas and so on
+	runs    int     // per row
 	quiet   time.Duration
-	only    []string   // steps; none: all
+	only    []string   // steps to run; empty: all
 	also    []*program // other commands that read stdin
 }
 
-// bench is a sitting.
+// bench is a run of the comparison.
 type bench struct {
 	options
-	self     string // this program, for the other roles
+	self     string // path of this program, for the other roles
 	endpoint *endpointProcess
 	began    time.Time
 	files    map[string]*file
 	report   report
 }
 
-// step is a part of a sitting.
+// step is one step of the comparison.
 type step struct {
 	name string
 	do   func(*bench) error
@@ -56,18 +56,18 @@ var steps = []step{
 	{"size", (*bench).size},
 }
 
-// runBench is the comparison.
+// runBench runs the comparison.
 func runBench(args []string) error {
 	b := &bench{began: time.Now(), files: map[string]*file{}}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&b.program, "program", "bin/perstack-shipper", "the perstack-shipper to measure")
 	flags.StringVar(&b.dir, "dir", ".cache/bench", "folder for workloads and journals")
 	flags.StringVar(&b.out, "out", "", "Markdown file to write")
-	flags.Float64Var(&b.scale, "scale", 0.25, "size of the workloads; 1 is 2,000,000 deltas")
-	flags.IntVar(&b.runs, "runs", 5, "runs of each row")
-	flags.DurationVar(&b.quiet, "quiet", 20*time.Second, "how long a quiet input is watched")
-	only := flags.String("only", "", "steps to take, with commas between them: "+stepNames())
-	flags.Func("also", "another command that reads stdin, as `name=command`; it finds AWS_ENDPOINT_URL, BENCH_GROUP and BENCH_STREAM", func(text string) error {
+	flags.Float64Var(&b.scale, "scale", 0.25, "size of the workloads; 1 means 2,000,000 deltas")
+	flags.IntVar(&b.runs, "runs", 5, "runs per row")
+	flags.DurationVar(&b.quiet, "quiet", 20*time.Second, "how long to watch a quiet input")
+	only := flags.String("only", "", "comma-separated steps to run: "+stepNames())
+	flags.Func("also", "another command that reads stdin, as `name=command`; AWS_ENDPOINT_URL, BENCH_GROUP and BENCH_STREAM are set for it", func(text string) error {
 		name, command, ok := strings.Cut(text, "=")
 		if !ok {
 			return errors.New("write it like name=command")
@@ -95,7 +95,7 @@ func stepNames() string {
 func (b *bench) run() (err error) {
 	for _, name := range b.only {
 		if !slices.ContainsFunc(steps, func(s step) bool { return s.name == name }) {
-			return fmt.Errorf("there is no step %q; there are %s", name, stepNames())
+			return fmt.Errorf("unknown step %q; the steps are %s", name, stepNames())
 		}
 	}
 	if b.program, err = filepath.Abs(b.program); err != nil {
@@ -104,7 +104,7 @@ func (b *bench) run() (err error) {
 	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
-	if b.dir, err = sittingDir(b.dir); err != nil {
+	if b.dir, err = runDir(b.dir); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
@@ -143,11 +143,11 @@ func (b *bench) run() (err error) {
 	return nil
 }
 
-// handMark begins what is measured by other means than this command, at the end of the file that it
-// writes.
+// handMark starts the part at the end of the report that is measured by other means than this
+// command.
 const handMark = "\n## Measured by hand\n"
 
-// byHand returns the end of what was written before that a new sitting leaves as it is.
+// byHand returns the part of an earlier report that a new one keeps unchanged.
 func byHand(before string) string {
 	_, rest, found := strings.Cut(before, handMark)
 	if !found {
@@ -156,9 +156,9 @@ func byHand(before string) string {
 	return handMark + rest
 }
 
-// sittingDir makes a folder in dir for this sitting, and removes those of sittings that were broken
-// off: they may hold gigabytes.
-func sittingDir(dir string) (string, error) {
+// runDir creates a folder in dir for this run, and removes the folders of aborted runs, which may
+// hold gigabytes.
+func runDir(dir string) (string, error) {
 	const prefix = "run-"
 	old, err := filepath.Glob(filepath.Join(dir, prefix+"*"))
 	if err != nil {
@@ -167,7 +167,7 @@ func sittingDir(dir string) (string, error) {
 	for _, path := range old {
 		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(path), prefix))
 		if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			continue // somebody else's, or still at work
+			continue // not ours, or still running
 		}
 		if err := os.RemoveAll(path); err != nil {
 			return "", err
@@ -180,16 +180,16 @@ func sittingDir(dir string) (string, error) {
 	return path, errors.Join(os.RemoveAll(path), os.MkdirAll(path, 0o700))
 }
 
-// count is n at the scale of this sitting.
+// count returns n at the scale of this run.
 func (b *bench) count(n int) int { return max(1, int(float64(n)*b.scale)) }
 
-// file is a workload on the disk.
+// file is a workload on disk.
 type file struct {
 	path string
 	written
 }
 
-// generate returns a workload on the disk; one of a name is made once.
+// generate returns a workload on disk. It creates each name only once.
 func (b *bench) generate(name string, w workload) (*file, error) {
 	if f := b.files[name]; f != nil {
 		return f, nil
@@ -200,7 +200,7 @@ func (b *bench) generate(name string, w workload) (*file, error) {
 		return nil, err
 	}
 	b.files[name] = f
-	runtime.GC() // what this process holds when it starts another counts as that one's peak: see ownPeak
+	runtime.GC() // the memory of this process counts as the peak of those that it starts: see ownPeak
 	return f, nil
 }
 

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestSitting is a sitting that takes a few seconds, with every process there is.
-func TestSitting(t *testing.T) {
+// TestRun runs the comparison for a few seconds, with all of its processes.
+func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "perstack-shipper")
 	if out, err := exec.Command("go", "build", "-o", binary, "perstack-shipper/cmd/perstack-shipper").CombinedOutput(); err != nil {
@@ -33,25 +33,25 @@ func TestSitting(t *testing.T) {
 	}
 	text := string(data)
 	for _, want := range []string{
-		rowHTTP, rowSDK, rowLoop, rowOwn, "| nothing |", "0 lines arrived of 1000", "## 1,000 deltas of 350 bytes (0.00 GB), over TLS", "| 4 | idle RSS |", "| 1,000 deltas of 350 bytes (0.00 GB) | --compress gzip |", "| 100 of these | --compress gzip, 20 Mbit/s |", "| 7 | puts in flight | 1 | 1 | reached |",
+		rowHTTP, rowSDK, rowLoop, rowOwn, "| nothing |", "0 of 1000 lines arrived", "## 1,000 deltas of 350 bytes (0.00 GB), over TLS", "| 4 | idle RSS |", "| 1,000 deltas of 350 bytes (0.00 GB) | --compress gzip |", "| 100 of these | --compress gzip, 20 Mbit/s |", "| 7 | puts in flight | 1 | 1 | reached |",
 	} {
 		if !strings.Contains(text, want) {
-			t.Errorf("the report has no %q:\n%s", want, text)
+			t.Errorf("the report lacks %q:\n%s", want, text)
 		}
 	}
 	if left, err := os.ReadDir(filepath.Join(dir, "bench")); err != nil || len(left) > 0 {
-		t.Errorf("it leaves %v, %v", left, err)
+		t.Errorf("the run left %v behind, %v", left, err)
 	}
 }
 
-func TestSittingRefuses(t *testing.T) {
+func TestRunRefuses(t *testing.T) {
 	if err := runBench([]string{"-only", "dance"}); err == nil || !strings.Contains(err.Error(), "deltas, long") {
-		t.Errorf("a step that there is not: %v", err)
+		t.Errorf("an unknown step: %v", err)
 	}
 }
 
-// TestSittingClearsUp: what sittings that were broken off left is removed, and nothing else.
-func TestSittingClearsUp(t *testing.T) {
+// TestRunClearsUp checks that the folders of aborted runs are removed, and nothing else.
+func TestRunClearsUp(t *testing.T) {
 	dir := t.TempDir()
 	ended := exec.Command("true")
 	if err := ended.Run(); err != nil {
@@ -64,23 +64,23 @@ func TestSittingClearsUp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	own, err := sittingDir(dir)
+	own, err := runDir(dir)
 	if err != nil || own != of(os.Getpid()) {
 		t.Fatal(own, err)
 	}
 	for path, want := range map[string]bool{stale: false, alive: true, other: true, own: true} {
 		if _, err := os.Stat(path); (err == nil) != want {
-			t.Errorf("%s: %v, should it be there: %v", path, err, want)
+			t.Errorf("%s: %v, want it to exist: %v", path, err, want)
 		}
 	}
 }
 
 func TestByHandStays(t *testing.T) {
 	if got := byHand("# Benchmarks\n\nold\n"); got != "" {
-		t.Errorf("%q stays of a file without such a part", got)
+		t.Errorf("%q is kept of a file without such a part", got)
 	}
 	const hand = "\n## Measured by hand\n\nverify: 22 s\n"
 	if got := byHand("# Benchmarks\n\nold\n" + hand); got != hand {
-		t.Errorf("%q stays, want %q", got, hand)
+		t.Errorf("%q is kept, want %q", got, hand)
 	}
 }

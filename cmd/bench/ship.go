@@ -14,10 +14,10 @@ import (
 type sample struct {
 	usage
 	events int
-	bytes  int64         // of the lines, with their newlines
+	bytes  int64         // of the lines, with newlines
 	exit   time.Duration // from the end of the input to the end of the process
 	answer answer        // of the endpoint's check
-	lost   string        // what did not arrive as it should, of a program that need not
+	lost   string        // problems of a program that is allowed to have them
 }
 
 func (s *sample) eventsPerSecond() float64 { return float64(s.events) / s.wall.Seconds() }
@@ -27,8 +27,8 @@ func (s *sample) megabytesPerSecond() float64 {
 func (s *sample) cpuPerGB() float64     { return s.cpu.Seconds() / (float64(s.bytes) / 1e9) }
 func (s *sample) megabytesRSS() float64 { return float64(s.rss) / 1e6 }
 
-// ours is perstack-shipper with a journal folder of its own, which is what the run before left only
-// where that is asked for.
+// ours returns perstack-shipper with the journal folder of this run. shipFresh empties that folder
+// first; other callers may want what an earlier process left there.
 func (b *bench) ours(tls bool, args ...string) *program {
 	return &program{
 		name: "perstack-shipper", env: b.env(tls),
@@ -38,12 +38,12 @@ func (b *bench) ours(tls bool, args ...string) *program {
 
 func (b *bench) journal() string { return filepath.Join(b.dir, "journal") }
 
-// looped is the Go loop.
+// looped returns the Go loop.
 func (b *bench) looped(tls bool, args ...string) *program {
 	return &program{name: "Go loop", env: b.env(tls), argv: append([]string{b.self, "loop", limitGroup, "loop"}, args...)}
 }
 
-// ship runs p on a workload and has the endpoint check what came of it.
+// ship runs p on a workload and lets the endpoint check the result.
 func (b *bench) ship(p *program, f *file, form form, latency time.Duration) (sample, error) {
 	if err := b.endpoint.reset(latency); err != nil {
 		return sample{}, err
@@ -62,8 +62,8 @@ func (b *bench) ship(p *program, f *file, form form, latency time.Duration) (sam
 	return s, b.check(&s, p, f, form)
 }
 
-// check has the endpoint decode what was put. Programs whose lines must all arrive fail where they
-// did not.
+// check lets the endpoint decode what was put. It fails if lines are missing, unless the program is
+// allowed to lose some.
 func (b *bench) check(s *sample, p *program, f *file, form form) (err error) {
 	s.answer, err = b.endpoint.ask(order{Do: "check", Form: form, Lines: f.Lines, Sum: f.Sum})
 	if err != nil {
@@ -84,7 +84,7 @@ func (b *bench) shipOurs(f *file, tls bool, latency time.Duration, args ...strin
 	return b.shipFresh(b.ours(tls, args...), f, latency)
 }
 
-// shipFresh is shipOurs for a perstack-shipper with options of its own.
+// shipFresh is shipOurs for a perstack-shipper with other options.
 func (b *bench) shipFresh(p *program, f *file, latency time.Duration) (sample, error) {
 	if err := os.RemoveAll(b.journal()); err != nil {
 		return sample{}, err
@@ -108,7 +108,7 @@ func (b *bench) limit(role string, f *file, tls bool) (sample, error) {
 
 func asJSON(v any) string {
 	data, err := json.Marshal(v)
-	if err != nil { // plain structs
+	if err != nil { // cannot fail for plain structs
 		panic(err)
 	}
 	return string(data)

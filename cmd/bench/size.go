@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// sizeResult is how large the program is.
+// sizeResult is the size of the program.
 type sizeResult struct {
 	bytes   int64
-	modules []string // that it imports itself
+	modules []string // direct dependencies
 }
 
-// size looks at the binary, and at what its packages import beside the standard library.
+// size measures the binary, and lists the modules that its packages import.
 func (b *bench) size() error {
 	info, err := os.Stat(b.program)
 	if err != nil {

@@ -4,19 +4,19 @@ import (
 	"fmt"
 )
 
-// row is a line of a throughput table.
+// row is a row of a throughput table.
 type row struct {
 	name string
 	run  func(f *file) (sample, error)
 }
 
-// result is what a row came to.
+// result is the result of a row.
 type result struct {
 	name    string
 	samples []sample
 }
 
-// interleave runs the rows in turns.
+// interleave runs the rows in turn.
 func (b *bench) interleave(f *file, rows []row) ([]result, error) {
 	results := make([]result, len(rows))
 	for range b.runs {
@@ -33,11 +33,11 @@ func (b *bench) interleave(f *file, rows []row) ([]result, error) {
 }
 
 const (
-	rowHTTP, rowSDK, rowLoop = "bodies ready, unsigned, net/http", "events ready, SDK client.PutLogEvents", "Go loop: Scanner + SDK"
+	rowHTTP, rowSDK, rowLoop = "prepared bodies, unsigned, net/http", "prepared events, SDK client.PutLogEvents", "Go loop: Scanner + SDK"
 	rowOwn, rowOurs          = "the same, each event with its own time", "perstack-shipper"
 )
 
-// rows are the programs that are compared.
+// rows returns the programs to compare.
 func (b *bench) rows(tls bool) []row {
 	rows := []row{
 		{rowHTTP, func(f *file) (sample, error) { return b.limit("http", f, tls) }},
@@ -59,7 +59,7 @@ func (b *bench) rows(tls bool) []row {
 func (b *bench) throughput(name string) error {
 	w, title := workload{Lines: b.count(2_000_000), Jobs: 1}, "%s deltas of 350 bytes (%.2f GB)"
 	if name == "long" {
-		// All of them from a quarter of the scale on: they are few bytes.
+		// From a quarter of full scale on, use all of them: they are few bytes.
 		w, title = workload{Lines: min(5_000, 4*b.count(5_000)), Jobs: 1, Long: true}, "%s lines of 41 KB, mostly long strings (%.2f GB)"
 	}
 	f, err := b.generate(name, w)
@@ -83,7 +83,7 @@ func (b *bench) throughput(name string) error {
 	return nil
 }
 
-// find returns the row of a name.
+// find returns the row with the given name.
 func find(results []result, name string) *result {
 	for i := range results {
 		if results[i].name == name {
@@ -93,7 +93,7 @@ func find(results []result, name string) *result {
 	return nil
 }
 
-// judgeThroughput holds the table against the targets.
+// judgeThroughput compares the table with the targets.
 func (b *bench) judgeThroughput(t *throughputTable) {
 	ours, loop, sdk := find(t.results, rowOurs), find(t.results, rowLoop), find(t.results, rowSDK)
 	cpu := ours.median((*sample).cpuPerGB) / sdk.median((*sample).cpuPerGB)
@@ -104,31 +104,31 @@ func (b *bench) judgeThroughput(t *throughputTable) {
 	if t.tls {
 		where += " over TLS"
 		more := ours.median((*sample).cpuPerGB) - find(b.report.plain(t.long).results, rowOurs).median((*sample).cpuPerGB)
-		b.report.judge(8, where+": CPU seconds per GB more than without", "at most 1", fmt.Sprintf("%.2f", more), more <= 1)
+		b.report.judge(8, where+": additional CPU seconds per GB", "at most 1", fmt.Sprintf("%.2f", more), more <= 1)
 		number = 8
 	}
 	if t.long {
 		speed := ours.median((*sample).megabytesPerSecond) / sdk.median((*sample).megabytesPerSecond)
-		b.report.judge(number, where+": MB/s, to the SDK row", "at least 2.5 times", fmt.Sprintf("%.2f times", speed), speed >= 2.5)
+		b.report.judge(number, where+": MB/s relative to the SDK row", "at least 2.5 times", fmt.Sprintf("%.2f times", speed), speed >= 2.5)
 	} else {
 		speed := ours.median((*sample).eventsPerSecond) / loop.median((*sample).eventsPerSecond)
-		b.report.judge(number, where+": events/s, to the Go loop", "at least 4 times", fmt.Sprintf("%.2f times", speed), speed >= 4)
+		b.report.judge(number, where+": events/s relative to the Go loop", "at least 4 times", fmt.Sprintf("%.2f times", speed), speed >= 4)
 	}
-	b.report.judge(number, where+": CPU per GB, to the SDK row", "at most 0.5 times", fmt.Sprintf("%.2f times", cpu), cpu <= 0.5)
+	b.report.judge(number, where+": CPU per GB relative to the SDK row", "at most 0.5 times", fmt.Sprintf("%.2f times", cpu), cpu <= 0.5)
 	if !t.tls {
 		cpuMost, speedLeast := 0.67, 1.6
 		if t.long {
 			cpuMost, speedLeast = 0.85, 1.5
 		}
 		speed := ours.median((*sample).eventsPerSecond) / sdk.median((*sample).eventsPerSecond)
-		b.report.judge(12, where+": events/s, to the SDK row", fmt.Sprintf("at least %.1f times", speedLeast), fmt.Sprintf("%.2f times", speed), speed >= speedLeast)
-		b.report.judge(12, where+": CPU per GB, to the SDK row", fmt.Sprintf("at most %.2f times", cpuMost), fmt.Sprintf("%.2f times", cpu), cpu <= cpuMost)
+		b.report.judge(12, where+": events/s relative to the SDK row", fmt.Sprintf("at least %.1f times", speedLeast), fmt.Sprintf("%.2f times", speed), speed >= speedLeast)
+		b.report.judge(12, where+": CPU per GB relative to the SDK row", fmt.Sprintf("at most %.2f times", cpuMost), fmt.Sprintf("%.2f times", cpu), cpu <= cpuMost)
 	}
 	rss := ours.median((*sample).megabytesRSS)
 	b.report.judge(3, where+": peak RSS", "at most 45 MB", fmt.Sprintf("%.1f MB", rss), rss <= 45)
 }
 
-// linear ships ten times the lines, and the same lines for many streams.
+// linear ships ten times the lines, and the same lines to many streams.
 func (b *bench) linear() error {
 	n := b.count(2_000_000)
 	kinds := []struct {
@@ -166,7 +166,7 @@ func (b *bench) linear() error {
 	tenfold, streams, memory := cpu(1)/cpu(0), cpu(3)/cpu(1), rss(1)/rss(0)
 	b.report.judge(9, "10 times the lines: CPU", "10 times, at most 11", fmt.Sprintf("%.1f times", tenfold), tenfold <= 11)
 	b.report.judge(9, "10 times the lines: peak RSS", "the same, at most 1.1 times", fmt.Sprintf("%.2f times", memory), memory <= 1.1)
-	b.report.judge(9, "100 streams: CPU, to 1 stream", "less than 1.5 times", fmt.Sprintf("%.2f times", streams), streams < 1.5)
+	b.report.judge(9, "100 streams: CPU relative to 1 stream", "less than 1.5 times", fmt.Sprintf("%.2f times", streams), streams < 1.5)
 	b.report.judge(3, "1,000 jobs: peak RSS", "at most 64 MB", fmt.Sprintf("%.1f MB", rss(4)), rss(4) <= 64)
 	return nil
 }

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// What compression costs and saves: over TLS on the loopback, and on a link as a small task has it.
+// What compression costs and saves: over TLS on loopback, and on a link like that of a small task.
 
 const (
-	// The shaped link: bits a second each way, and the time of a round trip.
+	// The shaped link: bits per second each way, and the round trip time.
 	linkRate      = 20e6
 	linkRoundTrip = 50 * time.Millisecond
-	// linkBurst is what a busy machine may make up for that woke the link too late.
+	// linkBurst is how much the link may catch up after a busy machine woke it too late.
 	linkBurst = 20 * time.Millisecond
 
 	rowPlain, rowGzip = "--compress off", "--compress gzip"
@@ -25,7 +25,7 @@ const (
 type wireResult struct {
 	title       string
 	long        bool
-	tls, shaped []result // plain, then compressed; shaped: nil where that was not measured
+	tls, shaped []result // plain, then compressed; shaped is nil if not measured
 }
 
 // wire measures deltas and long lines with and without compression.
@@ -38,7 +38,7 @@ func (b *bench) wire() error {
 	for _, w := range []struct {
 		name, title string
 		w           workload
-		shaped      int // lines that go over the link
+		shaped      int // lines to send over the link
 	}{
 		{"deltas", "deltas of 350 bytes", workload{Lines: b.count(2_000_000), Jobs: 1}, b.count(200_000)},
 		{"long", "lines of 41 KB", workload{Lines: min(5_000, 4*b.count(5_000)), Jobs: 1, Long: true}, 0},
@@ -57,7 +57,7 @@ func (b *bench) wire() error {
 				return err
 			}
 			over := b.ours(true)
-			over.env = append(over.env, "AWS_ENDPOINT_URL="+link.url) // the last of a name counts
+			over.env = append(over.env, "AWS_ENDPOINT_URL="+link.url) // the last one with a name counts
 			if r.shaped, err = b.interleave(few, b.compressions(over)); err != nil {
 				return err
 			}
@@ -71,7 +71,7 @@ func (b *bench) wire() error {
 	return nil
 }
 
-// compressions are the rows of p without and with compression.
+// compressions returns the rows of p without and with compression.
 func (b *bench) compressions(p *program) []row {
 	var rows []row
 	for _, options := range []string{rowPlain, rowGzip} {
@@ -84,7 +84,7 @@ func (b *bench) compressions(p *program) []row {
 
 func onWire(s *sample) float64 { return float64(s.answer.Wire) / float64(s.bytes) }
 
-// judgeWire holds what compression does against the targets.
+// judgeWire compares the effects of compression with the targets.
 func (b *bench) judgeWire(r *wireResult) {
 	where, cpuMost, wireMost := "deltas", 1.0, 1.0/8
 	if r.long {
@@ -92,9 +92,9 @@ func (b *bench) judgeWire(r *wireResult) {
 	}
 	plain, packed := &r.tls[0], &r.tls[1]
 	cpu := packed.median((*sample).cpuPerGB) / plain.median((*sample).cpuPerGB)
-	b.report.judge(11, where+" compressed over TLS: CPU per GB, to plain", fmt.Sprintf("at most %.2f times", cpuMost), fmt.Sprintf("%.2f times", cpu), cpu <= cpuMost)
+	b.report.judge(11, where+" compressed over TLS: CPU per GB relative to plain", fmt.Sprintf("at most %.2f times", cpuMost), fmt.Sprintf("%.2f times", cpu), cpu <= cpuMost)
 	bytes := packed.median(onWire) / plain.median(onWire)
-	b.report.judge(11, where+" compressed: bytes sent, to plain", fmt.Sprintf("at most %.3f times", wireMost), fmt.Sprintf("%.3f times", bytes), bytes <= wireMost)
+	b.report.judge(11, where+" compressed: bytes sent relative to plain", fmt.Sprintf("at most %.3f times", wireMost), fmt.Sprintf("%.3f times", bytes), bytes <= wireMost)
 	if r.shaped != nil {
 		speed := r.shaped[1].median(drained)
 		b.report.judge(11, where+" compressed over 20 Mbit/s and 50 ms: MB/s", "at least 16", fmt.Sprintf("%.1f", speed), speed >= 16)
@@ -106,7 +106,7 @@ func (b *bench) renderWire(p func(string, ...any)) {
 		return
 	}
 	p("## Compression\n")
-	p("Over TLS on the loopback, and over TLS on a link of 20 Mbit/s whose round trip takes 50 ms, there from the first put to the last answer.\n")
+	p("Over TLS on loopback, and over TLS on a 20 Mbit/s link with a round trip of 50 ms. On the link, the time counts from the first put to the last answer.\n")
 	p("| | | MB/s | CPU s per GB | peak RSS, MB | bytes sent per byte of lines |\n|---|---|---|---|---|---|")
 	line := func(title, over string, r *result, speed func(*sample) float64) {
 		p("| %s | %s%s | %s | %s | %s | %.3f |", title, r.name, over, spread(valuesOf(r.samples, speed), decimals(1)),
@@ -128,19 +128,19 @@ func (b *bench) renderWire(p func(string, ...any)) {
 	}
 }
 
-// renderLinkFloor says what the link allows with one put in flight: each takes a round trip, and
-// its body the link's time.
+// renderLinkFloor shows what the link allows with one put in flight: each put takes a round trip,
+// and its body takes time on the link.
 func renderLinkFloor(p func(string, ...any), r *result) {
 	s := &r.samples[0]
 	wire := time.Duration(float64(s.answer.Wire) * 8 / linkRate * float64(time.Second))
 	least := wire + time.Duration(s.answer.Puts)*linkRoundTrip
 	gap := r.median(func(s *sample) float64 { return float64(s.answer.GapMedian) / 1e6 })
-	p("%s: %d puts one by one are %.2f s of round trips, and %.2f MB of bodies %.2f s of 20 Mbit/s: %.1f MB/s of lines are all there can be. From an answer to the next put the endpoint saw %.1f ms, that round trip included.\n",
+	p("%s: %d consecutive puts take %.2f s of round trips, and %.2f MB of bodies take %.2f s at 20 Mbit/s, so the maximum is %.1f MB/s of lines. The endpoint saw %.1f ms between an answer and the next put, including the round trip.\n",
 		r.name, s.answer.Puts, (time.Duration(s.answer.Puts) * linkRoundTrip).Seconds(), float64(s.answer.Wire)/1e6, wire.Seconds(), float64(s.bytes)/1e6/least.Seconds(), gap)
 }
 
-// link is a network of a bounded rate and a latency, which all connections share, as a proxy for
-// TCP before one address.
+// link is a network with a bounded rate and a latency, shared by all connections. It is a TCP proxy
+// in front of one address.
 type link struct {
 	url      string // of the endpoint behind it
 	to       string
@@ -148,10 +148,10 @@ type link struct {
 	up, down direction
 }
 
-// direction is one way over a link.
+// direction is one direction of a link.
 type direction struct {
 	mu   sync.Mutex
-	free time.Time // when what was sent last is on its way
+	free time.Time // when the last bytes will have left
 }
 
 func newLink(endpoint string) (*link, error) {
@@ -186,7 +186,7 @@ func (l *link) serve() {
 	}
 }
 
-// connect carries both ways until both have ended.
+// connect carries both directions until both have ended.
 func (l *link) connect(from, to net.Conn) {
 	var ways sync.WaitGroup
 	ways.Go(func() { l.up.carry(to, from) })
@@ -196,16 +196,16 @@ func (l *link) connect(from, to net.Conn) {
 	to.Close()
 }
 
-// segment is bytes under way.
+// segment is bytes in flight.
 type segment struct {
 	data    []byte
 	arrives time.Time
 }
 
-// carry copies from to to until either ends, at the rate and with the latency of the link.
+// carry copies from from to to until either ends, at the rate and with the latency of the link.
 func (d *direction) carry(to, from net.Conn) {
 	const most = 8 << 10
-	underway := make(chan segment, linkRate/8*linkRoundTrip/time.Second/most+2) // what fits on the wire
+	underway := make(chan segment, linkRate/8*linkRoundTrip/time.Second/most+2) // as much as fits on the wire
 	go func() {
 		defer close(underway)
 		for {
@@ -229,16 +229,16 @@ func (d *direction) carry(to, from net.Conn) {
 			_, failed = to.Write(s.data)
 		}
 		if failed != nil {
-			from.Close() // and go on to the end of underway
+			from.Close() // keep draining underway
 		}
 	}
 	if half, ok := to.(*net.TCPConn); ok {
-		half.CloseWrite() // it may be closed already
+		half.CloseWrite() // may be closed already
 	}
 }
 
-// send takes the line for n bytes, and returns when the last of them has left. waited says that the
-// sender had to wait for them, so the line was free.
+// send occupies the line for n bytes, and returns when the last of them has left. waited says that
+// the sender had to wait for them, so the line was free.
 func (d *direction) send(n int, waited bool) time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()

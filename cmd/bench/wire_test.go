@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestLink sends a body over the link and back: it arrives as it was, and no sooner than the rate
-// and the round trip allow.
+// TestLink sends a body over the link and back. It must arrive unchanged, and no sooner than the
+// rate and the round trip allow.
 func TestLink(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -34,9 +34,9 @@ func TestLink(t *testing.T) {
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
 	if err != nil || !bytes.Equal(got, body) {
-		t.Errorf("%d bytes came back of %d: %v", len(got), len(body), err)
+		t.Errorf("%d of %d bytes came back unchanged: %v", len(got), len(body), err)
 	}
 	if took, least := time.Since(began), 2*time.Duration(float64(len(body))*8/linkRate*float64(time.Second))+linkRoundTrip-2*linkBurst; took < least {
-		t.Errorf("it took %s, less than %s", took, least)
+		t.Errorf("it took %s, want at least %s", took, least)
 	}
 }

@@ -14,54 +14,54 @@ import (
 	"sync"
 )
 
-// This file makes the lines that are shipped. They are the same on every machine and in every run,
-// but for the time they begin at, which must be one that CloudWatch takes.
+// This file generates the lines to ship. They are the same on every machine and in every run,
+// except for their start time, which must be one that CloudWatch accepts.
 
 const (
 	deltaBytes = 350    // of a streamed delta with its newline
 	longBytes  = 41_000 // of a line of tool results with its newline
 
-	// lineToken stands before a line's number in its id. A check of any program's puts looks for
-	// it, whatever that made of the line.
+	// lineToken precedes a line's number in its id. The check of any program's puts looks for it,
+	// whatever the program made of the line.
 	lineToken = "hczkbqe5u4i5h8"
-	// linesPerMilli is how many deltas have one timestamp.
+	// linesPerMilli is how many deltas have the same timestamp.
 	linesPerMilli = 100
-	// backEvery: Perstack's deltas come out of order; in the recorded runs about every 40th has an
+	// Perstack's deltas arrive out of order. In the recorded runs, about every backEvery-th has an
 	// earlier time than the one before it.
 	backEvery, backMillis = 40, 15
-	// foreignEvery: about every eighth delta has a character that is no ASCII.
+	// About every foreignEvery-th delta has a non-ASCII character.
 	foreignEvery = 8
 )
 
-// workload names lines. Its zero Kind is deltas.
+// workload describes lines, which are deltas unless Long is set.
 type workload struct {
 	Long  bool  `json:"long"`  // lines of longBytes, mostly three long strings, instead of deltas
 	Lines int   `json:"lines"` // how many
-	First int   `json:"first"` // the number of the first one
-	Jobs  int   `json:"jobs"`  // the lines are of so many jobs in turn
+	First int   `json:"first"` // the number of the first line
+	Jobs  int   `json:"jobs"`  // the lines belong to this many jobs in turn
 	Base  int64 `json:"base"`  // the time of line 0, milliseconds since 1970
 }
 
-// written is what a workload came to.
+// written describes a generated workload.
 type written struct {
 	Lines int    `json:"lines"`
-	Bytes int64  `json:"bytes"` // with the newlines
+	Bytes int64  `json:"bytes"` // with newlines
 	Sum   uint64 `json:"sum"`   // of lineSum over all lines
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// lineSum is what a line without its newline adds to a check sum: the same lines in another order
-// give the same sum.
+// lineSum returns what a line, without its newline, adds to a checksum. The same lines in another
+// order give the same sum.
 func lineSum(line []byte) uint64 {
 	return uint64(crc32.Checksum(line, castagnoli))
 }
 
-// runGenerate writes the workload that its first argument says, as JSON, to the file that the
-// second names, and prints what that came to.
+// runGenerate writes the workload in its first argument, as JSON, to the file in its second
+// argument, and prints what it wrote.
 func runGenerate(args []string) error {
 	if len(args) != 2 {
-		return errors.New("give a workload as JSON and a file")
+		return errors.New("usage: generate WORKLOAD_JSON FILE")
 	}
 	var w workload
 	if err := json.Unmarshal([]byte(args[0]), &w); err != nil {
@@ -136,7 +136,7 @@ func (w *workload) appendLine(b []byte, i int) []byte {
 	return b
 }
 
-// appendPadded appends n in so many decimal digits.
+// appendPadded appends n with the given number of decimal digits.
 func appendPadded(b []byte, n, digits int) []byte {
 	s := strconv.Itoa(n)
 	for range digits - len(s) {
@@ -145,7 +145,7 @@ func appendPadded(b []byte, n, digits int) []byte {
 	return append(b, s...)
 }
 
-// mix is splitmix64: neighbours become strangers.
+// mix is splitmix64, which scatters neighbouring numbers.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -153,8 +153,8 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// appendText appends n bytes of a text that is escaped for JSON, whole words from a place of it,
-// and full stops where the last word did not fit.
+// appendText appends n bytes of a text that is already escaped for JSON: whole words from a place
+// in it, and full stops to fill up.
 func appendText(b []byte, text string, place uint64, n int) []byte {
 	at := int(place % uint64(len(text)-n-64))
 	at += strings.IndexByte(text[at:], ' ') + 1
@@ -167,8 +167,8 @@ func appendText(b []byte, text string, place uint64, n int) []byte {
 	return b
 }
 
-// The texts that lines are cut out of, as JSON string content. In the recorded runs a backslash
-// comes about every 200 bytes of a line with prose and every 25 to 50 bytes of a line with the
+// The texts that lines are cut from, as JSON string content. In the recorded runs a backslash
+// occurs about every 200 bytes in lines of prose, and every 25 to 50 bytes in lines with the
 // contents of files.
 var (
 	prose        = sync.OnceValue(func() string { return makeText(1, proseWords, 64<<10) })
@@ -186,7 +186,7 @@ var codeWords = strings.Fields(`const value = await read(path);\n if (value !== 
 	// the first line that says what this is for\n export function parse(text: string): Event[] { for (const line of text.split(\"\\n\")) events.push(JSON.parse(line))
 	throw new Error(message) import from static async process.stdout.write(chunk) => number | string; 0x1f, 日本 Größe`)
 
-// makeText strings words together at random, but always the same.
+// makeText joins words at random, but always in the same way.
 func makeText(seed uint64, words []string, size int) string {
 	random := rand.New(rand.NewPCG(seed, seed))
 	var b strings.Builder

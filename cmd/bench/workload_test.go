@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// TestLines: every line has its size, is JSON, says its number, and is the same each time.
+// TestLines checks that every line has the right size, is JSON, contains its number, and is the
+// same each time.
 func TestLines(t *testing.T) {
 	const base = 1_795_348_000_000
 	for _, w := range []workload{{Jobs: 1, Base: base}, {Jobs: 1000, Base: base}, {Long: true, Jobs: 1, Base: base}} {
@@ -19,7 +20,7 @@ func TestLines(t *testing.T) {
 		for i := range 2000 {
 			line := w.appendLine(nil, i)
 			if len(line) != size || line[size-1] != '\n' || bytes.Count(line, []byte("\n")) != 1 {
-				t.Fatalf("line %d has %d bytes, not %d with a newline at its end: %s", i, len(line), size, line)
+				t.Fatalf("line %d has %d bytes, want %d with a newline at the end: %s", i, len(line), size, line)
 			}
 			var event struct {
 				ID, Type, JobID, RunID string
@@ -29,7 +30,7 @@ func TestLines(t *testing.T) {
 				t.Fatalf("line %d: %v: %s", i, err, line)
 			}
 			if n := lineNumber(line); n != i || len(event.ID) != 24 || len(event.JobID) != 24 || len(event.RunID) != 24 {
-				t.Fatalf("line %d says %d and %+v", i, n, event)
+				t.Fatalf("line %d has the number %d and %+v", i, n, event)
 			}
 			if again := w.appendLine([]byte("x"), i); !bytes.Equal(again[1:], line) {
 				t.Fatalf("line %d is another the next time:\n%s%s", i, line, again[1:])
@@ -46,7 +47,7 @@ func TestLines(t *testing.T) {
 			}
 		}
 		if escaped < 200 || foreign < 100 || back < 40 {
-			t.Errorf("%+v: of 2,000 lines %d have an escape, %d a character that is no ASCII, %d an earlier time than the one before", w, escaped, foreign, back)
+			t.Errorf("%+v: of 2,000 lines, %d have an escape, %d a non-ASCII character, %d an earlier time than the one before", w, escaped, foreign, back)
 		}
 	}
 }
@@ -62,6 +63,6 @@ func TestJobsInTurn(t *testing.T) {
 		jobs[event.JobID]++
 	}
 	if len(jobs) != 3 {
-		t.Errorf("nine lines of three jobs in turn are of %v", jobs)
+		t.Errorf("nine lines of three jobs in turn have the jobs %v", jobs)
 	}
 }

@@ -1,9 +1,8 @@
-// Command release makes the files of a release: for each platform an archive of the program with
-// its licence, man page and completions, and a CycloneDX SBOM beside it; and the checksums of all
-// of them. The same commit gives the same bytes, whoever builds it, wherever and whenever, with the
-// same version of Go.
+// Command release makes the files of a release: for each platform an archive with the program, its
+// licence, man page and completions, and a CycloneDX SBOM; and the checksums of all of them. The
+// same commit and version of Go produce the same bytes, whoever builds it, wherever and whenever.
 //
-// It is run in the repository's root: see `make release`.
+// Run it in the root of the repository: see `make release`.
 package main
 
 import (
@@ -24,24 +23,24 @@ import (
 	"perstack-shipper/config"
 )
 
-// platforms are what a release is built for, unless -platforms says otherwise.
+// platforms lists what a release is built for, unless -platforms says otherwise.
 const platforms = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64"
 
-// documents are the files of the repository that each archive has.
+// documents lists the files of the repository that go into each archive.
 var documents = []string{"LICENSE", "README.md", "CHANGELOG.md", "SECURITY.md"}
 
 // release is what all files of a release have in common.
 type release struct {
 	goCommand, ldflags string
 	version            string
-	date               time.Time // of the commit: what is dated by the clock differs in each build
+	date               time.Time // of the commit; the clock would make each build different
 	out                string
 	manPage            []byte
 	completions        []file
 	checksums          bytes.Buffer
 }
 
-// file is a file of an archive.
+// file is a file in an archive.
 type file struct {
 	name       string
 	executable bool
@@ -64,8 +63,8 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&r.ldflags, "ldflags", "", "`flags` for the linker")
 	flags.StringVar(&r.version, "version", "", "the `version` to release")
 	date := flags.Int64("date", 0, "the time of the commit, in `seconds` since 1970")
-	flags.StringVar(&r.out, "out", "dist", "the `folder` to write to; what it has of an earlier release is removed")
-	list := flags.String("platforms", platforms, "what to build for")
+	flags.StringVar(&r.out, "out", "dist", "the `folder` to write to; an earlier release in it is removed")
+	list := flags.String("platforms", platforms, "comma-separated platforms to build for")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -96,7 +95,7 @@ func run(ctx context.Context, args []string) error {
 func (r *release) build(ctx context.Context, platform string) error {
 	goos, goarch, found := strings.Cut(platform, "/")
 	if !found {
-		return fmt.Errorf("is no platform: write it like linux/amd64")
+		return fmt.Errorf("not a platform: write it like linux/amd64")
 	}
 	temporary, err := os.MkdirTemp("", "release-")
 	if err != nil {
@@ -139,13 +138,13 @@ func (r *release) build(ctx context.Context, platform string) error {
 	return r.write(name+".cdx.json", bom)
 }
 
-// write writes a file of the release and notes its checksum.
+// write writes a file of the release and records its checksum.
 func (r *release) write(name string, content []byte) error {
 	fmt.Fprintf(&r.checksums, "%x  %s\n", sha256.Sum256(content), name)
 	return os.WriteFile(filepath.Join(r.out, name), content, 0o644)
 }
 
-// pack makes an archive of one folder. Owners, modes and times are the same wherever it is made.
+// pack makes an archive with one folder. Owners, modes and times do not depend on where it is made.
 func (r *release) pack(folder string, files []file) ([]byte, error) {
 	var archive bytes.Buffer
 	compressed, err := gzip.NewWriterLevel(&archive, gzip.BestCompression)

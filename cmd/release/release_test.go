@@ -20,9 +20,9 @@ import (
 	"testing"
 )
 
-// TestReleaseIsReproducible makes a release twice, as two people would: in another folder, in
-// another time zone and with another mask of modes. Both must be the same bytes. It does so for this
-// machine's platform alone: where nothing is built for the others yet, they take minutes.
+// TestReleaseIsReproducible makes a release twice, as two people would: in another folder, time
+// zone and umask. Both must have the same bytes. It builds only for this machine's platform,
+// because others take minutes if nothing is cached.
 func TestReleaseIsReproducible(t *testing.T) {
 	platforms := runtime.GOOS + "/" + runtime.GOARCH
 	program := filepath.Join(t.TempDir(), "release")
@@ -57,7 +57,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 	first, second := build(root, "022", "UTC"), build(elsewhere, "077", "Asia/Tokyo")
 	for name, content := range first {
 		if !bytes.Equal(content, second[name]) {
-			t.Errorf("%s is %x, built again %x", name, sha256.Sum256(content), sha256.Sum256(second[name]))
+			t.Errorf("%s is %x, and %x when built again", name, sha256.Sum256(content), sha256.Sum256(second[name]))
 		}
 	}
 
@@ -69,17 +69,17 @@ func TestReleaseIsReproducible(t *testing.T) {
 	}
 	slices.Sort(want)
 	if got := slices.Sorted(maps.Keys(first)); !slices.Equal(got, want) {
-		t.Errorf("a release is %q, want %q", got, want)
+		t.Errorf("the release has the files %q, want %q", got, want)
 	}
 	sums := string(first["checksums.txt"])
 	for _, name := range want[:len(want)-1] {
 		if line := fmt.Sprintf("%x  %s\n", sha256.Sum256(first[name]), name); name != "checksums.txt" && !strings.Contains(sums, line) {
-			t.Errorf("checksums.txt has no %q", line)
+			t.Errorf("checksums.txt lacks %q", line)
 		}
 	}
 }
 
-// copySource copies what a release is made of.
+// copySource copies the sources of a release.
 func copySource(t *testing.T, from, to string) {
 	t.Helper()
 	for _, name := range []string{"batch", "cmd/perstack-shipper", "config", "shipper"} {
@@ -98,7 +98,7 @@ func copySource(t *testing.T, from, to string) {
 	}
 }
 
-// checkArchive looks into an archive and its SBOM.
+// checkArchive checks an archive and its SBOM.
 func checkArchive(t *testing.T, platform, name string, archive, sbom []byte) {
 	t.Helper()
 	compressed, err := gzip.NewReader(bytes.NewReader(archive))
@@ -130,7 +130,7 @@ func checkArchive(t *testing.T, platform, name string, archive, sbom []byte) {
 		t.Fatalf("%s has %q, want %q", name, got, want)
 	}
 	if !bytes.Contains(files["man/perstack-shipper.1"], []byte("perstack-shipper v1.2.3")) {
-		t.Errorf("%s: the man page does not have the version", name)
+		t.Errorf("%s: the man page lacks the version", name)
 	}
 	program := files["perstack-shipper"]
 	info, err := buildinfo.Read(bytes.NewReader(program))
@@ -150,13 +150,13 @@ func checkArchive(t *testing.T, platform, name string, archive, sbom []byte) {
 			t.Fatal(err)
 		}
 		if out, err := exec.CommandContext(t.Context(), path, "version").CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "perstack-shipper v1.2.3,") {
-			t.Errorf("%s says %q, %v", name, out, err)
+			t.Errorf("%s printed %q, %v", name, out, err)
 		}
 	}
 	checkSBOM(t, program, info, sbom)
 }
 
-// checkSBOM holds an SBOM to the program, and to what CycloneDX demands.
+// checkSBOM compares an SBOM with the program, and checks what CycloneDX demands.
 func checkSBOM(t *testing.T, program []byte, info *buildinfo.BuildInfo, sbom []byte) {
 	t.Helper()
 	var b bom
@@ -166,10 +166,10 @@ func checkSBOM(t *testing.T, program []byte, info *buildinfo.BuildInfo, sbom []b
 		t.Fatal(err)
 	}
 	if b.Format != "CycloneDX" || b.SpecVersion != "1.6" || !regexp.MustCompile(`^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(b.SerialNumber) {
-		t.Errorf("it is %s %s, serial number %s", b.Format, b.SpecVersion, b.SerialNumber)
+		t.Errorf("the SBOM is %s %s, serial number %s", b.Format, b.SpecVersion, b.SerialNumber)
 	}
 	if got, want := b.Metadata.Component.Hashes[0].Content, fmt.Sprintf("%x", sha256.Sum256(program)); got != want {
-		t.Errorf("it is of a program with digest %s, want %s", got, want)
+		t.Errorf("the SBOM is for a program with digest %s, want %s", got, want)
 	}
 	versions := map[string]string{"std": strings.TrimPrefix(runtime.Version(), "go")}
 	for _, dep := range info.Deps {
@@ -185,11 +185,11 @@ func checkSBOM(t *testing.T, program []byte, info *buildinfo.BuildInfo, sbom []b
 		}
 	}
 	if !maps.Equal(listed, versions) {
-		t.Errorf("it lists %v, and the program has %v", listed, versions)
+		t.Errorf("the SBOM lists %v, but the program has %v", listed, versions)
 	}
 	for _, d := range b.Dependencies {
 		if !slices.Contains(refs, d.Ref) || slices.ContainsFunc(d.DependsOn, func(ref string) bool { return !slices.Contains(refs, ref) }) {
-			t.Errorf("a dependency that is no component: %+v", d)
+			t.Errorf("a dependency that is not a component: %+v", d)
 		}
 	}
 }
@@ -214,7 +214,7 @@ func TestBadReleases(t *testing.T) {
 	for want, args := range map[string][]string{
 		`-version "" cannot be part of a file name`:        {},
 		`-version "a/b" cannot be part of a file name`:     {"-version", "a/b"},
-		`linux: is no platform: write it like linux/amd64`: {"-version", "v1", "-platforms", "linux", "-out", t.TempDir()},
+		`linux: not a platform: write it like linux/amd64`: {"-version", "v1", "-platforms", "linux", "-out", t.TempDir()},
 	} {
 		if err := run(t.Context(), args); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", args, err, want)

@@ -19,8 +19,8 @@ import (
 	"perstack-shipper/config"
 )
 
-// This file writes a software bill of materials in the format CycloneDX 1.6: the modules that the
-// linker put into a program, as the program itself lists them, and not all that go.mod knows of.
+// This file writes a software bill of materials in CycloneDX 1.6 format. It lists the modules that
+// the linker put into a program, according to the program itself, not everything in go.mod.
 // https://cyclonedx.org/docs/1.6/json/
 
 type bom struct {
@@ -70,7 +70,7 @@ type property struct {
 	Value string `json:"value"`
 }
 
-// sbom lists what is in a program that was built for platform.
+// sbom returns the bill of materials of a program built for platform.
 func (r *release) sbom(ctx context.Context, platform string, program []byte) ([]byte, error) {
 	info, err := buildinfo.Read(bytes.NewReader(program))
 	if err != nil {
@@ -108,8 +108,8 @@ func (r *release) sbom(ctx context.Context, platform string, program []byte) ([]
 	return out.Bytes(), err
 }
 
-// serialNumber is a UUID (version 8) of a program's own bytes, so that another program has another
-// and the same has the same.
+// serialNumber returns a UUID (version 8) derived from the program's bytes, so that the same
+// program always has the same number.
 func serialNumber(sum [sha256.Size]byte) string {
 	sum[6] = sum[6]&0x0f | 0x80
 	sum[8] = sum[8]&0x3f | 0x80
@@ -123,12 +123,12 @@ func newComponent(kind, path, version, id string) component {
 	return c
 }
 
-// licenses finds the licence of each module, by SPDX's name, in its source.
+// licenses returns the SPDX identifier of each module's licence, found in its source.
 func (r *release) licenses(ctx context.Context, modules []*debug.Module) ([]string, error) {
 	args := []string{"list", "-m", "-f", "{{.Dir}}"}
 	for _, m := range modules {
 		if m.Replace != nil {
-			return nil, fmt.Errorf("%s is replaced by %s: release what can be had by its name", m.Path, m.Replace.Path)
+			return nil, fmt.Errorf("%s is replaced by %s: a release must use modules that anybody can fetch", m.Path, m.Replace.Path)
 		}
 		args = append(args, m.Path)
 	}
@@ -147,8 +147,8 @@ func (r *release) licenses(ctx context.Context, modules []*debug.Module) ([]stri
 	return ids, nil
 }
 
-// licenseIn is the licence of the module in a folder. One that is not known is an error: whether it
-// may be used is for a person to say.
+// licenseIn returns the licence of the module in a folder. An unknown licence is an error, because
+// a person must decide whether it may be used.
 func licenseIn(dir string) (string, error) {
 	for _, name := range []string{"LICENSE", "LICENSE.txt", "LICENSE.md"} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
@@ -158,9 +158,9 @@ func licenseIn(dir string) (string, error) {
 		if id := licenseOf(string(text)); id != "" {
 			return id, nil
 		}
-		return "", fmt.Errorf("the licence in %s is not known: read it, and teach licenseOf its name", filepath.Join(dir, name))
+		return "", fmt.Errorf("the licence in %s is unknown: read it, and add it to licenseOf", filepath.Join(dir, name))
 	}
-	return "", fmt.Errorf("there is no licence in %s", dir)
+	return "", fmt.Errorf("no licence in %s", dir)
 }
 
 func licenseOf(text string) string {
