@@ -15,17 +15,17 @@ import (
 
 // This file lists the checkpoints of a job.
 
-// Checkpoint is a checkpoint of a job, as the list of them shows it.
+// Checkpoint is an entry in the list of a job's checkpoints.
 type Checkpoint struct {
 	ID, Run, Expert, Status string
 	Step                    int64
 	Time                    int64 // of the event that holds it, ms since 1970
-	Tokens                  int64 // of the job up to there, as Perstack counts them
+	Tokens                  int64 // of the job up to this checkpoint, as Perstack counts them
 	Size                    int64 // bytes
 }
 
-// Checkpoints lists the checkpoints of the job that q asks for, in the order in which they were
-// written. The error is that of readback.Read.
+// Checkpoints lists the checkpoints of the job that q selects, in the order in which they were
+// written. The error is that of [readback.Read].
 func Checkpoints(ctx context.Context, src readback.Source, q readback.Query) ([]Checkpoint, error) {
 	v := lister{index: map[string]int{}}
 	_, err := readback.Read(ctx, src, q, &v)
@@ -56,11 +56,11 @@ func (v *lister) Line(l *readback.Line) error {
 		Expert     struct{ Key string }
 		Usage      struct{ TotalTokens json.Number }
 	}
-	_ = json.Unmarshal(e.checkpoint, &says) // what is of another type stays empty
+	_ = json.Unmarshal(e.checkpoint, &says) // members of the wrong type stay empty
 	c := Checkpoint{ID: checkpointID(e.checkpoint), Run: e.run, Expert: says.Expert.Key, Status: says.Status, Time: l.Time, Size: int64(len(e.checkpoint))}
 	c.Step, _ = says.StepNumber.Int64()
 	c.Tokens, _ = says.Usage.TotalTokens.Int64()
-	if at, again := v.index[c.ID]; again { // the last one stays, as on disk
+	if at, again := v.index[c.ID]; again { // the last one wins, as on disk
 		v.list[at] = c
 		return nil
 	}

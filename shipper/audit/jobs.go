@@ -1,5 +1,13 @@
-// Package audit has the views of what CloudWatch holds of jobs: which ran, and what they took. They
-// read by package readback, and need nothing but permission to read the log group.
+// Package audit answers questions about jobs from what CloudWatch holds of them: which jobs ran,
+// what they used, and what they had in their workspace. It reads with package readback and needs
+// only permission to read the log group.
+//
+//	records.go                the seals and open records of a time
+//	jobs.go                   the list of jobs, made from these records
+//	usage.go, tally.go        tokens, calls and durations, counted from events
+//	restore.go, workspace.go  the files of a job, written back to disk
+//	checkpoints.go            the list of a job's checkpoints
+//	sheet.go                  tables for people and for spreadsheets
 package audit
 
 import (
@@ -15,26 +23,26 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// The outcomes of a job that no seal says.
+// Outcomes of a job besides those that seals state.
 const (
-	// Running: an input of the job was opened, and no seal followed.
+	// Running means that an input of the job was opened and not sealed since.
 	Running batch.Outcome = "running"
-	// Silent is Running without any event for SilentAfter.
+	// Silent is Running without any event for [SilentAfter].
 	Silent batch.Outcome = "silent"
-	// Unknown: the seal is of a version that did not count jobs.
+	// Unknown means that the seal comes from a version that did not count jobs.
 	Unknown batch.Outcome = "unknown"
 )
 
-// SilentAfter is how old the last event of a running job may be. Perstack gives a model five
-// minutes to answer.
+// SilentAfter is how old the last event of a running job may be before the job counts as silent.
+// Perstack gives a model five minutes to answer.
 const SilentAfter = 15 * time.Minute
 
-// Job is a job as its seals and open records tell.
+// Job is a job as its seals and open records describe it.
 type Job struct {
-	// ID is "" for an input that named no job, and for the jobs that a seal had no room for.
+	// ID is "" for an input that names no job, and for the jobs for which a seal had no room.
 	ID      string        `json:"jobId"`
 	Outcome batch.Outcome `json:"outcome"`
-	// Started and Finished are in ms since 1970; Finished is 0 while it is not known.
+	// Started and Finished are in ms since 1970. Finished is 0 if it is unknown.
 	Started  int64          `json:"started"`
 	Finished int64          `json:"finished,omitempty"`
 	Experts  []batch.Expert `json:"experts"`
@@ -43,39 +51,39 @@ type Job struct {
 	Calls    int64          `json:"calls"`
 	Usage    batch.Usage    `json:"usage"`
 	Error    *batch.Failure `json:"error,omitempty"`
-	// Lines are those of the job's inputs; nil where that is not known: there is no seal, or an
-	// input has other jobs' lines, too.
+	// Lines counts the lines of the job's inputs. It is nil if that is unknown, because there
+	// is no seal or an input also holds lines of other jobs.
 	Lines  *int64 `json:"lines"`
 	Inputs int    `json:"inputs"`
-	// Ended: each input has a seal that says that no more can come.
+	// Ended reports whether every input has its final seal.
 	Ended bool `json:"ended"`
 
-	counted bool  // a seal says what it took
-	shared  bool  // an input has lines of other jobs
-	said    int64 // when the job ended by that, see lastWord
-	sealed  int64 // when the input that says so was sealed
-	heard   int64 // when the newest of its records arrived
-	ran     bool  // some input has a run of it; others have its text only
-	running []open
+	counted bool   // a seal counts its runs, steps and tokens
+	shared  bool   // an input also holds lines of other jobs
+	said    int64  // lastWord of the input that gave the outcome
+	sealed  int64  // when that input was sealed
+	heard   int64  // when the newest record arrived
+	ran     bool   // some input holds a run of the job, not only text
+	running []open // open records without a seal after them
 }
 
-// JobsQuery says which jobs.
+// JobsQuery selects jobs.
 type JobsQuery struct {
-	// Since and Until bound the time: jobs whose records are not before Since, and that began
-	// before Until. Zero: no bound.
+	// Since and Until select the jobs that have a record at or after Since and began before Until.
+	// A zero time is no bound.
 	Since, Until time.Time
-	// Failed selects only the jobs that neither completed nor still run: an error, no steps left, no end
-	// seen, or silent.
+	// Failed selects only the jobs that are neither completed nor still running: those that stopped
+	// with an error, ran out of steps, have no end, or are silent.
 	Failed bool
-	// Expert is the key of an Expert that ran in the job; "": any.
+	// Expert is the key of an Expert that ran in the job, or "" for any.
 	Expert string
-	// Now is the time, for what is silent.
+	// Now is the current time, which decides what is silent.
 	Now time.Time
 }
 
-// Jobs returns the jobs of a time, the newest first. It looks at seals and open records, and at no
-// events but of what seems to run for longer than SilentAfter. Where there is no record at all, the
-// error is readback.ErrNothing.
+// Jobs returns the selected jobs, newest first. It reads seals and open records. It reads events
+// only of jobs that seem to be running but have no record newer than [SilentAfter]. If there is no
+// record at all, the error is [readback.ErrNothing].
 func Jobs(ctx context.Context, src readback.Source, q JobsQuery) ([]*Job, error) {
 	inputs, err := recordsOf(ctx, src, q.Since)
 	if err != nil {
@@ -108,13 +116,13 @@ func (j *Job) hasExpert(key string) bool {
 	return slices.ContainsFunc(j.Experts, func(e batch.Expert) bool { return e.Key == key })
 }
 
-// failed reports whether somebody should look at the job.
+// failed reports whether somebody should look into the job.
 func (j *Job) failed() bool {
 	return slices.Contains([]batch.Outcome{batch.Failed, batch.MaxSteps, batch.Unfinished, Silent}, j.Outcome)
 }
 
-// listen finds out whether a job that runs is silent. Its streams are read only where its last
-// record is not enough.
+// listen sets the outcome of a running job to Silent if none of its streams has an event since
+// then. It reads the streams only if the job's last record is older than that.
 func (j *Job) listen(ctx context.Context, src readback.Source, since time.Time) error {
 	if len(j.running) == 0 || j.heard >= since.UnixMilli() {
 		return nil
@@ -129,7 +137,7 @@ func (j *Job) listen(ctx context.Context, src readback.Source, since time.Time) 
 	return nil
 }
 
-// jobList puts jobs together from inputs.
+// jobList assembles jobs from inputs.
 type jobList struct {
 	order []*Job
 	byKey map[string]*Job
@@ -137,7 +145,7 @@ type jobList struct {
 
 func newJobList() *jobList { return &jobList{byKey: map[string]*Job{}} }
 
-// job finds or makes a job. What has no id is a job of its own for each input.
+// job finds or creates a job. Without an id, each input is a job of its own.
 func (l *jobList) job(id string, in *recorded) *Job {
 	key := "job " + id
 	if id == "" {
@@ -152,7 +160,7 @@ func (l *jobList) job(id string, in *recorded) *Job {
 	return j
 }
 
-// add adds what an input says of its jobs.
+// add adds an input to the jobs that it names.
 func (l *jobList) add(in *recorded) {
 	var named []*Job
 	of := func(id string) *Job {
@@ -166,11 +174,11 @@ func (l *jobList) add(in *recorded) {
 		for i := range s.Jobs {
 			entry := &s.Jobs[i]
 			if entry.JobID == "" && !ran(entry) && (len(s.Jobs) > 1 || in.stderr) {
-				continue // some lines before the first that named a job
+				continue // lines before the first one that named a job
 			}
 			of(entry.JobID).add(entry, s.Timestamp)
 		}
-		if s.Jobs == nil { // all that it says of jobs is where their lines are
+		if s.Jobs == nil { // an old seal names only the streams of its jobs
 			for _, name := range s.Streams {
 				o := in.open(name)
 				of(o.jobID).began(cmp.Or(o.at, s.Timestamp))
@@ -208,20 +216,20 @@ func (l *jobList) add(in *recorded) {
 	}
 }
 
-// began notes that the job was there at a time.
+// began notes that the job existed at a time.
 func (j *Job) began(at int64) {
 	if at != 0 && (j.Started == 0 || at < j.Started) {
 		j.Started = at
 	}
 }
 
-// lastWord is when a job ended by the times of an input's events, or began where it did not end.
-// The times of seals do not put inputs in order: what a killed process left in its journal is
-// shipped and sealed after the process that went on with the job.
+// lastWord returns when a job ended according to the events of an input, or when it began if it did
+// not end. It puts inputs in order, which the times of their seals do not: what a killed process
+// left in its journal is shipped and sealed after the process that continued the job.
 func lastWord(entry *batch.Job) int64 { return cmp.Or(entry.Finished, entry.Started) }
 
-// add adds what a seal says of the job. Of several inputs, the one with the latest events says how
-// it ended.
+// add adds a seal's entry to the job. If there are several inputs, the one with the latest events
+// decides how the job ended.
 func (j *Job) add(entry *batch.Job, at int64) {
 	j.counted = true
 	j.began(entry.Started)
@@ -248,12 +256,12 @@ func (j *Job) add(entry *batch.Job, at int64) {
 	j.Outcome, j.Finished, j.Error = entry.Outcome, entry.Finished, entry.Error
 }
 
-// ran reports whether the input of a seal holds a run of the job, and not text alone.
+// ran reports whether the input of a seal holds a run of the job, and not only text.
 func ran(entry *batch.Job) bool {
 	return entry.Runs > 0 || entry.Calls > 0 || entry.Outcome != batch.Unfinished
 }
 
-// WriteJobsJSON writes a line a job.
+// WriteJobsJSON writes each job as a line of JSON.
 func WriteJobsJSON(w io.Writer, jobs []*Job) error {
 	for _, j := range jobs {
 		if err := writeJSON(w, j); err != nil {
@@ -263,7 +271,7 @@ func WriteJobsJSON(w io.Writer, jobs []*Job) error {
 	return nil
 }
 
-// WriteJobs writes a table. width is how many columns a line may take; 0: as many as it needs.
+// WriteJobs writes a table that is at most width columns wide. 0 means no limit.
 func WriteJobs(w io.Writer, jobs []*Job, now time.Time, width int) error {
 	s := sheet{columns: []column{
 		{title: "JOB", shrink: true}, {title: "STARTED (UTC)"}, {title: "DURATION", right: true}, {title: "OUTCOME"}, {title: "EXPERT", shrink: true},
@@ -296,7 +304,7 @@ func (j *Job) row(now time.Time) []cell {
 	return row
 }
 
-// expert names the Expert that the job began with, and how many more there are.
+// expert names the first Expert of the job, and how many more there are.
 func (j *Job) expert() string {
 	i := slices.IndexFunc(j.Experts, func(e batch.Expert) bool { return e.Key != "" })
 	switch {

@@ -12,41 +12,41 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// This file reads what the seals and opens of a time say of their inputs, without their events.
+// This file reads the seals and open records of a time without their inputs' events.
 
 // recorded is an input with its records.
 type recorded struct {
 	id     string
 	stderr bool
-	seal   *seal  // the newest; nil: none was found
-	sealed int64  // when its last copy arrived; ms since 1970
-	opens  []open // the newest of each stream
+	seal   *seal  // the newest, or nil if none was found
+	sealed int64  // when the last copy of the seal arrived; ms since 1970
+	opens  []open // one per stream
 }
 
-// seal is the record of what was shipped of an input.
+// seal is a seal with the jobs that it counts.
 type seal struct {
 	readback.Seal
-	// Jobs is nil in the seals of versions that did not count them.
+	// Jobs is nil in the seals of versions that did not count jobs.
 	Jobs []batch.Job `json:"jobs"`
 }
 
-// open is what the records say that an input put into a stream before anything else.
+// open sums up the open records of an input in one stream.
 type open struct {
 	stream   string
-	jobID    string // "": the input had named none
-	at       int64  // the time of the first line; ms since 1970
-	arrived  int64  // when the newest arrived; ms since 1970
+	jobID    string // "" if the input had not named a job yet
+	at       int64  // time of the first line; ms since 1970
+	arrived  int64  // when the newest record arrived; ms since 1970
 	hostname string
 }
 
-// recordsOf reads the records since a time.
+// recordsOf reads the records at or after a time.
 func recordsOf(ctx context.Context, src readback.Source, since time.Time) ([]*recorded, error) {
 	v := &recordsView{}
 	_, err := readback.Read(ctx, src, readback.Query{Records: true, Stderr: true, Since: since}, v)
 	return v.inputs, err
 }
 
-// recordsView collects records. There are few: some hundred bytes a job.
+// recordsView collects records. They take only some hundred bytes per job.
 type recordsView struct {
 	readback.Ignore
 	inputs []*recorded
@@ -62,7 +62,7 @@ func (v *recordsView) Record(r *readback.Record) error {
 	return nil
 }
 
-// take keeps what a record says, if it is the newest.
+// take adds a record to its input. Of the seals it keeps the newest.
 func (in *recorded) take(r *readback.Record) {
 	switch r.Kind {
 	case "seal":
@@ -84,7 +84,8 @@ func (in *recorded) take(r *readback.Record) {
 	}
 }
 
-// newestSeal reads a seal, if it is a copy of the newest of its input; nil if it is not.
+// newestSeal returns the seal in a record if it is a copy of the input's newest seal, and nil
+// otherwise.
 func newestSeal(r *readback.Record) *seal {
 	newest := r.Input.Seal
 	s := &seal{}
@@ -98,7 +99,7 @@ func newestSeal(r *readback.Record) *seal {
 	return s
 }
 
-// openOf reads an open record.
+// openOf parses an open record.
 func openOf(r *readback.Record) (open, bool) {
 	var says struct {
 		readback.Open
@@ -110,8 +111,8 @@ func openOf(r *readback.Record) (open, bool) {
 	return open{r.Stream, says.JobID, cmp.Or(says.Timestamp, r.Time), r.Arrived, says.Hostname}, true
 }
 
-// open returns what is known of a stream of the input. Where no record names the job, it is taken
-// from the stream's name: by default that is the jobId.
+// open returns what is known about a stream of the input. If no record names the job, open takes it
+// from the stream's name, which is the jobId by default.
 func (in *recorded) open(stream string) open {
 	o := open{stream: stream}
 	if i := slices.IndexFunc(in.opens, func(o open) bool { return o.stream == stream }); i >= 0 {
@@ -123,7 +124,7 @@ func (in *recorded) open(stream string) open {
 	return o
 }
 
-// running are the opens that no seal followed.
+// running returns the opens that no seal followed.
 func (in *recorded) running() (running []open) {
 	for _, o := range in.opens {
 		if in.seal == nil || o.arrived > in.sealed {
@@ -131,4 +132,51 @@ func (in *recorded) running() (running []open) {
 		}
 	}
 	return running
+}
+
+// group is a set of inputs with all their streams. Inputs that share a stream are in one group, so
+// that each stream is read only once.
+type group struct{ inputs, streams []string }
+
+// groups groups inputs that share streams.
+func groups(inputs []*recorded) []*group {
+	byStream := map[string]*group{}
+	var order []*group
+	for _, in := range inputs {
+		streams := in.streams()
+		if len(streams) == 0 {
+			continue
+		}
+		g := &group{inputs: []string{in.id}, streams: nil}
+		order = append(order, g)
+		for _, name := range streams {
+			other := byStream[name]
+			switch {
+			case other == nil:
+				g.streams = append(g.streams, name)
+				byStream[name] = g
+			case other != g:
+				g.inputs = append(g.inputs, other.inputs...)
+				g.streams = append(g.streams, other.streams...)
+				for _, theirs := range other.streams {
+					byStream[theirs] = g
+				}
+				other.inputs, other.streams = nil, nil
+			}
+		}
+	}
+	return slices.DeleteFunc(order, func(g *group) bool { return len(g.inputs) == 0 })
+}
+
+// streams returns the streams that the records of an input name.
+func (in *recorded) streams() []string {
+	var names []string
+	if in.seal != nil {
+		names = append(names, in.seal.Streams...)
+	}
+	for _, o := range in.opens {
+		names = append(names, o.stream)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -15,43 +15,43 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// This file restores what a job had in its workspace: the checkpoints, and the events as Perstack
-// keeps them beside these. workspace.go puts the files there.
+// This file restores what a job had in its workspace: its checkpoints, and its events as Perstack
+// stores them next to the checkpoints. workspace.go writes the files.
 
-// RestoreOptions say what is restored, and where to.
+// RestoreOptions say what to restore, and where.
 type RestoreOptions struct {
-	// Dir is the workspace: files are written below Dir/perstack/jobs. It is made where it is
-	// missing.
+	// Dir is the workspace. Files are written below Dir/perstack/jobs. Dir is created if necessary.
 	Dir string
-	// Checkpoint is the only one to restore, by its id; "": all, and the events.
+	// Checkpoint is the id of the only checkpoint to restore. If "", all checkpoints and events are
+	// restored.
 	Checkpoint string
-	// Force replaces files that are there and differ. Without it, one such file is an error, and
-	// nothing is changed.
+	// Force replaces existing files that differ. Without it, one such file is an error, and nothing
+	// is changed.
 	Force bool
 }
 
-// Restored says what was restored.
+// Restored counts what was restored.
 type Restored struct {
 	Folder      string // of the job, below RestoreOptions.Dir
 	Checkpoints int    // files
 	Events      int    // files
 	Bytes       int64  // of all files
-	Unchanged   int    // files among them that were there already, with the same bytes
+	Unchanged   int    // files among them that existed with the same bytes
 
-	Refused []string // what could not be written and why, a sentence each; the first 20
-	Refuses int64    // how many they are
+	Refused []string // a sentence for each file that could not be written; the first 20
+	Refuses int64    // number of files that could not be written
 	Cut     int64    // lines that end in the middle of an event
 }
 
-// Complete reports whether all that the events hold was restored.
+// Complete reports whether everything that the events hold was restored.
 func (r *Restored) Complete() bool { return r.Refuses == 0 && r.Cut == 0 }
 
-// ErrNoCheckpoint says that no event holds the checkpoint that was asked for.
+// ErrNoCheckpoint reports that no event holds the requested checkpoint.
 var ErrNoCheckpoint = errors.New("no event of the job holds this checkpoint")
 
-// Restore writes the files of the job that q asks for. When it fails, it leaves nothing behind; but
-// where the error is a *readback.DamageError, some lines were missing or altered, and everything
-// else is restored.
+// Restore writes the files of the job that q selects. If it fails, it leaves nothing behind, with
+// one exception: with a *[readback.DamageError] some lines were missing or altered, and everything
+// else has been restored.
 func Restore(ctx context.Context, src readback.Source, q readback.Query, o RestoreOptions) (Restored, error) {
 	var done Restored
 	if reason := badName(q.Job); reason != "" {
@@ -83,7 +83,7 @@ type restorer struct {
 	done  *Restored
 	w     *workspace
 	only  string
-	found int64 // of only
+	found int64 // events that hold the checkpoint only
 	line  bytes.Buffer
 }
 
@@ -124,7 +124,8 @@ func (r *restorer) checkpoint(l *readback.Line, e *kept) error {
 	return r.w.put(path.Join(r.done.Folder, "checkpoints", id+".json"), e.checkpoint)
 }
 
-// event stores the line as Perstack does: several lines may come to one name, and the last stays.
+// event stores a line as Perstack does. If several lines have the same file name, the last one
+// wins.
 func (r *restorer) event(l *readback.Line, e *kept, line []byte) error {
 	run := e.run
 	if run == "" {
@@ -145,7 +146,7 @@ func (r *restorer) event(l *readback.Line, e *kept, line []byte) error {
 	return r.w.put(path.Join(r.done.Folder, "runs", run, name), line)
 }
 
-// refuse keeps why something of a line is not written. What the agent wrote is quoted.
+// refuse notes why a file of a line is not written. It quotes the agent's text.
 func (r *restorer) refuse(l *readback.Line, what, id, why string) {
 	const maxRefused = 20
 	if r.done.Refuses++; len(r.done.Refused) < maxRefused {
@@ -153,11 +154,11 @@ func (r *restorer) refuse(l *readback.Line, what, id, why string) {
 	}
 }
 
-// plainNumber is how a name spells a time or a step. Perstack writes neither in any other way.
+// plainNumber matches a time or a step in a file name. Perstack writes them in no other form.
 var plainNumber = regexp.MustCompile(`^[0-9]{1,16}$`)
 
-// badName says why an id cannot be the name of a file, or returns "". What is no name of its own
-// would lead out of the folder.
+// badName says why an id cannot be used as a file name, or returns "". Such an id could lead out of
+// the folder.
 func badName(id string) string {
 	switch {
 	case id == "" || id == ".json":
@@ -165,31 +166,31 @@ func badName(id string) string {
 	case id == "." || id == "..":
 		return "names a folder"
 	case strings.ContainsAny(id, "/\\"):
-		return "has a slash in it"
+		return "contains a slash"
 	case strings.ContainsRune(id, 0):
-		return "has a NUL in it"
+		return "contains a NUL"
 	case !utf8.ValidString(id):
 		return "is not UTF-8"
 	case len(id) > 255:
-		return "is longer than a file's name may be"
+		return "is too long for a file name"
 	}
 	return ""
 }
 
-// kept is what an event says that becomes a file. Numbers are as they are written.
+// kept holds the members of an event that make up its files. Numbers are as written in the event.
 type kept struct {
 	typ, run        string
 	timestamp, step string
 	checkpoint      json.RawMessage
 }
 
-// keptOf reads a line. It is false for one that is no whole JSON object.
+// keptOf parses a line. It returns false if the line is not a complete JSON object.
 func keptOf(line []byte) (e kept, ok bool) {
 	members, ok := event.Members(line)
 	if !ok {
 		return e, false
 	}
-	for _, m := range members { // of a member that is there twice the last counts, as in Perstack
+	for _, m := range members { // if a member is there twice, the last one wins, as in Perstack
 		switch m.Name {
 		case "type":
 			e.typ = jsonText(m.Value)
@@ -219,7 +220,7 @@ func checkpointID(checkpoint json.RawMessage) (id string) {
 	return id
 }
 
-// jsonText returns the string that raw is, or "".
+// jsonText returns the string in raw, or "" if raw is not a string.
 func jsonText(raw json.RawMessage) (s string) {
 	if json.Unmarshal(raw, &s) != nil {
 		return ""

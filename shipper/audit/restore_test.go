@@ -150,7 +150,7 @@ func TestRestoreOverFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := someLines.restore(dir, RestoreOptions{})
-	if err == nil || !strings.Contains(err.Error(), "c2.json is there already and differs: nothing was changed;") {
+	if err == nil || !strings.Contains(err.Error(), "c2.json already exists and differs: nothing was changed;") {
 		t.Errorf("it says %v", err)
 	}
 	same(t, filesIn(t, dir), map[string]string{"perstack/jobs/job/checkpoints/c2.json": "mine"})

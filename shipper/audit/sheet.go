@@ -9,41 +9,42 @@ import (
 	"strings"
 	"time"
 
+	"perstack-shipper/shipper/quantity"
 	"perstack-shipper/shipper/terminal"
 )
 
-// sheet is a table, for a person or for a spreadsheet.
+// sheet is a table for a person or a spreadsheet.
 type sheet struct {
 	columns []column
 	rows    [][]cell
-	total   []cell // the last row of a table for a person; nil: none
+	total   []cell // the last row of a table for a person, or nil
 }
 
 type column struct {
 	title  string // in a table for a person
 	name   string // in a spreadsheet
-	right  bool   // numbers stand at the right
-	shrink bool   // it gives way where the terminal is narrow
+	right  bool   // align to the right, for numbers
+	shrink bool   // cut values if the terminal is too narrow
 }
 
 // cell is one value of a sheet.
 type cell interface {
-	// show is the value for a person.
+	// show returns the value for a person.
 	show() string
-	// plain is the value for a spreadsheet.
+	// plain returns the value for a spreadsheet.
 	plain() string
 }
 
 type (
-	text   string // from an agent or of our own; never trusted
+	text   string // may come from an agent, so it is never trusted
 	count  int64
-	moment int64 // ms since 1970; 0: not known
-	span   int64 // ms; below 0: not known
+	moment int64 // ms since 1970; 0 if unknown
+	span   int64 // ms; negative if unknown
 )
 
 func (t text) show() string { return terminal.Escape(string(t)) }
 
-// plain keeps a spreadsheet from taking what an agent wrote for a formula.
+// plain escapes the value so that a spreadsheet does not take an agent's text for a formula.
 func (t text) plain() string {
 	value := t.show()
 	if value != "" && strings.IndexByte("=+-@", value[0]) >= 0 {
@@ -52,14 +53,7 @@ func (t text) plain() string {
 	return value
 }
 
-// show groups the digits by threes.
-func (c count) show() string {
-	digits := strconv.FormatInt(int64(c), 10)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
-}
+func (c count) show() string { return quantity.Number(int64(c)) }
 
 func (c count) plain() string { return strconv.FormatInt(int64(c), 10) }
 
@@ -97,7 +91,7 @@ func (s span) plain() string {
 	return strconv.FormatFloat(float64(s)/1000, 'f', 3, 64)
 }
 
-// between is the time from one moment to another, as far as both are known.
+// between returns the time from one moment to another. It is unknown if one of them is.
 func between(from, to int64) span {
 	if from == 0 || to < from {
 		return -1
@@ -105,7 +99,8 @@ func between(from, to int64) span {
 	return span(to - from)
 }
 
-// writeJSON writes a value as a line of JSON in which nothing can steer a terminal.
+// writeJSON writes a value as a line of JSON with control characters escaped, so that it cannot
+// control a terminal.
 func writeJSON(w io.Writer, v any) error {
 	var b bytes.Buffer
 	out := json.NewEncoder(&b)
@@ -119,11 +114,11 @@ func writeJSON(w io.Writer, v any) error {
 
 const (
 	gap       = "  "
-	leastCell = 8 // columns that a shrinking column keeps
+	leastCell = 8 // the least width of a column that shrinks
 )
 
-// write writes the sheet as a table with aligned columns. width is how many columns a line may
-// take; 0: as many as it needs.
+// write writes the sheet as a table with aligned columns that is at most width columns wide. 0
+// means no limit.
 func (s *sheet) write(w io.Writer, width int) error {
 	lines := [][]string{make([]string, len(s.columns))}
 	for i, c := range s.columns {
@@ -164,8 +159,8 @@ func shown(row []cell) []string {
 	return line
 }
 
-// widths are those that the columns need, less what must go where a line has room for width only:
-// always from the widest column that may shrink.
+// widths returns the widths of the columns. If a line would be wider than width, it narrows the
+// columns that may shrink, always the widest one next.
 func (s *sheet) widths(lines [][]string, width int) []int {
 	widths := make([]int, len(s.columns))
 	total := -len(gap)

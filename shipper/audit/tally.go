@@ -9,12 +9,12 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file writes what was counted.
+// This file writes the counts of usage.go.
 
-// By is what a table of usage has a row for.
+// By says what each row of a table of usage stands for.
 type By string
 
-// The rows that a table of usage can have.
+// What the rows of a table of usage can stand for.
 const (
 	ByExpert By = "expert"
 	ByRun    By = "run"
@@ -23,7 +23,7 @@ const (
 	ByDay    By = "day"
 )
 
-// WriteJSON writes a line a job.
+// WriteJSON writes each job as a line of JSON.
 func (u *Usage) WriteJSON(w io.Writer) error {
 	for _, j := range u.Jobs {
 		if err := writeJSON(w, j); err != nil {
@@ -33,20 +33,19 @@ func (u *Usage) WriteJSON(w io.Writer) error {
 	return nil
 }
 
-// Write writes a table with a total. width is how many columns a line may take; 0: as many as it
-// needs.
+// Write writes a table with a total that is at most width columns wide. 0 means no limit.
 func (u *Usage) Write(w io.Writer, by By, width int) error {
 	s := u.sheet(by)
 	return s.write(w, width)
 }
 
-// WriteCSV writes the same for a spreadsheet, without a total.
+// WriteCSV writes the same table for a spreadsheet, without the total.
 func (u *Usage) WriteCSV(w io.Writer, by By) error {
 	s := u.sheet(by)
 	return s.writeCSV(w)
 }
 
-// The columns of numbers that end every row.
+// tokenColumns are the last columns of every row.
 var tokenColumns = []column{
 	{title: "CALLS", name: "calls", right: true}, {title: "INPUT", name: "input_tokens", right: true}, {title: "OUTPUT", name: "output_tokens", right: true},
 	{title: "REASONING", name: "reasoning_tokens", right: true}, {title: "CACHED", name: "cached_input_tokens", right: true}, {title: "TOKENS", name: "total_tokens", right: true},
@@ -67,7 +66,7 @@ var (
 	stepsColumn    = column{title: "STEPS", name: "steps", right: true}
 )
 
-// sheet makes a sheet with a row for each Expert, run, step, job or day.
+// sheet returns a sheet with a row for each Expert, run, step, job or day.
 func (u *Usage) sheet(by By) *sheet {
 	s := &sheet{}
 	switch by {
@@ -101,7 +100,7 @@ func (s *sheet) add(calls int64, u batch.Usage, cells ...cell) {
 	s.rows = append(s.rows, append(cells, tokenCells(calls, u)...))
 }
 
-// byExpert has the Expert that took most first.
+// byExpert adds a row per Expert, ordered by tokens, highest first.
 func (u *Usage) byExpert(s *sheet) {
 	s.columns = []column{expertColumn, runsColumn, durationColumn}
 	sums, spent := map[string]*ExpertUsage{}, map[string]int64{}
@@ -158,7 +157,7 @@ func (u *Usage) byJob(s *sheet) {
 	}
 }
 
-// byDay has the days of UTC, in their order.
+// byDay adds a row per day in UTC, in order.
 func (u *Usage) byDay(s *sheet) {
 	s.columns = []column{{title: "DAY (UTC)", name: "day_utc"}, {title: "JOBS", name: "jobs", right: true}, runsColumn}
 	sums, jobs := map[string]*dayUsage{}, map[string]int64{}

@@ -12,28 +12,30 @@ import (
 	"time"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/quantity"
 	"perstack-shipper/shipper/readback"
 )
 
-// UsageQuery says what to count.
+// UsageQuery selects what to count.
 type UsageQuery struct {
-	// Jobs are the ids of jobs; empty: all jobs that have a record since Since.
+	// Jobs are the ids of jobs. If empty, all jobs with a record at or after Since are counted.
 	Jobs []string
-	// Since and Until bound the time of what is counted: Since ≤ time < Until. Zero: no bound.
+	// Since and Until bound the time of the counted events to [Since, Until). A zero time is no
+	// bound.
 	Since, Until time.Time
-	// Read says how to read a job: the template of its streams and so on.
+	// Read says how to read a job, such as the template of its streams.
 	Read readback.Query
 }
 
-// Usage is what jobs took, counted from their events.
+// Usage is what jobs used, counted from their events.
 type Usage struct {
-	Jobs []*JobUsage // in the order in which they began
-	// Differences are sentences about where the events and the seals do not agree, or events are
-	// damaged.
+	Jobs []*JobUsage // ordered by start
+	// Differences has a sentence for each disagreement between events and seals, and for damaged
+	// events.
 	Differences []string
 }
 
-// JobUsage is what one job took. Times are in ms since 1970.
+// JobUsage is what one job used. Times are in ms since 1970.
 type JobUsage struct {
 	Job     string         `json:"job"`
 	Calls   int64          `json:"calls"`
@@ -47,7 +49,7 @@ type JobUsage struct {
 	steps map[stepKey]*StepUsage
 }
 
-// ExpertUsage is the part of an Expert.
+// ExpertUsage is what one Expert used in a job.
 type ExpertUsage struct {
 	ExpertKey string      `json:"expertKey"`
 	Runs      int64       `json:"runs"`
@@ -55,8 +57,8 @@ type ExpertUsage struct {
 	Usage     batch.Usage `json:"usage"`
 }
 
-// RunUsage is the part of a run. Old versions of Perstack gave all runs of a job one id: then it is
-// all runs of an Expert.
+// RunUsage is what one run used. Old versions of Perstack gave all runs of a job the same id; there
+// a RunUsage covers all runs of an Expert.
 type RunUsage struct {
 	RunID     string        `json:"runId"`
 	ExpertKey string        `json:"expertKey"`
@@ -68,7 +70,7 @@ type RunUsage struct {
 	Usage     batch.Usage   `json:"usage"`
 }
 
-// StepUsage is the part of a step that called a model.
+// StepUsage is what one step used that called a model.
 type StepUsage struct {
 	RunID      string      `json:"runId"`
 	StepNumber int64       `json:"stepNumber"`
@@ -91,7 +93,7 @@ type (
 	}
 )
 
-// CountUsage counts what jobs took. It is readback.ErrNothing where nothing is there to count.
+// CountUsage counts what jobs used. It returns [readback.ErrNothing] if there is nothing to count.
 func CountUsage(ctx context.Context, src readback.Source, q UsageQuery) (*Usage, error) {
 	v := &usageView{usage: &Usage{}, jobs: map[string]*JobUsage{}, from: math.MinInt64, to: math.MaxInt64}
 	if !q.Since.IsZero() {
@@ -125,8 +127,7 @@ func CountUsage(ctx context.Context, src readback.Source, q UsageQuery) (*Usage,
 	return v.conclude(), nil
 }
 
-// read reads what a query asks for into the view. Damage is a difference, and no reason not to go
-// on.
+// read counts what a query selects. It notes damage as a difference and continues.
 func (v *usageView) read(ctx context.Context, src readback.Source, q readback.Query) error {
 	_, err := readback.Read(ctx, src, q, v)
 	if damage, ok := errors.AsType[*readback.DamageError](err); ok {
@@ -136,7 +137,7 @@ func (v *usageView) read(ctx context.Context, src readback.Source, q readback.Qu
 	return err
 }
 
-// conclude drops jobs of which nothing was counted in the time asked for, and sorts the others.
+// conclude drops jobs without events within the bounds of time, and sorts the others.
 func (v *usageView) conclude() *Usage {
 	u := v.usage
 	if v.from != math.MinInt64 || v.to != math.MaxInt64 {
@@ -165,20 +166,19 @@ func (j *JobUsage) finished() (at int64) {
 	return at
 }
 
-// usageView counts the lines of inputs. What it holds grows with the steps that are counted, not
-// with the lines.
+// usageView counts the lines of inputs. Its memory grows with the number of steps, not of lines.
 type usageView struct {
 	readback.Ignore
 	usage    *Usage
 	jobs     map[string]*JobUsage
-	asked    string // the job whose lines are read; "": those of all jobs
-	from, to int64  // counted: from ≤ time < to
+	asked    string // the job whose lines are read, or "" for all jobs
+	from, to int64  // events in [from, to) are counted; ms since 1970
 
-	// The input at hand.
+	// The current input.
 	marker  batch.Marker
-	job     string // of lines that name none
+	job     string // the job of lines that name none
 	seal    *seal
-	counted map[string]*counted // by job: up to the seal
+	counted map[string]*counted // by job, up to the seal's last seq
 	scratch bytes.Buffer
 }
 
@@ -238,7 +238,7 @@ func (v *usageView) Line(l *readback.Line) error {
 	return nil
 }
 
-// End implements readback.View. It compares what was counted with what the seal says.
+// End implements readback.View. It compares the counts with those of the seal.
 func (v *usageView) End(in *readback.Input) error {
 	if v.seal == nil {
 		return nil
@@ -254,14 +254,16 @@ func (v *usageView) End(in *readback.Input) error {
 		}
 		if c.calls != says.Calls || c.usage != says.Usage {
 			v.usage.Differences = append(v.usage.Differences, fmt.Sprintf(
-				"job %s: the events of input %s hold %d calls with %d tokens, its seal says %d calls with %d tokens: events are missing or were left out; run verify --job",
-				says.JobID, in.ID, c.calls, c.usage.TotalTokens, says.Calls, says.Usage.TotalTokens))
+				"job %s: the events of input %s have %s with %s, but its seal counts %s with %s: events are missing or were excluded; run verify --job",
+				says.JobID, in.ID,
+				quantity.Count(c.calls, "call", "calls"), quantity.Count(c.usage.TotalTokens, "token", "tokens"),
+				quantity.Count(says.Calls, "call", "calls"), quantity.Count(says.Usage.TotalTokens, "token", "tokens")))
 		}
 	}
 	return nil
 }
 
-// of finds or makes the entry of a job.
+// of finds or creates the entry of a job.
 func (v *usageView) of(id string) *JobUsage {
 	j := v.jobs[id]
 	if j == nil {
@@ -275,17 +277,17 @@ func (v *usageView) of(id string) *JobUsage {
 	return j
 }
 
-// touch notes that a run and a step were at work when a line was written.
+// touch extends the times of the run and step that wrote a line.
 func (j *JobUsage) touch(line []byte, l *readback.Line) {
 	if l.RunID == "" || !bytes.Contains(line, []byte(`"expertKey"`)) {
-		return // events of the runtime, and most deltas
+		return // an event of the runtime, or one of most deltas
 	}
 	var of struct {
 		ExpertKey  string `json:"expertKey"`
 		StepNumber int64  `json:"stepNumber"`
 	}
 	if json.Unmarshal(line, &of) != nil {
-		return // a member has another type: it is not an event of a run
+		return // a member has the wrong type, so this is not an event of a run
 	}
 	key := runKey{l.RunID, of.ExpertKey}
 	r := j.run(key, l.Time)
@@ -296,7 +298,7 @@ func (j *JobUsage) touch(line []byte, l *readback.Line) {
 	}
 }
 
-// mark counts a mark.
+// mark adds a mark to the counts of its job, Expert, run, step and day.
 func (j *JobUsage) mark(m *batch.Mark) {
 	key := runKey{m.RunID, m.Expert}
 	r, e := j.run(key, m.Time), j.expert(m.Expert)
@@ -365,51 +367,4 @@ func (j *JobUsage) day(at int64) *dayUsage {
 		j.days[day] = d
 	}
 	return d
-}
-
-// group is some inputs and all streams that they share: they are read together, and nothing is read
-// twice.
-type group struct{ inputs, streams []string }
-
-// groups puts inputs that share a stream together.
-func groups(inputs []*recorded) []*group {
-	byStream := map[string]*group{}
-	var order []*group
-	for _, in := range inputs {
-		streams := in.streams()
-		if len(streams) == 0 {
-			continue
-		}
-		g := &group{inputs: []string{in.id}, streams: nil}
-		order = append(order, g)
-		for _, name := range streams {
-			other := byStream[name]
-			switch {
-			case other == nil:
-				g.streams = append(g.streams, name)
-				byStream[name] = g
-			case other != g:
-				g.inputs = append(g.inputs, other.inputs...)
-				g.streams = append(g.streams, other.streams...)
-				for _, theirs := range other.streams {
-					byStream[theirs] = g
-				}
-				other.inputs, other.streams = nil, nil
-			}
-		}
-	}
-	return slices.DeleteFunc(order, func(g *group) bool { return len(g.inputs) == 0 })
-}
-
-// streams are those that the records of an input name.
-func (in *recorded) streams() []string {
-	var names []string
-	if in.seal != nil {
-		names = append(names, in.seal.Streams...)
-	}
-	for _, o := range in.opens {
-		names = append(names, o.stream)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }

@@ -89,7 +89,7 @@ func TestUsageDiffersFromTheSeal(t *testing.T) {
 	said := strings.Join(u.Differences, "\n")
 	for _, want := range []string{
 		"input one, line 2 is missing",
-		"job a: the events of input one hold 1 calls with 100 tokens, its seal says 2 calls with 120 tokens",
+		"job a: the events of input one have 1 call with 100 tokens, but its seal counts 2 calls with 120 tokens",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not said:\n%s", want, said)

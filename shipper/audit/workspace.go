@@ -13,26 +13,28 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"perstack-shipper/shipper/quantity"
 )
 
-// This file writes files into a workspace, all or none: they are written aside, in a folder of
-// their own, and moved to their places when all are there.
+// This file writes files into a workspace, all or none. It writes them to a staging folder first,
+// and moves them to their places once all have been written.
 
-// workspace is a folder that files are put into. No name leads out of it, not even by a symbolic
-// link.
+// workspace is the folder that receives the files. No name can lead out of it, not even through a
+// symbolic link.
 type workspace struct {
 	dir    string
 	root   *os.Root
-	made   []string // folders above and including dir that were made, the outermost first
-	aside  string   // where files wait, below dir; "" until the first
+	made   []string // folders that were created, up to and including dir; outermost first
+	aside  string   // the staging folder below dir, or "" before the first file
 	moved  []move
-	folder []string // that were made below dir, for the files
+	folder []string // folders that were created below dir for the files
 }
 
 // move is a file that was moved to its place.
 type move struct {
 	name string
-	old  string // where the file is that was there before, aside; "": there was none
+	old  string // where its predecessor is in the staging folder, or "" if it had none
 }
 
 func openWorkspace(dir string) (*workspace, error) {
@@ -65,7 +67,7 @@ func parentOf(dir string) string {
 	return "."
 }
 
-// put keeps a file for its place. A later one of the same name replaces it.
+// put stages a file. A later file with the same name replaces it.
 func (w *workspace) put(name string, data []byte) error {
 	if w.aside == "" {
 		w.aside = ".perstack-shipper-restore-" + rand.Text()
@@ -84,39 +86,17 @@ func (w *workspace) put(name string, data []byte) error {
 	return nil
 }
 
-// commit moves the files to their places. When it fails, everything is as it was before.
+// commit moves the files to their places. If it fails, everything is as it was before.
 func (w *workspace) commit(ctx context.Context, done *Restored, force bool) error {
 	if w.aside == "" {
 		return nil
 	}
-	var differs int
-	var first string
-	err := w.each(func(name string) error {
-		state, err := w.compare(name)
-		if err != nil {
+	if !force {
+		if err := w.refuseDifferent(ctx); err != nil {
 			return err
 		}
-		if state == different {
-			if differs++; first == "" {
-				first = name
-			}
-		}
-		return ctx.Err()
-	})
-	if err != nil {
-		return err
 	}
-	if differs > 0 && !force {
-		more := ""
-		if differs > 1 {
-			more = fmt.Sprintf(" and %d more files are there already and differ", differs-1)
-		} else {
-			more = " is there already and differs"
-		}
-		return fmt.Errorf("%s%s: nothing was changed; restore into another folder with --into, or replace what is there with --force",
-			path.Join(w.dir, first), more)
-	}
-	err = w.each(func(name string) error {
+	err := w.each(func(name string) error {
 		size, same, err := w.place(name)
 		if err != nil {
 			return err
@@ -140,7 +120,34 @@ func (w *workspace) commit(ctx context.Context, done *Restored, force bool) erro
 	return nil
 }
 
-// each calls f with the names of the files that wait, in order.
+// refuseDifferent returns an error if a file exists at the place of a staged file and differs from
+// it.
+func (w *workspace) refuseDifferent(ctx context.Context) error {
+	var differs int64
+	var first string
+	err := w.each(func(name string) error {
+		state, err := w.compare(name)
+		if err != nil {
+			return err
+		}
+		if state == different {
+			if differs++; first == "" {
+				first = name
+			}
+		}
+		return ctx.Err()
+	})
+	if err != nil || differs == 0 {
+		return err
+	}
+	what := path.Join(w.dir, first) + " already exists and differs"
+	if differs > 1 {
+		what = fmt.Sprintf("%s and %s already exist and differ", path.Join(w.dir, first), quantity.Count(differs-1, "more file", "more files"))
+	}
+	return fmt.Errorf("%s: nothing was changed; restore into another folder with --into, or replace existing files with --force", what)
+}
+
+// each calls f with the names of the staged files, in order.
 func (w *workspace) each(f func(name string) error) error {
 	from := path.Join(w.aside, "new")
 	return fs.WalkDir(w.root.FS(), from, func(at string, entry fs.DirEntry, err error) error {
@@ -162,7 +169,7 @@ const (
 	different
 )
 
-// compare says what is at a file's place.
+// compare compares a staged file with what exists at its place.
 func (w *workspace) compare(name string) (state, error) {
 	info, err := w.root.Lstat(name)
 	switch {
@@ -171,7 +178,7 @@ func (w *workspace) compare(name string) (state, error) {
 	case err != nil:
 		return different, w.explain(err)
 	case info.IsDir():
-		return different, fmt.Errorf("%s is a folder, but a file belongs there: move it away, or restore into another folder with --into", path.Join(w.dir, name))
+		return different, fmt.Errorf("%s is a folder where a file must go: move it away, or restore into another folder with --into", path.Join(w.dir, name))
 	case !info.Mode().IsRegular():
 		return different, nil
 	}
@@ -214,7 +221,7 @@ func sameBytes(a, b io.Reader) (bool, error) {
 	}
 }
 
-// place moves a file that waits to its place, unless the same is there already.
+// place moves a staged file to its place, unless the same file is already there.
 func (w *workspace) place(name string) (size int64, same bool, err error) {
 	from := path.Join(w.aside, "new", name)
 	info, err := w.root.Stat(from)
@@ -245,7 +252,7 @@ func (w *workspace) place(name string) (size int64, same bool, err error) {
 	return info.Size(), false, nil
 }
 
-// folders makes a folder and those above it, and remembers which it made.
+// folders creates a folder and its parents, and remembers which ones it created.
 func (w *workspace) folders(name string) error {
 	at := ""
 	for part := range strings.SplitSeq(name, "/") {
@@ -260,22 +267,21 @@ func (w *workspace) folders(name string) error {
 	return nil
 }
 
-// undo moves everything back to where it was.
+// undo moves everything back.
 func (w *workspace) undo() {
 	for _, m := range slices.Backward(w.moved) {
 		if m.old != "" {
-			_ = w.root.Rename(m.old, m.name) // over the new one, if that is there
+			_ = w.root.Rename(m.old, m.name) // replaces the new file, if it is there
 		} else {
 			_ = w.root.Remove(m.name)
 		}
 	}
 	for _, folder := range slices.Backward(w.folder) {
-		_ = w.root.Remove(folder) // one that somebody else has put something into stays
+		_ = w.root.Remove(folder) // fails, as it should, if somebody else has put something into it
 	}
 }
 
-// close removes what is aside and, unless files were put in their places, the folders that were
-// made.
+// close removes the staging folder and, unless commit succeeded, the folders that were created.
 func (w *workspace) close() {
 	if w.root != nil {
 		if w.aside != "" {
@@ -288,7 +294,7 @@ func (w *workspace) close() {
 	}
 }
 
-// explain puts an error of the file system into a sentence with a remedy.
+// explain wraps an error of the file system in a message with a remedy.
 func (w *workspace) explain(err error) error {
 	remedy := "restore into another folder with --into"
 	switch {

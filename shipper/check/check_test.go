@@ -303,7 +303,7 @@ func TestRegion(t *testing.T) {
 		{nil, cloudwatch.Options{Region: "eu-west-1"}, "^eu-west-1, from --region$"},
 		{map[string]string{"AWS_REGION": "eu-west-2"}, cloudwatch.Options{}, "^eu-west-2, from AWS_REGION$"},
 		{map[string]string{"AWS_DEFAULT_REGION": "eu-west-3"}, cloudwatch.Options{}, "^eu-west-3, from AWS_DEFAULT_REGION$"},
-		{nil, cloudwatch.Options{Caller: cloudwatch.Caller{Profile: "work"}}, "^eu-central-1, from profile work of the shared AWS configuration$"},
+		{nil, cloudwatch.Options{Caller: cloudwatch.Caller{Profile: "work"}}, "^eu-central-1, from profile work in the shared AWS configuration$"},
 		{map[string]string{"AWS_REGION": "eu-west-2"}, cloudwatch.Options{Region: "eu-west-1"}, "^eu-west-1, from --region$"},
 	} {
 		t.Run(c.want, func(t *testing.T) {

@@ -1,9 +1,9 @@
-// Package event tells what one of Perstack's events means to a person: what happened, which tools
-// were called with what, what was said. It understands the names of all versions and those of
-// Perstack's documentation, and takes nothing for granted: an event is what an agent wrote, so any
-// member may be missing or of another kind than it should be.
+// Package event decodes Perstack's events and describes them to a person: what happened, which
+// tools were called with which arguments, what was said. It knows the event types of all versions
+// of Perstack and of its documentation. It trusts nothing in an event: an agent wrote it, so any
+// member may be missing or have the wrong type.
 //
-// Decode reads a line; Event.Verb and Event.Text put it into words (words.go).
+// [Decode] parses a line. [Event.Verb] and [Event.Text] put it into words (words.go).
 package event
 
 import (
@@ -17,27 +17,27 @@ type Kind int
 
 // The kinds.
 const (
-	Other       Kind = iota // nothing that is known here
+	Other       Kind = iota // a type that is not known here
 	Runtime                 // the runtime itself: skills, containers, proxies
 	Start                   // a run begins
-	Ask                     // the model is asked
-	Delta                   // a piece of what the model says; its whole text comes again
+	Ask                     // the run asks the model
+	Delta                   // a piece of the model's text, which is repeated in full later
 	StreamStart             // a stream of deltas begins
-	Thought                 // what the model thought, whole
-	Said                    // what the model said, whole: the answer of the run comes again
+	Thought                 // the whole text of the model's reasoning
+	Said                    // the whole text of the model; the answer of a run is repeated in Answer
 	Call                    // the model calls tools
 	Delegate                // the model delegates to another Expert
 	Question                // the model asks a person
-	Resolved                // what tools answered
+	Resolved                // results of tools
 	Step                    // bookkeeping between steps
-	Retry                   // a call of the model failed and is made again
+	Retry                   // a call of the model failed and is retried
 	Answer                  // a run completes
 	Stop                    // a run stops before it is complete, without an error
 	Failure                 // an error stops a run
-	Text                    // a line that is no event
+	Text                    // a line that is not an event
 )
 
-// kinds knows the types of all versions.
+// kinds maps the event types of all versions to their kinds.
 var kinds = map[string]Kind{
 	"initializeRuntime": Runtime, "skillStarting": Runtime, "skillConnected": Runtime, "skillStderr": Runtime, "skillDisconnected": Runtime,
 	"dockerBuildProgress": Runtime, "dockerContainerStatus": Runtime, "proxyAccess": Runtime,
@@ -56,7 +56,7 @@ var kinds = map[string]Kind{
 	"stopRunByError": Failure, "errorRun": Failure,
 }
 
-// ErrorTypes are the types for which IsError is true.
+// ErrorTypes returns the types for which [IsError] is true.
 func ErrorTypes() []string {
 	var types []string
 	for typ := range kinds {
@@ -68,8 +68,8 @@ func ErrorTypes() []string {
 	return types
 }
 
-// IsError reports whether an event of the type says that something went wrong: a run was stopped by
-// an error or for want of steps, or a call of the model failed.
+// IsError reports whether events of the type mean that something went wrong: a run was stopped by
+// an error or ran out of steps, or a call of the model failed.
 func IsError(typ string) bool {
 	switch kinds[typ] {
 	case Failure, Retry:
@@ -78,36 +78,36 @@ func IsError(typ string) bool {
 	return typ == "stopRunByExceededMaxSteps"
 }
 
-// Event is what an event says. What it does not say is zero.
+// Event is a decoded event. Members that the event lacks are zero.
 type Event struct {
 	Kind                  Kind
 	Type, ID, Job, Run    string
 	Expert                string // its key
-	ExpertName            string // as initializeRuntime gives it
+	ExpertName            string // in initializeRuntime
 	Time                  int64  // ms since 1970, or 0
-	Step                  int64  // 0: none
+	Step                  int64  // 0 if the event belongs to no step
 	Delta                 string
-	Body                  string // an answer, a thought, the query, the reason of a retry, or a line that is no event
-	Tools                 []Tool // called
+	Body                  string // an answer, reasoning, the query, the reason for a retry, or a line that is not an event
+	Tools                 []Tool // the calls of tools
 	Results               []Result
 	Error                 *Error
-	Model, RuntimeVersion string // of initializeRuntime
-	Reply                 *Reply // of initializeRuntime: what a run goes on with
+	Model, RuntimeVersion string // in initializeRuntime
+	Reply                 *Reply // in initializeRuntime: the answer with which a run continues
 	Status                string // of a run's checkpoint
 	Skill                 string
 
-	// Of a Start: the run that this one works for and its Expert, and the run whose checkpoint it
-	// begins with.
+	// In a Start: the run that delegated to this one, the Expert of that run, and the run whose
+	// checkpoint this one begins with.
 	DelegatedBy, Delegator, CheckpointRun string
 }
 
-// Tool is a call of a tool. Args is its JSON, or nil.
+// Tool is a call of a tool. Args is JSON, or nil.
 type Tool struct {
 	ID, Skill, Name string
 	Args            json.RawMessage
 }
 
-// Result is what a tool answered.
+// Result is the result of a tool.
 type Result struct {
 	ID, Name, Text string
 	Failed         bool // the tool says that it failed
@@ -121,13 +121,13 @@ type Error struct {
 	Retryable  *bool  `json:"isRetryable"`
 }
 
-// Reply is what a run that waited goes on with: a person's answer, or that of a delegate.
+// Reply is the answer of a person or a delegate with which a waiting run continues.
 type Reply struct {
 	Tool, Call, Text string
 	Delegate         bool
 }
 
-// wire is an event as Perstack writes it. Members whose kind differs between versions are raw.
+// wire is an event as Perstack writes it. Members whose type differs between versions are raw.
 type wire struct {
 	Type           string          `json:"type"`
 	ID             string          `json:"id"`
@@ -190,11 +190,11 @@ type wireResult struct {
 
 type part struct {
 	Text     string `json:"text"`
-	Contents []part `json:"contents"` // of what a tool answered, in a message
+	Contents []part `json:"contents"` // of a tool's result in a message
 }
 
-// Decode reads a line. A line that is no JSON object is an Event of kind Text; members that are not
-// what they should be are left out.
+// Decode decodes a line. A line that is not a JSON object becomes an Event of kind Text. Decode
+// ignores members of the wrong type.
 func Decode(line []byte) Event {
 	var w wire
 	if err := json.Unmarshal(line, &w); err != nil {
@@ -245,13 +245,13 @@ func Decode(line []byte) Event {
 	return ev
 }
 
-// start reads what a run begins with.
+// start decodes what only a Start has.
 func (ev *Event) start(w *wire) {
 	for _, m := range w.InputMessages {
 		if m.Type == "userMessage" || m.Type == "toolMessage" {
 			ev.Body = joined(m.Contents)
 		}
-		if m.Type == "toolMessage" { // how versions up to 0.0.61 hand in a person's answer
+		if m.Type == "toolMessage" { // versions up to 0.0.61 pass a person's answer in this way
 			ev.Reply = &Reply{Text: ev.Body}
 		}
 	}
@@ -260,13 +260,13 @@ func (ev *Event) start(w *wire) {
 		if c.DelegatedBy != nil {
 			ev.Delegator = c.DelegatedBy.Expert.Key
 			if ev.DelegatedBy = c.DelegatedBy.RunID; ev.DelegatedBy == "" {
-				ev.DelegatedBy = ev.Run // all Experts of a job had one runId
+				ev.DelegatedBy = ev.Run // an old version, in which all Experts of a job have the same runId
 			}
 		}
 	}
 }
 
-// text returns a member as text: a string's own, of anything else its JSON.
+// text returns a member as text: a string without its quotes, anything else as JSON.
 func text(raw json.RawMessage) string {
 	var s string
 	if len(raw) == 0 || string(raw) == "null" {
@@ -305,8 +305,8 @@ func joined(parts []part) string {
 	return b.String()
 }
 
-// failed reports whether a tool's answer says that it failed, as those of Perstack's own skills do:
-// {"error":…,"message":…}.
+// failed reports whether the result of a tool says that the tool failed, in the form that
+// Perstack's own skills use: {"error":…,"message":…}.
 func failed(text string) bool {
 	if !strings.HasPrefix(text, "{") || !strings.Contains(text, `"error"`) {
 		return false

@@ -5,14 +5,14 @@ import (
 	"encoding/json"
 )
 
-// Member is a member of a JSON object: its value is the bytes that the object has.
+// Member is a member of a JSON object. Value holds its original bytes.
 type Member struct {
 	Name  string
 	Value json.RawMessage
 }
 
-// Members returns the members of a JSON object in their order. It is false where line is none, or
-// not a whole one.
+// Members returns the members of a JSON object in order. It returns false if line is not a complete
+// JSON object.
 func Members(line []byte) ([]Member, bool) {
 	d := json.NewDecoder(bytes.NewReader(line))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {

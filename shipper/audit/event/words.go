@@ -7,14 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// This file puts an event into words.
+// This file describes an event in words.
 
-// Verb says in a word or two what happened.
+// Verb returns what happened, in a word or two.
 func (ev *Event) Verb() string {
 	switch ev.Kind {
 	case Start:
 		if ev.Status != "" && ev.Status != "init" {
-			return "goes on"
+			return "resumes"
 		}
 		return "starts"
 	case Ask:
@@ -58,11 +58,11 @@ func (ev *Event) Verb() string {
 	return "event"
 }
 
-// maxText bounds what Text returns, in bytes: it is for a line.
+// maxText bounds the result of Text in bytes. It is shown on one line.
 const maxText = 2000
 
-// Text says what happened, without the verb, in plain text that may have any character in it: the
-// caller makes it fit. It is cut at about 2,000 bytes.
+// Text describes what happened, without the verb. The text may contain any character, so the caller
+// must escape it and fit it into a line. It is cut at about 2,000 bytes.
 func (ev *Event) Text() string {
 	switch ev.Kind {
 	case Call, Delegate, Question:
@@ -78,7 +78,7 @@ func (ev *Event) Text() string {
 		case "stopRunByInteractiveTool":
 			return "for a person's answer"
 		}
-		return "the steps ran out"
+		return "out of steps"
 	case Delta:
 		return cut(ev.Delta)
 	case Runtime:
@@ -106,7 +106,7 @@ func (ev *Event) runtime() string {
 // String returns the error as name, status and message.
 func (e *Error) String() string {
 	if e == nil {
-		return "an error that the event does not name"
+		return "an error that the event does not describe"
 	}
 	says := e.Name
 	if e.StatusCode != 0 {
@@ -114,7 +114,7 @@ func (e *Error) String() string {
 	}
 	switch {
 	case says == "" && e.Message == "":
-		return "an error without a name"
+		return "an unnamed error"
 	case says == "":
 		return e.Message
 	case e.Message == "":
@@ -154,10 +154,10 @@ func (ev *Event) results() string {
 	return cut(b.String())
 }
 
-// maxArg bounds a value among the arguments that Tool.String shows, in bytes.
+// maxArg bounds each argument that Tool.String shows, in bytes.
 const maxArg = 60
 
-// String returns the call in short: name(key: value, …).
+// String returns the call in short form: name(key: value, …).
 func (t *Tool) String() string {
 	name := t.Name
 	if name == "" {
@@ -166,7 +166,7 @@ func (t *Tool) String() string {
 	return name + "(" + t.arguments() + ")"
 }
 
-// arguments returns the arguments in short, in the order in which they were given.
+// arguments returns the arguments in short form, in their original order.
 func (t *Tool) arguments() string {
 	d := json.NewDecoder(strings.NewReader(string(t.Args)))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {
@@ -187,7 +187,7 @@ func (t *Tool) arguments() string {
 	return b.String()
 }
 
-// inShort returns a JSON value in short. A string keeps its quotes, but not its escapes.
+// inShort returns a JSON value in short form. A string keeps its quotes, but not its escapes.
 func inShort(value json.RawMessage) string {
 	var s string
 	if json.Unmarshal(value, &s) == nil && value[0] == '"' {
@@ -198,7 +198,7 @@ func inShort(value json.RawMessage) string {
 
 func cut(s string) string { return shorten(s, maxText) }
 
-// shorten cuts s to at most n bytes, on a character's boundary, and marks the cut.
+// shorten cuts s to at most n bytes at a character boundary, and marks the cut.
 func shorten(s string, n int) string {
 	if len(s) <= n {
 		return s
