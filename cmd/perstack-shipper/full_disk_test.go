@@ -169,7 +169,7 @@ func TestFollowOnADiskThatFills(t *testing.T) {
 	write("b.jsonl", "{\"jobId\":\"b\"}\n")
 	w.Until("it says so", func() bool { return r.Says("no room") })
 	r.Stop(exitLeft)
-	if log := r.Said(); !strings.Contains(log, "b.jsonl is not shipped: its 14 bytes are for the next start") {
+	if log := r.Said(); !strings.Contains(log, "b.jsonl is not shipped: its 14 bytes are left for the next start") {
 		t.Errorf("it said\n%s", log)
 	}
 	ballast := filepath.Join(filepath.Dir(w.Journal), "ballast")

@@ -15,37 +15,37 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// This file knows the copies that a rotation leaves: `cp app.log app-1.log; : >app.log`. The copy
-// begins with the bytes that were shipped of the file that was cut. That is proved by their digest,
-// and only what is more is shipped of the copy.
+// This file recognises the copies that a rotation leaves: `cp app.log app-1.log; : >app.log`. The
+// copy begins with the bytes that were shipped of the truncated file. Their digest proves that, and
+// only the bytes after them are shipped from the copy.
 
-// mostOrigins bounds how many files are remembered that have ended.
+// mostOrigins bounds how many ended files the Set remembers.
 const mostOrigins = 1000
 
-// origin is a file that others may be copies of.
+// origin is a file that other files may be copies of.
 type origin struct {
 	id    string // of its input
 	path  string
-	first string // the digest of its first line; "" where that is not known
-	// proven: first is that of the lines that were shipped. The file may have been rewritten
-	// between the look at its first line and the first read.
+	first string // the digest of its first line; "": not known
+	// proven says that first is the digest of the first line that was shipped. The file may have
+	// been rewritten between the look at its first line and the first read.
 	proven bool
-	in     *Input // nil: it has ended, and what follows is known
-	file   *file  // nil: its input had ended when it was found
+	in     *Input // nil: it has ended, and the fields below are known
+	file   *file  // nil: its input had ended when its file was found
 
-	bytes int64 // so many bytes from its beginning were shipped
+	bytes int64 // how many bytes from its beginning were shipped
 	sum   []byte
-	ids   batch.State // what the lines behind those depend on
+	ids   batch.State // what the ids of the lines after those depend on
 }
 
-// hasEnded reports whether nothing more of it will be shipped.
+// hasEnded reports whether everything that will be shipped of the origin has been read.
 func (o *origin) hasEnded() bool {
 	return o.in == nil || o.in.Journal.Ended() && o.in.paused.Load() == finished
 }
 
-// settle takes the digest of an origin that has ended, if it is known. It reports whether the
+// update takes the digest of an origin that has ended, if it is known. It reports whether the
 // origin is of no use.
-func (o *origin) settle() (useless bool) {
+func (o *origin) update() (useless bool) {
 	if o.in == nil || !o.hasEnded() {
 		return false
 	}
@@ -62,8 +62,8 @@ func (o *origin) settle() (useless bool) {
 	return sum == nil
 }
 
-// sum is the digest of all bytes up to the offset; nil where some of them were not read, as of a
-// copy or of a file with a hole.
+// sum returns the digest of all bytes up to the offset. It returns nil if some of them were not
+// read, as in a copy or in a file with a hole.
 func (p *progress) sum() []byte {
 	if p.offset == 0 || p.state.Counts.Bytes != p.offset {
 		return nil
@@ -78,20 +78,21 @@ func (p *progress) sum() []byte {
 	return sum
 }
 
-// remember makes an origin of an input whose file's first line is known.
+// remember makes an input an origin, if the first line of its file is known.
 func (s *Set) remember(in *Input, note Note, f *file) {
 	s.origins = slices.DeleteFunc(s.origins, func(o *origin) bool { return o.id == in.Journal.ID() })
 	if note.First != "" {
-		// A file that is gone cannot be looked at again.
+		// f is nil if the file is gone. Nobody can look at it again, so its first line is taken as
+		// proven.
 		s.origins = append(s.origins, &origin{id: in.Journal.ID(), path: note.Path, first: note.First, proven: f == nil, in: in, file: f})
 	}
 }
 
-// learnFirst learns the first line of a file that began before that was complete.
+// learnFirst finds out the first line of a file that was followed before that line was complete.
 func (s *Set) learnFirst(f *file) {
 	_, first, err := journal.FileID(f.path)
 	if err != nil || !isNow(f.path, f.who) {
-		return // it is tried again when the file grows
+		return // it tries again when the file grows
 	}
 	f.note.First = first
 	j := f.in.Journal
@@ -101,13 +102,13 @@ func (s *Set) learnFirst(f *file) {
 	s.remember(f.in, f.note, f)
 }
 
-// settleOrigins takes the digests of those that have ended, and forgets the oldest when there are
-// many.
-func (s *Set) settleOrigins() {
+// updateOrigins takes the digests of origins that have ended. If there are too many, it forgets the
+// oldest.
+func (s *Set) updateOrigins() {
 	for _, o := range s.origins {
 		o.prove()
 	}
-	s.origins = slices.DeleteFunc(s.origins, (*origin).settle)
+	s.origins = slices.DeleteFunc(s.origins, (*origin).update)
 	for n := len(s.origins) - mostOrigins; n > 0; n-- {
 		i := slices.IndexFunc(s.origins, func(o *origin) bool { return o.in == nil })
 		if i < 0 {
@@ -117,10 +118,11 @@ func (s *Set) settleOrigins() {
 	}
 }
 
-// copyOf finds the origin that f, which has the first line first, begins with. wait says that this
-// is not known yet. What has its path is no copy, but has replaced it.
+// copyOf returns the origin that f is a copy of, or nil. The first line of f has the digest first.
+// If copyOf returns wait, it cannot tell yet. A file at the path of an origin has replaced it, and
+// is not a copy.
 func (s *Set) copyOf(f *file, first string, now time.Time) (of *origin, wait bool) {
-	s.settleOrigins()
+	s.updateOrigins()
 	wait = now.Sub(f.grew) < s.o.Patience.Copy && s.mayTurnUp(f.path, first)
 	for _, o := range slices.Backward(s.origins) {
 		if o.first != first && o.first != "" || o.path == f.path || f.compared[o] < 0 {
@@ -134,10 +136,10 @@ func (s *Set) copyOf(f *file, first string, now time.Time) (of *origin, wait boo
 			}
 			f.differs(o)
 		case o.in == nil:
-			wait = wait || still < s.o.Patience.Copy && !s.stopping // it may be being copied
+			wait = wait || still < s.o.Patience.Copy && !s.stopping // it may still be growing into a copy
 		case o.hasEnded():
 			wait = wait || still < s.o.Patience.Digest
-		case s.stopping || still >= s.o.Patience.Copy: // it is shipped, for it may be another that only looks the same
+		case s.stopping || still >= s.o.Patience.Copy: // it may only look the same, so it is shipped
 		case f.maybeCopy(o):
 			wait = true
 		}
@@ -145,8 +147,8 @@ func (s *Set) copyOf(f *file, first string, now time.Time) (of *origin, wait boo
 	return nil, wait
 }
 
-// mayTurnUp reports whether an input of an earlier process, whose file began with the line first
-// and is not the one at path, was not looked at yet.
+// mayTurnUp reports whether there is an input of an earlier process that nobody has looked at yet,
+// and whose file began with the same first line and is not at path.
 func (s *Set) mayTurnUp(path, first string) bool {
 	begins := func(p *parked) bool { return p.note.First == first && p.path != path }
 	for _, dead := range s.dead {
@@ -157,9 +159,9 @@ func (s *Set) mayTurnUp(path, first string) bool {
 	return slices.ContainsFunc(s.parked, func(p *parked) bool { return p.size < 0 && begins(p) })
 }
 
-// maybeCopy reports whether f begins as the origin o does, of which more may come.
+// maybeCopy reports whether f begins like the origin o, which may still grow.
 func (f *file) maybeCopy(o *origin) bool {
-	if o.file == nil || o.file.pin == nil { // it is parked
+	if o.file == nil || o.file.pin == nil { // the origin is parked
 		p := o.in.progress.Load()
 		if p == nil || f.size < p.offset {
 			return true
@@ -183,14 +185,14 @@ func (f *file) maybeCopy(o *origin) bool {
 			f.differs(o)
 			return false
 		}
-		f.isSame(o, from+int64(n))
+		f.sameUpTo(o, from+int64(n))
 		if n < len(mine) {
 			return true
 		}
 	}
 }
 
-// prove makes sure that the first line is that of what was shipped, once something was.
+// prove makes sure, once something was shipped, that o.first is the first line that was shipped.
 func (o *origin) prove() {
 	if o.proven || o.in == nil || o.file == nil || o.file.pin == nil {
 		return
@@ -209,9 +211,10 @@ func (o *origin) prove() {
 	}
 }
 
-// rewritten reports whether the file of o no longer begins with what was shipped of it, or nothing
-// was yet: it may have been truncated and written again since the journal looked at it last. Then
-// its bytes say nothing about a copy, and its digest will once the truncation is noticed.
+// rewritten reports whether the file of o no longer begins with what was shipped of it, or whether
+// nothing was shipped yet. The file may have been truncated and written again since the journal
+// last looked at it. Then its bytes tell nothing about a copy. Its digest will, once the journal
+// has noticed the truncation.
 func (o *origin) rewritten() bool {
 	p := o.in.progress.Load()
 	if p == nil || p.offset == 0 {
@@ -221,18 +224,18 @@ func (o *origin) rewritten() bool {
 	return sum != nil && !bytes.Equal(sumOf(o.file.pin, p.offset), sum)
 }
 
-// differs notes that f is no copy of o.
-func (f *file) differs(o *origin) { f.isSame(o, -1) }
+// differs records that f is not a copy of o.
+func (f *file) differs(o *origin) { f.sameUpTo(o, -1) }
 
-// isSame keeps up to where f is the same as o.
-func (f *file) isSame(o *origin, offset int64) {
+// sameUpTo records the offset up to which f equals o.
+func (f *file) sameUpTo(o *origin, offset int64) {
 	if f.compared == nil {
 		f.compared = map[*origin]int64{}
 	}
 	f.compared[o] = offset
 }
 
-// sumOf is the digest of the first n bytes of a file; nil where it has fewer.
+// sumOf returns the digest of the first n bytes of a file, or nil if it has fewer.
 func sumOf(file *os.File, n int64) []byte {
 	h := sha256.New()
 	if read, err := io.Copy(h, io.NewSectionReader(file, 0, n)); err != nil || read < n {
@@ -241,10 +244,10 @@ func sumOf(file *os.File, n int64) []byte {
 	return h.Sum(nil)
 }
 
-// followCopy makes an input of what the copy at path has beyond what was shipped.
+// followCopy makes an input of the copy at path that begins after the bytes that were shipped.
 func (s *Set) followCopy(id, path string, note Note, of *origin) (*journal.File, error) {
-	// The state of an input that nothing was shaped of, though its cursor is not at its beginning,
-	// and its lines go on with the ids of the other.
+	// This is the state of an input of which nothing was shaped, although its cursor is not at its
+	// beginning. The ids of its lines continue those of the origin.
 	state, err := json.Marshal(map[string]any{"state": of.ids})
 	if err != nil {
 		return nil, err
@@ -252,7 +255,7 @@ func (s *Set) followCopy(id, path string, note Note, of *origin) (*journal.File,
 	from := journal.Cursor{Offset: of.bytes, State: state}
 	j, err := s.o.Folder.FollowFrom(id, path, s.o.About(id, note, nil), s.o.Journal, from)
 	if err == nil {
-		s.once(fmt.Sprintf("%s is a copy of %s: its first %d bytes were shipped as input %s, and only what it has beyond them is shipped", path, of.path, of.bytes, of.id),
+		s.once(fmt.Sprintf("%s is a copy of %s: its first %d bytes were shipped as input %s, and only the bytes after them are shipped", path, of.path, of.bytes, of.id),
 			logfield.Path(path), logfield.Bytes(of.bytes), logfield.Input(of.id))
 	}
 	return j, err

@@ -14,13 +14,13 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// fifo is a FIFO that is read. It is also open for writing, so that it does not end while writers
-// come and go.
+// fifo is a FIFO that is being read. It is also open for writing, so that it does not end while
+// writers come and go.
 type fifo struct {
 	path    string
 	who     disk.Identity
 	in      *Input
-	w       *os.File           // the writing end; nil once it was released: then the last writer ends the FIFO
+	w       *os.File           // the writing end; nil once it was closed, so that the last writer ends the FIFO
 	stop    context.CancelFunc // ends reading at once
 	present bool
 	size    int64
@@ -37,9 +37,9 @@ func (s *Set) candidateFIFO(path string, info os.FileInfo, now time.Time) error 
 	}
 	f, err := s.openFIFO(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it has gone since
+		return nil // it was removed in the meantime
 	}
-	if errors.Is(err, journal.ErrFull) && len(s.fifos) > 0 { // the open ones stay open: closing them would kill their writers
+	if errors.Is(err, journal.ErrFull) && len(s.fifos) > 0 { // the open FIFOs stay open: closing them would kill their writers
 		s.complain(err)
 		return nil
 	}
@@ -55,8 +55,8 @@ func (s *Set) candidateFIFO(path string, info os.FileInfo, now time.Time) error 
 	return nil
 }
 
-// openFIFO makes the journal first. If the FIFO had to be closed again for lack of room, whoever
-// had opened it for writing would die of that, and what they had written would be lost.
+// openFIFO makes the journal first. If there were no room for it, the FIFO would have to be closed
+// again. That would kill any process that had opened it for writing, and lose what it had written.
 func (s *Set) openFIFO(path string) (*fifo, error) {
 	id := journal.NewID()
 	j, err := s.o.Folder.NewPipe(id, s.o.About(id, Note{Path: path}, nil), s.o.Journal)
@@ -73,7 +73,7 @@ func (s *Set) openFIFO(path string) (*fifo, error) {
 	return f, nil
 }
 
-// holdFIFO opens both ends of a FIFO.
+// holdFIFO opens both ends of a FIFO and locks it.
 func holdFIFO(path string) (f *fifo, r *os.File, err error) {
 	const flags = unix.O_CLOEXEC | unix.O_NONBLOCK
 	r, err = os.OpenFile(path, os.O_RDONLY|flags, 0) // with O_NONBLOCK it does not wait for a writer
@@ -86,7 +86,7 @@ func holdFIFO(path string) (f *fifo, r *os.File, err error) {
 	w, err := os.OpenFile(path, os.O_WRONLY|flags, 0)
 	if err != nil {
 		r.Close()
-		return nil, nil, &InputError{path, fmt.Sprintf("cannot be kept open (%v): make it writable, too", err)}
+		return nil, nil, &InputError{path, fmt.Sprintf("cannot be kept open (%v): make it writable", err)}
 	}
 	f = &fifo{path: path, w: w, present: true}
 	err = func() error {
@@ -96,11 +96,11 @@ func holdFIFO(path string) (f *fifo, r *os.File, err error) {
 			return err
 		}
 		if f.who = disk.IdentityOf(info); info.Mode()&fs.ModeNamedPipe == 0 || disk.IdentityOf(other) != f.who {
-			return fs.ErrNotExist // it was just replaced: the next look finds what is there
+			return fs.ErrNotExist // it was just replaced; the next look finds its successor
 		}
 		// Two readers of one FIFO would each get some of the bytes.
 		if err := unix.Flock(int(r.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-			return &InputError{path, "is read by another process already: stop that, or name another"}
+			return &InputError{path, "is already read by another process: stop that process or name another FIFO"}
 		}
 		return nil
 	}()
@@ -112,7 +112,7 @@ func holdFIFO(path string) (f *fifo, r *os.File, err error) {
 	return f, r, nil
 }
 
-// letGo lets the FIFO end with its last writer, or at once.
+// letGo lets the FIFO end when its last writer closes it, or at once.
 func (f *fifo) letGo(now bool) {
 	if f.w != nil {
 		f.w.Close()
@@ -123,7 +123,7 @@ func (f *fifo) letGo(now bool) {
 	}
 }
 
-// stepFIFOs notices growth, and lets go of FIFOs that are gone or have ended by themselves.
+// stepFIFOs notices growth, and lets go of FIFOs that are gone or have ended.
 func (s *Set) stepFIFOs(now time.Time) {
 	kept := s.fifos[:0]
 	for _, f := range s.fifos {

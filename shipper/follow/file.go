@@ -18,18 +18,18 @@ type file struct {
 	pin  *os.File      // keeps its identity from being reused; nil if it could not be opened
 	who  disk.Identity // of pin
 
-	in      *Input    // nil: it waits for its first line
-	note    Note      // of in
-	size    int64     // at the latest look
-	grew    time.Time // when a look found more
-	changed time.Time // when it grew, or was changed before anybody looked
-	present bool      // it has a name that is asked for
-	gone    time.Time // since when it has no such name; zero: it has one
-	retry   time.Time // do not try before then
-	over    bool      // its input has ended
-	held    bool      // it does not begin before it is known whether it is a copy
-	// compared is up to where the file equals each file that it may be a copy of; -1: it is no copy
-	// of that one.
+	in        *Input    // nil: not followed yet
+	note      Note      // of in
+	size      int64     // at the latest look
+	grew      time.Time // time of the look that last found more
+	changed   time.Time // when it grew, which may be before the first look
+	present   bool      // it has a name that is asked for
+	gone      time.Time // since when it has no such name; zero: it has one
+	retry     time.Time // do not try to follow it before then
+	over      bool      // its input has ended
+	undecided bool      // it may be a copy, and is not followed until that is known
+	// compared has the offset up to which the file equals each file that it may be a copy of; -1:
+	// it is not a copy of that file.
 	compared map[*origin]int64
 }
 
@@ -40,7 +40,7 @@ func (f *file) unpin() {
 	}
 }
 
-// measure notices growth.
+// measure notices that f has grown, or was truncated before it was followed.
 func (s *Set) measure(f *file, now time.Time) {
 	size := f.size
 	if f.in != nil {
@@ -56,7 +56,7 @@ func (s *Set) measure(f *file, now time.Time) {
 	}
 }
 
-// changedBefore returns when the file pin last grew before anybody looked.
+// changedBefore returns when the file pin last changed, or now if its time lies in the future.
 func changedBefore(pin *os.File, now time.Time) time.Time {
 	if info, err := pin.Stat(); err == nil && info.ModTime().Before(now) {
 		return info.ModTime()
@@ -64,8 +64,8 @@ func changedBefore(pin *os.File, now time.Time) time.Time {
 	return now
 }
 
-// step moves f on: it begins once its first line is there, becomes another input if it was
-// truncated, and ends when it is gone. The error says that another process has it.
+// step advances f. A file is followed once its first line is complete, becomes another input when
+// it is truncated, and ends when it is gone. The error says that another process has it.
 func (s *Set) step(f *file, now time.Time) error {
 	if f.over {
 		return nil
@@ -93,8 +93,8 @@ func (s *Set) step(f *file, now time.Time) error {
 	return nil
 }
 
-// start makes an input of f once its first line is complete, which gives the id, or once no more of
-// it will come.
+// start makes an input of f once its first line is complete, because the id depends on that line,
+// or once no more of the line will come.
 func (s *Set) start(f *file, now time.Time) error {
 	if now.Before(f.retry) && !s.stopping {
 		return nil
@@ -120,20 +120,20 @@ func (s *Set) start(f *file, now time.Time) error {
 		if f.size == 0 || !s.stopping && now.Sub(f.grew) < s.o.Patience.HalfLine && (f.present || !s.finished(f, now)) {
 			return nil
 		}
-		id = journal.NewID() // the note says what it is called later
+		id = journal.NewID() // a later start finds this id by the note
 	case err != nil:
 		s.again(f, now, err)
 		return nil
 	case s.isKnown(id):
-		return nil // it may belong to this file: the next look continues it
+		return nil // that input may belong to this file; the next look continues it
 	case s.used[id]: // another file has the same path and first line
 		note.Base, id = id, journal.NewID()
 	}
 	if !isNow(path, f.who) {
-		return nil // it was just renamed: the next look finds it
+		return nil // it was just renamed; the next look finds it
 	}
 	of, wait := s.copyOf(f, first, now)
-	if f.held = wait; wait {
+	if f.undecided = wait; wait {
 		return nil
 	}
 	var j *journal.File
@@ -150,8 +150,9 @@ func (s *Set) start(f *file, now time.Time) error {
 	return nil
 }
 
-// again makes the next attempt at f wait. It returns an error that says that another process has
-// the file and, at the beginning, one that says that there is no room. It logs others.
+// again postpones the next attempt to follow f. It returns an error that says that another process
+// has the file and, before the first look is over, one that says that there is no room. It logs all
+// other errors.
 func (s *Set) again(f *file, now time.Time, err error) error {
 	f.retry = now.Add(time.Second)
 	err = fmt.Errorf("%s: %w", f.path, err)
@@ -164,12 +165,12 @@ func (s *Set) again(f *file, now time.Time, err error) error {
 	return nil
 }
 
-// attach makes j the input of the file that it has open, which is mostly the one at path; note says
-// which one it was meant to be. It returns the file, or nil if there is nothing to follow.
+// attach makes j the input of the file that j has open, which usually is the one at path. note
+// describes the file that was meant. attach returns nil if there is nothing to follow.
 func (s *Set) attach(j *journal.File, path string, note Note, now time.Time) *file {
 	in := &Input{Journal: j.Journal, file: j, Path: path, live: s.live}
 	s.live.Add(1)
-	if j.Ended() { // it was truncated while nobody looked: there is nothing to follow
+	if j.Ended() { // it was truncated while nobody looked, so there is nothing to follow
 		s.remember(in, note, nil)
 		s.fresh = append(s.fresh, in)
 		return nil
@@ -177,7 +178,7 @@ func (s *Set) attach(j *journal.File, path string, note Note, now time.Time) *fi
 	meant := disk.Identity{Dev: note.Dev, Ino: note.Ino}
 	pin, who := pinOf(j, path, meant)
 	if pin == nil {
-		who = meant // it was moved away after it was opened
+		who = meant // the file was moved away after j opened it
 	}
 	f := s.byIdentity[who]
 	switch {
@@ -186,7 +187,7 @@ func (s *Set) attach(j *journal.File, path string, note Note, now time.Time) *fi
 		s.add(f)
 	case pin == nil:
 	case f == nil:
-		f = &file{path: path, pin: pin, who: who, present: true} // if it is not, the next look notices
+		f = &file{path: path, pin: pin, who: who, present: true} // if it is not present, the next look notices
 		s.add(f)
 	default:
 		pin.Close()
@@ -221,10 +222,10 @@ func (s *Set) attach(j *journal.File, path string, note Note, now time.Time) *fi
 	return f
 }
 
-// pinOf opens the file that j has open once more: at path, or wherever the file that was meant is
-// now. It returns nil if it is not found.
+// pinOf opens the file that j has open a second time: at path, or wherever the file meant is now.
+// It returns nil if it does not find the file.
 func pinOf(j *journal.File, path string, meant disk.Identity) (*os.File, disk.Identity) {
-	for range 3 { // somebody may be renaming just now
+	for range 3 { // somebody may be renaming it right now
 		name := path
 		replaced := j.Replaced()
 		if replaced {
@@ -247,11 +248,11 @@ func pinOf(j *journal.File, path string, meant disk.Identity) (*os.File, disk.Id
 	return nil, disk.Identity{}
 }
 
-// cut makes what a truncated file now holds another input. The shipper says what is lost.
+// cut makes another input of what a truncated file holds now. The shipper reports what is lost.
 func (s *Set) cut(f *file, now time.Time) {
 	f.over = true
 	if f.pin == nil {
-		return // the next look finds it
+		return // the next look finds the file
 	}
 	next := &file{path: f.path, pin: f.pin, who: f.who, present: f.present, gone: f.gone, grew: now, changed: now}
 	f.pin = nil
@@ -259,7 +260,7 @@ func (s *Set) cut(f *file, now time.Time) {
 	s.add(next)
 }
 
-// finished reports whether a file that is gone has not grown for long enough.
+// finished reports whether a file that is gone will not grow any more.
 func (s *Set) finished(f *file, now time.Time) bool {
 	since := f.grew
 	if f.gone.After(since) {
@@ -282,7 +283,7 @@ func (f *file) hasWriter() (writer, known bool) {
 	return disk.HasWriter(f.pin)
 }
 
-// end ends the input of f with what is there now.
+// end ends the input of f with what the file holds now.
 func (s *Set) end(f *file, how int32) {
 	f.over = true
 	f.in.paused.Store(how)
@@ -291,8 +292,8 @@ func (s *Set) end(f *file, how int32) {
 	}
 }
 
-// pause leaves f for another day if it ends with a whole line or has stopped growing. It reports
-// whether it is done with f.
+// pause leaves f to the next start, if it ends with a whole line or has stopped growing. It reports
+// whether f needs no more attention.
 func (s *Set) pause(f *file, now time.Time) bool {
 	if f.over {
 		return true
@@ -301,12 +302,12 @@ func (s *Set) pause(f *file, now time.Time) bool {
 		if err := s.start(f, now); err != nil {
 			s.complain(err)
 		}
-		if f.held {
+		if f.undecided {
 			return false
 		}
-		if f.in == nil { // it is empty, or cannot be begun, which was logged
+		if f.in == nil { // it is empty, or an error was logged
 			if f.size > 0 {
-				s.leave(f.path, fmt.Sprintf("%s is not shipped: its %d bytes are for the next start", f.path, f.size))
+				s.leave(f.path, fmt.Sprintf("%s is not shipped: its %d bytes are left for the next start", f.path, f.size))
 			}
 			s.putAside(f.asParked())
 			f.over = true
@@ -325,7 +326,7 @@ func (s *Set) pause(f *file, now time.Time) bool {
 	case !f.present && s.lost(f):
 		s.end(f, finished)
 	case f.endsLine(), s.o.Reading.Err() != nil:
-		s.end(f, pausedInLine) // what comes now is for another day
+		s.end(f, pausedInLine) // later bytes are for the next start
 		s.putAside(f.asParked())
 	case now.Sub(f.grew) >= s.o.Patience.LastLine:
 		s.end(f, paused)
@@ -336,7 +337,7 @@ func (s *Set) pause(f *file, now time.Time) bool {
 	return true
 }
 
-// asParked returns f put aside for good.
+// asParked returns f as it is put aside until the next start.
 func (f *file) asParked() *parked {
 	p := &parked{who: f.who, present: true, done: true}
 	if f.in != nil {
@@ -345,7 +346,7 @@ func (f *file) asParked() *parked {
 	return p
 }
 
-// lost reports whether no later start can continue a file that is gone, or none needs to.
+// lost reports whether no later start needs to continue a file that is gone, or none could.
 func (s *Set) lost(f *file) bool {
 	if writer, known := f.hasWriter(); known && !writer {
 		return true

@@ -1,22 +1,22 @@
-// Package follow finds what --input names and makes inputs of it: files that grow, FIFOs, and
-// folders of files.
+// Package follow finds the files that --input names and makes inputs of them: files that grow,
+// FIFOs, and folders of files.
 //
-//	follow.go   what is asked for and what comes of it; Run, which looks until it is told to stop
+//	follow.go   Options, the Set of followed files, and its loop
 //	patience.go how long to wait for what
-//	look.go     one look at all paths: what is there now
-//	file.go     a followed file: from its first line until it is gone, cut or left for another day
+//	look.go     one look at all paths: what is new, what is gone
+//	file.go     a followed file, from its first line until it is gone, truncated or paused
 //	stem.go     files that are the stdout and the stderr of one process
 //	copy.go     copies that a rotation leaves
-//	park.go     any number of files, of which some are followed at a time
-//	underway.go whether an agent is at work, and is waited for
-//	known.go    what earlier processes followed, taken up again
-//	fifo.go     a FIFO
-//	once.go     what is left of a file, shipped by resume
-//	watch.go    when to look again: what the kernel tells, and polling behind it
+//	park.go     any number of files, only some of them followed at a time
+//	underway.go whether an agent is at work, so that the Set waits for it
+//	known.go    files that earlier processes followed
+//	fifo.go     FIFOs
+//	once.go     the rest of a file, shipped by resume
+//	watch.go    when to look again: on events from the kernel, and by polling
 //
-// A file is known by its identity: device and inode. An open descriptor keeps these from being
-// reused, while its names may change. So a file that is renamed is shipped once, and a file that
-// takes over its name is another input.
+// A file is identified by its device and inode. An open descriptor keeps these from being reused,
+// while the file's names may change. So a renamed file is shipped once, and a file that takes over
+// its name is another input.
 package follow
 
 import (
@@ -38,24 +38,25 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// Options say what to follow.
+// Options say what to follow, and how.
 type Options struct {
 	// Paths are files, FIFOs and folders. In a folder, files named *.jsonl and *.log are followed,
-	// and *.err and *.stderr beside one of the same stem. Folders below it are not looked into.
+	// and files named *.err and *.stderr if one of those has the same stem. Subfolders are ignored.
 	Paths []string
-	// Wait for paths that do not exist.
+	// Wait makes New accept paths that do not exist yet.
 	Wait bool
-	// UntilIdle is how long nothing may come from any path before Run ends by itself; 0: for ever.
-	// A run under way is given longer.
+	// UntilIdle ends Run when no path has grown for so long; 0: never. It waits longer for a run
+	// that is under way.
 	UntilIdle time.Duration
-	// Reading ends when FIFOs are not to be read any more.
+	// Reading ends when FIFOs should no longer be read.
 	Reading context.Context
 
 	Folder  *journal.Folder
 	Journal journal.Options
-	// About makes the snapshot of an input: a new one, or one that has the snapshot old.
+	// About returns a snapshot of an input. It keeps the options of the snapshot old, if there is
+	// one.
 	About func(id string, note Note, old []byte) []byte
-	// Known are the inputs that the folder has.
+	// Known are the inputs in Folder.
 	Known []Known
 
 	Patience Patience
@@ -74,41 +75,42 @@ type Note struct {
 	First string `json:"first,omitempty"`
 	// Base is the id that path and first line give, if another input already had it.
 	Base string `json:"base,omitempty"`
-	// Lent says that whoever holds the input only ships the rest of it, and then lets go of it for
-	// a process that follows the file.
+	// Lent says that the process that holds the input only ships the rest of it. It then leaves the
+	// input to a process that follows the file.
 	Lent bool `json:"lent,omitempty"`
 }
 
-// Known is an input that the folder has, of an earlier process or a living one.
+// Known is an input in the folder, of an earlier or a living process.
 type Known struct {
 	journal.Left
 	Note Note
-	// Mine says that it goes where this process ships to. Of others only the ids are kept.
+	// Mine says that the input has the target of this process. Of others, only the ids are used.
 	Mine bool
 }
 
-// Input is what was found: a file, or a FIFO.
+// Input is a file or a FIFO that a Set has found.
 type Input struct {
-	// Journal follows a file. For a FIFO, the caller writes it with what FIFO gives.
+	// Journal follows a file. For a FIFO, the caller writes the bytes of FIFO to it.
 	Journal *journal.Journal
 	// Pipe is the journal of a FIFO, for writing; nil for a file.
 	Pipe *journal.Pipe
 	Path string
-	// FIFO is open for reading; nil for a file. The caller closes it when Reading has ended, or its
-	// last writer is gone.
+	// FIFO is open for reading; nil for a file. The caller closes it when Reading has ended or when
+	// the last writer is gone.
 	FIFO    *os.File
 	Reading context.Context
-	Grew    time.Time // when a file grew last, as far as that was seen
+	Grew    time.Time // when a file last grew, as far as the Set saw
 
-	file     *journal.File            // the journal of a file; nil of a FIFO
-	progress atomic.Pointer[progress] // nil: it was not told
+	file     *journal.File            // the journal of a file; nil for a FIFO
+	progress atomic.Pointer[progress] // nil: Shaped was not called
 	paused   atomic.Int32
 	closed   atomic.Bool
 	once     sync.Once
 	live     *atomic.Int64
 }
 
-// Close says that the caller has closed or removed the journal, so there is room for another.
+// Close tells the Set that the caller has closed or removed the journal, so that another file may
+// be followed.
 func (in *Input) Close() {
 	in.once.Do(func() {
 		in.live.Add(-1)
@@ -116,24 +118,24 @@ func (in *Input) Close() {
 	})
 }
 
-// What the end of Journal means, for Paused.
+// The reasons why Journal has ended, for Paused.
 const (
 	finished int32 = iota
 	paused
 	pausedInLine
 )
 
-// Paused says, once the journal has ended, whether the file may go on another day, and whether its
-// last line was being written, so that the beginning of that line is for that day as well.
+// Paused reports, once the journal has ended, whether a later start may continue the file. inLine
+// says that the last line was being written, so its beginning is left to that start as well.
 func (in *Input) Paused() (paused, inLine bool) {
 	p := in.paused.Load()
 	return p != finished, p == pausedInLine
 }
 
-// InputError says what is wrong with a path.
+// InputError says why a path cannot be followed.
 type InputError struct {
 	Path    string
-	Problem string // with the remedy
+	Problem string // follows the path, with the remedy
 }
 
 func (e *InputError) Error() string { return e.Path + " " + e.Problem }
@@ -141,7 +143,8 @@ func (e *InputError) Error() string { return e.Path + " " + e.Problem }
 // LogFields implements logfield.Named.
 func (e *InputError) LogFields() []zap.Field { return []zap.Field{logfield.Path(e.Path)} }
 
-// Set is what is followed. One goroutine uses it at a time: the one in New, then the one in Run.
+// Set is a set of followed paths. One goroutine uses it at a time: first the caller of New, then
+// the caller of Run.
 type Set struct {
 	o   Options
 	log *zap.Logger
@@ -150,30 +153,30 @@ type Set struct {
 	byIdentity map[disk.Identity]*file
 	parked     []*parked
 	parkedBy   map[disk.Identity]*parked
-	origins    []*origin     // what others may be copies of
+	origins    []*origin     // files that other files may be copies of
 	live       *atomic.Int64 // inputs whose journals are open
-	refused    bool          // a file waits for a place
-	stopping   bool          // what is there is all there will be
-	idle       bool          // because nothing came for so long
+	refused    bool          // a file waits because as many are followed as may be
+	stopping   bool          // Run stops: it takes what is there, and waits only for runs under way
+	idle       bool          // Run stops because nothing came for UntilIdle
 	fifos      []*fifo
-	used       map[string]bool      // ids that are taken
-	dead       map[string][]*parked // inputs whose file was not there, by its path
+	used       map[string]bool      // ids of inputs
+	dead       map[string][]*parked // by path: inputs whose file is not there
 
-	fresh  []*Input  // found, and not handed over yet
-	came   time.Time // when something last came
+	fresh  []*Input  // found, and not returned by Found yet
+	came   time.Time // when some path last grew
 	failed []error
-	unread map[string]error // what could not be read, by its path; some may be readable later
-	left   []string         // paths of files that could not be begun
+	unread map[string]error // why a path could not be read; it may be readable later
+	left   []string         // files that were not shipped
 	begun  bool             // New has looked once
-	// filesOnly leaves FIFOs for the next look.
+	// filesOnly makes a look ignore FIFOs.
 	filesOnly bool
 	said      map[string]time.Time
 	watch     *watcher
 }
 
-// New looks at the paths and continues what earlier processes followed of them. It returns an
-// *InputError if a path cannot be followed. It wraps a *journal.HeldError if another process
-// follows it with this folder, and journal.ErrFull if there is no room for a new input.
+// New looks at the paths and continues the files that earlier processes followed. If a path cannot
+// be followed, the error is an *InputError. If another process follows a path with this folder, it
+// wraps a *journal.HeldError. If there is no room for a new input, it wraps journal.ErrFull.
 func New(o Options) (*Set, error) {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -182,7 +185,7 @@ func New(o Options) (*Set, error) {
 	if o.most == 0 {
 		o.most = filesAtOnce()
 	}
-	if o.Folder.Path() == "" { // in memory nothing can be left for later
+	if o.Folder.Path() == "" { // a file cannot be parked, because its cursor is kept in memory only
 		o.most = math.MaxInt
 	}
 	paths := make([]string, 0, len(o.Paths))
@@ -222,8 +225,8 @@ func (s *Set) begin() error {
 	if err := s.takeUpKnown(); err != nil {
 		return err
 	}
-	// FIFOs come last. An open one must not be closed again because a file cannot be begun, for its
-	// writer would die of that.
+	// FIFOs come last. Once open, a FIFO must not be closed because a file cannot be followed: that
+	// would kill the FIFO's writer.
 	for _, s.filesOnly = range []bool{true, false} {
 		if err := s.look(time.Now()); err != nil {
 			return err
@@ -233,25 +236,25 @@ func (s *Set) begin() error {
 	return nil
 }
 
-// Found returns what was found since the last call.
+// Found returns the inputs that were found since the last call.
 func (s *Set) Found() []*Input {
 	found := s.fresh
 	s.fresh = nil
 	return found
 }
 
-// Failed returns, after Run, what could not be shipped. All of it was logged.
+// Failed returns, after Run, why something could not be shipped. Run has logged all of it.
 func (s *Set) Failed() []error {
 	return slices.AppendSeq(slices.Clone(s.failed), maps.Values(s.unread))
 }
 
-// Left returns, after Run, the files that are not shipped because another process still has their
-// inputs, or because there was no room for a journal. That was logged.
+// Left returns, after Run, the files that were not shipped because another process still has their
+// inputs, or because there was no room for a journal. Run has logged them.
 func (s *Set) Left() []string { return s.left }
 
-// Run looks for more until stop ends, or nothing comes for UntilIdle. Then what is there is all,
-// and files are left for another day. It gives what it finds to take, which returns false when
-// nobody wants it any more; alive has ended then.
+// Run looks for more files until stop ends, or until nothing comes for UntilIdle. Then it takes
+// what is there and pauses every file. It passes the inputs that it finds to take. If take returns
+// false, because alive has ended, Run returns.
 func (s *Set) Run(stop, alive context.Context, take func(*Input) bool) {
 	defer s.close()
 	for stop.Err() == nil && !s.idle {
@@ -267,7 +270,7 @@ func (s *Set) Run(stop, alive context.Context, take func(*Input) bool) {
 	if alive.Err() == nil {
 		s.stop(alive, take)
 	}
-	for _, in := range s.Found() { // nobody wants it: it waits for the next start
+	for _, in := range s.Found() { // nobody took these: they wait for the next start
 		if err := in.Journal.Close(); err != nil {
 			s.complain(err)
 		}
@@ -278,7 +281,7 @@ func (s *Set) Run(stop, alive context.Context, take func(*Input) bool) {
 	}
 }
 
-// handOver hands over what is new. It returns false when nobody wants it.
+// handOver passes new inputs to take. It returns false if take does.
 func (s *Set) handOver(take func(*Input) bool) bool {
 	for len(s.fresh) > 0 {
 		if !take(s.fresh[0]) {
@@ -289,7 +292,7 @@ func (s *Set) handOver(take func(*Input) bool) bool {
 	return true
 }
 
-// stop takes all that is there and what comes from runs under way, and ends every input.
+// stop takes what is there and what comes from runs under way, and ends every input.
 func (s *Set) stop(alive context.Context, take func(*Input) bool) {
 	s.stopping = true
 	for _, f := range s.fifos {
@@ -304,7 +307,7 @@ func (s *Set) stop(alive context.Context, take func(*Input) bool) {
 		if !s.handOver(take) || !more {
 			return
 		}
-		if now.Sub(began) > s.o.Patience.Gone { // it takes longer: an agent is at work
+		if now.Sub(began) > s.o.Patience.Gone { // an agent is at work, so it takes longer
 			tick.Reset(s.o.Patience.LastLine / 3)
 		}
 		select {
@@ -315,7 +318,7 @@ func (s *Set) stop(alive context.Context, take func(*Input) bool) {
 	}
 }
 
-// pauseAll picks up new files while there is room, and pauses each file that ends with a whole line
+// pauseAll follows new files while there is room, and pauses each file that ends with a whole line
 // or has stopped growing. It reports whether there is more to do.
 func (s *Set) pauseAll(now time.Time) (more bool) {
 	if err := s.look(now); err != nil {
@@ -328,7 +331,7 @@ func (s *Set) pauseAll(now time.Time) (more bool) {
 	return more || s.refused || slices.ContainsFunc(s.parked, (*parked).mustWake)
 }
 
-// close closes what Set itself holds open.
+// close closes the files that the Set itself has open.
 func (s *Set) close() {
 	for _, f := range s.files {
 		f.unpin()
@@ -341,10 +344,10 @@ func (s *Set) close() {
 	}
 }
 
-// sayAgain is how often a lasting trouble is logged.
+// sayAgain is how often an error that persists is logged.
 const sayAgain = time.Minute
 
-// complain logs an error that may pass.
+// complain logs an error that may be temporary.
 func (s *Set) complain(err error) {
 	now := time.Now()
 	if last, ok := s.said[err.Error()]; ok && now.Sub(last) < sayAgain {
@@ -354,7 +357,7 @@ func (s *Set) complain(err error) {
 	s.log.Error(err.Error(), logfield.Of(err)...)
 }
 
-// once logs something that is as it should be.
+// once logs information, once for each text.
 func (s *Set) once(text string, fields ...zap.Field) {
 	if _, ok := s.said[text]; !ok {
 		s.said[text] = time.Now()
@@ -362,7 +365,7 @@ func (s *Set) once(text string, fields ...zap.Field) {
 	}
 }
 
-// leave logs what a later start has to ship.
+// leave logs that a file is left to a later start.
 func (s *Set) leave(path, text string) {
 	if !slices.Contains(s.left, path) {
 		s.left = append(s.left, path)
@@ -370,7 +373,7 @@ func (s *Set) leave(path, text string) {
 	}
 }
 
-// lose logs what is not shipped.
+// lose logs that bytes are lost or a file cannot be shipped, which fails the run.
 func (s *Set) lose(err error, fields ...zap.Field) {
 	s.log.Error(err.Error(), append(logfield.Of(err), fields...)...)
 	s.failed = append(s.failed, err)

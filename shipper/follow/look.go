@@ -15,15 +15,15 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// This file looks at the paths and tells files apart by their identity.
+// This file looks at the paths and identifies the files there.
 
-// isNow reports whether path names the file who.
+// isNow reports whether path is a name of the file who.
 func isNow(path string, who disk.Identity) bool {
 	info, err := os.Stat(path)
 	return err == nil && disk.IdentityOf(info) == who
 }
 
-// nameOf returns the name of the file who in dir, or "" if it has none.
+// nameOf returns a name of the file who in dir, or "" if it has none.
 func nameOf(dir string, who disk.Identity) string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -37,8 +37,8 @@ func nameOf(dir string, who disk.Identity) string {
 	return ""
 }
 
-// wants reports whether a file with that path is asked for, provided that what it needs is beside
-// it.
+// wants reports whether a file with this path is asked for. It ignores that a stderr needs the
+// stdout beside it.
 func (s *Set) wants(path string) bool {
 	for _, p := range s.o.Paths {
 		if path == p || filepath.Dir(path) == p && (matches(path) || isStderr(path)) {
@@ -48,7 +48,7 @@ func (s *Set) wants(path string) bool {
 	return false
 }
 
-// check says what is wrong with a path, before anything is read.
+// check returns why a path cannot be followed, before anything is read.
 func (s *Set) check(path string) error {
 	info, err := os.Stat(path)
 	switch {
@@ -57,9 +57,9 @@ func (s *Set) check(path string) error {
 	case errors.Is(err, fs.ErrNotExist) && s.o.Wait:
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
-		return &InputError{path, "does not exist: create it, or let --input-wait wait for it"}
+		return &InputError{path, "does not exist: create it, or use --input-wait to wait for it"}
 	case err != nil:
-		return &InputError{path, fmt.Sprintf("cannot be looked at (%v): make it readable", err)}
+		return &InputError{path, fmt.Sprintf("cannot be accessed (%v): make it readable", err)}
 	case info.IsDir():
 		_, err = os.ReadDir(path)
 	case info.Mode().IsRegular():
@@ -73,28 +73,28 @@ func (s *Set) check(path string) error {
 		return &InputError{path, "is not a file, FIFO or folder: name one"}
 	}
 	if err != nil {
-		return &InputError{path, fmt.Sprintf("cannot be read (%v): make it readable, a FIFO writable too", err)}
+		return &InputError{path, fmt.Sprintf("cannot be read (%v): make it readable, and a FIFO writable as well", err)}
 	}
 	return nil
 }
 
-// patternChars are the characters that make a path that does not exist a pattern: to wait for a
-// file of such a name would be to wait for ever.
+// patternChars are characters that make a path a pattern if no such file exists. Waiting for a file
+// of that name would take forever.
 const patternChars = "*?["
 
 // insteadOf says what to name instead of a pattern.
 func insteadOf(pattern string) string {
 	if dir := filepath.Dir(pattern); !strings.ContainsAny(dir, patternChars) {
-		return fmt.Sprintf("name the folder %s, of which every *.jsonl and *.log is followed, or each file", dir)
+		return fmt.Sprintf("name the folder %s, whose *.jsonl and *.log files are all followed, or name each file", dir)
 	}
-	return "name each folder, of which every *.jsonl and *.log is followed, or each file"
+	return "name each folder, whose *.jsonl and *.log files are all followed, or name each file"
 }
 
 func openFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) // NONBLOCK: a FIFO in its place must not block us
 }
 
-// look finds what is new and what is gone, and moves every file on. Its error says that another
+// look finds files that are new or gone, and advances every file. The error says that another
 // process has an input.
 func (s *Set) look(now time.Time) error {
 	began := time.Now()
@@ -113,7 +113,7 @@ func (s *Set) look(now time.Time) error {
 		err = errors.Join(err, s.lookAt(path, now))
 	}
 	err = errors.Join(err, s.wakeAll(now, false))
-	for i := 0; i < len(s.files); i++ { // a step may append
+	for i := 0; i < len(s.files); i++ { // step may append files
 		err = errors.Join(err, s.step(s.files[i], now))
 	}
 	s.dropOver()
@@ -155,14 +155,14 @@ func (s *Set) lookAt(path string, now time.Time) error {
 	case info.Mode()&fs.ModeNamedPipe != 0:
 		return s.candidateFIFO(path, info, now)
 	default:
-		s.cannotRead(&InputError{path, "is not a file, FIFO or folder any more: put one there"})
+		s.cannotRead(&InputError{path, "is no longer a file, FIFO or folder: put one there"})
 	}
 	return nil
 }
 
-// unseen keeps what was at a path that cannot be looked at now from counting as gone.
+// unseen keeps files from counting as gone while their path cannot be accessed.
 func (s *Set) unseen(path string, err error) {
-	s.cannotRead(&InputError{path, fmt.Sprintf("cannot be looked at (%v): make it readable", err)})
+	s.cannotRead(&InputError{path, fmt.Sprintf("cannot be accessed (%v): make it readable", err)})
 	for _, f := range s.files {
 		f.present = f.present || f.path == path || filepath.Dir(f.path) == path
 	}
@@ -174,8 +174,8 @@ func (s *Set) unseen(path string, err error) {
 	}
 }
 
-// cannotRead logs what is wrong with a path now. It counts as not shipped unless it can be read
-// later.
+// cannotRead logs why a path cannot be read now. The path counts as not shipped unless it becomes
+// readable.
 func (s *Set) cannotRead(err *InputError) {
 	s.unread[err.Path] = err
 	s.complain(err)
@@ -185,11 +185,11 @@ func (s *Set) cannotRead(err *InputError) {
 func (s *Set) candidate(path string, now time.Time) {
 	info, err := os.Stat(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.cannotRead(&InputError{path, fmt.Sprintf("cannot be looked at (%v) and is not shipped: make it readable", err)})
+		s.cannotRead(&InputError{path, fmt.Sprintf("cannot be accessed (%v) and is not shipped: make it readable", err)})
 		return
 	}
 	if err != nil || !info.Mode().IsRegular() {
-		return // it has gone since, or it is a folder with such a name
+		return // it was removed in the meantime, or it is a folder with a name like that
 	}
 	if f := s.byIdentity[disk.IdentityOf(info)]; f != nil {
 		delete(s.unread, path)
@@ -197,7 +197,7 @@ func (s *Set) candidate(path string, now time.Time) {
 		return
 	}
 	if s.isParked(disk.IdentityOf(info), info) || s.crowded() {
-		return // a later look finds those that there is no room for
+		return // there is no room to follow it now; a later look finds it
 	}
 	opened, err := openFile(path)
 	if err != nil {
@@ -212,7 +212,7 @@ func (s *Set) candidate(path string, now time.Time) {
 		return
 	}
 	who := disk.IdentityOf(info)
-	if f := s.byIdentity[who]; f != nil { // it has taken over the name of another
+	if f := s.byIdentity[who]; f != nil { // a followed file was just renamed to this name
 		opened.Close()
 		f.present, f.path = true, path
 		return

@@ -20,7 +20,7 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// model is a folder that is followed, with what was written to its files, and what was read of it.
+// model is a followed folder, with what was written to its files and what was read of them.
 type model struct {
 	t       *rapid.T
 	events  string
@@ -30,11 +30,11 @@ type model struct {
 
 	set    *Set
 	inputs []*reading
-	files  map[string]int // those that are there: their numbers by name
+	files  map[string]int // the numbers of the files that exist, by name
 	wrote  []string       // by number
 	read   []string       // by number
 	names  int
-	copies map[int]bool // numbers of files that were rotated by copying: what is shipped of the copy begins in its middle
+	copies map[int]bool // numbers of files that were rotated by copying: the input of the copy begins in its middle
 }
 
 // reading is an input as the shipper reads it.
@@ -51,7 +51,7 @@ type kept struct {
 	Digest []byte // the state of a SHA-256 over them
 }
 
-// add takes bytes that were read.
+// add adds bytes that were read.
 func (k *kept) add(data []byte) {
 	h := sha256.New()
 	if k.Digest != nil {
@@ -64,7 +64,7 @@ func (k *kept) add(data []byte) {
 	k.Bytes += int64(len(data))
 }
 
-// tell says how far it is shaped.
+// tell tells the Set how far the input is shaped.
 func (r *reading) tell() {
 	r.Shaped(r.off, batch.State{Counts: batch.Counts{Bytes: r.Bytes}, Digest: batch.Digested{Lines: r.Digest}}, false, "")
 }
@@ -101,7 +101,7 @@ func (m *model) check(err error) {
 	}
 }
 
-// take takes what was found.
+// take takes the inputs that the Set has found.
 func (m *model) take() {
 	for _, in := range m.set.Found() {
 		r := &reading{Input: in, number: -1, off: in.Journal.Cursor().Offset}
@@ -113,7 +113,7 @@ func (m *model) take() {
 	}
 }
 
-// ship reads what there is, and lets go of what has ended.
+// ship reads what there is, and closes the inputs that have ended.
 func (m *model) ship() {
 	buf := make([]byte, 64)
 	kept := m.inputs[:0]
@@ -150,8 +150,8 @@ func (m *model) ship() {
 	m.inputs = kept
 }
 
-// got notes what was read. Every piece of every file begins with its number, so that two cannot be
-// taken for each other.
+// got records what was read. Every piece of every file begins with the file's number, so no two
+// pieces can be confused.
 func (m *model) got(in *reading, data string) {
 	if in.number < 0 {
 		for n := range m.wrote {
@@ -160,16 +160,16 @@ func (m *model) got(in *reading, data string) {
 			}
 		}
 		if in.number < 0 {
-			m.t.Fatalf("input %s of %s: %q is what no file lacks", in.Journal.ID(), in.Path, data)
+			m.t.Fatalf("input %s of %s: read %q, which no file lacks", in.Journal.ID(), in.Path, data)
 		}
 	}
 	m.read[in.number] += data
 	if !strings.HasPrefix(m.wrote[in.number], m.read[in.number]) {
-		m.t.Fatalf("input %s of %s: file %d has %q, read were %q", in.Journal.ID(), in.Path, in.number, m.wrote[in.number], m.read[in.number])
+		m.t.Fatalf("input %s of %s: file %d is %q, read %q", in.Journal.ID(), in.Path, in.number, m.wrote[in.number], m.read[in.number])
 	}
 }
 
-// look looks, a moment later.
+// look looks 600 ms later.
 func (m *model) look() {
 	m.now = m.now.Add(600 * time.Millisecond)
 	m.check(m.set.look(m.now))
@@ -177,20 +177,20 @@ func (m *model) look() {
 	m.ship()
 }
 
-// settle ends the last line of a file, and looks until all of it was read: what nobody has read
-// when it is cut or goes is lost.
-func (m *model) settle(name string) {
+// readAll ends the last line of a file, and looks until all of it was read. What nobody has read
+// when the file is truncated or deleted is lost.
+func (m *model) readAll(name string) {
 	n := m.files[name]
 	m.append(name, "\n")
 	for looks := 0; m.read[n] != m.wrote[n]; looks++ {
 		if looks > 200 {
-			m.t.Fatalf("file %d is not read: %q of %q", n, m.read[n], m.wrote[n])
+			m.t.Fatalf("of file %d, %q was read, want %q", n, m.read[n], m.wrote[n])
 		}
 		m.look()
 	}
 }
 
-// some is one of the files, or "".
+// some returns the name of one of the files, or "".
 func (m *model) some() string {
 	names := slices.Sorted(maps.Keys(m.files))
 	if len(names) == 0 {
@@ -230,7 +230,7 @@ func (m *model) rename(from, to string) {
 	}
 }
 
-// copy copies a file and cuts it, while nobody looks or in between.
+// copy copies a file and truncates it, while the Set is stopped, running, or looking in between.
 func (m *model) copy(from, to string) {
 	data, err := os.ReadFile(filepath.Join(m.events, from))
 	m.check(err)
@@ -251,10 +251,10 @@ func (m *model) copy(from, to string) {
 	m.copies[m.files[to]] = true
 	m.files[from] = len(m.wrote)
 	m.wrote, m.read = append(m.wrote, ""), append(m.read, "")
-	m.settle(to) // what it has beyond is shipped
+	m.readAll(to) // only what it has beyond the origin is shipped
 }
 
-// pause stops as a signal does.
+// pause stops the Set as a signal does.
 func (m *model) pause() {
 	m.set.stopping = true
 	for more := true; more; {
@@ -269,9 +269,9 @@ func (m *model) pause() {
 	}
 }
 
-// Whatever happens to the files of a folder, each byte of each is read once, in order: renamed to a
-// name that is followed or not, cut, deleted, made again under a name that another had, while
-// somebody looks or between two starts.
+// Whatever happens to the files of a folder, each byte of each file is read once and in order.
+// Files are renamed to a name that is followed or not, truncated, deleted, and made again under a
+// name that another file had, while the Set runs or between two starts.
 func TestEveryByteOfAFolderIsReadOnce(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir := t.TempDir()
@@ -300,7 +300,7 @@ func TestEveryByteOfAFolderIsReadOnce(t *testing.T) {
 			},
 			"rotate": func(*rapid.T) {
 				if name := m.some(); name != "" {
-					m.settle(name)
+					m.readAll(name)
 					m.names++
 					m.rename(name, fmt.Sprintf("%s.%d", name, m.names))
 					m.create()
@@ -308,14 +308,14 @@ func TestEveryByteOfAFolderIsReadOnce(t *testing.T) {
 			},
 			"delete": func(*rapid.T) {
 				if name := m.some(); name != "" {
-					m.settle(name)
+					m.readAll(name)
 					m.check(os.Remove(filepath.Join(m.events, name)))
 					delete(m.files, name)
 				}
 			},
 			"cut": func(*rapid.T) {
 				if name := m.some(); name != "" {
-					m.settle(name)
+					m.readAll(name)
 					m.check(os.Truncate(filepath.Join(m.events, name), 0))
 					m.look()
 					m.files[name] = len(m.wrote)
@@ -324,7 +324,7 @@ func TestEveryByteOfAFolderIsReadOnce(t *testing.T) {
 			},
 			"rotate by copying": func(*rapid.T) {
 				if name := m.some(); name != "" && !m.copies[m.files[name]] {
-					m.settle(name)
+					m.readAll(name)
 					m.names++
 					m.copy(name, fmt.Sprintf("copy-%d.log", m.names))
 				}
@@ -346,7 +346,7 @@ func TestEveryByteOfAFolderIsReadOnce(t *testing.T) {
 		m.pause()
 		for n, text := range m.wrote {
 			if m.read[n] != text {
-				rt.Errorf("of file %d %q was read, %q was written", n, m.read[n], text)
+				rt.Errorf("of file %d, %q was read, %q was written", n, m.read[n], text)
 			}
 		}
 	})

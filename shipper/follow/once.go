@@ -9,9 +9,9 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// Once makes what its file holds now all that is wanted of j, an input of a file that nobody
-// follows any more. If the file ends in an incomplete line, Once waits until that line has stopped
-// growing or ctx has ended, and includes it. note is the one in j's snapshot, nil if there is none.
+// Once ends j, an input of a file that nobody follows any more, with what the file holds now. If
+// the file ends in an incomplete line, Once waits until that line has stopped growing or ctx has
+// ended, and includes it. note is the one in j's snapshot, or nil.
 func Once(ctx context.Context, j *journal.File, note *Note, patience Patience) *Input {
 	patience = patience.withDefaults()
 	f := &file{in: &Input{Journal: j.Journal, file: j, Path: j.FilePath(), live: new(atomic.Int64)}, grew: time.Now()}

@@ -16,19 +16,19 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// This file limits what a folder with any number of files costs. A followed file takes descriptors:
-// its own, its journal's and the kernel's watch. If there are many, those that have not changed for
-// longest are parked: their inputs are paused, and continue when they change.
+// This file limits what a folder with many files costs. A followed file takes descriptors: its own,
+// its journal's and the kernel's watch. If there are many files, the Set parks those that have not
+// changed for longest: their inputs are paused, and continue when the files change.
 
 const (
-	// perFile is how many descriptors a followed file takes: 6 were measured, and there are some to
+	// perFile is how many descriptors a followed file may take. We measured 6, and leave some
 	// spare.
 	perFile = 8
-	// mostFiles is how many files are followed at once if there are plenty of descriptors.
+	// mostFiles is the most files followed at once, however many descriptors there are.
 	mostFiles = 512
 )
 
-// filesAtOnce returns how many files may be followed at once, by the limit on descriptors.
+// filesAtOnce returns how many files may be followed at once under the limit on descriptors.
 func filesAtOnce() int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
@@ -37,46 +37,46 @@ func filesAtOnce() int {
 	return int(min(mostFiles, max(perFile, limit.Cur/2/perFile)))
 }
 
-// parked is an input whose file does not change, or whose cursor an earlier process left; or a file
+// parked is an input whose file does not change, an input that an earlier process left, or a file
 // without a first line.
 type parked struct {
-	id   string // "": there is no input yet
-	path string // of the file, from the journal's own header or from the snapshot
-	note Note
-	in   *Input // as it was until it was paused; nil: this process did not follow it
-	lone bool   // the journal's own header has no path
+	id     string // "": there is no input yet
+	path   string // of the file, from the journal's header or from the snapshot
+	note   Note
+	in     *Input // the paused input; nil: this process did not follow it
+	noPath bool   // the journal's header has no path
 
 	who     disk.Identity
 	size    int64 // when it was parked; -1: nobody has looked yet
 	changed time.Time
 	present bool // it has a name that is asked for
-	moved   bool // it has changed
-	done    bool // it is for another day now, whatever becomes of it
+	moved   bool // it has changed since it was parked
+	done    bool // it is left to the next start, whatever happens to the file
 }
 
-// mustWake reports whether there is something to do: the file has changed or is gone.
+// mustWake reports whether the file has changed or is gone, so that the input must continue.
 func (p *parked) mustWake() bool {
 	return !p.done && p.id != "" && (p.size < 0 || p.moved || !p.present)
 }
 
-// crowded reports whether there is no room to follow one more file now. Inputs that are paused but
-// not delivered still take their descriptors.
+// crowded reports whether there is no room to follow one more file now. A paused input takes its
+// descriptors until it is delivered.
 func (s *Set) crowded() bool {
-	open, held := int(s.live.Load()), 0
+	open, undecided := int(s.live.Load()), 0
 	for _, f := range s.files {
 		switch {
-		case f.held:
-			held++ // it may be waiting for another that needs a place
+		case f.undecided:
+			undecided++ // it may be a copy of a file that needs this place
 		case f.in == nil:
 			open++
 		}
 	}
-	open += max(0, held-s.o.most)
+	open += max(0, undecided-s.o.most)
 	s.refused = s.refused || open >= s.o.most
 	return open >= s.o.most
 }
 
-// isParked reports whether the file with that identity is parked, and notices its changes.
+// isParked reports whether the file with that identity is parked, and records that it has changed.
 func (s *Set) isParked(who disk.Identity, info os.FileInfo) bool {
 	p := s.parkedBy[who]
 	if p == nil {
@@ -87,14 +87,14 @@ func (s *Set) isParked(who disk.Identity, info os.FileInfo) bool {
 		return true
 	}
 	p.moved = p.moved || p.size != info.Size() || !p.changed.Equal(info.ModTime())
-	if p.id == "" && (p.moved || s.stopping && p.size > 0) { // it may have a first line now, or what there is of it is all
+	if p.id == "" && (p.moved || s.stopping && p.size > 0) { // its first line may be complete now, or will never be
 		s.parked = slices.DeleteFunc(s.parked, func(other *parked) bool { return other == p && s.unpark(p) })
 		return false
 	}
 	return true
 }
 
-// unpark forgets the identity of what is parked.
+// unpark forgets the identity of a parked file.
 func (s *Set) unpark(p *parked) bool {
 	if s.parkedBy[p.who] == p {
 		delete(s.parkedBy, p.who)
@@ -102,7 +102,7 @@ func (s *Set) unpark(p *parked) bool {
 	return true
 }
 
-// park parks files that do not change if there are many.
+// park parks files that do not change, if there are many.
 func (s *Set) park(now time.Time) {
 	after, least := s.o.Patience.Park, s.o.most/2
 	switch {
@@ -117,11 +117,11 @@ func (s *Set) park(now time.Time) {
 		if len(s.files) <= least || now.Sub(f.grew) < after {
 			break
 		}
-		if f.over || f.held || f.pin == nil || !f.present || f.in != nil && !f.endsLine() && now.Sub(f.grew) < 2*s.o.Patience.HalfLine {
+		if f.over || f.undecided || f.pin == nil || !f.present || f.in != nil && !f.endsLine() && now.Sub(f.grew) < 2*s.o.Patience.HalfLine {
 			continue
 		}
 		if f.in != nil && (f.in.Journal.Path() == "" || f.in.Journal.Gone()) {
-			continue // its cursor is in memory, and would go with its journal
+			continue // its cursor is in memory, and would be lost with its journal
 		}
 		info, err := f.pin.Stat()
 		if err != nil {
@@ -132,7 +132,7 @@ func (s *Set) park(now time.Time) {
 			j := f.in.Journal
 			p.id, p.path, p.note, p.in = j.ID(), j.FilePath(), f.note, f.in
 			s.end(f, pausedInLine)
-			if j.Size() != f.size { // it has just grown
+			if j.Size() != f.size { // it has just grown, so look at it again
 				p.size = -1
 			}
 		}
@@ -148,8 +148,8 @@ func (s *Set) putAside(p *parked) {
 	}
 }
 
-// wakeAll continues what is parked and has changed or is gone, as far as there is room. With
-// unknown set, only what nobody has looked at yet.
+// wakeAll continues parked inputs whose files have changed or are gone, while there is room. If
+// unknown is set, it continues only those that nobody has looked at yet.
 func (s *Set) wakeAll(now time.Time, unknown bool) (err error) {
 	for _, p := range slices.Clone(s.parked) {
 		if !p.mustWake() || unknown && p.size >= 0 {
@@ -163,11 +163,11 @@ func (s *Set) wakeAll(now time.Time, unknown bool) (err error) {
 	return err
 }
 
-// wake continues one. The error says that another process has it.
+// wake continues a parked input. The error says that another process has it.
 func (s *Set) wake(p *parked, now time.Time) error {
 	var j *journal.File
 	var err error
-	if p.lone {
+	if p.noPath {
 		j, err = s.o.Folder.Follow(p.id, p.path, s.o.About(p.id, p.note, nil), s.o.Journal)
 	} else {
 		j, err = s.recoverFile(p.id)
@@ -175,10 +175,10 @@ func (s *Set) wake(p *parked, now time.Time) error {
 	if held, ok := errors.AsType[*journal.HeldError](err); ok {
 		switch {
 		case held.HeldHere:
-			return nil // what was paused is not delivered yet
+			return nil // it was paused and is not delivered yet
 		case p.note.Lent && s.stopping:
 			p.done = true
-			s.leave(p.path, fmt.Sprintf("%s is not shipped here: process %d still ships the rest of it, as input %s; what it does not ship is for the next start", p.path, held.Pid, p.id))
+			s.leave(p.path, fmt.Sprintf("%s is not shipped here: process %d still ships the rest of it, as input %s; the next start ships what that process leaves", p.path, held.Pid, p.id))
 			return nil
 		case p.note.Lent:
 			s.once(fmt.Sprintf("%s waits until process %d has shipped the rest of it, as input %s", p.path, held.Pid, p.id), logfield.Path(p.path), logfield.PID(held.Pid), logfield.Input(p.id))
@@ -213,8 +213,8 @@ func (s *Set) recoverFile(id string) (*journal.File, error) {
 	return j, nil
 }
 
-// missing is for an input whose file is nowhere to be found. If another file has its name, that may
-// be the same after all: a copy, say.
+// missing handles an input whose file cannot be found. If another file has its name, that may turn
+// out to be the same file, such as a copy.
 func (s *Set) missing(p *parked) {
 	info, err := os.Stat(p.path)
 	_, away := os.Stat(filepath.Dir(p.path))
@@ -233,15 +233,15 @@ func (s *Set) missing(p *parked) {
 	}
 }
 
-// Forget gives up the input id, whose file at path is gone, unless the whole folder of the file is:
-// then it may come back. It says what became of the input, and whether bytes are known to be lost.
-// The error says that the input cannot be given up.
+// Forget gives up the input id, whose file at path is gone. It keeps the input if the file's whole
+// folder is gone, because that may come back. It returns what became of the input, and whether
+// bytes are known to be lost. The error says why the input cannot be given up.
 func Forget(folder *journal.Folder, id, path string) (said string, lost bool, err error) {
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return fmt.Sprintf("%s is not there (%v); input %s goes on when it is", path, err, id), false, nil
+		return fmt.Sprintf("%s does not exist (%v); input %s continues when it does", path, err, id), false, nil
 	}
-	// A file that is not the one that was followed ends the input, and the error says how much of
-	// that was seen and not read.
+	// Following a file other than the original ends the input with an error, which says how many
+	// bytes of the original were seen and not read.
 	j, err := folder.Follow(id, filepath.Join(folder.Path(), "version"), nil, journal.Options{})
 	if err != nil {
 		return "", false, fmt.Errorf("%s is gone, and its input cannot be released: %w", path, err)

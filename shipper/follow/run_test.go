@@ -32,7 +32,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// A file system that does not tell what changes is looked at.
+// If the file system does not report changes, the Set polls.
 func TestWithoutTheKernelsHelp(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := newSet(t, dir, filepath.Join(dir, "none", "late"))
@@ -66,7 +66,7 @@ func TestWithoutTheKernelsHelp(t *testing.T) {
 	}
 }
 
-// What is found when nobody receives any more waits for the next start.
+// An input that is found when nobody takes it any more waits for the next start.
 func TestNobodyReceives(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "run.log"), "a line\n")
@@ -82,7 +82,7 @@ func TestNobodyReceives(t *testing.T) {
 	}
 }
 
-// An input whose file is gone is given up, unless the folder is away with it.
+// An input whose file is gone is given up, unless the whole folder is gone with it.
 func TestForget(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -92,7 +92,7 @@ func TestForget(t *testing.T) {
 		lost bool
 		kept int
 	}{
-		{"folder away", os.RemoveAll, 14, "is not there", false, 1},
+		{"folder gone", os.RemoveAll, 14, "does not exist", false, 1},
 		{"file gone", func(dir string) error { return os.Remove(filepath.Join(dir, "run.log")) }, 14, "all that was seen of it was shipped", false, 0},
 		{"bytes lost", func(dir string) error { return os.Remove(filepath.Join(dir, "run.log")) }, 7, "at least 7 bytes", true, 0},
 	} {
@@ -130,13 +130,13 @@ func TestForget(t *testing.T) {
 func TestMatches(t *testing.T) {
 	for name, want := range map[string]bool{"a.log": true, "a.jsonl": true, ".log": true, "a.log.1": false, "a.json": false, "log": false, "a.LOG": false} {
 		if matches(name) != want {
-			t.Errorf("%s: %v", name, !want)
+			t.Errorf("matches(%q) = %v", name, !want)
 		}
 	}
 }
 
-// Who shares the folder may have the same process id, in another container: its inputs are not
-// taken for those that this process holds, and will let go of.
+// A process in another container may share the folder and have the same process id. Its inputs are
+// not taken for inputs of this process, which would be released soon.
 func TestHeldInAnotherContainer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.log")
 	write(t, path, "a\n")
@@ -165,13 +165,13 @@ func TestHeldInAnotherContainer(t *testing.T) {
 		case own:
 			next.close()
 		case !is || held.HeldHere || held.Pid != os.Getpid():
-			t.Errorf("it said %v", err)
+			t.Errorf("New with a folder that holds the input: %v, error %v", own, err)
 		}
 	}
 }
 
-// Where the journal's folder is gone, files are not parked: their cursors are nowhere but in this
-// process, and what comes of them later would not be shipped.
+// If the journal's folder is gone, files are not parked: their cursors are only in this process, so
+// what comes of the files later would not be shipped.
 func TestNothingIsParkedInMemory(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a.log"), "a\n")
@@ -201,11 +201,11 @@ func TestNothingIsParkedInMemory(t *testing.T) {
 	}
 	inputs := append(look(0), look(0)...)
 	if len(inputs) != 2 {
-		t.Skipf("NOT TESTED: %d inputs, for there is no memory to keep one in", len(inputs))
+		t.Skipf("NOT TESTED: %d inputs, because there is no memory to keep one in", len(inputs))
 	}
 	write(t, filepath.Join(dir, "c.log"), "c\n")
 	inputs = append(inputs, look(0)...)
-	write(t, filepath.Join(dir, "d.log"), "d\n") // for which there is no place
+	write(t, filepath.Join(dir, "d.log"), "d\n") // as many files are followed as may be
 	look(2 * s.o.Patience.Park)
 	for _, in := range inputs {
 		if in.Journal.Ended() {

@@ -9,8 +9,8 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// This file knows which files of a folder are one story: run.jsonl beside run.log, run.err or
-// run.stderr is what one process wrote to stdout and stderr.
+// This file finds the files of a folder that belong together: run.jsonl is the stdout of a process,
+// and run.log, run.err or run.stderr beside it is the stderr.
 
 // matches reports whether a file of that name in a folder is followed, whatever is beside it.
 func matches(name string) bool {
@@ -18,14 +18,14 @@ func matches(name string) bool {
 	return ext == ".jsonl" || ext == ".log"
 }
 
-// isStderr reports whether a file is somebody's stderr, by its name. In a folder it is followed if
-// the stdout of its stem is there.
+// isStderr reports whether a file's name is that of a stderr. In a folder, such a file is followed
+// if a stdout with the same stem is there.
 func isStderr(name string) bool {
 	ext := filepath.Ext(name)
 	return ext == ".err" || ext == ".stderr"
 }
 
-// Source is what an input of that path is known to be: "stderr", or "".
+// Source returns what the file at path is known to be: "stderr", or "" for anything else.
 func Source(path string) string {
 	if isStderr(path) {
 		return "stderr"
@@ -33,8 +33,8 @@ func Source(path string) string {
 	return ""
 }
 
-// JobOf is the path of the file whose job the lines of the file at path belong to while they know
-// none, or "".
+// JobOf returns the path of the file whose job the lines of the file at path belong to, until they
+// name one. It returns "" if there is no such file.
 func JobOf(path string) string {
 	stem := strings.TrimSuffix(path, filepath.Ext(path))
 	switch {
@@ -49,7 +49,8 @@ func JobOf(path string) string {
 	return stem + ".jsonl"
 }
 
-// hasStdout reports whether entries, sorted by name, have the stdout to which name is the stderr.
+// hasStdout reports whether entries, sorted by name, contain the stdout that belongs to the stderr
+// name.
 func hasStdout(entries []os.DirEntry, name string) bool {
 	stem := strings.TrimSuffix(name, filepath.Ext(name))
 	for _, ext := range []string{".jsonl", ".log"} {
@@ -61,7 +62,7 @@ func hasStdout(entries []os.DirEntry, name string) bool {
 	return false
 }
 
-// isFollowed reports whether the file at path is one that is followed already.
+// isFollowed reports whether the file at path is already followed.
 func (s *Set) isFollowed(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && (s.byIdentity[disk.IdentityOf(info)] != nil || s.parkedBy[disk.IdentityOf(info)] != nil)

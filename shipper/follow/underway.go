@@ -10,14 +10,14 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// This file knows whether an agent is at work: a model may think for minutes, and nothing comes
-// meanwhile.
+// This file tells whether an agent is at work. A model may think for minutes, and its agent writes
+// nothing in the meantime.
 
 // idleRuns is how many times UntilIdle a run under way may write nothing before it is taken for
 // dead, if that is longer than Patience.Run.
 const idleRuns = 60
 
-// progress is how far an input is shaped, as the shipper told last.
+// progress is how far an input is shaped, as the shipper last reported.
 type progress struct {
 	offset  int64
 	state   batch.State
@@ -25,13 +25,13 @@ type progress struct {
 	job     string
 }
 
-// Shaped is for the shipper to tell how far the input is shaped, the state there, and the job of
-// which a run is under way.
+// Shaped tells the Set how far the shipper has shaped the input, the state at that offset, and
+// whether a run of job is under way.
 func (in *Input) Shaped(offset int64, state batch.State, running bool, job string) {
 	in.progress.Store(&progress{offset, state, running, job})
 }
 
-// running reports whether a run is under way, of which job.
+// running reports whether a run is under way, and of which job.
 func (in *Input) running() (job string, running bool) {
 	if in == nil {
 		return "", false
@@ -43,13 +43,13 @@ func (in *Input) running() (job string, running bool) {
 	return p.job, p.running
 }
 
-// runPatience is how long nothing may come of a run under way.
+// runPatience returns how long a run under way may write nothing before it is taken for dead.
 func (s *Set) runPatience() time.Duration {
 	return max(idleRuns*s.o.UntilIdle, s.o.Patience.Run)
 }
 
-// isIdle reports whether nothing has come for UntilIdle, and no run is under way of which more may
-// come. It says which runs it does not wait for any longer.
+// isIdle reports whether nothing has come for UntilIdle and no run is under way that may write
+// more.
 func (s *Set) isIdle(now time.Time) bool {
 	if s.o.UntilIdle == 0 || now.Sub(s.came) < s.o.UntilIdle {
 		return false
@@ -90,9 +90,9 @@ func (s *Set) isIdle(now time.Time) bool {
 	return true
 }
 
-// readsOn reports whether more may come of f after a signal, which is waited for as long as FIFOs
-// are read: while it grows, and while a run is under way. Who stops the shipper often stops the
-// agent at the same time, and that has something to say yet.
+// readsOn reports whether more may come of f after a signal: while it grows, and while a run is
+// under way. The Set waits for that as long as FIFOs are read. Often the agent is stopped together
+// with the shipper, and still writes its last events.
 func (s *Set) readsOn(f *file, now time.Time) bool {
 	if s.idle || s.o.Reading.Err() != nil {
 		return false
@@ -102,7 +102,7 @@ func (s *Set) readsOn(f *file, now time.Time) bool {
 	if still >= s.o.Patience.Gone && (!running || still >= s.runPatience()) {
 		return false
 	}
-	if writer, known := f.hasWriter(); known && !writer { // as the end of a FIFO, but for who opens the file for each line
+	if writer, known := f.hasWriter(); known && !writer { // an end, unless the agent opens the file for each line
 		return running && still < s.o.Patience.Gone
 	}
 	return true

@@ -11,23 +11,23 @@ import (
 )
 
 const (
-	// pollQuiet is how often to look if the kernel reports changes. pollBusy is how often if it
-	// does not, or if something that it does not report is expected soon.
+	// pollQuiet is how often to look if the kernel reports changes. pollBusy is how often to look
+	// if it does not, or if a change is expected soon that it does not report.
 	pollQuiet, pollBusy = time.Second, 250 * time.Millisecond
-	// pollRoom is how often to look whether there is room for files that wait for it.
+	// pollRoom is how often to look whether there is room for waiting files.
 	pollRoom = 50 * time.Millisecond
-	// gather is how long changes may accumulate before a look. If looks take long, changes
-	// accumulate for longer.
+	// gather is the pause between a change and the look, so that one look covers several changes.
+	// It is longer if looks take long.
 	gather = 10 * time.Millisecond
 	// lookShare is how many times longer the pause before a look is than the look itself.
 	lookShare = 5
 )
 
-// watcher reports when folders change, if the file system does.
+// watcher reports changes in folders, if the file system does.
 type watcher struct {
-	notify *fsnotify.Watcher // nil: there is no inotify, or none left for this user
-	whole  bool              // everything that should be watched is
-	took   time.Duration     // by the latest look
+	notify *fsnotify.Watcher // nil: there is no inotify, or this user has used up its watches
+	whole  bool              // every folder is watched
+	took   time.Duration     // how long the latest look took
 }
 
 func newWatcher() *watcher {
@@ -44,7 +44,7 @@ func (w *watcher) close() {
 	}
 }
 
-// cover watches dirs. Folders may be created, and created again, at any time.
+// cover watches dirs, which may be created, removed and created again at any time.
 func (w *watcher) cover(dirs []string) {
 	w.whole = w.notify != nil
 	if w.notify == nil {
@@ -58,7 +58,7 @@ func (w *watcher) cover(dirs []string) {
 	}
 }
 
-// folders are those in which something to follow may appear.
+// folders returns the folders in which files to follow may appear.
 func (s *Set) folders() []string {
 	var dirs []string
 	for _, path := range s.o.Paths {
@@ -73,7 +73,7 @@ func (s *Set) folders() []string {
 	return dirs
 }
 
-// sleep returns when it is time to look, or stop ends. It returns false when alive has ended.
+// sleep returns when it is time to look, or when stop ends. It returns false if alive has ended.
 func (s *Set) sleep(stop, alive context.Context) bool {
 	s.watch.cover(s.folders())
 	var events <-chan fsnotify.Event
@@ -98,7 +98,7 @@ func (s *Set) sleep(stop, alive context.Context) bool {
 				events = nil
 			}
 			soon = ok && s.concerns(e)
-		case _, ok := <-errs: // some changes were lost: a look makes up for them
+		case _, ok := <-errs: // events were lost; a look makes up for them
 			if !ok {
 				errs = nil
 			}
@@ -111,7 +111,7 @@ func (s *Set) sleep(stop, alive context.Context) bool {
 	}
 }
 
-// wait is how long to wait for the kernel to report a change.
+// wait returns how long to wait for the kernel to report a change.
 func (s *Set) wait() time.Duration {
 	d := pollQuiet
 	switch {
@@ -121,21 +121,21 @@ func (s *Set) wait() time.Duration {
 		d = pollBusy
 	}
 	for _, f := range s.files {
-		if f.held {
+		if f.undecided {
 			d = min(d, pollRoom)
 		}
 		if !f.present {
 			d = min(d, pollBusy)
 		}
 	}
-	if left := time.Until(s.came.Add(s.o.UntilIdle)); s.o.UntilIdle > 0 && left > -pollRoom { // if it is less, a run is being waited for
+	if left := time.Until(s.came.Add(s.o.UntilIdle)); s.o.UntilIdle > 0 && left > -pollRoom { // if less is left, a run is under way
 		d = min(d, left)
 	}
 	return max(d, lookShare*s.watch.took, time.Millisecond)
 }
 
-// concerns reports whether a look may find the change. The growth of a followed file is for its
-// journal to see.
+// concerns reports whether a look may find the change. If a followed file grows, its journal
+// notices.
 func (s *Set) concerns(e fsnotify.Event) bool {
 	switch {
 	case !e.Has(fsnotify.Create) && !e.Has(fsnotify.Rename) && !e.Has(fsnotify.Remove) && !e.Has(fsnotify.Write):

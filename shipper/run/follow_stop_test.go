@@ -362,7 +362,7 @@ func TestFIFO(t *testing.T) {
 	second.refuses("--input", fmt.Sprintf("process %d", os.Getpid()))
 
 	elsewhere := w.follow(paths(w.path("agent")), func(s *setup) { s.Journal.Dir += "2" })
-	elsewhere.refuses("--input", w.path("agent")+" is read by another process")
+	elsewhere.refuses("--input", w.path("agent")+" is already read by another process")
 
 	// The last writer still has it open at the signal, and ends after it.
 	writer := w.open("agent", os.O_WRONLY)

@@ -265,7 +265,7 @@ func TestFileThatCannotBeRead(t *testing.T) {
 	w.write("late.log", lines("b", 0, 3))
 	testkit.Until(t, "the one that became readable is shipped", func() bool { return w.has(w.path("late.log"), lines("b", 0, 3)) })
 	p.stop(Rejected)
-	p.mustSay(w.path("never.log") + " cannot be looked at")
+	p.mustSay(w.path("never.log") + " cannot be accessed")
 	if err := os.Remove(w.path("never.log")); err != nil {
 		t.Fatal(err)
 	}
