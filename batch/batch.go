@@ -51,7 +51,8 @@ type Block struct {
 	Pending    int   // events not acknowledged yet
 }
 
-// Span says that the next Events events of a batch, in order of Add, came from Block.
+// Span says that the next Events events of a batch, in order of Add and without those that have no
+// block, came from Block.
 type Span struct {
 	Block  *Block
 	Events int

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// deltas is about size bytes of lines as Perstack's streaming writes them, 350 bytes each.
+// deltas returns about size bytes of lines as Perstack writes them when streaming, 350 bytes each.
 func deltas(size int) []byte {
 	var b bytes.Buffer
 	for i := 0; b.Len() < size; i++ {
@@ -15,7 +15,7 @@ func deltas(size int) []byte {
 	return b.Bytes()
 }
 
-// block is a reader's: what the pipeline shapes at a time.
+// block is how many bytes the pipeline shapes at a time.
 const block = 128 << 10
 
 func BenchmarkShape(b *testing.B) {

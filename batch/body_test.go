@@ -18,7 +18,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Batches and their request bodies, filled with records, whose messages and times can be anything.
+// These tests fill batches with records, whose messages and times can be anything, and check the
+// request bodies.
 
 func record(message string, time int64) *batch.Event {
 	var ev batch.Event
@@ -32,7 +33,7 @@ func fill(t testing.TB, b *batch.Batch, n, size int, time int64) {
 	message := strings.Repeat("x", size)
 	for i := range n {
 		if !b.Add(record(message, time), nil) {
-			t.Fatalf("the record number %d of %d bytes is not taken", i+1, size)
+			t.Fatalf("Add refuses record %d, of %d bytes", i+1, size)
 		}
 	}
 }
@@ -72,12 +73,12 @@ func TestBatchLimits(t *testing.T) {
 			oldest, newest := b.Times()
 			block := &batch.Block{}
 			if got := b.Add(c.last, block); got != c.fits {
-				t.Fatalf("Add reports %v", got)
+				t.Fatalf("Add = %v", got)
 			}
 			if !c.fits {
 				o, n := b.Times()
 				if b.Len() != length || b.Bytes() != size || b.Held() != held || len(b.Spans) != spans || o != oldest || n != newest || block.Pending != 0 {
-					t.Error("what was not taken changed the batch")
+					t.Error("a refused event changed the batch")
 				}
 			} else if block.Pending != 1 || len(b.Spans) != 1 || b.Spans[0] != (batch.Span{Block: block, Events: 1}) {
 				t.Errorf("the block has %d pending events, the spans are %v", block.Pending, b.Spans)
@@ -86,16 +87,16 @@ func TestBatchLimits(t *testing.T) {
 			decode(t, b)
 			b.Release()
 			if pool.Held() != 0 || b.Len() != 0 || b.Bytes() != 0 || len(b.Spans) != 0 {
-				t.Errorf("after Release the pool has %d bytes in use, the batch %d events of %d bytes", pool.Held(), b.Len(), b.Bytes())
+				t.Errorf("after Release, the pool has %d bytes in use, and the batch holds %d events of %d bytes", pool.Held(), b.Len(), b.Bytes())
 			}
 			if !b.Add(c.last, nil) || b.Len() != 1 {
-				t.Error("a released batch does not take the event")
+				t.Error("a released batch refuses the event")
 			}
 			if b.Body(head, 0, 1).SHA256() != nil {
-				t.Error("a released batch keeps the hash of what it held")
+				t.Error("a released batch keeps its hash")
 			}
 			if b.Packed() != nil {
-				t.Error("a released batch keeps the compressed body of what it held")
+				t.Error("a released batch keeps its compressed body")
 			}
 		})
 	}
@@ -110,7 +111,7 @@ func TestSpans(t *testing.T) {
 	}
 	want := []batch.Span{{Block: one, Events: 2}, {Block: two, Events: 1}, {Block: other, Events: 2}, {Block: one, Events: 1}}
 	if !slices.Equal(b.Spans, want) || one.Pending != 3 || two.Pending != 1 || other.Pending != 2 || b.Of(0) != 4 || b.Of(1) != 2 || b.Of(2) != 0 {
-		t.Errorf("spans %v, pending %d, %d, %d", b.Spans, one.Pending, two.Pending, other.Pending)
+		t.Errorf("spans %v; pending events %d, %d and %d", b.Spans, one.Pending, two.Pending, other.Pending)
 	}
 	spans := b.Spans[:4]
 	b.Release()
@@ -119,8 +120,8 @@ func TestSpans(t *testing.T) {
 	}
 }
 
-// Each event names the block that it came from, whatever the order of their times, and so does a
-// copy, without counting there.
+// Each event names its block, whatever the order of the times. So does a copy, but a copy does not
+// count as pending.
 func TestBlocks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var pool batch.Pool
@@ -157,13 +158,13 @@ func TestBlocks(t *testing.T) {
 	})
 }
 
-// drawn is a record as it was added.
+// drawn is a record that was added.
 type drawn struct {
 	message string
 	time    int64
 }
 
-// drawBatch draws a batch, and what is in it in the order in which it must come out. Some messages
+// drawBatch draws a batch, and its events in the order in which they must come out. Some messages
 // fill chunks to the byte.
 func drawBatch(t *rapid.T, pool *batch.Pool) (*batch.Batch, []logEvent) {
 	b := batch.New(pool)
@@ -195,7 +196,7 @@ func TestBodies(t *testing.T) {
 		var pool batch.Pool
 		b, want := drawBatch(t, &pool)
 		if got := decode(t, b); !slices.Equal(got, want) {
-			t.Fatalf("%d events came out of %d: %s", len(got), len(want), difference(got, want))
+			t.Fatalf("got %d events, want %d: %s", len(got), len(want), difference(got, want))
 		}
 		checkPrepared(t, b)
 		for range 5 {
@@ -203,67 +204,66 @@ func TestBodies(t *testing.T) {
 			to := rapid.IntRange(from+1, len(want)).Draw(t, "to")
 			body := b.Body(head, from, to)
 			if got := decodeBody(t, body); !slices.Equal(got, want[from:to]) {
-				t.Fatalf("the events from %d to %d are others: %s", from, to, difference(got, want[from:to]))
+				t.Fatalf("the events [%d, %d) are wrong: %s", from, to, difference(got, want[from:to]))
 			}
 			for i := from; i < to; i++ {
 				if got := b.Message(i); string(got) != want[i].Message {
-					t.Fatalf("message %d is %.300q, want %.300q", i, got, want[i].Message)
+					t.Fatalf("Message(%d) = %.300q, want %.300q", i, got, want[i].Message)
 				}
 			}
 			checkReads(t, body)
 		}
 		if o, n := b.Times(); o != want[0].Timestamp || n != want[len(want)-1].Timestamp {
-			t.Fatalf("times %d to %d", o, n)
+			t.Fatalf("the oldest time is %d and the newest %d", o, n)
 		}
 		b.Release()
 		if pool.Held() != 0 {
-			t.Fatalf("%d bytes are in use", pool.Held())
+			t.Fatalf("%d bytes are in use after Release", pool.Held())
 		}
 	})
 }
 
-// checkPrepared compares the body that was prepared with what was the body before, and with its
-// hash.
+// checkPrepared compares a prepared body with the body before Prepare, and with its hash.
 func checkPrepared(t *rapid.T, b *batch.Batch) {
 	t.Helper()
 	var before, whole bytes.Buffer
 	body := b.Body(head, 0, b.Len())
 	if body.SHA256() != nil {
-		t.Fatal("a body that nobody prepared has a hash")
+		t.Fatal("a body has a hash before Prepare")
 	}
 	body.WriteTo(&before)
 	b.Prepare(head, false)
-	for range 2 { // it may be put more than once
+	for range 2 { // a body may be sent more than once
 		body = b.Body(head, 0, b.Len())
 		if _, err := body.WriteTo(&whole); err != nil || !bytes.Equal(whole.Bytes(), before.Bytes()) || body.Len() != int64(whole.Len()) {
-			t.Fatalf("the prepared body has %d bytes, %d as it says, the body %d: %v", whole.Len(), body.Len(), before.Len(), err)
+			t.Fatalf("the prepared body has %d bytes (Len %d), want %d: %v", whole.Len(), body.Len(), before.Len(), err)
 		}
 		if sum := sha256.Sum256(whole.Bytes()); !bytes.Equal(body.SHA256(), sum[:]) {
-			t.Fatalf("its hash is %x, not %x", body.SHA256(), sum)
+			t.Fatalf("the hash is %x, want %x", body.SHA256(), sum)
 		}
 		whole.Reset()
 	}
 	if n := b.Len(); n > 1 && (b.Body(head, 0, n-1).SHA256() != nil || b.Body(head, 1, n).SHA256() != nil) {
-		t.Fatal("a part of the batch has the hash of all of it")
+		t.Fatal("the body of a part of the batch has the hash of the whole")
 	}
 	if b.Packed() != nil {
-		t.Fatal("a body that was not compressed is there compressed")
+		t.Fatal("Packed returns a body that Prepare did not compress")
 	}
 	b.Prepare(head, true)
 	for range 2 {
 		packed := b.Packed()
 		if sent := checkReads(t, packed); packed.Encoding() != "gzip" || !bytes.Equal(unzip(t, sent), before.Bytes()) {
-			t.Fatalf("%d compressed bytes hold another body", len(sent))
+			t.Fatalf("%d compressed bytes decompress to a different body", len(sent))
 		} else if sum := sha256.Sum256(sent); !bytes.Equal(packed.SHA256(), sum[:]) {
-			t.Fatalf("the hash of the compressed body is %x, not %x", packed.SHA256(), sum)
+			t.Fatalf("the hash of the compressed body is %x, want %x", packed.SHA256(), sum)
 		}
 	}
 	if held := b.Held(); held < b.Len()+int(b.Packed().Len()) {
-		t.Fatalf("the batch holds %d bytes, and %d more compressed", held, b.Packed().Len())
+		t.Fatalf("Held is %d bytes, but the compressed body has %d bytes, beside the events", held, b.Packed().Len())
 	}
 }
 
-// unzip is what gzip holds, by the standard library.
+// unzip decompresses gzip with the standard library.
 func unzip(t rapid.TB, b []byte) []byte {
 	t.Helper()
 	z, err := gzip.NewReader(bytes.NewReader(b))
@@ -280,13 +280,13 @@ func unzip(t rapid.TB, b []byte) []byte {
 func difference(got, want []logEvent) string {
 	for i := range min(len(got), len(want)) {
 		if got[i] != want[i] {
-			return fmt.Sprintf("number %d is at %d %.300q, want at %d %.300q", i, got[i].Timestamp, got[i].Message, want[i].Timestamp, want[i].Message)
+			return fmt.Sprintf("event %d is %.300[3]q at %[2]d, want %.300[5]q at %[4]d", i, got[i].Timestamp, got[i].Message, want[i].Timestamp, want[i].Message)
 		}
 	}
-	return fmt.Sprintf("there are %d, want %d", len(got), len(want))
+	return fmt.Sprintf("there are %d events, want %d", len(got), len(want))
 }
 
-// checkReads compares all ways to read a body.
+// checkReads compares all ways of reading a body.
 func checkReads(t *rapid.T, body *batch.Body) []byte {
 	rewind := func(offset int64, whence int) {
 		if at, err := body.Seek(offset, whence); err != nil || at < 0 {
@@ -296,10 +296,10 @@ func checkReads(t *rapid.T, body *batch.Body) []byte {
 	rewind(0, io.SeekStart)
 	var whole bytes.Buffer
 	if n, err := body.WriteTo(&whole); err != nil || n != body.Len() || int64(whole.Len()) != n {
-		t.Fatalf("WriteTo: %d of %d bytes, %v", n, body.Len(), err)
+		t.Fatalf("WriteTo wrote %d of %d bytes: %v", n, body.Len(), err)
 	}
 	if n, err := body.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-		t.Fatalf("at the end, Read says %d, %v", n, err)
+		t.Fatalf("at the end, Read = %d, %v", n, err)
 	}
 	rewind(0, io.SeekStart)
 	if err := iotest.TestReader(struct {
@@ -308,7 +308,7 @@ func checkReads(t *rapid.T, body *batch.Body) []byte {
 	}{body, body}, whole.Bytes()); err != nil && whole.Len() < 10000 {
 		t.Fatal(err)
 	}
-	// From anywhere, however asked for, in any mixture.
+	// Read from any position, with any mixture of calls.
 	at := rapid.Int64Range(0, body.Len()).Draw(t, "offset")
 	rewind(0, io.SeekStart)
 	half := rapid.Int64Range(0, at).Draw(t, "way there")
@@ -325,21 +325,21 @@ func checkReads(t *rapid.T, body *batch.Body) []byte {
 	}
 	part := make([]byte, rapid.Int64Range(0, body.Len()-at).Draw(t, "read"))
 	if _, err := io.ReadFull(body, part); err != nil || !bytes.Equal(part, whole.Bytes()[at:int(at)+len(part)]) {
-		t.Fatalf("from %d on, %d bytes are others: %v", at, len(part), err)
+		t.Fatalf("after Seek to %d, %d bytes are wrong: %v", at, len(part), err)
 	}
 	var rest bytes.Buffer
 	if n, err := body.WriteTo(&rest); err != nil || n != body.Len()-at-int64(len(part)) || !bytes.Equal(rest.Bytes(), whole.Bytes()[int(at)+len(part):]) {
-		t.Fatalf("the rest from %d on is %d bytes, %v", int(at)+len(part), n, err)
+		t.Fatalf("the rest from %d on has %d bytes, or is wrong: %v", int(at)+len(part), n, err)
 	}
 	for _, bad := range [][2]int64{{-1, io.SeekStart}, {body.Len() + 1, io.SeekStart}, {1, io.SeekEnd}, {1, io.SeekCurrent}, {0, 3}, {-body.Len() - 1, io.SeekCurrent}} {
 		if _, err := body.Seek(bad[0], int(bad[1])); err == nil {
-			t.Fatalf("Seek(%d, %d) goes", bad[0], bad[1])
+			t.Fatalf("Seek(%d, %d) succeeds", bad[0], bad[1])
 		}
 	}
 	return whole.Bytes()
 }
 
-// failing is a Writer that takes so many bytes and no more.
+// failing is a Writer that accepts a limited number of bytes.
 type failing struct{ left int }
 
 var errFull = errors.New("full")
@@ -353,7 +353,7 @@ func (f *failing) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A body goes on where a Writer failed.
+// A body continues where a Writer failed.
 func TestBodyWriteToAFailingWriter(t *testing.T) {
 	var pool batch.Pool
 	b := batch.New(&pool)
@@ -366,11 +366,11 @@ func TestBodyWriteToAFailingWriter(t *testing.T) {
 		}
 		n, err := body.WriteTo(&failing{most})
 		if n != int64(most) || !errors.Is(err, errFull) {
-			t.Fatalf("%d bytes and %v, want %d and %v", n, err, most, errFull)
+			t.Fatalf("WriteTo = %d, %v; want %d, %v", n, err, most, errFull)
 		}
 		rest, err := io.ReadAll(body)
 		if err != nil || int64(len(rest)) != body.Len()-n {
-			t.Fatalf("after %d bytes come %d of %d, %v", n, len(rest), body.Len(), err)
+			t.Fatalf("after %d bytes, %d follow of %d, or they are wrong: %v", n, len(rest), body.Len(), err)
 		}
 	}
 }
@@ -392,13 +392,13 @@ func TestRefusedAt(t *testing.T) {
 	var pool batch.Pool
 	b := batch.New(&pool)
 	if b.RefusedAt(now, 0) {
-		t.Error("an empty batch is refused")
+		t.Error("RefusedAt is true for an empty batch")
 	}
 	fill(t, b, 1, 1, now)
 	fill(t, b, 1, 1, now+hour)
 	for at, want := range map[int64]bool{now: false, now + 14*day: false, now + 14*day + 1: true, now - hour: false, now - hour - 1: true} {
 		if b.RefusedAt(at, 0) != want {
-			t.Errorf("at now%+d: refused %v", at-now, !want)
+			t.Errorf("RefusedAt(now%+d) = %v", at-now, !want)
 		}
 	}
 }

@@ -15,7 +15,7 @@ func TestEightDigits(t *testing.T) {
 		if n, ok := eightDigits(binary.LittleEndian.Uint64([]byte(text))); n != want || !ok {
 			t.Errorf("%s: %d, %v", text, n, ok)
 		}
-		for i := range text { // each other byte in each place
+		for i := range text { // every other byte in every position
 			for c := range 256 {
 				other := []byte(text)
 				other[i] = byte(c)
@@ -47,10 +47,10 @@ func TestCounter(t *testing.T) {
 	for _, start := range []int64{0, 1, 8, 99, 100, 99_999_990, 5, 1<<63 - 30} {
 		for n := start; n < start+25; n++ {
 			if got := string(c.text(n)); got != strconv.FormatInt(n, 10) {
-				t.Fatalf("%d is written %s", n, got)
+				t.Fatalf("text(%d) = %s", n, got)
 			}
 			if got := string(c.text(n)); got != strconv.FormatInt(n, 10) {
-				t.Fatalf("%d is written %s the second time", n, got)
+				t.Fatalf("the second text(%d) = %s", n, got)
 			}
 		}
 	}
@@ -74,7 +74,7 @@ func TestOrder(t *testing.T) {
 		want := slices.Clone(got)
 		slices.SortStableFunc(want, func(a, b entry) int { return int(a.time - b.time) })
 		if order(got); !slices.Equal(got, want) {
-			t.Fatalf("%v is ordered as %v", times, got)
+			t.Fatalf("order(%v) = %v", times, got)
 		}
 	})
 }

@@ -14,11 +14,12 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file ships an input as the pipeline does, block by block, and reads what the request bodies
-// say with encoding/json alone. Every batch and every line that goes through it is checked against
-// the limits of PutLogEvents and against the input; the tests beside it say what to ship.
+// This file ships an input as the pipeline does, block by block, and reads the request bodies with
+// nothing but encoding/json. It checks every batch and every line against the limits of
+// PutLogEvents and against the input. The other tests say what to ship.
 
-// now is when the tests run, in milliseconds since 1970: in the time of the recordings.
+// now is the time of the tests, in milliseconds since 1970. It is close to the time of the
+// recordings.
 const now = int64(1795348800000)
 
 const hour = int64(3600 * 1000)
@@ -29,15 +30,16 @@ func plainShape() batch.Shape {
 	return batch.Shape{Input: "k3v9x2ab", Template: "{jobId}", Hostname: "host"}
 }
 
-// regime is how an input comes to its Shaper. Its zero value reads all at once and never restarts.
+// regime is how an input reaches its Shaper. The zero value reads everything at once and never
+// restarts.
 type regime struct {
-	read    func(offset int) int // bytes of the next read, at least 1; nil: all
-	restart func() bool          // after a block: go on with a new Shaper, from what the cursor keeps
+	read    func(offset int) int // size of the next read, at least 1; nil: everything
+	restart func() bool          // whether to continue after this block with a new Shaper, from the cursor's state
 	now     func() int64         // of a block
-	narrow  bool                 // cut lines at a fortieth of their bounds
+	narrow  bool                 // cut lines at a fortieth of the real bounds
 }
 
-// message is what CloudWatch holds of one event.
+// message is one event as CloudWatch holds it.
 type message struct {
 	stream string
 	time   int64
@@ -47,16 +49,16 @@ type message struct {
 
 type restored = batch.Restored
 
-// shipment is what CloudWatch holds of an input, and what the Shaper says of it.
+// shipment is what CloudWatch holds of an input, and what the Shaper says about the input.
 type shipment struct {
 	messages   []message // by seq and part
 	streams    []string
 	state      batch.State
-	jobs       string // the receipt's, as JSON
+	jobs       string // of the receipt, as JSON
 	overflowed bool
 }
 
-// driver is a shipment under way.
+// driver is a shipment in progress.
 type driver struct {
 	t      rapid.TB
 	shape  batch.Shape
@@ -67,13 +69,13 @@ type driver struct {
 	open   []*batch.Batch // by route
 	blocks []*batch.Block
 	out    shipment
-	closed func(b *batch.Batch) // in place of decoding it
+	closed func(b *batch.Batch) // called instead of decoding b
 }
 
-// arrival is when the byte at an offset was read: it tells offsets apart.
+// arrival is when the byte at an offset was read. It is different for each offset.
 func arrival(offset int64) int64 { return now - hour + offset%1000 }
 
-// ship ships all of input and checks what became of it.
+// ship ships all of input and checks the result.
 func ship(t rapid.TB, shape batch.Shape, input []byte, r regime) *shipment {
 	t.Helper()
 	d := &driver{t: t, shape: shape, input: input, regime: r}
@@ -113,18 +115,18 @@ func (d *driver) run() {
 		d.t.Fatal("the input was changed")
 	}
 	if held := d.pool.Held(); held != 0 {
-		d.t.Fatalf("%d bytes of the pool are in use when every batch was released", held)
+		d.t.Fatalf("%d bytes of the pool are in use after every batch was released", held)
 	}
 	for _, b := range d.blocks {
 		if b.Pending != 0 {
-			d.t.Fatalf("the block from %d to %d has %d pending events when every batch was acknowledged", b.Start, b.End, b.Pending)
+			d.t.Fatalf("the block [%d, %d) has %d pending events after every batch was acknowledged", b.Start, b.End, b.Pending)
 		}
 	}
 	d.out.jobs = jobsJSON(d.shaper.Receipt())
 	d.out.state, d.out.streams, d.out.overflowed = d.shaper.State(), d.shaper.Streams(), d.shaper.Overflowed()
 }
 
-// block shapes one block and returns how much of it was done.
+// block shapes one block and returns how many bytes were shaped.
 func (d *driver) block(data []byte, base int64, final bool) (done int) {
 	d.t.Helper()
 	at := now
@@ -146,14 +148,14 @@ func (d *driver) block(data []byte, base int64, final bool) (done int) {
 			break
 		}
 		if again {
-			d.t.Fatal("the Shaper waits for a job that it was given")
+			d.t.Fatal("the Shaper still waits after SetJob or StopWaiting")
 		}
 		again = true
 		d.findJob(base + int64(done))
 	}
 	block.End, block.State = base+int64(done), d.shaper.State()
 	if final && done < len(data) {
-		d.t.Fatalf("%d of the last %d bytes were shaped", done, len(data))
+		d.t.Fatalf("only %d of the last %d bytes were shaped", done, len(data))
 	}
 	if d.regime.restart != nil && d.regime.restart() {
 		d.restart()
@@ -161,7 +163,7 @@ func (d *driver) block(data []byte, base int64, final bool) (done int) {
 	return done
 }
 
-// findJob lets go of the lines that wait: it looks for their job in all that is to come.
+// findJob looks for the job of the waiting lines in the rest of the input, and releases them.
 func (d *driver) findJob(offset int64) {
 	if job, isRun, _ := d.shaper.FirstJob(d.input[offset:], true); job != "" {
 		d.shaper.SetJob(job, isRun)
@@ -170,8 +172,8 @@ func (d *driver) findJob(offset int64) {
 	}
 }
 
-// restart goes on as after a crash: all that is left of the Shaper is its State as JSON and the
-// names of its streams.
+// restart continues as after a crash. Only the State of the Shaper, as JSON, and the names of its
+// streams survive.
 func (d *driver) restart() {
 	state := d.shaper.State()
 	streams := slices.Clone(d.shaper.Streams()[:state.Streams])
@@ -209,7 +211,7 @@ func (d *driver) add(ev *batch.Event, block *batch.Block) {
 	}
 }
 
-// close takes what is in a batch into the shipment and releases it.
+// close adds the events of a batch to the shipment and releases the batch.
 func (d *driver) close(b *batch.Batch) {
 	d.t.Helper()
 	b.Close()
@@ -227,12 +229,12 @@ func (d *driver) close(b *batch.Batch) {
 		events += span.Events
 	}
 	if events != b.Len() || events != b.Of(0) {
-		d.t.Fatalf("a batch of %d events spans %d, %d of input 0", b.Len(), events, b.Of(0))
+		d.t.Fatalf("the spans of a batch of %d events cover %d events, %d of them of input 0", b.Len(), events, b.Of(0))
 	}
 	b.Release()
 }
 
-// logEvent is an event as a request body has it.
+// logEvent is an event in a request body.
 type logEvent struct {
 	Timestamp int64  `json:"timestamp"`
 	Message   string `json:"message"`
@@ -251,15 +253,15 @@ func decodeBody(t rapid.TB, body io.Reader) []logEvent {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(raw, &request); err != nil || !utf8.Valid(raw) {
-		t.Fatalf("a body is no JSON: %v: %.300q", err, raw)
+		t.Fatalf("a body is not JSON: %v: %.300q", err, raw)
 	}
 	if request.LogGroupName != "/perstack/prod" || request.LogStreamName != "a stream" {
-		t.Fatalf("a body for %q, %q", request.LogGroupName, request.LogStreamName)
+		t.Fatalf("a body names group %q and stream %q", request.LogGroupName, request.LogStreamName)
 	}
 	return request.LogEvents
 }
 
-// decode reads the whole of a batch and checks it against the limits of PutLogEvents.
+// decode reads all of a batch and checks it against the limits of PutLogEvents.
 func decode(t rapid.TB, b *batch.Batch) []logEvent {
 	t.Helper()
 	body := b.Body(head, 0, b.Len())
@@ -267,10 +269,10 @@ func decode(t rapid.TB, b *batch.Batch) []logEvent {
 	counted := &countingReader{r: body}
 	events := decodeBody(t, counted)
 	if counted.n != size {
-		t.Fatalf("a body of %d bytes says that it has %d", counted.n, size)
+		t.Fatalf("a body has %d bytes, but Len says %d", counted.n, size)
 	}
 	if len(events) != b.Len() || len(events) < 1 || len(events) > 10000 {
-		t.Fatalf("%d events in a batch that says %d", len(events), b.Len())
+		t.Fatalf("a batch has %d events, but Len says %d", len(events), b.Len())
 	}
 	sum := 0
 	for i, e := range events {
@@ -284,10 +286,10 @@ func decode(t rapid.TB, b *batch.Batch) []logEvent {
 	}
 	oldest, newest := events[0].Timestamp, events[len(events)-1].Timestamp
 	if sum > 1048576 || sum != b.Bytes() {
-		t.Fatalf("a batch of %d bytes says that it has %d", sum, b.Bytes())
+		t.Fatalf("a batch has %d bytes, but Bytes says %d", sum, b.Bytes())
 	}
 	if o, n := b.Times(); o != oldest || n != newest || newest-oldest > 24*hour {
-		t.Fatalf("times from %d to %d, which the batch calls %d and %d", oldest, newest, o, n)
+		t.Fatalf("the times of a batch range from %d to %d, but Times says %d and %d", oldest, newest, o, n)
 	}
 	return events
 }
@@ -303,7 +305,7 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// repaired is what an input is after bytes that are no UTF-8 were replaced, each by U+FFFD.
+// repaired returns an input with each byte that is not UTF-8 replaced by U+FFFD.
 func repaired(input []byte) []byte {
 	if utf8.Valid(input) {
 		return input
@@ -311,20 +313,20 @@ func repaired(input []byte) []byte {
 	return []byte(string([]rune(string(input))))
 }
 
-// check compares what CloudWatch holds with the input.
+// check compares the events in CloudWatch with the input.
 func (s *shipment) check(t rapid.TB, shape batch.Shape, input []byte) {
 	t.Helper()
 	for i := range s.messages {
 		m := &s.messages[i]
 		if !strings.HasPrefix(strings.TrimLeft(m.text, " \t\r"), `{"shipper":{"input":`) || !json.Valid([]byte(m.text)) {
-			t.Fatalf("no event of ours: %.300q", m.text)
+			t.Fatalf("not an event of perstack-shipper: %.300q", m.text)
 		}
 		var err error
 		if m.restored, err = batch.Restore([]byte(m.text)); err != nil {
 			t.Fatalf("%v: %.300q", err, m.text)
 		}
 		if m.Input != shape.Input || m.Record != "" || m.Source != shape.Source {
-			t.Fatalf("of input %q, record %q, source %q: %.300q", m.Input, m.Record, m.Source, m.text)
+			t.Fatalf("the event has input %q, record %q, source %q: %.300q", m.Input, m.Record, m.Source, m.text)
 		}
 		var members map[string]any
 		if err := json.Unmarshal(m.ShipperMember, &members); err != nil {
@@ -339,7 +341,7 @@ func (s *shipment) check(t rapid.TB, shape batch.Shape, input []byte) {
 			}
 		}
 		if i > 0 && m.stream == s.messages[i-1].stream && m.time == s.messages[i-1].time && !s.messages[i-1].before(m) {
-			t.Fatalf("seq %d part %d stands behind seq %d part %d of the same time", m.Seq, m.Part, s.messages[i-1].Seq, s.messages[i-1].Part)
+			t.Fatalf("seq %d part %d comes after seq %d part %d with the same time", m.Seq, m.Part, s.messages[i-1].Seq, s.messages[i-1].Part)
 		}
 	}
 	slices.SortStableFunc(s.messages, func(a, b message) int {
@@ -360,18 +362,18 @@ func (m *message) before(other *message) bool {
 	return m.Seq < other.Seq || m.Seq == other.Seq && m.Part < other.Part
 }
 
-// checkLines puts the input together again.
+// checkLines reassembles the input.
 func (s *shipment) checkLines(t rapid.TB, input []byte) {
 	t.Helper()
 	var got []byte
-	seq, part := int64(0), 0 // the line that is being put together; part 0: none
+	seq, part := int64(0), 0 // the line being reassembled; part 0: none
 	for i := range s.messages {
 		m := &s.messages[i]
 		if part > 0 && (m.Seq != seq || m.Part != part+1) || part == 0 && (m.Seq != seq+1 || m.Part > 1) {
 			t.Fatalf("seq %d part %d follows seq %d part %d", m.Seq, m.Part, seq, part)
 		}
 		if part > 0 && m.Empty != 0 {
-			t.Fatalf("part %d says empty %d", m.Part, m.Empty)
+			t.Fatalf("part %d has empty %d", m.Part, m.Empty)
 		}
 		got = append(got, bytes.Repeat([]byte("\n"), int(m.Empty))...)
 		got = append(got, m.Line...)
@@ -381,10 +383,10 @@ func (s *shipment) checkLines(t rapid.TB, input []byte) {
 			if !m.NoNewline {
 				got = append(got, '\n')
 			} else if i != len(s.messages)-1 {
-				t.Fatalf("line %d of %d says that it has no newline", i+1, len(s.messages))
+				t.Fatalf("line %d of %d is marked as having no newline", i+1, len(s.messages))
 			}
 		} else if m.NoNewline {
-			t.Fatalf("part %d says that the line has no newline", m.Part)
+			t.Fatalf("part %d, which is not the last, is marked as having no newline", m.Part)
 		}
 	}
 	if part > 0 {
@@ -396,11 +398,11 @@ func (s *shipment) checkLines(t rapid.TB, input []byte) {
 		for at < len(got) && at < len(want) && got[at] == want[at] {
 			at++
 		}
-		t.Fatalf("%d bytes came back as %d; at %d stands %.100q, want %.100q", len(want), len(got), at, got[at:], want[at:])
+		t.Fatalf("%d bytes came back as %d; at %d: got %.100q, want %.100q", len(want), len(got), at, got[at:], want[at:])
 	}
 }
 
-// checkState compares what the State counts and sums up with the input.
+// checkState compares the counts and digests of the State with the input.
 func (s *shipment) checkState(t rapid.TB, input []byte) {
 	t.Helper()
 	want := batch.Counts{Bytes: int64(len(input)), Events: int64(len(s.messages)), Clamped: s.state.Counts.Clamped}
@@ -434,9 +436,9 @@ func (s *shipment) checkState(t rapid.TB, input []byte) {
 	wantRaw := sha256.Sum256(input)
 	wantLines := shipped.Sum(nil)
 	if !bytes.Equal(gotLines, wantLines) {
-		t.Fatalf("SHA-256 over the lines is %x, want %x", gotLines, wantLines)
+		t.Fatalf("the SHA-256 of the lines is %x, want %x", gotLines, wantLines)
 	}
 	if gotRaw == nil && !bytes.Equal(wantRaw[:], wantLines) || gotRaw != nil && !bytes.Equal(gotRaw, wantRaw[:]) {
-		t.Fatalf("SHA-256 over the input is %x, want %x", gotRaw, wantRaw)
+		t.Fatalf("the SHA-256 of the input is %x, want %x", gotRaw, wantRaw)
 	}
 }

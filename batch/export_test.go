@@ -1,6 +1,6 @@
 package batch
 
-// Bytes returns the size by the service's count: the sum of message+EventOverhead.
+// Bytes returns the size as the service counts it: the sum of message size + EventOverhead.
 func (b *Batch) Bytes() int { return b.bytes }
 
 // Times returns the times of the oldest and the newest event, in milliseconds since 1970.

@@ -19,10 +19,10 @@ import (
 	"perstack-shipper/batch"
 )
 
-// What --exclude-type and --redact leave of an input, compared with what encoding/json and a plain
-// search make of it.
+// These tests compare what --exclude-type and --redact leave of an input with the result of
+// encoding/json and a plain search.
 
-// checkFiltered compares what CloudWatch holds with an input of which not all may be there.
+// checkFiltered compares the events in CloudWatch with an input that was filtered.
 func (s *shipment) checkFiltered(t rapid.TB, shape batch.Shape, input []byte) {
 	t.Helper()
 	var lines [][]byte
@@ -44,14 +44,14 @@ func (s *shipment) checkFiltered(t rapid.TB, shape batch.Shape, input []byte) {
 			}
 			left++
 			if !excludes(shape, lines[seq]) {
-				t.Fatalf("line %d is not there: %.300q", seq+1, lines[seq])
+				t.Fatalf("line %d is missing: %.300q", seq+1, lines[seq])
 			}
 		}
 	}
 	for i := 0; i < len(s.messages); {
 		m := &s.messages[i]
 		if m.Seq != seq+1+m.Excluded || m.Part > 1 {
-			t.Fatalf("seq %d part %d says that %d lines are left out behind seq %d", m.Seq, m.Part, m.Excluded, seq)
+			t.Fatalf("seq %d part %d has excluded %d after seq %d", m.Seq, m.Part, m.Excluded, seq)
 		}
 		leave(m.Seq - 1)
 		line, n := []byte(nil), int64(0)
@@ -67,7 +67,7 @@ func (s *shipment) checkFiltered(t rapid.TB, shape batch.Shape, input []byte) {
 		}
 		seq++
 		if excludes(shape, lines[seq-1]) {
-			t.Fatalf("line %d is there: %.300q", seq, lines[seq-1])
+			t.Fatalf("line %d should be left out, but is there: %.300q", seq, lines[seq-1])
 		}
 		checkRedacted(t, shape.Redact, repaired(lines[seq-1]), line, n)
 		redacted += n
@@ -80,10 +80,10 @@ func (s *shipment) checkFiltered(t rapid.TB, shape batch.Shape, input []byte) {
 		t.Fatalf("state %+v of %d lines, %d left out, %d matches", st, len(lines), left, redacted)
 	}
 	if got := st.Excluded.Ranges(); !st.Excluded.Unlisted && !slices.Equal(got, excluded) || st.Excluded.Unlisted && (len(got) != batch.MaxExcluded || !slices.Equal(got, excluded[:len(got)])) {
-		t.Fatalf("left out are %v, want %v", got, excluded)
+		t.Fatalf("Ranges = %v, want %v", got, excluded)
 	}
 	if want := bytes.LastIndexByte(input, '\n') < len(input)-1 && cutJSON(lines[len(lines)-1]); st.Cut != want {
-		t.Fatalf("the State says Cut %v, want %v", st.Cut, want)
+		t.Fatalf("State.Cut = %v, want %v", st.Cut, want)
 	}
 	gotLines, gotRaw, err := st.Digest.Sums()
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *shipment) checkFiltered(t rapid.TB, shape batch.Shape, input []byte) {
 	}
 }
 
-// excludes says whether a line is to be left out.
+// excludes reports whether a line is to be left out.
 func excludes(shape batch.Shape, line []byte) bool {
 	typ := "text"
 	if object := bytes.TrimPrefix(repaired(line), []byte("\ufeff")); json.Valid(object) && bytes.HasPrefix(bytes.TrimLeft(object, " \t\r\n"), []byte("{")) {
@@ -114,34 +114,34 @@ func excludes(shape batch.Shape, line []byte) bool {
 	return false
 }
 
-// cutJSON reports whether a line begins like a JSON object and is not one.
+// cutJSON reports whether a line starts like a JSON object but is not one.
 func cutJSON(line []byte) bool {
 	object := bytes.TrimPrefix(repaired(line), []byte("\ufeff"))
 	rest, brace := bytes.CutPrefix(bytes.TrimLeft(object, " \t\r\n"), []byte("{"))
 	return brace && bytes.HasPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte(`"`)) && !json.Valid(object)
 }
 
-// checkRedacted compares what became of a line with what should have.
+// checkRedacted compares a redacted line with what it should be.
 func checkRedacted(t rapid.TB, patterns []string, line, got []byte, n int64) {
 	t.Helper()
 	if len(patterns) == 0 || n == 0 {
 		if !bytes.Equal(line, got) {
-			t.Fatalf("%.300q has become %.300q, with %d matches", line, got, n)
+			t.Fatalf("%.300q became %.300q, with %d matches", line, got, n)
 		}
 	}
 	object := bytes.TrimPrefix(line, []byte("\ufeff"))
 	if !json.Valid(object) || !bytes.HasPrefix(bytes.TrimLeft(object, " \t\r\n"), []byte("{")) {
 		floating := slices.DeleteFunc(slices.Clone(patterns), func(p string) bool { return strings.ContainsAny(p, "^$") })
-		for piece := range bytes.SplitSeq(got, []byte("[redacted]")) { // where a piece ends, the line did not
+		for piece := range bytes.SplitSeq(got, []byte("[redacted]")) { // the end of a piece is not the end of the line
 			if _, n := searched(floating, string(piece)); n > 0 && len(line) < batch.SmallLine {
-				t.Fatalf("%.300q is there of %.300q", piece, line)
+				t.Fatalf("%.300q remains of %.300q", piece, line)
 			}
 		}
 		return
 	}
 	was, is := tokens(t, object), tokens(t, bytes.TrimPrefix(got, []byte("\ufeff")))
 	if len(was) != len(is) {
-		t.Fatalf("%.300q has become %.300q", line, got)
+		t.Fatalf("%.300q became %.300q", line, got)
 	}
 	count := int64(0)
 	for i, w := range was {
@@ -151,20 +151,20 @@ func checkRedacted(t rapid.TB, patterns []string, line, got []byte, n int64) {
 			want, count = text, count+m
 		}
 		if is[i] != (token{want, w.value}) {
-			t.Fatalf("%.300q has become %.300q: token %d is %.200q, want %.200q", line, got, i, is[i].text, want)
+			t.Fatalf("%.300q became %.300q: token %d is %.200q, want %.200q", line, got, i, is[i].text, want)
 		}
 	}
 	if count != n {
-		t.Fatalf("%d matches of %d are said: %.300q", n, count, line)
+		t.Fatalf("redacted is %d, want %d: %.300q", n, count, line)
 	}
 }
 
 type token struct {
 	text  string
-	value bool // a string that is no key
+	value bool // a string that is not a key
 }
 
-// tokens reads a line of JSON.
+// tokens splits a line of JSON into tokens.
 func tokens(t rapid.TB, line []byte) (all []token) {
 	t.Helper()
 	in := json.NewDecoder(bytes.NewReader(line))
@@ -194,17 +194,17 @@ func tokens(t rapid.TB, line []byte) (all []token) {
 		}
 		if delim == '{' || delim == '[' {
 			if n := len(open) - 1; n >= 0 && open[n].object {
-				open[n].key = true // behind it
+				open[n].key = true // after it
 			}
 			open = append(open, level{delim == '{', delim == '{'})
 		}
 	}
 }
 
-// searched is text with each stretch of matches replaced, and how many these are.
+// searched returns text with each run of matches replaced, and the number of runs.
 func searched(patterns []string, text string) (string, int64) {
 	hit := make([]bool, len(text)+1)
-	joined := make([]bool, len(text)+1) // the byte belongs to what the one before it does
+	joined := make([]bool, len(text)+1) // the byte belongs to the same match as the one before it
 	for _, p := range patterns {
 		for _, at := range regexp.MustCompile(p).FindAllStringIndex(text, -1) {
 			for i := at[0]; i < at[1]; i++ {
@@ -251,8 +251,8 @@ func TestFiltered(t *testing.T) {
 	})
 }
 
-// Lines that are shipped as they are read are left out by their type as well, and what a line
-// counts does not depend on whether it is left out.
+// Lines that are shipped as they are read are also left out by type. What a line counts does not
+// depend on whether it is left out.
 func TestLongLinesAreLeftOut(t *testing.T) {
 	recorded := recordedLines(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -287,14 +287,14 @@ func TestLongLinesAreLeftOut(t *testing.T) {
 
 		shape.Exclude = nil
 		if all := ship(t, shape, input, regime{narrow: true}); all.jobs != got.jobs || all.state.Cut != got.state.Cut || all.state.Last != got.state.Last {
-			t.Fatalf("all lines count %s, cut %v, last %s\nthose that are not left out %s, cut %v, last %s",
+			t.Fatalf("without exclusion: %s, cut %v, last %s\nwith exclusion: %s, cut %v, last %s",
 				all.jobs, all.state.Cut, all.state.Last, got.jobs, got.state.Cut, got.state.Last)
 		}
 	})
 }
 
-// A long line whose beginning could be an object's is shipped before its end shows that it is none,
-// so it is not left out as text. Its end says whether it was cut.
+// A long line that starts like an object is shipped before its end shows that it is not one, so it
+// is not left out as text. Its end decides whether the State says that it was cut.
 func TestLongLinesThatBeginLikeObjects(t *testing.T) {
 	shape := plainShape()
 	shape.JobID, shape.Exclude = "j", []string{"text"}
@@ -329,7 +329,7 @@ func TestLongLinesThatBeginLikeObjects(t *testing.T) {
 	}
 }
 
-// A followed file may go on behind a line that was cut, with one that is left out.
+// After a line that was cut, a followed file may continue with a line that is left out.
 func TestCutIsOverWhenALineIsLeftOut(t *testing.T) {
 	shape := plainShape()
 	shape.JobID, shape.Exclude = "j", []string{"out"}
@@ -348,19 +348,19 @@ func TestCutIsOverWhenALineIsLeftOut(t *testing.T) {
 		}
 		offset += int64(s.End())
 		if got := s.State().Cut; got != c.cut {
-			t.Errorf("after %q the State says Cut %v", c.data, got)
+			t.Errorf("after %q, State.Cut = %v", c.data, got)
 		}
 	}
 }
 
-// drawSecret draws a text that somePatterns[0] matches, or another, with escapes.
+// drawSecret draws a text with escapes, which somePatterns[0] may match.
 func drawSecret(t *rapid.T) string {
 	return rapid.SampledFrom([]string{`SECRET-123456`, `SEC\u0052ET-9`, `key=\u00e9\uD83D\uDE00"`[:21], `BEGIN \n\\ END`, `sk-abcdefgh`, `\\`, `\"`, `\ud800`, `日`}).Draw(t, "secret")
 }
 
-// A line that is shipped as it is read is redacted piece by piece, and the cuts hide nothing. No
-// pattern matches a whole run of a unit, for one that is longer than a piece takes the rest of its
-// string with it.
+// A line that is shipped as it is read is redacted piece by piece, and no cut hides a match. The
+// patterns do not match a whole run of units, because a match longer than a piece takes the rest of
+// its string with it.
 func TestLongLinesAreRedacted(t *testing.T) {
 	batch.Large(t)
 	t.Parallel()
@@ -401,8 +401,8 @@ func TestLongLinesAreRedacted(t *testing.T) {
 	})
 }
 
-// What was taken out of a line stands nowhere else: not in the ids, the stream's name, what each
-// part repeats, what lines before it are given, or the receipt.
+// What was redacted in a line does not appear elsewhere: not in ids, stream names, the members that
+// parts repeat, ids added to earlier lines, or the receipt.
 func TestRedactionLeavesNothing(t *testing.T) {
 	batch.Large(t)
 	t.Parallel()
@@ -435,8 +435,8 @@ func TestRedactionLeavesNothing(t *testing.T) {
 	}
 }
 
-// A match without end in a line without end: all that follows in its string is left out, and what
-// follows the string is not.
+// An endless match in an endless line: the rest of its string is left out, and what follows the
+// string is not.
 func TestRedactionOfWhatDoesNotEnd(t *testing.T) {
 	shape := plainShape()
 	shape.JobID = "j"
@@ -460,7 +460,7 @@ func TestRedactionOfWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
-// A pattern that makes a line grow costs no more memory than twice the longest line.
+// A pattern that makes a line grow needs no more memory than twice the longest line.
 func TestRedactionIsBounded(t *testing.T) {
 	batch.Large(t)
 	shape := plainShape()
@@ -485,12 +485,12 @@ func TestRedactionIsBounded(t *testing.T) {
 		held, events = max(held, s.Held()), events+1
 	}
 	if s.End(); held > 5*batch.MaxLineBytes || events < 10 {
-		t.Errorf("%d MiB of scratch, %d events", held>>20, events)
+		t.Errorf("%d MiB of scratch in use, %d events", held>>20, events)
 	}
 }
 
-// The list of what is left out is bounded, and with what each event says it still proves that
-// nothing else is missing: checkFiltered looks.
+// The list of excluded ranges is bounded. Together with the excluded member of each event it still
+// proves that nothing else is missing, which checkFiltered verifies.
 func TestManyRangesAreLeftOut(t *testing.T) {
 	shape := plainShape()
 	shape.JobID, shape.Exclude = "j", []string{"stream*"}
@@ -500,9 +500,9 @@ func TestManyRangesAreLeftOut(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	if _, err := batch.NewShaper(batch.Shape{Template: "a", Redact: []string{"("}}, batch.State{}, nil); err == nil {
-		t.Error("a pattern that does not compile is taken")
+		t.Error("an invalid pattern is accepted")
 	}
 	if _, err := batch.NewShaper(batch.Shape{Template: "a", Exclude: []string{"["}}, batch.State{}, nil); err == nil {
-		t.Error("a glob that is none is taken")
+		t.Error("an invalid glob is accepted")
 	}
 }

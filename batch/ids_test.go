@@ -11,10 +11,10 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Whose a line is: the job and run it names, those it is given, and the lines that wait until there
-// is one.
+// These tests check the ids of lines: the job and run a line names, the ones that are added, and
+// the lines that wait for a job.
 
-// ids is what an event says, as "job/run +added".
+// ids returns the ids of an event, as "job/run +added".
 func ids(m *message) string {
 	s := m.JobID + "/" + m.RunID
 	if len(m.Added) > 0 {
@@ -104,11 +104,11 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// A line that names no job waits, and takes nothing with it; what was empty before it is done.
+// A line that names no job waits, and changes nothing. Empty lines before it are done.
 func TestWait(t *testing.T) {
 	for _, c := range []struct {
 		input string
-		done  int64 // before the first line that waits
+		done  int64 // bytes before the first line that waits
 		made  int
 	}{
 		{"text\n", 0, 0}, {"\n\ntext\n", 2, 0}, {"{}", 0, 0}, {"{\"jobId\":null}\ntext\n", 15, 1}, {strings.Repeat("x", maxLine), 0, 0},
@@ -142,7 +142,7 @@ func TestWait(t *testing.T) {
 					s.StopWaiting()
 					want = "/"
 				}
-				s = again(t, shape, s) // the decision is in the State
+				s = again(t, shape, s) // the State keeps the decision
 			} else {
 				input = input[c.done:]
 			}
@@ -171,7 +171,7 @@ func restore(t rapid.TB, message []byte) batch.Restored {
 	return r
 }
 
-// again is the Shaper that goes on from what the cursor keeps of another.
+// again returns a Shaper that continues from the State that the cursor keeps of another.
 func again(t testing.TB, shape batch.Shape, s *batch.Shaper) *batch.Shaper {
 	t.Helper()
 	d := &driver{t: t, shape: shape, shaper: s}
@@ -206,7 +206,7 @@ func TestFirstJob(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			job, isRun, looked := batch.FirstJob([]byte(c.data), c.final)
 			if job != c.job || looked != c.looked || isRun != (job == `"r"`) {
-				t.Errorf("%q (a run: %v) after %d bytes, want %q after %d", job, isRun, looked, c.job, c.looked)
+				t.Errorf("FirstJob = %q, isRun %v, looked %d; want %q, looked %d", job, isRun, looked, c.job, c.looked)
 			}
 		})
 	}

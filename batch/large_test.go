@@ -2,13 +2,13 @@ package batch
 
 import "testing"
 
-// Large leaves a test that takes seconds of one goroutine to the run of this package without the
-// race detector, which is part of `make test`. The detector makes each byte ten times as expensive
-// and finds nothing there: the only goroutine that this package starts hashes blocks beside the
-// shaping, and the recordings have it at work.
+// Large skips a slow test of a single goroutine under the race detector. `make test` runs this
+// package a second time without the detector. The detector makes each byte ten times as expensive
+// and finds nothing in these tests: the only goroutine that this package starts hashes blocks while
+// they are shaped, and the recordings exercise that.
 func Large(t testing.TB) {
 	t.Helper()
 	if UnderRace {
-		t.Skip("left to the run without the race detector")
+		t.Skip("runs only without the race detector")
 	}
 }

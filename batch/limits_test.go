@@ -12,14 +12,14 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Tables at the limits: an event of 1,048,550 bytes, a line of 8 MiB.
+// These tests work at the limits: an event of 1,048,550 bytes, and a line of 8 MiB.
 
 const (
 	maxEvent = 1048550
 	maxLine  = 8 << 20
 )
 
-// one ships a line of its own, and the job it belongs to.
+// one ships a single line, and the job it belongs to.
 func one(t testing.TB, line string, at int64) []message {
 	t.Helper()
 	shape := plainShape()
@@ -27,7 +27,7 @@ func one(t testing.TB, line string, at int64) []message {
 	return ship(t, shape, []byte(line+"\n"), regime{now: func() int64 { return at }}).messages
 }
 
-// pad is a line whose event has exactly size bytes: form with its %s filled up.
+// pad returns a line whose event has exactly size bytes: form with its %s filled up.
 func pad(t testing.TB, form string, size int, at int64) string {
 	t.Helper()
 	small := one(t, fmt.Sprintf(form, ""), at)
@@ -40,7 +40,7 @@ func pad(t testing.TB, form string, size int, at int64) string {
 func TestEventAtTheLimit(t *testing.T) {
 	batch.Large(t)
 	t.Parallel()
-	const late = now + 30*24*hour // for a time of now
+	const late = now + 30*24*hour // far from the time now
 	for _, c := range []struct {
 		name, form string
 		at         int64
@@ -69,8 +69,8 @@ func TestEventAtTheLimit(t *testing.T) {
 	}
 }
 
-// An event that is full has no room for "at". It goes without, rather than in parts that it would
-// not have had in time.
+// A full event has no room for "at". It is shipped without "at", because it would not be split into
+// parts if it were on time.
 func TestFullEventThatIsLate(t *testing.T) {
 	batch.Large(t)
 	t.Parallel()
@@ -90,14 +90,13 @@ func TestFullEventThatIsLate(t *testing.T) {
 	}
 }
 
-// A cut falls neither inside a character nor inside an escape, and no part is shorter than it must
-// be.
+// No cut is inside a character or an escape, and no part is shorter than necessary.
 func TestCuts(t *testing.T) {
 	batch.Large(t)
 	t.Parallel()
 	for _, c := range []struct {
 		name, unit string
-		takes      int // bytes of a part, on the average
+		takes      int // average size in bytes in a part
 		waste      int // bytes that a part may leave free: one less than what must stay together
 	}{
 		{"ASCII", "x", 1, 0},
@@ -120,7 +119,7 @@ func TestCuts(t *testing.T) {
 					t.Fatalf("%d events", len(got))
 				}
 				for _, part := range got[:len(got)-1] {
-					// What is kept free for a part that is late: its own time.
+					// A part keeps room for its own time, in case it is late.
 					if free := maxEvent - len(`,"at":1795345200000`) - len(part.text); free < 0 || free > c.waste {
 						t.Errorf("shift %d: part %d leaves %d bytes free", shift, part.Part, free)
 					}
@@ -130,7 +129,8 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-// The last part says "last" and may say "newline": what just fits without does not with it.
+// The last part has "last" and perhaps "newline". Text that just fits without them does not fit
+// with them.
 func TestLastPartAtTheLimit(t *testing.T) {
 	batch.Large(t)
 	t.Parallel()
@@ -154,12 +154,12 @@ func TestLastPartAtTheLimit(t *testing.T) {
 			seen[len(got)] = true
 		}
 		if !seen[2] || !seen[3] {
-			t.Errorf("the sizes made %v parts: the limit is not among them", seen)
+			t.Errorf("the sizes made %v parts, so the limit is not among them", seen)
 		}
 	}
 }
 
-// longLines are inputs around the size from which on a line is shipped as it is read.
+// longLines are inputs around the size at which a line is shipped as it is read.
 func longLines() map[string][]byte {
 	object := func(size int) string {
 		const before, after = `{"type":"big","id":"i","timestamp":1795348700000,"jobId":"j","runId":"r","usage":{"inputTokens":1},"a":"`, `"}`
@@ -176,7 +176,7 @@ func longLines() map[string][]byte {
 	return all
 }
 
-// windows reads so many bytes at a time.
+// windows returns a regime that reads n bytes at a time.
 func windows(size int) regime { return regime{read: func(int) int { return size }} }
 
 func TestLongLines(t *testing.T) {
@@ -191,8 +191,8 @@ func TestLongLines(t *testing.T) {
 					t.Errorf("the parts of seq %d have the times %d and %d", m.Seq, m.time, whole.messages[i+1].time)
 				}
 			}
-			// The batches are full of the same events whatever the blocks are, so their bodies are
-			// the same, and need not be understood again.
+			// The size of the blocks does not change the events of the batches, so the bodies are
+			// the same and need not be decoded again.
 			want := bodies(t, input, regime{})
 			restart := func() bool { return true }
 			turn := 0
@@ -224,7 +224,7 @@ func bodies(t testing.TB, input []byte, r regime) (sums [][32]byte) {
 	return sums
 }
 
-// A line of 8 MiB is not claimed to be JSON, but what its beginning says attributes it.
+// A line of 8 MiB is not treated as JSON, but its beginning supplies its ids.
 func TestLongLineIsAttributed(t *testing.T) {
 	batch.Large(t)
 	t.Parallel()
@@ -243,7 +243,7 @@ func TestLongLineIsAttributed(t *testing.T) {
 	}
 }
 
-// What stands at the very end of the piece that is looked at may go on behind it.
+// A value at the very end of the first piece may continue after it.
 func TestLongLineWithATimeAcrossThePiece(t *testing.T) {
 	batch.Large(t)
 	t.Parallel()
@@ -253,7 +253,7 @@ func TestLongLineWithATimeAcrossThePiece(t *testing.T) {
 		line := `{"jobId":"j","a":"` + strings.Repeat("x", before) + `",` + member + `,"b":"` + strings.Repeat("y", maxLine) + `"}`
 		got := one(t, line, now)
 		if got[0].time != arrival(0) && got[0].time != 1795348700000 {
-			t.Fatalf("%d digits missing: the time %d", cut, got[0].time)
+			t.Fatalf("with %d digits missing, the time is %d", cut, got[0].time)
 		}
 	}
 }

@@ -20,8 +20,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// recordings returns what real runs wrote: those in the repository and, where they lie beside it,
-// all others.
+// recordings returns the output of real runs: the recordings in the repository and, if they are
+// next to it, all others.
 func recordings(t testing.TB) map[string][]byte {
 	t.Helper()
 	all := map[string][]byte{}

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// What the hot path takes of memory: nothing a line, and of the pool what it says.
+// These tests bound memory: the hot path allocates nothing per line, and the pool counts what it
+// hands out.
 
 func TestNoAllocationPerLine(t *testing.T) {
 	Large(t)
@@ -47,9 +48,9 @@ func TestNoAllocationPerLine(t *testing.T) {
 				offset += int64(s.End())
 			}
 			for range 10 {
-				ship() // until all scratch has its size
+				ship() // until the scratch buffers have their size
 			}
-			if n := testing.AllocsPerRun(20, ship); n > 1 { // the goroutine that hashes a block
+			if n := testing.AllocsPerRun(20, ship); n > 1 { // one for the goroutine that hashes a block
 				t.Errorf("%v allocations for a block of %d lines", n, lines)
 			}
 			if lines != bytes.Count(c.data, []byte("\n")) {
@@ -83,17 +84,17 @@ func TestPoolAndHeld(t *testing.T) {
 		held := 0
 		for _, b := range batches {
 			if want := len(b.text.chunks)*ChunkBytes + cap(b.index)*16; b.Held() != want {
-				t.Fatalf("a batch holds %d bytes and says %d", want, b.Held())
+				t.Fatalf("a batch holds %d bytes, but Held says %d", want, b.Held())
 			}
 			if b.Len() > 0 {
 				held += b.Held()
 			}
 		}
 		if pool.Held() != held {
-			t.Fatalf("%d bytes are in use, the pool says %d", held, pool.Held())
+			t.Fatalf("%d bytes are in use, but the pool says %d", held, pool.Held())
 		}
 	}
-	// A batch takes little more than what is in it.
+	// A batch needs little more memory than its contents.
 	if b := batches[0]; b.Bytes() < 100000 || b.Held() > 2*b.Bytes()+ChunkBytes {
 		t.Errorf("a batch of %d bytes holds %d", b.Bytes(), b.Held())
 	}
@@ -101,22 +102,22 @@ func TestPoolAndHeld(t *testing.T) {
 		b.Release()
 	}
 	if pool.Held() != 0 {
-		t.Errorf("%d bytes are in use after all was released", pool.Held())
+		t.Errorf("%d bytes are in use after every batch was released", pool.Held())
 	}
 	if free := len(pool.free); free == 0 {
-		t.Error("no chunk is kept to be used again")
+		t.Error("no chunk is kept for reuse")
 	}
 	pool.Trim(3 * ChunkBytes)
 	if len(pool.free) != 3 {
-		t.Errorf("%d chunks are kept where 3 may be", len(pool.free))
+		t.Errorf("%d chunks are kept, want 3", len(pool.free))
 	}
 	pool.Trim(0)
 	if len(pool.free) != 0 || pool.Held() != 0 {
-		t.Errorf("%d chunks are kept where none may be, %d bytes in use", len(pool.free), pool.Held())
+		t.Errorf("%d chunks are kept, want none; %d bytes are in use", len(pool.free), pool.Held())
 	}
 }
 
-// One line of the size of an attack leaves no memory of that size behind.
+// A line as large as in an attack leaves no memory of that size behind.
 func TestScratchAfterTheLargestLine(t *testing.T) {
 	for name, line := range map[string]string{
 		"no UTF-8":                       strings.Repeat("\xff", MaxLineBytes-1),
@@ -146,19 +147,19 @@ func TestScratchAfterTheLargestLine(t *testing.T) {
 			}
 			s.End()
 			runtime.ReadMemStats(&after)
-			most := uint64(5 * MaxEventBytes) // a part's text repaired, and escaped
+			most := uint64(5 * MaxEventBytes) // the text of a part, repaired and escaped
 			if n := after.TotalAlloc - before.TotalAlloc; n > most {
 				t.Errorf("%d bytes were allocated", n)
 			}
 			kept := cap(s.repair.out) + cap(s.write.quoted) + cap(s.write.lead.esc) + cap(s.routes.key) + cap(s.routes.lastKey) + len(s.ids.Job) + len(s.ids.Run)
 			if kept > 3<<20 {
-				t.Errorf("%d bytes of scratch are kept", kept)
+				t.Errorf("%d bytes of scratch memory are kept", kept)
 			}
 		})
 	}
 }
 
-// A line of megabytes that comes in small pieces is looked through once.
+// A line of megabytes that arrives in small pieces is searched only once.
 func TestLongLineInSmallPieces(t *testing.T) {
 	Large(t)
 	t.Parallel()
@@ -171,17 +172,18 @@ func TestLongLineInSmallPieces(t *testing.T) {
 	for n := 1; n < len(line); n += 1000 {
 		s.Begin(line[:n], 0, 0, nil, false)
 		if step := s.Next(&ev); step != Done {
-			t.Fatalf("step %d of a line without end", step)
+			t.Fatalf("Next = %d in a line without an end", step)
 		}
 		if s.End() != 0 || s.cut.noNewlineBefore != int64(n) {
-			t.Fatalf("of %d bytes, the first %d are known to hold no newline", n, s.cut.noNewlineBefore)
+			t.Fatalf("of %d bytes, only the first %d are known to hold no newline", n, s.cut.noNewlineBefore)
 		}
-		// What is known is not looked at: a newline there would be a lie, and is not seen.
+		// Bytes that are known are not searched: plant a newline there, and the cutter must not
+		// find it.
 		if n > 1000 {
 			line[n-1000] = '\n'
 			s.Begin(line[:n], 0, 0, nil, false)
 			if step := s.Next(&ev); step != Done || s.digest.ahead != 0 {
-				t.Fatalf("%d bytes are looked at again", n)
+				t.Fatalf("%d bytes are searched again", n)
 			}
 			s.End()
 			line[n-1000] = 'x'

@@ -9,8 +9,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Lines in parts, at a fortieth of the bounds, where a great many can be cut. See limits_test.go
-// for the real bounds.
+// These tests cut lines into parts at a fortieth of the real bounds, so that they can cut a great
+// many. See limits_test.go for the real bounds.
 
 // checkParts ships input with narrow bounds, whole and in pieces, and checks how full the parts
 // are.
@@ -26,20 +26,20 @@ func checkParts(t rapid.TB, shape batch.Shape, input []byte, pieces regime) {
 		if len(m.text) > batch.SmallEvent {
 			t.Fatalf("part %d of seq %d has %d bytes", m.Part, m.Seq, len(m.text))
 		}
-		// A line that is read to its end has full parts; those of a longer one hold a step of it,
-		// or what of that did not fit the one before.
+		// A line that is read to its end has full parts. A part of a longer line holds one piece of
+		// it, or what did not fit into the part before.
 		if m.Part > 0 && !m.Last && longest < batch.SmallLine && len(m.text) < batch.SmallEvent-kept {
-			t.Fatalf("part %d of seq %d has %d bytes, and it goes on with %d", m.Part, m.Seq, len(m.text), len(whole.messages[i+1].text))
+			t.Fatalf("part %d of seq %d has %d bytes, and the next part %d", m.Part, m.Seq, len(m.text), len(whole.messages[i+1].text))
 		}
 	}
 	pieces.narrow = true
 	compare(t, ship(t, shape, input, pieces), whole)
 }
 
-// units are what long lines are made of.
+// units are the strings that long lines repeat.
 var units = []string{"x", "é", "日", "😀", `"`, `\`, "\t", "\x01", "\xff", "\xf0\x9f\x98", "a\"é\\日\x00😀\xe6", "\u2028", `{"jobId":"j","timestamp":1795348700000,"a":[1,2,{"b":"c"}]},`}
 
-// beginnings are what they begin with: with what follows, some are objects.
+// beginnings are the starts of long lines. With what follows, some are objects.
 var beginnings = []string{"", " \t", `{"type":"big","id":"i","timestamp":1795348700000,"jobId":"j","runId":"r","usage":{"inputTokens":5},"a":"`, `{"_aws":1,"error":{"message":"x"},"a":"`, `{"shipper":{},"a":"`, "\ufeff{\"jobId\":\"j\",\"a\":\"", "\xe6", `{"jobId":"`, `{"timestamp":`, "{", `[`}
 
 func TestParts(t *testing.T) {
@@ -67,7 +67,8 @@ func TestParts(t *testing.T) {
 	})
 }
 
-// The bounds at the byte, in every way that a block can end near them.
+// TestPartsAtTheByte ships lines at the bounds, to the byte, in blocks that end in every way near
+// them.
 func TestPartsAtTheByte(t *testing.T) {
 	batch.Large(t)
 	t.Parallel()
@@ -88,8 +89,8 @@ func TestPartsAtTheByte(t *testing.T) {
 	}
 }
 
-// FuzzParts is the splitter: a long line made of any bytes comes back whole from its parts, cut at
-// the same places however it came.
+// FuzzParts checks that a long line of arbitrary bytes comes back whole from its parts, and is cut
+// at the same places in whatever blocks it arrives.
 func FuzzParts(f *testing.F) {
 	batch.Large(f)
 	for i, unit := range units {

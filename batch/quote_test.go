@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// checkQuote compares what this package writes as JSON strings with what encoding/json reads.
+// checkQuote compares the JSON strings of this package with encoding/json.
 func checkQuote(t rapid.TB, raw []byte, limit int) {
 	t.Helper()
 	text := appendRepaired([]byte("kept"), raw)
@@ -19,11 +19,11 @@ func checkQuote(t rapid.TB, raw []byte, limit int) {
 	}
 	text = text[len("kept"):]
 	if n := repairedLen(raw); n != len(text) {
-		t.Fatalf("%.300q is said to be %d bytes repaired, and is %d", raw, n, len(text))
+		t.Fatalf("repairedLen(%.300q) = %d, want %d", raw, n, len(text))
 	}
 	for i := 0; i <= len(raw); i++ {
 		if n := repairedLen(raw[:i]); utf8.RuneStart(append(raw, 'x')[i]) && unrepairedLen(raw, n) != i {
-			t.Fatalf("the first %d bytes of %.300q repaired are said to come from %d, and come from %d", n, raw, unrepairedLen(raw, n), i)
+			t.Fatalf("the first %d bytes of %.300q repaired: unrepairedLen = %d, want %d", n, raw, unrepairedLen(raw, n), i)
 		}
 	}
 
@@ -36,10 +36,10 @@ func checkQuote(t rapid.TB, raw []byte, limit int) {
 	out := make([]byte, 6*len(text)+escapeRoom+limit%64)
 	wrote, took := escape(out[limit%64:], text)
 	if err := json.Unmarshal([]byte(`"`+string(out[limit%64:][:wrote])+`"`), &whole); err != nil || took != len(text) || whole != string(text) {
-		t.Fatalf("%d bytes of %.300q are escaped as %.300q: %v", took, text, out[limit%64:][:wrote], err)
+		t.Fatalf("the first %d bytes of %.300q are escaped as %.300q: %v", took, text, out[limit%64:][:wrote], err)
 	}
 
-	// What it reads: any string that encoding/json writes, in both of its ways.
+	// Both decoders read every string that encoding/json writes.
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(len(raw)%2 == 0)
@@ -48,10 +48,10 @@ func checkQuote(t rapid.TB, raw []byte, limit int) {
 	}
 	quoted := bytes.TrimSpace(b.Bytes())
 	if got, ok := stringValue(quoted); !ok || got != string(text) {
-		t.Fatalf("%.300q is read as %.300q, %v", quoted, got, ok)
+		t.Fatalf("stringValue(%.300q) = %.300q, %v", quoted, got, ok)
 	}
 	if got := unquoted(quoted); string(got) != string(text) {
-		t.Fatalf("%.300q is restored as %.300q", quoted, got)
+		t.Fatalf("unquoted(%.300q) = %.300q", quoted, got)
 	}
 }
 
@@ -66,7 +66,7 @@ func checkPieces(t rapid.TB, text []byte, limit int) {
 			t.Fatalf("%.300q is quoted as %.300q: %v", rest[:n], piece, err)
 		}
 		if len(piece)-1 > limit || n == 0 || n < len(rest) && !utf8.RuneStart(rest[n]) || !utf8.ValidString(s) {
-			t.Fatalf("of %.300q, the first %d bytes make a piece of %d, the limit is %d", rest, n, len(piece)-1, limit)
+			t.Fatalf("of %.300q, the first %d bytes make a piece of %d bytes; the limit is %d", rest, n, len(piece)-1, limit)
 		}
 		if n < len(rest) {
 			_, size := utf8.DecodeRune(rest[n:])
@@ -74,7 +74,7 @@ func checkPieces(t rapid.TB, text []byte, limit int) {
 				size = len(appendEscapeOrPlain(nil, rest[n]))
 			}
 			if len(piece)-1+size <= limit {
-				t.Fatalf("of %.300q, a piece ends after %d bytes where %d more fit", rest, n, limit-(len(piece)-1))
+				t.Fatalf("of %.300q, a piece ends after %d bytes although %d more would fit", rest, n, limit-(len(piece)-1))
 			}
 		}
 		all, rest = append(all, s...), rest[n:]
@@ -114,7 +114,7 @@ func TestQuoteProperties(t *testing.T) {
 	})
 }
 
-// TestRope writes what needs escapes at every place around the end of a chunk.
+// TestRope writes bytes that need escapes at every position around the end of a chunk.
 func TestRope(t *testing.T) {
 	unit := "a\"b\\c\x00d\té日😀e\n" + strings.Repeat("f", 9)
 	text := []byte(strings.Repeat(unit, 3000))
@@ -133,19 +133,19 @@ func TestRope(t *testing.T) {
 			t.Fatalf("shift %d: %d bytes came back as %d: %v", shift, len(text), len(s), err)
 		}
 		if before := bytes.Join(r.between(nil, 0, start), nil); !bytes.Equal(before, plain) {
-			t.Fatalf("shift %d: what was written before is %d bytes, want %d", shift, len(before), len(plain))
+			t.Fatalf("shift %d: there are %d bytes before the text, want %d", shift, len(before), len(plain))
 		}
 		for _, c := range r.chunks {
 			if cap(c) != ChunkBytes {
-				t.Fatalf("a chunk of %d bytes", cap(c))
+				t.Fatalf("a chunk has %d bytes", cap(c))
 			}
 		}
 		if held := pool.Held(); held != len(r.chunks)*ChunkBytes {
-			t.Fatalf("the pool says %d bytes for %d chunks", held, len(r.chunks))
+			t.Fatalf("the pool counts %d bytes for %d chunks", held, len(r.chunks))
 		}
 		r.release()
 		if pool.Held() != 0 || r.end() != 0 {
-			t.Fatalf("%d bytes are in use after release, the end is %d", pool.Held(), r.end())
+			t.Fatalf("after release, %d bytes are in use and the end is at %d", pool.Held(), r.end())
 		}
 	}
 }
@@ -158,8 +158,7 @@ func FuzzQuote(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, limit uint8) { checkQuote(t, raw, int(limit)+6) })
 }
 
-// FuzzUnquote: whatever stands between quotes is read as encoding/json reads it, or refused as it
-// does.
+// FuzzUnquote checks that a string in quotes is read or refused as by encoding/json.
 func FuzzUnquote(f *testing.F) {
 	for _, content := range []string{`a\u0041`, `\ud83d\ude00`, `\ud83d`, `\ude00\ud83d`, `\ud83d\u0041`, `\ud83dx`, `\/\b\f\n\r\t\"\\`, "é", "\xff"} {
 		f.Add([]byte(content))
@@ -169,11 +168,11 @@ func FuzzUnquote(f *testing.F) {
 		var want string
 		valid := json.Unmarshal(quoted, &want) == nil
 		if got, ok := stringValue(quoted); ok != valid || valid && got != want {
-			t.Fatalf("%.300q is read as %.300q, %v; encoding/json: %.300q, %v", quoted, got, ok, want, valid)
+			t.Fatalf("%.300q: got %.300q, %v; encoding/json: %.300q, %v", quoted, got, ok, want, valid)
 		}
 		if valid && utf8.Valid(content) {
 			if got := unquoted(quoted); string(got) != want {
-				t.Fatalf("%.300q is restored as %.300q, want %.300q", quoted, got, want)
+				t.Fatalf("unquoted(%.300q) = %.300q, want %.300q", quoted, got, want)
 			}
 		}
 	})

@@ -2,5 +2,5 @@
 
 package batch
 
-// UnderRace reports whether the race detector is at work.
+// UnderRace reports whether the race detector is on.
 const UnderRace = true

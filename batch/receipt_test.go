@@ -12,7 +12,7 @@ import (
 	"perstack-shipper/batch"
 )
 
-// receiptOf shapes an input whole and returns its receipt.
+// receiptOf shapes a whole input and returns its receipt.
 func receiptOf(t testing.TB, data []byte) *batch.Receipt {
 	t.Helper()
 	s, err := batch.NewShaper(plainShape(), batch.State{}, nil)
@@ -25,12 +25,12 @@ func receiptOf(t testing.TB, data []byte) *batch.Receipt {
 	for s.Next(&ev) == batch.Made {
 	}
 	if n := s.End(); n != len(data) {
-		t.Fatalf("shaped %d bytes of %d", n, len(data))
+		t.Fatalf("only %d of %d bytes were shaped", n, len(data))
 	}
 	return s.Receipt()
 }
 
-// readReceipt counts an input as a reader does, which has its events.
+// readReceipt counts an input as a reader does, from its events.
 func readReceipt(t testing.TB, data []byte) *batch.Receipt {
 	t.Helper()
 	var receipt batch.Receipt
@@ -38,7 +38,7 @@ func readReceipt(t testing.TB, data []byte) *batch.Receipt {
 	named := ""
 	for _, m := range ship(t, plainShape(), data, regime{}).messages {
 		if m.Part > 0 {
-			t.Fatal("a line in parts: join it first")
+			t.Fatal("the line is in parts; this helper does not join them")
 		}
 		at := m.time
 		if m.At != 0 {
@@ -64,7 +64,7 @@ func recording(t testing.TB, name string) []byte {
 	return data
 }
 
-// lastTotal is what Perstack itself says that the job took: the usage of the latest checkpoint of
+// lastTotal returns the usage of the job according to Perstack itself, in the latest checkpoint of
 // the Expert that the job began with.
 func lastTotal(t testing.TB, data []byte) (u batch.Usage) {
 	t.Helper()
@@ -92,14 +92,14 @@ func TestUsageIsThatOfTheLastCheckpoint(t *testing.T) {
 		data := recording(t, name)
 		want := lastTotal(t, data)
 		if want.TotalTokens == 0 {
-			t.Fatalf("%s: no checkpoint", name)
+			t.Fatalf("%s has no checkpoint", name)
 		}
 		receipt := receiptOf(t, data)
 		if got := receipt.Usage(); got != want {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
 		if got, want := jobsJSON(readReceipt(t, data)), jobsJSON(receipt); got != want {
-			t.Errorf("%s: a reader counts %s\nand the shaper %s", name, got, want)
+			t.Errorf("%s: the reader counts %s\nand the Shaper %s", name, got, want)
 		}
 	}
 }
@@ -118,7 +118,7 @@ func TestReceiptOfRecordings(t *testing.T) {
 		outcome             batch.Outcome
 		runs, steps, calls  int64
 		tokens              int64
-		experts             string // with their runs and calls
+		experts             string // with runs and calls of each
 		failure             string
 		started, finishedAt int64
 	}{
@@ -158,7 +158,7 @@ func TestReceiptOfRecordings(t *testing.T) {
 	}
 }
 
-// A stream in the vocabulary of Perstack's documentation.
+// documented is a stream in the vocabulary of Perstack's documentation.
 const documented = `{"type":"startRun","timestamp":1795348705000,"expertKey":"lead","runId":"r1","jobId":"j","stepNumber":1}
 {"type":"startGeneration","timestamp":1795348705100,"expertKey":"lead","runId":"r1","jobId":"j","stepNumber":1}
 {"type":"finishGeneration","timestamp":1795348705200,"expertKey":"lead","runId":"r1","jobId":"j","stepNumber":1,"usage":{"inputTokens":10,"outputTokens":2,"reasoningTokens":1,"totalTokens":12,"cachedInputTokens":3}}
@@ -181,7 +181,7 @@ func TestReceiptInTheDocumentedVocabulary(t *testing.T) {
 	}
 }
 
-// Runs of several jobs in one input are told apart, though all have one id or none.
+// Runs of several jobs in one input are counted separately, even if all have the same id or none.
 func TestReceiptOfJobsSideBySide(t *testing.T) {
 	for _, run := range []string{"", `,"runId":"r"`} {
 		var b strings.Builder
@@ -199,8 +199,8 @@ func TestReceiptOfJobsSideBySide(t *testing.T) {
 	}
 }
 
-// A line in parts is one line: its usage counts once, though nobody sees the whole of one over 8
-// MiB.
+// The usage of a line in parts counts once, even over 8 MiB, when the line is never in memory as a
+// whole.
 func TestUsageOfALineInParts(t *testing.T) {
 	batch.Large(t)
 	t.Parallel()
@@ -226,7 +226,7 @@ func TestOutcome(t *testing.T) {
 		name      string
 		lines     []string
 		want      batch.Outcome
-		delegates int64 // that failed
+		delegates int64 // failed delegates
 	}{
 		{"no end", []string{start}, batch.Unfinished, 0},
 		{"complete", []string{start, done}, batch.Completed, 0},
@@ -253,16 +253,16 @@ func TestOutcome(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			jobs := receiptOf(t, []byte(strings.Join(c.lines, "\n"))).Jobs()
 			if len(jobs) != 1 || jobs[0].Outcome != c.want || jobs[0].DelegateErrors != c.delegates {
-				t.Errorf("%d jobs, %+v; want %s, %d failed delegates", len(jobs), jobs[0], c.want, c.delegates)
+				t.Errorf("%d jobs, the first %+v; want %s, %d failed delegates", len(jobs), jobs[0], c.want, c.delegates)
 			}
 		})
 	}
 	if jobs := receiptOf(t, []byte("a line\n{}\n")).Jobs(); len(jobs) != 0 {
-		t.Errorf("an input that names no job has %+v", jobs[0])
+		t.Errorf("an input that names no job has the job %+v", jobs[0])
 	}
 }
 
-// What an agent can name without end is bounded, and the sums are right.
+// The numbers of jobs and Experts are bounded, and the sums are still right.
 func TestReceiptIsBounded(t *testing.T) {
 	batch.Large(t)
 	t.Parallel()
@@ -286,11 +286,11 @@ func TestReceiptIsBounded(t *testing.T) {
 			sum += e.Usage.TotalTokens
 			calls += e.Calls
 			if len(e.Key) > 500 || strings.ContainsRune(e.Key, '\uFFFD') {
-				t.Fatalf("an Expert of %d bytes: %q", len(e.Key), e.Key)
+				t.Fatalf("an Expert has a name of %d bytes: %q", len(e.Key), e.Key)
 			}
 		}
 		if sum != j.Usage.TotalTokens {
-			t.Errorf("job %q took %d, its Experts %d", j.JobID, j.Usage.TotalTokens, sum)
+			t.Errorf("job %q used %d tokens, its Experts %d", j.JobID, j.Usage.TotalTokens, sum)
 		}
 		total += sum
 		experts += len(j.Experts)
@@ -299,7 +299,7 @@ func TestReceiptIsBounded(t *testing.T) {
 		}
 	}
 	if want := int64(n) * int64(n+1) / 2; total != want || receipt.Usage().TotalTokens != want || calls != int64(n) || experts > 701 {
-		t.Errorf("%d tokens of %d, %d calls of %d, %d Experts", total, want, calls, n, experts)
+		t.Errorf("got %d of %d tokens, %d of %d calls, %d Experts", total, want, calls, n, experts)
 	}
 	if o := receipt.Outcomes(); o.Completed != 130 || o.Error+o.MaxSteps+o.Interactive+o.Unfinished != 0 {
 		t.Errorf("outcomes %+v", o)

@@ -12,9 +12,9 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Events whose time CloudWatch refuses by the time they are put.
+// These tests restamp events whose time CloudWatch refuses when they are sent.
 
-// restamped is what stands in the batches that Restamp made, each of which is checked.
+// restamped checks the batches that Restamp made and returns their events.
 func restamped(t rapid.TB, b *batch.Batch, from, to int, at int64, refused func(int, int64) bool) (events []logEvent, batches int) {
 	t.Helper()
 	before := decode(t, b)
@@ -26,16 +26,16 @@ func restamped(t rapid.TB, b *batch.Batch, from, to int, at int64, refused func(
 		held += part.Held()
 	}
 	if held < pool.Held() || len(made) > 0 && pool.Held() == 0 {
-		t.Fatalf("the pool has %d bytes in use, the batches hold %d", pool.Held(), held)
+		t.Fatalf("the pool counts %d bytes, but the batches hold %d", pool.Held(), held)
 	}
 	for _, part := range made {
 		part.Release()
 	}
 	if pool.Held() != 0 {
-		t.Fatalf("the pool has %d bytes in use after all was released", pool.Held())
+		t.Fatalf("the pool counts %d bytes after every batch was released", pool.Held())
 	}
 	if after := decode(t, b); !slices.Equal(before, after) {
-		t.Fatalf("the batch itself was changed: %s", difference(after, before))
+		t.Fatalf("Restamp changed the original batch: %s", difference(after, before))
 	}
 	return events, len(made)
 }
@@ -84,12 +84,12 @@ func TestRestampAtTheLimit(t *testing.T) {
 		got, _ := restamped(t, b, 0, 1, now+hour, all)
 		r := restore(t, []byte(got[0].Message))
 		if got[0].Timestamp != now+hour || (r.At == now) != (free >= room) || r.At != now && got[0].Message != message {
-			t.Fatalf("%d bytes free: at %d, own time %d, %d bytes", free, got[0].Timestamp, r.At, len(got[0].Message))
+			t.Fatalf("with %d bytes free: time %d, own time %d, size %d", free, got[0].Timestamp, r.At, len(got[0].Message))
 		}
 	}
 }
 
-// What grew over a limit, or lies a day from now, goes into a batch of its own.
+// Events that would exceed a limit, because they grew or are a day apart, go into another batch.
 func TestRestampIntoSeveral(t *testing.T) {
 	var pool batch.Pool
 	full := batch.New(&pool)
@@ -98,11 +98,11 @@ func TestRestampIntoSeveral(t *testing.T) {
 	full.Close()
 	got, n := restamped(t, full, 0, full.Len(), now+400*hour, all)
 	if n != 2 || len(got) != full.Len() {
-		t.Errorf("a full batch of %d became %d batches with %d", full.Len(), n, len(got))
+		t.Errorf("a full batch of %d events became %d batches with %d events", full.Len(), n, len(got))
 	}
 	for i, e := range got {
 		if r := restore(t, []byte(e.Message)); r.Seq != int64(i+1) || r.At != now-20*hour || e.Timestamp != now+400*hour {
-			t.Fatalf("number %d is seq %d at %d, own time %d", i+1, r.Seq, e.Timestamp, r.At)
+			t.Fatalf("event %d has seq %d, time %d, own time %d", i+1, r.Seq, e.Timestamp, r.At)
 		}
 	}
 
@@ -113,7 +113,7 @@ func TestRestampIntoSeveral(t *testing.T) {
 	days.Close()
 	got, n = restamped(t, days, 1, 4, now+27*hour+1, func(i int, at int64) bool {
 		if at != now+int64(i)*hour {
-			t.Errorf("number %d is asked for with the time %d", i, at)
+			t.Errorf("refused gets event %d with the time %d", i, at)
 		}
 		return i < 3
 	})
@@ -121,11 +121,11 @@ func TestRestampIntoSeveral(t *testing.T) {
 		t.Errorf("%d batches of %v", n, got)
 	}
 	if got, n := restamped(t, days, 2, 2, now, all); n != 0 || len(got) != 0 {
-		t.Errorf("no events made %d batches", n)
+		t.Errorf("an empty range made %d batches", n)
 	}
 }
 
-// Whatever is refused, every line is there afterwards, once.
+// Whichever events are refused, every line is there exactly once afterwards.
 func TestRestampLosesNothing(t *testing.T) {
 	recorded := recordedLines(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -155,7 +155,7 @@ func TestRestampLosesNothing(t *testing.T) {
 					own = w.Timestamp
 				}
 				if !bytes.Equal(before.Line, after.Line) || after.At != own || !refused(from+i, 0) && g != w || refused(from+i, 0) && g.Timestamp != at {
-					t.Fatalf("at %d %.300q became at %d %.300q", w.Timestamp, w.Message, g.Timestamp, g.Message)
+					t.Fatalf("%[2].300q at %[1]d became %[4].300q at %[3]d", w.Timestamp, w.Message, g.Timestamp, g.Message)
 				}
 			}
 		}

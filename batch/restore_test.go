@@ -206,8 +206,8 @@ func TestRestoreForeign(t *testing.T) {
 	}
 }
 
-// written is a small writer of events, independent of the one in this package: it works on values
-// decoded by encoding/json and builds messages from the words of the format alone.
+// written is a small writer of events, independent of the one in this package. It works on values
+// that encoding/json decoded, and builds messages by the text of the format alone.
 type written struct {
 	shipper  []string // members after input and seq: `"empty":2`
 	add      [][2]string
@@ -220,7 +220,7 @@ func isObject(line []byte) bool {
 
 func (w written) messages(line []byte) []string {
 	lossy := !utf8.Valid(line)
-	text := string([]rune(string(line))) // each bad byte is U+FFFD
+	text := string([]rune(string(line))) // each invalid byte becomes U+FFFD
 	member := func(more ...string) string {
 		all := append([]string{`"input":"i7"`, `"seq":12`}, more...)
 		all = append(all, w.shipper...)
@@ -275,8 +275,7 @@ func asJSON(text string) string {
 	return string(b)
 }
 
-// restoreAll joins what Restore finds in the messages of one line, and checks what each message
-// says of itself.
+// restoreAll restores and joins the messages of one line, and checks the members of each message.
 func restoreAll(messages []string) ([]byte, error) {
 	var line []byte
 	for n, message := range messages {
@@ -289,14 +288,14 @@ func restoreAll(messages []string) ([]byte, error) {
 		case got.Part != 0 && (got.Part != n+1 || got.Last != (n == len(messages)-1)):
 			return nil, fmt.Errorf("%q: part %d, last %v", message, got.Part, got.Last)
 		case got.Part == 0 && len(messages) > 1:
-			return nil, fmt.Errorf("%q: no part", message)
+			return nil, fmt.Errorf("%q is not a part", message)
 		}
 		line = append(line, got.Line...)
 	}
 	return line, nil
 }
 
-// drawJSON draws a JSON value with white space, escapes and names that the format itself uses.
+// drawJSON draws a JSON value with white space, escapes and names that the format uses itself.
 func drawJSON(t *rapid.T, depth int) string {
 	space := func() string { return rapid.SampledFrom([]string{"", "", "", " ", "\t", "\r", " \t"}).Draw(t, "space") }
 	str := func() string {
@@ -307,7 +306,7 @@ func drawJSON(t *rapid.T, depth int) string {
 	}
 	kind := rapid.IntRange(0, 5).Draw(t, "kind")
 	if depth == 0 {
-		kind = 0 // an object: a line
+		kind = 0 // an object, which is a line
 	}
 	if depth > 3 && kind < 2 {
 		kind = 2
@@ -344,7 +343,7 @@ func TestRestoreRoundTrip(t *testing.T) {
 			around := rapid.SampledFrom([]string{"", "", " ", "\t\r", "\r"})
 			line = []byte(around.Draw(t, "before") + drawJSON(t, 0) + around.Draw(t, "after"))
 			if !isObject(line) {
-				t.Fatalf("drew %q, no JSON object", line)
+				t.Fatalf("drew %q, which is not a JSON object", line)
 			}
 		} else {
 			line = bytes.ReplaceAll(rapid.SliceOfN(rapid.Byte(), 1, 200).Draw(t, "bytes"), []byte("\n"), []byte("{"))
@@ -375,7 +374,7 @@ func TestRestoreDeepNesting(t *testing.T) {
 	line := `{"a":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `,"jobId":"j"}`
 	got, err := batch.Restore([]byte(`{"shipper":{"input":"i","seq":1},` + line[1:]))
 	if err != nil || string(got.Line) != line || got.JobID != "j" {
-		t.Fatalf("a line that nests %d deep: %v, job %q, %d bytes of %d", depth, err, got.JobID, len(got.Line), len(line))
+		t.Fatalf("a line nested %d levels deep: %v, job %q, %d bytes of %d", depth, err, got.JobID, len(got.Line), len(line))
 	}
 }
 
@@ -391,7 +390,7 @@ func FuzzRestore(f *testing.F) {
 		f.Add([]byte(seed), uint8(7))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, partSize uint8) {
-		// As a message: anything may come, and what is taken for ours has all that readers rely on.
+		// As a message: it can be anything, but if Restore accepts it, it has what readers rely on.
 		before := string(b)
 		if got, err := batch.Restore(b); err == nil {
 			if got.Record == "" && (got.Input == "" || got.Seq < 1) || got.Part < 0 || got.Empty < 0 {
@@ -401,9 +400,9 @@ func FuzzRestore(f *testing.F) {
 			t.Errorf("Restore(%q): %v", b, err)
 		}
 		if string(b) != before {
-			t.Errorf("the message %q was changed to %q", before, b)
+			t.Errorf("Restore changed the message %q to %q", before, b)
 		}
-		// As a line: it comes back.
+		// As a line: it comes back unchanged.
 		if len(b) == 0 || bytes.IndexByte(b, '\n') >= 0 {
 			return
 		}

@@ -10,7 +10,7 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Which stream a line goes to.
+// These tests check which stream a line goes to.
 
 func TestParseTemplate(t *testing.T) {
 	for text, wrong := range map[string]string{
@@ -24,7 +24,7 @@ func TestParseTemplate(t *testing.T) {
 		case wrong == "" && err != nil:
 			t.Errorf("%q: %v", text, err)
 		case wrong != "" && (err == nil || !strings.Contains(err.Error(), wrong)):
-			t.Errorf("%q: %v, want an error that says %q", text, err, wrong)
+			t.Errorf("%q: %v, want an error that contains %q", text, err, wrong)
 		}
 	}
 }
@@ -33,7 +33,7 @@ func TestStreams(t *testing.T) {
 	for _, c := range []struct {
 		name, template, job, run string
 		lines                    []string
-		want                     []string // of each line
+		want                     []string // for each line
 	}{
 		{name: "a job each", template: "{jobId}", lines: []string{`{"jobId":"a"}`, `{}`, `text`, `{"jobId":"b"}`, `{"jobId":"a"}`, `text`}, want: []string{"a", "a", "a", "b", "a", "a"}},
 		{name: "refused characters", template: "{jobId}", lines: []string{`{"jobId":"nightly:build*42/日本"}`, `{"jobId":"nightly-build*42/日本"}`, `{"jobId":":"}`}, want: []string{"nightly-build-42/日本", "nightly-build-42/日本", "-"}},
@@ -88,7 +88,8 @@ func TestUnattributed(t *testing.T) {
 	}
 }
 
-// The 101st stream is the first one, also after a restart; a stream that is open stays open.
+// Lines of the 101st stream go to the first one, also after a restart. Streams that are open stay
+// open.
 func TestOverflow(t *testing.T) {
 	var input []byte
 	for i := range 150 {
@@ -105,15 +106,15 @@ func TestOverflow(t *testing.T) {
 			}
 		}
 		if r.restart == nil && !got.overflowed {
-			t.Error("it does not say that it overflowed")
+			t.Error("Overflowed is false with too many streams")
 		}
 	}
 	if few := ship(t, plainShape(), input[:200], regime{}); few.overflowed {
-		t.Error("it overflowed with a few streams")
+		t.Error("Overflowed is true with few streams")
 	}
 }
 
-// Whatever an agent names its jobs, what is remembered of the names is bounded.
+// The memory for names is bounded, however an agent names its jobs.
 func TestHostileIDsTakeNoMemory(t *testing.T) {
 	batch.Large(t)
 	for size, ids := range map[int]int{10: 3000, 2000: 2000, 200 << 10: 150} {
@@ -137,7 +138,7 @@ func TestHostileIDsTakeNoMemory(t *testing.T) {
 				at += int64(s.End())
 			}
 			if grown := heap() - before; grown > 10<<20 {
-				t.Errorf("%d sets of ids of %d bytes take %d bytes", ids, size, grown)
+				t.Errorf("%d sets of ids of %d bytes each take %d bytes of memory", ids, size, grown)
 			}
 			if n := len(s.Streams()); n > batch.MaxStreams {
 				t.Errorf("%d streams", n)

@@ -12,14 +12,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The scanner must agree with encoding/json on what an object is, on where its members lie and on
-// what they are called.
+// The scanner must agree with encoding/json on what an object is, where its members are and what
+// they are called.
 
-// checkScan compares what the scanner finds in a line with what encoding/json does.
+// checkScan compares what the scanner and encoding/json find in a line.
 func checkScan(t rapid.TB, s *scanner, line []byte) {
 	t.Helper()
 	if !utf8.Valid(line) {
-		return // the Shaper repairs a line first
+		return // the Shaper repairs such a line first
 	}
 	var h head
 	got := s.object(line, &h)
@@ -31,7 +31,7 @@ func checkScan(t rapid.TB, s *scanner, line []byte) {
 	if !got {
 		for _, value := range []struct{ raw []byte }{{h.typ}, {h.id}, {h.expertKey}, {h.timestamp}, {h.jobID}, {h.runID}, {h.stepNumber}, {h.usage}, {h.err}} {
 			if value.raw != nil && !json.Valid(value.raw) {
-				t.Fatalf("of %.300q, the member %q is no JSON", line, value.raw)
+				t.Fatalf("in %.300q, the value %q is not JSON", line, value.raw)
 			}
 		}
 		return
@@ -45,22 +45,22 @@ func checkScan(t rapid.TB, s *scanner, line []byte) {
 	} {
 		want, there := members[name]
 		if there != (value != nil) || string(want) != string(value) {
-			t.Fatalf("%s of %.300q is %q (there: %v), encoding/json says %q (%v)", name, line, value, value != nil, want, there)
+			t.Fatalf("%s in %.300q is %q (found: %v), encoding/json says %q (%v)", name, line, value, value != nil, want, there)
 		}
 	}
 	_, aws := members["_aws"]
 	if _, ours := members["shipper"]; h.foreign != (aws || ours) {
-		t.Fatalf("_aws or shipper in %.300q: %v", line, h.foreign)
+		t.Fatalf("%.300q: foreign = %v", line, h.foreign)
 	}
 	if h.brace != len(line)-len(trimmed) || h.members != (len(members) > 0) {
-		t.Fatalf("%.300q: the brace is at %d, has members: %v", line, h.brace, h.members)
+		t.Fatalf("%.300q: brace = %d, members = %v", line, h.brace, h.members)
 	}
 	if s.ascii() && strings.IndexFunc(string(line), func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
-		t.Fatalf("%.300q is called ASCII", line)
+		t.Fatalf("%.300q counts as ASCII", line)
 	}
 	content, copied := s.escaped(), s.copying
 	if copied != (len(line) <= MaxEventBytes) {
-		t.Fatalf("a line of %d bytes is escaped: %v", len(line), copied)
+		t.Fatalf("a line of %d bytes: copying = %v", len(line), copied)
 	}
 	var rest string
 	if !copied {
@@ -88,7 +88,8 @@ func TestScanForms(t *testing.T) {
 	}
 	for _, form := range forms {
 		checkScan(t, &s, []byte(form))
-		// Each byte of it wrong, missing, and doubled; and the whole at each place in eight bytes.
+		// Change, remove and double each byte, and move the whole to each offset within eight
+		// bytes.
 		for i := range len(form) {
 			for _, c := range []byte(dirt) {
 				checkScan(t, &s, []byte(form[:i]+string(c)+form[i+1:]))
@@ -106,7 +107,7 @@ func TestScanForms(t *testing.T) {
 	}
 }
 
-// Depth 10000 is the last that encoding/json takes.
+// Depth 10000 is the deepest that encoding/json accepts.
 func TestScanDepth(t *testing.T) {
 	var s scanner
 	for depth := 9998; depth <= 10002; depth++ {
@@ -117,13 +118,13 @@ func TestScanDepth(t *testing.T) {
 			checkScan(t, &s, append([]byte(" "), line...))
 		}
 	}
-	// A line that opens as it is long is no object, and no stack.
+	// A line of nothing but open brackets is not an object, and must not exhaust the stack.
 	if s.object([]byte(`{"a":`+strings.Repeat("[", MaxLineBytes)), &head{}) {
-		t.Error("8 Mi open brackets are an object")
+		t.Error("a line of 8 Mi open brackets counts as an object")
 	}
 }
 
-// A scanner keeps nothing of one line for the next.
+// The result of a scan does not depend on the line before.
 func TestScanLongAndShort(t *testing.T) {
 	Large(t)
 	var s scanner
@@ -146,28 +147,28 @@ func TestScanLongAndShort(t *testing.T) {
 	}
 }
 
-// Of a line that is only begun, what may go on is not taken for whole.
+// In a line that is cut off, a value that may continue does not count as complete.
 func TestScanOfABeginning(t *testing.T) {
 	var s scanner
 	line := []byte(`{"type":"t","timestamp":1795348705863,"jobId":"j","runId":"r","usage":{"a":[1,2]},"id":-1.5e10}`)
 	var whole head
 	if !s.object(line, &whole) {
-		t.Fatal("no object")
+		t.Fatal("the line is not an object")
 	}
 	for i := range line {
 		var h head
 		if s.object(line[:i], &h) {
-			t.Fatalf("%q is an object", line[:i])
+			t.Fatalf("%q counts as an object", line[:i])
 		}
 		for _, c := range []struct{ got, want []byte }{{h.typ, whole.typ}, {h.timestamp, whole.timestamp}, {h.jobID, whole.jobID}, {h.runID, whole.runID}, {h.usage, whole.usage}, {h.id, whole.id}} {
 			if c.got != nil && !bytes.Equal(c.got, c.want) {
-				t.Errorf("of %q the scanner takes %q", line[:i], c.got)
+				t.Errorf("in %q, the scanner finds %q", line[:i], c.got)
 			}
 		}
 	}
 }
 
-// drawMembers draws something that looks like an object with the names that count.
+// drawMembers draws something that looks like an object, with the names that matter.
 func drawMembers(t *rapid.T) []byte {
 	words := rapid.SampledFrom([]string{
 		"{", "}", "[", "]", ":", ",", `"type"`, `"id"`, `"jobId"`, `"runId"`, `"timestamp"`, `"usage"`, `"error"`, `"expertKey"`, `"_aws"`, `"\u005faws"`, `"shipper"`, `"\u0073hipper"`, `"job\u0049d"`, `"\"`,
@@ -198,13 +199,12 @@ func TestScanAgrees(t *testing.T) {
 		for range 3 {
 			line := drawMembers(t)
 			checkScan(t, &s, line)
-			checkScan(t, &s, line) // all that stands before its values is known now
+			checkScan(t, &s, line) // now the bytes before all of its values are known
 		}
 	})
 }
 
-// What a scan remembers of a line must not be taken for what stands in another that is nearly the
-// same.
+// What a scan remembers of a line must not match a line that is only nearly the same.
 func TestScanRemembers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s scanner
@@ -230,7 +230,7 @@ func TestScanRemembers(t *testing.T) {
 	})
 }
 
-// seeds are lines of the small recordings in the repository.
+// seeds returns lines of the small recordings in the repository.
 func seeds(f testing.TB) (lines [][]byte) {
 	for _, name := range []string{"simple.jsonl", "jobid.jsonl", "mixed-error.log", "openai-warning.jsonl"} {
 		data, err := os.ReadFile(filepath.Join("../cmd/perstack-shipper/testdata/recordings", name))
@@ -257,11 +257,11 @@ func FuzzScan(f *testing.F) {
 		var s scanner
 		checkScan(t, &s, line)
 		checkScan(t, &s, line)
-		if len(line) > 1 { // the first half of it stood elsewhere before, and the other members are others
+		if len(line) > 1 { // the first half of the line, followed by a different member
 			checkScan(t, &s, append(append([]byte(nil), line[:len(line)/2]...), `,"x":"y"}`...))
 			checkScan(t, &s, line)
 		}
-		if len(line) > 0 && len(line) < 1000 { // the same behind a long string
+		if len(line) > 0 && len(line) < 1000 { // the same after a long string
 			checkScan(t, &s, append([]byte(`{"fill":"`+strings.Repeat("fill", leastOut/4)+`",`), bytes.TrimLeft(line, " {")...))
 			checkScan(t, &s, line)
 		}

@@ -13,8 +13,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Properties of the way from an input to what CloudWatch holds: nothing is lost, every limit is
-// kept, and how the bytes came does not matter.
+// These properties cover the path from an input to what CloudWatch holds: nothing is lost, every
+// limit is kept, and it does not matter in which blocks the bytes arrive.
 
 // drawShape draws the options that shape events.
 func drawShape(t *rapid.T) batch.Shape {
@@ -30,7 +30,7 @@ func drawShape(t *rapid.T) batch.Shape {
 	}
 }
 
-// awkward are lines of which each has gone wrong somewhere, in some shipper of logs.
+// awkward are lines that have each broken some log shipper.
 var awkward = []string{
 	"{}", "{ }", " {} ", "\t{\t}\r", "{}\r", "\r", " ", "{", "}", "[]", "null", "\"", "\x00", "\ufeff{}", "\ufeff", "\u2028", `{"a":"` + "\u2028" + `"}`, "{}{}", `{"a":1},`,
 	`{"_aws":{}}`, `{"\u005faws":{"Timestamp":1}}`, `{"_\u0061ws":1,"jobId":"j2"}`, `{"a":{"_aws":1}}`, `{"_AWS":1}`, `{"_aws":1`, ` {"\u005F\u0061\u0077\u0073" : [] } `,
@@ -43,7 +43,7 @@ var awkward = []string{
 	`{"_aws":0,"type":"t","id":"i","timestamp":1795348700000,"jobId":"j","runId":"r","usage":{"inputTokens":3},"error":{"message":"no"}}`,
 }
 
-// drawLine draws one line, mostly without a newline in it.
+// drawLine draws one line, usually without a newline in it.
 func drawLine(t *rapid.T, recorded [][]byte) []byte {
 	switch rapid.IntRange(0, 9).Draw(t, "kind of line") {
 	case 0:
@@ -84,7 +84,7 @@ func drawInput(t *rapid.T, recorded [][]byte) []byte {
 	return input
 }
 
-// drawRegime draws how the input comes. Its draws are made up front, so that they shrink well.
+// drawRegime draws a regime. It draws everything up front, so that failures shrink well.
 func drawRegime(t *rapid.T) regime {
 	reads := rapid.SliceOfN(rapid.SampledFrom([]int{1, 2, 3, 7, 50, 400, 5000, 1 << 20}), 1, 20).Draw(t, "reads")
 	restarts := rapid.SliceOfN(rapid.Bool(), 1, 20).Draw(t, "restarts")
@@ -127,28 +127,28 @@ func TestNothingIsLost(t *testing.T) {
 	})
 }
 
-// compare fails where two shipments of one input differ. The clock was the same.
+// compare fails if two shipments of one input, at the same time, differ.
 func compare(t rapid.TB, got, want *shipment) {
 	t.Helper()
 	if !slices.Equal(got.streams, want.streams) || len(got.messages) != len(want.messages) {
-		t.Fatalf("%d events into %q, and %d into %q", len(got.messages), got.streams, len(want.messages), want.streams)
+		t.Fatalf("got %d events in streams %q, want %d in %q", len(got.messages), got.streams, len(want.messages), want.streams)
 	}
 	if g, w := got.state, want.state; g.Last != w.Last || g.Cut != w.Cut {
-		t.Fatalf("the last type is %s, cut %v, and %s, cut %v", g.Last, g.Cut, w.Last, w.Cut)
+		t.Fatalf("got last type %s, cut %v; want %s, cut %v", g.Last, g.Cut, w.Last, w.Cut)
 	}
 	if got.jobs != want.jobs {
-		t.Fatalf("the receipt is %s\nand %s", got.jobs, want.jobs)
+		t.Fatalf("the receipts differ: got %s\nwant %s", got.jobs, want.jobs)
 	}
 	for i := range got.messages {
 		if g, w := got.messages[i], want.messages[i]; g.text != w.text || g.time != w.time || g.stream != w.stream {
-			t.Fatalf("at %d into %q: %.500q\nand at %d into %q: %.500q", g.time, g.stream, g.text, w.time, w.stream, w.text)
+			t.Fatalf("got at %d in %q: %.500q\nwant at %d in %q: %.500q", g.time, g.stream, g.text, w.time, w.stream, w.text)
 		}
 	}
 }
 
 var atMember = regexp.MustCompile(`,"at":\d+`)
 
-// An event that is late is sent with another time, but is cut where it would have been cut.
+// A late event is sent with a different time, but is cut at the same places.
 func TestTheClockChangesNothingButTheTime(t *testing.T) {
 	batch.Large(t)
 	t.Parallel()
@@ -161,7 +161,7 @@ func TestTheClockChangesNothingButTheTime(t *testing.T) {
 		two.now = func() int64 { return clock.Draw(t, "now") }
 		a, b := ship(t, shape, input, one), ship(t, shape, input, two)
 		if len(a.messages) != len(b.messages) {
-			t.Fatalf("%d events and %d", len(a.messages), len(b.messages))
+			t.Fatalf("%d events now, and %d later", len(a.messages), len(b.messages))
 		}
 		for i := range a.messages {
 			x, y := a.messages[i], b.messages[i]
@@ -188,13 +188,13 @@ func TestRecordings(t *testing.T) {
 				compare(t, pieces, whole)
 			}
 			if strings.HasSuffix(name, ".jsonl") && len(whole.streams) != 1 {
-				t.Errorf("a run of one job opened the streams %q", whole.streams)
+				t.Errorf("a run of a single job opened the streams %q", whole.streams)
 			}
 		})
 	}
 }
 
-// FuzzShape is the splicer there and back: any bytes, in any pieces, come back.
+// FuzzShape ships arbitrary bytes in arbitrary pieces and checks that they come back.
 func FuzzShape(f *testing.F) {
 	for i, line := range awkward {
 		f.Add([]byte(line+"\n\n"+awkward[(i+7)%len(awkward)]), uint16(i), i%2 == 0)
@@ -216,19 +216,20 @@ func FuzzShape(f *testing.F) {
 	})
 }
 
-// A shape that no option can make leaves no part room for its line.
+// NewShaper refuses a Shape that would leave no room in a part for its line. No options can produce
+// such a Shape.
 func TestTooLargeOptions(t *testing.T) {
 	shape := plainShape()
 	shape.Fields = []batch.Member{{Name: "env", Value: strings.Repeat("x", 70<<10)}}
 	if _, err := batch.NewShaper(shape, batch.State{}, nil); err == nil || !strings.Contains(err.Error(), "k3v9x2ab") {
-		t.Errorf("fields of 70 KiB: %v", err)
+		t.Errorf("NewShaper with fields of 70 KiB: %v", err)
 	}
 	shape.Fields = nil
 	shape.Template = "{job}"
 	if _, err := batch.NewShaper(shape, batch.State{}, nil); err == nil {
-		t.Error("a template with an unknown field is taken")
+		t.Error("a template with an unknown field is accepted")
 	}
 	if _, err := batch.NewShaper(plainShape(), batch.State{Digest: batch.Digested{Lines: []byte("x")}}, nil); err == nil {
-		t.Error("a damaged digest is taken")
+		t.Error("a damaged digest is accepted")
 	}
 }

@@ -11,13 +11,14 @@ import (
 	"time"
 )
 
-// What each stage costs by itself, for the two kinds of lines that the comparison ships. See
-// bench_test.go for the other stages.
+// These benchmarks measure each stage by itself, for the two kinds of lines that `make bench`
+// ships. See bench_test.go for the other stages.
 
-// longLines is about size bytes of lines of tool results, 41 KB each, mostly one long string.
+// longLines returns about size bytes of lines with tool results. Each has 41 KB, mostly one long
+// string.
 func longLines(size int) []byte {
 	words := strings.Fields(`const value = await read(path);\n if (value !== undefined) {\n return { name: \"shipper\", size: 42 };\n }\n 日本 export function parse(text: string): Event[]`)
-	random := rand.New(rand.NewPCG(1, 1)) // else the processor learns the text by heart
+	random := rand.New(rand.NewPCG(1, 1)) // random, or the branch predictor would learn the text
 	var text []byte
 	for len(text) < 41000 {
 		text = append(append(text, words[random.IntN(len(words))]...), ' ')
@@ -30,7 +31,7 @@ func longLines(size int) []byte {
 	return b.Bytes()
 }
 
-// kinds are the two kinds of lines.
+// kinds returns the two kinds of lines.
 var kinds = []struct {
 	name  string
 	lines func(size int) []byte
@@ -50,8 +51,7 @@ func newFilteringShaper(tb testing.TB, exclude, redact []string) *Shaper {
 	return s
 }
 
-// shapeBlock makes events of a block and adds them to a batch, which is given back whenever it is
-// full.
+// shapeBlock shapes a block and adds the events to a batch, which it releases whenever it is full.
 func shapeBlock(s *Shaper, data []byte, batch *Batch, ev *Event, block *Block) {
 	s.Begin(data, 0, 1795348823095, func(int64) int64 { return 1795348823095 }, false)
 	for s.Next(ev) == Made {
@@ -63,8 +63,8 @@ func shapeBlock(s *Shaper, data []byte, batch *Batch, ev *Event, block *Block) {
 	s.End()
 }
 
-// measure runs do, which takes bytes, and reports its CPU time beside the time: a machine that is
-// shared makes it wait, but hardly dearer.
+// measure runs do, which processes bytes, and also reports CPU time. On a shared machine do may
+// have to wait, but its CPU time hardly changes.
 func measure(b *testing.B, bytes int64, do func()) {
 	b.SetBytes(bytes)
 	b.ReportAllocs()
@@ -83,7 +83,8 @@ func ownCPU(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkShapeAdd is everything that happens to a line's bytes between the journal and the body.
+// BenchmarkShapeAdd measures everything that happens to the bytes of a line between the journal and
+// the body.
 func BenchmarkShapeAdd(b *testing.B) {
 	for _, k := range kinds {
 		b.Run(k.name, func(b *testing.B) {
@@ -97,8 +98,8 @@ func BenchmarkShapeAdd(b *testing.B) {
 	}
 }
 
-// BenchmarkRedact is BenchmarkShapeAdd with something to look for, which is not there: that is what
-// --redact costs every line.
+// BenchmarkRedact is BenchmarkShapeAdd with patterns that do not match, which is what --redact
+// costs for every line.
 func BenchmarkRedact(b *testing.B) {
 	for _, c := range []struct {
 		name     string
@@ -135,8 +136,8 @@ func BenchmarkExclude(b *testing.B) {
 	}
 }
 
-// BenchmarkScanLine is the one scan of a line: its validity, its head, and the escape of what is
-// not long.
+// BenchmarkScanLine measures the scan of a line: its validity, its head and, unless it is too long,
+// its escaped form.
 func BenchmarkScanLine(b *testing.B) {
 	for _, k := range kinds {
 		b.Run(k.name, func(b *testing.B) {
@@ -152,7 +153,7 @@ func BenchmarkScanLine(b *testing.B) {
 	}
 }
 
-// BenchmarkAdd is a finished event into the batch.
+// BenchmarkAdd measures adding a finished event to a batch.
 func BenchmarkAdd(b *testing.B) {
 	for _, k := range kinds {
 		b.Run(k.name, func(b *testing.B) {
@@ -174,8 +175,8 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
-// BenchmarkBody is the body of a full batch: made, hashed by whoever takes it whole, read by
-// whoever asks for it. The bytes are the body's.
+// BenchmarkBody measures the body of a full batch: making it, hashing it with WriteTo, and reading
+// it. The bytes are those of the body.
 func BenchmarkBody(b *testing.B) {
 	for _, k := range kinds {
 		s := newBenchShaper(b)
@@ -213,8 +214,8 @@ func BenchmarkBody(b *testing.B) {
 	}
 }
 
-// TestHotPathAllocatesNothing: when the scratch memory is there, a line costs none, whatever there
-// is of lines.
+// TestHotPathAllocatesNothing checks that a line costs no allocation, whatever its kind, once the
+// scratch memory is there.
 func TestHotPathAllocatesNothing(t *testing.T) {
 	Large(t)
 	for _, k := range kinds {
@@ -223,12 +224,12 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 		var ev Event
 		batch, from := New(&pool), new(Block)
 		one := func() { shapeBlock(s, data, batch, &ev, from) }
-		for range 12 { // until a batch was full, and the index has its size
+		for range 12 { // until a batch was full once and its index has its size
 			one()
 		}
 		lines := bytes.Count(data, []byte("\n"))
 		if n := testing.AllocsPerRun(10, one); n > 1 {
-			t.Errorf("%s: %.0f allocations for %d lines; at most one a block is meant", k.name, n, lines)
+			t.Errorf("%s: %.0f allocations for %d lines, want at most one per block", k.name, n, lines)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func TestStreamNameIsAlwaysLegal(t *testing.T) {
 			t.Fatalf("StreamName(%q) = %q, which CloudWatch refuses", in, got)
 		}
 		if again := batch.StreamName(got); again != got {
-			t.Fatalf("StreamName(%q) = %q, and of that %q", in, got, again)
+			t.Fatalf("StreamName(%q) = %q, and StreamName of that is %q", in, got, again)
 		}
 	})
 }

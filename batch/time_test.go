@@ -15,7 +15,7 @@ func TestEventTime(t *testing.T) {
 		want int64
 	}{
 		{``, none}, {`0`, 0}, {`1`, 1000}, {`-0`, 0}, {`-1`, none}, {`-1795348705863`, none},
-		// The unit goes by the size: each one's first and last.
+		// The size decides the unit: the smallest and largest number of each.
 		{`99999999999`, 99999999999000}, {`100000000000`, 100000000000}, {`1795348705`, 1795348705000},
 		{`1795348705863`, 1795348705863}, {`99999999999999`, 99999999999999}, {`100000000000000`, 100000000000},
 		{`1795348705863999`, 1795348705863}, {`99999999999999999`, 99999999999999}, {`100000000000000000`, 100000000000},
@@ -31,7 +31,7 @@ func TestEventTime(t *testing.T) {
 		{`""`, none}, {`" 1"`, none}, {`"now"`, none}, {`"NaN"`, none}, {`"nan"`, none}, {`"Inf"`, none}, {`"-Infinity"`, none}, {`"1_000"`, none}, {`"0x10"`, none}, {`"0x1p40"`, none}, {`"١٢٣"`, none}, {`"-5"`, none},
 		{`"` + strings.Repeat("1", 65) + `"`, none}, {`"` + strings.Repeat("0", 60) + `5"`, 5000}, {`"\ud800"`, none},
 		{`"` + strings.Repeat(`\u0030`, 63) + `\u0037"`, 7000}, {`"` + strings.Repeat(`\u0030`, 64) + `7"`, none},
-		// No time at all.
+		// Not a time.
 		{`null`, none}, {`true`, none}, {`{}`, none}, {`[1795348705863]`, none}, {`{"$date":1795348705863}`, none},
 	} {
 		got, ok := eventTime([]byte(c.raw))
@@ -59,8 +59,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// exactTime reads a JSON number as eventTime is documented to, with all its digits. sure is false
-// within a hair of where the units change.
+// exactTime reads a JSON number as documented for eventTime, with all of its digits. sure is false
+// very close to a number where the unit changes.
 func exactTime(number string) (ms *big.Rat, ok, sure bool) {
 	n, ok := new(big.Rat).SetString(number)
 	if !ok || n.Sign() < 0 {
@@ -75,7 +75,7 @@ func exactTime(number string) (ms *big.Rat, ok, sure bool) {
 		off.Mul(off.Abs(off), power(12))
 		sure = sure && off.Cmp(limit) > 0
 		if n.Cmp(limit) < 0 {
-			unit := []*big.Rat{ // what a millisecond is
+			unit := []*big.Rat{ // a millisecond in each unit
 				new(big.Rat).SetFrac64(1, 1000), power(0), power(3), power(6)}[i]
 			return new(big.Rat).Quo(n, unit), true, sure
 		}
@@ -107,7 +107,7 @@ func FuzzTime(f *testing.F) {
 			}
 			number = text
 			if !json.Valid([]byte(number)) || strings.Trim(number, "-+.0123456789eE") != "" {
-				return // such as "+5": whatever, but no crash and no time before 1970
+				return // such as "+5": the result does not matter, if there is no crash and no time before 1970
 			}
 		}
 		if strings.Trim(number, "-+.0123456789eE") != "" {
@@ -117,7 +117,7 @@ func FuzzTime(f *testing.F) {
 			return
 		}
 		if _, exponent, has := strings.Cut(strings.ToLower(number), "e"); has && len(exponent) > 4 {
-			return // math/big would write all of its digits
+			return // math/big would write out all of its digits
 		}
 		want, is, sure := exactTime(number)
 		if !sure || len(number) > 64 {
@@ -127,8 +127,8 @@ func FuzzTime(f *testing.F) {
 			t.Fatalf("eventTime(%s) = %d, %v, want %v", raw, got, ok, want)
 		}
 		if ok {
-			// A float64 holds nanoseconds of today to 256 of them, and seconds are rounded to a
-			// millisecond.
+			// A float64 holds today's time in nanoseconds with a precision of 256 ns, and seconds
+			// are rounded to a millisecond.
 			off := new(big.Rat).Sub(want, new(big.Rat).SetInt64(got))
 			if off.Abs(off).Cmp(new(big.Rat).SetInt64(1)) > 0 {
 				t.Fatalf("eventTime(%s) = %d, want %s", raw, got, want.FloatString(3))
