@@ -17,6 +17,7 @@ import (
 // TestJobsAtATerminal lists a job whose names are longer than the terminal is wide, and would clear
 // it.
 func TestJobsAtATerminal(t *testing.T) {
+	t.Parallel()
 	w := newLocalWorld(t)
 	job := "\x1b[2J" + strings.Repeat("日本", 40)
 	line := `{"type":"startRun","expertKey":"` + strings.Repeat("expert", 20) + `","timestamp":1795347082176,"jobId":` + quote(job) + `,"runId":"r","stepNumber":1}` + "\n"

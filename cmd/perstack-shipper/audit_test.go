@@ -47,6 +47,7 @@ const inDocumentedWords = `{"type":"startRun","id":"1","expertKey":"writer","tim
 `
 
 func TestUsageOfRecordings(t *testing.T) {
+	t.Parallel()
 	w := newLocalWorld(t)
 	group := []string{"--log-group", "/perstack/usage"}
 	for _, test := range []struct {

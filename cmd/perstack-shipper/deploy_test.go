@@ -92,6 +92,7 @@ func allowed(t *testing.T, path string) map[string][]string {
 
 // The policies allow what the program calls, and no more.
 func TestPolicies(t *testing.T) {
+	t.Parallel()
 	const group = "arn:aws:logs:eu-west-1:111122223333:log-group:/perstack/prod"
 	writes, reads := allowed(t, "iam-policy.json"), allowed(t, "iam-policy-read.json")
 	for action, arns := range map[string][]string{
@@ -334,6 +335,7 @@ func TestTaskDefinitions(t *testing.T) {
 // The patterns of the metric filters match each event once: not the other parts of a large one, nor
 // what repeats a usage.
 func TestMetricFilters(t *testing.T) {
+	t.Parallel()
 	data, err := os.ReadFile("../../deploy/queries.md")
 	if err != nil {
 		t.Fatal(err)

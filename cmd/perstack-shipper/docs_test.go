@@ -70,6 +70,7 @@ var indented = regexp.MustCompile(`(?m)^    (?:perstack-shipper|aws) .*$`)
 
 // TestPages runs each console block of the documents. What is not run says what it needs.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	w := newLocalWorld(t)
 	dir := t.TempDir()
 	w.Env = append(w.Env, "PERSTACK_SHIPPER_LOG_GROUP=/perstack/prod")

@@ -149,6 +149,7 @@ type image struct {
 }
 
 func TestImage(t *testing.T) {
+	t.Parallel()
 	b := newBuilder(t)
 	b.standIn("localhost/go-stand-in")
 	b.run("make", "-C", "../..", "image", "IMAGE=localhost/perstack-shipper", "IMAGE_BUILDER=buildah", "VERSION="+imageVersion, "COMMIT=abc",

@@ -40,6 +40,7 @@ func startLocal(ctx context.Context, t *testing.T, args ...string) (command *exe
 }
 
 func TestLocal(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, end := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
@@ -80,6 +81,7 @@ func TestLocal(t *testing.T) {
 }
 
 func TestLocalOnBusyPort(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +101,7 @@ func TestLocalOnBusyPort(t *testing.T) {
 }
 
 func TestLocalInUnusableFolder(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, "perstack-shipper", "local", "--listen=127.0.0.1:0", "--dir=/dev/null/x")

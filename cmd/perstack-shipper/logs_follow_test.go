@@ -19,6 +19,7 @@ import (
 // over an endpoint that throttles, hides new events for half a second, and repeats pages. Each line
 // comes once, in order, and soon; and it ends by itself.
 func TestFollowWhileItRuns(t *testing.T) {
+	t.Parallel()
 	w := newObservedWorld(t, cwlocal.Options{
 		ReadableAfter: 500 * time.Millisecond, RepeatPages: true,
 		Intercept: func(call *cwlocal.Call) cwlocal.Fault {
@@ -131,6 +132,7 @@ func inRealTime(t *testing.T, data []byte) []timedLine {
 // TestLogsAtATerminal shows that what an agent wrote does not steer a terminal, and when there are
 // colours.
 func TestLogsAtATerminal(t *testing.T) {
+	t.Parallel()
 	w := newLocalWorld(t)
 	line := `{"type":"startRun","expertKey":"e","timestamp":1795347082176,"jobId":"j","runId":"r","stepNumber":1}` + "\n\x1b[2Jgone\u009b2J\u202e\n"
 	w.ship([]byte(line), "--log-group", "/perstack/terminal")

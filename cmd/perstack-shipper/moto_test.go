@@ -26,6 +26,7 @@ import (
 var motoLine = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
 
 func TestMoto(t *testing.T) {
+	t.Parallel()
 	server := os.Getenv("MOTO_SERVER")
 	if _, err := os.Stat(server); server == "" || errors.Is(err, fs.ErrNotExist) {
 		const why = "there is no moto_server at $MOTO_SERVER (%q): run `make moto`, which needs Python 3 with venv; an endpoint by others is not tried"

@@ -177,6 +177,7 @@ func TestOptionsPage(t *testing.T) {
 
 // What an agent answers reaches no terminal raw by the recipes: it might clear the screen.
 func TestReadmeRecipesHoldBackControlCharacters(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("jq"); err != nil {
 		t.Skip("there is no jq: the README's recipes are not tried")
 	}
@@ -215,6 +216,7 @@ func (w *world) follows(script string, env ...string) string {
 }
 
 func TestReadmeQuickStart(t *testing.T) {
+	t.Parallel()
 	w := newLocalWorld(t)
 	blocks := shellBlocks(section(t, "README.md", "Quick start"))
 	if len(blocks) != 2 {
@@ -251,6 +253,7 @@ var timestamp = regexp.MustCompile(`"timestamp":\d+`)
 
 // Stamped, a recording is the same but for its times, which are moved by the same amount: its events keep their distances.
 func TestStamp(t *testing.T) {
+	t.Parallel()
 	for _, recording := range []string{"tools.jsonl", "streaming.jsonl", "delegate-parallel.jsonl"} {
 		path := "testdata/recordings/" + recording
 		before, err := os.ReadFile(path)
@@ -282,6 +285,7 @@ func TestStamp(t *testing.T) {
 }
 
 func TestReadmeRecipes(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("jq"); err != nil {
 		t.Skip("there is no jq: the README's recipes are not tried")
 	}

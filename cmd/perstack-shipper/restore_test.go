@@ -82,6 +82,7 @@ func filesOf(lines [][]byte) (files map[string]string, checkpoints int, cut bool
 }
 
 func TestRestoreRecordings(t *testing.T) {
+	t.Parallel()
 	w := newLocalWorld(t)
 	for name, path := range recordings(t) {
 		if strings.HasSuffix(name, ".stderr") {
@@ -145,6 +146,7 @@ func sameFiles(t *testing.T, got, want map[string]string) {
 // TestRestoreAsOnDisk compares with what the real Perstack left on disk, beside what it wrote to
 // stdout.
 func TestRestoreAsOnDisk(t *testing.T) {
+	t.Parallel()
 	w := newLocalWorld(t)
 	runs := map[string]string{}
 	for _, folder := range []string{"testdata/perstack-folder", "../../../shared/perstack-folder"} {

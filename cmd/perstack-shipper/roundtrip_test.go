@@ -22,7 +22,10 @@ import (
 // This file pipes the output of real runs into the program, with the program's own endpoint, reads
 // it back with logs, and compares. moto_test.go does the same with an endpoint by others.
 
-func TestRoundTrip(t *testing.T) { newLocalWorld(t).roundTrips(t) }
+func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	newLocalWorld(t).roundTrips(t)
+}
 
 // roundTrips ships every recording, and some input that no recording has.
 func (w *world) roundTrips(t *testing.T) {
@@ -126,17 +129,21 @@ func (w *world) checkRecords(group string, in *testkit.Input, data []byte, strea
 			parts++
 		}
 	}
-	digest := sha256.New()
-	lines := nonEmpty(data)
-	for _, line := range lines {
-		digest.Write(append(bytes.ToValidUTF8(line, []byte("\uFFFD")), '\n'))
-	}
-	count := int64(len(lines))
+	count, digest := int64(len(nonEmpty(data))), digestOf(data)
 	seal, _ := in.Seal()
 	if !seal.Ended || seal.Lines != count || seal.LastSeq != count || seal.Bytes != int64(len(data)) || seal.Parts != parts ||
-		len(seal.Rejected) > 0 || !slices.Equal(seal.Streams, streams) || seal.SHA256 != hex.EncodeToString(digest.Sum(nil)) {
-		w.T.Errorf("the seal of %d bytes in %d lines and %d parts, with the digest %x, is %s", len(data), count, parts, digest.Sum(nil), seal.Message)
+		len(seal.Rejected) > 0 || !slices.Equal(seal.Streams, streams) || seal.SHA256 != digest {
+		w.T.Errorf("the seal of %d bytes in %d lines and %d parts, with the digest %s, is %s", len(data), count, parts, digest, seal.Message)
 	}
+}
+
+// digestOf returns the SHA-256 of data's lines as a seal has it.
+func digestOf(data []byte) string {
+	digest := sha256.New()
+	for _, line := range nonEmpty(data) {
+		digest.Write(append(bytes.ToValidUTF8(line, []byte("\uFFFD")), '\n'))
+	}
+	return hex.EncodeToString(digest.Sum(nil))
 }
 
 // checkLine checks the events of a line, which are one or its parts.

@@ -11,6 +11,7 @@ import (
 // With one of them linked, every exported method stays in the program: 5 MB, most of which is AWS
 // actions that nobody calls.
 func TestLinkerCanDropMethods(t *testing.T) {
+	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -51,6 +51,7 @@ func throwingAgent() {
 }
 
 func TestSurvivorsOfAThrow(t *testing.T) {
+	t.Parallel()
 	script := filepath.Join(t.TempDir(), "agent.js")
 	if err := os.WriteFile(script, []byte(nodeAgent), 0o600); err != nil {
 		t.Fatal(err)

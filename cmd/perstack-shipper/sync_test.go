@@ -11,6 +11,7 @@ import (
 // --journal-sync forces segments and cursor to the disk again and again; without it nothing is, for
 // the promise is about processes that die.
 func TestJournalSync(t *testing.T) {
+	t.Parallel()
 	traced := func(trace string) []string {
 		return []string{"strace", "-D", "-f", "-qq", "-y", "-e", "trace=fsync", "-o", trace}
 	}

@@ -178,6 +178,7 @@ func (r *task) healthy(containers []containerDefinition, name string) {
 // Where nothing can be kept, no agent starts under exec, and the sidecar ends instead of becoming
 // healthy, so that an agent that depends on "HEALTHY" does not start.
 func TestNoAgentWithoutAJournal(t *testing.T) {
+	t.Parallel()
 	for _, file := range []string{"wrap.json", "sidecar.json", "spot.json"} {
 		t.Run(file, func(t *testing.T) {
 			var definition taskDefinition

@@ -45,56 +45,72 @@ func (w *world) verify(code int, args ...string) (result proof.Result) {
 	return result
 }
 
-// waysIn ship the file at path into the group.
-var waysIn = map[string]func(w *world, group, path string){
-	"pipe": func(w *world, group, path string) {
-		w.T.Helper()
-		data, err := os.ReadFile(path)
-		if err != nil {
-			w.T.Fatal(err)
-		}
-		w.mustRun(w.piped(data, "--log-group", group))
-	},
-	"exec": func(w *world, group, path string) {
-		w.T.Helper()
-		w.mustRun(w.command("exec", "--log-group", group, "--", "sh", "-c", `echo starting >&2; cat "$1"`, "sh", path))
-	},
-	"followed file": func(w *world, group, path string) {
-		w.T.Helper()
-		w.mustRun(w.command("--log-group", group, "--input", w.copy(path), "--until-idle=100ms"))
-	},
-	"killed ten times": func(w *world, group, path string) {
-		w.T.Helper()
-		args := []string{"--log-group", group, "--input", w.copy(path), "--until-idle=100ms"}
-		for range 10 {
-			w.kill(time.Duration(rand.IntN(20))*time.Millisecond, args...)
-		}
-		w.mustRun(w.command(args...))
-	},
-	"killed and resumed": func(w *world, group, path string) {
-		w.T.Helper()
-		w.kill(time.Duration(10+rand.IntN(40))*time.Millisecond, "exec", "--log-group", group, "--", "cat", path)
-		w.mustRun(w.command("resume"))
-	},
-}
-
-// copy returns the path of a copy of a file, because a followed file's input is known by its path.
-// The copy is an hour old, so that the program does not wait for the end of a job in it.
-func (w *world) copy(path string) string {
+// shipFile pipes a file into the program, which ships it to the group.
+func (w *world) shipFile(group, path string) {
 	w.T.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	to := filepath.Join(w.T.TempDir(), filepath.Base(path))
-	err = os.WriteFile(to, data, 0o600)
-	if before := time.Now().Add(-time.Hour); err == nil {
-		err = os.Chtimes(to, before, before)
+	w.mustRun(w.piped(data, "--log-group", group))
+}
+
+// wayIn is a way to ship files.
+type wayIn struct {
+	ship     func(w *world, group string, paths []string)
+	mayMiss  bool // a file may not be shipped, because its process was killed before it read anything
+	followed bool // a file may go on, so that one that does not come to the end of its job is not sealed as ended
+}
+
+var waysIn = map[string]wayIn{
+	"pipe": {ship: func(w *world, group string, paths []string) {
+		for _, path := range paths {
+			w.shipFile(group, path)
+		}
+	}},
+	"exec": {ship: func(w *world, group string, paths []string) {
+		for _, path := range paths {
+			w.mustRun(w.command("exec", "--log-group", group, "--", "sh", "-c", `echo starting >&2; cat "$1"`, "sh", path))
+		}
+	}},
+	"followed files": {followed: true, ship: func(w *world, group string, paths []string) {
+		w.mustRun(w.command("--log-group", group, "--input", w.copies(paths), "--until-idle=100ms"))
+	}},
+	"followed files, killed again and again": {followed: true, ship: func(w *world, group string, paths []string) {
+		args := []string{"--log-group", group, "--input", w.copies(paths), "--until-idle=100ms"}
+		for range 20 {
+			w.kill(time.Duration(rand.IntN(80))*time.Millisecond, args...)
+		}
+		w.mustRun(w.command(args...))
+	}},
+	"exec, killed and resumed": {mayMiss: true, ship: func(w *world, group string, paths []string) {
+		for _, path := range paths {
+			w.kill(time.Duration(10+rand.IntN(40))*time.Millisecond, "exec", "--log-group", group, "--", "cat", path)
+		}
+		w.mustRun(w.command("resume"))
+	}},
+}
+
+// copies returns the path of a folder with copies of files. They are an hour old, so that the
+// program does not wait for the end of the jobs in them.
+func (w *world) copies(paths []string) (dir string) {
+	w.T.Helper()
+	dir = w.T.TempDir()
+	before := time.Now().Add(-time.Hour)
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		to := filepath.Join(dir, filepath.Base(path))
+		if err == nil {
+			err = os.WriteFile(to, data, 0o600)
+		}
+		if err == nil {
+			err = os.Chtimes(to, before, before)
+		}
+		if err != nil {
+			w.T.Fatal(err)
+		}
 	}
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	return to
+	return dir
 }
 
 // kill runs the program, and kills it after a while unless it has ended.
@@ -108,37 +124,77 @@ func (w *world) kill(after time.Duration, args ...string) {
 	}
 }
 
-// endless are the recordings of no job, or of one that does not come to its end. A file with one of
-// these may go on.
+// endless is the recordings of no job, or of one that does not come to its end.
 var endless = map[string]bool{
 	"error-500.stderr": true, "error.stderr": true, "openai-warning.stderr": true, "sigterm.jsonl": true, "throw-truncated.jsonl": true,
 }
 
-// Every recording, in every way in: all of it is there by its seal alone, and byte for byte.
+// TestVerifyEveryWayIn ships every recording in every way. verify must prove by the seals alone that
+// each is there, and by the originals that it is so byte for byte.
 func TestVerifyEveryWayIn(t *testing.T) {
-	all := newLocalWorld(t)
-	for way, ship := range waysIn {
-		t.Run(way, func(t *testing.T) {
-			w := all.in(t)
-			for name, path := range recordings(t) {
-				group := "/verify/" + strings.NewReplacer(" ", "-", ".", "-").Replace(way+"/"+name)
-				ship(w, group, path)
-				if len(w.StreamsOf(group)) == 0 {
-					continue // it was killed before anything was read
-				}
-				if (way == "followed file" || way == "killed ten times") && endless[name] {
-					w.verify(3, "--log-group", group, "--since=1h")
-					continue
-				}
-				result := w.verify(0, "--log-group", group, "--since=1h")
-				for _, job := range result.Jobs {
+	t.Parallel()
+	files := recordings(t)
+	digests := map[string]string{} // of their lines, as in a seal
+	for name, path := range files {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests[name] = digestOf(data)
+	}
+	for name, way := range waysIn {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newLocalWorld(t)
+			const group = "/perstack/verify"
+			way.ship(w, group, slices.Collect(maps.Values(files)))
+
+			code := exitOK
+			if way.followed {
+				code = exitUnknown
+			}
+			found := map[string]*proof.Input{} // by digest
+			jobs := map[string][]string{}      // by digest of an input
+			for _, job := range w.verify(code, "--log-group", group, "--since=1h").Jobs {
+				for _, in := range job.Inputs {
+					found[in.SHA256] = in
 					if job.JobID != "" {
-						w.verify(0, "--log-group", group, "--job", job.JobID, path)
+						jobs[in.SHA256] = append(jobs[in.SHA256], job.JobID)
 					}
 				}
-				if t.Failed() {
-					t.Errorf("%s: %+v", name, result)
+			}
+			held, compared := w.hold(group), 0
+			for name, digest := range digests {
+				in := found[digest]
+				if in == nil {
+					if !way.mayMiss {
+						t.Errorf("%s is not there", name)
+					}
+					continue
 				}
+				want := proof.Complete
+				if way.followed && endless[name] {
+					want = proof.CannotTell
+				}
+				if in.Verdict != want {
+					t.Errorf("%s: the verdict is %q, want %q: %+v", name, in.Verdict, want, in)
+				}
+				for _, job := range jobs[digest] {
+					compared++
+					result, err := proof.Verify(t.Context(), held, proof.Verification{
+						Jobs: []string{job}, Originals: []string{files[name]}, Memory: verifyMemory,
+					}, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					i := slices.IndexFunc(result.Jobs[0].Inputs, func(again *proof.Input) bool { return again.ID == in.ID })
+					if again := result.Jobs[0].Inputs[i]; again.Verdict != want {
+						t.Errorf("%s, compared with the original: the verdict is %q, want %q: %+v", name, again.Verdict, want, again)
+					}
+				}
+			}
+			if compared < 15 && !way.mayMiss {
+				t.Errorf("only %d recordings were compared with the original", compared)
 			}
 		})
 	}
@@ -168,14 +224,15 @@ func without(drop func(seq int64, part int) bool) func([]cloudwatch.Event) []clo
 
 // verify finds each way to tamper with a log group's events, and calls it what it is.
 func TestVerifyFindsWhatIsDone(t *testing.T) {
+	t.Parallel()
 	w := newLocalWorld(t)
 	large := filepath.Join(t.TempDir(), "large.jsonl")
 	if err := os.WriteFile(large, largeRun(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tools := "testdata/recordings/tools.jsonl"
-	waysIn["pipe"](w, "/tools", tools)
-	waysIn["pipe"](w, "/large", large)
+	w.shipFile("/tools", tools)
+	w.shipFile("/large", large)
 	const job = "d9urbpfdpmij1axcii58vgzr"
 	groups := map[string]readbacktest.Held{job: w.hold("/tools"), "large": w.hold("/large")}
 	changed := func(seq int64, f func(string) string) func([]cloudwatch.Event) []cloudwatch.Event {
@@ -272,8 +329,9 @@ func TestVerifyFindsWhatIsDone(t *testing.T) {
 
 // Whatever is deleted, just that is missed.
 func TestVerifyFindsEachDeletion(t *testing.T) {
+	t.Parallel()
 	w := newLocalWorld(t)
-	waysIn["exec"](w, "/tools", "testdata/recordings/tools.jsonl")
+	w.mustRun(w.command("exec", "--log-group=/tools", "--", "cat", "testdata/recordings/tools.jsonl"))
 	const job = "d9urbpfdpmij1axcii58vgzr"
 	all := w.hold("/tools")
 	rapid.Check(t, func(t *rapid.T) {
@@ -326,13 +384,14 @@ func TestVerifyFindsEachDeletion(t *testing.T) {
 // The readers name the class of a log group that has no GetLogEvents, whatever the service
 // answered.
 func TestVerifyOfAnotherClass(t *testing.T) {
+	t.Parallel()
 	w := newLocalWorld(t)
 	if _, err := w.API.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{
 		LogGroupName: aws.String("/rare"), LogGroupClass: types.LogGroupClassInfrequentAccess,
 	}); err != nil {
 		t.Fatal(err)
 	}
-	waysIn["pipe"](w, "/rare", "testdata/recordings/simple.jsonl")
+	w.shipFile("/rare", "testdata/recordings/simple.jsonl")
 	for _, args := range [][]string{{"verify", "--since=1h"}, {"verify", "--job=any"}, {"logs", "--job=any"}, {"logs", "--job=any", "--search"}} {
 		if _, said, code := w.output(w.command(append(args, "--log-group=/rare")...)); code != exitUnknown || !strings.Contains(said, "is of class INFREQUENT_ACCESS, which GetLogEvents and FilterLogEvents cannot read") {
 			t.Errorf("%q: exit code %d, said %q", args, code, said)
