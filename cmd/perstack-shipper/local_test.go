@@ -108,7 +108,7 @@ func TestLocalInUnusableFolder(t *testing.T) {
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	err := command.Run()
-	if command.ProcessState.ExitCode() != exitUsage || !strings.HasPrefix(stderr.String(), "perstack-shipper: --dir the folder \"/dev/null/x\" cannot be made; ") {
+	if command.ProcessState.ExitCode() != exitUsage || !strings.HasPrefix(stderr.String(), "perstack-shipper: --dir \"/dev/null/x\" cannot be created; name another folder: ") {
 		t.Errorf("%v, %q", err, &stderr)
 	}
 }
