@@ -216,7 +216,7 @@ func TestPipeWhoseDiskFailsAndThatIsStopped(t *testing.T) {
 			w.Until("it has said so", func() bool { return r.Says("what comes from here on is kept in memory") })
 			r.Stop(exitLeft)
 			log := r.Said()
-			if !strings.Contains(log, "are lost: ") || !strings.Contains(log, "could not be used any more, so that only this process held them") {
+			if !strings.Contains(log, "are lost: ") || !strings.Contains(log, "could no longer be used, so only this process held them") {
 				t.Errorf("it said\n%s", log)
 			}
 			if kept := strings.Contains(log, "the others are kept there"); kept == (way.name == "the folder is removed") {

@@ -37,7 +37,7 @@ func TestExecOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
 	if took := time.Since(began); took > 3500*time.Millisecond {
 		t.Errorf("it left %s after the signal", took)
 	}
-	if log := r.Said(); !strings.Contains(log, "goes on; what it writes to stdout and stderr from here on is kept in "+w.Journal) {
+	if log := r.Said(); !strings.Contains(log, "is still running; what it writes to stdout and stderr from now on is kept in "+w.Journal) {
 		t.Errorf("it said\n%s", log)
 	}
 	if in, got := w.one(""); got != "{\"jobId\":\"j\"}\n" || in.Ended() {

@@ -270,7 +270,7 @@ func checkInContainer(t *testing.T, b *builder, container, root string) {
 	}
 	// Without a volume that it was given, it says what that costs.
 	said := run(inContainer(append(env, "ECS_CONTAINER_METADATA_URI_V4=http://127.0.0.1:1/v4/x"), program, "--log-group", "/perstack/image"), `{"jobId":"own-disk"}`+"\n")
-	if !strings.Contains(said, "the journal in /var/lib/perstack-shipper is on this container's own disk and dies with it: mount there a volume of the task") {
+	if !strings.Contains(said, "the journal in /var/lib/perstack-shipper is on this container's own disk and dies with it: mount a volume of the task") {
 		t.Errorf("it does not say that its journal dies with it:\n%s", said)
 	}
 

@@ -195,7 +195,7 @@ func TestAMetricsAddressThatIsTaken(t *testing.T) {
 	s := newScraped(t)
 	second := s.Start(s.command("--metrics-addr", s.address))
 	second.Wait(exitUsage)
-	if want := "perstack-shipper: --metrics-addr " + s.address + " is taken: stop what listens there, or take another port\n"; second.Said() != want {
+	if want := "perstack-shipper: --metrics-addr " + s.address + " is in use: stop the process that listens there, or choose another port\n"; second.Said() != want {
 		t.Errorf("it said %q, want %q", second.Said(), want)
 	}
 	s.in.Close()

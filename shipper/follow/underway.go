@@ -64,7 +64,7 @@ func (s *Set) isIdle(now time.Time) bool {
 			return true
 		}
 		dead = append(dead, func() {
-			s.log.Warn(fmt.Sprintf("%s: job %q has not ended, but it has written nothing since %s: no longer waiting for it; the next start goes on with it",
+			s.log.Warn(fmt.Sprintf("%s: job %q has not ended, but it has written nothing since %s: no longer waiting for it; the next start continues it",
 				path, job, grew.UTC().Format(time.RFC3339)), logfield.Path(path), zap.String("job", job))
 		})
 		return false

@@ -12,46 +12,46 @@ import (
 	"perstack-shipper/shipper/snapshot"
 )
 
-// What is durable in the journal folder, and who decides about it:
+// What the journal folder holds, and which package defines it:
 //
 //	version               the layout of the folder                          package journal
 //	alive-*               a run is alive, for healthcheck; not durable      package journal
-//	ID/lock               who owns the input now; not durable               package journal
-//	ID/input              what kind of input it is, where its bytes are     package journal
-//	ID/about              options and target it is shipped with             about, in this file
-//	ID/cursor.a, .b       the offset that is acknowledged, and there:       package journal
-//	                        what its lines amount to, streams, accounts       package shipper, cursorState
-//	                        what the shaper knows at that offset              package batch, State
+//	ID/lock               which process owns the input; not durable         package journal
+//	ID/input              the kind of input, and where its bytes are        package journal
+//	ID/about              the options and the target of the input           about, in this file
+//	ID/cursor.a, .b       the acknowledged offset, and at that offset:      package journal
+//	                        totals of the lines, streams, accounts            package shipper, cursorState
+//	                        the state of the shaper                           package batch, State
 //	ID/arrivals           when its bytes arrived                            package journal
 //	ID/*.segment, fifo    the bytes of a pipe                               package journal
 //	ID/*.output           the bytes of a command's stdout                   package journal
 //	ID/rejects.jsonl      events that CloudWatch refused, for people        package shipper
 //
-// ID names an input. The bytes of a followed file stay in that file. The layout is described in
-// package journal. Package status reads these files from outside, ID/about too, whose versions are in
-// package snapshot.
+// ID is the id of an input. The bytes of a followed file stay in that file. Package journal
+// describes the layout. Package status reads these files from outside, including ID/about, whose
+// versions are in package snapshot.
 
-// about is the snapshot that is kept beside an input's bytes: the options and the target that it is
-// shipped with. With it a later process ships what this one left.
+// about is the snapshot kept beside an input's bytes: the options and the target that it is shipped
+// with. With it, a later process can ship what this process leaves.
 type about struct {
-	// Version is that of the snapshot, one of package snapshot's.
+	// Version is one of the versions in package snapshot.
 	Version int               `json:"v"`
 	Shape   batch.Shape       `json:"shape"`
 	Target  cloudwatch.Target `json:"target"`
 	cloudwatch.Caller
 	Creation     Creation     `json:"creation"`
-	JobOf        string       `json:"jobOf,omitempty"`   // the input whose job its lines take while they know none
-	ProcessGroup int          `json:"group,omitempty"`   // of the command that writes it; 0: none does
+	JobOf        string       `json:"jobOf,omitempty"`   // the input whose job its lines belong to until they name one
+	ProcessGroup int          `json:"group,omitempty"`   // of the command that writes it; 0: no command does
 	Path         string       `json:"path,omitempty"`    // of a followed file or FIFO
 	Command      []string     `json:"command,omitempty"` // that writes it, without secrets
 	File         *follow.Note `json:"file,omitempty"`    // of a followed file
 }
 
-// Creation says what to do where the log group or a stream is missing. It is part of the snapshot:
-// the names of its members are those of the journal folder.
+// Creation says how to create the log group or a stream that is missing. It is part of the
+// snapshot: the names of its members are stored in journal folders.
 type Creation struct {
 	Create        bool
-	RetentionDays int // of a group created here; 0: none is set
+	RetentionDays int // of a group created here; 0: no retention is set
 	KMSKeyID      string
 	Tags          []Tag
 }
@@ -59,14 +59,14 @@ type Creation struct {
 // Tag is a tag of a log group.
 type Tag struct{ Key, Value string }
 
-// encode returns the snapshot as it is kept.
+// encode returns the snapshot as it is stored.
 func (a about) encode() []byte {
 	a.Version = snapshot.First
 	if a.RoleARN != "" {
 		a.Version = snapshot.WithRole
 	}
 	data, err := json.Marshal(a)
-	if err != nil { // strings and numbers
+	if err != nil { // cannot happen: it holds only strings, numbers and lists of them
 		panic(err)
 	}
 	return data
@@ -84,7 +84,7 @@ func decodeAbout(data []byte) (about, error) {
 	return a, nil
 }
 
-// readAbout reads the snapshot of an input that was left.
+// readAbout reads the snapshot of an input that an earlier process left.
 func readAbout(l journal.Left) (about, error) {
 	a, err := decodeAbout(l.About)
 	if newer, ok := errors.AsType[*snapshot.NewerError](err); ok {
@@ -96,8 +96,8 @@ func readAbout(l journal.Left) (about, error) {
 	return a, nil
 }
 
-// sameTarget reports whether what was meant for one target may go to the other. While the account
-// of one is not known, it is taken for the same.
+// sameTarget reports whether an input meant for one target may go to the other. If the account of
+// one is not known, sameTarget assumes that it is the same.
 func sameTarget(a, b cloudwatch.Target) bool {
 	if a.Account == "" || b.Account == "" {
 		a.Account, b.Account = "", ""
@@ -105,7 +105,7 @@ func sameTarget(a, b cloudwatch.Target) bool {
 	return a == b
 }
 
-// targetName is a target for people.
+// targetName describes a target for people.
 func targetName(t cloudwatch.Target) string {
 	name := fmt.Sprintf("log group %q in %s", t.Group, t.Region)
 	if t.Endpoint != "" {

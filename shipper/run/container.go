@@ -16,11 +16,11 @@ import (
 // kubernetesVariable is set in every container that Kubernetes starts.
 const kubernetesVariable = "KUBERNETES_SERVICE_HOST"
 
-// warnOfContainer warns at the start if the journal would not outlive its container, so that no
-// later start could ship what was left.
+// warnOfContainer warns at the start if the journal will not outlive its container, because no
+// later start could ship what is left.
 func warnOfContainer(journal string, log *zap.Logger) {
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err == nil && onUnnamedVolume(journal, string(mounts)) {
-		log.Warn(fmt.Sprintf("the journal in %s is on a volume without a name, which no other container gets and --rm removes: give it a name, as in -v journal:%s", journal, journal), logfield.Folder(journal))
+		log.Warn(fmt.Sprintf("the journal in %s is on an anonymous volume, which no other container gets and --rm removes: give it a name, as in -v journal:%s", journal, journal), logfield.Folder(journal))
 		return
 	}
 	if !DiesWithContainer(journal) {
@@ -30,11 +30,11 @@ func warnOfContainer(journal string, log *zap.Logger) {
 	if os.Getenv(shipper.ECSVariable) != "" {
 		volume = "a volume of the task, and give the container a restartPolicy, which ships what was left"
 	}
-	log.Warn(fmt.Sprintf("the journal in %s is on this container's own disk and dies with it: mount there %s", journal, volume), logfield.Folder(journal))
+	log.Warn(fmt.Sprintf("the journal in %s is on this container's own disk and dies with it: mount %s there", journal, volume), logfield.Folder(journal))
 }
 
 // DiesWithContainer reports whether a journal is on the disk of a container that is never started
-// again: ECS and Kubernetes put a new one in its place. A container of Docker's keeps its disk
+// again, because ECS and Kubernetes replace it with a new one. A Docker container keeps its disk
 // until it is removed.
 func DiesWithContainer(journal string) bool {
 	if os.Getenv(shipper.ECSVariable) == "" && os.Getenv(kubernetesVariable) == "" {
@@ -43,24 +43,24 @@ func DiesWithContainer(journal string) bool {
 	return journal != "" && onSameDisk(journal, "/")
 }
 
-// unnamedVolume matches the folder of a volume that Docker, Podman or containerd made for an image
-// that declares one, because nobody gave one.
+// unnamedVolume matches the folder of a volume that Docker, Podman or containerd made because the
+// image declares one and nobody named one.
 var unnamedVolume = regexp.MustCompile(`/volumes/[0-9a-f]{64}(/_data)?$`)
 
-// onUnnamedVolume reports whether such a volume is mounted at a folder. mounts is as in
-// /proc/self/mountinfo: the fourth field is the folder that is mounted, the fifth where.
+// onUnnamedVolume reports whether such a volume is mounted at a folder. mounts has the format of
+// /proc/self/mountinfo: the fourth field is the mounted folder, and the fifth is where.
 func onUnnamedVolume(folder, mounts string) bool {
 	unnamed := false
 	for line := range strings.Lines(mounts) {
 		if fields := strings.Fields(line); len(fields) > 5 && fields[4] == folder {
-			unnamed = unnamedVolume.MatchString(fields[3]) // the last one covers those before it
+			unnamed = unnamedVolume.MatchString(fields[3]) // the last mount hides those before it
 		}
 	}
 	return unnamed
 }
 
-// onSameDisk reports whether a folder is on the same file system as root: in a container, on the
-// layer that is lost with it, and not on a volume.
+// onSameDisk reports whether a folder is on the same file system as root. In a container, that is
+// the layer that is lost with the container.
 func onSameDisk(folder, root string) bool {
 	a, err := os.Stat(folder)
 	b, rootErr := os.Stat(root)

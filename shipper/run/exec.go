@@ -22,22 +22,22 @@ type ExecOptions struct {
 	File    string   // of the program: see child.Find
 	Command []string // its name and its arguments
 	Stdin   *os.File
-	// PipeStdout makes the command's stdout a FIFO of the journal folder, which may be opened by
-	// name, instead of a file.
+	// PipeStdout makes the command's stdout a FIFO in the journal folder instead of a file. The
+	// command may open a FIFO by name.
 	PipeStdout bool
-	// CopyStdout and CopyStderr get what the command writes; nil: nobody does.
+	// CopyStdout and CopyStderr get what the command writes; nil: no copy.
 	CopyStdout, CopyStderr io.Writer
-	Signals                <-chan os.Signal // the command gets those that this process gets by itself
+	Signals                <-chan os.Signal // package child passes signals on to the command by itself
 }
 
-// ExecResult is what became of a command and of what it wrote.
+// ExecResult says how a command ended, and what happened to its output.
 type ExecResult struct {
-	// Outcome is that of the shipping, or Failed if the command ended well and a job did not: see
-	// Events.FailOn.
+	// Outcome is the outcome of shipping. It is Failed if the command succeeded and a job did not;
+	// see Events.FailOn.
 	Outcome Outcome
-	Left    bool // some of the output is left in the journal, or still to come
-	Ended   bool // the command has ended; otherwise it goes on without this process
-	Code    int  // its exit code, as a shell would say it
+	Left    bool // some of the output is left in the journal, or still to be written
+	Ended   bool // the command has ended; otherwise it is still running
+	Code    int  // its exit code, as a shell would report it
 }
 
 // Exec runs a command and ships what it writes. The error is a *child.StartError if the command
@@ -48,9 +48,9 @@ func (s *Session) Exec(o ExecOptions) (ExecResult, error) {
 	end := newShutdown(o.Signals, s.delivery.DrainTimeout, s.patience, s.log)
 	defer end.close()
 	s.command = withoutSecrets(o.Command)
-	var out *childOutput
+	var out *commandOutput
 	err := s.withRoom(end.running, func() (err error) {
-		out, err = s.newChildOutput(&o, command)
+		out, err = s.newCommandOutput(&o, command)
 		return err
 	})
 	if err != nil {
@@ -83,8 +83,8 @@ func (s *Session) Exec(o ExecOptions) (ExecResult, error) {
 	if out.failed() {
 		shipped = max(shipped, Rejected)
 	}
-	out.sayLeft()
-	if !command.Ended() { // it goes on, and nobody knows how it will end
+	out.logLeft()
+	if !command.Ended() { // it is still running, so its exit code is not known
 		return ExecResult{Outcome: Left, Left: true}, nil
 	}
 	result := ExecResult{Outcome: shipped, Left: shipped == Left, Ended: true, Code: command.Code()}
@@ -96,22 +96,22 @@ func (s *Session) Exec(o ExecOptions) (ExecResult, error) {
 
 // waitForEnd ends the inputs when the command has ended, or when a signal leaves no time to wait
 // for that.
-func (o *childOutput) waitForEnd(end *shutdown) {
+func (o *commandOutput) waitForEnd(end *shutdown) {
 	select {
 	case <-o.command.Done():
-		o.sayKilled()
+		o.logKilled()
 		o.noteInterrupt(end)
 		o.waitForWriters(end.reading, o.s.patience.Orphans)
 		o.finish()
 		return
-	case <-end.running.Done(): // a second signal: what is not shipped stays
+	case <-end.running.Done(): // a second signal: what is not shipped is left
 		return
 	case <-end.reading.Done():
 	}
-	// The deadline is near, and the command has not ended by the signal that it got. What it wrote
-	// can still be shipped. Where we are PID 1 our exit ends it, and all that it would write till
-	// then would be lost: so it is ended here, and all that it wrote is delivered and sealed.
-	// Elsewhere it may go on without us; the next start ships what it writes.
+	// The deadline is near, and the signal has not ended the command. What it has written can still
+	// be shipped. If we are PID 1, our exit kills the command, and whatever it wrote until then
+	// would be lost. So we kill it now, deliver all of its output, and seal it. Otherwise, the
+	// command may outlive us, and the next start ships what it writes.
 	if os.Getpid() == 1 {
 		o.s.log.Warn("the command did not stop on the signal, and would be killed when this process exits: it is killed now, while there is time to ship what it wrote", logfield.PID(o.command.Pid()))
 		o.command.Signal(syscall.SIGKILL)
@@ -125,9 +125,9 @@ func (o *childOutput) waitForEnd(end *shutdown) {
 	o.finish()
 }
 
-// sayKilled says that the command was killed, which it could not say itself. Its exit code alone
-// does not tell who did it.
-func (o *childOutput) sayKilled() {
+// logKilled logs that the command was killed, because it could not do so itself. Its exit code
+// alone does not say who killed it.
+func (o *commandOutput) logKilled() {
 	const code = 128 + int(syscall.SIGKILL)
 	switch {
 	case o.command.EndedBy() == syscall.SIGKILL:
@@ -137,16 +137,16 @@ func (o *childOutput) sayKilled() {
 	}
 }
 
-// noteInterrupt begins the end of the run, as a signal does, if Ctrl-C ended a command that had the
-// terminal: the kernel sends that to the command's process group alone. If a SIGINT arrived here,
-// it was passed on and has begun the end already; the command's death adds nothing to it.
-func (o *childOutput) noteInterrupt(end *shutdown) {
+// noteInterrupt shuts the run down, as a signal does, if Ctrl-C ended a command that had the
+// terminal: the kernel sends that SIGINT only to the command's process group. If this process got a
+// SIGINT, it has passed it on and is shutting down already.
+func (o *commandOutput) noteInterrupt(end *shutdown) {
 	if o.command.OnTerminal() && o.command.EndedBy() == syscall.SIGINT && !o.command.Warned() {
 		end.interrupt()
 	}
 }
 
-// commandExit is how the command ended, for the seal; nil while it has not.
+// commandExit returns how the command ended, for the seal, or nil if it has not ended.
 func commandExit(command *child.Child) *shipper.Exit {
 	if !command.Ended() {
 		return nil

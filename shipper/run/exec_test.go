@@ -127,7 +127,7 @@ func TestExecOfAnAgentThatGoesOnAtTheDeadline(t *testing.T) {
 	if p.result.Ended || !p.result.Left {
 		t.Errorf("%+v", p.result)
 	}
-	p.mustSay("the command (process ", "goes on; what it writes to stdout and stderr from here on is kept in "+w.Journal)
+	p.mustSay("the command (process ", "is still running; what it writes to stdout and stderr from now on is kept in "+w.Journal)
 	resume := w.resume()
 	testkit.Until(t, "resume has both inputs", func() bool { return w.held() == 2 })
 	open()
@@ -146,7 +146,7 @@ func TestExecOfAnAgentThatLeavesAnOrphan(t *testing.T) {
 	atGate, open := w.gate()
 	p := w.exec(`( `+atGate+`echo late ) 2>&- & echo '{"jobId":"j"}'`, orphans(20*time.Millisecond))
 	p.wantCode(0, Delivered)
-	p.mustSay("what the command left behind goes on; what it writes to stdout from here on is kept in " + w.Journal + ": the next start")
+	p.mustSay("processes that the command left behind are still running; what they write to stdout from now on is kept in " + w.Journal + ": the next start")
 	if got := w.text(w.source("")); got != "{\"jobId\":\"j\"}\n" {
 		t.Errorf("%q came", got)
 	}
@@ -350,7 +350,7 @@ func TestExecOfAnAgentWhoseOrphanHoldsTheFIFOs(t *testing.T) {
 	atGate, open := w.gate()
 	p := w.exec(`( `+atGate+`echo late; echo late >&2 ) & echo '{"jobId":"j"}'; printf half >&2`, orphans(20*time.Millisecond), func(s *setup) { s.pipe = true })
 	p.wantCode(0, Delivered)
-	p.mustSay("what it writes to stdout and stderr from here on is kept in " + w.Journal + " (of stdout and stderr only 1 MiB, in a FIFO, ")
+	p.mustSay("what they write to stdout and stderr from now on is kept in " + w.Journal + " (of stdout and stderr only 1 MiB, in a FIFO, ")
 	if fifos, err := filepath.Glob(filepath.Join(w.Journal, "*", "fifo")); len(fifos) != 2 {
 		t.Fatal(fifos, err)
 	}

@@ -10,8 +10,8 @@ import (
 	"perstack-shipper/shipper"
 )
 
-// failedOn reports whether a job ended in one of the ways of Events.FailOn, and says which job, how
-// and why.
+// failedOn reports whether a job ended in one of the ways of Events.FailOn. If so, it logs which
+// job, how and why.
 func (s *Session) failedOn(jobs shipper.Jobs) bool {
 	for _, k := range []struct {
 		kind, did string
@@ -21,7 +21,7 @@ func (s *Session) failedOn(jobs shipper.Jobs) bool {
 		{"error", "was stopped by an error", jobs.Failed, func(j *batch.Job) *batch.Failure { return j.Error }},
 		{"max-steps", "was stopped when its steps ran out", jobs.MaxSteps, nil},
 		{"delegate-error", "is a delegate and was stopped by an error", jobs.DelegateError, func(j *batch.Job) *batch.Failure { return j.DelegateError }},
-		{"unfinished", "did not come to an end", jobs.Unfinished, nil},
+		{"unfinished", "did not finish", jobs.Unfinished, nil},
 	} {
 		if k.job == nil || !slices.Contains(s.events.FailOn, k.kind) {
 			continue

@@ -25,12 +25,12 @@ import (
 type FollowOptions struct {
 	Paths     []string      // files, FIFOs and folders
 	Wait      bool          // for paths that do not exist yet
-	UntilIdle time.Duration // end when nothing came for so long; 0: go on until a signal
+	UntilIdle time.Duration // end when nothing has come for so long; 0: follow until a signal
 	Signals   <-chan os.Signal
 }
 
-// Follow ships files and FIFOs that others write, until a signal, or until nothing came for long
-// enough. The error is an *OptionError if a path cannot be followed.
+// Follow ships files and FIFOs that others write, until a signal, or until nothing has come for
+// long enough. If a path cannot be followed, the error is an *OptionError.
 func (s *Session) Follow(o FollowOptions) (Outcome, error) {
 	end := newShutdown(o.Signals, s.delivery.DrainTimeout, s.patience, s.log)
 	defer end.close()
@@ -51,7 +51,7 @@ func (s *Session) Follow(o FollowOptions) (Outcome, error) {
 		return Failed, inputError(err)
 	}
 
-	// The set finds inputs until it is stopped; they are shipped until the last of them has ended.
+	// The set finds inputs until it is stopped. They are shipped until the last of them has ended.
 	more := make(chan shipper.Input)
 	alive, done := context.WithCancel(end.running)
 	fifos := movers{running: alive, log: s.log}
@@ -87,7 +87,7 @@ func (s *Session) Follow(o FollowOptions) (Outcome, error) {
 	return outcome, nil
 }
 
-// inputError makes errors of the paths those of a wrong option.
+// inputError makes an error about a path an error of the option --input.
 func inputError(err error) error {
 	_, input := errors.AsType[*follow.InputError](err)
 	_, held := errors.AsType[*journal.HeldError](err)
@@ -97,7 +97,7 @@ func inputError(err error) error {
 	return err
 }
 
-// movers move what comes out of FIFOs to their journals.
+// movers move the bytes of FIFOs to their journals.
 type movers struct {
 	running context.Context
 	log     *zap.Logger
@@ -105,7 +105,7 @@ type movers struct {
 	failed  atomic.Bool
 }
 
-// start starts a mover for in if that is a FIFO, and returns what stops it.
+// start starts a mover for in, if that is a FIFO. It returns a function that stops the mover.
 func (m *movers) start(in *follow.Input) (quit func()) {
 	if in.FIFO == nil {
 		return func() {}
@@ -140,28 +140,28 @@ func move(reading, running context.Context, in *follow.Input, log *zap.Logger) e
 
 func (m *movers) wait() { m.going.Wait() }
 
-// followed returns what was found as an input to ship: with the options that it was recorded with,
-// if it was recorded. quit stops its mover.
+// followed returns what the set has found as an input to ship. If an earlier process recorded its
+// options, it is shipped with those. quit stops its mover.
 func (s *Session) followed(in *follow.Input, quit func()) shipper.Input {
 	shape := s.shape(in.Journal.ID())
 	shape.Source = follow.Source(in.Path)
 	if a, err := decodeAbout(in.Journal.About()); err == nil && a.Shape.Input == shape.Input {
 		if !sameOptions(a.Shape, shape) {
-			s.log.Info(fmt.Sprintf("%s goes on as input %s with the options that it began with; those given now are for what is new", in.Path, shape.Input), logfield.Path(in.Path), logfield.Input(shape.Input))
+			s.log.Info(fmt.Sprintf("%s continues as input %s with the options it began with; the options given now are for new inputs", in.Path, shape.Input), logfield.Path(in.Path), logfield.Input(shape.Input))
 		}
 		shape = a.Shape
 	}
 	return shipper.Input{Journal: in.Journal, Shape: shape, Primary: true, JobOf: follow.JobOf(in.Path), Path: in.Path, Grew: in.Grew, Ending: endingOf(in), Quit: quit, Shaped: in.Shaped, Closed: in.Close}
 }
 
-// sameOptions reports whether two shapes of an input are by the same options. Its host and its file
-// may have other names by now.
+// sameOptions reports whether two shapes of an input come from the same options. The names of its
+// host and its file may have changed.
 func sameOptions(a, b batch.Shape) bool {
 	a.Hostname, a.Source = b.Hostname, b.Source
 	return reflect.DeepEqual(a, b)
 }
 
-// endingOf says, when in has ended, what that means.
+// endingOf returns a function that says, once in has ended, what that means.
 func endingOf(in *follow.Input) func() shipper.Ending {
 	return func() shipper.Ending {
 		switch paused, inLine := in.Paused(); {
@@ -174,8 +174,8 @@ func endingOf(in *follow.Input) func() shipper.Ending {
 	}
 }
 
-// aboutFollowed returns the snapshot of an input of a file or a FIFO. If there is an old one, its
-// options are kept.
+// aboutFollowed returns the snapshot of an input of a file or a FIFO. If there is an old snapshot,
+// it keeps the options.
 func (s *Session) aboutFollowed(id string, note follow.Note, old []byte) []byte {
 	a, err := decodeAbout(old)
 	if err != nil || a.Shape.Input != id {
@@ -187,8 +187,9 @@ func (s *Session) aboutFollowed(id string, note follow.Note, old []byte) []byte 
 	return a.encode()
 }
 
-// known returns the inputs that the journal folder has. The error is an *OptionError if a newer
-// program follows a file there: to follow that file anew would ship all of it again.
+// known returns the inputs in the journal folder. If a newer program follows a file there, the
+// error is an *OptionError, because following that file from its beginning would ship all of it
+// again.
 func (s *Session) known() ([]follow.Known, error) {
 	left, err := s.folder.Leftover()
 	if err != nil {
@@ -199,7 +200,7 @@ func (s *Session) known() ([]follow.Known, error) {
 		k := follow.Known{Left: l, Mine: true}
 		a, err := readAbout(l)
 		if _, newer := errors.AsType[*snapshot.NewerError](err); newer && l.Kind == journal.KindFile {
-			return nil, optionError("--journal-dir", "has an input that this program cannot go on with: %v, or name another folder", err)
+			return nil, optionError("--journal-dir", "has an input that this program cannot continue: %v, or name another folder", err)
 		}
 		if err == nil {
 			k.Mine = sameTarget(a.Target, s.client.Target())

@@ -15,7 +15,7 @@ import (
 )
 
 // leftovers takes over what earlier processes left for this session's target, and notes which of
-// their commands live on.
+// their commands are still running.
 func (s *Session) leftovers() []shipper.Input {
 	s.forgetJournals()
 	left, err := s.folder.Leftover()
@@ -25,7 +25,7 @@ func (s *Session) leftovers() []shipper.Input {
 	var inputs []shipper.Input
 	for _, l := range left {
 		if l.Holder != 0 || nothingLeft(l) {
-			continue // somebody ships it, or there is nothing to do
+			continue // another process ships it, or nothing is left of it
 		}
 		if in, ok := s.takeOver(l); ok {
 			inputs = append(inputs, in)
@@ -34,7 +34,7 @@ func (s *Session) leftovers() []shipper.Input {
 	return inputs
 }
 
-// takeOver takes over one input, or says why it stays where it is.
+// takeOver takes over one input, or logs why it stays where it is.
 func (s *Session) takeOver(l journal.Left) (in shipper.Input, ok bool) {
 	refuse := func(err error) (shipper.Input, bool) {
 		s.log.Warn(err.Error(), append(logfield.Of(err), logfield.Input(l.ID), logfield.Folder(l.Path))...)
@@ -50,8 +50,8 @@ func (s *Session) takeOver(l journal.Left) (in shipper.Input, ok bool) {
 		return in, false
 	}
 	ended, cancel := context.WithCancel(context.Background())
-	cancel() // half lines are for whoever follows the file, or for resume
-	in, child, err := recoverInput(ended, s.folder, l, a, s.patience, s.log)
+	cancel() // a half line is left to whoever follows the file, or to resume
+	in, stdout, err := recoverInput(ended, s.folder, l, a, s.patience, s.log)
 	if _, held := errors.AsType[*journal.HeldError](err); held {
 		return in, false // another process was faster
 	}
@@ -63,8 +63,8 @@ func (s *Session) takeOver(l journal.Left) (in shipper.Input, ok bool) {
 		return refuse(err)
 	}
 	s.log.Info(fmt.Sprintf("input %s of an earlier process is shipped from where it stopped (%d bytes left)", l.ID, l.Unacked), logfield.Input(l.ID), logfield.Bytes(l.Unacked))
-	if child != nil {
-		s.noteSurvivor(a.ProcessGroup, child)
+	if stdout != nil {
+		s.noteSurvivor(a.ProcessGroup, stdout)
 	}
 	return in, true
 }
@@ -75,11 +75,11 @@ func nothingLeft(l journal.Left) bool {
 	return l.Kind == journal.KindFile && l.Unacked == 0 && l.Err == nil
 }
 
-// recoverInput takes one input over. If a followed file ends in a half line, it waits a moment for
-// the rest of it, unless ctx has ended. child is the journal of a stdout that its command wrote
-// itself, and may be writing still: whoever ships it guards that command (noteSurvivor). It is nil
-// for every other kind of input.
-func recoverInput(ctx context.Context, folder *journal.Folder, l journal.Left, a about, patience Patience, log *zap.Logger) (in shipper.Input, child *journal.Output, err error) {
+// recoverInput takes one input over. If a followed file ends in a half line, recoverInput waits a
+// moment for the rest of it, unless ctx has ended. stdout is the journal of a command's stdout,
+// which that command may still be writing, so whoever ships it guards the command (noteSurvivor).
+// For every other kind of input, stdout is nil.
+func recoverInput(ctx context.Context, folder *journal.Folder, l journal.Left, a about, patience Patience, log *zap.Logger) (in shipper.Input, stdout *journal.Output, err error) {
 	found, err := folder.Recover(l.ID)
 	if errors.Is(err, fs.ErrNotExist) && l.Kind == journal.KindFile {
 		said, lost, err := follow.Forget(folder, l.ID, l.File)
@@ -94,32 +94,33 @@ func recoverInput(ctx context.Context, folder *journal.Folder, l journal.Left, a
 	in = shipper.Input{Journal: found.Base(), Shape: a.Shape, JobOf: a.JobOf, Path: a.Path, Command: a.Command}
 	switch j := found.(type) {
 	case *journal.Pipe:
-		if j.FIFO() != nil { // the command that writes it goes on
+		if j.FIFO() != nil { // the command that writes it is still running
 			in.Quit = startMover(j, nil, nil, log).quit
 		}
 	case *journal.Output:
-		child = j
+		stdout = j
 	case *journal.File:
 		in.Ending, err = recoverFile(ctx, j, a, patience)
 	}
-	return in, child, err
+	return in, stdout, err
 }
 
-// recoverFile ends j, which it has recovered, with what its file holds now.
+// recoverFile ends j, which was just recovered, with what its file holds now.
 func recoverFile(ctx context.Context, j *journal.File, a about, patience Patience) (func() shipper.Ending, error) {
-	// A process that follows the file waits for this one, and is not told that the input is held.
+	// This makes a process that follows the file wait, instead of failing because the input is
+	// held.
 	if a.File == nil {
 		a.File = &follow.Note{Path: j.FilePath()}
 	}
 	a.File.Lent = true
-	// On a full disk the input is shipped all the same: that takes no room.
+	// If the disk is full, the input is shipped nevertheless, which takes no space.
 	if err := j.SetAbout(a.encode()); err != nil && !errors.Is(err, journal.ErrFull) {
 		return nil, errors.Join(err, j.Close())
 	}
 	return endingOf(follow.Once(ctx, j, a.File, patience.Follow)), nil
 }
 
-// goneError says that a followed file is gone, and its input with it.
+// goneError says that a followed file is gone, and that its input was given up.
 type goneError struct {
 	said string
 	lost bool // bytes of it are known to be lost

@@ -10,11 +10,11 @@ import (
 	"perstack-shipper/shipper/status"
 )
 
-// readyWithin is how long the oldest line may wait for a session to be ready, as for healthcheck.
+// readyWithin is how long the oldest line may wait before a session is not ready. healthcheck has
+// the same default.
 const readyWithin = 5 * time.Minute
 
-// serveMetrics begins to serve what the session's loop says of itself. The error is an
-// *OptionError.
+// serveMetrics starts to serve the metrics of the session's loop. The error is an *OptionError.
 func (s *Session) serveMetrics(o Options) error {
 	s.metrics = metrics.NewSource()
 	var err error
@@ -23,14 +23,15 @@ func (s *Session) serveMetrics(o Options) error {
 	})
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return optionError("--metrics-addr", "%s is taken: stop what listens there, or take another port", o.Metrics)
+		return optionError("--metrics-addr", "%s is in use: stop the process that listens there, or choose another port", o.Metrics)
 	case err != nil:
 		return optionError("--metrics-addr", "cannot listen on %s: %v", o.Metrics, err)
 	}
 	return nil
 }
 
-// unready says what healthcheck would: of the journal folder, or of what is in memory.
+// unready returns what healthcheck would report about the journal folder, or why inputs in memory
+// are not healthy.
 func (s *Session) unready(stats *metrics.Stats, now time.Time) []string {
 	if s.folder.Path() == "" {
 		if age := now.Sub(stats.Oldest); !stats.Oldest.IsZero() && age > readyWithin {

@@ -12,16 +12,16 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// mover moves what a command writes to a FIFO into the journal of that FIFO.
+// mover moves what a command writes to a FIFO into the FIFO's journal.
 type mover struct {
 	stopReading, stopRunning context.CancelFunc
 	done                     chan struct{}
 	failed                   bool // set when it is done
 }
 
-// startMover starts the mover of j, which has a FIFO. tee, if not nil, copies j. When the FIFO has
-// come to its end, the mover ends the journal, but not before ended is closed (nil: at once): the
-// seal says how the command ended.
+// startMover starts the mover of j, which has a FIFO. tee, if not nil, copies j. When the FIFO
+// ends, the mover ends the journal. Before that it waits until ended is closed, if that is not nil,
+// because the seal says how the command ended.
 func startMover(j *journal.Pipe, tee *feed.Tee, ended <-chan struct{}, log *zap.Logger) *mover {
 	m := &mover{done: make(chan struct{})}
 	var reading, running context.Context
@@ -56,17 +56,18 @@ func fill(reading, running context.Context, j *journal.Pipe, tee *feed.Tee, log 
 	return feed.Fill(running, r, j, tee, log)
 }
 
-// finish makes the mover take what is in the FIFO now and then end the journal.
+// finish makes the mover move what is in the FIFO now, and then end the journal.
 func (m *mover) finish() { m.stopReading() }
 
-// quit is finish without waiting for room in the journal. It returns when the mover is done.
+// quit is finish, except that the mover does not wait for room in the journal. quit returns when
+// the mover is done.
 func (m *mover) quit() {
 	m.stopReading()
 	m.stopRunning()
 	<-m.done
 }
 
-// isDone reports whether the mover has ended. It ends by itself when nobody has the FIFO open for
+// isDone reports whether the mover is done. It ends by itself when no process has the FIFO open for
 // writing any more.
 func (m *mover) isDone() bool {
 	select {

@@ -14,8 +14,9 @@ import (
 // usual value.
 type Patience struct {
 	// Orphans is how long processes that the command left behind may keep its output open after the
-	// command has ended; 0: 1 s. npx dies before the agent that it started, and the agent's last
-	// lines come some 30 ms later. Servers that the agent started may keep its stderr open for ever.
+	// command has ended; 0: 1 s. npx ends before the agent that it started, and the agent's last
+	// lines come about 30 ms later. Servers that the agent started may keep its stderr open
+	// forever.
 	Orphans time.Duration
 	// Killed is how long killed processes may keep the output open: on a busy machine they end some
 	// time after the signal was sent; 0: 300 ms.

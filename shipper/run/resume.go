@@ -18,14 +18,14 @@ type ResumeOptions struct {
 	Options
 	// Redirect replaces parts of the recorded targets.
 	Redirect Redirect
-	// Caller replaces what was recorded, where it is not empty.
+	// Caller replaces the recorded caller, where it is not empty.
 	Caller cloudwatch.Caller
-	// Connect returns a client of a target. Resume closes it.
+	// Connect returns a client for a target. Resume closes it.
 	Connect func(target cloudwatch.Target, caller cloudwatch.Caller, creation Creation) (*cloudwatch.Client, error)
 	Signals <-chan os.Signal
 }
 
-// Redirect sends what is left to another target than recorded. What is empty stays as it was.
+// Redirect sends what is left to another target than the recorded one. Empty fields change nothing.
 type Redirect struct {
 	Group, Region string
 	Endpoint      *string // "" is the Region's own
@@ -33,7 +33,7 @@ type Redirect struct {
 
 // Resume ships what earlier processes left, to every target at once.
 func Resume(o ResumeOptions) (Outcome, error) {
-	o.Journal.MemoryInstead = false // it holds nothing
+	o.Journal.MemoryInstead = false // a folder in memory has nothing left in it
 	folder, err := openFolder(o.Journal, o.Log)
 	if err != nil {
 		return Failed, err
@@ -54,16 +54,16 @@ func Resume(o ResumeOptions) (Outcome, error) {
 	return r.ship(end), nil
 }
 
-// resumption is a Resume: a run for each target and manner of reaching it.
+// resumption is a call of Resume. It has one run for each target and way of reaching it.
 type resumption struct {
 	ResumeOptions
 	folder  *journal.Folder
 	origin  shipper.Origin
 	runs    []*resumedRun
-	outcome Outcome // of what cannot be shipped
+	outcome Outcome // of inputs that cannot be shipped
 }
 
-// resumedRun ships what is for one target.
+// resumedRun ships the inputs of one target.
 type resumedRun struct {
 	*Session
 	key    string
@@ -79,7 +79,7 @@ func (r *resumption) close() {
 	}
 }
 
-// take takes over what is left, and says what cannot be taken over.
+// take takes over what is left, and logs what cannot be taken over.
 func (r *resumption) take(end *shutdown) error {
 	left, err := r.folder.Leftover()
 	if err != nil {
@@ -128,25 +128,25 @@ func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
 		return fmt.Errorf("input %s in %s is for %s, and here it would go to %s: give the environment, and the --profile or --role-arn, that it was recorded with, or --log-group, --region or --endpoint-url to ship it elsewhere",
 			l.ID, l.Path, targetName(recorded), targetName(target))
 	}
-	if moved { // the next start must go on where this one ships to
+	if moved { // the next start must continue at the target that this one ships to
 		a.Target, a.Caller = target, run.caller
 	}
-	in, child, err := recoverInput(end.signalled, r.folder, l, a, r.Patience, r.Log)
+	in, stdout, err := recoverInput(end.signalled, r.folder, l, a, r.Patience, r.Log)
 	if err != nil {
 		return err
 	}
-	if moved && l.Kind != journal.KindFile { // of a followed file, recoverInput has recorded it
+	if moved && l.Kind != journal.KindFile { // recoverInput has recorded it for a followed file
 		if err := in.Journal.SetAbout(a.encode()); err != nil && !errors.Is(err, journal.ErrFull) {
 			return errors.Join(err, in.Journal.Close())
 		}
 	}
 	in.Primary = true
-	if child != nil {
-		run.noteSurvivor(a.ProcessGroup, child)
+	if stdout != nil {
+		run.noteSurvivor(a.ProcessGroup, stdout)
 	}
 	run.inputs = append(run.inputs, in)
 	if moved {
-		r.Log.Info(fmt.Sprintf("input %s was for %s and is shipped to %s from here on (%d bytes left); what was delivered before stays where it is",
+		r.Log.Info(fmt.Sprintf("input %s was for %s and is shipped to %s from now on (%d bytes left); what was delivered before stays where it is",
 			l.ID, targetName(recorded), targetName(target), l.Unacked),
 			logfield.Input(l.ID), logfield.Bytes(l.Unacked), logfield.Group(target.Group), logfield.Region(target.Region))
 		return nil
@@ -156,7 +156,7 @@ func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
 	return nil
 }
 
-// apply changes target. Which account a changed target is in is not known any more.
+// apply changes target. If it does, the account of the target is no longer known.
 func (r *Redirect) apply(target *cloudwatch.Target) {
 	was := *target
 	target.Group = cmp.Or(r.Group, target.Group)
@@ -169,10 +169,10 @@ func (r *Redirect) apply(target *cloudwatch.Target) {
 	}
 }
 
-// runFor returns the run for what was recorded so.
+// runFor returns the run for the recorded target and caller.
 func (r *resumption) runFor(a about) (*resumedRun, error) {
 	a.Profile = cmp.Or(r.Caller.Profile, a.Profile)
-	if r.Caller.RoleARN != "" { // the external ID is of the role
+	if r.Caller.RoleARN != "" { // the external ID belongs to the role
 		a.RoleARN, a.ExternalID = r.Caller.RoleARN, r.Caller.ExternalID
 	}
 	key := fmt.Sprintf("%q %q %+v", a.Target, a.Caller, a.Creation)
@@ -191,7 +191,7 @@ func (r *resumption) runFor(a about) (*resumedRun, error) {
 	return run, nil
 }
 
-// ship ships to all targets and returns the outcome.
+// ship ships to all targets at once and returns the outcome.
 func (r *resumption) ship(end *shutdown) Outcome {
 	memory := max(r.Delivery.MemoryMax/len(r.runs), r.Delivery.MemoryMin)
 	var all sync.WaitGroup
@@ -212,7 +212,7 @@ func (r *resumption) ship(end *shutdown) Outcome {
 	summarize(r.Log, &sum)
 	outcome := r.outcome
 	for _, run := range r.runs {
-		outcome = max(outcome, run.sayRest(run.report, run.err))
+		outcome = max(outcome, run.logRest(run.report, run.err))
 	}
 	return outcome
 }

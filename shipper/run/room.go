@@ -12,17 +12,18 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// lookForRoom is how often a full disk is looked at while what fills it is shipped.
+// lookForRoom is how often withRoom looks for room on a full disk while it ships what fills the
+// disk.
 const lookForRoom = 100 * time.Millisecond
 
-// noRoom is the error of a start on a full disk.
+// noRoom returns the error of a start on a full disk.
 func (s *Session) noRoom(err error) error {
 	return optionError("--journal-dir", "%s cannot take another input: %v, or name a folder on another disk", s.folder.Path(), err)
 }
 
-// withRoom calls begin, which makes an input in the journal. If the disk has no room for it and
-// earlier processes left some of what fills it, that is shipped until there is room: a disk must
-// not stay full because it is full.
+// withRoom calls begin, which makes an input in the journal. If the disk has no room for it,
+// withRoom ships what earlier processes left there until there is room. Otherwise, the disk would
+// stay full because it is full.
 func (s *Session) withRoom(ctx context.Context, begin func() error) error {
 	err := begin()
 	if !errors.Is(err, journal.ErrFull) {
@@ -51,9 +52,9 @@ func (s *Session) withRoom(ctx context.Context, begin func() error) error {
 			if err = begin(); errors.Is(err, journal.ErrFull) {
 				continue
 			}
-			// What is not shipped yet is taken over again beside the input. The guards end first:
-			// they would take journals that are closed for endless room and continue what is
-			// stopped.
+			// The inputs that are not shipped yet are taken over again, beside the new input. The
+			// guards end first: once the journals are closed, they would find unlimited room and
+			// continue stopped commands.
 			unguard()
 			stop()
 			<-done

@@ -18,17 +18,17 @@ import (
 )
 
 const (
-	// memoryJournal bounds what an input may hold in memory where no disk can be written.
+	// memoryJournal is how many bytes an input may hold in memory if no disk can be written.
 	memoryJournal = 64 << 20
 
-	// segmentBytes is how much of a pipe's journal is given back at a time: small, so that disk use
-	// falls while a backlog drains; large enough that making and deleting files costs nothing that
-	// can be measured.
+	// segmentBytes is the size of a segment in a pipe's journal, which is freed as a whole. It is
+	// small enough that disk use falls while a backlog drains, and large enough that the cost of
+	// making and deleting files cannot be measured.
 	segmentBytes = 16 << 20
 )
 
 // Session is a run that ships inputs of its own to one target. Make it with [Open], call one of
-// [Session.Stdin], [Session.Follow] and [Session.Exec], then [Session.Close].
+// [Session.Stdin], [Session.Follow] and [Session.Exec], and then [Session.Close].
 type Session struct {
 	log      *zap.Logger
 	client   *cloudwatch.Client
@@ -41,19 +41,19 @@ type Session struct {
 	events   Events
 	origin   shipper.Origin
 	heart    *journal.Heartbeat
-	metrics  *metrics.Source // nil: nobody asks
-	serving  *metrics.Server // nil likewise
+	metrics  *metrics.Source // nil: no metrics are served
+	serving  *metrics.Server // nil: likewise
 
 	status      func(text string) // nil: there is no terminal
 	now         func() time.Time
 	drainLogged time.Time
 
-	survivors map[int]*survivor // by their process groups
+	survivors map[int]*survivor // by process group
 	command   []string          // what Exec runs, without secrets
 }
 
-// Open opens the journal folder of a session. It calls nothing of the target. The error is an
-// *OptionError if the folder cannot be used.
+// Open opens the journal folder of a session. It does not call the target. If the folder cannot be
+// used, the error is an *OptionError.
 func Open(o Options, to Target, events Events) (*Session, error) {
 	folder, err := openFolder(o.Journal, o.Log)
 	if err != nil {
@@ -78,7 +78,7 @@ func newSession(o Options, to Target, folder *journal.Folder, origin shipper.Ori
 	}
 }
 
-// newOrigin returns what open records say of this process. The target is still missing.
+// newOrigin returns what open records say about this process, except the target.
 func newOrigin(o Options) shipper.Origin {
 	hostname, err := os.Hostname()
 	if err != nil {
@@ -90,7 +90,7 @@ func newOrigin(o Options) shipper.Origin {
 	}
 }
 
-// Close lets go of what is not this run's: commands that outlived their shipper go on.
+// Close ends the session. Commands that outlived their shipper continue if they are stopped.
 func (s *Session) Close() {
 	s.serving.Close()
 	if err := s.heart.Close(); err != nil {
@@ -99,7 +99,7 @@ func (s *Session) Close() {
 	s.freeSurvivors()
 }
 
-// openFolder opens the journal folder, or takes memory in its place if that is allowed.
+// openFolder opens the journal folder, or uses memory instead if that is allowed.
 func openFolder(o Journal, log *zap.Logger) (*journal.Folder, error) {
 	folder, err := journal.Open(o.Dir)
 	if err == nil {
@@ -112,7 +112,7 @@ func openFolder(o Journal, log *zap.Logger) (*journal.Folder, error) {
 	case o.MemoryInstead:
 		memory, memoryErr := journal.InMemory(memoryJournal)
 		if memoryErr != nil {
-			break // what is wrong is still the folder
+			break // report the problem with the folder
 		}
 		log.Warn(fmt.Sprintf("%v. The input is kept in memory: at most %d MiB, and a kill loses what is not shipped; give --journal-dir a folder that can be written", err, memoryJournal>>20), logfield.Folder(unwritable.Path), logfield.Bytes(memoryJournal))
 		return memory, nil
@@ -120,7 +120,7 @@ func openFolder(o Journal, log *zap.Logger) (*journal.Folder, error) {
 	return nil, optionError("--journal-dir", "%s cannot be written (%v); make it writable or name another folder", unwritable.Path, unwritable.Reason())
 }
 
-// shape returns what turns the lines of the input id into events.
+// shape returns the shape of the input id.
 func (s *Session) shape(id string) batch.Shape {
 	e := &s.events
 	return batch.Shape{
@@ -134,7 +134,7 @@ func (s *Session) newAbout(shape batch.Shape, jobOf, path string) about {
 	return about{Shape: shape, Target: s.client.Target(), Caller: s.caller, Creation: s.creation, JobOf: jobOf, Path: path, Command: s.command}
 }
 
-// ship ships the inputs beside what earlier processes left and says how that went.
+// ship ships the inputs together with what earlier processes left, and reports the outcome.
 func (s *Session) ship(ctx context.Context, inputs []shipper.Input, more <-chan shipper.Input) Outcome {
 	inputs = append(inputs, s.leftovers()...)
 	defer s.guardSurvivors()()
@@ -146,7 +146,7 @@ func (s *Session) ship(ctx context.Context, inputs []shipper.Input, more <-chan 
 	return outcome
 }
 
-// options are those of the loop.
+// options returns the options of the loop.
 func (s *Session) options() shipper.Options {
 	target := s.client.Target()
 	origin := s.origin
@@ -161,12 +161,12 @@ func (s *Session) options() shipper.Options {
 		Client: s.client, Create: s.creation.Create, Compress: s.compresses(), Log: s.log,
 		FlushInterval: s.delivery.FlushInterval, GiveUpAfter: s.delivery.GiveUpAfter, HopelessAfter: s.delivery.HopelessAfter,
 		OthersAfter: s.delivery.DrainTimeout, MemoryMax: s.delivery.MemoryMax,
-		Heartbeat: s.heart, Drain: s.sayDrain, Metrics: s.metrics, Origin: origin,
+		Heartbeat: s.heart, Drain: s.showDrain, Metrics: s.metrics, Origin: origin,
 	}
 }
 
-// compresses reports whether batches are compressed. Nothing but CloudWatch itself is known to take
-// them.
+// compresses reports whether batches are compressed. Only CloudWatch itself is known to accept
+// compressed batches.
 func (s *Session) compresses() bool {
 	return s.delivery.Compress == Gzip || s.delivery.Compress == Auto && s.client.IsAWS()
 }

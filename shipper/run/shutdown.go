@@ -11,9 +11,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// sameSignal is how soon after the first signal the same one again is taken for the first:
+// sameSignal is how soon after the first signal another of the same kind counts as the same signal:
 // timeout(1) signals its command, and then the process group that the command is in. Nobody presses
-// Ctrl-C twice as fast.
+// Ctrl-C twice that fast.
 const sameSignal = 100 * time.Millisecond
 
 var (
@@ -21,21 +21,21 @@ var (
 	errSecondSignal = errors.New("stopped by a second signal")
 )
 
-// shutdown is how a signal ends a run: one deadline for everything.
+// shutdown ends a run on a signal, with one deadline for everything.
 type shutdown struct {
 	signalled context.Context // ends at the first signal
-	reading   context.Context // ends when the input is to be read no more
+	reading   context.Context // ends when the input should no longer be read
 	running   context.Context // ends at the deadline
 
 	endSignalled context.CancelFunc
 	endReading   context.CancelFunc
 	endRunning   context.CancelCauseFunc
-	interrupted  chan struct{} // a signal that arrived elsewhere
+	interrupted  chan struct{} // receives from interrupt
 	closed       chan struct{}
 }
 
-// newShutdown waits for the first of signals and then gives everything drain; a second one ends the
-// run at once, see [sameSignal]. signals may be nil. Call close when done.
+// newShutdown waits for the first of signals and then gives the whole run drain to end. A second
+// signal ends the run at once, except as in [sameSignal]. signals may be nil. Call close when done.
 func newShutdown(signals <-chan os.Signal, drain time.Duration, patience Patience, log *zap.Logger) *shutdown {
 	s := &shutdown{interrupted: make(chan struct{}, 1), closed: make(chan struct{})}
 	s.signalled, s.endSignalled = context.WithCancel(context.Background())
@@ -61,8 +61,8 @@ func (s *shutdown) wait(signals <-chan os.Signal, drain, deliver time.Duration, 
 	reading := time.NewTimer(drain - deliver)
 	defer reading.Stop()
 	s.endSignalled()
-	// The clock runs before this is logged, and does not wait for it: a stderr that nobody reads must
-	// not delay the end.
+	// The deadline does not wait for this message: a stderr that nobody reads must not delay the
+	// end.
 	go log.Info(fmt.Sprintf("%v: shipping what is left, for at most %s; another signal stops at once", first, drain), zap.Stringer("signal", first), zap.Float64("seconds", drain.Seconds()))
 	for {
 		select {
@@ -86,7 +86,7 @@ func (s *shutdown) wait(signals <-chan os.Signal, drain, deliver time.Duration, 
 	}
 }
 
-// interrupt counts as a signal. It never blocks: one that nobody has seen yet is enough.
+// interrupt counts as a signal. It never blocks, because one pending interrupt is enough.
 func (s *shutdown) interrupt() {
 	select {
 	case s.interrupted <- struct{}{}:

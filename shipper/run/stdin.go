@@ -18,12 +18,12 @@ import (
 // StdinOptions say what [Session.Stdin] reads.
 type StdinOptions struct {
 	Stdin    *os.File
-	Terminal bool      // a person types it
-	Copy     io.Writer // gets what is read, unchanged; nil: nobody does
+	Terminal bool      // Stdin is a terminal
+	Copy     io.Writer // gets what is read, unchanged; nil: no copy
 	Signals  <-chan os.Signal
 }
 
-// Stdin ships what stdin brings, until its end or until a signal.
+// Stdin ships stdin, until its end or until a signal.
 func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
 	end := newShutdown(o.Signals, s.delivery.DrainTimeout, s.patience, s.log)
 	defer end.close()
@@ -31,7 +31,7 @@ func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
 	reading := end.reading
 	if o.Terminal {
 		s.log.Info("reading the terminal: Ctrl-D ends the input; to ship a file, use --input FILE or <FILE")
-		reading = end.signalled // nobody types on after Ctrl-C
+		reading = end.signalled // nobody types any more after Ctrl-C
 	}
 	stdin, release, err := feed.Stoppable(reading, o.Stdin)
 	if err != nil {
@@ -62,11 +62,11 @@ func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
 		end.endReading()
 		select {
 		case lost = <-moved:
-		case <-time.After(s.patience.Read): // a read that cannot be cut short ends with the process
+		case <-time.After(s.patience.Read): // a read that cannot be interrupted ends with the process
 		}
 	})
 	outcome := s.ship(end.running, []shipper.Input{in}, nil)
-	in.Quit() // the mover is done, or the loop has called this
+	in.Quit() // the mover has ended, or the loop has called Quit already
 	if lost != nil && !errors.Is(lost, context.Canceled) {
 		s.log.Error(lost.Error(), logfield.Of(lost)...)
 		outcome = max(outcome, Rejected)

@@ -12,19 +12,19 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// survivor is a command that outlived its shipper. It goes on writing the file that is its stdout,
-// so it must be kept from filling the disk; and if it was stopped for lack of room when its shipper
-// was killed, nobody else would continue it.
+// survivor is a command that outlived its shipper. It still writes the file that is its stdout, so
+// it must be kept from filling the disk. If it was stopped for lack of room when its shipper was
+// killed, nobody else would continue it.
 //
-// leftovers notes survivors (noteSurvivor), and guardSurvivors guards them while their inputs are
-// shipped. That happens once in most sessions, and twice if the disk was full at the start: see
-// withRoom, which ships what is left, closes the journals, and leaves the rest to the second time.
+// leftovers finds survivors (noteSurvivor), and guardSurvivors guards them while their inputs are
+// shipped. That happens once in most sessions. If the disk is full at the start, it happens twice:
+// withRoom ships what is left, closes the journals, and leaves the rest to the second time.
 type survivor struct {
 	group   *guard.Group
-	journal *journal.Output // nil: withRoom closed it, and all of it is shipped
+	journal *journal.Output // nil: withRoom has closed it; if it stays nil, all of it is shipped
 }
 
-// noteSurvivor notes the command that writes j, by its process group, if it is alive.
+// noteSurvivor remembers the command that writes j, by its process group, if it is still running.
 func (s *Session) noteSurvivor(group int, j *journal.Output) {
 	if known := s.survivors[group]; known != nil {
 		known.journal = j
@@ -43,13 +43,13 @@ func (s *Session) noteSurvivor(group int, j *journal.Output) {
 	s.survivors[group] = &survivor{group: found, journal: j}
 }
 
-// guardSurvivors guards the survivors that were noted until stop is called. A command that is
-// stopped then stays stopped, until another guard or freeSurvivors continues it.
+// guardSurvivors guards the survivors until stop is called. A command that is stopped then stays
+// stopped, until another guard or freeSurvivors continues it.
 func (s *Session) guardSurvivors() (stop func()) {
 	guarding, cancel := context.WithCancel(context.Background())
 	var guards sync.WaitGroup
 	for group, v := range s.survivors {
-		if v.journal == nil { // what it wrote is shipped, so it has ended
+		if v.journal == nil { // everything it wrote is shipped, so it has ended
 			v.free()
 			delete(s.survivors, group)
 			continue
@@ -67,16 +67,16 @@ func (s *Session) guardSurvivors() (stop func()) {
 	}
 }
 
-// forgetJournals forgets the journals that withRoom has shipped from and closed. leftovers calls it
-// before it takes over what is left of them.
+// forgetJournals forgets the journals that withRoom has closed. leftovers calls it before it takes
+// over what is left of them.
 func (s *Session) forgetJournals() {
 	for _, v := range s.survivors {
 		v.journal = nil
 	}
 }
 
-// freeSurvivors continues the survivors that are stopped: nobody else would when this process has
-// ended.
+// freeSurvivors continues the survivors that are stopped, because nobody else would once this
+// process has ended.
 func (s *Session) freeSurvivors() {
 	for _, v := range s.survivors {
 		v.free()

@@ -18,7 +18,7 @@ func TestDrainIsLoggedNowAndThen(t *testing.T) {
 	s := &Session{log: zap.New(core), now: func() time.Time { return now }, patience: Patience{DrainLog: 10 * time.Second}}
 	for range 35 { // a report a second
 		now = now.Add(time.Second)
-		s.sayDrain(shipper.Drain{Since: began, Left: 12_300_000, Rate: 500_000, Cause: "HTTP 503"})
+		s.showDrain(shipper.Drain{Since: began, Left: 12_300_000, Rate: 500_000, Cause: "HTTP 503"})
 	}
 	entries := logged.All()
 	if len(entries) != 3 {
@@ -37,10 +37,10 @@ func TestDrainOnATerminalIsALineThatIsRewritten(t *testing.T) {
 	now := began
 	var shown []string
 	s := &Session{log: zap.New(core), now: func() time.Time { return now }, status: func(text string) { shown = append(shown, text) }}
-	s.sayDrain(shipper.Drain{Since: began, Left: 5}) // it may be over at once
+	s.showDrain(shipper.Drain{Since: began, Left: 5}) // it may be over at once
 	for range 3 {
 		now = now.Add(time.Second)
-		s.sayDrain(shipper.Drain{Since: began, Left: 5})
+		s.showDrain(shipper.Drain{Since: began, Left: 5})
 	}
 	if len(shown) != 3 || logged.Len() != 0 || strings.Contains(shown[0], "waiting") {
 		t.Errorf("shown %q, logged %d", shown, logged.Len())

@@ -10,12 +10,12 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// drainShownAfter keeps drains that are over at once from flickering on a terminal.
+// drainShownAfter keeps short drains from flickering on a terminal.
 const drainShownAfter = 500 * time.Millisecond
 
-// sayDrain says how a drain gets on: on a terminal in a line that is rewritten, and elsewhere in
-// the log, now and then.
-func (s *Session) sayDrain(d shipper.Drain) {
+// showDrain reports the progress of a drain: on a terminal in a line that it rewrites, and
+// elsewhere in the log every Patience.DrainLog.
+func (s *Session) showDrain(d shipper.Drain) {
 	now := s.now()
 	if s.status != nil {
 		if now.Sub(d.Since) >= drainShownAfter {
@@ -36,7 +36,7 @@ func (s *Session) sayDrain(d shipper.Drain) {
 
 func drainText(d shipper.Drain) string {
 	text := fmt.Sprintf("the input has ended: %.1f MB left to ship, %.1f MB/s", float64(d.Left)/1e6, d.Rate/1e6)
-	if d.Left < 100_000 { // of which a rate says nothing
+	if d.Left < 100_000 { // too little for a rate to mean anything
 		text = fmt.Sprintf("the input has ended: %d bytes left to ship", d.Left)
 	}
 	if d.Cause != "" {

@@ -1,0 +1,284 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper"
+	"perstack-shipper/shipper/child"
+	"perstack-shipper/shipper/feed"
+	"perstack-shipper/shipper/guard"
+	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/logfield"
+)
+
+// commandOutput is what the command of Exec writes to its stdout and stderr.
+type commandOutput struct {
+	s       *Session
+	command *child.Child
+	guard   *guard.Guard // nil if stdout is a FIFO
+	stdout  *output
+	stderr  *output
+}
+
+// output is the command's stdout or stderr. It is either a file, which is also the journal, or a
+// FIFO, from which a mover moves the bytes to the journal. Node writes to a file synchronously, so
+// nothing it wrote is lost even if it throws. A FIFO may be opened by name, which would truncate a
+// file.
+type output struct {
+	name    string
+	command *child.Child
+	input   shipper.Input
+	file    *journal.Output // its journal if it is a file, else nil; see isFile
+	fifo    *journal.Pipe   // its journal if it is a FIFO, else nil
+	end     *os.File        // the command's end of the file or FIFO, which we close once the command has it
+	copyTo  io.Writer       // nil if it is not copied
+	mover   *mover          // nil if it is a file, or if the command has not started yet
+	ended   atomic.Bool     // goesOn is known
+	goesOn  atomic.Bool     // some process will still write to it after this process has ended
+}
+
+// newCommandOutput makes the journals.
+func (s *Session) newCommandOutput(opts *ExecOptions, command *child.Child) (*commandOutput, error) {
+	o := &commandOutput{
+		s: s, command: command,
+		stdout: &output{name: "stdout", command: command, copyTo: opts.CopyStdout},
+		stderr: &output{name: "stderr", command: command, copyTo: opts.CopyStderr},
+	}
+	id := journal.NewID()
+	shape := s.shape(id)
+	if err := o.stdout.begin(s, shape, "", !opts.PipeStdout); err != nil {
+		return nil, err
+	}
+	shape.Input, shape.Source = id+".err", "stderr"
+	if err := o.stderr.begin(s, shape, id, false); err != nil {
+		return nil, o.abandonFor(err)
+	}
+	if !o.stdout.isFile() {
+		return o, nil
+	}
+	j := o.stdout.file
+	var err error
+	o.guard, err = guard.New(command, guard.Options{Limit: s.keep.MaxBytes, Stuck: o.stdout.giveUpCopy, Patience: s.patience.Guard, Log: s.log}, j)
+	if err != nil {
+		return nil, o.abandonFor(err)
+	}
+	if !j.PunchesHoles() {
+		s.log.Warn(fmt.Sprintf("the file system of %s cannot free space in a file that is being written: the journal grows with everything that the command writes to stdout, whatever --journal-max says; name a folder on a local disk, or use --stdout pipe", s.folder.Path()), logfield.Folder(s.folder.Path()))
+	}
+	return o, nil
+}
+
+// begin makes the journal: a file if asFile is set, else a FIFO.
+func (p *output) begin(s *Session, shape batch.Shape, jobOf string, asFile bool) error {
+	about := s.newAbout(shape, jobOf, "").encode()
+	p.input = shipper.Input{Shape: shape, Primary: true, JobOf: jobOf, Ending: p.ending}
+	if asFile {
+		j, out, err := s.folder.NewOutput(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // the guard enforces the limit
+		if err != nil {
+			return err
+		}
+		p.file, p.end, p.input.Journal = j, out, j.Journal
+		return nil
+	}
+	j, out, err := s.folder.NewFIFO(shape.Input, about, s.keep)
+	if err != nil {
+		return err
+	}
+	p.fifo, p.end, p.input.Journal = j, out, j.Journal
+	if s.folder.Path() != "" && !j.Outlasts() {
+		s.log.Warn(fmt.Sprintf("the file system of %s has no FIFOs: if this process is killed, whatever the command then writes to %s is lost; name a folder on a local disk", s.folder.Path(), p.name), logfield.Folder(s.folder.Path()))
+	}
+	return nil
+}
+
+func (p *output) isFile() bool { return p.file != nil }
+
+// started closes the files that only the command should have open, and returns the inputs.
+func (o *commandOutput) started() []shipper.Input {
+	o.closeFiles()
+	if o.stdout.isFile() {
+		o.noteProcessGroup()
+	}
+	return []shipper.Input{o.stdout.start(o.s), o.stderr.start(o.s)}
+}
+
+// start starts the copy and the mover.
+func (p *output) start(s *Session) shipper.Input {
+	in := &p.input
+	if p.copyTo != nil {
+		in.Tee = feed.StartTee(in.Journal, p.copyTo, s.patience.Feed, s.log)
+	}
+	if !p.isFile() {
+		p.mover = startMover(p.fifo, in.Tee, p.command.Done(), s.log)
+		in.Quit = p.mover.quit
+	}
+	return *in
+}
+
+func (o *commandOutput) closeFiles() {
+	for _, p := range []*output{o.stdout, o.stderr} {
+		if p.end != nil {
+			p.end.Close() // an error does not matter: nothing was written through it
+		}
+	}
+}
+
+// abandon removes the journals of a command that was never started.
+func (o *commandOutput) abandon() error {
+	o.closeFiles()
+	for _, p := range []*output{o.stdout, o.stderr} {
+		if p.input.Journal == nil {
+			continue
+		}
+		if err := p.input.Journal.Remove(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abandonFor calls abandon, logs its error, and returns err.
+func (o *commandOutput) abandonFor(err error) error {
+	if failed := o.abandon(); failed != nil {
+		o.s.log.Error(failed.Error(), logfield.Of(failed)...)
+	}
+	return err
+}
+
+// noteProcessGroup records in the journal which process group writes the file. If this process is
+// killed, the next start finds the group by that and guards it (survivor.go). Otherwise, nobody
+// would continue a command that the guard had stopped.
+func (o *commandOutput) noteProcessGroup() {
+	j := o.stdout.input.Journal
+	a, err := decodeAbout(j.About())
+	if err == nil {
+		a.ProcessGroup = o.command.Pid()
+		err = j.SetAbout(a.encode())
+	}
+	if err != nil {
+		o.s.log.Error(fmt.Sprintf("the options of input %s: %v", j.ID(), err), logfield.Input(j.ID()))
+	}
+}
+
+// giveUpCopy gives the copy up if a slow reader of it is all that keeps the journal from freeing
+// space.
+func (p *output) giveUpCopy() {
+	if p.input.Tee != nil {
+		p.input.Tee.GiveUpIfAlone()
+	}
+}
+
+// waitForWriters gives processes that the command left behind some time to write their last bytes.
+// It polls, because the kernel has no event for that.
+func (o *commandOutput) waitForWriters(ctx context.Context, patience time.Duration) {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	for pause := time.Millisecond; o.stdout.hasWriter() || o.stderr.hasWriter(); pause = min(2*pause, 20*time.Millisecond) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// hasWriter reports whether a process has it open for writing. For a file in memory, hasWriter
+// cannot know and returns false, which makes no difference.
+func (p *output) hasWriter() bool {
+	if p.mover != nil {
+		return !p.mover.isDone()
+	}
+	if p.input.Journal.Path() == "" {
+		return false
+	}
+	writer, known := p.file.HasWriter()
+	return known && writer
+}
+
+// finish ends the inputs with what has been written by now. If some process still writes to one,
+// that input is kept for the next start.
+func (o *commandOutput) finish() {
+	for _, p := range []*output{o.stdout, o.stderr} {
+		if p.mover != nil {
+			p.mover.finish()
+			continue
+		}
+		p.goesOn.Store(!p.command.Ended() || p.hasWriter())
+		p.ended.Store(true)
+		if err := p.file.End(); err != nil {
+			o.s.log.Error(err.Error(), logfield.Of(err)...)
+		}
+	}
+}
+
+// ending returns what the end of the journal means.
+func (p *output) ending() shipper.Ending {
+	if !p.ended.Load() { // its mover has ended, and nothing else takes bytes out of the FIFO now
+		writer, _ := p.fifo.HasWriter()
+		p.goesOn.Store(writer)
+		p.ended.Store(true)
+	}
+	if p.goesOn.Load() {
+		return shipper.PausedInLine
+	}
+	return shipper.Finished
+}
+
+// failed reports whether some of what the command wrote could not be read. Call it when everything
+// is delivered or given up.
+func (o *commandOutput) failed() bool {
+	for _, p := range []*output{o.stdout, o.stderr} {
+		if p.mover != nil {
+			if p.mover.quit(); p.mover.failed {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// logLeft logs which processes still write after this process has ended, and what happens to that.
+func (o *commandOutput) logLeft() {
+	who, writes := "processes that the command left behind are still running", "they write"
+	if !o.command.Ended() {
+		who, writes = fmt.Sprintf("the command (process %d) is still running", o.command.Pid()), "it writes"
+	}
+	folder := o.s.folder.Path()
+	var which, waits []string
+	for _, p := range []*output{o.stdout, o.stderr} {
+		if o.command.Ended() && !p.goesOn.Load() {
+			continue // its journal has been removed
+		}
+		if p.input.Journal.Gone() {
+			folder = ""
+		}
+		which = append(which, p.name)
+		if !p.isFile() {
+			waits = append(waits, p.name)
+		}
+		if !p.isFile() && !p.fifo.Outlasts() {
+			folder = ""
+		}
+	}
+	var bound string
+	if len(waits) > 0 {
+		bound = fmt.Sprintf(" (of %s only 1 MiB, in a FIFO, and only while some process has it open)", strings.Join(waits, " and "))
+	}
+	switch {
+	case len(which) == 0:
+	case folder == "":
+		o.s.log.Warn(fmt.Sprintf("%s; what %s to %s from now on is lost: give --journal-dir a folder that can be written", who, writes, strings.Join(which, " and ")), zap.Int("pid", o.command.Pid()))
+	default:
+		o.s.log.Warn(fmt.Sprintf("%s; what %s to %s from now on is kept in %s%s: the next start on that folder ships it, or `%s resume --journal-dir %s` does",
+			who, writes, strings.Join(which, " and "), folder, bound, program, folder), zap.Int("pid", o.command.Pid()), logfield.Folder(folder))
+	}
+}
