@@ -17,10 +17,7 @@ import (
 	"perstack-shipper/shipper/run"
 )
 
-// marks stand before a result, for the eye.
-var marks = map[check.Status]string{check.OK: "ok  ", check.Warning: "warn", check.Failed: "FAIL", check.Skipped: "skip"}
-
-// runCheck tries whether shipping would work, and says on stdout what works and what does not.
+// runCheck tries whether shipping would work, and prints on stdout what works and what does not.
 func runCheck(options *config.Check, log *zap.Logger) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -29,10 +26,6 @@ func runCheck(options *config.Check, log *zap.Logger) int {
 		return fail(err)
 	}
 	defer client.Close()
-	hostname, err := os.Hostname()
-	if err != nil {
-		hostname = "localhost"
-	}
 
 	var printing error
 	report := struct {
@@ -43,18 +36,13 @@ func runCheck(options *config.Check, log *zap.Logger) int {
 		Client: client, Create: options.Create, Read: options.Read,
 		JournalDir:   cmp.Or(options.JournalDir, config.DefaultJournalDir()),
 		JournalNamed: options.JournalDir != "", Dies: run.DiesWithContainer,
-		Version: versionName(), Hostname: hostname,
+		Version: versionName(), Hostname: hostname(),
 	}, func(r check.Result) {
 		report.Checks = append(report.Checks, r)
-		if options.JSON {
-			return
+		if !options.JSON {
+			_, err := fmt.Println(r)
+			printing = errors.Join(printing, err)
 		}
-		line := fmt.Sprintf("%s  %-23s  %s", marks[r.Status], r.Name, r.Message)
-		if r.Remedy != "" {
-			line += "\n      -> " + r.Remedy
-		}
-		_, err := fmt.Println(line)
-		printing = errors.Join(printing, err)
 	})
 	if options.JSON {
 		printing = json.NewEncoder(os.Stdout).Encode(report)
@@ -66,4 +54,13 @@ func runCheck(options *config.Check, log *zap.Logger) int {
 		return exitFailure
 	}
 	return exitOK
+}
+
+// hostname returns the name of this machine.
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	return name
 }

@@ -10,9 +10,9 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 )
 
-// connect returns a client of the target's log group, which creates what is missing as creation
-// says. It makes no call yet: what is wrong now is the configuration, and the error names the
-// option that mends it.
+// connect returns a client of the target's log group that creates missing groups and streams as
+// creation says. It makes no call yet, so an error is one of configuration, and names the option to
+// correct.
 func connect(ctx context.Context, target config.Target, creation config.Creation, log *zap.Logger) (*cloudwatch.Client, error) {
 	use := cloudwatch.Writing
 	if !creation.Create {
@@ -23,7 +23,7 @@ func connect(ctx context.Context, target config.Target, creation config.Creation
 	})
 }
 
-// connectReader is connect for the commands that read back.
+// connectReader returns a client for the commands that read back.
 func connectReader(ctx context.Context, target config.Target, log *zap.Logger) (*cloudwatch.Client, error) {
 	return newClient(ctx, target, cloudwatch.Options{Use: cloudwatch.Reading, Logger: log})
 }

@@ -12,9 +12,10 @@ import (
 	"perstack-shipper/shipper/child"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/run"
+	"perstack-shipper/shipper/terminal"
 )
 
-// runExec runs a command, ships what it writes and exits as it did.
+// runExec runs a command, ships its output and exits with its exit code.
 func runExec(options *config.Exec, log *zap.Logger) int {
 	file, err := child.Find(options.Command[0], os.Getenv("PATH"))
 	if err != nil {
@@ -39,7 +40,7 @@ func runExec(options *config.Exec, log *zap.Logger) int {
 	}
 	tee := options.Tee
 	if tee == "" {
-		if tee = config.TeeStderr; isTerminal(os.Stdout) {
+		if tee = config.TeeStderr; terminal.Is(os.Stdout) {
 			tee = config.TeeAll
 		}
 	}
@@ -56,8 +57,8 @@ func runExec(options *config.Exec, log *zap.Logger) int {
 	return execCode(options, &result, log)
 }
 
-// execCode is the command's own code if that is not 0, else what became of the shipping.
-// --left-code comes before both.
+// execCode returns the command's own exit code if that is not 0, or else the one for the outcome of
+// shipping. --left-code takes precedence over both.
 func execCode(options *config.Exec, result *run.ExecResult, log *zap.Logger) int {
 	code := outcomeCode(result.Outcome, nil)
 	if result.Ended && result.Code != exitOK {
@@ -72,7 +73,7 @@ func execCode(options *config.Exec, result *run.ExecResult, log *zap.Logger) int
 	return options.LeftCode
 }
 
-// failStart says why the command cannot be run, and returns the exit code that a shell would give.
+// failStart prints why the command cannot be run, and returns the exit code that a shell would.
 func failStart(err error) int {
 	code := fail(err)
 	if start, ok := errors.AsType[*child.StartError](err); ok {

@@ -13,7 +13,7 @@ import (
 	"perstack-shipper/shipper/terminal"
 )
 
-// runJobs lists the jobs of a time on stdout.
+// runJobs lists the jobs of a period on stdout.
 func runJobs(options *config.Jobs, log *zap.Logger) int {
 	ctx := context.Background()
 	client, err := connectReader(ctx, options.Target, log)

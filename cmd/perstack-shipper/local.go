@@ -12,8 +12,8 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 )
 
-// localRegion is the Region that the hint of local names: the endpoint takes any, but the SDK wants
-// one.
+// localRegion is the Region in the hint that local prints. The endpoint accepts any, but the SDK
+// needs one.
 const localRegion = "us-east-1"
 
 // runLocal serves a CloudWatch Logs endpoint until SIGINT or SIGTERM.

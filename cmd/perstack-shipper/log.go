@@ -6,18 +6,20 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/sys/unix"
 
 	"perstack-shipper/config"
 	"perstack-shipper/shipper/run"
+	"perstack-shipper/shipper/terminal"
 )
 
-// newLogger returns the logger of what the program tells about itself: to stderr, as
-// text for a person on a terminal and as JSON lines elsewhere.
-func newLogger(options config.Log, to *statusLine) *zap.Logger {
-	// config has checked the name.
+// stderr is shared by the messages and the status line.
+var stderr = &terminal.Line{File: os.Stderr}
+
+// newLogger returns the logger of the program's messages: to stderr, as text for a person at a
+// terminal and as JSON lines otherwise.
+func newLogger(options config.Log) *zap.Logger {
 	level, err := zapcore.ParseLevel(options.LogLevel)
-	if err != nil {
+	if err != nil { // config has checked the name
 		level = zapcore.InfoLevel
 	}
 	encoding := zapcore.EncoderConfig{
@@ -27,32 +29,17 @@ func newLogger(options config.Log, to *statusLine) *zap.Logger {
 		EncodeDuration: zapcore.StringDurationEncoder,
 	}
 	encoder := zapcore.NewJSONEncoder(encoding)
-	if options.LogFormat == "console" || options.LogFormat == "auto" && isTerminal(to.file) {
+	if options.LogFormat == "console" || options.LogFormat == "auto" && terminal.Is(stderr.File) {
 		encoding.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 		encoding.ConsoleSeparator = "  "
 		encoder = consoleEncoder{zapcore.NewConsoleEncoder(encoding)}
 	}
-	return zap.New(zapcore.NewCore(encoder, to, level))
+	return zap.New(zapcore.NewCore(encoder, stderr, level))
 }
 
-// isTerminal tells whether a person is at the other end of file. It leaves file's mode alone, which
-// Fd would not: the agent may share it.
-func isTerminal(file *os.File) bool {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return false
-	}
-	terminal := false
-	err = raw.Control(func(fd uintptr) {
-		_, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ)
-		terminal = err == nil
-	})
-	return err == nil && terminal
-}
-
-// consoleEncoder prints sentences for people, without the fields that name the things in them. Of
-// an entry that has a field of run.SentenceKey it prints the text of that field. What is for
-// debugging has no sentence, and keeps its fields.
+// consoleEncoder prints messages for people, without the fields that repeat parts of them. If an
+// entry has a field run.SentenceKey, it prints the text of that field instead of the message. Debug
+// messages are no sentences and keep their fields.
 type consoleEncoder struct{ zapcore.Encoder }
 
 func (e consoleEncoder) Clone() zapcore.Encoder { return consoleEncoder{e.Encoder.Clone()} }
@@ -67,4 +54,13 @@ func (e consoleEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field)
 		fields = nil
 	}
 	return e.Encoder.EncodeEntry(entry, fields)
+}
+
+// statusFor returns what shows a status line. It is nil if no person would see one: stderr is not a
+// terminal, or the messages are for machines.
+func statusFor(options config.Log) func(string) {
+	if options.LogFormat == "json" || !terminal.Is(stderr.File) {
+		return nil
+	}
+	return stderr.Show
 }

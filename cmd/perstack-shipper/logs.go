@@ -16,8 +16,8 @@ import (
 	"perstack-shipper/shipper/terminal"
 )
 
-// runLogs prints a job's original lines on stdout, or shows them to a person. Signals and a closed
-// stdout end it as they end cat: it has nothing to tidy up.
+// runLogs prints a job's original lines on stdout, as they were or for people. Signals and a closed
+// stdout end it as they end cat, because it has nothing to clean up.
 func runLogs(options *config.Logs, log *zap.Logger) int {
 	ctx := context.Background()
 	client, err := connectReader(ctx, options.Target, log)
@@ -76,10 +76,10 @@ func logsQuery(options *config.Logs) readback.Query {
 	}
 }
 
-// printLogs prints what the query asks for. A pipe gets the original bytes; on a terminal control
-// characters are shown instead of obeyed.
+// printLogs prints the lines that the query selects. A pipe gets the original bytes. A terminal gets
+// control characters in a visible form, so that they do not steer it.
 func printLogs(ctx context.Context, src readback.Source, query readback.Query, following readback.Following, options *config.Logs) (readback.Report, error) {
-	onTerminal := isTerminal(os.Stdout)
+	onTerminal := terminal.Is(os.Stdout)
 	if options.Pretty {
 		look := pretty.Options{}
 		if onTerminal {
@@ -94,7 +94,7 @@ func printLogs(ctx context.Context, src readback.Source, query readback.Query, f
 	var out io.Writer = os.Stdout
 	if onTerminal {
 		visible := &terminal.Writer{W: os.Stdout}
-		defer visible.Close() // it holds at most the beginning of a character, which is not worth printing
+		defer visible.Close() // it holds at most an incomplete character, which is not worth printing
 		out = visible
 	}
 	if options.Follow {

@@ -10,7 +10,7 @@
 //	status.go                              status and healthcheck
 //	check.go, local.go, version.go         the other commands
 //	client.go, system.go                   the client of CloudWatch; limits of the system
-//	log.go, statusline.go, progress.go     our own log on stderr
+//	log.go, progress.go                    the program's messages and status on stderr
 package main
 
 import (
@@ -29,14 +29,14 @@ import (
 	"perstack-shipper/shipper/run"
 )
 
-// The exit codes. exec has besides those the codes of its child.
+// The exit codes. exec also has those of its command.
 const (
 	exitOK       = 0  // all that was read is in CloudWatch
-	exitFailure  = 1  // what was asked for could not be done
+	exitFailure  = 1  // the command failed
 	exitUsage    = 2  // the command line or the configuration is wrong; nothing was read
-	exitUnknown  = 3  // a reader cannot tell: nothing was found, or it may not be read
-	exitRejected = 65 // CloudWatch refused events for good; EX_DATAERR
-	exitLeft     = 75 // something is left in the journal, for the next start; EX_TEMPFAIL
+	exitUnknown  = 3  // a reader cannot tell: it found nothing, or may not read it
+	exitRejected = 65 // CloudWatch rejected events; EX_DATAERR
+	exitLeft     = 75 // something is left in the journal for the next start; EX_TEMPFAIL
 )
 
 func main() { os.Exit(execute(os.Args[1:], os.Environ())) }
@@ -44,13 +44,13 @@ func main() { os.Exit(execute(os.Args[1:], os.Environ())) }
 // execute carries out the command that the arguments and the environment ask for, and returns the
 // exit code.
 func execute(args, environ []string) int {
-	defer stderr.hide()
+	defer stderr.Hide()
 	command, err := config.Parse(args, environ)
 	if err != nil {
 		return fail(err)
 	}
 	logger := func(options config.Log) *zap.Logger {
-		log := newLogger(options, stderr)
+		log := newLogger(options)
 		for _, sentence := range config.Unknown(environ) {
 			log.Warn(sentence)
 		}
@@ -100,12 +100,12 @@ func execute(args, environ []string) int {
 	case *config.Resume:
 		return runResume(command, shipsLogger(command.Log))
 	}
-	return fail(fmt.Errorf("the command %T has no way to run", command))
+	return fail(fmt.Errorf("nothing runs a %T", command))
 }
 
-// fail says on stderr, in one line, why the command cannot go on, and returns the exit code for it.
-// Errors of configuration are *config.UsageError, also those that only a look at the machine could
-// find.
+// fail prints on stderr, in one line, why the command cannot continue, and returns the exit code for
+// it. Errors of configuration are a *config.UsageError, including those that only a look at the
+// machine reveals.
 func fail(err error) int {
 	if wrong, ok := errors.AsType[*run.OptionError](err); ok {
 		err = config.Usage(wrong.Option, "%s", wrong.Problem)
@@ -119,14 +119,14 @@ func fail(err error) int {
 	return exitFailure
 }
 
-// cannotTell says on stderr, in one line, why a reader cannot tell what it was asked, and returns
-// the exit code for it.
+// cannotTell prints on stderr, in one line, why a reader has no answer, and returns the exit code
+// for it.
 func cannotTell(err error) int {
 	fail(err)
 	return exitUnknown
 }
 
-// printed returns the exit code of a command whose whole work was a write to stdout.
+// printed returns the exit code of a command that only writes to stdout.
 func printed(_ int, err error) int {
 	if err != nil {
 		return fail(err)
@@ -134,17 +134,17 @@ func printed(_ int, err error) int {
 	return exitOK
 }
 
-// spareMemory makes the garbage collector come at a quarter over what is in use, not at the double.
-// What ships allocates little and holds much: with 100 streams that is 20 MB less, and costs no CPU
-// that can be measured.
+// spareMemory starts a garbage collection when the heap has grown by a quarter instead of to twice
+// its size. A shipper allocates little and holds much: with 100 streams this saves 20 MB, and costs
+// no CPU time that can be measured.
 func spareMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(25)
 	}
 }
 
-// outliveBrokenPipes makes a write to a stdout or stderr that nobody reads any more an error of
-// that write. Without it SIGPIPE would end the process, and what it has read would wait for another
-// start. The signal is caught, not ignored, because a child would inherit that; nobody needs to
-// receive it. So is SIGXFSZ: a limit on the size of files is a full journal, not the end.
+// outliveBrokenPipes makes a write to a closed stdout or stderr fail with an error. Otherwise SIGPIPE
+// would end the process, and the bytes it has read would wait for another start. It also catches
+// SIGXFSZ: to the journal, a limit on file sizes is a full disk. Both signals are caught rather than
+// ignored because a child would inherit that; nobody receives from the channel.
 func outliveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGXFSZ) }

@@ -3,43 +3,43 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/terminal"
 )
 
-// progress is a client that shows on a terminal how much it has read. Elsewhere it shows nothing.
+// progress is a client that shows on a terminal how much it has read.
 type progress struct {
 	*cloudwatch.Client
-	terminal *os.File // nil: nothing is shown
-	began    time.Time
-	due      time.Time // of the next look
-	showing  bool
-	bytes    int64
-	events   int64
+	line   *terminal.Line // nil to show nothing
+	began  time.Time
+	due    time.Time // of the next line
+	bytes  int64
+	events int64
 }
 
-// showEvery is how often what is shown is renewed. What takes less time than that shows nothing.
+// showEvery is the time from one line to the next. What takes less time than that shows none.
 const showEvery = 250 * time.Millisecond
 
-func newProgress(client *cloudwatch.Client, file *os.File) *progress {
+// newProgress returns a progress of the client that shows nothing if the line is not on a terminal.
+func newProgress(client *cloudwatch.Client, line *terminal.Line) *progress {
 	now := time.Now()
-	p := &progress{Client: client, began: now, due: now.Add(showEvery)}
-	if isTerminal(file) {
-		p.terminal = file
+	p := &progress{Client: client, line: line, began: now, due: now.Add(showEvery)}
+	if !terminal.Is(line.File) {
+		p.line = nil
 	}
 	return p
 }
 
-// EventsPage is that of the client.
+// EventsPage reads a page as the client does, and counts it.
 func (p *progress) EventsPage(ctx context.Context, stream string, of cloudwatch.Selection, token string) ([]cloudwatch.Event, string, bool, error) {
 	events, next, end, err := p.Client.EventsPage(ctx, stream, of, token)
 	p.count(events)
 	return events, next, end, err
 }
 
-// FilterPage is that of the client.
+// FilterPage reads a page as the client does, and counts it.
 func (p *progress) FilterPage(ctx context.Context, pattern, streamPrefix string, of cloudwatch.Selection, token string) ([]cloudwatch.Event, string, error) {
 	events, next, err := p.Client.FilterPage(ctx, pattern, streamPrefix, of, token)
 	p.count(events)
@@ -52,18 +52,10 @@ func (p *progress) count(events []cloudwatch.Event) {
 		p.bytes += int64(len(events[i].Message))
 	}
 	now := time.Now()
-	if p.terminal == nil || now.Before(p.due) {
+	if p.line == nil || now.Before(p.due) {
 		return
 	}
-	p.due, p.showing = now.Add(showEvery), true
+	p.due = now.Add(showEvery)
 	mb := float64(p.bytes) / 1e6
-	fmt.Fprintf(p.terminal, "\r\x1b[K%d events, %.1f MB read, %.1f MB/s", p.events, mb, mb/now.Sub(p.began).Seconds())
-}
-
-// clear takes away what is shown.
-func (p *progress) clear() {
-	if p.showing {
-		p.showing = false
-		fmt.Fprint(p.terminal, "\r\x1b[K")
-	}
+	p.line.Show(fmt.Sprintf("%d events, %.1f MB read, %.1f MB/s", p.events, mb, mb/now.Sub(p.began).Seconds()))
 }

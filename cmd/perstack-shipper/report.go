@@ -14,12 +14,13 @@ import (
 	"perstack-shipper/shipper/audit/proof"
 	"perstack-shipper/shipper/audit/report"
 	"perstack-shipper/shipper/readback"
+	"perstack-shipper/shipper/terminal"
 )
 
-// runReport writes a page about a job to stdout. Signals end it as they end logs.
+// runReport writes a page about a job to stdout. As with logs, signals simply end it.
 func runReport(options *config.Report, log *zap.Logger) int {
 	ctx := context.Background()
-	if isTerminal(os.Stdout) {
+	if terminal.Is(os.Stdout) {
 		return fail(config.Usage("", "report writes HTML to stdout, which is a terminal: write it to a file, as in >job.html"))
 	}
 	client, err := connectReader(ctx, options.Target, log)

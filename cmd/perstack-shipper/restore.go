@@ -17,8 +17,8 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// runRestore writes back what a job had in its workspace, or lists its checkpoints on stdout. A
-// signal ends it without anything left behind.
+// runRestore restores the files that a job had in its workspace, or lists its checkpoints on stdout.
+// A signal ends it without leaving anything behind.
 func runRestore(options *config.Restore, log *zap.Logger) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -65,12 +65,12 @@ func runRestore(options *config.Restore, log *zap.Logger) int {
 	return exitOK
 }
 
-// heldQuery asks for all of a job.
+// heldQuery returns the query for all of a job.
 func heldQuery(held *config.Held) readback.Query {
 	return readback.Query{Job: held.Job, StreamTemplate: held.LogStream, Search: held.Search, Unmask: held.Unmask}
 }
 
-// failToRead says why a job could not be read, and returns the exit code.
+// failToRead prints why a job could not be read, and returns the exit code.
 func failToRead(client *cloudwatch.Client, query readback.Query, err error) int {
 	target := client.Target()
 	return unread(client, err, fmt.Sprintf("nothing of the job %q is in log group %q in %s: check --job and --log-stream, or look in all streams with --search",

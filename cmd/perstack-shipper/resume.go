@@ -10,7 +10,7 @@ import (
 	"perstack-shipper/shipper/run"
 )
 
-// runResume ships what earlier processes left, to every target at once.
+// runResume ships what earlier processes left, to all their targets at once.
 func runResume(options *config.Resume, log *zap.Logger) int {
 	signals, stop := endSignals()
 	defer stop()

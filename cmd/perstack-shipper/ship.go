@@ -9,9 +9,10 @@ import (
 	"perstack-shipper/config"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/run"
+	"perstack-shipper/shipper/terminal"
 )
 
-// runShip ships stdin until its end, or follows what --input names.
+// runShip ships stdin to its end, or follows the paths of --input.
 func runShip(options *config.Ship, log *zap.Logger) int {
 	client, err := connect(context.Background(), options.Target, options.Creation, log)
 	if err != nil {
@@ -37,7 +38,7 @@ func runShip(options *config.Ship, log *zap.Logger) int {
 	if err := checkStdin(os.Stdin); err != nil {
 		return fail(err)
 	}
-	stdin := run.StdinOptions{Stdin: os.Stdin, Terminal: isTerminal(os.Stdin), Signals: signals}
+	stdin := run.StdinOptions{Stdin: os.Stdin, Terminal: terminal.Is(os.Stdin), Signals: signals}
 	if options.Tee {
 		stdin.Copy = os.Stdout
 	}

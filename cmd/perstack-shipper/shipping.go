@@ -13,8 +13,8 @@ import (
 	"perstack-shipper/shipper/run"
 )
 
-// This file is what the commands that ship have in common: their options as package run takes them,
-// the signals that end them, and their exit codes.
+// This file holds what the commands that ship share: their options as package run takes them, the
+// signals that end them, and their exit codes.
 
 func optionsOf(kept config.Journal, delivery config.Delivery, metrics config.Metrics, messages config.Log, log *zap.Logger) run.Options {
 	giveUp, hopeless := delivery.Patience()
@@ -60,18 +60,18 @@ func recordedCreation(c run.Creation) config.Creation {
 	return creation
 }
 
-// endSignals delivers the signals that end the process in good order, until stop is called.
+// endSignals returns a channel that receives the signals for an orderly end, until stop is called.
 func endSignals() (signals <-chan os.Signal, stop func()) {
 	ends := make(chan os.Signal, 4)
 	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt, syscall.SIGHUP} {
-		if !signal.Ignored(sig) { // nohup, or a shell's background job: the agent outlives it, and so does its reader
+		if !signal.Ignored(sig) { // by nohup, or in a shell's background job: the agent survives it, and so must its reader
 			signal.Notify(ends, sig)
 		}
 	}
 	return ends, func() { signal.Stop(ends) }
 }
 
-// outcomeCode returns the exit code for what became of shipping. It says err, if there is one.
+// outcomeCode returns the exit code for the outcome of shipping. It prints err if there is one.
 func outcomeCode(outcome run.Outcome, err error) int {
 	if err != nil {
 		return fail(err)

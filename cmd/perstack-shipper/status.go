@@ -11,7 +11,7 @@ import (
 	"perstack-shipper/shipper/status"
 )
 
-// runStatus says on stdout how far the inputs of a journal folder are.
+// runStatus prints on stdout how far each input of a journal folder has been shipped.
 func runStatus(options *config.Status) int {
 	view, err := lookInto(options.JournalFolder)
 	if err != nil {
@@ -30,7 +30,7 @@ func runStatus(options *config.Status) int {
 	return printed(0, status.Write(os.Stdout, inputs))
 }
 
-// runHealthcheck says on stderr what is not well, and nothing where all is.
+// runHealthcheck prints on stderr what is not healthy, and nothing if all is.
 func runHealthcheck(options *config.Healthcheck) int {
 	view, err := lookInto(options.JournalFolder)
 	if err != nil {
@@ -38,11 +38,7 @@ func runHealthcheck(options *config.Healthcheck) int {
 	}
 	now := time.Now()
 	if options.Live {
-		hostname, err := os.Hostname()
-		if err != nil {
-			hostname = "localhost"
-		}
-		if dead := status.Dead(view, hostname, now); dead != "" {
+		if dead := status.Dead(view, hostname(), now); dead != "" {
 			fmt.Fprintf(os.Stderr, "%s: %s\n", config.Program, dead)
 			return exitFailure
 		}

@@ -8,8 +8,7 @@ import (
 	"perstack-shipper/config"
 )
 
-// checkStdin reports a stdin that can never be read, as a *config.UsageError: it is wrong before a
-// byte is shipped.
+// checkStdin returns a *config.UsageError if stdin can never be read.
 func checkStdin(stdin *os.File) error {
 	const remedy = "pipe the agent's output into it, or name files with --input"
 	if info, err := stdin.Stat(); err == nil && info.IsDir() {

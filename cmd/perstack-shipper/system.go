@@ -2,8 +2,8 @@ package main
 
 import "fmt"
 
-// systemLimits says in one sentence what shipping cannot do on a system, by its GOOS, that it does
-// on Linux; "" for Linux.
+// systemLimits returns a sentence about what shipping on a system, named by its GOOS, lacks in
+// comparison with Linux. It returns "" for Linux.
 func systemLimits(goos string) string {
 	if goos == "linux" {
 		return ""

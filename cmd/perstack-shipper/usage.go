@@ -16,7 +16,7 @@ import (
 	"perstack-shipper/shipper/terminal"
 )
 
-// runUsage counts on stdout what jobs took, and says on stderr where events and seals do not agree.
+// runUsage prints on stdout what jobs took, and on stderr where events and seals disagree.
 func runUsage(options *config.Tokens, log *zap.Logger) int {
 	ctx := context.Background()
 	client, err := connectReader(ctx, options.Target, log)

@@ -12,12 +12,12 @@ import (
 	"perstack-shipper/shipper/audit/proof"
 )
 
-// verifyMemory is how many bytes of lines are held before they are sorted on disk. With half of
-// what logs takes, a job of any size takes less than 40 MB in all, and no more time.
+// verifyMemory is the number of bytes of lines to hold before sorting them on disk. With half of what
+// logs holds, verifying a job of any size needs less than 40 MB in all, and no more time.
 const verifyMemory = 2 << 20
 
-// runVerify proves that what was shipped is there, and prints what is not. Signals end it as they
-// end logs.
+// runVerify proves that everything shipped is there, and prints what is not. As with logs, signals
+// simply end it.
 func runVerify(options *config.Verify, log *zap.Logger) int {
 	ctx := context.Background()
 	client, err := connectReader(ctx, options.Target, log)
@@ -27,7 +27,7 @@ func runVerify(options *config.Verify, log *zap.Logger) int {
 	defer client.Close()
 	spareMemory()
 
-	source := newProgress(client, os.Stderr)
+	source := newProgress(client, stderr)
 	result, err := proof.Verify(ctx, source, proof.Verification{
 		Jobs:           options.Jobs,
 		Since:          options.Since.Time,
@@ -39,13 +39,13 @@ func runVerify(options *config.Verify, log *zap.Logger) int {
 		Unmask:         options.Unmask,
 		Memory:         verifyMemory,
 	}, func(j *proof.Job) error {
-		source.clear()
+		stderr.Hide()
 		if options.JSON {
 			return nil
 		}
 		return proof.PrintJob(os.Stdout, j)
 	})
-	source.clear()
+	stderr.Hide()
 	if err != nil {
 		target := client.Target()
 		return unread(client, err, fmt.Sprintf("nothing that perstack-shipper wrote in this time is in log group %q in %s: check --log-group, --since and --until",

@@ -25,6 +25,7 @@ import (
 	"perstack-shipper/shipper/audit/proof"
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/readback/readbacktest"
+	"perstack-shipper/shipper/terminal"
 )
 
 // This file ships what real runs wrote in every way in, has verify prove it, and then takes away
@@ -401,19 +402,20 @@ func TestVerifyOfAnotherClass(t *testing.T) {
 
 // The progress line appears on a terminal and is erased before anything else is printed there.
 func TestVerifyShowsProgress(t *testing.T) {
-	r, w, err := os.Pipe()
+	out, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
-	p := &progress{terminal: w, began: time.Now().Add(-2 * time.Second)}
+	defer out.Close()
+	line := &terminal.Line{File: in}
+	p := &progress{line: line, began: time.Now().Add(-2 * time.Second)}
 	p.count(make([]cloudwatch.Event, 3)) // due at once
 	p.count([]cloudwatch.Event{{Message: "not due"}})
-	p.clear()
-	p.clear()
-	w.Close()
-	shown, err := io.ReadAll(r)
-	if want := "\r\x1b[K3 events, 0.0 MB read, 0.0 MB/s\r\x1b[K"; err != nil || string(shown) != want {
+	line.Hide()
+	line.Hide()
+	in.Close()
+	shown, err := io.ReadAll(out)
+	if want := "3 events, 0.0 MB read, 0.0 MB/s\r\x1b[K"; err != nil || string(shown) != want {
 		t.Errorf("%q, %v; want %q", shown, err, want)
 	}
 }

@@ -9,23 +9,23 @@ import (
 )
 
 // version and commit are set by the linker (see the Makefile). A program built by `go install` or
-// `go build` has what the Go command recorded instead.
+// `go build` has the values that the Go command recorded instead.
 var version, commit string
 
-// versionLine names the program, its version, the commit it was built from and the Go version.
+// versionLine returns a line with the program, its version, the commit it was built from and the Go version.
 func versionLine() string {
 	v, c := buildOf(debug.ReadBuildInfo())
 	return fmt.Sprintf("%s %s, commit %s, %s %s/%s", config.Program, v, c, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// versionName is the version alone.
+// versionName returns the version alone.
 func versionName() string {
 	v, _ := buildOf(debug.ReadBuildInfo())
 	return v
 }
 
-// buildOf returns version and commit: those that the linker set, else those in info, else words
-// that say there are none.
+// buildOf returns version and commit: those that the linker set, else those in info, else words that
+// stand for a missing one.
 func buildOf(info *debug.BuildInfo, ok bool) (v, c string) {
 	v, c = version, commit
 	if ok {

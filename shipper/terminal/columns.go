@@ -6,11 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// usualColumns is taken for a terminal that does not say how wide it is.
+// usualColumns is the width of a terminal that does not report one.
 const usualColumns = 80
 
-// Columns is how many columns the terminal behind file has; 0 where file is no terminal. It leaves
-// file's mode alone, which Fd would not.
+// Is reports whether file is a terminal.
+func Is(file *os.File) bool { return Columns(file) > 0 }
+
+// Columns returns the number of columns of the terminal behind file, or 0 if file is not a terminal.
+// It does not change the mode of file, as Fd would: the agent may share it.
 func Columns(file *os.File) (columns int) {
 	raw, err := file.SyscallConn()
 	if err != nil {
