@@ -21,6 +21,7 @@ import (
 	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit"
 )
 
 // Inputs and orders of events that once lost, stalled or hung what is shipped.
@@ -45,7 +46,12 @@ func write(t *testing.T, j *journal.Pipe, data ...[]byte) {
 }
 
 // lineOf is a line of about a kilobyte.
-var lineOf = []byte(`{"jobId":"j","x":"` + strings.Repeat("a", 1000) + "\"}\n")
+var lineOf = lineFor("j")
+
+// lineFor is a line of about a kilobyte of a job.
+func lineFor(job string) []byte {
+	return []byte(`{"jobId":"` + job + `","x":"` + strings.Repeat("a", 1000) + "\"}\n")
+}
 
 // within is a context for a Run that must end by itself.
 func within(t *testing.T, most time.Duration) context.Context {
@@ -57,6 +63,7 @@ func within(t *testing.T, most time.Duration) context.Context {
 // A line whose first half was read, and dropped as too little, ends one segment; its second half
 // begins the next.
 func TestLineAcrossSegments(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	in, j := w.written("aaaaaaaa")
 	s := New(w.options())
@@ -64,12 +71,10 @@ func TestLineAcrossSegments(t *testing.T) {
 	data := append(bytes.Repeat(lineOf, 65), lineOf[:500]...)
 	write(t, j, data[:60000], data[60000:]) // the second runs over the segment
 	go func() {
-		_, err := s.Run(within(t, 20*time.Second), []Input{in}, nil)
+		_, err := s.Run(within(t, testkit.Deadline), []Input{in}, nil)
 		ended <- err
 	}()
-	for len(w.server.Streams(w.group)) == 0 || len(w.lines("aaaaaaaa")) < 65*len(lineOf) {
-		time.Sleep(10 * time.Millisecond)
-	}
+	w.Until("all whole lines have come", func() bool { return len(w.lines("aaaaaaaa")) == 65*len(lineOf) })
 	write(t, j, lineOf[500:])
 	if err := j.End(); err != nil {
 		t.Fatal(err)
@@ -84,18 +89,21 @@ func TestLineAcrossSegments(t *testing.T) {
 
 // The input has ended, and so much of it is left that memory does not hold it.
 func TestGivesUpWithMoreThanMemoryHolds(t *testing.T) {
-	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() })
-	o := w.options()
-	o.MemoryMax, o.GiveUpAfter = 2<<20, time.Second
-	in := w.pipe("aaaaaaaa", bytes.NewReader(bytes.Repeat(lineOf, 5000)), nil)
-	report, err := New(o).Run(within(t, 20*time.Second), []Input{in}, nil)
-	if !gaveUp(err) || len(report.Left) != 1 {
-		t.Error(err, report.Left)
-	}
+	t.Parallel()
+	simulate(t, func(*cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() }, func(w *world) {
+		o := w.options()
+		o.MemoryMax = 2 << 20
+		in := w.pipe("aaaaaaaa", bytes.NewReader(bytes.Repeat(lineOf, 5000)), nil)
+		report, err := New(o).Run(within(w.t, 2*o.GiveUpAfter), []Input{in}, nil)
+		if !gaveUp(err) || len(report.Left) != 1 {
+			t.Error(err, report.Left)
+		}
+	})
 }
 
 // A segment cannot be read, and that does not pass.
 func TestGivesUpWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	in, j := w.written("aaaaaaaa")
 	for range 1000 {
@@ -115,8 +123,10 @@ func TestGivesUpWhatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := w.options()
-	o.GiveUpAfter = time.Second
-	report, err := New(o).Run(within(t, 20*time.Second), []Input{in}, nil)
+	o.GiveUpAfter = 200 * time.Millisecond
+	s := New(o)
+	s.patience.look = 10 * time.Millisecond
+	report, err := s.Run(within(t, testkit.Deadline), []Input{in}, nil)
 	if !gaveUp(err) || len(report.Left) != 1 {
 		t.Error(err, report.Left)
 	}
@@ -124,7 +134,9 @@ func TestGivesUpWhatCannotBeRead(t *testing.T) {
 
 // What was unreadable is read when it can be read again, though nobody says so.
 func TestReadsAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
+	logs := w.said()
 	in, j := w.written("aaaaaaaa")
 	for range 1000 {
 		write(t, j, lineOf)
@@ -141,19 +153,16 @@ func TestReadsAgain(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		_, err := New(w.options()).Run(within(t, 20*time.Second), []Input{in}, nil)
+		s := New(w.options())
+		s.patience.look = 10 * time.Millisecond
+		_, err := s.Run(within(t, testkit.Deadline), []Input{in}, nil)
 		ended <- err
 	}()
-	for len(w.server.Streams(w.group)) == 0 {
-		time.Sleep(10 * time.Millisecond)
-	}
-	time.Sleep(200 * time.Millisecond) // the rest of what can be read
+	w.Until("it cannot read on, and says so", func() bool { return logs.FilterMessageSnippet("is not a file").Len() > 0 })
 	if err := errors.Join(os.Remove(segments[5]), os.Rename(segments[5]+".x", segments[5])); err != nil {
 		t.Fatal(err)
 	}
-	for len(w.lines("aaaaaaaa")) < 1000*len(lineOf) {
-		time.Sleep(10 * time.Millisecond)
-	}
+	w.Until("all lines have come", func() bool { return len(w.lines("aaaaaaaa")) == 1000*len(lineOf) })
 	if err := j.End(); err != nil {
 		t.Fatal(err)
 	}
@@ -177,14 +186,15 @@ func (e *endless) Read(p []byte) (int, error) {
 
 // Looking for a job does not keep the process from ending.
 func TestStopsWhileLookingForAJob(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	in, j := w.written("aaaaaaaa")
 	e := &endless{}
 	moved := make(chan error, 1)
 	go func() { moved <- feed.Move(context.Background(), e, j, nil, w.log) }()
 	began := time.Now()
-	_, err := New(w.options()).Run(within(t, time.Second), []Input{in}, nil)
-	if took := time.Since(began); took > 3*time.Second {
+	_, err := New(w.options()).Run(within(t, 500*time.Millisecond), []Input{in}, nil)
+	if took := time.Since(began); took > testkit.Deadline/2 {
 		t.Errorf("%v, and %s", err, took)
 	}
 	e.stop.Store(true)
@@ -194,6 +204,7 @@ func TestStopsWhileLookingForAJob(t *testing.T) {
 // Memory is full of what another input cannot put, and this one waits for its job: nothing can be
 // done about that, so nothing is.
 func TestWaitsIdlyWhileMemoryIsFull(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() })
 	o := w.options()
 	o.MemoryMax = 2 << 20
@@ -202,7 +213,7 @@ func TestWaitsIdlyWhileMemoryIsFull(t *testing.T) {
 	other := w.pipe("bbbbbbbb", bytes.NewReader(bytes.Repeat(lineOf, 5000)), nil)
 	other.Primary = false
 	s := New(o)
-	_, err := s.Run(within(t, 2*time.Second), []Input{own, other}, nil)
+	_, err := s.Run(within(t, time.Second), []Input{own, other}, nil)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
@@ -220,6 +231,7 @@ func TestWaitsIdlyWhileMemoryIsFull(t *testing.T) {
 // There are so many inputs that what each of them would take to be read comes to many times the
 // memory there is.
 func TestManyInputsKeepWithinMemory(t *testing.T) {
+	t.Parallel()
 	lossy := append(bytes.Repeat([]byte("\xff"), 200<<10), '\n') // to be repaired, which takes its threefold
 	for name, data := range map[string][][]byte{
 		"lines":      {bytes.Repeat(lineOf, 300)},
@@ -227,13 +239,14 @@ func TestManyInputsKeepWithinMemory(t *testing.T) {
 		"a line":     {lossy, bytes.Repeat(lineOf, 100)},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for long := time.Second; ; long *= 2 {
 				w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() })
 				w.log = zap.NewNop()
 				o := w.options()
 				o.MemoryMax = 4 << 20
 				var inputs []Input
-				for i := range 100 {
+				for i := range 64 {
 					in, j := w.written(fmt.Sprintf("aaaaaa%02d", i))
 					in.Shape.JobID = "j"
 					write(t, j, data...)
@@ -252,7 +265,7 @@ func TestManyInputsKeepWithinMemory(t *testing.T) {
 				if put >= o.MemoryMax/2 {
 					return
 				}
-				if long > 10*time.Second { // else the machine may just be slow
+				if long > testkit.Deadline/4 { // else the machine may just be slow
 					t.Fatalf("after %s %d KiB of %d wait to be put", long, put>>10, o.MemoryMax>>10)
 				}
 			}
@@ -263,6 +276,7 @@ func TestManyInputsKeepWithinMemory(t *testing.T) {
 // A command's stderr ends when its stdout is delivered already and named no job: there is nothing
 // to wait for any more.
 func TestStderrOutlastsAStdoutWithoutJob(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	stdout := w.pipe("aaaaaaaa", strings.NewReader("npm warn\n"), nil)
 	var delivered atomic.Bool
@@ -272,14 +286,10 @@ func TestStderrOutlastsAStdoutWithoutJob(t *testing.T) {
 	stderr.JobOf = "aaaaaaaa"
 	go func() {
 		io.WriteString(feed, "problems\n")
-		for !delivered.Load() {
-			time.Sleep(time.Millisecond)
-		}
+		w.await("stdout is delivered", delivered.Load)
 		feed.Close()
 	}()
-	o := w.options()
-	o.GiveUpAfter = 5 * time.Second
-	if _, err := New(o).Run(within(t, 20*time.Second), []Input{stdout, stderr}, nil); err != nil {
+	if _, err := New(w.options()).Run(within(t, testkit.Deadline), []Input{stdout, stderr}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.lines("aaaaaaaa.err"); string(got) != "problems\n" {
@@ -290,29 +300,32 @@ func TestStderrOutlastsAStdoutWithoutJob(t *testing.T) {
 // An input that ended makes haste with the streams that it writes to; they have time again when it
 // is done.
 func TestHurryEnds(t *testing.T) {
+	t.Parallel()
 	var puts atomic.Int64
-	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+	count := func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Action == "PutLogEvents" {
 			puts.Add(1)
 		}
 		return cwlocal.Fault{}
-	})
-	first := w.pipe("aaaaaaaa", strings.NewReader("{\"jobId\":\"j\"}\n"), nil)
-	first.Primary = false
-	r, out := io.Pipe()
-	second := w.pipe("bbbbbbbb", r, nil)
-	o := w.options()
-	o.FlushInterval = time.Second
-	go func() {
-		for i := range 40 {
-			time.Sleep(50 * time.Millisecond)
-			fmt.Fprintf(out, `{"jobId":"j","i":%d}`+"\n", i)
-		}
-		out.Close()
-	}()
-	if _, err := New(o).Run(within(t, 20*time.Second), []Input{first, second}, nil); err != nil {
-		t.Fatal(err)
 	}
+	simulate(t, count, func(w *world) {
+		first := w.pipe("aaaaaaaa", strings.NewReader("{\"jobId\":\"j\"}\n"), nil)
+		first.Primary = false
+		r, out := io.Pipe()
+		second := w.pipe("bbbbbbbb", r, nil)
+		o := w.options()
+		o.FlushInterval = time.Second
+		go func() {
+			for i := range 40 {
+				time.Sleep(50 * time.Millisecond)
+				fmt.Fprintf(out, `{"jobId":"j","i":%d}`+"\n", i)
+			}
+			out.Close()
+		}()
+		if _, err := New(o).Run(within(w.t, testkit.Deadline), []Input{first, second}, nil); err != nil {
+			t.Fatal(err)
+		}
+	})
 	if n := puts.Load(); n > 8 {
 		t.Errorf("%d puts in 2 s with a flush interval of 1 s", n)
 	}
@@ -321,6 +334,7 @@ func TestHurryEnds(t *testing.T) {
 // Each job's only event is refused for its size, and waits for a neighbour: together they take more
 // than memory holds.
 func TestLoneEventsDoNotStall(t *testing.T) {
+	t.Parallel()
 	const large = 6
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Action == "PutLogEvents" && len(c.Body) > 900_000 {
@@ -339,12 +353,10 @@ func TestLoneEventsDoNotStall(t *testing.T) {
 		for i := range 100 {
 			fmt.Fprintf(out, `{"jobId":"k","i":%d}`+"\n", i)
 		}
-		for len(w.server.Events(w.group, "k")) < 101 { // the open record is one
-			time.Sleep(10 * time.Millisecond)
-		}
+		w.await("the last job's lines", func() bool { return len(w.server.Events(w.group, "k")) == 101 }) // the open record is one
 		out.Close()
 	}()
-	report, err := New(o).Run(within(t, 20*time.Second), []Input{in}, nil)
+	report, err := New(o).Run(within(t, testkit.Deadline), []Input{in}, nil)
 	if err != nil || report.Rejected != large {
 		t.Errorf("%v: %d rejected of %d", err, report.Rejected, large)
 	}
@@ -352,6 +364,7 @@ func TestLoneEventsDoNotStall(t *testing.T) {
 
 // One stream is stuck, and lines for another come one by one: memory does not grow with each.
 func TestFewBlocksBehindAStuckStream(t *testing.T) {
+	t.Parallel()
 	const lines = 3 * manyBlocks
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Stream == "stuck" {
@@ -405,6 +418,7 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 // Run ends while bytes still come: who writes them is done before the journal is closed, and what
 // it wrote last is counted.
 func TestWriterQuitsBeforeItsJournalIsClosed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(*cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() })
 	in, j := w.written("aaaaaaaa")
 	write(t, j, lineOf)
@@ -417,6 +431,7 @@ func TestWriterQuitsBeforeItsJournalIsClosed(t *testing.T) {
 
 // The endpoint's clock is hours behind. What is refused is tried again, and nothing piles up.
 func TestClockIsOff(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Action == "PutLogEvents" && c.N <= 4 {
 			zero := 0
@@ -427,7 +442,7 @@ func TestClockIsOff(t *testing.T) {
 	in := w.pipe("aaaaaaaa", bytes.NewReader(lineOf), nil)
 	s := New(w.options())
 	s.deliverer.Paces.Refused = deliver.Pace{First: 10 * time.Millisecond, Most: 20 * time.Millisecond}
-	if _, err := s.Run(within(t, 20*time.Second), []Input{in}, nil); err != nil {
+	if _, err := s.Run(within(t, testkit.Deadline), []Input{in}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lineOf) {

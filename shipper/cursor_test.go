@@ -16,6 +16,7 @@ import (
 // A cursor of before there were versions is read as version 1; one of a version to come is left as
 // it is, with the lines behind it.
 func TestCursorVersions(t *testing.T) {
+	t.Parallel()
 	const first, second = `{"jobId":"j","n":1}` + "\n", `{"jobId":"j","n":2}` + "\n"
 	for state, want := range map[string]string{
 		`{"state":{"seq":1},"streams":["j"]}`:          second,
@@ -105,6 +106,7 @@ func TestCursorSaysItsVersion(t *testing.T) {
 // A Run that cannot ship an input it lives for closes all journals that it was given, and stops who
 // writes them first.
 func TestRunThatCannotBeginClosesItsJournals(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	var inputs []Input
 	var journals []*journal.Pipe

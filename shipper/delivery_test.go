@@ -20,11 +20,11 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"perstack-shipper/batch"
-	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit"
 )
 
 // What goes wrong between here and CloudWatch, through the front door: bytes in, what CloudWatch
@@ -57,7 +57,7 @@ func (w *world) shipper(change func(*Options)) *Shipper {
 	}
 	s := New(o)
 	s.deliverer.Paces = hasty
-	s.patience.reject = time.Second
+	s.patience.reject, s.patience.look = 100*time.Millisecond, 10*time.Millisecond
 	return s
 }
 
@@ -87,6 +87,26 @@ func (w *world) stored(id string) (events, repeated int) {
 		return 0, 0
 	}
 	return len(in.Lines), len(in.Repeated)
+}
+
+// await waits until is holds, as Until does, and reports whether it does. Goroutines other than the
+// test's may call it.
+func (w *world) await(what string, is func() bool) bool {
+	for deadline := time.Now().Add(testkit.Deadline); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if is() {
+			return true
+		}
+	}
+	w.t.Errorf("not within %s: %s", testkit.Deadline, what)
+	return false
+}
+
+// awaitEvents waits until the endpoint holds n events of an input.
+func (w *world) awaitEvents(id string, n int) bool {
+	return w.await(fmt.Sprintf("%d events of input %s", n, id), func() bool {
+		events, _ := w.stored(id)
+		return events >= n
+	})
 }
 
 // seal is the seal that counts of an input in a stream.
@@ -163,6 +183,7 @@ func puts(strike func(n int64) bool, f cwlocal.Fault) func(*cwlocal.Call) cwloca
 }
 
 func TestEachErrorIsOutlived(t *testing.T) {
+	t.Parallel()
 	some := func(n int64) bool { return n <= 5 || n%3 == 0 }
 	for _, c := range []struct {
 		name    string
@@ -186,9 +207,8 @@ func TestEachErrorIsOutlived(t *testing.T) {
 		{"already accepted", cwlocal.Fault{Code: "DataAlreadyAcceptedException", After: true}, false, ""},
 		{"sequence token", cwlocal.Fault{Code: "InvalidSequenceTokenException"}, false, ""},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, puts(some, c.fault))
-			w.attempts(150 * time.Millisecond)
+		outlive := func(w *world) {
+			t := w.t
 			logs := w.said()
 			data := numbered("job", 500)
 			report := w.ship(w.pipe("aaaaaaaa", w.stepwise(data), nil))
@@ -220,6 +240,14 @@ func TestEachErrorIsOutlived(t *testing.T) {
 			if logs.Len() > 4 {
 				t.Errorf("%d things were said: %v", logs.Len(), logs.All())
 			}
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if c.fault.Hang { // each time until the attempt's deadline
+				simulate(t, puts(some, c.fault), outlive)
+			} else {
+				outlive(newWorld(t, puts(some, c.fault)))
+			}
 		})
 	}
 }
@@ -227,6 +255,7 @@ func TestEachErrorIsOutlived(t *testing.T) {
 // TestForeignSuccessIsOutlived has something in between answer for the service: nothing that it
 // says counts as delivered or created.
 func TestForeignSuccessIsOutlived(t *testing.T) {
+	t.Parallel()
 	foreign := func(status int, contentType, body string) cwlocal.Fault {
 		h := http.Header{"Content-Type": nil, "X-Amzn-Errortype": nil, "X-Amzn-Requestid": nil}
 		if contentType != "" {
@@ -244,6 +273,7 @@ func TestForeignSuccessIsOutlived(t *testing.T) {
 	} {
 		for _, action := range []string{"CreateLogStream", "CreateLogGroup", "PutLogEvents"} {
 			t.Run(name+" to "+action, func(t *testing.T) {
+				t.Parallel()
 				w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
 					if c.Action == action && c.N <= 3 {
 						return fault
@@ -271,17 +301,6 @@ func TestForeignSuccessIsOutlived(t *testing.T) {
 	}
 }
 
-// attempts gives attempts another deadline.
-func (w *world) attempts(timeout time.Duration) {
-	w.t.Helper()
-	w.client.Close()
-	var err error
-	w.client, err = cloudwatch.New(context.Background(), cloudwatch.Options{Group: w.group, Region: "eu-west-1", Endpoint: w.url, AttemptTimeout: timeout})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-}
-
 // stepwise reads data in ten pieces, each after a put of what came before it, so that there are
 // several puts.
 func (w *world) stepwise(data []byte) io.Reader {
@@ -293,8 +312,8 @@ func (w *world) stepwise(data []byte) io.Reader {
 			if _, err := feed.Write(piece); err != nil {
 				return
 			}
-			for before == w.server.Stats().Calls["PutLogEvents"] {
-				time.Sleep(time.Millisecond)
+			if !w.await("another put", func() bool { return before < w.server.Stats().Calls["PutLogEvents"] }) {
+				return
 			}
 			before = w.server.Stats().Calls["PutLogEvents"]
 		}
@@ -303,6 +322,7 @@ func (w *world) stepwise(data []byte) io.Reader {
 }
 
 func TestRefusedConnectionIsOutlived(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -310,8 +330,8 @@ func TestRefusedConnectionIsOutlived(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	l.Close() // nobody listens there now
-	w.url = "http://" + addr
-	w.attempts(time.Second)
+	w.URL = "http://" + addr
+	w.client = w.Client(0)
 	data := numbered("job", 100)
 	in := w.pipe("aaaaaaaa", bytes.NewReader(data), nil)
 	s := w.shipper(nil)
@@ -320,9 +340,7 @@ func TestRefusedConnectionIsOutlived(t *testing.T) {
 		_, err := s.Run(context.Background(), []Input{in}, nil)
 		done <- err
 	}()
-	for !s.deliverer.Trouble.Hopeless() {
-		time.Sleep(time.Millisecond)
-	}
+	w.Until("nobody answers", s.deliverer.Trouble.Hopeless)
 	ctx, cancel := context.WithCancel(context.Background())
 	_, wait, err := cwlocal.Listen(ctx, addr, w.server)
 	if err != nil {
@@ -365,6 +383,7 @@ func TestThrottlingStretchesTheInterval(t *testing.T) {
 }
 
 func TestGroupAndStreamAreMade(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	data := slices.Concat(numbered("a", 100), numbered("b", 100))
 	w.ship(w.pipe("aaaaaaaa", bytes.NewReader(data), nil))
@@ -380,6 +399,7 @@ func TestGroupAndStreamAreMade(t *testing.T) {
 // TestDeletedUnderWay deletes the stream, and the group, between two Puts: what comes after the
 // deletion is all there.
 func TestDeletedUnderWay(t *testing.T) {
+	t.Parallel()
 	for _, what := range []string{"stream", "group"} {
 		t.Run(what, func(t *testing.T) {
 			var w *world
@@ -414,6 +434,7 @@ func TestDeletedUnderWay(t *testing.T) {
 
 // TestTroubleIsSaidOnce has every other call fail: the log must not have a line for each.
 func TestTroubleIsSaidOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, puts(func(n int64) bool { return n%2 == 0 }, localtest.Throttle()))
 	logs := w.said()
 	r, feed := io.Pipe()
@@ -439,6 +460,7 @@ func TestTroubleIsSaidOnce(t *testing.T) {
 // TestBrokenLeftoverIsNoHindrance: what another version left, or somebody spoilt, stays, and the
 // process's own input is shipped.
 func TestBrokenLeftoverIsNoHindrance(t *testing.T) {
+	t.Parallel()
 	for name, shape := range map[string]batch.Shape{
 		"cursor":  {Input: "bbbbbbbb", Template: "{jobId}", Hostname: "h"},
 		"options": {Input: "bbbbbbbb", Template: "{nonsense}", Hostname: "h"},

@@ -11,9 +11,6 @@ type Drain struct {
 	Cause string    // what went wrong last, for a person; "" while nothing does
 }
 
-// drainEvery is how often a drain is reported.
-const drainEvery = time.Second
-
 // drainReport is what the loop remembers of a drain between two reports.
 type drainReport struct {
 	since time.Time // of the drain at hand; zero: there is none
@@ -39,7 +36,7 @@ func (s *Shipper) reportDrain(now time.Time) {
 	if s.drain.since.IsZero() {
 		s.drain = drainReport{since: now, first: left}
 	}
-	s.drain.due = now.Add(drainEvery)
+	s.drain.due = now.Add(s.patience.drainEvery)
 	d := Drain{Since: s.drain.since, Left: left, Cause: s.deliverer.Trouble.Cause()}
 	if took := now.Sub(d.Since).Seconds(); took > 0 {
 		d.Rate = float64(s.drain.first-left) / took

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 )
@@ -18,27 +17,26 @@ import (
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html
 const ECSVariable = "ECS_CONTAINER_METADATA_URI_V4"
 
-const (
-	// ecsPatience is how long the metadata may take. It is good to know, but not worth a longer
-	// wait.
-	ecsPatience = time.Second
-	// ecsBytes bounds an answer; that of a task with ten containers has 20 KB.
-	ecsBytes = 1 << 20
-)
+// ecsBytes bounds an answer; that of a task with ten containers has 20 KB.
+const ecsBytes = 1 << 20
 
 // AskECS starts to read the metadata at uri, the value of [ECSVariable], for what open records say
 // of the task: cluster, taskArn, family, revision, container, launchType, image and imageDigest, as
 // far as they are known. The function that it returns waits for the answer, until a second after
 // the call of AskECS. It is nil if uri is "".
 func AskECS(uri string, log *zap.Logger) func() map[string]string {
+	return usualPatience.askECS(uri, log)
+}
+
+func (p patience) askECS(uri string, log *zap.Logger) func() map[string]string {
 	if uri == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), ecsPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), p.ecs)
 	answers := make(chan map[string]string, 1)
 	go func() {
 		defer cancel()
-		found, err := askECS(ctx, strings.TrimRight(uri, "/"))
+		found, err := ecsMetadata(ctx, strings.TrimRight(uri, "/"))
 		if err != nil {
 			log.Warn(fmt.Sprintf("%s: %v; open records lack some details of the task", ECSVariable, err), zap.String("variable", ECSVariable), zap.String("uri", uri))
 		}
@@ -47,7 +45,7 @@ func AskECS(uri string, log *zap.Logger) func() map[string]string {
 	return sync.OnceValue(func() map[string]string { return <-answers })
 }
 
-func askECS(ctx context.Context, uri string) (map[string]string, error) {
+func ecsMetadata(ctx context.Context, uri string) (map[string]string, error) {
 	// Not the proxy of the environment: the address is the host's own.
 	transport := &http.Transport{DisableKeepAlives: true}
 	client := &http.Client{Transport: transport}

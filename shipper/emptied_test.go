@@ -83,7 +83,11 @@ func newKilled(t *testing.T, refuse, compress bool) *killed {
 	k.dir = k.folder.Path()
 	for piece := range 3 {
 		var b bytes.Buffer
-		for n := range 4 + 3*piece { // the longer it is, the less its size alone tells
+		lines := 4 + 3*piece // the longer it is, the less its size alone tells
+		if refuse {
+			lines = 3 + piece // each line more has more puts to find the one that is refused
+		}
+		for n := range lines {
 			what := "note"
 			if refuse && n == 1 {
 				what = "poison"

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/journal"
@@ -15,6 +14,7 @@ import (
 // Who follows a folder for months sees any number of files: those that are done are forgotten, with
 // their streams.
 func TestFilesThatAreDoneAreForgotten(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	s := New(w.options())
 	more := make(chan Input)
@@ -42,15 +42,10 @@ func TestFilesThatAreDoneAreForgotten(t *testing.T) {
 		if err := j.StopFollowing(); err != nil {
 			t.Fatal(err)
 		}
-		deadline := time.Now().Add(20 * time.Second)
-		for folder := j.Path(); ; time.Sleep(time.Millisecond) {
-			if _, err := os.Stat(folder); os.IsNotExist(err) {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatal("it is not done")
-			}
-		}
+		w.Until("the input is done", func() bool {
+			_, err := os.Stat(j.Path())
+			return os.IsNotExist(err)
+		})
 	}
 	close(more)
 	r := <-done

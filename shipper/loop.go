@@ -106,12 +106,12 @@ func (s *Shipper) until(now time.Time) time.Duration {
 			d = min(d, st.dueAt(s.interval).Sub(now))
 		}
 		if st.trialStalled() {
-			d = min(d, max(st.trial.since.Add(s.patience.trial).Sub(now), time.Second))
+			d = min(d, max(st.trial.since.Add(s.patience.trial).Sub(now), s.patience.look))
 		}
 	}
 	for _, in := range s.inputs.all {
 		if in.wait.now() || in.read.state == unreadable {
-			d = min(d, time.Second)
+			d = min(d, s.patience.look)
 		}
 		if left := in.wait.until.Sub(now); in.wait.now() && left > 0 { // otherwise only memory holds it up
 			d = min(d, left)
@@ -121,10 +121,10 @@ func (s *Shipper) until(now time.Time) time.Duration {
 		}
 	}
 	if s.life.isQuiet() {
-		d = min(d, time.Second, s.o.HopelessAfter)
+		d = min(d, s.patience.look, s.patience.drainEvery, s.o.HopelessAfter)
 	}
 	if len(s.rejects.pending) > 0 {
-		d = min(d, rejectRetry)
+		d = min(d, s.patience.rejectRetry)
 	}
 	return max(d, 0)
 }

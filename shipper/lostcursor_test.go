@@ -18,6 +18,7 @@ import (
 // is shipped, under another name: counted from 1 under the old one, its lines would be taken for
 // repeats.
 func TestLostCursor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	var data bytes.Buffer
 	for i := range 3000 {

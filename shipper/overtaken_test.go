@@ -19,6 +19,7 @@ import (
 // did not pass. What comes then must not take the seqs of those lines: readers would drop it as
 // repeats, or find the lines altered.
 func TestOvertaken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	lines := func(name string, n int) []byte {
 		var b bytes.Buffer

@@ -18,6 +18,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/testkit"
 )
 
 // What CloudWatch refuses: an event for what it holds, every event, or events for their time.
@@ -35,6 +36,7 @@ func refusing(words ...string) func(*cwlocal.Call) cwlocal.Fault {
 }
 
 func TestBadEventIsFoundAndSetAside(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, refusing("poison"))
 	data := numbered("job", 1000)
 	data = bytes.Replace(data, []byte(`"n":437}`), []byte(`"n":"poison"}`), 1)
@@ -66,6 +68,7 @@ func TestBadEventIsFoundAndSetAside(t *testing.T) {
 // TestBadEventThatCannotBeSetAside: a reject file that cannot be written, in a folder that is gone,
 // keeps nothing waiting for ever. It is said, and the event lost.
 func TestBadEventThatCannotBeSetAside(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, refusing("poison"))
 	logs := w.said()
 	data := numbered("job", 100)
@@ -99,9 +102,11 @@ func TestBadEventThatCannotBeSetAside(t *testing.T) {
 // TestTargetThatRefusesEverything refuses every put for a while, of whatever length: no event is at
 // fault, so none is set aside.
 func TestTargetThatRefusesEverything(t *testing.T) {
+	t.Parallel()
 	for _, events := range []int{1, 2, 7, 200} {
 		for _, n := range []int64{1, 2, 3, 4, 5, 8, 9, 10, 12, 20, 63, 64, 65, 80} {
 			t.Run(fmt.Sprintf("%d events, %d puts", events, n), func(t *testing.T) {
+				t.Parallel()
 				w := newWorld(t, puts(func(i int64) bool { return i <= n }, cwlocal.Fault{Code: "InvalidParameterException", Message: "no"}))
 				w.log = zap.NewNop()
 				data := numbered("job", events)
@@ -120,9 +125,11 @@ func TestTargetThatRefusesEverything(t *testing.T) {
 // TestBadEventsAlone: bad events that have no neighbours in their batch are judged by what comes
 // after them, and hold it up no longer than that.
 func TestBadEventsAlone(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, 2, 3} {
 		for _, then := range []string{"an event", "the seal"} {
 			t.Run(fmt.Sprintf("%d before %s", n, then), func(t *testing.T) {
+				t.Parallel()
 				judged := make(chan struct{})
 				var asked atomic.Int64
 				refuse := refusing("poison")
@@ -142,21 +149,17 @@ func TestBadEventsAlone(t *testing.T) {
 						}
 					}
 					write(good)
-					for n := 0; n < 3; n, _ = w.stored("aaaaaaaa") {
-						time.Sleep(time.Millisecond)
-					}
+					w.awaitEvents("aaaaaaaa", 3)
 					write(bad)
 					<-judged
 					if then == "an event" {
 						write(good)
-						for n := 0; n < 6; n, _ = w.stored("aaaaaaaa") {
-							time.Sleep(time.Millisecond)
-						}
+						w.awaitEvents("aaaaaaaa", 6)
 					}
 					feed.Close()
 				}()
 				in := w.pipe("aaaaaaaa", r, nil)
-				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), testkit.Deadline)
 				defer cancel()
 				report, err := w.shipper(func(o *Options) { o.FlushInterval = 10 * time.Millisecond }).Run(ctx, []Input{in}, nil)
 				if err != nil || report.Rejected != int64(n) || len(report.Left) > 0 {
@@ -175,6 +178,7 @@ func TestBadEventsAlone(t *testing.T) {
 }
 
 func TestEventsRefusedForTheirTimeAreSentAgain(t *testing.T) {
+	t.Parallel()
 	at := func(i int) *int { return &i }
 	for _, c := range []struct {
 		name     string

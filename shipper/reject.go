@@ -33,9 +33,6 @@ type rejects struct {
 	tried   time.Time // when that was tried last
 }
 
-// rejectRetry is how often a rejected event that could not be kept is tried again.
-const rejectRetry = 200 * time.Millisecond
-
 // reject keeps an event that CloudWatch refuses while it takes others.
 func (s *Shipper) reject(st *stream, r deliver.Rejected) {
 	block := r.Block()
@@ -70,7 +67,7 @@ func (s *Shipper) reject(st *stream, r deliver.Rejected) {
 // keepRejects writes the rejected events that are not kept yet, unless that was tried just before
 // now; a zero now means at once.
 func (s *Shipper) keepRejects(now time.Time) {
-	if len(s.rejects.pending) == 0 || !now.IsZero() && now.Sub(s.rejects.tried) < rejectRetry {
+	if len(s.rejects.pending) == 0 || !now.IsZero() && now.Sub(s.rejects.tried) < s.patience.rejectRetry {
 		return
 	}
 	s.rejects.tried = time.Now()

@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,51 +16,16 @@ import (
 	"go.uber.org/zap"
 
 	"perstack-shipper/batch"
-	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit"
 )
 
 // How long the pauses between attempts are, in simulated time: whole runs over connections in
 // memory, from the input's bytes to the endpoint.
-
-// memoryNetwork is a network of one address.
-type memoryNetwork struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newMemoryNetwork() *memoryNetwork {
-	return &memoryNetwork{conns: make(chan net.Conn), closed: make(chan struct{})}
-}
-
-func (n *memoryNetwork) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case n.conns <- theirs:
-		return ours, nil
-	case <-n.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (n *memoryNetwork) Accept() (net.Conn, error) {
-	select {
-	case c := <-n.conns:
-		return c, nil
-	case <-n.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (n *memoryNetwork) Close() error   { n.once.Do(func() { close(n.closed) }); return nil }
-func (n *memoryNetwork) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "memory"} }
 
 // latency is from a request to its answer.
 const latency = 5 * time.Millisecond
@@ -86,76 +48,56 @@ func (s *simulation) perMinute(minutes int) []int {
 	return counts
 }
 
-// simulate ships data to a group that is not there yet, for at most limit; fault decides on each
-// call.
-func simulate(t *testing.T, seed uint64, data []byte, limit time.Duration, fault func(*rand.Rand, *cwlocal.Call) cwlocal.Fault) simulation {
-	t.Helper()
-	return simulateWith(t, seed, data, limit, fault, func(o *Options) { o.GiveUpAfter = 24 * time.Hour })
-}
-
-func simulateWith(
+// simulateRun ships data to a group that does not exist yet, over connections in memory, for at most
+// limit of simulated time. fault decides about each call.
+func simulateRun(
 	t *testing.T, seed uint64, data []byte, limit time.Duration, fault func(*rand.Rand, *cwlocal.Call) cwlocal.Fault, change func(*Options),
 ) (s simulation) {
 	t.Helper()
-	folder, err := journal.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
 	synctest.Test(t, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		start := time.Now()
-		server, err := cwlocal.New(cwlocal.Options{Discard: true, AllowUnsigned: true, Latency: latency, Intercept: func(c *cwlocal.Call) cwlocal.Fault {
+		w := testkit.New(t, "g", testkit.Options{InMemory: true, Options: cwlocal.Options{Discard: true, Latency: latency, Intercept: func(c *cwlocal.Call) cwlocal.Fault {
 			s.calls = append(s.calls, time.Since(start)) // one call at a time: there is one stream
 			return fault(random, c)
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		network := newMemoryNetwork()
-		serving := &http.Server{Handler: server}
-		ended := make(chan error)
-		go func() { ended <- serving.Serve(network) }()
-		defer func() {
-			if err := errors.Join(server.Close(), serving.Close()); err != nil {
-				t.Error(err)
-			}
-			<-ended
-		}()
-
+		}}})
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
-		client, err := cloudwatch.New(ctx, cloudwatch.Options{Group: "g", Region: "eu-west-1", Endpoint: "http://memory", Transport: &http.Transport{DialContext: network.dial}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer client.Close()
-		j, err := folder.NewPipe("aaaaaaaa", nil, journal.Options{})
+		j, err := w.Folder().NewPipe("aaaaaaaa", nil, journal.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := feed.Move(ctx, bytes.NewReader(data), j, nil, zap.NewNop()); err != nil {
 			t.Fatal(err)
 		}
-		o := Options{Client: client, Create: true, FlushInterval: time.Second, OthersAfter: time.Second, MemoryMax: 32 << 20}
-		change(&o)
+		o := Options{Client: w.Client(0), Create: true, FlushInterval: time.Second, GiveUpAfter: 24 * time.Hour, OthersAfter: time.Second}
+		if change != nil {
+			change(&o)
+		}
 		shipper := New(o)
 		jitter := rand.New(rand.NewPCG(seed, 2))
 		shipper.deliverer.Random = jitter.Float64
 		in := Input{Journal: j.Journal, Shape: batch.Shape{Input: "aaaaaaaa", Template: "{jobId}"}, Primary: true}
 		report, err := shipper.Run(ctx, []Input{in}, nil)
 		s.took, s.err = report.Took, err
-		if err == nil && report.Events < 10_016 {
+		if err == nil && report.Lines != int64(bytes.Count(data, []byte("\n"))) {
 			t.Errorf("%s", report.Sentence())
 		}
 	})
 	return s
 }
 
-// fourBatches is 10,016 lines that go into 4 batches.
+// runs is how many runs a distribution is taken of.
+const runs = 20
+
+// fourBatches is 40 lines that go into 4 batches, because a batch spans 24 hours at most. The last
+// lines are of the moment when simulated time begins, on 1 January 2000.
 func fourBatches() []byte {
 	var b bytes.Buffer
-	for i := range 10_016 {
-		fmt.Fprintf(&b, `{"type":"note","timestamp":946684800000,"jobId":"job","n":%d,"text":%q}`+"\n", i+1, strings.Repeat("x", 230))
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(-3 * 25 * time.Hour)
+	for i := range 40 {
+		at := begin.Add(time.Duration(i/10) * 25 * time.Hour)
+		fmt.Fprintf(&b, `{"type":"note","timestamp":%d,"jobId":"job","n":%d}`+"\n", at.UnixMilli(), i+1)
 	}
 	return b.Bytes()
 }
@@ -173,10 +115,11 @@ func every2nd(f cwlocal.Fault) func(*rand.Rand, *cwlocal.Call) cwlocal.Fault {
 // TestHalfOfAllCallsFail prints the distribution of how long runs take, and holds it to its
 // bounds.
 func TestHalfOfAllCallsFail(t *testing.T) {
+	t.Parallel()
 	data := fourBatches()
 	var took []time.Duration
 	for seed := range uint64(runs) {
-		s := simulate(t, seed, data, 24*time.Hour, every2nd(localtest.Unavailable()))
+		s := simulateRun(t, seed, data, 24*time.Hour, every2nd(localtest.Unavailable()), nil)
 		if s.err != nil {
 			t.Fatal(s.err)
 		}
@@ -193,6 +136,7 @@ func TestHalfOfAllCallsFail(t *testing.T) {
 // TestOutage prints how many calls there are in each minute of an outage, and holds them to those
 // of a pace that doubles up to 20 s.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	const minutes = 5
 	least := make([]float64, minutes)
 	for range 2000 {
@@ -213,7 +157,7 @@ func TestOutage(t *testing.T) {
 	}{{"503", localtest.Unavailable(), 0}, {"throttling", localtest.Throttle(), 5.7 / math.Sqrt(runs)}} {
 		mean := make([]float64, minutes)
 		for seed := range uint64(runs) {
-			s := simulate(t, seed, numbered("job", 1), minutes*time.Minute, func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return outage.fault })
+			s := simulateRun(t, seed, numbered("job", 1), minutes*time.Minute, func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return outage.fault }, nil)
 			for m, n := range s.perMinute(minutes) {
 				mean[m] += float64(n) / runs
 			}
@@ -230,9 +174,10 @@ func TestOutage(t *testing.T) {
 // TestHalfOfAllCallsAreThrottled holds the calls that a run takes to those that it cannot do
 // without: 7, and as many that fail.
 func TestHalfOfAllCallsAreThrottled(t *testing.T) {
+	t.Parallel()
 	data, calls := fourBatches(), 0
 	for seed := range uint64(runs) {
-		calls += len(simulate(t, seed, data, 24*time.Hour, every2nd(localtest.Throttle())).calls)
+		calls += len(simulateRun(t, seed, data, 24*time.Hour, every2nd(localtest.Throttle()), nil).calls)
 	}
 	t.Logf("%.1f calls a run", float64(calls)/runs)
 	if calls > 16*runs {
@@ -243,6 +188,7 @@ func TestHalfOfAllCallsAreThrottled(t *testing.T) {
 // TestPatience: after the end of input a wrong target is given up soon, unless somebody has said
 // how long to go on.
 func TestPatience(t *testing.T) {
+	t.Parallel()
 	denied := func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return cwlocal.Fault{Code: "AccessDeniedException"} }
 	broken := func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return localtest.Unavailable() }
 	for _, c := range []struct {
@@ -255,7 +201,7 @@ func TestPatience(t *testing.T) {
 		{10 * time.Minute, 0, 10 * time.Minute, denied, "AccessDenied on logs:"},
 		{5 * time.Second, 0, 5 * time.Second, denied, "AccessDenied on logs:"},
 	} {
-		s := simulateWith(t, 1, numbered("job", 1), time.Hour, c.fault, func(o *Options) { o.GiveUpAfter, o.HopelessAfter = c.giveUp, c.hopeless })
+		s := simulateRun(t, 1, numbered("job", 1), time.Hour, c.fault, func(o *Options) { o.GiveUpAfter, o.HopelessAfter = c.giveUp, c.hopeless })
 		gaveUp, ok := errors.AsType[*GaveUpError](s.err)
 		if !ok || gaveUp.After != c.want || gaveUp.Hopeless != (c.want == c.hopeless) || !strings.Contains(gaveUp.Cause, c.cause) || s.took < c.want || s.took > c.want+5*time.Second {
 			t.Errorf("after %s: %+v, %v; want %s and %q", s.took, gaveUp, s.err, c.want, c.cause)

@@ -3,11 +3,13 @@ package shipper
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -31,7 +33,6 @@ type world struct {
 	folder *journal.Folder
 	log    *zap.Logger
 	group  string
-	url    string
 }
 
 func newWorld(t *testing.T, intercept func(*cwlocal.Call) cwlocal.Fault) *world {
@@ -42,22 +43,37 @@ func newWorld(t *testing.T, intercept func(*cwlocal.Call) cwlocal.Fault) *world 
 // newWorldOf is newWorld with other options. front, where there is one, stands before the endpoint.
 func newWorldOf(t *testing.T, o cwlocal.Options, front func(http.Handler) http.Handler) *world {
 	t.Helper()
-	all := testkit.New(t, "/perstack/test", testkit.Options{Options: o, Front: func(h http.Handler) http.Handler {
+	return newWorldIn(t, testkit.Options{Options: o, Front: front})
+}
+
+// simulate runs f in simulated time, in a world whose calls fail as intercept says.
+func simulate(t *testing.T, intercept func(*cwlocal.Call) cwlocal.Fault, f func(*world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f(newWorldIn(t, testkit.Options{Options: cwlocal.Options{Intercept: intercept}, InMemory: true}))
+	})
+}
+
+func newWorldIn(t *testing.T, o testkit.Options) *world {
+	t.Helper()
+	front := o.Front
+	o.Front = func(h http.Handler) http.Handler {
 		h = signed(t, h)
 		if front != nil {
 			h = front(h)
 		}
 		return h
-	}})
+	}
+	all := testkit.New(t, "/perstack/test", o)
 	return &world{
-		World: all, t: t, server: all.Server, client: all.Client(2 * time.Second), folder: all.Folder(),
-		log: zaptest.NewLogger(t), group: all.Group, url: all.URL,
+		World: all, t: t, server: all.Server, client: all.Client(0), folder: all.Folder(),
+		log: zaptest.NewLogger(t), group: all.Group,
 	}
 }
 
 func (w *world) options() Options {
 	return Options{
-		Client: w.client, Create: true, FlushInterval: 100 * time.Millisecond, GiveUpAfter: 10 * time.Second, OthersAfter: time.Second,
+		Client: w.client, Create: true, FlushInterval: 100 * time.Millisecond, GiveUpAfter: testkit.Deadline, OthersAfter: time.Second,
 		MemoryMax: 32 << 20, Log: w.log, Origin: Origin{Version: "test", Hostname: "host"},
 	}
 }
@@ -108,12 +124,26 @@ func recordings(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(files, own...)
+	var all []string
+	seen := map[[sha256.Size]byte]bool{} // most are in both folders
+	for _, file := range append(files, own...) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum := sha256.Sum256(data); !seen[sum] {
+			seen[sum] = true
+			all = append(all, file)
+		}
+	}
+	return all
 }
 
 func TestRecordings(t *testing.T) {
+	t.Parallel()
 	for _, file := range recordings(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, nil)
 			data, err := os.ReadFile(file)
 			if err != nil {
@@ -137,6 +167,7 @@ func TestRecordings(t *testing.T) {
 // A caller that sets no limits gets those that are usual: what may pass is tried again, and a put
 // holds as much as it can.
 func TestZeroOptions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
 		if c.N <= 3 {
 			return localtest.Unavailable()

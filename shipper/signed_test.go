@@ -65,6 +65,7 @@ func (c *counted) Read(p []byte) (int, error) {
 // is lost has one sent again, and a refusal in halves. Each has its own signature, compressed or
 // not.
 func TestBacklogIsSigned(t *testing.T) {
+	t.Parallel()
 	for _, compress := range []bool{false, true} {
 		t.Run(fmt.Sprintf("compressed %t", compress), func(t *testing.T) {
 			var compressed, plain atomic.Int64
@@ -77,17 +78,17 @@ func TestBacklogIsSigned(t *testing.T) {
 				switch {
 				case c.Action != "PutLogEvents":
 					return cwlocal.Fault{}
-				case bytes.Contains(c.Body, []byte(`\"n\":13333,`)) && c.Events > 1:
+				case bytes.Contains(c.Body, []byte(`\"n\":5333,`)) && c.Events > 1:
 					return cwlocal.Fault{Code: "InvalidParameterException", Status: 400}
-				case c.N == 4:
+				case c.N == 3:
 					return cwlocal.Fault{ResetAfter: true}
 				}
 				return cwlocal.Fault{Delay: 20 * time.Millisecond}
 			})
-			lines := bytes.ReplaceAll(numbered("j", 20_000), []byte("}\n"), fmt.Appendf(nil, `,"text":"%0500d"}`+"\n", 0))
+			lines := bytes.ReplaceAll(numbered("j", 8_000), []byte("}\n"), fmt.Appendf(nil, `,"text":"%0500d"}`+"\n", 0))
 			in := w.pipe("aaaaaaaa", bytes.NewReader(lines), nil)
 			report, err := w.shipper(func(o *Options) { o.Compress = compress }).Run(context.Background(), []Input{in}, nil)
-			if err != nil || report.Batches < 20 || report.Retries == 0 {
+			if err != nil || report.Batches < 12 || report.Retries == 0 {
 				t.Errorf("%d puts, %d tried again: %v", report.Batches, report.Retries, err)
 			}
 			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lines) {
@@ -104,6 +105,7 @@ func TestBacklogIsSigned(t *testing.T) {
 // While a put is under way, the batch behind it is prepared; each time, also when nothing else
 // happens.
 func TestTheNextIsPrepared(t *testing.T) {
+	t.Parallel()
 	answer := make(chan struct{})
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Action == "PutLogEvents" {

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/feed"
@@ -18,6 +17,7 @@ import (
 // A child that truncates its own output goes on as the same input, and its copy goes on, too. That
 // output may be lost is said by the report and the seal.
 func TestTruncatedOutputGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		rest string // written behind the cut
@@ -59,11 +59,7 @@ func TestTruncatedOutputGoesOn(t *testing.T) {
 			if _, err := io.ReadFull(r, got); err != nil { // so it was read, by the copy at least
 				t.Fatal(err)
 			}
-			for deadline := time.Now().Add(20 * time.Second); string(w.lines("aaaaaaaa")) != first; time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatal("the first line never came")
-				}
-			}
+			w.Until("the first line came", func() bool { return string(w.lines("aaaaaaaa")) == first })
 			if err := os.Truncate(filepath.Join(j.Path(), "00000000000000000000.output"), 0); err != nil {
 				t.Fatal(err)
 			}

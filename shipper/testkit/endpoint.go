@@ -24,6 +24,9 @@ type Options struct {
 	cwlocal.Options
 	// Front, if not nil, wraps the endpoint's handler.
 	Front func(http.Handler) http.Handler
+	// InMemory makes the connections of the endpoint's clients pipes in memory, for tests in
+	// simulated time (testing/synctest). Other programs cannot reach the endpoint then.
+	InMemory bool
 }
 
 // Fault decides what goes wrong with a call. The zero Fault lets it succeed.
@@ -37,8 +40,9 @@ type Endpoint struct {
 
 	fault     atomic.Pointer[Fault]
 	stalled   atomic.Bool
+	memory    *memory         // connects clients; nil: they use TCP
 	transport *http.Transport // of API
-	stop      context.CancelFunc
+	stop      func()
 	wait      func() error
 }
 
@@ -63,6 +67,12 @@ func Serve(o Options) (*Endpoint, error) {
 	if o.Front != nil {
 		handler = o.Front(handler)
 	}
+	if o.InMemory {
+		e.URL, e.memory = "http://memory", newMemory()
+		e.stop, e.wait = e.memory.serve(handler)
+		e.connect()
+		return e, nil
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	if e.URL, e.wait, err = cwlocal.Listen(ctx, "127.0.0.1:0", handler); err != nil {
 		stop()
@@ -82,13 +92,22 @@ func At(url string) *Endpoint {
 
 // connect makes the API client.
 func (e *Endpoint) connect() {
-	e.transport = &http.Transport{}
+	e.transport = e.newTransport()
 	e.API = cloudwatchlogs.New(cloudwatchlogs.Options{
 		BaseEndpoint: &e.URL,
 		Region:       region,
 		Credentials:  credentials.NewStaticCredentialsProvider(KeyID, Secret, ""),
 		HTTPClient:   wholeAnswers{e.transport},
 	})
+}
+
+// newTransport returns a transport that reaches the endpoint.
+func (e *Endpoint) newTransport() *http.Transport {
+	t := &http.Transport{}
+	if e.memory != nil {
+		t.DialContext = e.memory.dial
+	}
+	return t
 }
 
 // wholeAnswers reads each answer to its end before the SDK sees it. The SDK closes the request's

@@ -75,6 +75,9 @@ func (w *World) Connect(o cloudwatch.Options) *cloudwatch.Client {
 	if o.Endpoint == "" {
 		o.Endpoint = w.URL
 	}
+	if w.memory != nil && o.Transport == nil {
+		o.Transport = w.newTransport()
+	}
 	c, err := cloudwatch.New(context.Background(), o)
 	if err != nil {
 		w.T.Fatal(err)
