@@ -14,7 +14,7 @@ import (
 	"perstack-shipper/shipper/terminal"
 )
 
-// TestJobsAtATerminal lists a job whose names are longer than the terminal is wide, and would clear
+// TestJobsAtATerminal lists a job with names that are wider than the terminal, and that would clear
 // it.
 func TestJobsAtATerminal(t *testing.T) {
 	t.Parallel()
@@ -27,10 +27,10 @@ func TestJobsAtATerminal(t *testing.T) {
 		command := w.command(append(args, "--log-group", "/perstack/terminal")...)
 		shown := atTerminal(t, command, 200)
 		if lines := strings.Split(strings.TrimSpace(shown), "\n"); len(lines) < 2 {
-			t.Errorf("%q shows %q", args, shown)
+			t.Errorf("%q shows %q, want a table", args, shown)
 		}
 		if strings.Contains(shown, "\x1b") || !strings.Contains(shown, `\x1b[2J日本`) {
-			t.Errorf("%q shows %q", args, shown)
+			t.Errorf("%q shows %q, want the escape sequence to be visible", args, shown)
 		}
 		for line := range strings.SplitSeq(shown, "\r\n") {
 			if terminal.Width(line) > 200 {
@@ -40,8 +40,8 @@ func TestJobsAtATerminal(t *testing.T) {
 	}
 }
 
-// atTerminal runs a command with a terminal of so many columns as its stdout, and returns what that
-// shows.
+// atTerminal runs a command with a terminal of that many columns as its stdout, and returns what
+// the terminal shows.
 func atTerminal(t *testing.T, command *exec.Cmd, columns uint16) string {
 	t.Helper()
 	ours, theirs, err := pty.Open()
@@ -58,7 +58,7 @@ func atTerminal(t *testing.T, command *exec.Cmd, columns uint16) string {
 	}
 	theirs.Close()
 	shown, err := io.ReadAll(ours)
-	if err != nil && !errors.Is(err, syscall.EIO) { // what a terminal says when nobody has it open any more
+	if err != nil && !errors.Is(err, syscall.EIO) { // how a terminal reports that its last user has closed it
 		t.Fatal(err)
 	}
 	if err := command.Wait(); err != nil {

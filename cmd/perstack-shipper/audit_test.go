@@ -12,10 +12,10 @@ import (
 	"perstack-shipper/shipper/audit"
 )
 
-// This file ships recordings and counts them with jobs and usage.
+// This file ships recordings, and counts with jobs and usage what they took.
 
-// checkpointUsage is what Perstack itself says that a job took: the usage in the latest checkpoint
-// of the Expert that it began with.
+// checkpointUsage returns the usage of a job by Perstack's own account: that in the last checkpoint
+// of the Expert with which the job began.
 func checkpointUsage(t *testing.T, data []byte) (usage batch.Usage) {
 	t.Helper()
 	root := ""
@@ -81,9 +81,9 @@ func TestUsageOfRecordings(t *testing.T) {
 			decode(t, w.run(append([]string{"usage", "--job", test.job, "--json"}, group...)...), &got)
 			want := checkpointUsage(t, data)
 			if got.Job != test.job || got.Usage != want || want.TotalTokens != test.tokens {
-				t.Errorf("job %s took %+v, want %+v with %d tokens", got.Job, got.Usage, want, test.tokens)
+				t.Errorf("usage reports for job %s %+v, want %+v with %d tokens", got.Job, got.Usage, want, test.tokens)
 			}
-			// Each table has all of it.
+			// Each table adds up to the whole.
 			var experts, runs, steps batch.Usage
 			var calls [3]int64
 			for _, e := range got.Experts {
@@ -96,7 +96,7 @@ func TestUsageOfRecordings(t *testing.T) {
 				calls[1] += r.Calls
 				runSteps += r.Steps
 				if r.Started == 0 || r.Finished < r.Started {
-					t.Errorf("run %s from %d to %d", r.RunID, r.Started, r.Finished)
+					t.Errorf("run %s is from %d to %d", r.RunID, r.Started, r.Finished)
 				}
 			}
 			for _, s := range got.Steps {
@@ -104,10 +104,10 @@ func TestUsageOfRecordings(t *testing.T) {
 				calls[2] += s.Calls
 			}
 			if experts != want || runs != want || steps != want || calls != [3]int64{got.Calls, got.Calls, got.Calls} || runSteps != int64(len(got.Steps)) {
-				t.Errorf("by Expert %+v, by run %+v, by step %+v, in %d calls of %v; %d steps of %d", experts, runs, steps, got.Calls, calls, len(got.Steps), runSteps)
+				t.Errorf("by Expert %+v, by run %+v, by step %+v, in %d calls, and %v calls by the tables; %d steps, and %d by the runs", experts, runs, steps, got.Calls, calls, len(got.Steps), runSteps)
 			}
 
-			// The seal says the same.
+			// The seal agrees.
 			var listed audit.Job
 			for _, line := range bytes.Split(bytes.TrimSpace(w.run(append([]string{"jobs", "--since", "2000-01-01", "--json"}, group...)...)), []byte("\n")) {
 				var job audit.Job
@@ -116,7 +116,7 @@ func TestUsageOfRecordings(t *testing.T) {
 				}
 			}
 			if listed.Usage != want || listed.Calls != got.Calls || listed.Steps != int64(len(got.Steps)) || !listed.Ended || listed.Lines == nil || *listed.Lines != int64(bytes.Count(data, []byte("\n"))) {
-				t.Errorf("jobs says %+v", listed)
+				t.Errorf("jobs reports %+v", listed)
 			}
 		})
 	}
@@ -125,7 +125,7 @@ func TestUsageOfRecordings(t *testing.T) {
 		return
 	}
 
-	// A time has all jobs, in any form.
+	// A period includes all jobs, in every form.
 	const total = 34 + 6270 + 724 + 3318 + 2175 + 700 + 20147 + 4559 + 14107 + 350
 	for _, by := range []string{"expert", "run", "step", "job", "day"} {
 		text := w.run(append([]string{"usage", "--since", "2000-01-01", "--by", by, "--csv"}, group...)...)
@@ -143,10 +143,10 @@ func TestUsageOfRecordings(t *testing.T) {
 			t.Errorf("by %s: %d tokens, want %d\n%s", by, sum, total, text)
 		}
 	}
-	// And a part of the time has a part of them.
+	// Part of the period includes some of them.
 	day := string(w.run(append([]string{"usage", "--since", "2025-11-24", "--until", "2025-11-25", "--by", "job"}, group...)...))
 	if !strings.Contains(day, "documented") || strings.Contains(day, "old-tools") {
-		t.Errorf("on the day of one job:\n%s", day)
+		t.Errorf("on the day of the job documented, usage prints\n%s", day)
 	}
 }
 
@@ -157,6 +157,6 @@ func decode(t *testing.T, data []byte, into any) {
 		t.Fatalf("%v\n%s", err, data)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		t.Fatalf("more than one value:\n%s", data)
+		t.Fatalf("there is more than one value:\n%s", data)
 	}
 }

@@ -10,19 +10,19 @@ import (
 	"perstack-shipper/shipper/terminal"
 )
 
-// This file draws a dashboard as an SVG, about as CloudWatch's console does.
+// This file draws a dashboard as an SVG, roughly as CloudWatch's console does.
 
 const (
-	unitWidth, unitHeight = 44, 44 // of the dashboard's grid, in pixels
+	unitWidth, unitHeight = 44, 44 // of a cell of the dashboard's grid, in pixels
 	gap                   = 4      // around a widget
-	pad                   = 14     // within it
-	letter                = 6.3    // width of one, about, at 11 px
+	pad                   = 14     // inside a widget
+	letter                = 6.3    // approximate width of one at 11 px
 )
 
-// palette is the colors of series that name none.
+// palette is the colors of series without a color of their own.
 var palette = []string{"#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"}
 
-// drawing is an SVG in the making.
+// drawing is an unfinished SVG.
 type drawing struct{ to io.Writer }
 
 func newDrawing(to io.Writer) drawing {
@@ -42,7 +42,7 @@ func (d drawing) label(x, y float64, anchor, attributes, text string) {
 	d.print(`<text x="%.0f" y="%.0f" text-anchor="%s"%s>%s</text>`, x, y, anchor, attributes, html.EscapeString(text))
 }
 
-// frame draws a widget's frame and title, and returns what is left within it.
+// frame draws a widget's frame and title, and returns the area that remains inside.
 func (d drawing) frame(w *widget) (left, top, right, bottom float64) {
 	left, top = float64(w.X*unitWidth+gap), float64(w.Y*unitHeight+gap)
 	right, bottom = float64((w.X+w.Width)*unitWidth-gap), float64((w.Y+w.Height)*unitHeight-gap)
@@ -55,7 +55,7 @@ func (d drawing) frame(w *widget) (left, top, right, bottom float64) {
 	return left, top, right, bottom
 }
 
-// text draws Markdown as far as the template uses it, which is bold and code.
+// text draws the Markdown that the template uses, which is bold and code.
 func (d drawing) text(w *widget) {
 	left, top, right, _ := d.frame(w)
 	plain := strings.NewReplacer("**", "", "`", "").Replace(w.Properties.Markdown)
@@ -70,8 +70,7 @@ func (d drawing) text(w *widget) {
 	d.label(left, y, "start", "", line)
 }
 
-// metric draws lines, or areas above each other, over the hours of the day, and a legend with the
-// totals.
+// metric draws lines or stacked areas over the hours of the day, and a legend with the totals.
 func (d drawing) metric(w *widget, all []series) {
 	left, top, right, bottom := d.frame(w)
 	for i := range all {
@@ -133,8 +132,7 @@ func (d drawing) metric(w *widget, all []series) {
 	}
 }
 
-// legend draws the names and totals of the series upwards from the bottom, and returns where it
-// begins.
+// legend draws the names and totals of the series from the bottom upwards, and returns its top.
 func (d drawing) legend(all []series, left, right, bottom float64) float64 {
 	type entry struct {
 		s    *series
@@ -162,7 +160,7 @@ func (d drawing) legend(all []series, left, right, bottom float64) float64 {
 	return top - 10
 }
 
-// table draws rows below their heading, as many as fit.
+// table draws as many rows as fit, with their heading first.
 func (d drawing) table(w *widget, rows [][]string) {
 	left, top, right, bottom := d.frame(w)
 	shares := []float64{0, 0.08, 0.27, 0.35, 0.53, 0.71, 1}
@@ -183,7 +181,7 @@ func (d drawing) table(w *widget, rows [][]string) {
 	}
 }
 
-// roundUp is the next number that is 1, 2, 4, 6 or 8 times a power of ten, and at least 2.
+// roundUp returns the next number that is 1, 2, 4, 6 or 8 times a power of ten, and at least 2.
 func roundUp(v float64) float64 {
 	if v <= 2 {
 		return 2
@@ -197,7 +195,7 @@ func roundUp(v float64) float64 {
 	return 10 * power
 }
 
-// figure is a number for people.
+// figure formats a number for people.
 func figure(v float64) string {
 	if v >= 10_000 {
 		return fmt.Sprintf("%.1fk", v/1000)

@@ -16,12 +16,12 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file draws the template's dashboard as it would be if each recording had been an hour of a
-// day, and compares its figures with those of jobs and usage. `make docs` keeps the picture.
+// This file draws the template's dashboard as it would look if each recording had been one hour of
+// a day, and compares its figures with those of jobs and usage. `make docs` saves the picture.
 
 const dashboardPicture = "../../docs/dashboard.svg"
 
-// dashboardDay is the recordings of the day, an hour each from dashboardFrom on.
+// dashboardDay is the recordings of the day, one for each hour from dashboardFrom on.
 var dashboardDay = []string{
 	"delegate", "simple", "error", "delegate-parallel", "tools", "interactive", "maxsteps", "streaming", "error-500", "mixed", "jobid",
 	"throw-truncated", "openai-warning",
@@ -41,7 +41,7 @@ type widget struct {
 	}
 }
 
-// series is a line of a widget: a value for each recording.
+// series is a line of a widget, with a value for each recording.
 type series struct {
 	label, color string
 	values       []float64
@@ -54,15 +54,15 @@ func (s *series) total() (sum float64) {
 	return sum
 }
 
-// day is what the recordings became.
+// day is the events and the metrics of the recordings.
 type day struct {
 	filters map[string]metricFilter
 	events  [][]string                      // of each recording
 	sums    []map[string]map[string]float64 // of its metrics
 }
 
-// TestDashboardShowsWhatUsageCounts ships the recordings and compares what the dashboard's widgets
-// show with what the readers say.
+// TestDashboardShowsWhatUsageCounts ships the recordings and compares the figures in the
+// dashboard's widgets with those of the readers.
 func TestDashboardShowsWhatUsageCounts(t *testing.T) {
 	w := newWorld(t)
 	d := &day{filters: readTemplate(t).metricFilters(t)}
@@ -96,14 +96,14 @@ func TestDashboardShowsWhatUsageCounts(t *testing.T) {
 
 	for what, want := range w.readersFigures() {
 		if got, ok := shown[what]; got != want || !ok && want != 0 {
-			t.Errorf("the dashboard shows %v as %q, and the readers count %v", got, what, want)
+			t.Errorf("the dashboard shows %v for %q, and the readers count %v", got, what, want)
 		}
 		delete(shown, what)
 	}
-	// No reader counts these as the dashboard does: see TestTemplateCountsWhatUsageCounts.
+	// No reader counts these as the dashboard does. TestTemplateCountsWhatUsageCounts checks them.
 	unread := []string{"Calls, retries and steps/Retries", "Calls, retries and steps/Steps", "Shipped lines/PossiblyRepeatedEvents", "Shipped lines/RejectedLines"}
 	if left := slices.Sorted(maps.Keys(shown)); !slices.Equal(left, unread) {
-		t.Errorf("nothing checks %q, beside %q", left, unread)
+		t.Errorf("these are not compared with a reader: %q, want only %q", left, unread)
 	}
 
 	if os.Getenv("DASHBOARD") != "" {
@@ -116,11 +116,12 @@ func TestDashboardShowsWhatUsageCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(kept, picture.Bytes()) {
-		t.Errorf("docs/dashboard.svg is not what the template and the recordings give; `make docs` draws it again\n%s", difference(picture.Bytes(), kept))
+		t.Errorf("docs/dashboard.svg is not what the template and the recordings give: run `make docs`\n%s", difference(picture.Bytes(), kept))
 	}
 }
 
-// shipped ships a recording and returns its events: those that none of the recordings before has.
+// shipped ships a recording and returns its events, which are those that no recording before it
+// has.
 func (w *world) shipped(path string, before [][]string) (events []string) {
 	w.T.Helper()
 	recording, err := os.Open(path)
@@ -149,7 +150,8 @@ func (w *world) shipped(path string, before [][]string) (events []string) {
 	return events
 }
 
-// readersFigures is what jobs and usage say of the group, by the titles and labels of the dashboard.
+// readersFigures returns the figures of jobs and usage for the group, by the dashboard's titles and
+// labels.
 func (w *world) readersFigures() map[string]float64 {
 	w.T.Helper()
 	figures := map[string]float64{}
@@ -202,7 +204,7 @@ func (w *world) readersFigures() map[string]float64 {
 	return figures
 }
 
-// dashboardWidgets are those of the template's dashboard.
+// dashboardWidgets returns the widgets of the template's dashboard.
 func dashboardWidgets(t *testing.T) []widget {
 	t.Helper()
 	var dashboard struct {
@@ -220,11 +222,11 @@ func dashboardWidgets(t *testing.T) []widget {
 	return body.Widgets
 }
 
-// searched finds the metric of a search expression, which has a series for each value of its
-// dimension.
+// searched matches a search expression and finds its metric, which has a series for each value of
+// its dimension.
 var searched = regexp.MustCompile(`^SEARCH\('\{Perstack,\w+\} MetricName="(\w+)"', 'Sum', \d+\)$`)
 
-// series are the lines that a widget shows.
+// series returns the lines that a widget shows.
 func (d *day) series(t *testing.T, w *widget) (all []series) {
 	t.Helper()
 	add := func(metric, dimension, label, color string) {
@@ -242,7 +244,7 @@ func (d *day) series(t *testing.T, w *widget) (all []series) {
 		if expression, ok := options["expression"].(string); ok {
 			match := searched.FindStringSubmatch(expression)
 			if match == nil {
-				t.Fatalf("the expression %q is none that the test understands", expression)
+				t.Fatalf("the test does not understand the expression %q", expression)
 			}
 			values := map[string]bool{}
 			for _, sums := range d.sums {
@@ -266,15 +268,15 @@ func (d *day) series(t *testing.T, w *widget) (all []series) {
 	return all
 }
 
-// failures finds the types that the query of "What failed" looks for, and the fields that it shows.
+// failures finds the types that the query of "What failed" selects, and the fields that it shows.
 var failures = regexp.MustCompile(`filter type in \[([^]]*)\] and coalesce\(shipper\.part, 1\) = 1 \| fields (.*) \| sort @timestamp desc \| limit 50$`)
 
-// rows are the events that a query finds, the newest first, below the names of its fields.
+// rows returns the events that a query finds, newest first, below the names of its fields.
 func (d *day) rows(t *testing.T, query string) [][]string {
 	t.Helper()
 	match := failures.FindStringSubmatch(query)
 	if match == nil {
-		t.Fatalf("the query %q is none that the test understands", query)
+		t.Fatalf("the test does not understand the query %q", query)
 	}
 	fields := strings.Split(match[2], ", ")
 	rows := [][]string{fields}
@@ -301,7 +303,7 @@ func (d *day) rows(t *testing.T, query string) [][]string {
 	return rows
 }
 
-// member is the text of an event's member, such as error.name, or "".
+// member returns the text of an event's member, such as error.name, or "".
 func member(event map[string]any, path string) string {
 	name, rest, deeper := strings.Cut(path, ".")
 	if object, ok := event[name].(map[string]any); ok && deeper {

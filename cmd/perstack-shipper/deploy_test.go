@@ -18,9 +18,9 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 )
 
-// This file holds deploy/ to what the program does.
+// This file checks deploy/ against what the program does.
 
-// readStrictly reads a JSON file of deploy/ into v; a member that v does not have is an error.
+// readStrictly reads a JSON file of deploy/ into v. A member that v lacks is an error.
 func readStrictly(t *testing.T, path string, v any) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("../../deploy", path))
@@ -34,7 +34,7 @@ func readStrictly(t *testing.T, path string, v any) {
 	}
 }
 
-// oneOrMore is a string, or a list of them.
+// oneOrMore is a string or a list of them.
 type oneOrMore []string
 
 func (o *oneOrMore) UnmarshalJSON(data []byte) error {
@@ -46,7 +46,7 @@ func (o *oneOrMore) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(o))
 }
 
-// allowed are the ARNs on which a policy of deploy/ allows each action.
+// allowed returns the ARNs on which a policy of deploy/ allows each action.
 func allowed(t *testing.T, path string) map[string][]string {
 	t.Helper()
 	var policy struct {
@@ -59,30 +59,30 @@ func allowed(t *testing.T, path string) map[string][]string {
 	}
 	readStrictly(t, path, &policy)
 	if policy.Version != "2012-10-17" {
-		t.Errorf("%s: version %q", path, policy.Version)
+		t.Errorf("%s has version %q", path, policy.Version)
 	}
 	arns := map[string][]string{}
 	for _, s := range policy.Statement {
 		if s.Effect != "Allow" || s.Sid == "" {
-			t.Errorf("%s: a statement %q that says %q", path, s.Sid, s.Effect)
+			t.Errorf("%s: statement %q has the effect %q", path, s.Sid, s.Effect)
 		}
 		if s.Sid == "UseTheKey" {
-			// By way of CloudWatch Logs alone:
+			// Only by way of CloudWatch Logs:
 			// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
 			actions := []string{"kms:Encrypt", "kms:ReEncrypt*", "kms:Decrypt", "kms:GenerateDataKey*", "kms:Describe*"}
 			if !slices.Equal(s.Action, actions) || s.Condition["StringEquals"]["kms:ViaService"] != "logs.eu-west-1.amazonaws.com" ||
 				!strings.HasPrefix(s.Resource[0], "arn:aws:kms:eu-west-1:111122223333:key/") {
-				t.Errorf("%s: the key may be used so: %+v", path, s)
+				t.Errorf("%s: the statement about the key is %+v", path, s)
 			}
 			continue
 		}
 		if len(s.Condition) > 0 {
-			t.Errorf("%s: %s has conditions", path, s.Sid)
+			t.Errorf("%s: statement %s has conditions", path, s.Sid)
 		}
 		for _, action := range s.Action {
 			name, found := strings.CutPrefix(action, "logs:")
 			if !found || strings.Contains(name, "*") {
-				t.Errorf("%s: allows %s", path, action)
+				t.Errorf("%s allows %s", path, action)
 			}
 			arns[name] = append(arns[name], s.Resource...)
 		}
@@ -90,7 +90,7 @@ func allowed(t *testing.T, path string) map[string][]string {
 	return arns
 }
 
-// The policies allow what the program calls, and no more.
+// The policies allow the calls that the program makes, and no others.
 func TestPolicies(t *testing.T) {
 	t.Parallel()
 	const group = "arn:aws:logs:eu-west-1:111122223333:log-group:/perstack/prod"
@@ -100,11 +100,11 @@ func TestPolicies(t *testing.T) {
 		"CreateLogStream":    {group + ":*", group + ":log-stream:*"},
 		"CreateLogGroup":     {group, group + ":*"},
 		"PutRetentionPolicy": {group, group + ":*"},
-		"TagResource":        {group}, // asked for when a group is created with tags; no call of its own
+		"TagResource":        {group}, // needed to create a group with tags; not a call of its own
 		"GetLogEvents":       {group + ":log-stream:*"},
 		"DescribeLogStreams": {group + ":*", group + ":log-stream:*"},
 		"FilterLogEvents":    {group + ":*", group + ":log-stream:*"},
-		"DescribeLogGroups":  {"arn:aws:logs:eu-west-1:111122223333:log-group:*"}, // it has no group of its own
+		"DescribeLogGroups":  {"arn:aws:logs:eu-west-1:111122223333:log-group:*"}, // the action is not about one group
 	} {
 		if got := slices.Concat(writes[action], reads[action]); !slices.Equal(got, arns) {
 			t.Errorf("logs:%s is allowed on %q, want %q", action, got, arns)
@@ -138,19 +138,20 @@ func TestPolicies(t *testing.T) {
 	checked := calls(func() {
 		w.mustRun(w.command("check", "--log-group", "new", "--retention-days", "7", "--tag", "a=b", "--read"))
 	})
-	read = append(read, "DescribeLogGroups") // of check alone
+	read = append(read, "DescribeLogGroups") // only check calls it
 	if want := slices.Sorted(maps.Keys(reads)); !slices.Equal(slices.Sorted(slices.Values(read)), want) {
 		t.Errorf("reading back calls %q, and the policy allows %q", read, want)
 	}
-	// check tries all that the policies allow, and asks who it is, which takes no permission.
+	// check tries everything that the policies allow, and asks for its identity, which needs no
+	// permission.
 	all := slices.Sorted(slices.Values(slices.Concat(shipped, read, []string{"GetCallerIdentity"})))
 	if !slices.Equal(checked, all) {
 		t.Errorf("check calls %q, and the policies allow %q", checked, all)
 	}
 }
 
-// The two policies of a logging account name the same role and what deploy/README.md gives the
-// program.
+// The two policies of a logging account name the same role, with the options that deploy/README.md
+// gives the program.
 func TestPoliciesOfALoggingAccount(t *testing.T) {
 	var assume, trust struct {
 		Version   string
@@ -166,7 +167,7 @@ func TestPoliciesOfALoggingAccount(t *testing.T) {
 	readStrictly(t, "ecs/wrap.json", &tasks)
 	may, trusts := assume.Statement[0], trust.Statement[0]
 	if may.Action != "sts:AssumeRole" || trusts.Action != may.Action || trusts.Principal["AWS"] != tasks.TaskRoleARN {
-		t.Errorf("the task's role %s may %+v, and the role trusts %+v", tasks.TaskRoleARN, may, trusts)
+		t.Errorf("the role of the task is %s with the policy %+v, and the logging role trusts %+v", tasks.TaskRoleARN, may, trusts)
 	}
 	data, err := os.ReadFile("../../deploy/README.md")
 	if err != nil {
@@ -182,7 +183,7 @@ func TestPoliciesOfALoggingAccount(t *testing.T) {
 	}
 }
 
-// taskDefinition is what deploy/ecs uses of RegisterTaskDefinition.
+// taskDefinition is the part of RegisterTaskDefinition that deploy/ecs uses.
 type taskDefinition struct {
 	Family                        string
 	RequiresCompatibilities       []string
@@ -241,8 +242,7 @@ func (c *containerDefinition) mounted(path string) bool {
 	return slices.ContainsFunc(c.MountPoints, func(m mountPoint) bool { return m.ContainerPath == path })
 }
 
-// checkShipping looks at a container that ships: it has the time to drain, and its journal outlives
-// it.
+// checkShipping checks a container that ships: it has time to drain, and its journal outlives it.
 func (c *containerDefinition) checkShipping(t *testing.T, journal string) {
 	t.Helper()
 	if c.env("PERSTACK_SHIPPER_LOG_GROUP") == "" || !c.mounted(journal) {
@@ -250,25 +250,25 @@ func (c *containerDefinition) checkShipping(t *testing.T, journal string) {
 	}
 	drain, err := time.ParseDuration(c.env("PERSTACK_SHIPPER_DRAIN_TIMEOUT"))
 	if err != nil || c.StopTimeout != 120 || drain >= 120*time.Second {
-		t.Errorf("container %s drains for %s (%v) and is killed after %d s, of which Fargate gives 120 at most", c.Name, drain, err, c.StopTimeout)
+		t.Errorf("container %s drains for %s (%v) and is killed after %d s; Fargate gives at most 120 s", c.Name, drain, err, c.StopTimeout)
 	}
-	// ECS runs no shell for CMD, and the image has none.
+	// ECS does not run a shell for CMD, and the image has none.
 	if check := c.HealthCheck; !slices.Equal(check.Command, []string{"CMD", "/usr/local/bin/perstack-shipper", "healthcheck", "--live"}) ||
 		check.Interval < 5 || check.Interval > 300 || check.Timeout < 2 || check.Timeout > 60 || check.Retries < 1 || check.Retries > 10 || check.StartPeriod > 300 {
 		t.Errorf("container %s has the health check %+v", c.Name, check)
 	}
-	// A journal that is not named and cannot be written would be kept in memory.
+	// A journal that cannot be written is kept in memory, unless an option names it.
 	if c.env("PERSTACK_SHIPPER_JOURNAL_DIR") == "" {
-		t.Errorf("container %s does not name its journal, so it would run without one", c.Name)
+		t.Errorf("container %s does not name its journal, so it would run with one in memory", c.Name)
 	}
 }
 
-// checkRestarts looks at a container whose journal is as old as its task.
+// checkRestarts checks a container whose journal lives as long as its task.
 func (c *containerDefinition) checkRestarts(t *testing.T) {
 	t.Helper()
 	restart := c.RestartPolicy
 	if !restart.Enabled || restart.RestartAttemptPeriod != 60 || slices.Contains(restart.IgnoredExitCodes, exitLeft) || slices.Contains(restart.IgnoredExitCodes, 137) {
-		t.Errorf("container %s is not restarted when it was killed, or leaves something: %+v", c.Name, restart)
+		t.Errorf("container %s is not restarted after a kill, or when it left something in the journal: %+v", c.Name, restart)
 	}
 }
 
@@ -284,16 +284,16 @@ func TestTaskDefinitions(t *testing.T) {
 		}
 		for _, container := range task.ContainerDefinitions {
 			if container.LogConfiguration.LogDriver != "awslogs" {
-				t.Errorf("%s: nobody can read what container %s says", task.Family, container.Name)
+				t.Errorf("%s: the output of container %s goes nowhere", task.Family, container.Name)
 			}
 			for _, secret := range container.Secrets {
 				if !strings.HasPrefix(secret.ValueFrom, "arn:aws:secretsmanager:") || container.env(secret.Name) != "" {
-					t.Errorf("%s: container %s has the secret %+v", task.Family, container.Name, secret)
+					t.Errorf("%s: container %s has the secret %+v in its environment or in no secret store", task.Family, container.Name, secret)
 				}
 			}
 			for _, mount := range container.MountPoints {
 				if !slices.Contains(volumes, mount.SourceVolume) {
-					t.Errorf("%s: container %s mounts %q, which is no volume", task.Family, container.Name, mount.SourceVolume)
+					t.Errorf("%s: container %s mounts %q, which is not a volume", task.Family, container.Name, mount.SourceVolume)
 				}
 			}
 		}
@@ -303,37 +303,36 @@ func TestTaskDefinitions(t *testing.T) {
 	expert.checkShipping(t, "/journal")
 	expert.checkRestarts(t)
 	if !expert.Essential || expert.EntryPoint[0] != "/usr/local/bin/wrap.sh" || !strings.HasPrefix(expert.env("PERSTACK_SHIPPER_JOURNAL_DIR"), "/journal/") {
-		t.Errorf("wrap: %+v", expert)
+		t.Errorf("wrap.json: %+v", expert)
 	}
 	if codes := expert.RestartPolicy.IgnoredExitCodes; !slices.Contains(codes, exitOK) || !slices.Contains(codes, exitUsage) || !slices.Contains(codes, exitRejected) {
-		t.Errorf("wrap: a container that has nothing left to do is restarted: only %v are ignored", codes)
+		t.Errorf("wrap.json: a container with nothing left to do is restarted: only %v are ignored", codes)
 	}
 
 	if patience, err := time.ParseDuration(expert.env("PERSTACK_SHIPPER_GIVE_UP_AFTER")); err != nil || patience <= time.Minute {
-		t.Errorf("wrap: gives up after %v (%v): ECS restarts no container that lived for less than a minute", patience, err)
+		t.Errorf("wrap.json gives up after %v (%v), but ECS does not restart a container that ran for less than a minute", patience, err)
 	}
 
 	shipper, agent := beside.ContainerDefinitions[0], beside.ContainerDefinitions[1]
 	shipper.checkShipping(t, "/var/lib/perstack-shipper")
 	shipper.checkRestarts(t)
 	if shipper.Essential || !agent.Essential || shipper.Command[0] != "--input" || !shipper.mounted(shipper.Command[1]) || !agent.mounted(shipper.Command[1]) {
-		t.Errorf("sidecar: %+v\n%+v", shipper, agent)
+		t.Errorf("sidecar.json: %+v\n%+v", shipper, agent)
 	}
 	if len(agent.DependsOn) != 1 || agent.DependsOn[0].ContainerName != shipper.Name || agent.DependsOn[0].Condition != "START" {
 		t.Errorf("the agent is not started after the sidecar: %+v", agent.DependsOn)
 	}
 
-	// A container that is started again would run the agent again; another task ships what is left
-	// on EFS.
+	// Restarting the container would run the agent again. Another task ships what it left on EFS.
 	onSpot := spot.ContainerDefinitions[0]
 	onSpot.checkShipping(t, "/journal")
 	if efs := spot.Volumes[0].EFSVolumeConfiguration; efs == nil || efs.TransitEncryption != "ENABLED" || efs.AuthorizationConfig.IAM != "ENABLED" || onSpot.RestartPolicy.Enabled {
-		t.Errorf("spot: %+v", spot)
+		t.Errorf("spot.json: %+v", spot)
 	}
 }
 
-// The patterns of the metric filters match each event once: not the other parts of a large one, nor
-// what repeats a usage.
+// The patterns of the metric filters match each event once: not the other parts of a large one, and
+// not an event that repeats a usage.
 func TestMetricFilters(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../deploy/queries.md")

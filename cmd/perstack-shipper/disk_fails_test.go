@@ -14,10 +14,10 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file shows what the agent notices when the journal's folder goes away or its disk fails
-// under way: nothing.
+// This file shows that an agent notices nothing when the journal's folder is removed or its disk
+// fails.
 
-// piper is a pipe into the program, whose writing end fails the test where an agent would get
+// piper is the writing end of a pipe into the program. It fails the test where an agent would get
 // EPIPE.
 type piper struct {
 	w     *world
@@ -26,7 +26,7 @@ type piper struct {
 	lines int
 }
 
-// pipe starts the program with a pipe for stdin. Segments are small, so that there are many.
+// pipe starts the program with a pipe for its stdin. Segments are small, so that there are many.
 func (w *world) pipe(with []string, flags ...string) (*testkit.Process, *piper) {
 	w.T.Helper()
 	out, in, err := os.Pipe()
@@ -47,7 +47,7 @@ func (w *world) pipe(with []string, flags ...string) (*testkit.Process, *piper) 
 	return w.Start(c), &piper{w: w, in: in}
 }
 
-// write writes so many MiB of lines.
+// write writes that many MiB of lines.
 func (p *piper) write(mib int) {
 	p.w.T.Helper()
 	filler := strings.Repeat("x", 8<<10-100)
@@ -61,7 +61,7 @@ func (p *piper) write(mib int) {
 	}
 }
 
-// segments are the files of the one input that is in the journal.
+// segments returns the files of the only input in the journal.
 func (w *world) segments() []string {
 	w.T.Helper()
 	found, err := filepath.Glob(filepath.Join(w.Journal, "*", "*.segment"))
@@ -76,7 +76,7 @@ type wayOfFailing struct {
 	name    string
 	prepare func(w *world)
 	fail    func(w *world)
-	heal    func(w *world) // nil: the disk stays as it is
+	heal    func(w *world) // nil if the disk cannot be repaired
 	says    string
 }
 
@@ -97,12 +97,13 @@ var waysOfFailing = []wayOfFailing{
 		prepare: func(w *world) { w.smallDisk(64) },
 		fail: func(w *world) {
 			w.T.Helper()
-			// The kernel refuses this of a mount with files that are open for writing. So another
-			// mount of it is put over that one: what is open is written as before, and whatever is
-			// looked for by its name is read-only.
+			// The kernel refuses to remount a file system read-only while files are open for
+			// writing. So mount it once more on top of itself, and make that mount read-only: open
+			// files can still be written, but every file that is looked up by its name is
+			// read-only.
 			disk := filepath.Dir(w.Journal)
 			if err := mountAgain(disk); err != nil {
-				w.T.Skipf("NOT TESTED: nothing may be mounted here: %v", err)
+				w.T.Skipf("NOT TESTED: mounting is not permitted here: %v", err)
 			}
 			w.T.Cleanup(func() {
 				if readOnly(disk) {
@@ -110,7 +111,7 @@ var waysOfFailing = []wayOfFailing{
 				}
 			})
 			if err := remountReadOnly(disk); err != nil {
-				w.T.Skipf("NOT TESTED: nothing may be remounted here: %v", err)
+				w.T.Skipf("NOT TESTED: remounting is not permitted here: %v", err)
 			}
 		},
 		heal: func(w *world) { unmount(w, filepath.Dir(w.Journal)) },
@@ -143,7 +144,7 @@ var waysOfFailing = []wayOfFailing{
 		fail: func(w *world) {
 			w.T.Helper()
 			if out, err := exec.Command("mount", "-o", "remount,abort", filepath.Dir(w.Journal)).CombinedOutput(); err != nil {
-				w.T.Skipf("NOT TESTED: this ext4 does not abort: %v: %s", err, out)
+				w.T.Skipf("NOT TESTED: ext4 does not support abort here: %v: %s", err, out)
 			}
 		},
 		says: "read-only file system",
@@ -163,8 +164,8 @@ func readOnly(dir string) bool {
 	return syscall.Statfs(dir, &st) == nil && st.Flags&readOnlyFlag != 0
 }
 
-// The agent writes on, every line arrives once, and the exit code is 0: while CloudWatch is away,
-// so that all that is written meanwhile is held, and while it takes what comes.
+// The agent keeps writing, every line arrives once, and the exit code is 0. This holds while
+// CloudWatch is down and everything is kept, and while it accepts what arrives.
 func TestPipeWhoseDiskFails(t *testing.T) {
 	for _, way := range waysOfFailing {
 		for _, away := range []bool{true, false} {
@@ -180,28 +181,29 @@ func TestPipeWhoseDiskFails(t *testing.T) {
 				way.fail(w)
 				agent.write(9)
 				if !away {
-					agent.write(24) // more than memory holds
+					agent.write(24) // more than fits in memory
 				}
 				w.Unstall()
 				agent.write(1)
 				agent.in.Close()
 				r.Wait(exitOK)
 				if got := w.text(""); got != agent.bytes.String() {
-					t.Errorf("%d bytes came of %d", len(got), agent.bytes.Len())
+					t.Errorf("%d bytes arrived, want %d", len(got), agent.bytes.Len())
 				}
 				log := r.Said()
 				if strings.Count(log, "what comes from here on is kept in memory") != 1 || !strings.Contains(log, way.says) || !strings.Contains(log, w.Journal) {
-					t.Errorf("it said\n%s", log)
+					t.Errorf("it printed\n%s", log)
 				}
 				if strings.Contains(log, "are lost") || strings.Count(log, `"level":"error"`) > 4 {
-					t.Errorf("it said\n%s", log)
+					t.Errorf("it printed\n%s", log)
 				}
 			})
 		}
 	}
 }
 
-// What only memory holds at the end is lost, and is said to be; the rest is in the folder.
+// Lines that only memory holds at the end are lost, and the program says so. The others are in the
+// folder.
 func TestPipeWhoseDiskFailsAndThatIsStopped(t *testing.T) {
 	for _, way := range waysOfFailing {
 		t.Run(way.name, func(t *testing.T) {
@@ -213,14 +215,14 @@ func TestPipeWhoseDiskFailsAndThatIsStopped(t *testing.T) {
 			w.Until("it has begun", func() bool { return len(w.segments()) > 1 })
 			way.fail(w)
 			agent.write(5)
-			w.Until("it has said so", func() bool { return r.Says("what comes from here on is kept in memory") })
+			w.Until("it reports the failure", func() bool { return r.Says("what comes from here on is kept in memory") })
 			r.Stop(exitLeft)
 			log := r.Said()
 			if !strings.Contains(log, "are lost: ") || !strings.Contains(log, "could no longer be used, so only this process held them") {
-				t.Errorf("it said\n%s", log)
+				t.Errorf("it printed\n%s", log)
 			}
 			if kept := strings.Contains(log, "the others are kept there"); kept == (way.name == "the folder is removed") {
-				t.Errorf("it said\n%s", log)
+				t.Errorf("it printed\n%s", log)
 			}
 			if way.heal == nil {
 				return
@@ -231,7 +233,7 @@ func TestPipeWhoseDiskFailsAndThatIsStopped(t *testing.T) {
 			code := next.End()
 			got := w.text("")
 			if !strings.HasPrefix(agent.bytes.String(), strings.TrimSuffix(got, "\n")) || len(got) < 3<<20 {
-				t.Errorf("%d bytes came, or others", len(got))
+				t.Errorf("%d bytes arrived, which should be at least 3 MiB and a prefix of what was written", len(got))
 			}
 			if log := next.Said(); code == exitOK || !strings.Contains(log, "are missing") {
 				t.Errorf("exit code %d, it said\n%s", code, log)
@@ -240,7 +242,7 @@ func TestPipeWhoseDiskFailsAndThatIsStopped(t *testing.T) {
 	}
 }
 
-// A disk that answers with EIO, from its n-th call of a kind on.
+// The disk answers EIO from the n-th call of a kind on.
 func TestPipeWhoseDiskAnswersEIO(t *testing.T) {
 	with := func(call, when string) []string {
 		return []string{"strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e", "inject=" + call + ":error=EIO:when=" + when}
@@ -250,7 +252,7 @@ func TestPipeWhoseDiskAnswersEIO(t *testing.T) {
 		t.Skipf("NOT TESTED: strace does not work here: %v %s", err, out)
 	}
 	for _, c := range []struct{ call, when string }{
-		{"splice", "1"}, {"splice", "9"}, // not on: what goes to memory is spliced, too
+		{"splice", "1"}, {"splice", "9"}, // only that one: splice also moves data to memory
 		{"pwrite64", "12+"}, // cursor and arrivals
 		{"unlinkat", "8+"},  // acknowledged segments
 	} {
@@ -261,18 +263,18 @@ func TestPipeWhoseDiskAnswersEIO(t *testing.T) {
 			agent.in.Close()
 			r.Wait(exitOK)
 			if got := w.text(""); got != agent.bytes.String() {
-				t.Errorf("%d bytes came of %d", len(got), agent.bytes.Len())
+				t.Errorf("%d bytes arrived, want %d", len(got), agent.bytes.Len())
 			}
 			log := r.Said()
 			if fell := strings.Contains(log, "what comes from here on is kept in memory"); strings.Contains(log, "are lost") || c.call == "splice" && !fell {
-				t.Errorf("it said\n%s", log)
+				t.Errorf("it printed\n%s", log)
 			}
 		})
 	}
 }
 
-// The file that a command writes is open, wherever its name is: nothing stops, and what is
-// acknowledged of it is given back.
+// The file that a command writes stays open, whether or not it has a name. Nothing stops, and
+// acknowledged bytes still give their space back.
 func TestExecWhoseFolderIsRemoved(t *testing.T) {
 	w := newWorld(t)
 	_, open := w.gate()
@@ -285,18 +287,18 @@ func TestExecWhoseFolderIsRemoved(t *testing.T) {
 	open()
 	r.Wait(exitOK)
 	if got, want := w.text(""), "{\"jobId\":\"j\",\"begun\":true}\n"+strings.Repeat(block, 160); got != want {
-		t.Errorf("%d bytes came of %d", len(got), len(want))
+		t.Errorf("%d bytes arrived, want %d", len(got), len(want))
 	}
 	if got := w.text("stderr"); got != "problems\n" {
-		t.Errorf("%q on stderr", got)
+		t.Errorf("%q arrived of stderr", got)
 	}
-	if log := r.Said(); strings.Count(log, `"level":"error"`) > 1 { // that it was stopped cannot be kept, if it was
-		t.Errorf("it said\n%s", log)
+	if log := r.Said(); strings.Count(log, `"level":"error"`) > 1 { // if the command was stopped, that cannot be recorded
+		t.Errorf("it printed\n%s", log)
 	}
 }
 
-// Files that are followed are shipped on without a cursor, and those that come when its folder is
-// gone, too.
+// Followed files are shipped without a cursor once the folder is gone, including files that appear
+// later.
 func TestFollowedFilesWhenTheFolderIsRemoved(t *testing.T) {
 	w := newWorld(t)
 	dir := t.TempDir()
@@ -323,11 +325,12 @@ func TestFollowedFilesWhenTheFolderIsRemoved(t *testing.T) {
 	r.Stop(exitOK)
 	log := r.Said()
 	if strings.Count(log, "kept in memory") != 1 {
-		t.Errorf("it said\n%s", log)
+		t.Errorf("it printed\n%s", log)
 	}
 }
 
-// What a command wrote to a file that has no name any more ends with the last who has it open.
+// The output of a command is lost with the last process that has the file open, if the file has no
+// name any more.
 func TestExecWhoseFolderIsRemovedAndThatIsStopped(t *testing.T) {
 	w := newWorld(t)
 	w.Stall()
@@ -339,6 +342,6 @@ func TestExecWhoseFolderIsRemovedAndThatIsStopped(t *testing.T) {
 	}
 	r.Stop(128 + int(syscall.SIGTERM))
 	if log := r.Said(); !strings.Contains(log, "14 bytes of the input are not delivered") || !strings.Contains(log, "and are lost: "+w.Journal) {
-		t.Errorf("it said\n%s", log)
+		t.Errorf("it printed\n%s", log)
 	}
 }

@@ -11,17 +11,19 @@ import (
 	"testing"
 )
 
-// This file runs the commands that the documents show, and compares what they print.
+// This file runs the commands in the documents and compares their output with what the documents
+// show.
 
-// fence is a fenced block of a document: its language and its text.
+// fence matches a fenced block of a document: its language and its text.
 var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 
-// shown is a command of a console block, and what the page says that it prints.
+// shown is a command of a console block, and its output on the page.
 type shown struct {
 	command, output string
 }
 
-// sessions returns the commands of a console block. A command may go on behind a backslash.
+// sessions returns the commands of a console block. A backslash continues a command on the next
+// line.
 func sessions(block string) []shown {
 	var all []shown
 	for _, line := range strings.SplitAfter(block, "\n") {
@@ -38,8 +40,8 @@ func sessions(block string) []shown {
 	return all
 }
 
-// varies are the parts of an output that differ from run to run, and what stands for them in a
-// comparison.
+// varies matches the parts of an output that differ from run to run, and names what stands for them
+// in a comparison.
 var varies = []struct {
 	pattern *regexp.Regexp
 	name    string
@@ -61,21 +63,21 @@ func withoutWhatVaries(text string) string {
 	return text
 }
 
-// ranElsewhere is how blocks of commands begin that other tests run: TestReadmeQuickStart and
+// ranElsewhere is the first lines of blocks that other tests run: TestReadmeQuickStart and
 // TestReadmeRecipes.
 var ranElsewhere = []string{"make build\n", "export AWS_ENDPOINT_URL=http://127.0.0.1:4586 ", "# what happened, in numbers\n"}
 
-// indented is a command in a block without a fence, of which no output is shown.
+// indented matches a command in a block without a fence, whose output the page does not show.
 var indented = regexp.MustCompile(`(?m)^    (?:perstack-shipper|aws) .*$`)
 
-// TestPages runs each console block of the documents. What is not run says what it needs.
+// TestPages runs each console block of the documents. A block that is not run says what it needs.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	w := newLocalWorld(t)
 	dir := t.TempDir()
 	w.Env = append(w.Env, "PERSTACK_SHIPPER_LOG_GROUP=/perstack/prod")
-	// A recording is stamped so that it ends now. From the longest to the shortest, each begins after
-	// the one before it however slow the machine is, which is the order that the pages show.
+	// Stamp the recordings so that they end now. Going from the longest to the shortest, each
+	// begins after the one before it however slow the machine is. The pages show that order.
 	for _, name := range []string{"delegate-parallel.jsonl", "tools.jsonl", "error.jsonl", "simple.jsonl"} {
 		stamped, err := exec.CommandContext(t.Context(), "../../deploy/stamp.sh", "testdata/recordings/"+name).Output()
 		if err != nil {
@@ -84,7 +86,7 @@ func TestPages(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), stamped, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if name != "simple.jsonl" { // which a page ships
+		if name != "simple.jsonl" { // a page ships that one
 			w.ship(stamped)
 		}
 	}
@@ -105,13 +107,14 @@ func TestPages(t *testing.T) {
 				}
 			case language == "sh" && !strings.HasPrefix(text, "# needs ") && !strings.HasPrefix(text, "# set once\n") &&
 				!slices.ContainsFunc(ranElsewhere, func(begin string) bool { return strings.HasPrefix(text, begin) }):
-				t.Errorf("%s: this block is not run, and does not say what it needs:\n%s", page, text)
+				t.Errorf("%s: no test runs this block, and it does not say what it needs:\n%s", page, text)
 			}
 		}
 	}
 }
 
-// mustPrint runs a command of a page. One that fails is shown for that.
+// mustPrint runs a command of a page and compares its output. The command itself may fail, if the
+// page shows that.
 func (w *world) mustPrint(page, dir string, s shown) {
 	w.T.Helper()
 	command := exec.CommandContext(w.T.Context(), "sh", "-c", s.command)

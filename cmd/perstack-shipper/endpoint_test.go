@@ -16,16 +16,16 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file holds the endpoint of a script, and what it can be told to do with puts.
+// This file holds the endpoint of a script, and the ways in which a script can make it fail.
 
-// endpointKey is the key of a script's value with its endpoint: *testkit.Endpoint.
+// endpointKey is the key of a script's endpoint, a *testkit.Endpoint.
 type endpointKey struct{}
 
-// clockKey is the key of a script's value with how far the clock of its endpoint is ahead, in
-// nanoseconds: *atomic.Int64.
+// clockKey is the key of how far the clock of a script's endpoint is ahead in nanoseconds, an
+// *atomic.Int64.
 type clockKey struct{}
 
-// serve starts the endpoint of a script, which ends with it.
+// serve starts the endpoint of a script. It ends with the script.
 func serve(env *testscript.Env) error {
 	var ahead atomic.Int64
 	env.Values[clockKey{}] = &ahead
@@ -36,7 +36,7 @@ func serve(env *testscript.Env) error {
 	}
 	env.Values[endpointKey{}] = e
 	for _, v := range e.Env() {
-		// A script has a PATH with the program, and a HOME where it may make files of AWS.
+		// A script has a PATH with the program, and a HOME in which it may create AWS files.
 		name, value, _ := strings.Cut(v, "=")
 		if name != "PATH" && name != "AWS_CONFIG_FILE" && name != "AWS_SHARED_CREDENTIALS_FILE" {
 			env.Setenv(name, value)
@@ -50,7 +50,7 @@ func serve(env *testscript.Env) error {
 	return nil
 }
 
-// writeStored is the command stored.
+// writeStored implements the command stored.
 func writeStored(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: stored GROUP STREAM FILE")
@@ -67,18 +67,15 @@ func writeStored(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(text.String()), 0o600))
 }
 
-// changeMood is the command endpoint. What it does to calls:
+// failCalls implements the command endpoint:
 //
-//	works
-//	throttles|hangs|blanks|denies [ACTION...]
-//	                                     to those of these actions; without one, to PutLogEvents
-//	expires                              to all: the credentials have expired
-//	refuses TEXT                         to each put with TEXT in its body, as the service refuses an event that is none
+// works throttles|hangs|blanks|denies [ACTION...] calls of these actions; without one, of
+// PutLogEvents expires                              all calls: the credentials have expired refuses
+// TEXT                         puts with TEXT in the body, as the service refuses an invalid event
+// clock DURATION                       sets the endpoint's clock ahead, or behind
 //
-// And clock DURATION sets the endpoint's clock ahead, or behind.
-//
-// blanks answers 200 without a body, as something in between may do.
-func changeMood(ts *testscript.TestScript, neg bool, args []string) {
+// blanks answers 200 without a body, as a proxy in between may.
+func failCalls(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 || (args[0] == "refuses" || args[0] == "clock") && len(args) != 2 {
 		ts.Fatalf("usage: endpoint works | throttles|hangs|blanks|denies [ACTION...] | expires | refuses TEXT | clock DURATION")
 	}
@@ -105,7 +102,7 @@ func changeMood(ts *testscript.TestScript, neg bool, args []string) {
 	case "refuses":
 		fault.Code, fault.Message, text, actions = "InvalidParameterException", "Log event is invalid", args[1], nil
 	default:
-		ts.Fatalf("the endpoint has no mood %q", args[0])
+		ts.Fatalf("the endpoint cannot be told %q", args[0])
 	}
 	if len(actions) == 0 {
 		actions = []string{"PutLogEvents"}

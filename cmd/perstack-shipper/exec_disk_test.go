@@ -18,7 +18,7 @@ func (w *world) smallDisk(mib int) {
 	w.T.Helper()
 	dir := w.T.TempDir()
 	if err := mountSmall(dir, mib); err != nil {
-		w.T.Skipf("NOT TESTED: nothing may be mounted here: %v", err)
+		w.T.Skipf("NOT TESTED: mounting is not permitted here: %v", err)
 	}
 	w.T.Cleanup(func() {
 		w.KillAll()
@@ -82,7 +82,7 @@ func TestExecOfAnAgentThatFillsTheDisk(t *testing.T) {
 			log := r.Said()
 			stopped, goesOn := strings.Count(log, "the command is stopped (SIGSTOP)"), strings.Count(log, "the command goes on")
 			if goesOn < 1 || goesOn != stopped && goesOn != stopped-1 { // it may end while it is being stopped
-				t.Errorf("it said\n%s", log)
+				t.Errorf("it printed\n%s", log)
 			}
 			t.Logf("stopped %d times, the first time with %d bytes taken", stopped, taken)
 			w.nothingLeft()
@@ -134,7 +134,7 @@ func execOnAFullDisk(t *testing.T, free int) {
 		t.Error("the command was started")
 	}
 	if log := r.Said(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "perstack-shipper: --journal-dir ") || !strings.Contains(log, "no room") {
-		t.Errorf("it said\n%s", log)
+		t.Errorf("it printed\n%s", log)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestExecStoppedAndSignalled(t *testing.T) {
 	w.Until("it heard", func() bool { return w.wrote("last words\n") })
 	r.Wait(4)
 	if log := r.Said(); !strings.Contains(log, "bytes of the input are not delivered") {
-		t.Errorf("it said\n%s", log)
+		t.Errorf("it printed\n%s", log)
 	}
 	w.Unstall()
 	w.Start(w.command("resume")).Wait(exitOK)
@@ -193,7 +193,7 @@ func TestExecKilledWhileItsCommandIsStopped(t *testing.T) {
 		t.Errorf("%d bytes came of %d", len(got), len(want))
 	}
 	if log := resume.Said(); !strings.Contains(log, " is stopped until there is room again") || !strings.Contains(log, "the command goes on after ") {
-		t.Errorf("it said\n%s", log)
+		t.Errorf("it printed\n%s", log)
 	}
 	w.nothingLeft()
 }
@@ -215,7 +215,7 @@ func TestOutlivedCommandWhoseOutputIsCut(t *testing.T) {
 	w.Unstall()
 	resume.Wait(exitRejected)
 	if !w.has("last words") {
-		t.Errorf("what it wrote at last did not come; it said\n%s", resume.Said())
+		t.Errorf("what it wrote at last did not come; it printed\n%s", resume.Said())
 	}
 	w.nothingLeft()
 }
@@ -241,7 +241,7 @@ func TestOutlivedCommandStaysStoppedAtAStart(t *testing.T) {
 	w.Until("what is left is shipped beside the input", func() bool { return strings.Count(r.Said(), " is shipped from where it stopped") == 4 })
 	w.Until("the guard has looked", func() bool { return strings.Count(r.Said(), isStopped) == 2 })
 	if after := w.written(); after != before || r.Says("goes on after") {
-		t.Errorf("it wrote %d bytes where there was no room; it said\n%s", after-before, r.Said())
+		t.Errorf("it wrote %d bytes where there was no room; it printed\n%s", after-before, r.Said())
 	}
 	w.Unstall()
 	w.Until("all is shipped", func() bool { return w.has("last words") && w.has(`"new"`) })

@@ -113,7 +113,7 @@ echo '{"Version":1,"AccessKeyId":"test","SecretAccessKey":"test"}'
 	r := w.asInit(`for i in 1 2 3 4 5 6 7 8 9; do (sleep 0.0$i & ); (sleep 0.1$i & ); done; echo '{"jobId":"j"}'; sleep 0.4`)
 	r.Wait(exitOK)
 	if got := w.text(""); got != "{\"jobId\":\"j\"}\n" {
-		t.Errorf("%q came; it said\n%s", got, r.Said())
+		t.Errorf("%q came; it printed\n%s", got, r.Said())
 	}
 }
 

@@ -38,7 +38,7 @@ func TestExecOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
 		t.Errorf("it left %s after the signal", took)
 	}
 	if log := r.Said(); !strings.Contains(log, "is still running; what it writes to stdout and stderr from now on is kept in "+w.Journal) {
-		t.Errorf("it said\n%s", log)
+		t.Errorf("it printed\n%s", log)
 	}
 	if in, got := w.one(""); got != "{\"jobId\":\"j\"}\n" || in.Ended() {
 		t.Errorf("at its end %q was there, ended: %v", got, in.Ended())
@@ -143,7 +143,7 @@ func TestExecSecondSignal(t *testing.T) {
 	w.Until("it heard twice", func() bool { return w.wrote("heard\nheard") })
 	log := r.Said()
 	if !strings.Contains(log, "bytes of the input are not delivered") {
-		t.Errorf("it said\n%s", log)
+		t.Errorf("it printed\n%s", log)
 	}
 	pid, _, _ := strings.Cut(log[strings.Index(log, "process ")+len("process "):], ")")
 	if n, err := strconv.Atoi(pid); err != nil || syscall.Kill(-n, syscall.SIGKILL) != nil {

@@ -90,7 +90,7 @@ func TestSidecarUnderFire(t *testing.T) {
 			// not take in the other half is for the next start.
 			p.Signal(syscall.SIGTERM)
 			if code := p.End(); code != exitOK && code != exitLeft {
-				t.Fatalf("exit code %d, want %d or %d; it said\n%s", code, exitOK, exitLeft, p.Said())
+				t.Fatalf("exit code %d, want %d or %d; it printed\n%s", code, exitOK, exitLeft, p.Said())
 			}
 		}
 	}

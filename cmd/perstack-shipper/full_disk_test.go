@@ -85,7 +85,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 			r := start(w, w.input("{\"jobId\":\"j\"}\n"))
 			r.Wait(exitUsage)
 			if log := r.Said(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "perstack-shipper: --journal-dir ") || !strings.Contains(log, "no room") {
-				t.Errorf("it said\n%s", log)
+				t.Errorf("it printed\n%s", log)
 			}
 			if c, ok := r.Cmd.Stdin.(*os.File); ok {
 				if at, err := c.Seek(0, 1); at != 0 || err != nil {
@@ -138,7 +138,7 @@ func TestStartOnADiskFullOfLeftovers(t *testing.T) {
 				}
 			}
 			if len(came) != 2 {
-				t.Fatalf("%d inputs came; it said\n%s", len(came), now.Said())
+				t.Fatalf("%d inputs came; it printed\n%s", len(came), now.Said())
 			}
 			if len(came[0]) < len(came[1]) {
 				came[0], came[1] = came[1], came[0]
@@ -170,7 +170,7 @@ func TestFollowOnADiskThatFills(t *testing.T) {
 	w.Until("it says so", func() bool { return r.Says("no room") })
 	r.Stop(exitLeft)
 	if log := r.Said(); !strings.Contains(log, "b.jsonl is not shipped: its 14 bytes are left for the next start") {
-		t.Errorf("it said\n%s", log)
+		t.Errorf("it printed\n%s", log)
 	}
 	ballast := filepath.Join(filepath.Dir(w.Journal), "ballast")
 	if err := os.Remove(ballast); err != nil {
@@ -206,7 +206,7 @@ func TestResumeOfAFollowedFileOnAFullDisk(t *testing.T) {
 	resume := w.Start(w.command("resume"))
 	resume.Wait(exitOK)
 	if !w.has(`"j"`) {
-		t.Errorf("nothing came; it said\n%s", resume.Said())
+		t.Errorf("nothing came; it printed\n%s", resume.Said())
 	}
 }
 
@@ -300,6 +300,6 @@ func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
 	}
 	r.Wait(exitOK)
 	if got := w.Gathered(); len(got) != 2 {
-		t.Errorf("%d inputs came; it said\n%s", len(got), r.Said())
+		t.Errorf("%d inputs came; it printed\n%s", len(got), r.Said())
 	}
 }

@@ -34,7 +34,7 @@ import (
 //	code N command…                     runs command, which must exit with code N
 //	put GROUP STREAM FILE               puts each line of FILE as an event, as somebody else would
 //	stored GROUP STREAM FILE            writes the events of a stream to FILE, a line each
-//	endpoint MOOD                       the endpoint works, throttles, hangs and so on (endpoint_test.go)
+//	endpoint HOW                        the endpoint works, throttles, hangs and so on (endpoint_test.go)
 //	until command…                      runs command again and again until it succeeds, for a minute at most
 //	signal NAME                         sends TERM, INT, HUP, QUIT, STOP, CONT or KILL to what runs in the background
 //	exited N                            what was signalled last, and waited for, must have exited with code N
@@ -117,7 +117,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": runForCode, "put": putEvents, "stored": writeStored, "endpoint": changeMood, "until": runUntil,
+			"code": runForCode, "put": putEvents, "stored": writeStored, "endpoint": failCalls, "until": runUntil,
 			"signal": signalBackground, "exited": checkSignalled,
 		},
 		Setup: func(env *testscript.Env) error {
