@@ -51,6 +51,12 @@ type restored = batch.Restored
 
 // shipment is what CloudWatch holds of an input, and what the Shaper says about the input.
 type shipment struct {
+	shape  batch.Shape
+	input  []byte
+	sum    [sha256.Size]byte // of input
+	narrow bool
+
+	sent       []sent    // the batches, in the order in which they were closed
 	messages   []message // by seq and part
 	streams    []string
 	state      batch.State
@@ -58,18 +64,24 @@ type shipment struct {
 	overflowed bool
 }
 
+// sent is a batch that was sent to a stream.
+type sent struct {
+	stream string
+	sum    [sha256.Size]byte // of the request body
+	events []logEvent        // not set if sum was enough to know them
+}
+
 // driver is a shipment in progress.
 type driver struct {
 	t      rapid.TB
-	shape  batch.Shape
-	input  []byte
 	regime regime
 	shaper *batch.Shaper
 	pool   batch.Pool
 	open   []*batch.Batch // by route
 	blocks []*batch.Block
 	out    shipment
-	closed func(b *batch.Batch) // called instead of decoding b
+	like   *shipment                               // has the same batches, so they need no decoding; nil: decode them
+	closed func(b *batch.Batch, events []logEvent) // gets each decoded batch before its release; may be nil
 }
 
 // arrival is when the byte at an offset was read. It is different for each offset.
@@ -78,23 +90,64 @@ func arrival(offset int64) int64 { return now - hour + offset%1000 }
 // ship ships all of input and checks the result.
 func ship(t rapid.TB, shape batch.Shape, input []byte, r regime) *shipment {
 	t.Helper()
-	d := &driver{t: t, shape: shape, input: input, regime: r}
+	s := drive(t, shape, input, r)
+	s.check(t)
+	return s
+}
+
+// drive ships all of input. It checks the batches, and leaves the comparison with the input to the
+// caller.
+func drive(t rapid.TB, shape batch.Shape, input []byte, r regime) *shipment {
+	t.Helper()
+	d := newDriver(t, shape, input, r)
 	d.run()
-	d.out.check(t, shape, input)
 	return &d.out
+}
+
+func newDriver(t rapid.TB, shape batch.Shape, input []byte, r regime) *driver {
+	return &driver{t: t, regime: r, out: shipment{shape: shape, input: input, sum: sha256.Sum256(input), narrow: r.narrow}}
+}
+
+// again ships the input of s by another regime, and checks that the result is the same. The size of
+// the blocks does not change the events of the batches, so the request bodies are the same, and
+// their hashes stand for the events, which ship has checked.
+func (s *shipment) again(t rapid.TB, r regime) {
+	t.Helper()
+	r.narrow = s.narrow
+	d := &driver{t: t, regime: r, out: shipment{shape: s.shape, input: s.input, sum: s.sum, narrow: s.narrow}, like: s}
+	d.run()
+	got := &d.out
+	if len(got.sent) != len(s.sent) || !slices.Equal(got.streams, s.streams) {
+		t.Fatalf("got %d batches in streams %q, want %d in %q", len(got.sent), got.streams, len(s.sent), s.streams)
+	}
+	if got.jobs != s.jobs {
+		t.Fatalf("the receipts differ: got %s\nwant %s", got.jobs, s.jobs)
+	}
+	if state, want := stateJSON(t, got.state), stateJSON(t, s.state); state != want {
+		t.Fatalf("the states differ: got %s\nwant %s", state, want)
+	}
+}
+
+// stateJSON returns a State as the cursor keeps it.
+func stateJSON(t rapid.TB, state batch.State) string {
+	t.Helper()
+	data, err := json.Marshal(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 func (d *driver) run() {
 	d.t.Helper()
-	input := d.input
+	input := d.out.input
 	var err error
-	if d.shaper, err = batch.NewShaper(d.shape, batch.State{}, nil); err != nil {
+	if d.shaper, err = batch.NewShaper(d.out.shape, batch.State{}, nil); err != nil {
 		d.t.Fatal(err)
 	}
 	if d.regime.narrow {
 		d.shaper.Narrow()
 	}
-	before := sha256.Sum256(input)
 	start, end := 0, 0 // the window
 	for {
 		n := len(input) - end
@@ -111,7 +164,7 @@ func (d *driver) run() {
 	for _, b := range d.open {
 		d.close(b)
 	}
-	if sha256.Sum256(input) != before {
+	if sha256.Sum256(input) != d.out.sum {
 		d.t.Fatal("the input was changed")
 	}
 	if held := d.pool.Held(); held != 0 {
@@ -165,7 +218,7 @@ func (d *driver) block(data []byte, base int64, final bool) (done int) {
 
 // findJob looks for the job of the waiting lines in the rest of the input, and releases them.
 func (d *driver) findJob(offset int64) {
-	if job, isRun, _ := d.shaper.FirstJob(d.input[offset:], true); job != "" {
+	if job, isRun, _ := d.shaper.FirstJob(d.out.input[offset:], true); job != "" {
 		d.shaper.SetJob(job, isRun)
 	} else {
 		d.shaper.StopWaiting()
@@ -185,7 +238,7 @@ func (d *driver) restart() {
 	if err := json.Unmarshal(data, &again); err != nil {
 		d.t.Fatal(err)
 	}
-	if d.shaper, err = batch.NewShaper(d.shape, again, streams); err != nil {
+	if d.shaper, err = batch.NewShaper(d.out.shape, again, streams); err != nil {
 		d.t.Fatal(err)
 	}
 	if d.regime.narrow {
@@ -215,14 +268,7 @@ func (d *driver) add(ev *batch.Event, block *batch.Block) {
 func (d *driver) close(b *batch.Batch) {
 	d.t.Helper()
 	b.Close()
-	if d.closed != nil {
-		d.closed(b)
-	} else {
-		route := slices.Index(d.open, b)
-		for _, e := range decode(d.t, b) {
-			d.out.messages = append(d.out.messages, message{stream: d.shaper.Streams()[route], time: e.Timestamp, text: e.Message})
-		}
-	}
+	d.send(b)
 	events := 0
 	for _, span := range b.Spans {
 		span.Block.Pending -= span.Events
@@ -232,6 +278,36 @@ func (d *driver) close(b *batch.Batch) {
 		d.t.Fatalf("the spans of a batch of %d events cover %d events, %d of them of input 0", b.Len(), events, b.Of(0))
 	}
 	b.Release()
+}
+
+// send adds the events of a closed batch to the shipment.
+func (d *driver) send(b *batch.Batch) {
+	d.t.Helper()
+	stream := d.shaper.Streams()[slices.Index(d.open, b)]
+	body := b.Body(head, 0, b.Len())
+	hash := sha256.New()
+	if n, err := body.WriteTo(hash); err != nil || n != body.Len() {
+		d.t.Fatalf("WriteTo wrote %d of %d bytes: %v", n, body.Len(), err)
+	}
+	s := sent{stream: stream, sum: [sha256.Size]byte(hash.Sum(nil))}
+	if d.like != nil {
+		n := len(d.out.sent)
+		if n == len(d.like.sent) {
+			d.t.Fatalf("there are more than %d batches", n)
+		}
+		if want := d.like.sent[n]; s.stream != want.stream || s.sum != want.sum {
+			d.t.Fatalf("batch %d is in stream %q, want %q: %s", n, s.stream, want.stream, difference(decode(d.t, b), want.events))
+		}
+	} else {
+		s.events = decode(d.t, b)
+		if d.closed != nil {
+			d.closed(b, s.events)
+		}
+		for _, e := range s.events {
+			d.out.messages = append(d.out.messages, message{stream: stream, time: e.Timestamp, text: e.Message})
+		}
+	}
+	d.out.sent = append(d.out.sent, s)
 }
 
 // logEvent is an event in a request body.
@@ -310,12 +386,17 @@ func repaired(input []byte) []byte {
 	if utf8.Valid(input) {
 		return input
 	}
-	return []byte(string([]rune(string(input))))
+	out := make([]byte, 0, len(input)+len(input)/2)
+	for _, r := range string(input) {
+		out = utf8.AppendRune(out, r)
+	}
+	return out
 }
 
 // check compares the events in CloudWatch with the input.
-func (s *shipment) check(t rapid.TB, shape batch.Shape, input []byte) {
+func (s *shipment) check(t rapid.TB) {
 	t.Helper()
+	shape, input := s.shape, s.input
 	for i := range s.messages {
 		m := &s.messages[i]
 		if !strings.HasPrefix(strings.TrimLeft(m.text, " \t\r"), `{"shipper":{"input":`) || !json.Valid([]byte(m.text)) {
@@ -354,18 +435,19 @@ func (s *shipment) check(t rapid.TB, shape batch.Shape, input []byte) {
 		s.checkFiltered(t, shape, input)
 		return
 	}
-	s.checkLines(t, input)
-	s.checkState(t, input)
+	want := repaired(input)
+	s.checkLines(t, want)
+	s.checkState(t, want)
 }
 
 func (m *message) before(other *message) bool {
 	return m.Seq < other.Seq || m.Seq == other.Seq && m.Part < other.Part
 }
 
-// checkLines reassembles the input.
-func (s *shipment) checkLines(t rapid.TB, input []byte) {
+// checkLines reassembles the input and compares it with want, the repaired input.
+func (s *shipment) checkLines(t rapid.TB, want []byte) {
 	t.Helper()
-	var got []byte
+	got := make([]byte, 0, len(want))
 	seq, part := int64(0), 0 // the line being reassembled; part 0: none
 	for i := range s.messages {
 		m := &s.messages[i]
@@ -393,7 +475,7 @@ func (s *shipment) checkLines(t rapid.TB, input []byte) {
 		t.Fatalf("the last part of seq %d is missing", seq)
 	}
 	got = append(got, bytes.Repeat([]byte("\n"), int(s.state.Empty))...)
-	if want := repaired(input); !bytes.Equal(got, want) {
+	if !bytes.Equal(got, want) {
 		at := 0
 		for at < len(got) && at < len(want) && got[at] == want[at] {
 			at++
@@ -402,21 +484,24 @@ func (s *shipment) checkLines(t rapid.TB, input []byte) {
 	}
 }
 
-// checkState compares the counts and digests of the State with the input.
-func (s *shipment) checkState(t rapid.TB, input []byte) {
+// checkState compares the counts and digests of the State with the input, which repaired is after
+// its repair.
+func (s *shipment) checkState(t rapid.TB, repaired []byte) {
 	t.Helper()
+	input := s.input
 	want := batch.Counts{Bytes: int64(len(input)), Events: int64(len(s.messages)), Clamped: s.state.Counts.Clamped}
 	seq := int64(0)
 	shipped := sha256.New()
 	lines := bytes.Split(input, []byte("\n"))
-	for i, line := range lines {
+	for i, line := range bytes.Split(repaired, []byte("\n")) {
 		switch {
 		case len(line) > 0:
 			seq++
-			if !utf8.Valid(line) {
+			if !utf8.Valid(lines[i]) {
 				want.Lossy++
 			}
-			shipped.Write(append(slices.Clone(repaired(line)), '\n'))
+			shipped.Write(line)
+			shipped.Write([]byte("\n"))
 		case i < len(lines)-1:
 			want.EmptyLines++
 		}
@@ -433,7 +518,7 @@ func (s *shipment) checkState(t rapid.TB, input []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantRaw := sha256.Sum256(input)
+	wantRaw := s.sum
 	wantLines := shipped.Sum(nil)
 	if !bytes.Equal(gotLines, wantLines) {
 		t.Fatalf("the SHA-256 of the lines is %x, want %x", gotLines, wantLines)

@@ -92,7 +92,7 @@ func (s *shipment) checkFiltered(t rapid.TB, shape batch.Shape, input []byte) {
 	if gotRaw == nil {
 		gotRaw = gotLines
 	}
-	if raw := sha256.Sum256(input); !bytes.Equal(gotLines, digest.Sum(nil)) || !bytes.Equal(gotRaw, raw[:]) {
+	if !bytes.Equal(gotLines, digest.Sum(nil)) || !bytes.Equal(gotRaw, s.sum[:]) {
 		t.Fatal("a digest is wrong")
 	}
 }
@@ -241,19 +241,20 @@ func drawFilters(t *rapid.T, shape *batch.Shape) {
 }
 
 func TestFiltered(t *testing.T) {
+	batch.Large(t)
 	t.Parallel()
 	recorded := recordedLines(t)
 	rapid.Check(t, func(t *rapid.T) {
 		input, shape := drawInput(t, recorded), drawShape(t)
 		drawFilters(t, &shape)
-		whole := ship(t, shape, input, regime{})
-		compare(t, ship(t, shape, input, drawRegime(t)), whole)
+		ship(t, shape, input, regime{}).again(t, drawRegime(t))
 	})
 }
 
 // Lines that are shipped as they are read are also left out by type. What a line counts does not
 // depend on whether it is left out.
 func TestLongLinesAreLeftOut(t *testing.T) {
+	batch.Large(t)
 	recorded := recordedLines(t)
 	rapid.Check(t, func(t *rapid.T) {
 		shape := plainShape()
@@ -281,9 +282,9 @@ func TestLongLinesAreLeftOut(t *testing.T) {
 		}
 		pieces := drawRegime(t)
 		read := pieces.read
-		pieces.narrow, pieces.read = true, func(n int) int { return 500 + read(n) }
-		got := ship(t, shape, input, pieces)
-		compare(t, got, ship(t, shape, input, regime{narrow: true}))
+		pieces.read = func(n int) int { return 500 + read(n) }
+		got := ship(t, shape, input, regime{narrow: true})
+		got.again(t, pieces)
 
 		shape.Exclude = nil
 		if all := ship(t, shape, input, regime{narrow: true}); all.jobs != got.jobs || all.state.Cut != got.state.Cut || all.state.Last != got.state.Last {
@@ -311,10 +312,9 @@ func TestLongLinesThatBeginLikeObjects(t *testing.T) {
 		{long + "\n" + `{"a":"`, nil, true},
 		{`{"a":"` + "\n", nil, false},
 	} {
-		d := driver{t: t, shape: shape, input: []byte(c.input), regime: regime{narrow: true}}
-		d.run()
+		got := drive(t, shape, []byte(c.input), regime{narrow: true})
 		var seqs []int64
-		for _, m := range d.out.messages {
+		for _, m := range got.messages {
 			r, err := batch.Restore([]byte(m.text))
 			if err != nil {
 				t.Fatal(err)
@@ -323,8 +323,8 @@ func TestLongLinesThatBeginLikeObjects(t *testing.T) {
 				seqs = append(seqs, r.Seq)
 			}
 		}
-		if !slices.Equal(seqs, c.seqs) || d.out.state.Cut != c.cut {
-			t.Errorf("%.20q…: seqs %v, cut %v", c.input, seqs, d.out.state.Cut)
+		if !slices.Equal(seqs, c.seqs) || got.state.Cut != c.cut {
+			t.Errorf("%.20q…: seqs %v, cut %v", c.input, seqs, got.state.Cut)
 		}
 	}
 }
@@ -396,15 +396,14 @@ func TestLongLinesAreRedacted(t *testing.T) {
 		whole := ship(t, shape, []byte(input), regime{narrow: true})
 		pieces := drawRegime(t)
 		read := pieces.read
-		pieces.narrow, pieces.read = true, func(n int) int { return 500 + read(n) }
-		compare(t, ship(t, shape, []byte(input), pieces), whole)
+		pieces.read = func(n int) int { return 500 + read(n) }
+		whole.again(t, pieces)
 	})
 }
 
 // What was redacted in a line does not appear elsewhere: not in ids, stream names, the members that
 // parts repeat, ids added to earlier lines, or the receipt.
 func TestRedactionLeavesNothing(t *testing.T) {
-	batch.Large(t)
 	t.Parallel()
 	shape := plainShape()
 	shape.Template = "{jobId}/{expertKey}"
@@ -416,15 +415,15 @@ func TestRedactionLeavesNothing(t *testing.T) {
 	for name, input := range map[string]string{
 		"whole":               line("stopRunByError", "}"),
 		"text before it":      "npm warn\n" + line("stopRunByError", "}"),
-		"in parts":            line("stopRunByError", `,"a":"`+strings.Repeat("x", maxEvent)+`"}`),
-		"as it is read":       line("stopRunByError", `,"a":"`+strings.Repeat("x", maxLine)+`"}`),
-		"its end":             `{"type":"stopRunByError","jobId":"j","a":"` + strings.Repeat("x", maxLine) + `","error":{"name":"SECRET-6","message":"no SECRET-7"}}`,
+		"in parts":            line("stopRunByError", `,"a":"`+strings.Repeat("x", batch.SmallEvent)+`"}`),
+		"as it is read":       line("stopRunByError", `,"a":"`+strings.Repeat("x", batch.SmallLine)+`"}`),
+		"its end":             `{"type":"stopRunByError","jobId":"j","a":"` + strings.Repeat("x", batch.SmallLine) + `","error":{"name":"SECRET-6","message":"no SECRET-7"}}`,
 		"cut":                 line("stopRunByError", `,"a`),
 		"left out":            line("out", "}") + "\n{}\ntext",
-		"a long one left out": line("out", `,"a":"`+strings.Repeat("x", maxLine)+`"}`) + "\n{}\ntext",
+		"a long one left out": line("out", `,"a":"`+strings.Repeat("x", batch.SmallLine)+`"}`) + "\n{}\ntext",
 		"text":                "SECRET-1\n{\"SECRET-2\nSECRET-3 {",
 	} {
-		got := ship(t, shape, []byte(input), regime{})
+		got := ship(t, shape, []byte(input), regime{narrow: true})
 		all := got.jobs + strings.Join(got.streams, "")
 		for i := range got.messages {
 			all += got.messages[i].text
@@ -438,6 +437,7 @@ func TestRedactionLeavesNothing(t *testing.T) {
 // An endless match in an endless line: the rest of its string is left out, and what follows the
 // string is not.
 func TestRedactionOfWhatDoesNotEnd(t *testing.T) {
+	batch.Large(t)
 	shape := plainShape()
 	shape.JobID = "j"
 	shape.Redact = []string{"key=[a-z]+"}
@@ -492,6 +492,7 @@ func TestRedactionIsBounded(t *testing.T) {
 // The list of excluded ranges is bounded. Together with the excluded member of each event it still
 // proves that nothing else is missing, which checkFiltered verifies.
 func TestManyRangesAreLeftOut(t *testing.T) {
+	batch.Large(t)
 	shape := plainShape()
 	shape.JobID, shape.Exclude = "j", []string{"stream*"}
 	input := []byte(strings.Repeat("{\"type\":\"streamText\"}\n{}\n\n", 2*batch.MaxExcluded) + "{\"type\":\"streamText\"}\n")

@@ -70,7 +70,7 @@ func TestIDs(t *testing.T) {
 		{name: "spelled with escapes, and twice",
 			lines: []string{`{"job\u0049d":"a","runId":"r","run\u0049d":"s"}`, `{}`, `{"jobId":"b","jobId":7}`, `{"jobId":7,"jobId":"\u0062:*\"日"}`, `{}`},
 			want:  []string{"a/s", "a/s +jobId+runId", "/", "b:*\"日/", "b:*\"日/ +jobId"}},
-		{name: "no UTF-8",
+		{name: "invalid UTF-8",
 			lines: []string{`text`, "{\"jobId\":\"\xff\"}", `{}`, "{\"job\xffId\":1}"},
 			want:  []string{"\ufffd/", "\ufffd/", "\ufffd/ +jobId", "\ufffd/ +jobId"}},
 		{name: "deeper down", job: "opt",
@@ -90,15 +90,14 @@ func TestIDs(t *testing.T) {
 			shape := plainShape()
 			shape.JobID, shape.RunID = c.job, c.run
 			input := []byte(strings.Join(c.lines, "\n"))
-			restart := func() bool { return true }
-			for _, r := range []regime{{}, {read: func(int) int { return 1000 }, restart: restart}} {
-				var got []string
-				for _, m := range ship(t, shape, input, r).messages {
-					got = append(got, strings.ReplaceAll(ids(&m), long, "LONG"))
-				}
-				if !slices.Equal(got, c.want) {
-					t.Errorf("%q\nwant %q", got, c.want)
-				}
+			whole := ship(t, shape, input, regime{})
+			whole.again(t, regime{read: func(int) int { return 1000 }, restart: func() bool { return true }})
+			var got []string
+			for _, m := range whole.messages {
+				got = append(got, strings.ReplaceAll(ids(&m), long, "LONG"))
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%q\nwant %q", got, c.want)
 			}
 		})
 	}
@@ -106,6 +105,7 @@ func TestIDs(t *testing.T) {
 
 // A line that names no job waits, and changes nothing. Empty lines before it are done.
 func TestWait(t *testing.T) {
+	batch.Large(t)
 	for _, c := range []struct {
 		input string
 		done  int64 // bytes before the first line that waits
@@ -174,12 +174,13 @@ func restore(t rapid.TB, message []byte) batch.Restored {
 // again returns a Shaper that continues from the State that the cursor keeps of another.
 func again(t testing.TB, shape batch.Shape, s *batch.Shaper) *batch.Shaper {
 	t.Helper()
-	d := &driver{t: t, shape: shape, shaper: s}
+	d := &driver{t: t, shaper: s, out: shipment{shape: shape}}
 	d.restart()
 	return d.shaper
 }
 
 func TestFirstJob(t *testing.T) {
+	batch.Large(t)
 	long := strings.Repeat("x", 1100)
 	for _, c := range []struct {
 		name, data string
@@ -197,7 +198,7 @@ func TestFirstJob(t *testing.T) {
 		{"in the last line, without a newline", "text\n" + `{"jobId":"j"}`, true, `"j"`, 5},
 		{"in a line cut short", `{"jobId":"j","a":`, true, `"j"`, 0},
 		{"no string, empty, too long", `{"jobId":7}` + "\n" + `{"jobId":""}` + "\n" + `{"jobId":"` + long + "\"}\ntext\n", true, "", 12 + 13 + 12 + 1100 + 1 + 5},
-		{"no UTF-8", "{\"jobId\":\"a\xff\"}\n", false, "\"a\ufffd\"", 0},
+		{"invalid UTF-8", "{\"jobId\":\"a\xff\"}\n", false, "\"a\ufffd\"", 0},
 		{"too long once it is UTF-8", "{\"jobId\":\"" + strings.Repeat("\xff", 400) + "\"}\n", false, "", 413},
 		{"at the beginning of a line without end", `{"jobId":"j","a":"` + strings.Repeat("x", maxLine), false, `"j"`, 0},
 		{"nowhere in a line without end", strings.Repeat("x", maxLine), false, "", maxLine},

@@ -22,7 +22,7 @@ func TestNoAllocationPerLine(t *testing.T) {
 		{"deltas, a stream a run", "{jobId}/{runId}-{expertKey}", deltas(block)},
 		{"text", "{jobId}", []byte(first + strings.Repeat("npm warn deprecated \"x\"\n", 500))},
 		{"lines that are given ids", "{jobId}/{runId}", []byte(first + strings.Repeat("{\"type\":\"x\"}\n", 500))},
-		{"no UTF-8", "{jobId}", []byte(first + strings.Repeat("{\"type\":\"\xff\"}\n\xfe\n", 500))},
+		{"invalid UTF-8", "{jobId}", []byte(first + strings.Repeat("{\"type\":\"\xff\"}\n\xfe\n", 500))},
 		{"late", "{jobId}", []byte(first + strings.Repeat("{\"timestamp\":5,\"jobId\":"+id+"}\n", 500))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -61,6 +61,7 @@ func TestNoAllocationPerLine(t *testing.T) {
 }
 
 func TestPoolAndHeld(t *testing.T) {
+	Large(t)
 	var pool Pool
 	s, err := NewShaper(Shape{Input: "k3v9x2ab", Template: "{jobId}", Hostname: "h"}, State{}, nil)
 	if err != nil {
@@ -120,7 +121,7 @@ func TestPoolAndHeld(t *testing.T) {
 // A line as large as in an attack leaves no memory of that size behind.
 func TestScratchAfterTheLargestLine(t *testing.T) {
 	for name, line := range map[string]string{
-		"no UTF-8":                       strings.Repeat("\xff", MaxLineBytes-1),
+		"invalid UTF-8":                  strings.Repeat("\xff", MaxLineBytes-1),
 		"white space before the brace":   strings.Repeat("\t", MaxLineBytes-10) + "{}",
 		"control characters":             strings.Repeat("\x01", MaxLineBytes-1),
 		"a key spelled with an escape":   `{"` + strings.Repeat(`\n`, 4<<20-10) + `":1}`,

@@ -12,9 +12,8 @@ import (
 // These tests cut lines into parts at a fortieth of the real bounds, so that they can cut a great
 // many. See limits_test.go for the real bounds.
 
-// checkParts ships input with narrow bounds, whole and in pieces, and checks how full the parts
-// are.
-func checkParts(t rapid.TB, shape batch.Shape, input []byte, pieces regime) {
+// shipParts ships input with narrow bounds, and checks how full the parts are.
+func shipParts(t rapid.TB, shape batch.Shape, input []byte) *shipment {
 	t.Helper()
 	whole := ship(t, shape, input, regime{narrow: true})
 	longest := 0
@@ -32,8 +31,7 @@ func checkParts(t rapid.TB, shape batch.Shape, input []byte, pieces regime) {
 			t.Fatalf("part %d of seq %d has %d bytes, and the next part %d", m.Part, m.Seq, len(m.text), len(whole.messages[i+1].text))
 		}
 	}
-	pieces.narrow = true
-	compare(t, ship(t, shape, input, pieces), whole)
+	return whole
 }
 
 // units are the strings that long lines repeat.
@@ -60,7 +58,7 @@ func TestParts(t *testing.T) {
 		reads := rapid.SliceOfN(rapid.IntRange(500, 50000), 1, 10).Draw(t, "reads")
 		restarts := rapid.SliceOfN(rapid.Bool(), 1, 10).Draw(t, "restarts")
 		i, j := 0, 0
-		checkParts(t, shape, input, regime{
+		shipParts(t, shape, input).again(t, regime{
 			read:    func(int) int { i++; return reads[i%len(reads)] },
 			restart: func() bool { j++; return restarts[j%len(restarts)] },
 		})
@@ -78,10 +76,10 @@ func TestPartsAtTheByte(t *testing.T) {
 		for _, size := range []int{batch.SmallLine, batch.SmallLine + batch.SmallStep, 2 * batch.SmallLine} {
 			for more := -2; more <= 2; more++ {
 				input := bytes.Repeat([]byte(unit), (size+more)/len(unit)+1)[:size+more]
-				for end := range 3 {
-					read := batch.SmallStep + end - 1
-					for _, newline := range []string{"", "\n"} {
-						checkParts(t, shape, append(bytes.Clone(input), newline...), regime{read: func(int) int { return read }, restart: func() bool { return end == 0 }})
+				for _, newline := range []string{"", "\n"} {
+					whole := shipParts(t, shape, append(bytes.Clone(input), newline...))
+					for end := range 3 {
+						whole.again(t, regime{read: func(int) int { return batch.SmallStep + end - 1 }, restart: func() bool { return end == 0 }})
 					}
 				}
 			}
@@ -108,6 +106,6 @@ func FuzzParts(f *testing.F) {
 		}
 		shape := plainShape()
 		shape.JobID = "j"
-		checkParts(t, shape, input, regime{read: func(int) int { return 1<<10 + int(step) }, restart: func() bool { return restart }})
+		shipParts(t, shape, input).again(t, regime{read: func(int) int { return 1<<10 + int(step) }, restart: func() bool { return restart }})
 	})
 }

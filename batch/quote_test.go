@@ -116,6 +116,7 @@ func TestQuoteProperties(t *testing.T) {
 
 // TestRope writes bytes that need escapes at every position around the end of a chunk.
 func TestRope(t *testing.T) {
+	Large(t)
 	unit := "a\"b\\c\x00d\té日😀e\n" + strings.Repeat("f", 9)
 	text := []byte(strings.Repeat(unit, 3000))
 	for shift := range 40 {

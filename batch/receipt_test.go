@@ -217,6 +217,7 @@ func TestUsageOfALineInParts(t *testing.T) {
 }
 
 func TestOutcome(t *testing.T) {
+	batch.Large(t)
 	end := func(typ, expert string) string {
 		return `{"type":"` + typ + `","expertKey":"` + expert + `","jobId":"j"}`
 	}

@@ -91,6 +91,7 @@ func TestRestampAtTheLimit(t *testing.T) {
 
 // Events that would exceed a limit, because they grew or are a day apart, go into another batch.
 func TestRestampIntoSeveral(t *testing.T) {
+	batch.Large(t)
 	var pool batch.Pool
 	full := batch.New(&pool)
 	for seq := 1; full.Add(record(fmt.Sprintf(`{"shipper":{"input":"i","seq":%d},"a":"%s"}`, seq, strings.Repeat("x", 100)), now-20*hour), nil); seq++ {
@@ -133,10 +134,10 @@ func TestRestampLosesNothing(t *testing.T) {
 		at := rapid.SampledFrom([]int64{now, now + 20*24*hour, now - 40*24*hour}).Draw(t, "time of the put")
 		mask := rapid.SliceOfN(rapid.Bool(), 1, 50).Draw(t, "refused")
 		refused := func(i int, _ int64) bool { return mask[i%len(mask)] }
-		d := &driver{t: t, shape: shape, input: input}
-		d.closed = func(b *batch.Batch) {
+		d := newDriver(t, shape, input, regime{})
+		d.closed = func(b *batch.Batch, events []logEvent) {
 			from := rapid.IntRange(0, b.Len()-1).Draw(t, "from")
-			want := decode(t, b)[from:]
+			want := events[from:]
 			got, _ := restamped(t, b, from, b.Len(), at, refused)
 			if len(got) != len(want) {
 				t.Fatalf("%d events became %d", len(want), len(got))

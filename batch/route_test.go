@@ -30,6 +30,7 @@ func TestParseTemplate(t *testing.T) {
 }
 
 func TestStreams(t *testing.T) {
+	batch.Large(t)
 	for _, c := range []struct {
 		name, template, job, run string
 		lines                    []string
@@ -55,24 +56,23 @@ func TestStreams(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			shape := plainShape()
 			shape.Template, shape.JobID, shape.RunID = c.template, c.job, c.run
-			for _, r := range []regime{{}, {read: func(int) int { return 5000 }, restart: func() bool { return true }}} {
-				got := ship(t, shape, []byte(strings.Join(c.lines, "\n")+"\n"), r)
-				var names []string
-				for _, m := range got.messages {
-					names = append(names, m.stream)
+			got := ship(t, shape, []byte(strings.Join(c.lines, "\n")+"\n"), regime{})
+			got.again(t, regime{read: func(int) int { return 5000 }, restart: func() bool { return true }})
+			var names []string
+			for _, m := range got.messages {
+				names = append(names, m.stream)
+			}
+			if !slices.Equal(names, c.want) {
+				t.Errorf("%q\nwant %q", names, c.want)
+			}
+			var opened []string
+			for _, name := range c.want {
+				if !slices.Contains(opened, name) {
+					opened = append(opened, name)
 				}
-				if !slices.Equal(names, c.want) {
-					t.Errorf("%q\nwant %q", names, c.want)
-				}
-				var opened []string
-				for _, name := range c.want {
-					if !slices.Contains(opened, name) {
-						opened = append(opened, name)
-					}
-				}
-				if !slices.Equal(got.streams, opened) {
-					t.Errorf("streams %q, want %q", got.streams, opened)
-				}
+			}
+			if !slices.Equal(got.streams, opened) {
+				t.Errorf("streams %q, want %q", got.streams, opened)
 			}
 		})
 	}
@@ -91,24 +91,24 @@ func TestUnattributed(t *testing.T) {
 // Lines of the 101st stream go to the first one, also after a restart. Streams that are open stay
 // open.
 func TestOverflow(t *testing.T) {
+	batch.Large(t)
 	var input []byte
 	for i := range 150 {
 		input = fmt.Appendf(input, "{\"jobId\":\"j%d\"}\n{\"jobId\":\"j99\"}\n{\"jobId\":\"j100\"}\n", i)
 	}
-	for _, r := range []regime{{}, {read: func(int) int { return 100 }, restart: func() bool { return true }}} {
-		got := ship(t, plainShape(), input, r)
-		if len(got.streams) != batch.MaxStreams || got.streams[0] != "j0" {
-			t.Fatalf("%d streams, the first %q", len(got.streams), got.streams[0])
-		}
-		for i, m := range got.messages {
-			if want := m.JobID; m.stream != want && (m.stream != "j0" || slices.Contains(got.streams, want)) {
-				t.Fatalf("line %d of job %s went to %s", i+1, m.JobID, m.stream)
-			}
-		}
-		if r.restart == nil && !got.overflowed {
-			t.Error("Overflowed is false with too many streams")
+	got := ship(t, plainShape(), input, regime{})
+	if len(got.streams) != batch.MaxStreams || got.streams[0] != "j0" {
+		t.Fatalf("%d streams, the first %q", len(got.streams), got.streams[0])
+	}
+	for i, m := range got.messages {
+		if want := m.JobID; m.stream != want && (m.stream != "j0" || slices.Contains(got.streams, want)) {
+			t.Fatalf("line %d of job %s went to %s", i+1, m.JobID, m.stream)
 		}
 	}
+	if !got.overflowed {
+		t.Error("Overflowed is false with too many streams")
+	}
+	got.again(t, regime{read: func(int) int { return 100 }, restart: func() bool { return true }})
 	if few := ship(t, plainShape(), input[:200], regime{}); few.overflowed {
 		t.Error("Overflowed is true with few streams")
 	}

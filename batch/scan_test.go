@@ -72,6 +72,7 @@ func checkScan(t rapid.TB, s *scanner, line []byte) {
 }
 
 func TestScanForms(t *testing.T) {
+	Large(t)
 	const dirt = "\x00\x01\x1f\x7f \t\r\n\"\\/{}[]:,0-+.eE"
 	var s scanner
 	forms := []string{
@@ -109,6 +110,7 @@ func TestScanForms(t *testing.T) {
 
 // Depth 10000 is the deepest that encoding/json accepts.
 func TestScanDepth(t *testing.T) {
+	Large(t)
 	var s scanner
 	for depth := 9998; depth <= 10002; depth++ {
 		for _, c := range [][2]string{{"[", "]"}, {`{"a":`, "}"}, {`[{"a":`, "}]"}} {

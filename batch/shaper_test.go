@@ -120,30 +120,8 @@ func TestNothingIsLost(t *testing.T) {
 	recorded := recordedLines(t)
 	rapid.Check(t, func(t *rapid.T) {
 		input := drawInput(t, recorded)
-		shape := drawShape(t)
-		whole := ship(t, shape, input, regime{})
-		pieces := ship(t, shape, input, drawRegime(t))
-		compare(t, pieces, whole)
+		ship(t, drawShape(t), input, regime{}).again(t, drawRegime(t))
 	})
-}
-
-// compare fails if two shipments of one input, at the same time, differ.
-func compare(t rapid.TB, got, want *shipment) {
-	t.Helper()
-	if !slices.Equal(got.streams, want.streams) || len(got.messages) != len(want.messages) {
-		t.Fatalf("got %d events in streams %q, want %d in %q", len(got.messages), got.streams, len(want.messages), want.streams)
-	}
-	if g, w := got.state, want.state; g.Last != w.Last || g.Cut != w.Cut {
-		t.Fatalf("got last type %s, cut %v; want %s, cut %v", g.Last, g.Cut, w.Last, w.Cut)
-	}
-	if got.jobs != want.jobs {
-		t.Fatalf("the receipts differ: got %s\nwant %s", got.jobs, want.jobs)
-	}
-	for i := range got.messages {
-		if g, w := got.messages[i], want.messages[i]; g.text != w.text || g.time != w.time || g.stream != w.stream {
-			t.Fatalf("got at %d in %q: %.500q\nwant at %d in %q: %.500q", g.time, g.stream, g.text, w.time, w.stream, w.text)
-		}
-	}
 }
 
 var atMember = regexp.MustCompile(`,"at":\d+`)
@@ -184,8 +162,7 @@ func TestRecordings(t *testing.T) {
 			t.Parallel()
 			whole := ship(t, plainShape(), data, regime{})
 			for _, size := range []int{40 << 10, 256 << 10} {
-				pieces := ship(t, plainShape(), data, regime{read: func(int) int { return size }, restart: func() bool { return true }})
-				compare(t, pieces, whole)
+				whole.again(t, regime{read: func(int) int { return size }, restart: func() bool { return true }})
 			}
 			if strings.HasSuffix(name, ".jsonl") && len(whole.streams) != 1 {
 				t.Errorf("a run of a single job opened the streams %q", whole.streams)
@@ -210,9 +187,7 @@ func FuzzShape(f *testing.F) {
 		if size%3 == 0 {
 			shape.JobID = "own"
 		}
-		whole := ship(t, shape, input, regime{})
-		pieces := ship(t, shape, input, regime{read: func(int) int { return int(size) + 1 }, restart: func() bool { return restart }})
-		compare(t, pieces, whole)
+		ship(t, shape, input, regime{}).again(t, regime{read: func(int) int { return int(size) + 1 }, restart: func() bool { return restart }})
 	})
 }
 
