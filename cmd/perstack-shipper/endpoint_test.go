@@ -69,10 +69,12 @@ func writeStored(ts *testscript.TestScript, neg bool, args []string) {
 
 // failCalls implements the command endpoint:
 //
-// works throttles|hangs|blanks|denies [ACTION...] calls of these actions; without one, of
-// PutLogEvents expires                              all calls: the credentials have expired refuses
-// TEXT                         puts with TEXT in the body, as the service refuses an invalid event
-// clock DURATION                       sets the endpoint's clock ahead, or behind
+//	works
+//	throttles|hangs|blanks|denies [ACTION...]
+//	                  calls of these actions; without one, of PutLogEvents
+//	expires           all calls: the credentials have expired
+//	refuses TEXT      puts with TEXT in the body, as the service refuses an invalid event
+//	clock DURATION    sets the endpoint's clock ahead, or behind
 //
 // blanks answers 200 without a body, as a proxy in between may.
 func failCalls(ts *testscript.TestScript, neg bool, args []string) {

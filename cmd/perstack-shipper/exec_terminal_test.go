@@ -20,20 +20,21 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file shows exec at a terminal: what a person sees, types, and does with Ctrl-C and Ctrl-Z.
+// This file shows exec at a terminal: what a person sees and types, and the effect of Ctrl-C and
+// Ctrl-Z.
 
-// console is a terminal with a program at it.
+// console is a terminal with a program.
 type console struct {
 	w    *world
 	cmd  *exec.Cmd
 	keys *os.File
 	done chan struct{}
 
-	mu    sync.Mutex // the screen is filled while the test looks at it
+	mu    sync.Mutex // guards shown, which fills while the test reads it
 	shown bytes.Buffer
 }
 
-// at starts the program at a terminal of its own.
+// at starts a program on a terminal of its own.
 func (w *world) at(c *exec.Cmd) *console {
 	w.T.Helper()
 	keys, err := pty.Start(c)
@@ -49,13 +50,13 @@ func (w *world) at(c *exec.Cmd) *console {
 			term.mu.Lock()
 			term.shown.Write(buf[:n])
 			term.mu.Unlock()
-			if err != nil { // EIO: nobody is at it any more
+			if err != nil { // EIO: no process has the terminal open
 				return
 			}
 		}
 	}()
 	w.T.Cleanup(func() {
-		w.KillAll() // a read from a terminal that somebody is at goes on for ever
+		w.KillAll() // a read returns only once no process has the terminal open
 		<-term.done
 		keys.Close()
 	})
@@ -86,7 +87,7 @@ func (term *console) types(text string) {
 	}
 }
 
-// foreground is the process group that the keys reach.
+// foreground returns the process group that gets the keys.
 func (term *console) foreground() (group int) {
 	term.w.T.Helper()
 	raw, err := term.keys.SyscallConn()
@@ -104,7 +105,7 @@ func (term *console) foreground() (group int) {
 	return group
 }
 
-// ends waits for the program's end, and checks its exit code.
+// ends waits for the program's end and checks its exit code.
 func (term *console) ends(code int) {
 	term.w.T.Helper()
 	ended := make(chan error, 1)
@@ -127,13 +128,13 @@ const (
 	ctrlZ = "\x1a"
 )
 
-// shell is the program that runs a shell script at a terminal.
+// shell returns the program with a shell script as its command.
 func (w *world) shell(script string) *exec.Cmd {
 	w.T.Helper()
 	return w.command("exec", "--", "sh", "-c", script)
 }
 
-// A prompt is shown though it has no newline, what is typed reaches the command, and both are
+// A prompt without a newline is shown, typed input reaches the command, and both outputs are
 // shipped.
 func TestExecPromptOnATerminal(t *testing.T) {
 	w := newWorld(t)
@@ -142,16 +143,16 @@ func TestExecPromptOnATerminal(t *testing.T) {
 	term.types("Ada\n")
 	term.shows("hello Ada")
 	term.shows("careful")
-	term.types("more\n") // by way of /dev/tty, which only the foreground may read
+	term.types("more\n") // through /dev/tty, which only the foreground may read
 	term.ends(exitOK)
 	term.shows("got more")
 	if out, err := w.text(""), w.text("stderr"); out != "your name? hello Ada\ngot more\n" || err != "careful\n" {
-		t.Errorf("%q and %q came", out, err)
+		t.Errorf("%q and %q arrived", out, err)
 	}
 	w.nothingLeft()
 }
 
-// What is not to be shown is shipped only.
+// With --tee=none, output is shipped but not shown.
 func TestExecNoTeeOnATerminal(t *testing.T) {
 	w := newWorld(t)
 	term := w.at(w.command("exec", "--tee=none", "--", "sh", "-c", "echo hidden; echo hidden >&2"))
@@ -160,11 +161,11 @@ func TestExecNoTeeOnATerminal(t *testing.T) {
 		t.Errorf("the screen:\n%s", term.screen())
 	}
 	if out, err := w.text(""), w.text("stderr"); out != "hidden\n" || err != "hidden\n" {
-		t.Errorf("%q and %q came", out, err)
+		t.Errorf("%q and %q arrived", out, err)
 	}
 }
 
-// Ctrl-C reaches the command, as it would without us, and what it wrote is shipped.
+// Ctrl-C reaches the command as it would without the program, and the command's output is shipped.
 func TestExecCtrlC(t *testing.T) {
 	w := newWorld(t)
 	term := w.at(w.shell(`echo ready; exec cat`))
@@ -174,12 +175,12 @@ func TestExecCtrlC(t *testing.T) {
 	term.types(ctrlC)
 	term.ends(128 + int(syscall.SIGINT))
 	if got := w.text(""); got != "ready\ntyped\n" {
-		t.Errorf("%q came", got)
+		t.Errorf("%q arrived", got)
 	}
 	w.nothingLeft()
 }
 
-// A command may take Ctrl-C for something else: that is no signal for us.
+// A command may use Ctrl-C for something else. The program does not take it for a signal to stop.
 func TestExecCtrlCThatIsTheCommands(t *testing.T) {
 	w := newWorld(t)
 	term := w.at(w.shell(`trap 'echo menu' INT; echo ready; read x || read x; echo "chose $x"`))
@@ -190,14 +191,14 @@ func TestExecCtrlCThatIsTheCommands(t *testing.T) {
 	term.shows("chose 3")
 	term.ends(exitOK)
 	if strings.Contains(term.screen(), "another signal") {
-		t.Errorf("it took the signal for its own:\n%s", term.screen())
+		t.Errorf("it took Ctrl-C for a signal to stop:\n%s", term.screen())
 	}
 	if got := w.text(""); got != "ready\nmenu\nchose 3\n" {
-		t.Errorf("%q came", got)
+		t.Errorf("%q arrived", got)
 	}
 }
 
-// The second Ctrl-C ends a drain that comes to nothing.
+// The second Ctrl-C ends a drain that makes no progress.
 func TestExecSecondCtrlC(t *testing.T) {
 	w := newWorld(t)
 	w.Stall()
@@ -205,14 +206,15 @@ func TestExecSecondCtrlC(t *testing.T) {
 	term.shows("ready")
 	term.types(ctrlC)
 	term.shows("another signal stops at once")
-	time.Sleep(200 * time.Millisecond) // nobody presses it faster
+	time.Sleep(200 * time.Millisecond) // a person does not press it faster
 	term.types(ctrlC)
 	term.ends(128 + int(syscall.SIGINT))
 	term.shows("bytes of the input are not delivered (stopped by a second signal)")
 }
 
-// A SIGINT that somebody sends to the program, as `timeout --foreground -s INT` and `docker kill -s
-// INT` do, is one signal, though the command gets it too and dies of it: what it wrote is shipped.
+// A SIGINT sent to the program, as by `timeout --foreground -s INT` and `docker kill -s INT`,
+// counts as one signal even though the command also gets it and dies. The command's output is
+// shipped.
 func TestExecOneInterruptAtATerminal(t *testing.T) {
 	w := newWorld(t)
 	w.Stall()
@@ -223,19 +225,19 @@ func TestExecOneInterruptAtATerminal(t *testing.T) {
 	}
 	term.shows("another signal stops at once")
 	w.Until("the command has died", func() bool { return len(childrenOf(t, term.cmd.Process.Pid)) == 0 })
-	time.Sleep(50 * time.Millisecond) // a second signal would be taken by then
+	time.Sleep(50 * time.Millisecond) // by then a second signal would have had its effect
 	w.Unstall()
 	term.ends(128 + int(syscall.SIGINT))
 	if strings.Contains(term.screen(), "second signal") {
 		t.Errorf("the screen:\n%s", term.screen())
 	}
 	if got := w.text(""); got != "ready\n" {
-		t.Errorf("%q came", got)
+		t.Errorf("%q arrived", got)
 	}
 	w.nothingLeft()
 }
 
-// childrenOf is the processes that pid started and has not waited for.
+// childrenOf returns the processes that pid started and has not waited for.
 func childrenOf(t *testing.T, pid int) []string {
 	t.Helper()
 	var children []string
@@ -251,16 +253,16 @@ func childrenOf(t *testing.T, pid int) []string {
 	return children
 }
 
-// After bg and fg the program has the terminal itself, for fg sends no SIGCONT to a job that runs.
-// The command gets it when it reads, and a Ctrl-C before that is one signal.
+// After bg and fg the program itself is in the foreground, because fg sends no SIGCONT to a running
+// job. The command gets the terminal when it reads, and a Ctrl-C before that counts as one signal.
 func TestExecCtrlCAfterBgAndFg(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("NOT TESTED: there is no bash")
+		t.Skip("NOT TESTED: bash is not installed")
 	}
 	w := newWorld(t)
-	// The command is one process that waits at a FIFO: a shell that is stopped while it starts
-	// another may stay unstoppable.
+	// The command is one process that waits at a FIFO. A shell that is stopped while it starts
+	// another process may become unstoppable.
 	gate := filepath.Join(t.TempDir(), "gate")
 	if err := syscall.Mkfifo(gate, 0o600); err != nil {
 		t.Fatal(err)
@@ -277,8 +279,8 @@ func TestExecCtrlCAfterBgAndFg(t *testing.T) {
 	term.shows("at the 2nd prompt\r\n")
 	term.types("fg\n")
 	term.shows("fg\r\nperstack-shipper exec")
-	w.Until("it goes on", func() bool {
-		f, err := os.OpenFile(gate, os.O_WRONLY|syscall.O_NONBLOCK, 0) // ENXIO as long as nobody reads
+	w.Until("the command continues", func() bool {
+		f, err := os.OpenFile(gate, os.O_WRONLY|syscall.O_NONBLOCK, 0) // ENXIO as long as it has no reader
 		return err == nil && f.Close() == nil
 	})
 	term.types("on\n")
@@ -289,10 +291,10 @@ func TestExecCtrlCAfterBgAndFg(t *testing.T) {
 	term.shows("at the 3rd prompt\r\n")
 	w.Stall()
 	term.types("fg\n")
-	w.Until("it is in the foreground", func() bool { return term.foreground() != term.cmd.Process.Pid })
+	w.Until("the program is in the foreground", func() bool { return term.foreground() != term.cmd.Process.Pid })
 	term.types(ctrlC)
 	term.shows("another signal stops at once")
-	time.Sleep(50 * time.Millisecond) // a second signal would be taken by then
+	time.Sleep(50 * time.Millisecond) // by then a second signal would have had its effect
 	w.Unstall()
 	w.Until("it has ended", func() bool { return len(w.Kept()) == 0 })
 	term.types("echo code $?; exit 3\n")
@@ -302,11 +304,11 @@ func TestExecCtrlCAfterBgAndFg(t *testing.T) {
 		t.Errorf("the screen:\n%s", term.screen())
 	}
 	if got := w.text(""); got != "ready\ngot on\n" {
-		t.Errorf("%q came", got)
+		t.Errorf("%q arrived", got)
 	}
 }
 
-// Where no shell could continue it, Ctrl-Z stops nothing: a container's terminal would be stuck.
+// Without a shell that could continue it, Ctrl-Z stops nothing: a container's terminal would hang.
 func TestExecCtrlZWithoutAShell(t *testing.T) {
 	w := newWorld(t)
 	term := w.at(w.shell(`echo ready; read x; echo "got $x"`))
@@ -317,11 +319,11 @@ func TestExecCtrlZWithoutAShell(t *testing.T) {
 	term.ends(exitOK)
 }
 
-// At a shell, Ctrl-Z stops all of the job and fg continues it.
+// At a shell, Ctrl-Z stops the whole job and fg continues it.
 func TestExecCtrlZAtAShell(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("NOT TESTED: there is no bash")
+		t.Skip("NOT TESTED: bash is not installed")
 	}
 	w := newWorld(t)
 	c := w.with(exec.Command(bash, "--norc", "--noprofile", "-i"))
@@ -341,12 +343,12 @@ func TestExecCtrlZAtAShell(t *testing.T) {
 	term.types("fg\n")
 	term.types("so forth\n")
 	term.shows("and so forth")
-	// The shell has the terminal again, and with it the keys.
+	// The shell has the terminal back, and gets the keys.
 	term.types("echo code $?; exit 3\n")
 	term.shows("code 0")
 	term.ends(3)
 	if got := w.text(""); got != "ready\ngot on\nand so forth\n" {
-		t.Errorf("%q came", got)
+		t.Errorf("%q arrived", got)
 	}
 	w.nothingLeft()
 }

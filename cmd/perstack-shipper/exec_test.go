@@ -14,7 +14,7 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file shows what becomes of an agent's output when the agent or the shipper does not behave.
+// This file shows what happens to an agent's output when the agent or the shipper misbehaves.
 
 func outputOf(t *testing.T, script string) string {
 	t.Helper()
@@ -25,8 +25,8 @@ func outputOf(t *testing.T, script string) string {
 	return string(out)
 }
 
-// A command that goes on in spite of SIGTERM is not killed: the shipper leaves in time, and the
-// next start ships the rest.
+// A command that continues after SIGTERM is not killed. The shipper exits in time, and the next
+// start ships the rest.
 func TestExecOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
 	w := newWorld(t)
 	_, open := w.gate()
@@ -35,27 +35,27 @@ func TestExecOfAnAgentThatIgnoresSIGTERM(t *testing.T) {
 	began := time.Now()
 	r.Stop(exitLeft)
 	if took := time.Since(began); took > 3500*time.Millisecond {
-		t.Errorf("it left %s after the signal", took)
+		t.Errorf("it exited %s after the signal", took)
 	}
 	if log := r.Said(); !strings.Contains(log, "is still running; what it writes to stdout and stderr from now on is kept in "+w.Journal) {
 		t.Errorf("it printed\n%s", log)
 	}
 	if in, got := w.one(""); got != "{\"jobId\":\"j\"}\n" || in.Ended() {
-		t.Errorf("at its end %q was there, ended: %v", got, in.Ended())
+		t.Errorf("at its exit %q had arrived, ended: %v", got, in.Ended())
 	}
-	// The agent writes on, and ends while the next one looks.
+	// The agent writes more, and ends while the next process reads it.
 	resume := w.Start(w.command("resume"))
 	w.Until("resume has the input", func() bool { return w.reads(resume, 2) })
 	open()
 	resume.Wait(exitOK)
 	if in, got := w.one(""); got != "{\"jobId\":\"j\"}\nhalf a line\nlast\n" || !in.Ended() {
-		t.Errorf("in the end %q was there, ended: %v", got, in.Ended())
+		t.Errorf("in the end %q had arrived, ended: %v", got, in.Ended())
 	}
 	w.nothingLeft()
 }
 
-// reads reports whether a process ships so many inputs of the folder, and has the FIFOs among them
-// open: what is written to a FIFO is gone with the last who has it open.
+// reads reports whether a process ships that many inputs of the folder and has the FIFOs among them
+// open. The contents of a FIFO are lost when the last process closes it.
 func (w *world) reads(p *testkit.Process, inputs int) bool {
 	w.T.Helper()
 	held, fifos := 0, 0
@@ -84,8 +84,8 @@ func (w *world) reads(p *testkit.Process, inputs int) bool {
 	return held == inputs && fifos <= 0
 }
 
-// kill -9 of the shipper leaves the agent running, and what it writes is shipped by the next start,
-// until nobody writes any more.
+// kill -9 of the shipper leaves the agent running. The next start ships the agent's output until no
+// process writes it any more.
 func TestExecKilled(t *testing.T) {
 	w := newWorld(t)
 	_, open := w.gate()
@@ -97,15 +97,15 @@ func TestExecKilled(t *testing.T) {
 	open()
 	resume.Wait(exitOK)
 	if in, got := w.one(""); got != "{\"jobId\":\"j\",\"n\":1}\n{\"jobId\":\"j\",\"n\":2}\n" || !in.Ended() {
-		t.Errorf("%q came, ended: %v", got, in.Ended())
+		t.Errorf("%q arrived, ended: %v", got, in.Ended())
 	}
 	if got := w.text("stderr"); got != "end\n" {
-		t.Errorf("of stderr came %q", got)
+		t.Errorf("%q arrived of stderr", got)
 	}
 	w.nothingLeft()
 }
 
-// Signals go to the whole process group.
+// Signals go to the whole process group of the command.
 func TestExecPassesSignalsOn(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2} {
 		t.Run(sig.String(), func(t *testing.T) {
@@ -113,14 +113,14 @@ func TestExecPassesSignalsOn(t *testing.T) {
 			name := map[syscall.Signal]string{
 				syscall.SIGTERM: "TERM", syscall.SIGINT: "INT", syscall.SIGHUP: "HUP", syscall.SIGQUIT: "QUIT", syscall.SIGUSR1: "USR1", syscall.SIGUSR2: "USR2",
 			}[sig]
-			// A child of the child hears it, too: as npx's agent must.
+			// A child of the command must get the signal as well, as npx's agent does.
 			r := w.exec(`trap 'echo parent; exit 9' ` + name + `
 				sh -c 'trap "echo child; exit" ` + name + `; echo ready; while :; do sleep 0.01; done'; exit 1`)
 			w.Until("both are ready", func() bool { return w.has("ready") || w.wrote("ready") })
 			r.Signal(sig)
 			r.Wait(9)
 			if got := w.text(""); got != "ready\nchild\nparent\n" {
-				t.Errorf("%q came", got)
+				t.Errorf("%q arrived", got)
 			}
 		})
 	}
@@ -133,20 +133,20 @@ func TestExecSecondSignal(t *testing.T) {
 	r := w.exec(`trap 'echo heard' INT TERM; echo ready; while :; do sleep 0.01; done`)
 	w.Until("it is ready", func() bool { return w.wrote("ready") })
 	r.Signal(syscall.SIGINT)
-	w.Until("it heard", func() bool { return w.wrote("heard") })
+	w.Until("the command got it", func() bool { return w.wrote("heard") })
 	began := time.Now()
 	r.Signal(syscall.SIGTERM)
 	r.Wait(exitLeft)
 	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it took %s", took)
+		t.Errorf("it took %s to exit", took)
 	}
-	w.Until("it heard twice", func() bool { return w.wrote("heard\nheard") })
+	w.Until("the command got the second", func() bool { return w.wrote("heard\nheard") })
 	log := r.Said()
 	if !strings.Contains(log, "bytes of the input are not delivered") {
 		t.Errorf("it printed\n%s", log)
 	}
 	pid, _, _ := strings.Cut(log[strings.Index(log, "process ")+len("process "):], ")")
 	if n, err := strconv.Atoi(pid); err != nil || syscall.Kill(-n, syscall.SIGKILL) != nil {
-		t.Errorf("the command is not alive as it said: %q", pid)
+		t.Errorf("the command is not running as the message says: %q", pid)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// rotator writes events to app.log, and gives it another name now and then, as a logger that
-// rotates does.
+// rotator writes events to app.log and renames the file now and then, as a logger that rotates
+// does.
 type rotator struct {
 	w     *sidecar
 	every int // lines
@@ -44,15 +44,14 @@ func (r *rotator) Write(b []byte) (int, error) {
 	return r.f.Write(b)
 }
 
-// A sidecar is killed and stopped at any moment, its files are rotated at any moment, and
-// CloudWatch does what it does: no line is lost or changed or cut, and those that are there twice
-// can be told apart.
+// A sidecar is killed and stopped at random, its files are rotated at random, and calls to
+// CloudWatch fail at random. No line is lost, changed or cut, and repeated lines are recognizable.
 func TestSidecarUnderFire(t *testing.T) {
 	w := newSidecar(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	var mu sync.Mutex // calls come at once
+	var mu sync.Mutex // guards chance: calls come in parallel
 	chance := rand.New(rand.NewPCG(seed, 1))
 	decide := testkit.Fault(func(*cwlocal.Call) cwlocal.Fault {
 		mu.Lock()
@@ -86,8 +85,8 @@ func TestSidecarUnderFire(t *testing.T) {
 		if random.IntN(3) > 0 {
 			p.Kill()
 		} else {
-			// The writer goes on, so it is read until half of the time is over. What CloudWatch does
-			// not take in the other half is for the next start.
+			// The writer continues, so the sidecar reads until half of the drain timeout is over.
+			// What CloudWatch does not take in the other half is left for the next start.
 			p.Signal(syscall.SIGTERM)
 			if code := p.End(); code != exitOK && code != exitLeft {
 				t.Fatalf("exit code %d, want %d or %d; it printed\n%s", code, exitOK, exitLeft, p.Said())
@@ -118,7 +117,7 @@ func TestSidecarUnderFire(t *testing.T) {
 		}
 		in := got[string(data)]
 		if in == nil {
-			t.Errorf("%s, %d bytes, is no input", file, len(data))
+			t.Errorf("no input is %s with its %d bytes", file, len(data))
 		} else if lines := int64(strings.Count(string(data), "\n")); in.Last != lines {
 			t.Errorf("%s: %d lines, want %d", file, in.Last, lines)
 		}

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// This file has the ends: signals, kills, cuts; and FIFOs, which have an end only then.
+// This file shows how following ends: by signals, kills and truncation. A FIFO has no other end.
 
-// agent writes events to a file until it is stopped, one write each, now and then a long one.
+// agent writes events to a file until it is stopped, one per write, with a long one now and then.
 type agent struct {
-	written atomic.Int64 // bytes that a write has returned for
+	written atomic.Int64 // bytes of writes that have returned
 	stop    chan struct{}
 	done    chan struct{}
-	text    strings.Builder // after done
+	text    strings.Builder // to be read after done is closed
 	once    sync.Once
 }
 
@@ -52,7 +52,7 @@ func startAgent(t *testing.T, w io.Writer, pause time.Duration) *agent {
 	return a
 }
 
-// end stops it and returns all that it wrote.
+// end stops the agent and returns everything that it wrote.
 func (a *agent) end() string {
 	a.once.Do(func() { close(a.stop) })
 	<-a.done
@@ -69,7 +69,7 @@ func (w *sidecar) open(name string, flags int) *os.File {
 	return f
 }
 
-// A kill costs repeats of what was not acknowledged, and nothing else.
+// A kill costs repeats of unacknowledged lines, and nothing else.
 func TestKilledAgainAndAgain(t *testing.T) {
 	w := newSidecar(t)
 	seed := uint64(time.Now().UnixNano())

@@ -11,7 +11,7 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// line is an event as an agent writes it.
+// line returns an event as an agent writes it.
 func line(job string, n int) string {
 	return fmt.Sprintf(`{"type":"callTools","timestamp":1795347082176,"jobId":%q,"runId":"r","n":%d}`+"\n", job, n)
 }
@@ -24,7 +24,7 @@ func lines(job string, from, to int) string {
 	return b.String()
 }
 
-// A folder may have more files than there are descriptors: those that stand still make room.
+// A folder may have more files than the program may have descriptors. Idle files give theirs up.
 func TestMoreFilesThanDescriptors(t *testing.T) {
 	w := newSidecar(t)
 	const files = 40
@@ -46,7 +46,7 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 	for n := range files {
 		add(n)
 	}
-	// Nor are those that cannot be delivered forgotten, while CloudWatch is away.
+	// Files that cannot be delivered while CloudWatch is down are not forgotten either.
 	w.FailPuts(localtest.Unavailable())
 	limited := func() *testkit.Process {
 		return w.Start(w.sh(`ulimit -n 200 && exec perstack-shipper --input "$1"`, w.events))
@@ -55,7 +55,7 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 	w.Until("some puts have failed", func() bool { return w.Server.Stats().Errors["ServiceUnavailableException"] > 5 })
 	w.FailPuts(cwlocal.Fault{})
 	w.Until("one is shipped", func() bool { return len(w.shipped()) > 0 })
-	p.Stop(0) // what there was no room for yet was written before the signal
+	p.Stop(0) // files without a descriptor so far were written before the signal
 	if !all() {
 		t.Errorf("%d of %d files are shipped", len(w.shipped()), files)
 	}
@@ -63,10 +63,10 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 	for n := 0; n < files; n += 7 {
 		add(n)
 	}
-	w.Until("what came is shipped", all)
+	w.Until("the new lines are shipped", all)
 	w.rename(name(0), "another.jsonl")
 	w.rename(name(1), "run.old")
-	w.Until("the one without a name that is asked for has ended", func() bool { return len(w.Kept()) == files-1 })
+	w.Until("the input whose file no longer matches has ended", func() bool { return len(w.Kept()) == files-1 })
 	for n := 0; n < files; n += 11 {
 		if n > 0 {
 			add(n)
@@ -74,9 +74,9 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 	}
 	p.Stop(0)
 	if strings.Contains(p.Said(), "too many open files") {
-		t.Error("it has run out of descriptors")
+		t.Error("the program ran out of descriptors")
 	}
 	if !all() || len(w.shipped()) != files {
-		t.Errorf("all is shipped: %v, as %d inputs", all(), len(w.shipped()))
+		t.Errorf("everything is shipped: %v, as %d inputs", all(), len(w.shipped()))
 	}
 }

@@ -14,10 +14,10 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file shows what starts on a disk that is full already, by itself or by what earlier
-// processes left there.
+// This file shows how the program starts on a disk that is already full, of other files or of what
+// earlier processes left in the journal.
 
-// fill takes what room there is beside the journal, to the last block.
+// fill takes all the room beside the journal, to the last block.
 func (w *world) fill() {
 	w.T.Helper()
 	f, err := os.Create(filepath.Join(filepath.Dir(w.Journal), "ballast"))
@@ -32,13 +32,13 @@ func (w *world) fill() {
 	}
 }
 
-// fillWithLeftovers fills a disk of some MiB with what a killed shipper leaves of the text that it
-// returns. No put is answered from then on.
+// fillWithLeftovers fills a small disk with what a killed shipper leaves of the text that it
+// returns. From then on puts get no answer.
 func (w *world) fillWithLeftovers() (text string) {
 	w.T.Helper()
 	w.Stall()
 	line := fmt.Sprintf("{\"type\":\"callTools\",\"jobId\":\"old\",\"x\":%q}\n", strings.Repeat("x", 1000))
-	text = strings.Repeat(line, 8000) // more than there is room for
+	text = strings.Repeat(line, 8000) // more than the disk holds
 	c := w.command()
 	c.Stdin = strings.NewReader(text)
 	r := w.Start(c)
@@ -48,7 +48,7 @@ func (w *world) fillWithLeftovers() (text string) {
 	return text
 }
 
-// starts are the ways to give the program an input.
+// starts is the ways to start the program on an input.
 var starts = map[string]func(w *world, input string) *testkit.Process{
 	"ship": func(w *world, input string) *testkit.Process {
 		c := w.command()
@@ -75,7 +75,7 @@ func (w *world) input(text string) (path string) {
 	return path
 }
 
-// Where there is no room for a journal, that is said, and nothing is begun.
+// Without room for a journal, the program says so and starts nothing.
 func TestStartOnAFullDisk(t *testing.T) {
 	for name, start := range starts {
 		t.Run(name, func(t *testing.T) {
@@ -93,13 +93,13 @@ func TestStartOnAFullDisk(t *testing.T) {
 				}
 			}
 			if len(w.Gathered()) > 0 {
-				t.Errorf("%d inputs came", len(w.Gathered()))
+				t.Errorf("%d inputs arrived, want none", len(w.Gathered()))
 			}
 		})
 	}
 }
 
-// check says that there is no room, and names the remedy.
+// check reports that there is no room, and names a remedy.
 func TestCheckOnAFullDisk(t *testing.T) {
 	w := newWorld(t)
 	w.smallDisk(4)
@@ -112,16 +112,16 @@ func TestCheckOnAFullDisk(t *testing.T) {
 		return out.String()
 	}
 	if out := check(exitOK); !regexp.MustCompile(`(?m)^warn  journal +\S+ can be written, on tmpfs, \d\.\d MiB free.*\n +-> make room there`).MatchString(out) {
-		t.Errorf("on an empty disk of 4 MiB it says\n%s", out)
+		t.Errorf("on an empty disk of 4 MiB it prints\n%s", out)
 	}
 	w.fill()
 	if out := check(exitFailure); !regexp.MustCompile(`(?m)^FAIL  journal +.* no room: .*\n +-> make room there, or give --journal-dir a folder on another disk`).MatchString(out) {
-		t.Errorf("on a full disk it says\n%s", out)
+		t.Errorf("on a full disk it prints\n%s", out)
 	}
 }
 
-// A disk that is full of what an earlier process left does not stay so: that is shipped, and then
-// there is room for the new input.
+// A disk that is full of what earlier processes left does not stay so. The program ships that, and
+// then has room for the new input.
 func TestStartOnADiskFullOfLeftovers(t *testing.T) {
 	for name, start := range starts {
 		t.Run(name, func(t *testing.T) {
@@ -138,20 +138,20 @@ func TestStartOnADiskFullOfLeftovers(t *testing.T) {
 				}
 			}
 			if len(came) != 2 {
-				t.Fatalf("%d inputs came; it printed\n%s", len(came), now.Said())
+				t.Fatalf("%d inputs arrived, want 2; it printed\n%s", len(came), now.Said())
 			}
 			if len(came[0]) < len(came[1]) {
 				came[0], came[1] = came[1], came[0]
 			}
 			if !strings.HasPrefix(old, came[0]) || len(came[0]) < 2<<20 || came[1] != "{\"jobId\":\"new\"}\n" {
-				t.Errorf("%d bytes came of what was left, and %.100q", len(came[0]), came[1])
+				t.Errorf("%d bytes of the old input arrived, and %.100q", len(came[0]), came[1])
 			}
 		})
 	}
 }
 
-// The disk fills while files are followed: one that turns up then is shipped when there is room,
-// and who is stopped before says that it is left.
+// The disk fills while files are followed. A file that appears then is shipped once there is room.
+// A shipper that is stopped before that reports that the file is left.
 func TestFollowOnADiskThatFills(t *testing.T) {
 	w := newWorld(t)
 	w.smallDisk(4)
@@ -167,7 +167,7 @@ func TestFollowOnADiskThatFills(t *testing.T) {
 	w.Until("the first file is shipped", func() bool { return w.has(`"a"`) })
 	w.fill()
 	write("b.jsonl", "{\"jobId\":\"b\"}\n")
-	w.Until("it says so", func() bool { return r.Says("no room") })
+	w.Until("it reports that there is no room", func() bool { return r.Says("no room") })
 	r.Stop(exitLeft)
 	if log := r.Said(); !strings.Contains(log, "b.jsonl is not shipped: its 14 bytes are left for the next start") {
 		t.Errorf("it printed\n%s", log)
@@ -180,7 +180,7 @@ func TestFollowOnADiskThatFills(t *testing.T) {
 	w.Until("the second file is shipped", func() bool { return w.has(`"b"`) })
 	w.fill()
 	write("c.jsonl", "{\"jobId\":\"c\"}\n")
-	w.Until("it says so", func() bool { return r.Says("no room") })
+	w.Until("it reports that there is no room", func() bool { return r.Says("no room") })
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,8 @@ func TestFollowOnADiskThatFills(t *testing.T) {
 	w.all("", 3)
 }
 
-// What is left of a followed file is shipped when the journal's disk is full: that takes no room.
+// The rest of a followed file is shipped even if the journal's disk is full, because that needs no
+// room.
 func TestResumeOfAFollowedFileOnAFullDisk(t *testing.T) {
 	w := newWorld(t)
 	w.smallDisk(4)
@@ -206,19 +207,19 @@ func TestResumeOfAFollowedFileOnAFullDisk(t *testing.T) {
 	resume := w.Start(w.command("resume"))
 	resume.Wait(exitOK)
 	if !w.has(`"j"`) {
-		t.Errorf("nothing came; it printed\n%s", resume.Said())
+		t.Errorf("nothing arrived; it printed\n%s", resume.Said())
 	}
 }
 
-// Who writes to a FIFO waits while there is no room for its journal: it is not opened and closed
-// again, which would be the writer's death and the loss of what it wrote.
+// The writer of a FIFO waits while there is no room for its journal. The program must not open and
+// close the FIFO meanwhile, which would kill the writer and lose what it wrote.
 func TestFIFOOnAFullDisk(t *testing.T) {
 	w := newWorld(t)
 	w.smallDisk(4)
 	events := t.TempDir()
 	path := filepath.Join(events, "fifo")
-	// What is shipped of a file shows that all paths were looked at: with a FIFO that was there
-	// from the start, a full disk is a reason not to begin.
+	// The first file shows, once it is shipped, that the program has looked at all paths. If the
+	// FIFO existed from the start, a full disk would be a reason not to begin.
 	first := filepath.Join(events, "first.jsonl")
 	if err := os.WriteFile(first, []byte("{\"jobId\":\"first\"}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -231,7 +232,7 @@ func TestFIFOOnAFullDisk(t *testing.T) {
 	}
 	writer := w.sh(`for n in 1 2 3; do echo "{\"jobId\":\"j\",\"n\":$n}"; sleep 0.1; done > "$1"`, path)
 	writing := w.Start(writer)
-	w.Until("it says so", func() bool { return r.Says("FIFO "+path+": ") && r.Says("no room") })
+	w.Until("it reports that there is no room", func() bool { return r.Says("FIFO "+path+": ") && r.Says("no room") })
 	if err := os.Remove(filepath.Join(filepath.Dir(w.Journal), "ballast")); err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +248,7 @@ func TestFIFOOnAFullDisk(t *testing.T) {
 func TestStartWithAFIFOOnAFullDisk(t *testing.T) {
 	w := newWorld(t)
 	w.smallDisk(4)
-	w.Start(w.command("resume")).Wait(exitOK) // it makes the folder
+	w.Start(w.command("resume")).Wait(exitOK) // it creates the folder
 	w.fill()
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -256,12 +257,12 @@ func TestStartWithAFIFOOnAFullDisk(t *testing.T) {
 	r := w.Start(w.command("--input", path))
 	r.Wait(exitUsage)
 	if want := "perstack-shipper: --journal-dir " + w.Journal + " cannot take another input: FIFO " + path + ": "; !strings.HasPrefix(r.Said(), want) {
-		t.Errorf("it said\n%s\nwant it to begin with\n%s", r.Said(), want)
+		t.Errorf("it printed\n%s\nwant it to begin with\n%s", r.Said(), want)
 	}
 }
 
-// A FIFO's reader that was killed with a disk full of what it read is started again: it ships that
-// first, and does not take itself for another reader.
+// The reader of a FIFO was killed with the disk full of what it had read. When it starts again, it
+// ships that first and does not take its own input for another reader's.
 func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
 	w := newWorld(t)
 	w.smallDisk(4)
@@ -270,7 +271,7 @@ func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	in, err := os.OpenFile(path, os.O_RDWR, 0) // never without a reader
+	in, err := os.OpenFile(path, os.O_RDWR, 0) // so that the FIFO always has a reader
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +293,7 @@ func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
 	w.fill()
 	r = w.Start(w.command("--input", path, "--until-idle=500ms"))
 	w.Until("what is left is shipped first", func() bool { return r.Says("is shipped first") })
-	time.Sleep(300 * time.Millisecond) // it has tried to begin meanwhile
+	time.Sleep(300 * time.Millisecond) // by then it has tried to begin
 	w.Unstall()
 	w.Until("it is shipped", func() bool { return w.has("old") })
 	if _, err := in.WriteString("{\"jobId\":\"new\"}\n"); err != nil {
@@ -300,6 +301,6 @@ func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
 	}
 	r.Wait(exitOK)
 	if got := w.Gathered(); len(got) != 2 {
-		t.Errorf("%d inputs came; it printed\n%s", len(got), r.Said())
+		t.Errorf("%d inputs arrived, want 2; it printed\n%s", len(got), r.Said())
 	}
 }

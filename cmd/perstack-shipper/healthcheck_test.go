@@ -12,7 +12,7 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// healthcheckFolder makes a journal folder with 20 inputs that wait, and a heart that beats.
+// healthcheckFolder creates a journal folder with 20 inputs that wait and a recent heartbeat.
 func healthcheckFolder(t *testing.T) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "journal")
@@ -36,9 +36,9 @@ func healthcheckFolder(t *testing.T) (dir string) {
 	return dir
 }
 
-// A health check runs every 30 s in a small container. 8 ms of CPU are usual: the bound leaves room
-// for a slow machine, and the least of some runs is compared, because others have the CPU's caches
-// meanwhile.
+// A health check runs every 30 s in a small container. It usually takes 8 ms of CPU time. The bound
+// leaves room for a slow machine, and the test compares the minimum of several runs because other
+// processes use the CPU's caches.
 func TestHealthcheckIsCheap(t *testing.T) {
 	const most = 40 * time.Millisecond
 	dir := healthcheckFolder(t)
@@ -58,11 +58,11 @@ func TestHealthcheckIsCheap(t *testing.T) {
 	}
 }
 
-// It takes little memory, too. One that has something to say, and whose stderr takes nothing more,
-// stands still for long enough that its memory can be looked at.
+// A health check also takes little memory. To look at that, the test gives it something to print
+// and a stderr that is full, so that it blocks.
 func TestHealthcheckIsSmall(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("the most memory of a process is told by /proc")
+		t.Skip("only Linux's /proc tells the peak memory of a process")
 	}
 	const most = 20_000_000
 	dir := healthcheckFolder(t)
@@ -79,7 +79,7 @@ func TestHealthcheckIsSmall(t *testing.T) {
 		_, _ = in.Write(make([]byte, 4<<20)) // times out when the pipe is full
 	}()
 	<-full
-	time.Sleep(1100 * time.Millisecond) // the lines get older than --older-than
+	time.Sleep(1100 * time.Millisecond) // the lines become older than --older-than
 
 	c := exec.CommandContext(t.Context(), program, "healthcheck", "--older-than", "1s", "--journal-dir", dir)
 	c.Stderr = in
@@ -88,7 +88,7 @@ func TestHealthcheckIsSmall(t *testing.T) {
 	}
 	peak := int64(0)
 	for since := time.Now(); time.Since(since) < 500*time.Millisecond; time.Sleep(5 * time.Millisecond) {
-		if now := peakRSS(c.Process.Pid); now != peak { // it still works
+		if now := peakRSS(c.Process.Pid); now != peak { // it is still working
 			peak, since = now, time.Now()
 		}
 	}
@@ -101,7 +101,7 @@ func TestHealthcheckIsSmall(t *testing.T) {
 		}
 	}
 	if err := <-ended; c.ProcessState.ExitCode() != exitFailure {
-		t.Fatalf("%v", err)
+		t.Fatalf("%v, want exit code %d", err, exitFailure)
 	}
 	t.Logf("it takes %.1f MB", float64(peak)/1e6)
 	if peak == 0 || peak > most {
