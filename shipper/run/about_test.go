@@ -17,14 +17,14 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// unversioned is a snapshot as programs wrote it before snapshots had a version. The address of the
-// endpoint, the id of the input and what follows the last member are filled in.
+// unversioned is a snapshot as programs wrote it before snapshots had a version. Its parameters are
+// the address of the endpoint, the id of the input, and more members.
 const unversioned = `{"shape":{"input":"%[2]s","fields":[{"name":"env","value":"prod"}],"logStream":"{jobId}","hostname":"host"},` +
 	`"target":{"Group":"/perstack/run","Region":"eu-west-1","Endpoint":"%[1]s","Account":""},"profile":"ops",` +
 	`"creation":{"Create":true,"RetentionDays":30,"KMSKeyID":"arn:key","Tags":[{"Key":"team","Value":"a"}]},` +
 	`"command":["sh","-c","true"]%[3]s}`
 
-// leaveAs makes an input in the journal folder, with this snapshot.
+// leaveAs makes an input with this snapshot in the journal folder.
 func (w *world) leaveAs(id, about, bytes string) {
 	w.t.Helper()
 	j, err := w.Folder().NewPipe(id, []byte(about), journal.Options{})
@@ -39,29 +39,29 @@ func (w *world) leaveAs(id, about, bytes string) {
 	}
 }
 
-// What programs without versions left is shipped, by a session and by resume, and with the options
-// that they recorded.
+// A session and resume ship what programs without versions left, with the options that those
+// programs recorded.
 func TestUnversionedSnapshot(t *testing.T) {
 	for name, ship := range map[string]func(*world){
 		"session": func(w *world) { w.ship("").wait(Delivered) },
 		"resume":  func(w *world) { w.resume().wait(Delivered) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newLoneWorld(t)
+			w := newSerialWorld(t)
 			w.write("config", "[profile ops]\naws_access_key_id = K\naws_secret_access_key = s\n") // the profile is recorded
 			t.Setenv("AWS_CONFIG_FILE", w.path("config"))
 			w.leaveAs("aaaaaaaa", fmt.Sprintf(unversioned, w.URL, "aaaaaaaa", ""), "{\"jobId\":\"j\"}\n")
 			ship(w)
 			in := w.wasShipped(testGroup, "aaaaaaaa", "{\"jobId\":\"j\"}\n")
 			if member := in.Lines[testkit.Place{Seq: 1}].ShipperMember; !strings.Contains(string(member), `"env":"prod"`) {
-				t.Errorf("without the recorded field: %s", member)
+				t.Errorf("the events lack the recorded field: %s", member)
 			}
 			w.nothingKept()
 		})
 	}
 }
 
-// Each member is read from where it always was. Their names are those of journal folders out there.
+// Every member is read under its original name, because existing journal folders use it.
 func TestSnapshotMembers(t *testing.T) {
 	rest := `,"jobOf":"bbbbbbbb","group":7,"path":"/p","file":{"path":"/p","dev":1,"ino":2,"first":"f","base":"b","lent":true}`
 	old := fmt.Sprintf(unversioned, "http://x", "aaaaaaaa", rest)
@@ -78,18 +78,18 @@ func TestSnapshotMembers(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("%v\n got %+v\nwant %+v", err, got, want)
 	}
-	// What is written now differs by the version alone, so that an older program can read it.
+	// A snapshot written now differs only by the version, so an older program can read it.
 	var before, after map[string]any
 	if err := errors.Join(json.Unmarshal([]byte(old), &before), json.Unmarshal(got.encode(), &after)); err != nil {
 		t.Fatal(err)
 	}
 	before["v"] = 1.0
 	if !reflect.DeepEqual(before, after) {
-		t.Errorf("written again:\n got %v\nwant %v", after, before)
+		t.Errorf("the snapshot written again:\n got %v\nwant %v", after, before)
 	}
 }
 
-// What a newer program recorded is refused in one sentence, and stays as it is.
+// An input that a newer program recorded is refused in one sentence, and stays as it is.
 func TestNewerSnapshot(t *testing.T) {
 	w := newWorld(t)
 	newer := `{"v":3,"shape":{"somewhere":"else"}}`
@@ -104,14 +104,15 @@ func TestNewerSnapshot(t *testing.T) {
 	p.mustSay("error: " + sentence)
 	w.input("{\"jobId\":\"k\"}\n")
 	if len(w.shipped()) != 1 || len(w.GatheredFrom("/perstack/other")) > 0 {
-		t.Error("not just what was new was shipped")
+		t.Error("something other than the new input was shipped")
 	}
 	if kept, err := os.ReadFile(filepath.Join(path, "about")); err != nil || string(kept) != newer {
-		t.Errorf("it is now %s, %v", kept, err)
+		t.Errorf("the snapshot is now %s, %v", kept, err)
 	}
 }
 
-// A file that a newer program follows is not followed anew: all of it would be shipped again.
+// A file that a newer program follows is refused, because following it from its beginning would
+// ship all of it again.
 func TestNewerSnapshotOfAFollowedFile(t *testing.T) {
 	w := newWorld(t)
 	w.write("events.jsonl", "{\"jobId\":\"j\"}\n")

@@ -15,7 +15,7 @@ import (
 
 func TestWarnsOfAJournalThatDiesWithItsContainer(t *testing.T) {
 	const volume = "/dev/shm"
-	dir := filepath.Join("/", "var", "lib") // of the root file system wherever tests run, unless it has a volume
+	dir := filepath.Join("/", "var", "lib") // on the root file system wherever tests run, unless a volume is mounted there
 	for _, c := range []struct {
 		name, uri, journal string
 		warns              bool
@@ -27,28 +27,29 @@ func TestWarnsOfAJournalThatDiesWithItsContainer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.journal != "" && onSameDisk(c.journal, "/") != (c.journal == dir) {
-				t.Skipf("SKIPPED: here %s is not on the file system that this test takes it to be on", c.journal)
+				t.Skipf("SKIPPED: %s is not on the expected file system here", c.journal)
 			}
 			t.Setenv(shipper.ECSVariable, c.uri)
 			core, logs := observer.New(zap.InfoLevel)
 			warnOfContainer(c.journal, zap.New(core))
 			said := logs.All()
 			if (len(said) == 1) != c.warns || len(said) > 1 {
-				t.Fatalf("said %v", said)
+				t.Fatalf("it logged %v", said)
 			}
 			if c.warns && (!strings.Contains(said[0].Message, c.journal) || !strings.Contains(said[0].Message, "restartPolicy")) {
-				t.Errorf("said %q", said[0].Message)
+				t.Errorf("it logged %q", said[0].Message)
 			}
 		})
 	}
 	if onSameDisk(filepath.Join(t.TempDir(), "none"), "/") || !onSameDisk(t.TempDir(), os.TempDir()) {
-		t.Error("a folder that there is not, or one beside another")
+		t.Error("onSameDisk is wrong about a missing folder, or about two folders on one disk")
 	}
 }
 
-// What is left on a container's own disk dies with it: then no next start is promised.
+// A journal on a container's own disk is lost with the container, so no message promises that the
+// next start ships the rest.
 func TestNoStartIsPromisedWhereNoneComes(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	if !onSameDisk(filepath.Dir(w.Journal), "/") {
 		t.Skipf("NOT TESTED: %s is not on the root file system", w.Journal)
 	}
@@ -67,7 +68,7 @@ func TestNoStartIsPromisedWhereNoneComes(t *testing.T) {
 			}
 		}
 		if !strings.Contains(left, c.says) || strings.Contains(left, c.saysNot) {
-			t.Errorf("%q: says %q", c.kubernetes, left)
+			t.Errorf("with %s=%q it logs %q", kubernetesVariable, c.kubernetes, left)
 		}
 	}
 }
@@ -89,7 +90,7 @@ func TestUnnamedVolumes(t *testing.T) {
 		{"garbage\n", false},
 	} {
 		if got := onUnnamedVolume("/var/lib/perstack-shipper", c.mounts); got != c.want {
-			t.Errorf("%s: %t", c.mounts, got)
+			t.Errorf("onUnnamedVolume of %s: %t", c.mounts, got)
 		}
 	}
 }

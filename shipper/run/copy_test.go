@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// stuckReader is the reader of a copy that takes nothing: a write to it hangs until the test ends.
+// stuckReader is a reader of a copy that accepts nothing: a write to it hangs until the test ends.
 type stuckReader chan struct{}
 
 func (r stuckReader) Write([]byte) (int, error) {
@@ -15,8 +15,8 @@ func (r stuckReader) Write([]byte) (int, error) {
 	return 0, io.ErrClosedPipe
 }
 
-// stuckCopy copies what is shipped to a reader that takes nothing. The run waits for it only
-// briefly once everything else is done, and full if the copy alone keeps a journal of 1 MiB full.
+// stuckCopy copies what is shipped to a stuckReader. The run waits for it for 20 ms once everything
+// else is done, and for full if the copy is all that keeps a journal of 1 MiB full.
 func stuckCopy(t *testing.T, full time.Duration) func(*setup) {
 	r := make(stuckReader)
 	t.Cleanup(func() { close(r) })
@@ -37,7 +37,7 @@ func TestStuckCopyIsGivenUpAtTheEnd(t *testing.T) {
 	w.input(lines("a", 0, 10))
 }
 
-// A stuck copy that alone keeps a journal full is given up, and the input goes on.
+// A stuck copy is given up if it is all that keeps a journal full, and the input goes on.
 func TestStuckCopyIsGivenUpWhereTheJournalIsFull(t *testing.T) {
 	text := strings.Repeat(`{"jobId":"a","text":"`+strings.Repeat("x", 8<<10)+"\"}\n", 256)
 	w := newWorld(t)
@@ -48,13 +48,13 @@ func TestStuckCopyIsGivenUpWhereTheJournalIsFull(t *testing.T) {
 	w.input(text)
 }
 
-// A stuck copy of a command's stdout that keeps the command stopped is given up, and the command
-// goes on.
+// A stuck copy of a command's stdout is given up if it is all that keeps the command stopped, and
+// the command goes on.
 func TestStuckCopyIsGivenUpWhereTheCommandIsStopped(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	block := strings.Repeat(`{"jobId":"a","text":"`+strings.Repeat("x", 8<<10)+"\"}\n", 16)
 	w.write("block", block)
-	// At 12 MB/s, the guard has 0.4 s to stop it before it has written everything.
+	// At 12 MB/s, the guard has 0.4 s to stop the command before it has written everything.
 	p := w.exec(`n=0; while [ $n -lt 64 ]; do cat `+w.path("block")+`; n=$((n+1)); sleep 0.01; done`,
 		stuckCopy(t, 50*time.Millisecond), func(s *setup) { s.Journal.Max = 4 << 20 })
 	p.wantCode(0, Delivered)

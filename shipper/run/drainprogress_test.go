@@ -37,7 +37,7 @@ func TestDrainOnATerminalIsALineThatIsRewritten(t *testing.T) {
 	now := began
 	var shown []string
 	s := &Session{log: zap.New(core), now: func() time.Time { return now }, status: func(text string) { shown = append(shown, text) }}
-	s.showDrain(shipper.Drain{Since: began, Left: 5}) // it may be over at once
+	s.showDrain(shipper.Drain{Since: began, Left: 5}) // the drain may end at once, so nothing is shown
 	for range 3 {
 		now = now.Add(time.Second)
 		s.showDrain(shipper.Drain{Since: began, Left: 5})

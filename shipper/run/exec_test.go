@@ -20,7 +20,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// gate is a file that a script waits for. at is what the script says to wait; open lets it go on.
+// gate is a file that a script waits for. at is the script's code that waits, and open creates the
+// file.
 func (w *world) gate() (at string, open func()) {
 	path := filepath.Join(w.t.TempDir(), "gate")
 	return "until [ -e " + path + " ]; do sleep 0.01; done; ", func() { w.touch(path) }
@@ -42,19 +43,19 @@ func (g *going) wantCode(code int, want Outcome) {
 	}
 }
 
-// wantText checks what came of one source, "" for stdout, and that it has ended.
+// wantText checks what was shipped of one source, "" for stdout, and that it was sealed as ended.
 func (w *world) wantText(source, want string) {
 	w.t.Helper()
 	in := w.source(source)
 	if got := w.text(in); got != want {
-		w.t.Errorf("of %q came %d bytes, want %d: %.300q", source, len(got), len(want), got)
+		w.t.Errorf("%d bytes of %q are shipped, want %d: %.300q", len(got), source, len(want), got)
 	}
 	if !w.ended(in) {
-		w.t.Errorf("no seal says that the input of %q ended", source)
+		w.t.Errorf("the seal of %q does not say that it ended", source)
 	}
 }
 
-// held is how many inputs in the journal folder are somebody's.
+// held returns how many inputs in the journal folder a process holds.
 func (w *world) held() (n int) {
 	w.t.Helper()
 	left, err := w.Folder().Leftover()
@@ -69,7 +70,7 @@ func (w *world) held() (n int) {
 	return n
 }
 
-// inOutput reports whether the file that is the command's stdout has the text.
+// inOutput reports whether the file that is the command's stdout contains the text.
 func (w *world) inOutput(text string) bool {
 	found, _ := filepath.Glob(filepath.Join(w.Journal, "*", "*.output"))
 	return slices.ContainsFunc(found, func(f string) bool {
@@ -87,9 +88,9 @@ func outputOf(t *testing.T, script string) string {
 	return string(out)
 }
 
-// What an agent wrote before it died is all there, whatever killed it.
+// Everything that an agent wrote before it died is shipped, whatever killed it.
 func TestExecOfAnAgentThatWritesAndDies(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	sixMB := `seq -f '{"type":"continueToNextStep","jobId":"j","runId":"r","timestamp":1795347082176,"n":%.0f,"text":"` +
 		strings.Repeat("a few words to make it longer ", 32) + `"}' 1 6000`
 	want := outputOf(t, sixMB)
@@ -104,7 +105,7 @@ func TestExecOfAnAgentThatWritesAndDies(t *testing.T) {
 
 // A command that cannot be started leaves nothing behind.
 func TestExecOfAnAgentThatCannotStart(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	p := w.session(nil, func(s *setup, session *Session, g *going) (Outcome, error) {
 		result, err := session.Exec(ExecOptions{File: w.path("none"), Command: []string{"none"}, Stdin: os.Stdin})
 		return result.Outcome, err
@@ -116,10 +117,10 @@ func TestExecOfAnAgentThatCannotStart(t *testing.T) {
 	w.nothingKept()
 }
 
-// A command that goes on in spite of a signal is not killed: the run ends in time, and the next one
-// ships the rest.
+// A command that ignores a signal is not killed: the run ends in time, and the next run ships the
+// rest.
 func TestExecOfAnAgentThatGoesOnAtTheDeadline(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	atGate, open := w.gate()
 	p := w.exec(`echo '{"jobId":"j"}'; printf half; `+atGate+`echo " a line"; echo last`, readFor(200*time.Millisecond))
 	testkit.Until(t, "the first line is shipped", func() bool { return w.holds("jobId") })
@@ -140,15 +141,15 @@ func orphans(patience time.Duration) func(*setup) {
 	return func(s *setup) { s.Patience.Orphans = patience }
 }
 
-// An orphan that holds stdout is not waited for; what it writes later is kept.
+// A run does not wait for an orphan that keeps stdout open. What the orphan writes later is kept.
 func TestExecOfAnAgentThatLeavesAnOrphan(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	atGate, open := w.gate()
 	p := w.exec(`( `+atGate+`echo late ) 2>&- & echo '{"jobId":"j"}'`, orphans(20*time.Millisecond))
 	p.wantCode(0, Delivered)
 	p.mustSay("processes that the command left behind are still running; what they write to stdout from now on is kept in " + w.Journal + ": the next start")
 	if got := w.text(w.source("")); got != "{\"jobId\":\"j\"}\n" {
-		t.Errorf("%q came", got)
+		t.Errorf("%q is shipped", got)
 	}
 	open()
 	w.resume().wait(Delivered)
@@ -156,20 +157,20 @@ func TestExecOfAnAgentThatLeavesAnOrphan(t *testing.T) {
 	w.nothingKept()
 }
 
-// npx dies before the agent that it started, whose last lines come a moment later.
+// npx ends before the agent that it started, whose last lines come a moment later.
 func TestExecTakesTheLastLinesOfAnOrphan(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	w.exec(`( sleep 0.2; echo last ) & echo first`, orphans(testkit.Deadline)).wantCode(0, Delivered)
 	w.wantText("", "first\nlast\n")
 	w.nothingKept()
 }
 
-// A closed stdout is no end.
+// A command that closes its stdout has not ended.
 func TestExecOfAnAgentThatClosesItsStdout(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	atGate, open := w.gate()
 	p := w.exec(`echo first; exec >&-; ` + atGate + `echo second >&2; exit 3`)
-	testkit.Until(t, "the first line is there", func() bool { return w.inOutput("first") })
+	testkit.Until(t, "the first line is written", func() bool { return w.inOutput("first") })
 	open()
 	p.wantCode(3, Delivered)
 	w.wantText("", "first\n")
@@ -177,16 +178,17 @@ func TestExecOfAnAgentThatClosesItsStdout(t *testing.T) {
 	w.nothingKept()
 }
 
-// An agent that ends while CloudWatch is away: what is left stays, and its own code is told.
+// If an agent ends while CloudWatch is unavailable, its output is left, and the exit code is its
+// own.
 func TestExecWithoutCloudWatch(t *testing.T) {
 	for _, code := range []int{0, 7} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
-			w := newLoneWorld(t)
+			w := newSerialWorld(t)
 			w.away()
 			p := w.exec(fmt.Sprintf(`echo kept; exit %d`, code), giveUp(50*time.Millisecond))
 			p.wantCode(code, Left)
 			if !p.result.Left {
-				t.Error("it is not said to be left")
+				t.Error("the result does not say that some output is left")
 			}
 			w.back()
 			w.resume().wait(Delivered)
@@ -196,9 +198,9 @@ func TestExecWithoutCloudWatch(t *testing.T) {
 	}
 }
 
-// A job that fails makes a run fail whose command ended well.
+// If a job fails, the run fails, although its command succeeded.
 func TestExecFailOn(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	failOn := func(s *setup) { s.FailOn = []string{"unfinished"} }
 	script := `echo '` + strings.TrimSuffix(runEvent("startRun", "a"), "\n") + `'; exit `
 	p := w.exec(script+"0", failOn)
@@ -207,14 +209,14 @@ func TestExecFailOn(t *testing.T) {
 	p = w.exec(script+"4", failOn)
 	p.wantCode(4, Delivered)
 	if p.says("--fail-on") {
-		t.Error("the command's own code comes first")
+		t.Error("--fail-on is logged although the command failed itself")
 	}
 }
 
-// What an agent writes is put as soon as the flush interval allows: its writes wake us, nobody
-// polls.
+// What an agent writes is put as soon as the flush interval allows, because its writes wake the
+// loop.
 func TestExecIsPrompt(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	seen := make(chan time.Duration, 100)
 	stamp := regexp.MustCompile(`at (\d{19})`)
 	w.Fail(func(call *cwlocal.Call) cwlocal.Fault {
@@ -231,7 +233,7 @@ func TestExecIsPrompt(t *testing.T) {
 		took = append(took, <-seen)
 	}
 	if len(took) != 10 {
-		t.Fatalf("%d of 10 lines came", len(took))
+		t.Fatalf("%d of 10 lines were put", len(took))
 	}
 	slices.Sort(took)
 	t.Logf("from the write to the put: %s to %s, half of them within %s", took[0], took[9], took[4])
@@ -240,13 +242,13 @@ func TestExecIsPrompt(t *testing.T) {
 	}
 }
 
-// wasTruncated is what is said of a stdout that was emptied.
+// wasTruncated is the message about a stdout that was truncated.
 const wasTruncated = "was truncated, as opening /dev/stdout by name does: output may be lost: "
 
-// A FIFO may be opened by name as often as one likes: stderr is one, and stdout where that is asked
-// for.
+// A FIFO may be opened by name any number of times. stderr is a FIFO, and stdout if the option asks
+// for it.
 func TestExecOfAnAgentThatOpensItsOutputByName(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	copied := &bytes.Buffer{}
 	p := w.exec(`echo '{"jobId":"j"}'; echo one >/dev/stdout; echo two; echo three | tee /dev/stderr >/dev/stdout
 		for i in $(seq 500); do echo "trace $i" >&2; done; echo note >/dev/stderr; echo last >&2`,
@@ -257,17 +259,18 @@ func TestExecOfAnAgentThatOpensItsOutputByName(t *testing.T) {
 	w.wantText("stderr", want)
 	for _, e := range w.source("stderr").Lines {
 		if e.JobID != "j" {
-			t.Errorf("a line of it has job %q", e.JobID)
+			t.Errorf("a line of stderr has job %q", e.JobID)
 		}
 	}
 	if copied.String() != want || p.says("truncated") {
-		t.Errorf("copied: %.300q; it said\n%s", copied, p.said())
+		t.Errorf("copied: %.300q; the run said\n%s", copied, p.said())
 	}
 	w.nothingKept()
 }
 
-// A stdout that is a file is emptied by that. That is said, with what is known to be lost and the
-// remedy, in the seal and by the outcome; what the agent writes then is shipped, as the same input.
+// Opening a stdout that is a file by name truncates it. The log, the seal and the outcome report
+// that, with the bytes known to be lost and the remedy. What the agent writes afterwards is shipped
+// as the same input.
 func TestExecOfAnAgentThatTruncatesItsStdout(t *testing.T) {
 	const before, after = "{\"jobId\":\"j\"}\n", "{\"jobId\":\"j\",\"n\":\"a line that is longer than what stood there before\"}\nthree\n"
 	for _, c := range []struct {
@@ -279,7 +282,7 @@ func TestExecOfAnAgentThatTruncatesItsStdout(t *testing.T) {
 		{"nobody saw what was there", false, "", `"truncated":{"times":1,"bytes":`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newLoneWorld(t)
+			w := newSerialWorld(t)
 			atGate, open := w.gate()
 			if !c.shipped {
 				atGate = ""
@@ -293,13 +296,13 @@ func TestExecOfAnAgentThatTruncatesItsStdout(t *testing.T) {
 			in := w.source("")
 			got := w.text(in)
 			if got != before+after && (c.shipped || got != after) || !in.Ended() {
-				t.Errorf("%q came, ended: %v", got, in.Ended())
+				t.Errorf("%q is shipped, ended: %v", got, in.Ended())
 			}
 			if seal, _ := in.Seal(); !strings.Contains(seal.Message, c.seal) {
 				t.Errorf("the seal is %s", seal.Message)
 			}
 			if said := p.said(); strings.Count(said, wasTruncated+c.say) != 1 || !strings.Contains(said, "--stdout pipe") {
-				t.Errorf("it said\n%s", said)
+				t.Errorf("the run said\n%s", said)
 			}
 			w.wantText("stderr", "err\n")
 			w.nothingKept()
@@ -307,16 +310,17 @@ func TestExecOfAnAgentThatTruncatesItsStdout(t *testing.T) {
 	}
 }
 
-// A stdout that is emptied and gets no line at all is said to be so, and nothing of it is left.
+// A stdout that is truncated and gets no line is reported too, and nothing of it is left.
 func TestExecOfAnAgentThatOnlyTruncates(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	w.exec(`: >/dev/stdout`).wantCode(0, Rejected)
 	w.nothingKept()
 }
 
-// What was on disk and not read is counted: CloudWatch is away, and memory is full.
+// Bytes that are on disk and were not read are counted: CloudWatch is unavailable, and memory is
+// full.
 func TestTruncatedBacklogIsCounted(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	w.away()
 	atGate, open := w.gate()
 	written, cut := w.path("written"), w.path("cut")
@@ -327,15 +331,15 @@ func TestTruncatedBacklogIsCounted(t *testing.T) {
 	exists := func(path string) func() bool {
 		return func() bool { _, err := os.Stat(path); return err == nil }
 	}
-	testkit.Until(t, "all is written", exists(written))
+	testkit.Until(t, "everything is written", exists(written))
 	open()
-	testkit.Until(t, "it is truncated", exists(cut))
+	testkit.Until(t, "stdout is truncated", exists(cut))
 	w.back()
 	p.wantCode(0, Rejected)
 	p.mustSay(wasTruncated + "at least ")
 	in := w.source("")
 	if got := w.text(in); !strings.HasSuffix(got, "\"n\":\"last\"}\n") || len(got) > 12<<20 {
-		t.Errorf("%d bytes came, the last are %q", len(got), got[max(0, len(got)-40):])
+		t.Errorf("%d bytes are shipped, the last are %q", len(got), got[max(0, len(got)-40):])
 	}
 	if seal, _ := in.Seal(); seal.Truncated.Times != 1 || seal.Truncated.Bytes < 8<<20 || seal.Truncated.Bytes > 20<<20 {
 		t.Errorf("the seal is %s", seal.Message)
@@ -343,10 +347,10 @@ func TestTruncatedBacklogIsCounted(t *testing.T) {
 	w.nothingKept()
 }
 
-// An orphan that holds the FIFOs is not waited for: what it writes when nobody reads is kept for
-// the next start.
+// A run does not wait for an orphan that keeps the FIFOs open. What the orphan writes later is kept
+// for the next start.
 func TestExecOfAnAgentWhoseOrphanHoldsTheFIFOs(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	atGate, open := w.gate()
 	p := w.exec(`( `+atGate+`echo late; echo late >&2 ) & echo '{"jobId":"j"}'; printf half >&2`, orphans(20*time.Millisecond), func(s *setup) { s.pipe = true })
 	p.wantCode(0, Delivered)
@@ -363,15 +367,15 @@ func TestExecOfAnAgentWhoseOrphanHoldsTheFIFOs(t *testing.T) {
 	w.nothingKept()
 }
 
-// A second signal ends a run at once; what is not shipped stays.
+// A second signal ends a run at once, and what is not shipped is left.
 func TestExecSecondSignal(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	w.away()
 	atGate, open := w.gate()
 	p := w.exec(`echo '{"jobId":"j"}'; ` + atGate)
-	testkit.Until(t, "it has written", func() bool { return w.inOutput("jobId") })
+	testkit.Until(t, "the command has written", func() bool { return w.inOutput("jobId") })
 	p.signal()
-	testkit.Until(t, "the signal came", func() bool { return p.says("another signal stops at once") })
+	testkit.Until(t, "the run has the first signal", func() bool { return p.says("another signal stops at once") })
 	p.signals <- syscall.SIGINT
 	p.wait(Left)
 	p.mustSay("bytes of the input are not delivered (stopped by a second signal)")

@@ -11,9 +11,9 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file has rotations by copying: `cp app.log app-1.log; : >app.log`.
+// This file tests rotations by copying: `cp app.log app-1.log; : >app.log`.
 
-// rotate copies a file, and cuts it.
+// rotate copies a file and truncates it.
 func (w *world) rotate(from, to string) {
 	w.t.Helper()
 	w.copy(from, to)
@@ -33,7 +33,7 @@ func (w *world) copy(from, to string) {
 	}
 }
 
-// linesOnce checks that what is shipped has each of the lines as often as it was written.
+// linesOnce checks that each line was shipped as often as it was written.
 func (w *world) linesOnce(text string) {
 	w.t.Helper()
 	var got []string
@@ -54,25 +54,25 @@ func TestRotatedCopyIsNotShippedAgain(t *testing.T) {
 	text := lines("a", 0, 600)
 	w.write("app.log", text)
 	p := w.follow(paths(w.events))
-	testkit.Until(t, "it is shipped", func() bool { return w.has(w.path("app.log"), text) })
+	testkit.Until(t, "app.log is shipped", func() bool { return w.has(w.path("app.log"), text) })
 	w.rotate("app.log", "app-1.log")
 	w.write("app.log.1.gz", "no log\n")
 	w.write("app.log", lines("b", 0, 5))
 	text += lines("b", 0, 5)
-	testkit.Until(t, "what came then is shipped", func() bool { return w.has(w.path("app.log"), lines("b", 0, 5)) })
-	testkit.Until(t, "it is said", func() bool {
+	testkit.Until(t, "the new lines are shipped", func() bool { return w.has(w.path("app.log"), lines("b", 0, 5)) })
+	testkit.Until(t, "the copy is recognised", func() bool {
 		return p.says(w.path("app-1.log") + " is a copy of " + w.path("app.log"))
 	})
 	w.write("app-1.log", "what the copy has beyond\n")
 	text += "what the copy has beyond\n"
-	testkit.Until(t, "that is shipped", func() bool { return w.has(w.path("app-1.log"), "what the copy has beyond\n") })
+	testkit.Until(t, "the rest of the copy is shipped", func() bool { return w.has(w.path("app-1.log"), "what the copy has beyond\n") })
 	p.stop(Delivered)
 	if p.says("lost") || strings.Count(p.said(), "is a copy of") != 1 {
-		t.Error("it speaks of a loss, or of the copy again")
+		t.Error("it reports a loss, or the copy twice")
 	}
 	w.linesOnce(text)
 
-	// A start knows it still, and by another name.
+	// The next start still knows the copy, even under another name.
 	w.rename("app-1.log", "app-2.log")
 	w.write("app-2.log", "and more\n")
 	w.follow(once(300*time.Millisecond, w.events)).wait(Delivered)
@@ -94,7 +94,7 @@ func TestRotatedByCopyingWhileNobodyLooks(t *testing.T) {
 			w.write("app.log", lines("a", 0, 600))
 			w.follow(once(100*time.Millisecond, w.events)).wait(Delivered)
 			w.write("app.log", lines("a", 600, 700))
-			time.Sleep(20 * time.Millisecond) // the kernel's clock for files ticks every few milliseconds
+			time.Sleep(20 * time.Millisecond) // the kernel's clock for files ticks only every few milliseconds
 			rotate(w)
 			w.write("app.log", lines("b", 0, 5))
 			for range 2 {
@@ -121,7 +121,7 @@ func TestTenRotationsInASecond(t *testing.T) {
 	}
 	w.write("app.log", lines("last", 0, 1))
 	text += lines("last", 0, 1)
-	testkit.Until(t, "all is shipped", func() bool {
+	testkit.Until(t, "everything is shipped", func() bool {
 		n := 0
 		for _, in := range w.shipped() {
 			got, _ := in.Text()
@@ -129,24 +129,24 @@ func TestTenRotationsInASecond(t *testing.T) {
 		}
 		return n >= strings.Count(text, "\n")
 	})
-	// At a stop a copy of which nothing is known yet is shipped, in doubt.
+	// When it stops, the shipper ships a copy that it has not recognised yet.
 	for n := range 10 {
 		copied := fmt.Sprintf("app-%d.log", n)
-		testkit.Until(t, copied+" is told from others", func() bool {
+		testkit.Until(t, copied+" is recognised or shipped", func() bool {
 			return p.says(copied+" is a copy of") ||
 				slices.ContainsFunc(w.shipped(), func(in *testkit.Input) bool { return in.Path == w.path(copied) })
 		})
 	}
 	want := Delivered
 	if p.says("app.log was truncated or rewritten: at least ") {
-		want = Rejected // a busy machine did not read all of it in time; the copy has the rest
+		want = Rejected // a busy machine did not read all of it in time, but the copy has the rest
 	}
 	p.stop(want)
 	w.linesOnce(text)
 }
 
-// Two files that only begin with the same lines are shipped both, as is a copy of a file that
-// nobody cuts.
+// Two files that only begin with the same lines are both shipped, and so is a copy of a file that
+// nobody truncates.
 func TestSameBeginningIsNoCopy(t *testing.T) {
 	w := newWorld(t)
 	const same = "starting worker\nconnected\n"

@@ -16,14 +16,14 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file has the ends: signals, kills, cuts; and FIFOs, which have an end only then.
+// This file tests how inputs end: signals, truncation, replacement, and FIFOs.
 
-// agent writes events to a file until it is stopped, one write each, now and then a long one.
+// agent writes events to a file until it is stopped, each with one write. Every 50th is long.
 type agent struct {
-	written atomic.Int64 // bytes that a write has returned for
+	written atomic.Int64 // bytes of the writes that have returned
 	stop    chan struct{}
 	done    chan struct{}
-	text    strings.Builder // after done
+	text    strings.Builder // to be read after done
 	once    sync.Once
 }
 
@@ -56,22 +56,22 @@ func startAgent(t *testing.T, w io.Writer, pause time.Duration) *agent {
 	return a
 }
 
-// end stops it and returns all that it wrote.
+// end stops the agent and returns everything that it wrote.
 func (a *agent) end() string {
 	a.once.Do(func() { close(a.stop) })
 	<-a.done
 	return a.text.String()
 }
 
-// Everything written before the signal is in CloudWatch, though the writer goes on; the next start
-// goes on in the middle of whatever it was writing.
+// Everything written before the signal is in CloudWatch, although the writer goes on. The next
+// start continues in the middle of what it writes.
 func TestSigtermWhileTheWriterGoesOn(t *testing.T) {
 	w := newWorld(t)
 	writer := startAgent(t, w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE), time.Millisecond)
 	for n := range 2 {
 		puts, goal := w.Server.Stats().Batches, writer.written.Load()+300_000
 		p := w.follow(paths(w.path("run.jsonl")), readFor(500*time.Millisecond))
-		testkit.Until(t, "it is at work, and some of it is written", func() bool {
+		testkit.Until(t, "the run ships, and some bytes are written", func() bool {
 			return w.Server.Stats().Batches > puts && writer.written.Load() > goal
 		})
 		before := writer.written.Load()
@@ -79,7 +79,7 @@ func TestSigtermWhileTheWriterGoesOn(t *testing.T) {
 		after := writer.written.Load()
 		all := w.shipped()
 		if len(all) != 1 {
-			t.Fatalf("%d inputs", len(all))
+			t.Fatalf("%d inputs, want 1", len(all))
 		}
 		if got := int64(len(w.text(all[0]))); got < before || got > after+1<<20 {
 			t.Fatalf("stop %d: %d bytes are shipped; %d were written before the signal, %d when it ended", n, got, before, after)
@@ -91,13 +91,13 @@ func TestSigtermWhileTheWriterGoesOn(t *testing.T) {
 	text := writer.end()
 	w.follow(once(300*time.Millisecond, w.path("run.jsonl"))).wait(Delivered)
 	in := w.input(text)
-	if in.Last != int64(strings.Count(text, "\n")) { // no line was cut by a stop
+	if in.Last != int64(strings.Count(text, "\n")) { // no stop cut a line in two
 		t.Errorf("%d lines, want %d", in.Last, strings.Count(text, "\n"))
 	}
 }
 
-// Half a line at the stop is what there is: it is shipped as it is, and what comes of it later
-// follows it.
+// If a file ends in half a line at the stop, that half is shipped as it is, and what comes later
+// continues it.
 func TestSigtermInTheMiddleOfALine(t *testing.T) {
 	w := newWorld(t)
 	w.write("run.jsonl", lines("a", 0, 3), line("a", 3)[:30])
@@ -105,7 +105,7 @@ func TestSigtermInTheMiddleOfALine(t *testing.T) {
 	if err := syscall.Mkfifo(w.path("fifo"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := w.follow(paths(w.events, w.path("fifo"))) // which ends before the files do
+	p := w.follow(paths(w.events, w.path("fifo"))) // the FIFO ends before the files do
 	testkit.Until(t, "whole lines are shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 3)) })
 	p.stop(Delivered)
 	w.input(lines("a", 0, 3) + line("a", 3)[:30])
@@ -119,7 +119,7 @@ func TestSigtermInTheMiddleOfALine(t *testing.T) {
 	w.input(line("b", 0))
 }
 
-// What cannot be delivered in time stays: exit code 75, where it is, and the next start goes on.
+// What cannot be delivered in time is left, the log says where, and the next start continues there.
 func TestSigtermWhileCloudWatchIsAway(t *testing.T) {
 	w := newWorld(t)
 	w.write("run.jsonl", lines("a", 0, 100))
@@ -138,34 +138,34 @@ func TestUntilIdle(t *testing.T) {
 	began := time.Now()
 	w.follow(once(300*time.Millisecond, w.events)).wait(Delivered)
 	if took := time.Since(began); took < 300*time.Millisecond {
-		t.Errorf("idle after %s", took)
+		t.Errorf("it was idle after %s", took)
 	}
 	writer := startAgent(t, w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE), 20*time.Millisecond)
 	p := w.follow(once(time.Second, w.events))
-	testkit.Until(t, "it has gone on for longer than that", func() bool { return writer.written.Load() > int64(len(lines("job", 0, 90))) })
+	testkit.Until(t, "it has written for longer than that", func() bool { return writer.written.Load() > int64(len(lines("job", 0, 90))) })
 	text := writer.end()
 	p.wait(Delivered)
 	w.input(text)
 }
 
-// runEvent is the beginning or the end of a run.
+// runEvent returns the first or the last event of a run.
 func runEvent(kind, job string) string {
 	return fmt.Sprintf(`{"type":%q,"timestamp":1795347082176,"jobId":%q,"runId":"r","expertKey":"e"}`+"\n", kind, job)
 }
 
-// A model may think for longer than nothing may come: a run under way is waited for.
+// A model may think for longer than the idle time, so a run under way is waited for.
 func TestUntilIdleWaitsForARun(t *testing.T) {
 	w := newWorld(t)
 	text := runEvent("startRun", "a") + line("a", 0)
 	w.write("run.jsonl", text)
 	p := w.follow(once(100*time.Millisecond, w.events))
-	testkit.Until(t, "what is there is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 	time.Sleep(500 * time.Millisecond)
 	w.write("run.jsonl", runEvent("completeRun", "a"))
 	p.wait(Delivered)
 	w.input(text + runEvent("completeRun", "a"))
 
-	// One of which nothing has come for long is not.
+	// A run that has written nothing for long is not waited for.
 	w.write("run.jsonl", runEvent("startRun", "dead"))
 	long := time.Now().Add(-time.Hour)
 	if err := os.Chtimes(w.path("run.jsonl"), long, long); err != nil {
@@ -176,7 +176,7 @@ func TestUntilIdleWaitsForARun(t *testing.T) {
 	p.mustSay(w.path("run.jsonl"), "dead", "has not ended, but it has written nothing")
 }
 
-// Whoever stops the shipper stops the agent with it: what that writes at its end is shipped.
+// Whoever stops the shipper often stops the agent too. What the agent writes at its end is shipped.
 func TestSigtermWhileARunIsUnderWay(t *testing.T) {
 	w := newWorld(t)
 	text := runEvent("startRun", "a")
@@ -200,21 +200,21 @@ func TestSigtermWhileARunIsUnderWay(t *testing.T) {
 		t.Error("the seal says that it ended")
 	}
 
-	// One that nobody writes to any more is not waited for.
+	// A run is not waited for if nobody has its file open for writing.
 	writer.Close()
 	w.write("run.jsonl", runEvent("startRun", "dead"))
 	p = w.follow(paths(w.events), quick, drain(50*time.Second))
 	text += runEvent("startRun", "dead")
-	testkit.Until(t, "what came is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 	began := time.Now()
 	p.stop(Delivered)
 	if took := time.Since(began); took > 30*time.Second {
-		t.Errorf("it took %s to end", took)
+		t.Errorf("the run took %s to end", took)
 	}
 }
 
-// A rotation by copying: the file is cut, and what comes then is another input, also with the same
-// first line.
+// In a rotation by copying, the file is truncated. What comes after that is another input, even if
+// it has the same first line.
 func TestFileCutWhileItIsFollowed(t *testing.T) {
 	w := newWorld(t)
 	const first = "the same first line\n"
@@ -222,17 +222,17 @@ func TestFileCutWhileItIsFollowed(t *testing.T) {
 	w.write("run.log", texts[0])
 	p := w.follow(paths(w.path("run.log")))
 	for n, text := range texts[:3] {
-		testkit.Until(t, "it is shipped", func() bool { return w.has(w.path("run.log"), text) })
+		testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.log"), text) })
 		if err := os.Truncate(w.path("run.log"), 0); err != nil {
 			t.Fatal(err)
 		}
 		w.write("run.log", texts[n+1])
 	}
-	testkit.Until(t, "the last is removed", func() bool { return len(w.Kept()) == 0 })
+	testkit.Until(t, "the last input is removed", func() bool { return len(w.Kept()) == 0 })
 	p.stop(Delivered)
 	p.mustSay(w.path("run.log") + " was rotated")
 	if strings.Contains(p.said(), "lost") {
-		t.Error("it speaks of a loss where there is none")
+		t.Error("it reports a loss, but nothing is lost")
 	}
 	for _, text := range texts[:3] {
 		if !w.ended(w.input(text)) {
@@ -241,7 +241,7 @@ func TestFileCutWhileItIsFollowed(t *testing.T) {
 	}
 }
 
-// What was seen and never read is a loss: said with its bytes, and the exit code says it, too.
+// Bytes that were seen and never read are lost. The log says how many, and the outcome is Rejected.
 func TestFileCutBetweenTwoStarts(t *testing.T) {
 	w := newWorld(t)
 	w.write("run.jsonl", lines("a", 0, 5))
@@ -260,15 +260,15 @@ func TestFileCutBetweenTwoStarts(t *testing.T) {
 	p.wait(Rejected)
 	p.mustSay(w.path("run.jsonl"), fmt.Sprintf("at least %d bytes", len(lost)))
 	if !w.ended(w.input(lines("a", 0, 5))) {
-		t.Error("the seal of what was cut does not say that it ended")
+		t.Error("the seal of the truncated input does not say that it ended")
 	}
 	if in := w.input(lines("b", 0, 3)); w.ended(in) || !slices.Equal(w.Kept(), []string{in.ID}) {
-		t.Errorf("the rest: ended %v; the journal keeps %q", w.ended(in), w.Kept())
+		t.Errorf("the new input: ended %v; the journal keeps %q", w.ended(in), w.Kept())
 	}
 }
 
-// A writer that does not append leaves a hole when its file is cut: what it writes behind that is
-// shipped, the hole is not.
+// A writer that does not append leaves a hole when its file is truncated. What it writes after the
+// hole is shipped, and the hole is not.
 func TestHoleInAFollowedFile(t *testing.T) {
 	w := newWorld(t)
 	p := w.follow(paths(w.events))
@@ -277,18 +277,18 @@ func TestHoleInAFollowedFile(t *testing.T) {
 	if _, err := io.WriteString(writer, before); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Until(t, "it is shipped", func() bool { return w.has(w.path("run.jsonl"), before) })
+	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), before) })
 	if err := os.Truncate(w.path("run.jsonl"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(writer, after); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Until(t, "what came behind the hole is shipped", func() bool { return w.has(w.path("run.jsonl"), after) })
+	testkit.Until(t, "the bytes after the hole are shipped", func() bool { return w.has(w.path("run.jsonl"), after) })
 	p.stop(Delivered)
 	p.mustSay("was rotated", fmt.Sprintf("has a hole from offset 0 to %d, which is skipped", len(before)))
 	if strings.Contains(p.said(), "lost") {
-		t.Error("it speaks of a loss where there is none")
+		t.Error("it reports a loss, but nothing is lost")
 	}
 	for _, text := range []string{before, after} {
 		if in := w.input(text); in.Repeats > 0 {
@@ -297,7 +297,7 @@ func TestHoleInAFollowedFile(t *testing.T) {
 	}
 }
 
-// A file that replaces a followed one between two starts is another story, even if it begins with
+// A file that replaces a followed file between two starts is another input, even if it begins with
 // the same lines.
 func TestFileReplacedBetweenTwoStarts(t *testing.T) {
 	const same = "starting worker\nloading configuration\nconnection refused, giving up\n"
@@ -313,7 +313,7 @@ func TestFileReplacedBetweenTwoStarts(t *testing.T) {
 			w := newWorld(t)
 			w.write("worker.log", same)
 			w.follow(once(100*time.Millisecond, w.events)).wait(Delivered)
-			time.Sleep(20 * time.Millisecond) // the kernel's clock for files ticks every few milliseconds
+			time.Sleep(20 * time.Millisecond) // the kernel's clock for files ticks only every few milliseconds
 			if err := replace(w.path("worker.log")); err != nil {
 				t.Fatal(err)
 			}
@@ -324,18 +324,18 @@ func TestFileReplacedBetweenTwoStarts(t *testing.T) {
 				t.Errorf("%d repeats, %d lines", in.Repeats, in.Last)
 			}
 			if !w.ended(w.input(same)) {
-				t.Error("the seal of the first does not say that it ended")
+				t.Error("the seal of the replaced file does not say that it ended")
 			}
 			before := w.Server.Stats().Events
 			w.follow(once(100*time.Millisecond, w.events)).wait(Delivered)
 			if after := w.Server.Stats().Events; after != before {
-				t.Errorf("a third start shipped %d events more", after-before)
+				t.Errorf("a third start shipped %d more events", after-before)
 			}
 		})
 	}
 }
 
-// Writers of a FIFO come and go, and never meet a closed end; a signal is its end.
+// Writers of a FIFO come and go, and always find it open. It ends at a signal.
 func TestFIFO(t *testing.T) {
 	w := newWorld(t)
 	if err := syscall.Mkfifo(w.path("agent"), 0o600); err != nil {
@@ -344,7 +344,7 @@ func TestFIFO(t *testing.T) {
 	p := w.follow(paths(w.path("agent")))
 	text := ""
 	for n := range 4 {
-		writer := w.open("agent", os.O_WRONLY) // waits until somebody reads
+		writer := w.open("agent", os.O_WRONLY) // waits for a reader
 		part := lines(fmt.Sprint("job", n), 0, 2000)
 		for rest := part; rest != ""; rest = rest[min(len(rest), 1000):] {
 			if _, err := io.WriteString(writer, rest[:min(len(rest), 1000)]); err != nil {
@@ -354,7 +354,7 @@ func TestFIFO(t *testing.T) {
 		writer.Close()
 		text += part
 		if n == 1 {
-			testkit.Until(t, "what came is shipped", func() bool { return w.has(w.path("agent"), text) })
+			testkit.Until(t, "the FIFO's bytes are shipped", func() bool { return w.has(w.path("agent"), text) })
 		}
 	}
 	second := w.follow(paths(w.path("agent")))
@@ -364,13 +364,13 @@ func TestFIFO(t *testing.T) {
 	elsewhere := w.follow(paths(w.path("agent")), func(s *setup) { s.Journal.Dir += "2" })
 	elsewhere.refuses("--input", w.path("agent")+" is already read by another process")
 
-	// The last writer still has it open at the signal, and ends after it.
+	// At the signal, the last writer still has the FIFO open. It writes and ends afterwards.
 	writer := w.open("agent", os.O_WRONLY)
 	if _, err := io.WriteString(writer, lines("late", 0, 3)); err != nil {
 		t.Fatal(err)
 	}
 	p.signal()
-	testkit.Until(t, "the signal came", func() bool { return strings.Contains(p.said(), "another signal") })
+	testkit.Until(t, "the run has the signal", func() bool { return strings.Contains(p.said(), "another signal") })
 	if _, err := io.WriteString(writer, lines("late", 3, 6)); err != nil {
 		t.Fatal(err)
 	}
@@ -392,12 +392,12 @@ func TestFIFOWhoseWriterGoesOn(t *testing.T) {
 	if _, err := io.WriteString(writer, lines("a", 0, 10)); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Until(t, "what came is shipped", func() bool { return w.has(w.path("agent"), lines("a", 0, 10)) })
-	p.stop(Delivered) // at the deadline it would be Left
+	testkit.Until(t, "the FIFO's bytes are shipped", func() bool { return w.has(w.path("agent"), lines("a", 0, 10)) })
+	p.stop(Delivered) // it would be Left if the FIFO were read until the deadline
 	w.input(lines("a", 0, 10))
 }
 
-// Idle, a FIFO is let go though a writer has it open.
+// An idle run ends although a writer has the FIFO open.
 func TestFIFOUntilIdle(t *testing.T) {
 	w := newWorld(t)
 	if err := syscall.Mkfifo(w.path("agent"), 0o600); err != nil {

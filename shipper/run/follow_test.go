@@ -18,7 +18,7 @@ func TestFollowedFileGrows(t *testing.T) {
 	w.write("run.jsonl", lines("a", 0, 10))
 	p := w.follow(paths(w.path("run.jsonl")))
 	text := lines("a", 0, 10)
-	testkit.Until(t, "what was there is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 
 	// Half a line waits for its rest, while whole lines of another file are shipped.
 	next := line("a", 10)
@@ -27,7 +27,7 @@ func TestFollowedFileGrows(t *testing.T) {
 		w.write("run.jsonl", next[20:], line("a", n)[:20])
 		text += next
 		next = line("a", n)
-		testkit.Until(t, "what came is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+		testkit.Until(t, "the whole lines are shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 	}
 	w.write("run.jsonl", next[20:])
 	p.stop(Delivered)
@@ -56,16 +56,16 @@ func TestFollowedFileGoesOnAfterARestart(t *testing.T) {
 	if kept := w.Kept(); len(w.shipped()) != 1 || len(kept) != 1 {
 		t.Errorf("%d inputs; the journal keeps %q", len(w.shipped()), kept)
 	}
-	// A start with nothing to do says nothing to CloudWatch.
+	// A start with nothing to do puts no events.
 	before := w.Server.Stats().Events
 	w.follow(once(100*time.Millisecond, w.path("run.jsonl"))).wait(Delivered)
 	if after := w.Server.Stats().Events; after != before {
-		t.Errorf("%d events more", after-before)
+		t.Errorf("%d more events", after-before)
 	}
 }
 
-// Without its cursor a file is shipped again from its start, as the same input: readers drop the
-// repeats.
+// If its cursor is lost, a file is shipped again from its start as the same input, so readers can
+// drop the repeats.
 func TestFollowedFileWhoseCursorIsLost(t *testing.T) {
 	for name, lose := range map[string]func(*world) error{
 		"cursor":  func(w *world) error { return spoilCursors(filepath.Join(w.Journal, w.Kept()[0])) },
@@ -85,7 +85,7 @@ func TestFollowedFileWhoseCursorIsLost(t *testing.T) {
 				t.Errorf("%d repeats, %d inputs", in.Repeats, len(w.shipped()))
 			}
 			if said := strings.Contains(p.said(), "cursor"); said != (name == "cursor") {
-				t.Errorf("it says so: %v", said)
+				t.Errorf("the log mentions the cursor: %v", said)
 			}
 		})
 	}
@@ -102,19 +102,19 @@ func TestRenamedFileIsReadToItsEnd(t *testing.T) {
 	p := w.follow(paths(w.path("run.jsonl")))
 	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
 
-	// Its writer still has it open, and a successor takes its name.
+	// Its writer still has it open, and another file takes over its name.
 	w.rename("run.jsonl", "run.jsonl.1")
 	w.write("run.jsonl", lines("b", 0, 5))
-	testkit.Until(t, "the successor is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("b", 0, 5)) })
+	testkit.Until(t, "the new file is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("b", 0, 5)) })
 	if _, err := writer.WriteString(lines("a", 5, 10)); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Until(t, "what came after the rename is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })
+	testkit.Until(t, "the lines written after the rename are shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })
 	if len(w.Kept()) != 2 {
 		t.Errorf("the journal keeps %q", w.Kept())
 	}
 
-	// Without a writer it has ended.
+	// Once its writer has closed it, it has ended.
 	writer.Close()
 	testkit.Until(t, "the renamed file's input is removed", func() bool { return len(w.Kept()) == 1 })
 	w.write("run.jsonl", lines("b", 5, 10))
@@ -142,8 +142,8 @@ func TestDeletedFileIsReadToItsEnd(t *testing.T) {
 	}
 }
 
-// In a folder, files that are renamed are neither shipped twice nor lost: to a name that is
-// followed too, or to one that is not.
+// Files in a folder that are renamed are neither shipped twice nor lost, whether or not the new
+// name is followed.
 func TestRotationInAFolder(t *testing.T) {
 	w := newWorld(t)
 	w.write("app.log", lines("a", 0, 5))
@@ -165,7 +165,7 @@ func TestRotationInAFolder(t *testing.T) {
 		texts = append(texts, text)
 		testkit.Until(t, "the next is followed", func() bool { return len(w.shipped()) == n+2 })
 	}
-	// The one without a name that is asked for ends.
+	// The file whose name is not followed any more ends.
 	testkit.Until(t, "all is shipped, and one has ended", func() bool { return len(w.shipped()) == 4 && len(w.Kept()) == 3 })
 	w.write("app-0.log", "and one line more\n")
 	texts[0] += "and one line more\n"
@@ -178,7 +178,7 @@ func TestRotationInAFolder(t *testing.T) {
 		}
 	}
 
-	// A restart knows them by their new names; what was rotated meanwhile, too.
+	// The next start knows the files by their new names, including one that was rotated in between.
 	w.write("app.log", "written while nobody looked\n")
 	texts[3] += "written while nobody looked\n"
 	w.rename("app.log", "app-9.log")
@@ -231,7 +231,7 @@ func TestInputThatCannotBe(t *testing.T) {
 		p := w.follow(c.follow, func(s *setup) { s.Wait = strings.Contains(c.said, "?") })
 		p.refuses("--input", c.said)
 		if said := p.said(); said != "" {
-			t.Errorf("%q: it said %q", c.said, said)
+			t.Errorf("%q: the run said %q", c.said, said)
 		}
 	}
 	if len(w.Kept()) > 0 || len(w.shipped()) > 0 {
@@ -239,7 +239,7 @@ func TestInputThatCannotBe(t *testing.T) {
 	}
 }
 
-// A name that has the characters of a pattern is a name where such a file exists.
+// A path with the characters of a pattern is an ordinary path if such a file exists.
 func TestNameLikeAPattern(t *testing.T) {
 	w := newWorld(t)
 	w.write("run[1].jsonl", lines("a", 0, 3))
@@ -247,23 +247,22 @@ func TestNameLikeAPattern(t *testing.T) {
 	w.input(lines("a", 0, 3))
 }
 
-// What is asked for and could not be read until the end is a failure; what could be read in the end
-// is none.
+// A file that could not be read until the end fails the run. A file that became readable does not.
 func TestFileThatCannotBeRead(t *testing.T) {
 	w := newWorld(t)
 	w.write("ok.log", lines("a", 0, 3))
-	for _, name := range []string{"never.log", "late.log"} { // a link to itself cannot be opened, by root neither
+	for _, name := range []string{"never.log", "late.log"} { // not even root can open a link to itself
 		if err := os.Symlink(name, w.path(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	p := w.follow(paths(w.events))
-	testkit.Until(t, "the one that can be read is shipped", func() bool { return w.has(w.path("ok.log"), lines("a", 0, 3)) })
+	testkit.Until(t, "the readable file is shipped", func() bool { return w.has(w.path("ok.log"), lines("a", 0, 3)) })
 	if err := os.Remove(w.path("late.log")); err != nil {
 		t.Fatal(err)
 	}
 	w.write("late.log", lines("b", 0, 3))
-	testkit.Until(t, "the one that became readable is shipped", func() bool { return w.has(w.path("late.log"), lines("b", 0, 3)) })
+	testkit.Until(t, "the file that became readable is shipped", func() bool { return w.has(w.path("late.log"), lines("b", 0, 3)) })
 	p.stop(Rejected)
 	p.mustSay(w.path("never.log") + " cannot be accessed")
 	if err := os.Remove(w.path("never.log")); err != nil {
@@ -272,13 +271,14 @@ func TestFileThatCannotBeRead(t *testing.T) {
 	w.follow(once(100*time.Millisecond, w.events)).wait(Delivered)
 }
 
-// A second process on an input says who holds it; on other files of that journal it works.
+// A second process on the same input says which process holds it. On other files, it works with the
+// same journal.
 func TestInputHeldByAnother(t *testing.T) {
 	w := newWorld(t)
 	w.write("run.jsonl", lines("a", 0, 5))
 	w.write("other.jsonl", lines("b", 0, 5))
 	first := w.follow(paths(w.path("run.jsonl")))
-	testkit.Until(t, "the first has it", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
+	testkit.Until(t, "the first process ships it", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
 	pid := fmt.Sprintf("held by process %d", os.Getpid())
 	for _, input := range []string{w.path("run.jsonl"), w.events} {
 		second := w.follow(paths(input))
@@ -294,8 +294,7 @@ func TestInputHeldByAnother(t *testing.T) {
 	w.input(lines("b", 0, 5))
 }
 
-// Files with the same first line are inputs of their own, and one that takes the name of another is
-// not taken for it.
+// Files with the same first line are separate inputs, even if one takes over the name of another.
 func TestSameFirstLine(t *testing.T) {
 	w := newWorld(t)
 	const first = "npm warn Unknown user config\n"
@@ -321,8 +320,8 @@ func TestSameFirstLine(t *testing.T) {
 	}
 }
 
-// Files of one stem are what one process wrote: its stderr is of the job that its stdout names, and
-// is called stderr.
+// Files with the same stem come from one process: the stderr gets the job that the stdout names,
+// and its source is stderr.
 func TestFilesOfOneStem(t *testing.T) {
 	w := newWorld(t)
 	w.write("run.err", "npm warn, before anything else\n")
@@ -336,7 +335,7 @@ func TestFilesOfOneStem(t *testing.T) {
 		"npm warn, before anything else\n": "a stderr", "a warning beside a log\n": "other stderr", "a log that names no job\n": "a ",
 		line("a", 0): "a ", line("other", 0): "other ",
 	}
-	testkit.Until(t, "all is shipped", func() bool { return len(w.shipped()) == len(want) })
+	testkit.Until(t, "all files are shipped", func() bool { return len(w.shipped()) == len(want) })
 	w.write("run.err", "and more\n")
 	want["npm warn, before anything else\nand more\n"] = want["npm warn, before anything else\n"]
 	delete(want, "npm warn, before anything else\n")
@@ -345,11 +344,11 @@ func TestFilesOfOneStem(t *testing.T) {
 		in := w.input(text)
 		for _, piece := range in.Lines {
 			if got := piece.JobID + " " + piece.Source; got != is {
-				t.Errorf("%q is %q, want %q", text, got, is)
+				t.Errorf("job and source of %q are %q, want %q", text, got, is)
 			}
 		}
 	}
-	// A start that finds the stderr alone goes on with it.
+	// A start that finds only the stderr continues it.
 	if err := os.Remove(w.path("run.jsonl")); err != nil {
 		t.Fatal(err)
 	}
@@ -377,14 +376,14 @@ func TestFileBehindALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.rename("next", "current.jsonl")
-	testkit.Until(t, "what the link names now is shipped", func() bool { return w.has(w.path("current.jsonl"), lines("b", 0, 5)) })
+	testkit.Until(t, "the file that the link now names is shipped", func() bool { return w.has(w.path("current.jsonl"), lines("b", 0, 5)) })
 	p.stop(Delivered)
 	if in := w.input(lines("a", 0, 5)); in.Repeats > 0 || len(w.shipped()) != 2 {
 		t.Errorf("%d repeats, %d inputs", in.Repeats, len(w.shipped()))
 	}
 }
 
-// Several inputs that write to one stream have one put in flight.
+// Inputs that write to the same stream have only one put in flight between them.
 func TestSeveralInputsShareAStream(t *testing.T) {
 	w := newWorld(t)
 	var files []string

@@ -22,8 +22,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// leave makes an input in the journal folder, as a session leaves it that ships text from stdin to
-// a group and is killed, and returns its id.
+// leave makes an input in the journal folder, like one that a killed session leaves that shipped
+// text from stdin to a group. It returns the input's id.
 func (w *world) leave(group, text string, tweaks ...func(*setup)) (id string) {
 	w.t.Helper()
 	id = journal.NewID()
@@ -42,7 +42,7 @@ func field(name, value string) func(*setup) {
 	return func(s *setup) { s.Fields = append(s.Fields, batch.Member{Name: name, Value: value}) }
 }
 
-// wasShipped fails the test unless a group has exactly that input.
+// wasShipped fails the test unless the group has this input with this text.
 func (w *world) wasShipped(group, id, text string) *testkit.Input {
 	w.t.Helper()
 	in := w.GatheredFrom(group)[id]
@@ -65,7 +65,7 @@ func TestResumeShipsToEveryTarget(t *testing.T) {
 	p := w.resume()
 	p.wait(Delivered)
 	if strings.Count(p.said(), "shipped 30 lines") != 1 {
-		t.Error("no summary of all")
+		t.Error("there is not one summary of everything")
 	}
 	for n, group := range groups {
 		in := w.wasShipped(group, ids[n], lines(fmt.Sprint("job", n), 0, 10))
@@ -73,7 +73,7 @@ func TestResumeShipsToEveryTarget(t *testing.T) {
 			t.Errorf("the seal in %s does not say that it ended", group)
 		}
 		if r := in.Lines[testkit.Place{Seq: 1}]; !bytes.Contains(r.ShipperMember, fmt.Appendf(nil, `"n":"%d"`, n)) {
-			t.Errorf("shipped without its field: %s", r.ShipperMember)
+			t.Errorf("the events lack the recorded field: %s", r.ShipperMember)
 		}
 	}
 	if kept := w.Kept(); len(kept) > 0 {
@@ -84,14 +84,14 @@ func TestResumeShipsToEveryTarget(t *testing.T) {
 	p.mustSay("nothing is left in " + w.Journal)
 }
 
-// What was for a role's account is shipped as that role, whoever ships it.
+// An input that was recorded with a role is shipped as that role, whoever ships it.
 func TestResumeAssumesTheRecordedRole(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	recorded := cloudwatch.Caller{RoleARN: "arn:aws:iam::444455556666:role/logging", ExternalID: "perstack-prod"}
 	var assumed atomic.Int64
 	sts := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, call *http.Request) {
 		if got := (cloudwatch.Caller{RoleARN: call.FormValue("RoleArn"), ExternalID: call.FormValue("ExternalId")}); got != recorded {
-			t.Errorf("STS is asked for %+v", got)
+			t.Errorf("STS is called with %+v", got)
 		}
 		assumed.Add(1)
 		fmt.Fprintf(answer, `<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>K</AccessKeyId><SecretAccessKey>s</SecretAccessKey>
@@ -100,7 +100,7 @@ func TestResumeAssumesTheRecordedRole(t *testing.T) {
 	t.Cleanup(sts.Close)
 	t.Setenv("AWS_ENDPOINT_URL_STS", sts.URL)
 	id := w.leave(testGroup, lines("a", 0, 10), func(s *setup) { s.caller = recorded })
-	// A program that knows no roles would ship it with credentials of its own.
+	// A program that does not know roles would ship it with other credentials.
 	if kept, err := os.ReadFile(filepath.Join(w.Journal, id, "about")); err != nil || !bytes.Contains(kept, []byte(`"v":2,`)) {
 		t.Errorf("the journal keeps %s, %v", kept, err)
 	}
@@ -111,7 +111,7 @@ func TestResumeAssumesTheRecordedRole(t *testing.T) {
 	}
 }
 
-// What one target refuses does not keep the others waiting, and stays.
+// A target that refuses puts does not delay the others, and its input is left.
 func TestResumeWithOneTargetAway(t *testing.T) {
 	w := newWorld(t)
 	good, bad := w.leave("/perstack/good", lines("a", 0, 10)), w.leave("/perstack/bad", lines("b", 0, 10))
@@ -122,7 +122,7 @@ func TestResumeWithOneTargetAway(t *testing.T) {
 		return cwlocal.Fault{}
 	})
 	p := w.resume(drain(200 * time.Millisecond))
-	testkit.Until(t, "the other is shipped", func() bool {
+	testkit.Until(t, "the other target's input is shipped", func() bool {
 		in := w.GatheredFrom("/perstack/good")[good]
 		return in != nil && in.Ended()
 	})
@@ -158,13 +158,13 @@ func TestResumeSaysWhatWasRejected(t *testing.T) {
 	p.mustSay("nothing is left")
 }
 
-// A journal that was damaged is shipped as far as it is there, and what is missing is said; that is
-// no business of a process with an input of its own.
+// A damaged journal is shipped as far as it is there, and the log says what is missing. The outcome
+// of a session with an input of its own does not depend on it.
 func TestDamagedLeftover(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		damage func(dir string) error
-		text   string // what comes of it
+		text   string // the prefix of what is shipped of it
 		said   string
 		want   Outcome // of resume
 	}{
@@ -202,7 +202,7 @@ func TestDamagedLeftover(t *testing.T) {
 					}
 				}
 				if !strings.HasPrefix(got, c.text) {
-					t.Errorf("shipped is %q", got)
+					t.Errorf("%q is shipped", got)
 				}
 				if kept := w.Kept(); len(kept) > 0 {
 					t.Errorf("the journal keeps %q", kept)
@@ -234,17 +234,17 @@ func spoilCursors(dir string) error {
 	return nil
 }
 
-// What earlier processes left goes beside the own input; for another target it waits, and is named
-// once.
+// A session ships what earlier processes left for its target. It leaves what is for another target,
+// and logs that once.
 func TestLeftoversBesideTheOwnInput(t *testing.T) {
 	w := newWorld(t)
 	mine, other := w.leave(testGroup, lines("a", 0, 10), field("run", "first")), w.leave("/perstack/other", lines("b", 0, 10))
 	p := w.ship(lines("own", 0, 3))
 	p.wait(Delivered)
-	if n := strings.Count(p.said(), other); n != 2 || !p.says("/perstack/other") { // its id and its folder, in one line
-		t.Errorf("%d times said", n)
+	if n := strings.Count(p.said(), other); n != 2 || !p.says("/perstack/other") { // its id and its folder, in one message
+		t.Errorf("the other input is named %d times, want 2", n)
 	}
-	p.mustSay("shipped 3 lines") // its own
+	p.mustSay("shipped 3 lines") // of its own input
 	w.input(lines("own", 0, 3))
 	in := w.wasShipped(testGroup, mine, lines("a", 0, 10))
 	if r := in.Lines[testkit.Place{Seq: 1}]; !bytes.Contains(r.ShipperMember, []byte(`"run":"first"`)) || !w.ended(in) {
@@ -255,8 +255,8 @@ func TestLeftoversBesideTheOwnInput(t *testing.T) {
 	}
 }
 
-// Leftovers that cannot be delivered keep no process for longer than the drain, and are not its
-// fault.
+// Leftovers that cannot be delivered delay the end of a session for no longer than the drain, and
+// do not change its outcome.
 func TestLeftoverThatCannotBeDelivered(t *testing.T) {
 	w := newWorld(t)
 	left := w.leave(testGroup, lines("a", 0, 10))
@@ -270,19 +270,19 @@ func TestLeftoverThatCannotBeDelivered(t *testing.T) {
 	p := w.ship(lines("own", 0, 3), drain(200*time.Millisecond))
 	p.wait(Delivered)
 	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("it took %s", took)
+		t.Errorf("the run took %s", took)
 	}
 	p.mustSay(filepath.Join(w.Journal, left))
 	w.input(lines("own", 0, 3))
 }
 
-// resume ships what a followed file holds beyond the cursor, and leaves the cursor for who follows
-// it again.
+// resume ships what a followed file holds beyond the cursor, and keeps the cursor for whoever
+// follows it again.
 func TestResumeOfAFollowedFile(t *testing.T) {
 	w := newWorld(t)
 	w.write("run.jsonl", lines("a", 0, 5))
 	p := w.follow(paths(w.path("run.jsonl")))
-	testkit.Until(t, "it is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
+	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
 	p.stop(Delivered)
 	w.write("run.jsonl", lines("a", 5, 10))
 	w.resume().wait(Delivered)
@@ -292,7 +292,7 @@ func TestResumeOfAFollowedFile(t *testing.T) {
 	p = w.resume()
 	p.wait(Delivered)
 	p.mustSay("nothing is left")
-	// Another process on that journal has no part in it.
+	// Another process with the same journal may ship some of it, but does not end it.
 	w.write("run.jsonl", lines("a", 10, 15))
 	w.ship(lines("own", 0, 3)).wait(Delivered)
 	w.write("run.jsonl", lines("a", 15, 20))
@@ -302,7 +302,7 @@ func TestResumeOfAFollowedFile(t *testing.T) {
 	}
 	w.input(lines("own", 0, 3))
 
-	// Renamed, it is found; deleted, it is said to be gone.
+	// A renamed file is found. A deleted file is reported.
 	w.write("run.jsonl", lines("a", 20, 25))
 	w.rename("run.jsonl", "run.jsonl.1")
 	w.resume().wait(Delivered)
@@ -339,7 +339,7 @@ func TestResumeOfAFollowedFile(t *testing.T) {
 	}
 }
 
-// Who follows a file waits for another process that ships what an earlier one left of it.
+// A process that follows a file waits for another process that ships the rest that was left of it.
 func TestFollowedFileIsLent(t *testing.T) {
 	w := newWorld(t)
 	w.write("run.jsonl", lines("a", 0, 5))
@@ -350,19 +350,19 @@ func TestFollowedFileIsLent(t *testing.T) {
 	stdin, writer := w.pipe()
 	defer writer.Close()
 	other := w.shipFrom(stdin)
-	testkit.Until(t, "another process has it", func() bool { return other.says("from where it stopped") })
+	testkit.Until(t, "the other process has it", func() bool { return other.says("from where it stopped") })
 	p = w.follow(paths(w.path("run.jsonl")))
-	testkit.Until(t, "it waits", func() bool {
+	testkit.Until(t, "the second process waits", func() bool {
 		return p.says(fmt.Sprintf("waits until process %d", os.Getpid()))
 	})
-	// One who is stopped before that has not shipped all.
+	// If it is stopped while it waits, it has left some of the file.
 	p.stop(Left)
 	p.mustSay(w.path("run.jsonl")+" is not shipped here", fmt.Sprintf("process %d still ships", os.Getpid()))
 	p = w.follow(paths(w.path("run.jsonl")))
-	testkit.Until(t, "it waits", func() bool { return p.says("waits until process") })
+	testkit.Until(t, "the third process waits", func() bool { return p.says("waits until process") })
 	w.write("run.jsonl", lines("a", 5, 10))
 	w.back()
-	testkit.Until(t, "all is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })
+	testkit.Until(t, "everything is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })
 	p.stop(Delivered)
 	writer.Close()
 	other.wait(Delivered)
@@ -371,7 +371,8 @@ func TestFollowedFileIsLent(t *testing.T) {
 	}
 }
 
-// A journal folder of another user is refused, untouched: what it holds may be anything.
+// A journal folder of another user is refused and not touched, because its contents cannot be
+// trusted.
 func TestJournalOfAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: only root can give a folder to another user")

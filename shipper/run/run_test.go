@@ -30,7 +30,7 @@ import (
 func TestMain(m *testing.M) {
 	testkit.Isolate()
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil { // they mostly wait
+	if err := flag.Set("test.parallel", "8"); err != nil { // the tests spend most of their time waiting
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
@@ -38,26 +38,25 @@ func TestMain(m *testing.M) {
 
 const testGroup = "/perstack/run"
 
-// world is an endpoint, a journal folder and a folder of events. The runs of a test follow each
-// other there, or are under way together, as processes would be: each opens the journal folder
-// anew.
+// world is an endpoint, a journal folder and a folder of events. A test's runs use it one after the
+// other or at the same time, like processes: each opens the journal folder anew.
 type world struct {
 	*testkit.World
 	t      *testing.T
 	events string
-	calls  atomic.Int64 // under way at the endpoint
+	calls  atomic.Int64 // calls that the endpoint is answering
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
-	return newLoneWorld(t)
+	return newSerialWorld(t)
 }
 
-// newLoneWorld makes a world of a test that nothing runs beside: one that changes the environment,
-// or that starts a command. Until that is executed it holds the locks of every journal of this
-// process.
-func newLoneWorld(t *testing.T) *world {
+// newSerialWorld makes a world for a test that must not run in parallel: one that changes the
+// environment, or that starts a command. Between fork and exec, the child holds the locks of all
+// journals of this process.
+func newSerialWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, events: t.TempDir()}
 	w.World = testkit.New(t, testGroup, testkit.Options{Front: func(endpoint http.Handler) http.Handler {
@@ -70,7 +69,7 @@ func newLoneWorld(t *testing.T) *world {
 	return w
 }
 
-// setup is what a run is given. Tests change what they need.
+// setup is the options of a run. Tests change what they need.
 type setup struct {
 	Options
 	Events
@@ -81,19 +80,19 @@ type setup struct {
 	creation Creation
 	pipe     bool // PipeStdout
 
-	copyStdout, copyStderr io.Writer // copyStdout is the copy of a pipe's input, too
+	copyStdout, copyStderr io.Writer // copyStdout is also the copy of stdin's bytes
 }
 
 func paths(p ...string) func(*setup) { return func(s *setup) { s.Paths = append(s.Paths, p...) } }
 
-// once follows paths until nothing came for so long.
+// once follows paths until nothing has come for so long.
 func once(idle time.Duration, p ...string) func(*setup) {
 	return func(s *setup) { s.Paths, s.UntilIdle = p, idle }
 }
 
 func wait(s *setup) { s.Wait = true }
 
-// readFor makes a run read its input for so long after a signal.
+// readFor makes a run read its input for this long after a signal.
 func readFor(d time.Duration) func(*setup) {
 	return func(s *setup) { s.Patience.Deliver = s.Delivery.DrainTimeout - d }
 }
@@ -125,18 +124,18 @@ func (w *world) setup(log *zap.Logger, tweaks []func(*setup)) *setup {
 	return s
 }
 
-// going is a run under way.
+// going is a run that was started.
 type going struct {
 	t       *testing.T
 	signals chan os.Signal
 	logs    *observer.ObservedLogs
 	ended   chan struct{} // closed when outcome and err are set
 	outcome Outcome
-	result  ExecResult // of exec
+	result  ExecResult // only of exec
 	err     error
 }
 
-// begin starts a run. It is stopped when the test ends before it.
+// begin starts a run. If the test ends before it, the run is stopped.
 func (w *world) begin(tweaks []func(*setup), run func(*setup, *going) (Outcome, error)) *going {
 	w.t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
@@ -155,13 +154,13 @@ func (w *world) begin(tweaks []func(*setup), run func(*setup, *going) (Outcome, 
 		}
 		<-g.ended
 		if w.t.Failed() {
-			w.t.Logf("a run said:\n%s", g.said())
+			w.t.Logf("the run said:\n%s", g.said())
 		}
 	})
 	return g
 }
 
-// session is begin for runs of a session.
+// session starts a run of a session.
 func (w *world) session(tweaks []func(*setup), run func(*setup, *Session, *going) (Outcome, error)) *going {
 	w.t.Helper()
 	return w.begin(tweaks, func(s *setup, g *going) (Outcome, error) {
@@ -185,7 +184,7 @@ func (w *world) ship(text string, tweaks ...func(*setup)) *going {
 	r, in := w.pipe()
 	go func() {
 		defer in.Close()
-		in.WriteString(text) // it may be more than a pipe holds
+		in.WriteString(text) // in a goroutine, because a pipe may be too small for it
 	}()
 	return w.shipFrom(r, tweaks...)
 }
@@ -199,7 +198,7 @@ func (w *world) pipe() (r, in *os.File) {
 	return r, in
 }
 
-// shipFrom ships what r brings, and closes it.
+// shipFrom ships the bytes of r, and closes r.
 func (w *world) shipFrom(r *os.File, tweaks ...func(*setup)) *going {
 	w.t.Helper()
 	return w.session(tweaks, func(s *setup, session *Session, g *going) (Outcome, error) {
@@ -234,7 +233,7 @@ func (w *world) exec(script string, tweaks ...func(*setup)) *going {
 	})
 }
 
-// resume ships what is left to where it was meant for, or elsewhere.
+// resume ships what is left to its recorded targets, or elsewhere.
 func (w *world) resume(tweaks ...func(*setup)) *going {
 	w.t.Helper()
 	return w.begin(tweaks, func(s *setup, g *going) (Outcome, error) {
@@ -247,7 +246,7 @@ func (w *world) resume(tweaks ...func(*setup)) *going {
 	})
 }
 
-// said is all that was said, a line each.
+// said returns everything that the run logged, one message per line.
 func (g *going) said() string {
 	var b strings.Builder
 	for _, e := range g.logs.All() {
@@ -262,7 +261,7 @@ func (g *going) mustSay(texts ...string) {
 	g.t.Helper()
 	for _, text := range texts {
 		if !g.says(text) {
-			g.t.Errorf("it did not say %q", text)
+			g.t.Errorf("the run did not say %q", text)
 		}
 	}
 }
@@ -272,7 +271,7 @@ func (g *going) end() {
 	select {
 	case <-g.ended:
 	case <-time.After(testkit.Deadline):
-		g.t.Fatalf("it does not end; it said:\n%s", g.said())
+		g.t.Fatalf("the run does not end; it said:\n%s", g.said())
 	}
 }
 
@@ -285,27 +284,27 @@ func (g *going) wait(want Outcome) {
 	}
 }
 
-// refuses waits for the end of a run that cannot start, because of an option.
+// refuses waits for the end of a run that cannot start because of an option.
 func (g *going) refuses(option, problem string) {
 	g.t.Helper()
 	g.end()
 	wrong, ok := errors.AsType[*OptionError](g.err)
 	if !ok || wrong.Option != option || !strings.Contains(wrong.Problem, problem) {
-		g.t.Errorf("it ended with outcome %d, %v; want %s %s", g.outcome, g.err, option, problem)
+		g.t.Errorf("the run ended with outcome %d, %v; want %s %s", g.outcome, g.err, option, problem)
 	}
 }
 
-// signal is a SIGTERM to the run.
+// signal sends the run a SIGTERM.
 func (g *going) signal() { g.signals <- syscall.SIGTERM }
 
-// stop ends the run as ECS does.
+// stop ends the run like ECS does, and waits for its end.
 func (g *going) stop(want Outcome) {
 	g.t.Helper()
 	g.signal()
 	g.wait(want)
 }
 
-// path is that of a file in the folder of events.
+// path returns the path of a file in the folder of events.
 func (w *world) path(name string) string { return filepath.Join(w.events, name) }
 
 // write appends to a file in the folder of events.
@@ -338,10 +337,10 @@ func (w *world) open(name string, flags int) *os.File {
 	return f
 }
 
-// shipped returns the inputs that the group has, in the order in which they were opened.
+// shipped returns the inputs in the group, in the order in which they were opened.
 func (w *world) shipped() []*testkit.Input { return w.Gathered().Sorted() }
 
-// text is an input as it was; a test fails where some of it is missing.
+// text returns the original bytes of an input. If some are missing, the test fails.
 func (w *world) text(in *testkit.Input) string {
 	w.t.Helper()
 	text, missing := in.Text()
@@ -351,7 +350,7 @@ func (w *world) text(in *testkit.Input) string {
 	return text
 }
 
-// has reports whether one input of that path has exactly these bytes.
+// has reports whether an input of that path has exactly these bytes.
 func (w *world) has(path, text string) bool {
 	w.t.Helper()
 	return slices.ContainsFunc(w.shipped(), func(in *testkit.Input) bool {
@@ -360,7 +359,7 @@ func (w *world) has(path, text string) bool {
 	})
 }
 
-// holds reports whether some input holds the text.
+// holds reports whether some input contains the text.
 func (w *world) holds(text string) bool {
 	w.t.Helper()
 	return slices.ContainsFunc(w.shipped(), func(in *testkit.Input) bool {
@@ -369,7 +368,7 @@ func (w *world) holds(text string) bool {
 	})
 }
 
-// input is the one input with these bytes.
+// input returns the one input with these bytes.
 func (w *world) input(text string) *testkit.Input {
 	w.t.Helper()
 	var found *testkit.Input
@@ -391,7 +390,7 @@ func (w *world) input(text string) *testkit.Input {
 	return found
 }
 
-// source is the one input of a source that has lines.
+// source returns the one input of a source that has lines.
 func (w *world) source(source string) *testkit.Input {
 	w.t.Helper()
 	var found []*testkit.Input
@@ -401,12 +400,12 @@ func (w *world) source(source string) *testkit.Input {
 		}
 	}
 	if len(found) != 1 {
-		w.t.Fatalf("%d inputs of %q, want one", len(found), source)
+		w.t.Fatalf("%d inputs of %q have lines, want 1", len(found), source)
 	}
 	return found[0]
 }
 
-// ended is what the latest seal of an input says; a test fails without one.
+// ended returns what the latest seal of an input says. If there is no seal, the test fails.
 func (w *world) ended(in *testkit.Input) bool {
 	w.t.Helper()
 	seal, ok := in.Seal()
@@ -419,7 +418,7 @@ func (w *world) ended(in *testkit.Input) bool {
 	return seal.Ended
 }
 
-// nothingKept checks that the journal folder holds no input.
+// nothingKept checks that the journal folder holds no inputs.
 func (w *world) nothingKept() {
 	w.t.Helper()
 	if kept := w.Kept(); len(kept) > 0 {
@@ -427,10 +426,11 @@ func (w *world) nothingKept() {
 	}
 }
 
-// away makes CloudWatch refuse every put, as it does in trouble.
+// away makes CloudWatch refuse every put, as it does when it is unavailable.
 func (w *world) away() { w.FailPuts(localtest.Unavailable()) }
 
-// back ends that, when no put is under way any more whose sender gave it up: it would be accepted.
+// back undoes away. It first waits for the puts that were given up by their senders and are still
+// being answered, because those would be accepted.
 func (w *world) back() {
 	w.t.Helper()
 	still := 0
@@ -443,7 +443,7 @@ func (w *world) back() {
 	w.FailPuts(cwlocal.Fault{})
 }
 
-// line is an event as an agent writes it.
+// line returns an event as an agent writes it.
 func line(job string, n int) string {
 	return fmt.Sprintf(`{"type":"callTools","timestamp":1795347082176,"jobId":%q,"runId":"r","n":%d}`+"\n", job, n)
 }

@@ -36,9 +36,9 @@ func TestWithoutSecrets(t *testing.T) {
 	}
 }
 
-// The open record names the command that Exec ran, also when another run ships what was left of it.
+// The open record names the command that Exec ran, even if another run ships what was left of it.
 func TestOpenRecordNamesTheCommand(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newSerialWorld(t)
 	w.away()
 	w.exec(`echo '{"jobId":"j"}'; : --api-key abc`, giveUp(50*time.Millisecond)).wait(Left)
 	w.back()

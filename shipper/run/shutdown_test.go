@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// timeout(1) sends its signal twice. It means one.
+// timeout(1) sends its signal twice, but means one.
 func TestSignalThatComesTwice(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
