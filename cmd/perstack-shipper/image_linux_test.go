@@ -17,22 +17,23 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file builds the image by `make image` and runs the program in it, with buildah, which needs
-// no daemon. The image that builds is a stand-in with this machine's Go, so that no registry is
-// asked for the real one.
+// This file builds the image with `make image` and runs the program in it. It uses buildah, which
+// needs no daemon. A stand-in with this machine's Go replaces the image that builds, so that no
+// registry is asked for the real one.
 
 const (
 	maxImage     = 16 << 20 // bytes of all its files
 	imageVersion = "v1.2.3"
 )
 
-// builder is buildah with a storage of its own.
+// builder is buildah with its own storage.
 type builder struct {
 	t   *testing.T
 	env []string
 }
 
-// newBuilder skips the test where there is no buildah or it may not mount, but not where CI=true.
+// newBuilder skips the test if buildah is missing or may not mount. With CI=true the test fails
+// instead.
 func newBuilder(t *testing.T) *builder {
 	t.Helper()
 	skip := t.Skipf
@@ -59,13 +60,13 @@ func newBuilder(t *testing.T) *builder {
 		"CONTAINERS_STORAGE_CONF="+dir+"/storage.conf", "CONTAINERS_REGISTRIES_CONF="+dir+"/registries.conf",
 		"BUILDAH_ISOLATION=chroot", "STORAGE_DRIVER=vfs", "TMPDIR="+dir, "XDG_RUNTIME_DIR="+dir, "REGISTRY_AUTH_FILE="+dir+"/auth.json")}
 	t.Cleanup(func() {
-		// What it keeps has folders that a plain removal may not enter.
+		// buildah keeps folders that os.RemoveAll may not enter.
 		_ = exec.Command("chmod", "-R", "u+rwX", dir).Run()
 	})
 	return b
 }
 
-// run runs a command, which must succeed, and returns what it wrote to stdout.
+// run runs a command, which must succeed, and returns its stdout.
 func (b *builder) run(name string, args ...string) string {
 	b.t.Helper()
 	command := exec.CommandContext(b.t.Context(), name, args...)
@@ -78,7 +79,7 @@ func (b *builder) run(name string, args ...string) string {
 	return strings.TrimSpace(stdout.String())
 }
 
-// standIn makes an image with what a build needs of this machine, but for Go itself, which is
+// standIn makes an image with the programs of this machine that a build needs, except Go, which is
 // mounted.
 func (b *builder) standIn(name string) {
 	b.t.Helper()
@@ -112,7 +113,7 @@ func (b *builder) standIn(name string) {
 			b.t.Fatal(err)
 		}
 	}
-	// Where /bin is a link to /usr/bin here, it is none there.
+	// /bin may be a link to /usr/bin on this machine.
 	if _, err := os.Stat(root + "/bin/sh"); err != nil {
 		if err := os.Symlink("usr/bin", root+"/bin"); err != nil {
 			b.t.Fatal(err)
@@ -133,7 +134,7 @@ func goEnv(t *testing.T, name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// image is what `buildah inspect` says of one.
+// image is the part of `buildah inspect` that the test looks at.
 type image struct {
 	Docker struct {
 		Architecture string
@@ -174,7 +175,7 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// checkConfig looks at what an image says of itself.
+// checkConfig checks the configuration of an image.
 func (b *builder) checkConfig(name, arch string) {
 	b.t.Helper()
 	var got image
@@ -183,24 +184,24 @@ func (b *builder) checkConfig(name, arch string) {
 	}
 	c := got.Docker.Config
 	if got.Docker.Architecture != arch || c.User != "65532:65532" || !slices.Equal(c.Entrypoint, []string{"/usr/local/bin/perstack-shipper"}) {
-		b.t.Errorf("it is for %s, runs %q as %s", got.Docker.Architecture, c.Entrypoint, c.User)
+		b.t.Errorf("the image is for %s and runs %q as %s", got.Docker.Architecture, c.Entrypoint, c.User)
 	}
 	if want := []string{"CMD", "/usr/local/bin/perstack-shipper", "healthcheck"}; !slices.Equal(c.Healthcheck.Test, want) {
-		b.t.Errorf("its health check is %q, want %q", c.Healthcheck.Test, want)
+		b.t.Errorf("the health check is %q, want %q", c.Healthcheck.Test, want)
 	}
 	if _, ok := c.Volumes["/var/lib/perstack-shipper"]; !ok || !slices.Contains(c.Env, "XDG_STATE_HOME=/var/lib") {
-		b.t.Errorf("its volumes are %v, its environment %q", c.Volumes, c.Env)
+		b.t.Errorf("the volumes are %v, and the environment is %q", c.Volumes, c.Env)
 	}
 	for label, want := range map[string]string{
 		"title": "perstack-shipper", "licenses": "Apache-2.0", "version": imageVersion, "revision": "abc", "created": "2026-11-26T12:00:00Z",
 	} {
 		if got := c.Labels["org.opencontainers.image."+label]; got != want {
-			b.t.Errorf("its label %s is %q, want %q", label, got, want)
+			b.t.Errorf("the label %s is %q, want %q", label, got, want)
 		}
 	}
 }
 
-// checkFiles looks at what is in an image, and how large it is.
+// checkFiles checks the files in an image and their total size.
 func checkFiles(t *testing.T, root string) {
 	t.Helper()
 	var files []string
@@ -221,14 +222,14 @@ func checkFiles(t *testing.T, root string) {
 		t.Fatal(err)
 	}
 	if want := []string{"/etc/ssl/certs/ca-certificates.crt", "/usr/local/bin/perstack-shipper"}; !slices.Equal(files, want) {
-		t.Errorf("it has %q, want %q", files, want)
+		t.Errorf("the files are %q, want %q", files, want)
 	}
 	if size > maxImage {
-		t.Errorf("it has %d bytes, and should not have more than %d", size, maxImage)
+		t.Errorf("the files have %d bytes, want at most %d", size, maxImage)
 	}
 	t.Logf("%d bytes", size)
 	if mode := stat(t, root+"/var/lib/perstack-shipper"); mode != "drwx------ 65532:65532" {
-		t.Errorf("the folder of the journal is %s", mode)
+		t.Errorf("the journal folder has mode and owner %s", mode)
 	}
 }
 
@@ -241,7 +242,7 @@ func stat(t *testing.T, path string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// checkInContainer ships from a container, and from one that can write nothing but its volume.
+// checkInContainer ships from a container, and from one that can only write to its volume.
 func checkInContainer(t *testing.T, b *builder, container, root string) {
 	t.Helper()
 	w := testkit.New(t, "/perstack/image", testkit.Options{})
@@ -266,12 +267,12 @@ func checkInContainer(t *testing.T, b *builder, container, root string) {
 	}
 	const program = "/usr/local/bin/perstack-shipper"
 	if said := run(inContainer(nil, program, "version"), ""); !strings.HasPrefix(said, "perstack-shipper "+imageVersion+", commit abc, ") {
-		t.Errorf("its version is %q", said)
+		t.Errorf("version prints %q", said)
 	}
-	// Without a volume that it was given, it says what that costs.
+	// Without a volume of its own, it warns that the journal will be lost with the container.
 	said := run(inContainer(append(env, "ECS_CONTAINER_METADATA_URI_V4=http://127.0.0.1:1/v4/x"), program, "--log-group", "/perstack/image"), `{"jobId":"own-disk"}`+"\n")
 	if !strings.Contains(said, "the journal in /var/lib/perstack-shipper is on this container's own disk and dies with it: mount a volume of the task") {
-		t.Errorf("it does not say that its journal dies with it:\n%s", said)
+		t.Errorf("there is no warning that the journal dies with the container:\n%s", said)
 	}
 
 	volume := t.TempDir()
@@ -289,10 +290,10 @@ func checkInContainer(t *testing.T, b *builder, container, root string) {
 		return command
 	}
 	if said := run(onReadOnlyRoot("--log-group", "/perstack/image"), `{"jobId":"read-only"}`+"\n"); !strings.Contains(said, "shipped 1 line") || strings.Contains(said, `"level":"warn"`) {
-		t.Errorf("with a root that is read-only it says\n%s", said)
+		t.Errorf("with a read-only root it prints\n%s", said)
 	}
 	if said := run(onReadOnlyRoot("healthcheck"), ""); said != "" {
-		t.Errorf("the health check says %q", said)
+		t.Errorf("the health check prints %q", said)
 	}
 	for _, job := range []string{"own-disk", "read-only"} {
 		if len(w.Server.Events("/perstack/image", job)) == 0 {

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// The comment of a package with more than ten files says what is in each of them, and names no file
-// that is gone.
+// The comment of a package with more than ten files says what is in each file, and names no file
+// that does not exist.
 func TestFileIndexes(t *testing.T) {
 	files, docs := map[string][]string{}, map[string]string{}
 	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
@@ -56,6 +56,6 @@ func TestFileIndexes(t *testing.T) {
 		}
 	}
 	if indexed < 5 {
-		t.Errorf("%d packages have more than ten files", indexed)
+		t.Errorf("only %d packages have more than ten files", indexed)
 	}
 }

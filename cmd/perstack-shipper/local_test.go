@@ -18,8 +18,7 @@ import (
 // endpointLine is the first line that local prints.
 var endpointLine = regexp.MustCompile(`^CloudWatch Logs endpoint at (http://127\.0\.0\.1:\d+), kept (.*), until Ctrl-C\.`)
 
-// startLocal starts local and returns its URL, where it keeps what is put, and the rest of its
-// stderr to come.
+// startLocal starts local and returns its URL, where it stores events, and the rest of its stderr.
 func startLocal(ctx context.Context, t *testing.T, args ...string) (command *exec.Cmd, url, kept string, rest *bufio.Reader) {
 	t.Helper()
 	command = exec.CommandContext(ctx, "perstack-shipper", append([]string{"local"}, args...)...)
@@ -47,7 +46,7 @@ func TestLocal(t *testing.T) {
 		dir := t.TempDir()
 		local, url, kept, stderr := startLocal(ctx, t, "--listen=127.0.0.1:0", "--dir="+dir)
 		if kept != "in "+dir {
-			t.Errorf("kept %s, not in %s", kept, dir)
+			t.Errorf("events are kept %s, want in %s", kept, dir)
 		}
 		hint, err := stderr.ReadString('\n')
 		if want := "  export AWS_ENDPOINT_URL=" + url + " AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n"; hint != want {
@@ -75,7 +74,7 @@ func TestLocal(t *testing.T) {
 		}
 		more, _ := io.ReadAll(stderr)
 		if err := local.Wait(); err != nil {
-			t.Errorf("after %v: %v\n%s", end, err, more)
+			t.Errorf("it ended after %v with %v\n%s", end, err, more)
 		}
 	}
 }
@@ -109,6 +108,6 @@ func TestLocalInUnusableFolder(t *testing.T) {
 	command.Stderr = &stderr
 	err := command.Run()
 	if command.ProcessState.ExitCode() != exitUsage || !strings.HasPrefix(stderr.String(), "perstack-shipper: --dir \"/dev/null/x\" cannot be created; name another folder: ") {
-		t.Errorf("%v, %q", err, &stderr)
+		t.Errorf("%v, and stderr is %q", err, &stderr)
 	}
 }

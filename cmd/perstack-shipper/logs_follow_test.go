@@ -15,9 +15,9 @@ import (
 	"perstack-shipper/shipper/cwlocal/localtest"
 )
 
-// TestFollowWhileItRuns follows a job while a recording of one is written as fast as it was then,
-// over an endpoint that throttles, hides new events for half a second, and repeats pages. Each line
-// comes once, in order, and soon; and it ends by itself.
+// TestFollowWhileItRuns follows a job while a recording of one is written at its original speed.
+// The endpoint throttles, hides new events for half a second, and repeats pages. Each line must
+// arrive once, in order and soon, and following must end by itself.
 func TestFollowWhileItRuns(t *testing.T) {
 	t.Parallel()
 	w := newObservedWorld(t, cwlocal.Options{
@@ -74,7 +74,7 @@ func TestFollowWhileItRuns(t *testing.T) {
 			break
 		}
 		if n == len(lines) {
-			t.Fatalf("a line too many: %.200s", line)
+			t.Fatalf("there is a line too many: %.200s", line)
 		}
 		if want := lines[n].stamped(began); !bytes.Equal(line, want) {
 			t.Fatalf("line %d is %.200s, want %.200s", n+1, line, want)
@@ -90,26 +90,26 @@ func TestFollowWhileItRuns(t *testing.T) {
 	if err := ship.Wait(); err != nil {
 		t.Errorf("%v\n%s", err, &shipped)
 	}
-	t.Logf("%d lines in %v; the latest came %v after it was written", n, time.Since(began), worst)
-	if worst > 30*time.Second { // 3 s where the machine is idle
-		t.Errorf("a line came %v after it was written", worst)
+	t.Logf("%d lines in %v; the slowest arrived %v after it was written", n, time.Since(began), worst)
+	if worst > 30*time.Second { // 3 s on an idle machine
+		t.Errorf("a line arrived %v after it was written", worst)
 	}
 }
 
-// timedLine is a line of a recording and when it was written, after the first.
+// timedLine is a line of a recording, and the time from the first line to it.
 type timedLine struct {
 	text  string
 	stamp int64
 	after time.Duration
 }
 
-// stamped is the line with the time at which it is written now.
+// stamped returns the line with the time at which it is written now.
 func (l timedLine) stamped(began time.Time) []byte {
 	now := began.Add(l.after).UnixMilli()
 	return []byte(strings.Replace(l.text, fmt.Sprintf(`"timestamp":%d`, l.stamp), fmt.Sprintf(`"timestamp":%d`, now), 1) + "\n")
 }
 
-// inRealTime takes a recording apart.
+// inRealTime splits a recording into its lines.
 func inRealTime(t *testing.T, data []byte) []timedLine {
 	t.Helper()
 	var lines []timedLine
@@ -129,8 +129,8 @@ func inRealTime(t *testing.T, data []byte) []timedLine {
 	return lines
 }
 
-// TestLogsAtATerminal shows that what an agent wrote does not steer a terminal, and when there are
-// colours.
+// TestLogsAtATerminal shows that an agent's output cannot steer a terminal, and when output has
+// colors.
 func TestLogsAtATerminal(t *testing.T) {
 	t.Parallel()
 	w := newLocalWorld(t)

@@ -11,12 +11,12 @@ import (
 	"perstack-shipper/batch"
 )
 
-// mostRSS is what the process may take at the default of --memory-max: 32 MiB, a quarter of that
-// for the garbage collector, and itself.
+// mostRSS is what a process may use with the default --memory-max: 32 MiB, a quarter more for the
+// garbage collector, and the program itself.
 const mostRSS = 70_000_000
 
-// What an agent writes does not make the program swell, be it as long as a line can be and of the
-// worst bytes, or for any number of streams.
+// The program's memory stays bounded for any output of an agent: for lines as long as a line can
+// be, of the worst bytes, and for any number of streams.
 func TestMemoryIsBounded(t *testing.T) {
 	long := func(unit string) []byte {
 		return append(bytes.Repeat([]byte(unit), (batch.MaxLineBytes-2)/len(unit)), '\n')
@@ -59,15 +59,15 @@ func TestMemoryIsBounded(t *testing.T) {
 			}
 			t.Logf("peak RSS %d MB", rss/1e6)
 			if rss > mostRSS {
-				t.Errorf("%d bytes of memory were used, and %d may be", rss, mostRSS)
+				t.Errorf("%d bytes of memory were used, want at most %d", rss, mostRSS)
 			}
 		})
 	}
 }
 
-// peakRSS is the most memory that a process has had since it began to run its program, in bytes; 0
-// where it has ended. The kernel's accounts of a process that has ended are no help: those begin
-// with its parent's.
+// peakRSS returns the peak memory in bytes of a process since it started its program, or 0 if it
+// has ended. The resource usage that the kernel reports of an ended process does not help: it
+// begins with the memory of its parent.
 func peakRSS(pid int) (bytes int64) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 var metricsAt = regexp.MustCompile(`"address":"([^"]+)"`)
 
-// scraped is a shipper of a recording that serves its metrics.
+// scraped is a shipper that serves its metrics.
 type scraped struct {
 	*world
 	*testkit.Process
@@ -52,7 +52,7 @@ func (w *world) scraped() *scraped {
 	return sc
 }
 
-// get returns what a path answers, and its status.
+// get returns the body and the status of a path.
 func (s *scraped) get(path string) (string, int) {
 	s.T.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -68,7 +68,7 @@ func (s *scraped) get(path string) (string, int) {
 	return string(body), answer.StatusCode
 }
 
-// value is that of one sample.
+// value returns the value of a sample.
 func (s *scraped) value(text, sample string) float64 {
 	s.T.Helper()
 	for line := range strings.Lines(text) {
@@ -83,7 +83,7 @@ func (s *scraped) value(text, sample string) float64 {
 	return -1
 }
 
-// The metrics of a recorded run are what usage counts of it.
+// The metrics of a recorded run agree with usage.
 func TestMetricsOfARecording(t *testing.T) {
 	recording, err := os.ReadFile("testdata/recordings/tools.jsonl")
 	if err != nil {
@@ -94,7 +94,7 @@ func TestMetricsOfARecording(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := ""
-	s.Until("all is acknowledged", func() bool {
+	s.Until("everything is acknowledged", func() bool {
 		text, _ = s.get("/metrics")
 		return s.value(text, "read_bytes_total") == float64(len(recording)) && s.value(text, "waiting_bytes") == 0
 	})
@@ -125,19 +125,19 @@ func TestMetricsOfARecording(t *testing.T) {
 	for kind, column := range map[string]string{"input": "input_tokens", "output": "output_tokens", "cache_read": "cached_input_tokens", "reasoning": "reasoning_tokens"} {
 		sample := `tokens_total{expert="worker",kind="` + kind + `"}`
 		if got := s.value(text, sample); strconv.FormatFloat(got, 'f', -1, 64) != of[column] {
-			t.Errorf("%s is %v, usage says %s %q", sample, got, column, of[column])
+			t.Errorf("%s is %v, and usage prints %s %q", sample, got, column, of[column])
 		}
 	}
 	for _, path := range []string{"/livez", "/readyz"} {
 		if body, code := s.get(path); code != http.StatusOK || body != "ok\n" {
-			t.Errorf("%s: %d %q", path, code, body)
+			t.Errorf("%s answers %d %q", path, code, body)
 		}
 	}
 	s.in.Close()
 	s.Wait(exitOK)
 }
 
-// Whether the shipper lives does not depend on CloudWatch.
+// CloudWatch being down does not make the shipper unhealthy.
 func TestLivezDuringAnOutage(t *testing.T) {
 	s := newScraped(t)
 	s.Stall()
@@ -149,15 +149,15 @@ func TestLivezDuringAnOutage(t *testing.T) {
 		return s.value(text, "waiting_bytes") == 32 && s.value(text, "oldest_line_age_seconds") > 0
 	})
 	if body, code := s.get("/livez"); code != http.StatusOK {
-		t.Errorf("%d %q", code, body)
+		t.Errorf("/livez answers %d %q", code, body)
 	}
 	s.Unstall()
 	s.in.Close()
 	s.Wait(exitOK)
 }
 
-// A disk full of what an earlier process left has it shipped first, by a loop of its own. The
-// counters of the next loop go on from there.
+// A disk full of what an earlier process left is emptied first, by a loop of its own. The counters
+// of the next loop continue from there.
 func TestMetricsOnADiskFullOfLeftovers(t *testing.T) {
 	w := newWorld(t)
 	w.smallDisk(4)
@@ -165,7 +165,7 @@ func TestMetricsOnADiskFullOfLeftovers(t *testing.T) {
 
 	sc := w.scraped()
 	var before string
-	sc.Until("what was left is read", func() bool {
+	sc.Until("the old input is read", func() bool {
 		before, _ = sc.get("/metrics")
 		return sc.value(before, "lines_total") > 1000
 	})
@@ -180,12 +180,12 @@ func TestMetricsOnADiskFullOfLeftovers(t *testing.T) {
 	})
 	for _, counter := range []string{"lines_total", "read_bytes_total", `events_total{type="callTools"}`} {
 		if was, is := sc.value(before, counter), sc.value(after, counter); is < was {
-			t.Errorf("%s was %v, and is %v", counter, was, is)
+			t.Errorf("%s went from %v to %v", counter, was, is)
 		}
 	}
-	// The old input ends in half a line, which is text.
+	// The old input ends in half a line, which is an event of type text.
 	if lines, types := sc.value(after, "lines_total"), sc.value(after, `events_total{type="callTools"}`)+sc.value(after, `events_total{type="text"}`); lines != types+1 {
-		t.Errorf("%v lines, of which %v are of the old input", lines, types)
+		t.Errorf("%v lines, %v of them of the old input; want one more", lines, types)
 	}
 	sc.in.Close()
 	sc.Wait(exitOK)
@@ -196,7 +196,7 @@ func TestAMetricsAddressThatIsTaken(t *testing.T) {
 	second := s.Start(s.command("--metrics-addr", s.address))
 	second.Wait(exitUsage)
 	if want := "perstack-shipper: --metrics-addr " + s.address + " is in use: stop the process that listens there, or choose another port\n"; second.Said() != want {
-		t.Errorf("it said %q, want %q", second.Said(), want)
+		t.Errorf("it printed %q, want %q", second.Said(), want)
 	}
 	s.in.Close()
 	s.Wait(exitOK)

@@ -14,20 +14,20 @@ import (
 	"testing"
 )
 
-// This file has moto create what deploy/ describes, as far as moto can. Of the template it builds
-// the log groups, the policies, the topic and the dashboard. It leaves out metric filters, alarms,
-// saved queries and the subscription without a word, and template_test.go checks those. In a list,
-// moto keeps an entry that is AWS::NoValue, which CloudFormation drops, and then refuses the policy;
-// so the stack is created with a key.
+// This file has moto create what deploy/ describes, as far as moto can. From the template it
+// creates the log groups, the policies, the topic and the dashboard. It silently leaves out metric
+// filters, alarms, saved queries and the subscription, which template_test.go checks. In a list,
+// moto keeps an AWS::NoValue entry, which CloudFormation drops, and then refuses the policy. So the
+// stack is created with a key.
 
-// motoAPI calls the APIs of AWS that the program itself does not use.
+// motoAPI calls APIs of AWS that the program itself does not use.
 type motoAPI struct {
 	t        *testing.T
 	endpoint string
 }
 
-// call sends a request to a service, of which moto learns the name from the signature that it does
-// not check, and returns the answer.
+// call sends a request to a service and returns the answer. moto takes the name of the service from
+// the signature, which it does not check.
 func (m motoAPI) call(service, contentType, target, body string) []byte {
 	m.t.Helper()
 	request, err := http.NewRequestWithContext(m.t.Context(), http.MethodPost, m.endpoint, strings.NewReader(body))
@@ -54,7 +54,7 @@ func (m motoAPI) call(service, contentType, target, body string) []byte {
 	return text
 }
 
-// query calls an action of a service with the Query protocol, and decodes the answer's result.
+// query calls an action of a service with the Query protocol and decodes the result.
 func (m motoAPI) query(service, version, action string, parameters map[string]string, result any) {
 	m.t.Helper()
 	form := url.Values{"Action": {action}, "Version": {version}}
@@ -67,7 +67,7 @@ func (m motoAPI) query(service, version, action string, parameters map[string]st
 	}
 }
 
-// json calls an action of a service with the JSON protocol.
+// json calls an action of a service with the JSON protocol and decodes the answer.
 func (m motoAPI) json(service, target, body string, result any) {
 	m.t.Helper()
 	answer := m.call(service, "application/x-amz-json-1.1", target, body)
@@ -76,7 +76,7 @@ func (m motoAPI) json(service, target, body string, result any) {
 	}
 }
 
-// createsStack creates the stack and compares what there is then with what the template says.
+// createsStack creates the stack and compares the resources with the template.
 func (m motoAPI) createsStack(t *testing.T) {
 	m.t = t
 	template, err := os.ReadFile(templatePath)
@@ -96,7 +96,7 @@ func (m motoAPI) createsStack(t *testing.T) {
 	}
 	m.query("cloudformation", "2010-05-15", "DescribeStacks", nil, &stacks)
 	if !slices.Equal(stacks.Status, []string{"CREATE_COMPLETE"}) {
-		t.Fatalf("the stack is %v", stacks.Status)
+		t.Fatalf("the stack has status %v", stacks.Status)
 	}
 	outputs := map[string]string{}
 	for _, o := range stacks.Outputs {
@@ -118,7 +118,7 @@ func (m motoAPI) createsStack(t *testing.T) {
 		retention[g.LogGroupName] = g.RetentionInDays
 	}
 	if retention[group] != 731 || retention["/perstack/shipper"] != 30 {
-		t.Errorf("groups by their retention: %v", retention)
+		t.Errorf("the groups have the retention %v", retention)
 	}
 
 	m.allows(outputs["WritePolicyArn"], group, key, "PutLogEvents", "CreateLogStream")
@@ -129,7 +129,7 @@ func (m motoAPI) createsStack(t *testing.T) {
 	}
 	m.query("sns", "2010-03-31", "ListTopics", nil, &topics)
 	if !slices.Equal(topics.ARN, []string{outputs["AlarmTopicArn"]}) {
-		t.Errorf("there are the topics %q, and the output is %q", topics.ARN, outputs["AlarmTopicArn"])
+		t.Errorf("the topics are %q, and the output is %q", topics.ARN, outputs["AlarmTopicArn"])
 	}
 
 	var dashboards struct {
@@ -137,7 +137,7 @@ func (m motoAPI) createsStack(t *testing.T) {
 	}
 	m.query("monitoring", "2010-08-01", "ListDashboards", nil, &dashboards)
 	if len(dashboards.Names) != 1 {
-		t.Fatalf("there are %d dashboards", len(dashboards.Names))
+		t.Fatalf("there are %d dashboards, want 1", len(dashboards.Names))
 	}
 	var dashboard struct {
 		Body string `xml:"GetDashboardResult>DashboardBody"`
@@ -148,12 +148,12 @@ func (m motoAPI) createsStack(t *testing.T) {
 		t.Errorf("the dashboard has %d widgets: %v", len(body.Widgets), err)
 	}
 	if strings.Contains(dashboard.Body, "${") || !strings.Contains(dashboard.Body, "SOURCE '"+group+"'") {
-		t.Errorf("the dashboard does not name what the parameters say: %s", dashboard.Body)
+		t.Errorf("the parameters are not in the dashboard: %s", dashboard.Body)
 	}
 }
 
-// allows checks a policy that the stack created: which calls it allows, on which group, and which
-// key it names.
+// allows checks a policy that the stack created: the calls that it allows, on which group, and the
+// key that it names.
 func (m motoAPI) allows(arn, group, key string, actions ...string) {
 	m.t.Helper()
 	var version struct {
@@ -196,7 +196,7 @@ func (m motoAPI) allows(arn, group, key string, actions ...string) {
 }
 
 // registersTasks registers the task definitions as `aws ecs register-task-definition
-// --cli-input-json` does.
+// --cli-input-json` would.
 func (m motoAPI) registersTasks(t *testing.T) {
 	m.t = t
 	files, err := filepath.Glob("../../deploy/ecs/*.json")
@@ -228,7 +228,7 @@ func (m motoAPI) registersTasks(t *testing.T) {
 		want.TaskDefinition.Status = "ACTIVE"
 		m.json("ecs", "AmazonEC2ContainerServiceV20141113.RegisterTaskDefinition", string(data), &got)
 		if w, g := fmt.Sprint(want), fmt.Sprint(got); w != g {
-			t.Errorf("%s: registered is %s, want %s", file, g, w)
+			t.Errorf("%s is registered as %s, want %s", file, g, w)
 		}
 		registered++
 	}

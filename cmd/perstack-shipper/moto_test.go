@@ -13,16 +13,16 @@ import (
 )
 
 // This file makes the same round trips to moto, an implementation of the CloudWatch API by others,
-// so that our own endpoint does not only confirm what we believe. Where moto 5.2.1 differs from the
-// service:
+// so that the program's own endpoint does not only confirm our own beliefs. moto 5.2.1 differs from
+// the service in this:
 //
-//   - it takes events and batches of any size, so the limits are shown against our own endpoint and not here;
-//   - of events that are too old or too new it reports other indexes (that of the last one of them);
-//   - a new event is readable at once, and a page has 10,000 events however many bytes.
+//   - It accepts events and batches of any size, so only the program's own endpoint can show the limits.
+//   - For events that are too old or too new it reports other indexes: that of the last such event.
+//   - A new event is readable at once, and a page has 10,000 events whatever their size.
 //
 // `make test` prepares moto_server and names it in $MOTO_SERVER.
 
-// motoLine is what moto_server prints once it listens.
+// motoLine matches what moto_server prints once it listens.
 var motoLine = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
 
 func TestMoto(t *testing.T) {
@@ -57,10 +57,10 @@ func startMoto(t *testing.T, server string) string {
 	}
 	read := make(chan struct{})
 	t.Cleanup(func() {
-		if err := moto.Process.Signal(syscall.SIGKILL); err != nil { // it has no other end that is quick
+		if err := moto.Process.Signal(syscall.SIGKILL); err != nil { // nothing else ends it quickly
 			t.Error(err)
 		}
-		_ = moto.Wait() // says that it was killed
+		_ = moto.Wait() // returns that it was killed
 		<-read
 		said.Close()
 	})
@@ -68,7 +68,7 @@ func startMoto(t *testing.T, server string) string {
 	for {
 		line, err := lines.ReadString('\n')
 		if match := motoLine.FindStringSubmatch(line); match != nil {
-			// It tells each call; that must not fill the pipe.
+			// It logs each call, which must not fill the pipe.
 			go func() {
 				defer close(read)
 				_, _ = io.Copy(io.Discard, lines) // until it is killed

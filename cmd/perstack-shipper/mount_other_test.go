@@ -4,7 +4,7 @@ package main
 
 import "errors"
 
-// Mounting is tried on Linux only; elsewhere the tests that need it are skipped.
+// Tests mount only on Linux. On other systems those that need a mount are skipped.
 
 func mountSmall(string, int) error { return errors.ErrUnsupported }
 func mountAgain(string) error      { return errors.ErrUnsupported }

@@ -17,10 +17,10 @@ import (
 	"perstack-shipper/config"
 )
 
-// This file checks that the documents describe the program: its options, the commands that they
-// show, and where their links lead.
+// This file checks that the documents describe the program: its options, its commands, and that
+// links lead somewhere.
 
-// document returns the text of a Markdown file, named from the top of the repository.
+// document returns the text of a Markdown file by its path from the top of the repository.
 func document(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile("../../" + path)
@@ -30,7 +30,7 @@ func document(t *testing.T, path string) string {
 	return string(data)
 }
 
-// section returns what a document has below a heading, up to the next one of that level.
+// section returns the text of a document from a heading to the next one of the same level.
 func section(t *testing.T, path, heading string) string {
 	t.Helper()
 	_, text, found := strings.Cut(document(t, path), "\n## "+heading+"\n")
@@ -41,7 +41,7 @@ func section(t *testing.T, path, heading string) string {
 	return text
 }
 
-// documents returns the Markdown files of the repository, named from its top.
+// documents returns the paths of the repository's Markdown files from its top.
 func documents(t *testing.T) []string {
 	t.Helper()
 	var found []string
@@ -61,7 +61,7 @@ func documents(t *testing.T) []string {
 var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
-	// notInAnchor is what GitHub leaves out of a heading when it makes an anchor of it.
+	// notInAnchor matches the characters that GitHub drops when it turns a heading into an anchor.
 	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
@@ -98,16 +98,16 @@ func TestLinksInDocuments(t *testing.T) {
 }
 
 var (
-	// helpLine is an option in the help of a command: its name, its default or a word for its
-	// value, what it is for.
+	// helpLine matches an option in the help of a command: its name, its default or a word for its
+	// value, and its description.
 	helpLine = regexp.MustCompile(`(?m)^  --(\[no-\])?([a-z-]+)(?:=(\S+))?  +(.+)$`)
-	// placeholder is a word for a value, or for a pair or list of values.
+	// placeholder matches a word for a value, or for a pair or list of values.
 	placeholder = regexp.MustCompile(`^[A-Z]+(=[A-Z]+|,…)?$`)
-	// optionRow is an option in the README: its name, its default, what it is for.
+	// optionRow matches an option in docs/options.md: its name, its default and its description.
 	optionRow = regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| ([^|]+) \\| ([^|]+) \\|$")
 )
 
-// goFile is a source file that a document names.
+// goFile matches a source file that a document names.
 var goFile = regexp.MustCompile("`([a-z_/]+\\.go)`")
 
 func TestGuidesNameFilesThatExist(t *testing.T) {
@@ -154,18 +154,18 @@ func TestOptionsPage(t *testing.T) {
 		written[name] = true
 		options := declared[name]
 		if len(options) == 0 {
-			t.Errorf("docs/options.md has --%s, which is no option", name)
+			t.Errorf("docs/options.md has --%s, which is not an option", name)
 			continue
 		}
 		fits := func(o option) bool { return o.value == "" || o.value == def }
 		if !slices.ContainsFunc(options, fits) {
-			t.Errorf("docs/options.md says the default of --%s is %q; the help says %q", name, def, options[0].value)
+			t.Errorf("docs/options.md says the default of --%s is %q; the help has %q", name, def, options[0].value)
 		}
 		repeats := func(o option) bool {
 			return strings.Contains(o.help, "May be repeated") == strings.Contains(text, "May be repeated")
 		}
 		if name != "stream" && !slices.ContainsFunc(options, repeats) {
-			t.Errorf("docs/options.md and the help do not agree on whether --%s may be repeated", name)
+			t.Errorf("docs/options.md and the help disagree on whether --%s may be repeated", name)
 		}
 	}
 	for name, options := range declared {
@@ -175,11 +175,11 @@ func TestOptionsPage(t *testing.T) {
 	}
 }
 
-// What an agent answers reaches no terminal raw by the recipes: it might clear the screen.
+// The recipes print no control characters of an agent's answer, which might clear the screen.
 func TestReadmeRecipesHoldBackControlCharacters(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("jq"); err != nil {
-		t.Skip("there is no jq: the README's recipes are not tried")
+		t.Skip("jq is not installed: the recipes are not run")
 	}
 	w := newLocalWorld(t)
 	line := `{"type":"completeRun","expertKey":"e","jobId":"raw","runId":"r","stepNumber":1,"text":"a\u001b[2J\u009b31mb\nc"}` + "\n"
@@ -200,8 +200,7 @@ func shellBlocks(text string) []string {
 	return blocks
 }
 
-// follows runs commands of the README in the repository's folder, and returns their stdout. What they write to stderr but the
-// summary is a failure.
+// follows runs commands of a document in the repository's folder and returns their stdout. stderr may hold only a summary.
 func (w *world) follows(script string, env ...string) string {
 	w.T.Helper()
 	command := exec.CommandContext(w.T.Context(), "sh", "-e", "-c", script)
@@ -222,7 +221,7 @@ func TestReadmeQuickStart(t *testing.T) {
 	if len(blocks) != 2 {
 		t.Fatalf("%d blocks of commands, want one for each shell", len(blocks))
 	}
-	// The endpoint and the program are the test's own.
+	// The test has its own endpoint and program.
 	exported, commands, _ := strings.Cut(blocks[1], "\n")
 	if !strings.HasPrefix(exported, "export AWS_ENDPOINT_URL=http://127.0.0.1:4586 ") {
 		t.Errorf("the second shell begins with %q", exported)
@@ -251,7 +250,7 @@ func TestReadmeQuickStart(t *testing.T) {
 
 var timestamp = regexp.MustCompile(`"timestamp":\d+`)
 
-// Stamped, a recording is the same but for its times, which are moved by the same amount: its events keep their distances.
+// A stamped recording differs only in its times. All move by the same amount, so events keep their distances.
 func TestStamp(t *testing.T) {
 	t.Parallel()
 	for _, recording := range []string{"tools.jsonl", "streaming.jsonl", "delegate-parallel.jsonl"} {
@@ -266,7 +265,7 @@ func TestStamp(t *testing.T) {
 		}
 		was, is := timestamp.FindAllString(string(before), -1), timestamp.FindAllString(string(after), -1)
 		if !bytes.Equal(timestamp.ReplaceAll(before, nil), timestamp.ReplaceAll(after, nil)) || len(was) != len(is) || len(was) == 0 {
-			t.Errorf("%s is another one when it is stamped", recording)
+			t.Errorf("%s differs in more than its times when it is stamped", recording)
 			continue
 		}
 		moved := map[int64]bool{}
@@ -279,7 +278,7 @@ func TestStamp(t *testing.T) {
 			moved[b-a] = true
 		}
 		if len(moved) != 1 {
-			t.Errorf("%s: its times are moved by %v", recording, moved)
+			t.Errorf("the times of %s move by %v", recording, moved)
 		}
 	}
 }
@@ -287,7 +286,7 @@ func TestStamp(t *testing.T) {
 func TestReadmeRecipes(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("jq"); err != nil {
-		t.Skip("there is no jq: the README's recipes are not tried")
+		t.Skip("jq is not installed: the recipes are not run")
 	}
 	w := newLocalWorld(t)
 	blocks := shellBlocks(document(t, "docs/reading-back.md"))
@@ -304,17 +303,17 @@ func TestReadmeRecipes(t *testing.T) {
 			`{"expert":"math-expert","tokens":831}` + "\n",
 			"parallel-coordinator: All three delegates answered; the combined report is ready.\n",
 		}},
-		// Of a version whose callTool and callDelegate are calls of their own, and of one that repeats their usage.
+		// One of a version in which callTool and callDelegate are calls of their own, and one of a version that repeats their usage.
 		{"old-tools.jsonl", "uyjdmiu0l8hnousb2ojqkc0k", []string{`{"expert":"solo","tokens":20147}` + "\n"}},
 		{"mixed.jsonl", "rec-mixed-1795697507", []string{`{"expert":"lead","tokens":4297}` + "\n", `{"expert":"worker","tokens":9810}` + "\n"}},
 		{"error.jsonl", "q9o1t5bt2ccir3316uu43jvy", []string{`"name": "AI_NoOutputGeneratedError"`}},
 	} {
 		w.ship(w.recording(test.recording), "--log-group", "/perstack/recipes")
-		// A job that has no line of a type is said so, and that is right here.
+		// logs warns about a job that has no line of a type, which is expected here.
 		got := w.follows(blocks[0], "PATH="+os.Getenv("PATH"), "GROUP=/perstack/recipes", "JOB="+test.job, "PERSTACK_SHIPPER_LOG_LEVEL=error")
 		for _, want := range test.want {
 			if !strings.Contains(got, want) {
-				t.Errorf("the recipes print of %s, without %q:\n%s", test.recording, want, got)
+				t.Errorf("for %s the recipes do not print %q, but\n%s", test.recording, want, got)
 			}
 		}
 	}

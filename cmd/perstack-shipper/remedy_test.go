@@ -17,7 +17,8 @@ import (
 
 var flagName = regexp.MustCompile(`--([a-z][a-z-]+)`)
 
-// TestRemediesNameOptionsOfTheCommand: a remedy is one that the command has which prints it.
+// TestRemediesNameOptionsOfTheCommand shows that a remedy only names options of the command that
+// prints it.
 func TestRemediesNameOptionsOfTheCommand(t *testing.T) {
 	var fault cwlocal.Fault
 	url := newObservedWorld(t, cwlocal.Options{Intercept: func(*cwlocal.Call) cwlocal.Fault { return fault }}).URL
@@ -80,16 +81,16 @@ func TestRemediesNameOptionsOfTheCommand(t *testing.T) {
 			for action, call := range c.calls {
 				err := call(client)
 				if err == nil {
-					t.Fatalf("%s: %s succeeds", name, action)
+					t.Fatalf("%s: %s succeeds, want an error", name, action)
 				}
 				line := client.Explain(err, action, "s")
 				for _, flag := range flagName.FindAllString(line, -1) {
 					if !slices.Contains(has, flag) {
-						t.Errorf("%s has no %s: %s", c.command, flag, line)
+						t.Errorf("%s has no option %s: %s", c.command, flag, line)
 					}
 				}
 				if read := c.command == "logs"; strings.Contains(line, "iam-policy") && strings.Contains(line, "iam-policy-read") != read {
-					t.Errorf("%s is told the wrong policy: %s", c.command, line)
+					t.Errorf("the remedy for %s names the wrong policy: %s", c.command, line)
 				}
 			}
 		}

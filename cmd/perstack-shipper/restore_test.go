@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// This file ships what real runs wrote, restores it from the endpoint alone, and compares with what
-// the lines say and with what the runs themselves had left on their disks.
+// This file ships the output of real runs, restores their files from the endpoint alone, and
+// compares them with the lines and with the files that the runs left on their own disks.
 
 // restore restores a job into a new folder and returns the files by their names below
 // perstack/jobs/JOB, what the program printed on stderr, and its exit code.
@@ -27,7 +27,7 @@ func (w *world) restore(group, job string) (files map[string]string, stderr stri
 	for name, text := range filesBelow(w.T, dir) {
 		inside, ok := strings.CutPrefix(name, "perstack/jobs/"+job+"/")
 		if !ok {
-			w.T.Errorf("a file is at %s", name)
+			w.T.Errorf("a file is outside the job's folder: %s", name)
 		}
 		files[inside] = text
 	}
@@ -52,8 +52,8 @@ func filesBelow(t testing.TB, dir string) map[string]string {
 	return files
 }
 
-// filesOf are the files that lines say that a run leaves. cut says that one of them ends in the
-// middle of an event.
+// filesOf returns the files that the lines of a run describe. cut reports that one of the lines
+// ends in the middle of an event.
 func filesOf(lines [][]byte) (files map[string]string, checkpoints int, cut bool) {
 	files = map[string]string{}
 	for _, line := range lines {
@@ -117,7 +117,7 @@ func TestRestoreRecordings(t *testing.T) {
 	}
 }
 
-// jobOf is the job that the lines name.
+// jobOf returns the first job that the lines name.
 func jobOf(data []byte) string {
 	found := jobID.FindSubmatch(data)
 	if found == nil {
@@ -126,7 +126,7 @@ func jobOf(data []byte) string {
 	return string(found[1])
 }
 
-// sameFiles compares the bytes of files, by their names.
+// sameFiles compares files by their names and bytes.
 func sameFiles(t *testing.T, got, want map[string]string) {
 	t.Helper()
 	for name, text := range want {
@@ -138,13 +138,13 @@ func sameFiles(t *testing.T, got, want map[string]string) {
 	}
 	for name := range got {
 		if _, ok := want[name]; !ok {
-			t.Errorf("%s should not be there", name)
+			t.Errorf("%s should not exist", name)
 		}
 	}
 }
 
-// TestRestoreAsOnDisk compares with what the real Perstack left on disk, beside what it wrote to
-// stdout.
+// TestRestoreAsOnDisk compares restored files with those that the real Perstack left on disk,
+// beside its output.
 func TestRestoreAsOnDisk(t *testing.T) {
 	t.Parallel()
 	w := newLocalWorld(t)
@@ -172,10 +172,10 @@ func TestRestoreAsOnDisk(t *testing.T) {
 				t.Errorf("exit code %d\n%s", code, said)
 			}
 			want := filesBelow(t, filepath.Join(strings.TrimSuffix(path, ".jsonl"), "perstack/jobs", job))
-			// Perstack had torn two files of the delegate's run, which the folder leaves out; their
-			// lines are whole.
+			// Perstack itself damaged two files of the delegate's run, so the folder does not have
+			// them. Their lines are whole.
 			if torn := map[string]int{"delegate": 2}[name]; len(got) != len(want)+torn {
-				t.Errorf("%d files are restored, and %d were on disk", len(got), len(want))
+				t.Errorf("%d files are restored, and the run left %d on disk", len(got), len(want))
 			}
 			for name := range got {
 				if _, ok := want[name]; !ok && strings.HasSuffix(name, "-streamRunResult.json") {

@@ -11,8 +11,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// A child that outlived its shipper goes on writing: resume ships it to its end, and nobody else
-// waits for it.
+// A command that survived its shipper keeps writing. resume ships its output to its end, and other
+// starts do not wait for it.
 func TestResumeOfALivingChild(t *testing.T) {
 	w := newSidecar(t)
 	script := fmt.Sprintf(`echo '{"jobId":"child","n":1}'; while [ ! -e %[1]s ]; do sleep 0.05; done; echo '{"jobId":"child","n":2}'`, w.path("go"))
@@ -33,7 +33,7 @@ func TestResumeOfALivingChild(t *testing.T) {
 	p.Wait(75)
 	p.MustSay("has not ended")
 	if took := time.Since(began); took > 15*time.Second {
-		t.Errorf("it took %s", took)
+		t.Errorf("it took %s to stop", took)
 	}
 
 	p = w.Start(w.command("resume"))
@@ -41,6 +41,6 @@ func TestResumeOfALivingChild(t *testing.T) {
 	w.write("go")
 	p.Wait(0)
 	if !ended(t, w.input(first+second)) || len(w.Kept()) > 0 {
-		t.Errorf("the seal does not say that it ended; the journal keeps %q", w.Kept())
+		t.Errorf("the seal does not say that the input has ended, or the journal still holds %q", w.Kept())
 	}
 }
