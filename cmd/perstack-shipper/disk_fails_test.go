@@ -191,7 +191,7 @@ func TestPipeWhoseDiskFails(t *testing.T) {
 					t.Errorf("%d bytes arrived, want %d", len(got), agent.bytes.Len())
 				}
 				log := r.Said()
-				if strings.Count(log, "what comes from here on is kept in memory") != 1 || !strings.Contains(log, way.says) || !strings.Contains(log, w.Journal) {
+				if strings.Count(log, "new input is kept in memory") != 1 || !strings.Contains(log, way.says) || !strings.Contains(log, w.Journal) {
 					t.Errorf("it printed\n%s", log)
 				}
 				if strings.Contains(log, "are lost") || strings.Count(log, `"level":"error"`) > 4 {
@@ -215,7 +215,7 @@ func TestPipeWhoseDiskFailsAndThatIsStopped(t *testing.T) {
 			w.Until("it has begun", func() bool { return len(w.segments()) > 1 })
 			way.fail(w)
 			agent.write(5)
-			w.Until("it reports the failure", func() bool { return r.Says("what comes from here on is kept in memory") })
+			w.Until("it reports the failure", func() bool { return r.Says("new input is kept in memory") })
 			r.Stop(exitLeft)
 			log := r.Said()
 			if !strings.Contains(log, "are lost: ") || !strings.Contains(log, "could no longer be used, so only this process held them") {
@@ -266,7 +266,7 @@ func TestPipeWhoseDiskAnswersEIO(t *testing.T) {
 				t.Errorf("%d bytes arrived, want %d", len(got), agent.bytes.Len())
 			}
 			log := r.Said()
-			if fell := strings.Contains(log, "what comes from here on is kept in memory"); strings.Contains(log, "are lost") || c.call == "splice" && !fell {
+			if fell := strings.Contains(log, "new input is kept in memory"); strings.Contains(log, "are lost") || c.call == "splice" && !fell {
 				t.Errorf("it printed\n%s", log)
 			}
 		})

@@ -1,9 +1,9 @@
-// Package disk holds the facts of the kernel and of file systems that the journal and what follows
-// files build on: which file is which, what it takes on disk, who has it open for writing, and how
-// bytes move without a copy. It knows nothing of a journal.
+// Package disk provides facts about the kernel and file systems for packages journal and follow:
+// which file is which, what it takes on disk, who has it open for writing, and how to move bytes
+// without copying them. It knows nothing about journals.
 //
-// What only Linux can say or do is in files named _linux; disk_other.go has the answer "not known"
-// or [errors.ErrUnsupported] for other systems, so that each caller has one path.
+// Files named _linux have what only Linux can do. On other systems, disk_other.go answers "not
+// known" or [errors.ErrUnsupported], so that callers need only one code path.
 //
 //	disk.go             Identity, Size, IsFull, Failed
 //	space.go            Blocks, Punches, FirstData
@@ -22,8 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Identity tells a file from all others for as long as it exists: an open descriptor keeps its
-// numbers from being used again. The zero Identity is that of no file.
+// Identity distinguishes a file from all others for as long as it exists. An open descriptor
+// prevents its numbers from being reused. No file has the zero Identity.
 type Identity struct{ Dev, Ino uint64 }
 
 // IdentityOf returns the identity of the file that info describes.
@@ -44,7 +44,7 @@ func Identify(f *os.File) (Identity, error) {
 	return IdentityOf(info), nil
 }
 
-// Size returns the size of f. Unlike [os.File.Stat] it allocates nothing, for callers that ask
+// Size returns the size of f. Unlike [os.File.Stat] it does not allocate, because callers use it
 // often. A nil file counts as closed.
 func Size(f *os.File) (int64, error) {
 	if f == nil {
@@ -63,12 +63,12 @@ func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
-// Failed reports whether err comes from the operating system and means anything but that there is
-// no room.
+// Failed reports whether err comes from the operating system and is not about a lack of room: see
+// [IsFull].
 func Failed(err error) bool {
 	_, ok := errors.AsType[syscall.Errno](err)
 	return ok && !IsFull(err)
 }
 
-// ErrPipeEmpty says that a pipe has no bytes now. Wait for some.
+// ErrPipeEmpty means that a pipe is empty now. Wait for bytes.
 var ErrPipeEmpty = errors.New("the pipe is empty")

@@ -23,7 +23,7 @@ func write(t *testing.T, path, text string) *os.File {
 	return f
 }
 
-func TestAnIdentityOutlivesTheName(t *testing.T) {
+func TestIdentitySurvivesRename(t *testing.T) {
 	dir := t.TempDir()
 	f, other := write(t, filepath.Join(dir, "a"), "a"), write(t, filepath.Join(dir, "b"), "b")
 	before, err := Identify(f)
@@ -35,14 +35,14 @@ func TestAnIdentityOutlivesTheName(t *testing.T) {
 	}
 	info, err := os.Stat(filepath.Join(dir, "c"))
 	if err != nil || IdentityOf(info) != before || before == (Identity{}) {
-		t.Errorf("%v, then %v (%v)", before, IdentityOf(info), err)
+		t.Errorf("the identity was %v, and %v after a rename (%v)", before, IdentityOf(info), err)
 	}
 	if others, err := Identify(other); err != nil || others == before {
-		t.Errorf("two files have %v (%v)", others, err)
+		t.Errorf("two files have the identity %v (%v)", others, err)
 	}
 }
 
-func TestErrorsOfTheDisk(t *testing.T) {
+func TestIsFullAndFailed(t *testing.T) {
 	for _, c := range []struct {
 		err          error
 		full, failed bool
@@ -71,32 +71,32 @@ func TestSplice(t *testing.T) {
 	f := write(t, filepath.Join(t.TempDir(), "f"), "")
 	from, to := int(out.Fd()), int(f.Fd())
 	if _, err := Splice(from, to, 0, 100); !errors.Is(err, ErrPipeEmpty) {
-		t.Errorf("of an empty pipe: %v", err)
+		t.Errorf("splicing from an empty pipe: %v", err)
 	}
 	if _, err := in.WriteString("abcdef"); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := Splice(from, to, 2, 4); n != 4 || err != nil {
-		t.Fatalf("moved %d: %v", n, err)
+		t.Fatalf("moved %d bytes: %v", n, err)
 	}
 	if data, err := os.ReadFile(f.Name()); string(data) != "\x00\x00abcd" || err != nil {
 		t.Errorf("%q (%v)", data, err)
 	}
 	in.Close()
 	if !HasBytesOrWriter(out) {
-		t.Error("two bytes are in the pipe")
+		t.Error("HasBytesOrWriter is false with two bytes in the pipe")
 	}
 	if n, err := Splice(from, to, 6, 100); n != 2 || err != nil {
-		t.Errorf("moved %d: %v", n, err)
+		t.Errorf("moved %d bytes: %v", n, err)
 	}
 	if n, err := Splice(from, to, 8, 100); n != 0 || err != nil {
-		t.Errorf("of an ended pipe %d: %v", n, err)
+		t.Errorf("splicing from a pipe that has ended moved %d bytes: %v", n, err)
 	}
 	if HasBytesOrWriter(out) {
-		t.Error("the pipe has ended")
+		t.Error("HasBytesOrWriter is true after the pipe has ended")
 	}
 	if _, err := Splice(to, to, 0, 1); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("of a file: %v", err)
+		t.Errorf("splicing from a file: %v", err)
 	}
 }
 
@@ -131,10 +131,10 @@ func TestWhoWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !ProcessWrites(os.Getpid(), who, "f") || ProcessWrites(os.Getpid(), who, "g") {
-		t.Error("this process writes f, and no g")
+		t.Error("this process should be seen to write f and not g")
 	}
 	if others, known := OthersWrite(who, "f"); others || !known {
-		t.Errorf("others: %v, %v", others, known)
+		t.Errorf("OthersWrite returned %v, %v for a file that only this process writes", others, known)
 	}
 	writer, known := HasWriter(r)
 	if !known {
@@ -142,6 +142,6 @@ func TestWhoWrites(t *testing.T) {
 	}
 	w.Close()
 	if after, _ := HasWriter(r); !writer || after || ProcessWrites(os.Getpid(), who, "f") {
-		t.Errorf("a writer: %v, then %v", writer, after)
+		t.Errorf("HasWriter returned %v, and %v after the writer closed the file", writer, after)
 	}
 }

@@ -8,9 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HasBytesOrWriter reports whether bytes are in the pipe of which out is the reading end, or
-// somebody has it open for writing; true where that cannot be told. poll(2) says nothing of a FIFO
-// that had no writer when it was opened; tee(2) does, and takes nothing out.
+// HasBytesOrWriter reports whether the pipe with the reading end out has bytes in it, or some
+// process has it open for writing. It returns true if it cannot tell. It uses tee(2), which takes
+// nothing out of the pipe, because poll(2) does not report hang-up for a FIFO that had no writer
+// when it was opened.
 func HasBytesOrWriter(out *os.File) bool {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -21,15 +22,15 @@ func HasBytesOrWriter(out *os.File) bool {
 	for {
 		n, err := unix.Tee(int(out.Fd()), int(w.Fd()), 1, unix.SPLICE_F_NONBLOCK)
 		if !errors.Is(err, unix.EINTR) {
-			return n > 0 || err != nil // EAGAIN: it is empty and has a writer
+			return n > 0 || err != nil // EAGAIN: it is empty but has a writer
 		}
 	}
 }
 
-// Splice moves at most most bytes out of the pipe from to the file to, at off: the kernel takes
-// them out of the one as it writes them to the other. It returns 0 and no error when no writer is
-// left, [ErrPipeEmpty] when nothing is there now, and [errors.ErrUnsupported] where from is no
-// pipe, or this cannot be done on the file system or under a seccomp filter.
+// Splice moves at most most bytes from the pipe from to the file to, at off. The kernel removes
+// them from the pipe as it writes them to the file. It returns 0 and no error if no writer is left,
+// [ErrPipeEmpty] if the pipe is empty now, and [errors.ErrUnsupported] if from is not a pipe, or if
+// the file system or a seccomp filter does not allow this.
 func Splice(from, to int, off, most int64) (int, error) {
 	for {
 		n, err := unix.Splice(from, nil, to, &off, int(most), unix.SPLICE_F_NONBLOCK)

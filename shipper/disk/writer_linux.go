@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HasWriter reports whether anybody has f, which must be open for reading only, open for writing.
-// It asks for a read lease, which the kernel grants when nobody has. known is false where the file
-// system has no leases, or none that speak of writers on other machines, and where the file is
-// another user's.
+// HasWriter reports whether any process has f open for writing. f itself must be open for reading
+// only. HasWriter asks for a read lease, which the kernel grants only if there is no writer. known
+// is false if the file system has no leases, if its leases do not cover writers on other machines,
+// or if the file belongs to another user.
 func HasWriter(f *os.File) (writer, known bool) {
 	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
 	if err == nil {
@@ -25,8 +25,8 @@ func HasWriter(f *os.File) (writer, known bool) {
 	return err != nil, true
 }
 
-// isRemote reports whether f is on a file system that a network or a process provides: those grant
-// and refuse leases for reasons of their own. EFS is NFS.
+// isRemote reports whether f is on a file system provided by a network or a process, which grants
+// and refuses leases for reasons of its own. EFS is NFS.
 func isRemote(f *os.File) bool {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
@@ -40,9 +40,9 @@ func isRemote(f *os.File) bool {
 	return false
 }
 
-// ProcessWrites reports whether the process pid has the file who open for writing, as far as this
-// process may see that. name is the last element of the file's path, also after the file was
-// deleted. A process that only reads the file, as tail does, does not count.
+// ProcessWrites reports whether the process pid has the file with the identity who open for
+// writing, as far as this process may see that. name is the last element of the file's path, even
+// if the file was deleted. A process that only reads the file, as tail does, does not count.
 func ProcessWrites(pid int, who Identity, name string) bool {
 	process := filepath.Join("/proc", strconv.Itoa(pid))
 	open, err := os.ReadDir(filepath.Join(process, "fd"))
@@ -53,7 +53,7 @@ func ProcessWrites(pid int, who Identity, name string) bool {
 		path := filepath.Join(process, "fd", fd.Name())
 		target, err := os.Readlink(path)
 		if err != nil || !strings.HasSuffix(strings.TrimSuffix(target, " (deleted)"), "/"+name) {
-			continue // to ask after all files could wait for a server that is away
+			continue // a stat of every file could block on a server that does not respond
 		}
 		info, err := os.Stat(path)
 		if err == nil && IdentityOf(info) == who && isWritable(filepath.Join(process, "fdinfo", fd.Name())) {
@@ -63,12 +63,12 @@ func ProcessWrites(pid int, who Identity, name string) bool {
 	return false
 }
 
-// isWritable reports whether the descriptor that info of /proc describes was opened for writing.
-// proc_pid_fdinfo(5)
+// isWritable reports whether a descriptor was opened for writing. info is its file in
+// /proc/PID/fdinfo: see proc_pid_fdinfo(5).
 func isWritable(info string) bool {
 	data, err := os.ReadFile(info)
 	if err != nil {
-		return false // the process has ended
+		return false // the process has ended, or has closed the descriptor
 	}
 	for line := range strings.Lines(string(data)) {
 		if flags, found := strings.CutPrefix(line, "flags:"); found {
@@ -79,9 +79,9 @@ func isWritable(info string) bool {
 	return false
 }
 
-// OthersWrite reports whether a process of this machine other than this one has the file who open
-// for writing, as far as this process may see that: see [ProcessWrites]. known is false where
-// processes cannot be looked at.
+// OthersWrite reports whether another process of this machine has the file who open for writing, as
+// far as this process may see that: see [ProcessWrites]. known is false if processes cannot be
+// listed.
 func OthersWrite(who Identity, name string) (writer, known bool) {
 	processes, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil || len(processes) == 0 {

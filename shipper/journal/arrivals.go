@@ -1,9 +1,10 @@
 package journal
 
-// The index of arrivals: when the byte at an offset was first seen. An entry is 16 bytes, offset
-// and ms since 1970, little endian, and says that the bytes from there on, up to the next entry's,
-// arrived then. It is written before those bytes can be read, so a restart finds the same time for
-// them. It is an aid: where it has no entry the one before it counts.
+// The index of arrivals: when the byte at an offset was first seen. An entry has 16 bytes, an
+// offset and a time in ms since 1970, little endian. It says that the bytes from that offset to the
+// next entry's arrived at that time. It is written before those bytes can be read, so a restart
+// finds the same time for them. The index is only an aid: if an entry is missing, the one before it
+// applies.
 
 import (
 	"encoding/binary"
@@ -17,7 +18,7 @@ import (
 
 const (
 	arrivalBytes = 16
-	arrivalEvery = 100      // ms: entries are at most this dense, 160 bytes a second
+	arrivalEvery = 100      // ms between entries at least, which makes 160 bytes a second
 	arrivalFree  = 64 << 10 // bytes of acked entries that are worth a hole
 	windowBytes  = 256 * arrivalBytes
 )
@@ -25,27 +26,27 @@ const (
 type arrival struct{ off, ms int64 }
 
 type arrivals struct {
-	start int64 // ms: the answer before the first entry; immutable
+	start int64 // ms: the time of bytes before the first entry; immutable
 
 	f      *os.File
-	n      atomic.Int64                  // entries in the files, counting those punched out
-	memory atomic.Pointer[memoryEntries] // since the disk took no more; set once, by who writes
+	n      atomic.Int64                  // entries in the files, including those punched out
+	memory atomic.Pointer[memoryEntries] // set once, by the writer, when the disk has failed
 
-	// The latest entry. It belongs to whoever writes: a Pipe's writer, or the holder of grownFile.mu.
+	// The latest entry. It belongs to the writer: a Pipe's writer, or the holder of grownFile.mu.
 	last    int64 // ms
 	lastOff int64
 
 	// owned by the goroutine that reads and acks
-	now     arrival // the entry that holds for the latest question
+	now     arrival // the entry that applies to the latest question
 	next    int64   // index of the entry after now
 	window  [windowBytes]byte
 	winFrom int64 // index of the first entry in window
 	winN    int64 // entries in window
-	punched int64 // bytes given back at the front, once punching has worked
+	punched int64 // bytes freed at the front, once punching has worked
 	noPunch bool
 }
 
-// memoryEntries are the entries from base on, in memory.
+// memoryEntries are entries in memory, from index base on.
 type memoryEntries struct {
 	base int64
 	f    *os.File
@@ -59,9 +60,9 @@ func createArrivals(st store, start int64) (*arrivals, error) {
 	return &arrivals{f: f, start: start, now: arrival{0, start}}, nil
 }
 
-// openArrivals opens the index and keeps its valid front: offsets that never fall, and times of
-// this age. problem says what is wrong with it, "" if nothing is. If the index is missing, an empty
-// one is made.
+// openArrivals opens the index and keeps its valid front: offsets that do not decrease, and
+// plausible times. problem says what is wrong with it, and is "" if nothing is. If the index is
+// missing, openArrivals makes an empty one.
 func openArrivals(st store, start int64) (a *arrivals, problem string, err error) {
 	f, err := st.open(arrivalsName, true)
 	if os.IsNotExist(err) {
@@ -90,18 +91,18 @@ func openArrivals(st store, start int64) (a *arrivals, problem string, err error
 	}
 	a.n.Store(valid)
 	a.winN = 0
-	if lost := info.Size() - valid*arrivalBytes; lost >= arrivalBytes { // less is an entry that a crash cut
-		problem = fmt.Sprintf("%d bytes of its index of arrivals are not valid", lost) + consequence
+	if lost := info.Size() - valid*arrivalBytes; lost >= arrivalBytes { // less is an entry that a crash cut off
+		problem = fmt.Sprintf("%d bytes of its index of arrivals are invalid", lost) + consequence
 	}
 	return a, problem, nil
 }
 
-const consequence = ": lines without a time of their own get an earlier one, and it is not known whether bytes are missing at the end"
+const consequence = ": lines without a time of their own get an earlier one, and bytes may be missing at the end unnoticed"
 
-const maxTime = 1 << 47 // ms, in the year 6429: what is beyond is no time
+const maxTime = 1 << 47 // ms, in the year 6429: a larger number is not a time
 
-// latest returns the offset of the last entry: at least that many bytes had been seen, or were
-// about to be, when it was written.
+// latest returns the offset of the last entry. When that was written, at least that many bytes had
+// been seen or were about to be.
 func (a *arrivals) latest() int64 {
 	if n := a.n.Load(); n > 0 {
 		if e, ok := a.entry(n - 1); ok {
@@ -112,8 +113,8 @@ func (a *arrivals) latest() int64 {
 }
 
 // note records that bytes from off on arrive now. Only one goroutine at a time may call it. If the
-// entry cannot be written because the disk is full, these bytes count as having arrived with those
-// before; if writing fails otherwise, the index goes on in memory.
+// disk is too full for the entry, these bytes count as having arrived with those before them. If
+// writing fails in another way, the index goes on in memory.
 func (a *arrivals) note(off, now int64) {
 	if since := now - a.last; since >= 0 && since < arrivalEvery && a.n.Load() > 0 {
 		return
@@ -122,7 +123,7 @@ func (a *arrivals) note(off, now int64) {
 }
 
 func (a *arrivals) put(off, now int64) {
-	if off < a.lastOff { // the index only goes up: whoever has seen less knows nothing new
+	if off < a.lastOff { // offsets only increase: a lower one adds nothing
 		return
 	}
 	var b [arrivalBytes]byte
@@ -149,7 +150,7 @@ func (a *arrivals) write(b []byte, n int64) error {
 		if merr != nil {
 			return err
 		}
-		_ = st.drop() // f keeps it
+		_ = st.drop() // f keeps the file alive
 		mem = &memoryEntries{n, f}
 		a.memory.Store(mem)
 	}
@@ -159,7 +160,7 @@ func (a *arrivals) write(b []byte, n int64) error {
 
 // at returns the time of the last entry at or before off.
 func (a *arrivals) at(off int64) int64 {
-	if off < a.now.off { // backwards, which only a caller that starts again does
+	if off < a.now.off { // only a caller that starts over goes back
 		a.seek(off)
 	}
 	for a.next < a.n.Load() {
@@ -175,7 +176,7 @@ func (a *arrivals) at(off int64) int64 {
 	return a.now.ms
 }
 
-// seek makes now the last entry at or before off, by halving.
+// seek sets now to the last entry at or before off, by binary search.
 func (a *arrivals) seek(off int64) {
 	i := a.after(off)
 	a.now, a.next = arrival{0, a.start}, i
@@ -186,7 +187,7 @@ func (a *arrivals) seek(off int64) {
 	}
 }
 
-// after is the index of the first entry beyond off.
+// after returns the index of the first entry beyond off.
 func (a *arrivals) after(off int64) int64 {
 	lo, hi := int64(0), a.n.Load()
 	for lo < hi {
@@ -200,7 +201,8 @@ func (a *arrivals) after(off int64) int64 {
 	return lo
 }
 
-// entry reads through a window, so that ascending offsets cost one pread per 256 entries.
+// entry returns the entry with index i. It reads through a window, so ascending offsets cost one
+// pread per 256 entries.
 func (a *arrivals) entry(i int64) (arrival, bool) {
 	if i < a.winFrom || i >= a.winFrom+a.winN {
 		f, base, end := a.f, int64(0), a.n.Load()
@@ -220,13 +222,13 @@ func (a *arrivals) entry(i int64) (arrival, bool) {
 	return arrival{int64(binary.LittleEndian.Uint64(b)), int64(binary.LittleEndian.Uint64(b[8:]))}, true
 }
 
-// free gives back the entries that nobody asks for once everything before off is acked, if the file
-// system can.
+// free gives back the entries that nobody needs once everything before off is acked, if the file
+// system can punch holes.
 func (a *arrivals) free(off int64) {
 	if a.noPunch || a.next*arrivalBytes < a.punched+arrivalFree {
 		return
 	}
-	i := a.after(off) - 1 // the entry that holds at off stays
+	i := a.after(off) - 1 // the entry that applies to off stays
 	to := i * arrivalBytes / arrivalFree * arrivalFree
 	if to <= a.punched {
 		return

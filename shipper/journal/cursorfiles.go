@@ -1,11 +1,11 @@
 package journal
 
-// The two files of the cursor. They are written in turns, in place, and were filled when they were
-// made: a torn write leaves the other one valid, a full disk does not stop it, and an ack costs one
-// pwrite and no rename.
+// The two files of the cursor. They are written alternately and in place, and their blocks are
+// allocated when they are made. So a torn write leaves the other file valid, writing works on a
+// full disk, and an ack costs one pwrite and no rename.
 //
-// A file starts with one line of text and the caller's state, followed by whatever older and longer
-// writes left:
+// A file begins with one line of text and the caller's state. After that come the remains of older,
+// longer writes:
 //
 //	cursor 1 <generation> <offset> <mark> <bytes of state> <CRC-32C of all but itself>
 
@@ -19,15 +19,15 @@ import (
 	"strconv"
 )
 
-// MaxStateBytes bounds Cursor.State, so that a corrupt length cannot make a start allocate at will.
+// MaxStateBytes limits Cursor.State, so that a corrupt length cannot make a start allocate any
+// amount of memory.
 const MaxStateBytes = 4 << 20
 
 const (
 	cursorMagic = "cursor 1 "
 	cursorHead  = len(cursorMagic) + 16 + 1 + offsetDigits + 1 + 8 + 1 + 8 + 1 + 8 + 1
 
-	// cursorRoom is what a cursor file takes at first. It doubles while more than half is used,
-	// ahead of need.
+	// cursorRoom is the size of a new cursor file. When more than half of it is used, it doubles.
 	cursorRoom = 16 << 10
 )
 
@@ -36,8 +36,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type cursorFiles struct {
 	f    [2]*os.File
 	room [2]int64
-	gen  uint64 // of the newest valid file, which is f[gen%2]
-	mark uint32 // of the cursor that openCursor found
+	gen  uint64 // generation of the newest valid file, which is f[gen%2]
+	mark uint32 // mark of the cursor that openCursor found
 	buf  []byte // reused by put
 }
 
@@ -48,8 +48,8 @@ type cursorRecord struct {
 	mark uint32
 }
 
-// createCursor makes both files, the first with the zero cursor: a folder in which neither is valid
-// was damaged.
+// createCursor makes both files and writes the zero cursor to one: a folder without a valid cursor
+// is damaged.
 func createCursor(st store) (*cursorFiles, error) {
 	c := &cursorFiles{}
 	for i, name := range cursorNames {
@@ -71,8 +71,8 @@ func createCursor(st store) (*cursorFiles, error) {
 	return c, nil
 }
 
-// openCursor opens both files and finds the newest valid cursor. ok is false if there is none. A
-// missing file is made again.
+// openCursor opens both files and finds the newest valid cursor. ok is false if there is none. It
+// makes missing files again.
 func openCursor(st store) (c *cursorFiles, newest cursorRecord, ok bool, err error) {
 	c = &cursorFiles{}
 	for i, name := range cursorNames {
@@ -94,14 +94,14 @@ func openCursor(st store) (c *cursorFiles, newest cursorRecord, ok bool, err err
 	}
 	c.gen = newest.gen
 	for i := range c.f {
-		if c.room[i] < cursorRoom { // best effort: without it a full disk may stop the cursor, not lose it
+		if c.room[i] < cursorRoom { // best effort: if it fails, a full disk may stop the cursor but does not lose it
 			_ = c.grow(i, cursorRoom)
 		}
 	}
 	return c, newest, ok, nil
 }
 
-// peekCursor reads the newest valid cursor without owning the input.
+// peekCursor reads the newest valid cursor of an input that this process need not hold.
 func peekCursor(st store) (newest cursorRecord, ok bool) {
 	for _, name := range cursorNames {
 		f, err := st.open(name, false)
@@ -116,8 +116,8 @@ func peekCursor(st store) (newest cursorRecord, ok bool) {
 	return newest, ok
 }
 
-// put writes the next generation over the older file. When that fails the next put writes the same
-// file again, so the newest valid one is never the one at risk.
+// put writes the next generation to the file with the older cursor. If that fails, the next put
+// writes the same file again, so the newest valid cursor is never at risk.
 func (c *cursorFiles) put(cur Cursor, mark uint32) error {
 	if len(cur.State) > MaxStateBytes {
 		return fmt.Errorf("a cursor's state of %d bytes is over %d", len(cur.State), MaxStateBytes)
@@ -151,8 +151,8 @@ func (c *cursorFiles) put(cur Cursor, mark uint32) error {
 	return nil
 }
 
-// grow fills a file with zeros up to room. They are written, not fallocated: every file system can
-// do that, and then has the blocks.
+// grow fills a file with zeros up to room. It writes them, because fallocate does not work on every
+// file system.
 func (c *cursorFiles) grow(i int, room int64) error {
 	if _, err := c.f[i].WriteAt(make([]byte, room-c.room[i]), c.room[i]); err != nil {
 		return err
@@ -215,7 +215,8 @@ func (c *cursorFiles) close() error {
 	return errors.Join(errs...)
 }
 
-// appendHex and appendDecimal write fixed widths without allocating: an ack is on the hot path.
+// appendHex appends n with a fixed number of digits. Like appendDecimal it does not allocate,
+// because acks are on the hot path.
 func appendHex(b []byte, n uint64, digits int) []byte {
 	const hex = "0123456789abcdef"
 	for shift := (digits - 1) * 4; shift >= 0; shift -= 4 {

@@ -144,16 +144,16 @@ func (o *outputFile) cutError(off int64) *CutError {
 	return &CutError{ID: o.id, Path: o.path, Gap: Gap{off, o.cutEnd}, Lost: max(0, o.cutEnd-off-o.cuts)}
 }
 
-// CutError says that the file that is a command's stdout was truncated while the command wrote it.
-// At most the bytes [From, To) are missing; reading goes on at To.
+// CutError says that the command's stdout, which is a file, was truncated while the command wrote
+// it. At most the bytes [From, To) are missing. Continue reading at To.
 type CutError struct {
 	ID   string
 	Path string // of the file; "" in memory
 	Gap
-	Lost int64 // bytes that the file was seen to hold and that were not read: at least so many are lost
+	Lost int64 // at least how many bytes are lost: those that the file was seen to have and that were never read
 }
 
-// Error names the remedy, too. It is one of exec, whose stdout alone can be truncated.
+// Error also names the remedy, an option of exec: only exec's stdout can be truncated.
 func (e *CutError) Error() string {
 	lost := "everything seen of it had been read, but what was written since then is lost"
 	if e.Lost > 0 {
@@ -173,12 +173,12 @@ func (e *CutError) LogFields() []zap.Field {
 }
 
 // Overtaken returns the truncation that the cursor had not passed when the input was recovered, or
-// nil. How much an earlier process had read and shipped before the truncation is not known, not
-// even where no byte is known to be lost, so the lines that follow cannot go on with its count.
+// nil. How much an earlier process had read and shipped before the truncation is not known, even if
+// no byte is known to be lost, so the lines that follow cannot continue its count.
 func (j *Journal) Overtaken() *CutError { return j.src.overtaken(j.found.Offset) }
 
-// SeenBefore returns the offset up to which an earlier process may have read; 0 if this one made
-// the input.
+// SeenBefore returns the offset up to which an earlier process may have read, or 0 if this process
+// made the input.
 func (j *Journal) SeenBefore() int64 { return j.seenBefore }
 
 // Is makes errors.Is(err, ErrTruncated) true.

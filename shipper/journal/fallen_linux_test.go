@@ -137,7 +137,7 @@ func TestNothingCanBeChangedAnyMore(t *testing.T) {
 		}
 		wantRest(t, j, acked, data[acked:sent])
 		acked = int64(sent)
-		if err := j.Ack(Cursor{Offset: acked}); err == nil || errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "keep the cursor") {
+		if err := j.Ack(Cursor{Offset: acked}); err == nil || errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "write the cursor") {
 			t.Fatal("a cursor was not kept, and it says", err)
 		}
 		if got := j.Allocated(); got > 20_000 {

@@ -1,9 +1,9 @@
 package journal
 
-// A Pipe that a child fills through a FIFO in the input's folder. The child holds the FIFO open at
-// both ends: it gets no EPIPE when its shipper dies, what it wrote last stays in there, and whoever
-// recovers the input reads on. When nobody holds it any more, because both child and shipper are
-// gone, the kernel drops what is in it.
+// A Pipe that a command fills through a FIFO in the input's folder. The command has both ends of
+// the FIFO open. So it gets no EPIPE if its shipper dies, the bytes it wrote last stay in the FIFO,
+// and the process that recovers the input reads on. When nobody has the FIFO open any more, because
+// both the command and the shipper are gone, the kernel drops its contents.
 
 import (
 	"errors"
@@ -16,13 +16,13 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// fifoMode is the mode of all files in the folder.
+// fifoMode is the mode of every file in the folder.
 const fifoMode = 0o600
 
-// NewFIFO makes a Pipe whose bytes a child writes. in is for the child's stdout or stderr. It
-// blocks, and is open for reading, too; the caller closes its own copy after the start, and moves
-// what comes out of FIFO to the journal, with Take. In memory, and where the file system has no
-// FIFOs, it is a pipe without a name, which ends with this process.
+// NewFIFO makes a Pipe whose bytes a command writes. in is for the command's stdout or stderr. It
+// is blocking and open for both reading and writing. The caller closes it once the command has
+// started, and uses Take to move the bytes that come out of FIFO to the journal. In memory, and on
+// a file system without FIFOs, it is an unnamed pipe, which ends with this process.
 func (f *Folder) NewFIFO(id string, about []byte, o Options) (j *Pipe, in *os.File, err error) {
 	j, err = f.NewPipe(id, about, o)
 	if err != nil {
@@ -34,17 +34,16 @@ func (f *Folder) NewFIFO(id string, about []byte, o Options) (j *Pipe, in *os.Fi
 	return j, in, nil
 }
 
-// FIFO returns the end that a child's bytes come out of. It is nil if NewFIFO did not make the
-// input, or the input was recovered and no writer was left. Close closes it; nobody may be reading
-// it then.
+// FIFO returns the reading end of the FIFO. It is nil if NewFIFO did not make the input, or if the
+// input was recovered and no writer was left. Close closes it; nobody may be reading it then.
 func (j *Pipe) FIFO() *os.File { return j.pipe.fifo }
 
-// Outlasts reports whether a later start finds what the child writes to the FIFO after this process
-// is gone. It does not if the FIFO has no name.
+// Outlasts reports whether a later start finds the bytes that the command writes to the FIFO after
+// this process is gone. It does not if the FIFO has no name.
 func (j *Pipe) Outlasts() bool { return j.named }
 
-// HasWriter reports whether anybody, this process included, has the FIFO open for writing, or
-// something is still in it. known is false of a Pipe that has no FIFO.
+// HasWriter reports whether any process, including this one, has the FIFO open for writing, or
+// bytes are still in it. known is false if the Pipe has no FIFO.
 func (j *Pipe) HasWriter() (writer, known bool) {
 	if j.pipe.fifo == nil {
 		return false, false
@@ -71,7 +70,7 @@ func (j *Pipe) makeFIFO() (out, in *os.File, err error) {
 	if both, err := openBoth(fmt.Sprintf("/proc/self/fd/%d", in.Fd()), 0); err == nil {
 		in.Close()
 		in = both
-	} // else the child dies of SIGPIPE if we are gone before it, as in any pipe
+	} // otherwise, if we end first, the command dies of SIGPIPE, as with any pipe
 	return out, in, nil
 }
 
@@ -86,8 +85,8 @@ func openFIFO(path string) (out, in *os.File, err error) {
 	return out, in, nil
 }
 
-// openBoth opens a FIFO at both ends, which on Linux does not wait. [os.OpenFile] would make it
-// non-blocking for the child, too.
+// openBoth opens a FIFO for reading and writing, which does not block on Linux. [os.OpenFile] would
+// make it non-blocking, for the command as well.
 func openBoth(path string, flags int) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|flags, 0)
 	if err != nil {
@@ -96,8 +95,8 @@ func openBoth(path string, flags int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// openOut opens a FIFO for reading without waiting for a writer. It returns errNoFIFO if it is
-// something else.
+// openOut opens a FIFO for reading without waiting for a writer. It returns errNoFIFO if path is
+// not a FIFO.
 func openOut(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if err != nil {
@@ -112,10 +111,10 @@ func openOut(path string) (*os.File, error) {
 
 var errNoFIFO = errors.New("it is not a FIFO")
 
-// attachFIFO lets a recovered Pipe go on if somebody still holds its FIFO.
+// attachFIFO makes a recovered Pipe go on if some process still has its FIFO open.
 func (j *Pipe) attachFIFO(p *pipe) error {
 	out, err := openOut(j.st.path(fifoName))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFIFO) { // what else has its name is known as foreign
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFIFO) { // another kind of file with its name was reported as foreign
 		return nil
 	}
 	if err != nil {
@@ -132,7 +131,7 @@ func (j *Pipe) attachFIFO(p *pipe) error {
 	return nil
 }
 
-// writeOn makes the last segment the active one again.
+// writeOn makes the last segment active again.
 func (p *pipe) writeOn() (err error) {
 	n, size := len(p.segs), p.bytes.Load()
 	if n > 0 && p.segs[n-1].end == size {

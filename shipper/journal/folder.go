@@ -1,6 +1,6 @@
 package journal
 
-// The journal folder: opening it, and which inputs are in it.
+// The journal folder: opening it, and listing the inputs in it.
 
 import (
 	"errors"
@@ -22,31 +22,34 @@ const (
 	versionName   = "version"
 	folderVersion = "1"
 
-	// defaultMemory bounds an input in memory if InMemory is given no bound: about a minute of a
-	// busy agent.
+	// defaultMemory bounds an input in memory if the caller of InMemory sets no bound. It is about
+	// a minute of a busy agent.
 	defaultMemory = 64 << 20
 )
 
-// Folder holds inputs, each in a folder of its own. Any goroutine may use it.
+// Folder is a journal folder. It contains inputs, each in a folder of its own. Any goroutine may
+// use it.
 type Folder struct {
 	path      string // "" in memory
 	maxMemory int64
 
-	// Guarded by mu, because inputs are made and removed by whoever does so: the ids in memory. On
-	// disk the file system knows them, but for those that it did not take.
-	mu  sync.Mutex
+	// mu guards what follows, because any goroutine may make and remove inputs.
+	mu sync.Mutex
+	// ids are the ids of inputs in memory. The file system knows those on disk.
 	ids map[string]bool
-	// own are the locks of the inputs that are held through this Folder, by their ids. A pid does
-	// not tell: whoever shares the folder may be in another container and have the same one.
+	// locks are the locks of the inputs held through this Folder, by id. A pid would not do: a
+	// process that shares the folder may be in another container and have the same pid.
 	locks map[string]*lock
 
-	worked atomic.Bool // an input was made here, or gone on with: when that fails now, it is the disk that has failed, and not the folder's name that is wrong
+	// worked is set once an input was made or reopened here. If that fails later, the disk has
+	// failed, and the path of the folder is not at fault.
+	worked atomic.Bool
 }
 
-// Open opens the journal folder, or makes it with its parents, mode 0700. Before it touches
-// anything, it refuses a symbolic link ([*SymlinkError]), a folder of another user ([*OwnerError]),
-// one of another version ([*VersionError]), one that cannot be written ([*UnwritableError]), and a
-// full disk ([ErrFull]).
+// Open opens the journal folder, or creates it and its parents with mode 0700. It changes nothing
+// if dir is a symbolic link ([*SymlinkError]), belongs to another user ([*OwnerError]), has another
+// version ([*VersionError]) or is not writable ([*UnwritableError]), or if the disk is full
+// ([ErrFull]).
 func Open(dir string) (*Folder, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
@@ -85,12 +88,12 @@ func Open(dir string) (*Folder, error) {
 	return f, nil
 }
 
-// InMemory returns a folder of memfds, for where no disk can be written: what it holds dies with
-// the process. maxBytes bounds each input that has no lower Options.MaxBytes; 0 means 64 MiB. It is
-// for Linux only: elsewhere it returns [errors.ErrUnsupported].
+// InMemory returns a folder of memfds, for use if no disk is writable. Its contents are lost when
+// the process ends. maxBytes bounds each input that has no lower Options.MaxBytes; 0 means 64 MiB.
+// InMemory works on Linux only; elsewhere it returns [errors.ErrUnsupported].
 func InMemory(maxBytes int64) (*Folder, error) {
 	if !disk.HasMemfds {
-		return nil, fmt.Errorf("journal in memory: %w on this system; name a journal folder that can be written", errors.ErrUnsupported)
+		return nil, fmt.Errorf("journal in memory: %w on this system; name a writable journal folder", errors.ErrUnsupported)
 	}
 	if maxBytes < 0 {
 		return nil, fmt.Errorf("journal in memory: negative bound %d; give 0 for the default", maxBytes)
@@ -101,10 +104,10 @@ func InMemory(maxBytes int64) (*Folder, error) {
 	return &Folder{maxMemory: maxBytes, ids: map[string]bool{}}, nil
 }
 
-// Path of the folder, absolute; "" in memory.
+// Path returns the absolute path of the folder, or "" in memory.
 func (f *Folder) Path() string { return f.path }
 
-// ownFolder returns an error unless path is a folder of this user, and no link to one.
+// ownFolder returns an error unless path is a folder of this user, and not a link to one.
 func ownFolder(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -136,8 +139,8 @@ func readVersion(path string) (found bool, err error) {
 	return true, nil
 }
 
-// writeVersion writes the file as a whole. Two processes that start at once write the same, each
-// under a name of its own.
+// writeVersion writes the version file atomically. Two processes that start at once write the same
+// contents, each under a temporary name of its own.
 func writeVersion(path string) error {
 	f, err := os.CreateTemp(path, versionName+newSuffix)
 	if err != nil {
@@ -153,7 +156,8 @@ func writeVersion(path string) error {
 	return err
 }
 
-// validID reports whether id can be the name of a folder here: no separators, no hidden names.
+// validID reports whether id can be the name of an input's folder: it has no separators and does
+// not begin with a dot.
 func validID(id string) bool {
 	if id == "" || len(id) > 64 || id[0] == '.' {
 		return false
@@ -166,28 +170,32 @@ func validID(id string) bool {
 	return true
 }
 
+func errInvalidID(id string) error {
+	return fmt.Errorf("input %q: an id has 1 to 64 characters of a-z, 0-9, '.', '-' and '_'", id)
+}
+
 func (f *Folder) forget(id string) {
 	f.mu.Lock()
 	delete(f.ids, id)
 	f.mu.Unlock()
 }
 
-// Left is an input that is in the folder, whoever owns it now.
+// Left is an input in the folder, whoever owns it now.
 type Left struct {
 	ID       string
 	Kind     Kind
 	About    []byte
-	Holder   int    // pid of the living owner; 0 = free; -1 = held, by whom is not known
-	HeldHere bool   // it is held by way of this Folder
+	Holder   int    // pid of the living owner; 0: nobody holds it; -1: held by an unknown process
+	HeldHere bool   // held through this Folder
 	Path     string // the input's folder
-	File     string // the followed file, of a File
-	Unacked  int64  // bytes held and not acked; of a File that is gone, 0
-	Err      error  // what could not be read of it; Recover may still find more
+	File     string // the followed file of a File
+	Unacked  int64  // bytes that are there and not acked; 0 for a File that is gone
+	Err      error  // why some of this could not be read; Recover may still find more
 }
 
 // Leftover lists the inputs of the folder, sorted by id: those of dead processes, of living ones,
-// and its own. In memory there are none. What a crash left of a Remove or of a NewPipe is cleared
-// away by the way.
+// and of this one. It also removes what a crash in the middle of a Remove or a NewPipe left. A
+// folder in memory has no leftover inputs.
 func (f *Folder) Leftover() ([]Left, error) {
 	if f.path == "" {
 		return nil, nil
@@ -234,20 +242,21 @@ func (f *Folder) leftover(id string) (left Left, ok bool) {
 	return left, true
 }
 
-// clearUp removes what a crash left half made or half removed, unless somebody owns it now.
+// clearUp removes an input that a crash left half made or half removed, unless somebody holds it
+// now.
 func (f *Folder) clearUp(id string) {
 	dir := filepath.Join(f.path, id)
 	l, err := takeLock(dir, id)
 	if err != nil {
-		return // its owner is at work, or it is gone
+		return // its owner is at work on it, or it is gone
 	}
 	defer l.drop()
 	if _, state, _ := examine(dirStore(dir), id); state == halfMade || state == halfRemoved {
-		_ = discard(dirStore(dir)) // what cannot be removed now is tried again by the next start
+		_ = discard(dirStore(dir)) // if this fails, the next start tries again
 	}
 }
 
-// unacked returns how many bytes an input holds beyond its cursor.
+// unacked returns how many bytes an input has beyond its cursor.
 func unacked(st store, h header) (int64, error) {
 	cur, _ := peekCursor(st)
 	if h.kind() == KindFile {
@@ -278,10 +287,10 @@ func unacked(st store, h header) (int64, error) {
 	return sum, nil
 }
 
-// folderOf returns the store and the lock of the id on disk. It makes the folder if make is set.
+// folderOf returns the store and the lock of an input on disk. If make is set, it makes the folder.
 func (f *Folder) folderOf(id string, make bool) (store, *lock, error) {
 	if !validID(id) {
-		return nil, nil, fmt.Errorf("input %q: an id is 1 to 64 characters of a-z, 0-9, '.', '-' and '_'", id)
+		return nil, nil, errInvalidID(id)
 	}
 	dir := filepath.Join(f.path, id)
 	for {
@@ -292,7 +301,7 @@ func (f *Folder) folderOf(id string, make bool) (store, *lock, error) {
 		}
 		if err := ownFolder(dir); err != nil {
 			if make && errors.Is(err, fs.ErrNotExist) {
-				continue // removed by another process that clears up: make it again
+				continue // another process that clears up has removed it: make it again
 			}
 			return nil, nil, fmt.Errorf("input %s: %w", id, err)
 		}
@@ -311,11 +320,11 @@ func (f *Folder) folderOf(id string, make bool) (store, *lock, error) {
 	}
 }
 
-// trackLock remembers that the input is held for as long as its lock is.
+// trackLock remembers that this Folder holds the input until its lock is released.
 func (f *Folder) trackLock(id string, l *lock) {
 	l.gone = func() {
 		f.mu.Lock()
-		if f.locks[id] == l { // else it is held anew
+		if f.locks[id] == l { // otherwise the input is held again
 			delete(f.locks, id)
 		}
 		f.mu.Unlock()
@@ -331,7 +340,7 @@ func (f *Folder) holds(id string) bool {
 	return f.locks[id] != nil
 }
 
-// parseKind returns the kind of that name.
+// parseKind returns the kind with that name.
 func parseKind(name string) (Kind, bool) {
 	for k, n := range kindNames {
 		if n == name {
@@ -341,24 +350,24 @@ func parseKind(name string) (Kind, bool) {
 	return 0, false
 }
 
-// Disk is what a journal folder lies on.
+// Disk describes the file system of a journal folder.
 type Disk struct {
-	Type      string // of the file system, such as ext4 or nfs; "" where that is not known
+	Type      string // of the file system, such as ext4 or nfs; "" if not known
 	Free      int64  // bytes that may still be written
 	FreeKnown bool
-	// Holes says whether what is shipped of a file is given back while the file is still written.
-	// Without, it takes room until its end.
+	// Holes says whether the shipped part of a file can be freed while the file is still being
+	// written. Otherwise the file takes its full size until it ends.
 	Holes bool
 }
 
-// probeBytes is how much Disk writes: what an input takes at its start.
+// probeBytes is how much Disk writes, which is what a new input takes.
 const probeBytes = 64 << 10
 
-// Disk looks at what the folder lies on. It writes a file there, syncs it and removes it. If any of
-// that fails, that is the error, which may be ErrFull.
+// Disk examines the file system of the folder. It writes a file there, syncs it and removes it. It
+// returns an error if any of that fails; that may be ErrFull.
 func (f *Folder) Disk() (d Disk, err error) {
 	if f.path == "" {
-		return d, fmt.Errorf("a journal in memory lies on no disk: %w", errors.ErrUnsupported)
+		return d, fmt.Errorf("a journal in memory has no disk: %w", errors.ErrUnsupported)
 	}
 	file, err := os.CreateTemp(f.path, probeName+"-*")
 	if err != nil {

@@ -1,7 +1,7 @@
 package journal
 
-// A File: somebody else's file is the segment. It is read and never changed, and the folder holds
-// only what a restart needs.
+// A File: its segment is somebody else's file, which is read and never changed. The folder has only
+// what a restart needs.
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// File is an input that somebody else writes, into a file that is only read.
+// File is an input that somebody else writes, to a file that this process only reads.
 type File struct {
 	*Journal
 	file *followedFile // src
@@ -34,17 +34,17 @@ func (j *File) poll() fileState {
 	return now
 }
 
-// Follow makes an input of the regular file at path. If the folder has an input of that id, it goes
-// on with that one at its cursor, and about and o are those that one has. If path names another
-// file than the one that was followed, the first ReadAt returns [ErrTruncated]: what looks the same
-// may be another story that begins the same way, and a repeat can be noticed where a loss cannot. A
-// [*HeldError] says that another process follows the file with this folder.
+// Follow makes an input of the regular file at path. If the folder has an input with that id,
+// Follow goes on with it at its cursor, and ignores about and o. If path names another file than
+// the one that was followed, the first ReadAt returns [ErrTruncated], even if the two look the
+// same: the new one may only begin the same way, and a repeat can be noticed while a loss cannot. A
+// [*HeldError] means that another process follows the file with this folder.
 func (f *Folder) Follow(id, path string, about []byte, o Options) (*File, error) {
 	return f.FollowFrom(id, path, about, o, Cursor{})
 }
 
-// FollowFrom is Follow with the cursor at which a new input begins: what the file holds before it
-// is not wanted.
+// FollowFrom is Follow with the cursor at which a new input begins. The bytes before it are not
+// wanted.
 func (f *Folder) FollowFrom(id, path string, about []byte, o Options, from Cursor) (*File, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -81,7 +81,7 @@ func (f *Folder) FollowFrom(id, path string, about []byte, o Options, from Curso
 	return j, nil
 }
 
-// startAt makes from the cursor of a new input.
+// startAt begins a new input at from.
 func (j *File) startAt(from Cursor) error {
 	if from.Offset == 0 {
 		return nil
@@ -94,12 +94,12 @@ func (j *File) startAt(from Cursor) error {
 	return j.cur.put(from, j.src.mark(from.Offset))
 }
 
-// followOn is Follow for an input that the folder has.
+// followOn is Follow for an input that the folder already has.
 func followOn(base *Journal, path string) (*File, error) {
 	j := &File{Journal: base}
 	err := func() error {
 		if j.kind != KindFile {
-			return fmt.Errorf("the folder has a %s of that id; take another id", j.kind)
+			return fmt.Errorf("the folder has a %s with that id; choose another id", j.kind)
 		}
 		j.header.Path = path
 		file, is, err := findFollowed(j.header)
@@ -119,11 +119,12 @@ func followOn(base *Journal, path string) (*File, error) {
 	return j, nil
 }
 
-// attach is for Recover, which has no path but the recorded one: another file there does not count.
+// attach opens the followed file for Recover, which knows only the recorded path. It does not
+// accept another file there.
 func (j *File) attach() error {
 	if j.header.Path == "" {
-		// Not ErrNotExist: there was an input, and its bytes may be lost.
-		j.damage.note("no bytes of it are in %s, nor which file it followed; follow that file again, or delete the folder", j.st.dir())
+		// Not ErrNotExist: the input existed, and its bytes may be lost.
+		j.damage.note("%s has none of its bytes and does not say which file it followed; follow that file again, or delete the folder", j.st.dir())
 		return j.damage
 	}
 	file, is, err := findFollowed(j.header)
@@ -140,10 +141,10 @@ func (j *File) attach() error {
 	return j.resume(file, is)
 }
 
-// resume goes on with file at the cursor.
+// resume continues reading file at the cursor.
 func (j *File) resume(file *os.File, is sameness) error {
 	if j.fallback != "" {
-		j.fallback += "; starting at the beginning of the file, so what was acked is repeated"
+		j.fallback += "; starting at the beginning of the file, so acked bytes are repeated"
 	}
 	j.follow(file)
 	if err := j.file.start(j.found.Offset, j.cur.mark, j.arr.latest(), is == isAnother); err != nil {
@@ -155,7 +156,7 @@ func (j *File) resume(file *os.File, is sameness) error {
 	return nil
 }
 
-// adopt records the identity of the file that is followed from now on.
+// adopt records the identity of the file, which is followed from now on.
 func (j *File) adopt() error {
 	who, err := disk.Identify(j.file.f)
 	if err != nil {
@@ -170,7 +171,7 @@ func (j *File) follow(file *os.File) {
 	j.src = j.file
 }
 
-// StopFollowing says that what is in the file now is all that is wanted.
+// StopFollowing ends the input: the bytes in the file now are all that is wanted.
 func (j *File) StopFollowing() error {
 	j.file.mu.Lock()
 	defer j.file.mu.Unlock()
@@ -178,8 +179,8 @@ func (j *File) StopFollowing() error {
 	return nil
 }
 
-// Replaced reports whether the path names another file now, or none, because the followed one was
-// renamed or deleted. That one is still read to its end; its successor is a new input.
+// Replaced reports whether the path names another file now, or none, because the followed file was
+// renamed or deleted. The followed file is still read to its end; its successor is a new input.
 func (j *File) Replaced() bool {
 	j.file.mu.Lock()
 	defer j.file.mu.Unlock()
@@ -192,13 +193,13 @@ func (j *File) Replaced() bool {
 	}
 	there, err := os.Stat(j.header.Path)
 	if err != nil {
-		return errors.Is(err, fs.ErrNotExist) // an error of another sort says nothing of the file
+		return errors.Is(err, fs.ErrNotExist) // any other error says nothing about the file
 	}
 	return !os.SameFile(mine, there)
 }
 
-// openFollowed opens a file for reading. It follows a link, because the path is the user's. It
-// refuses a FIFO, and does not wait for one.
+// openFollowed opens a file for reading. It follows links, because the path is the user's. It
+// rejects a FIFO, and does not block on one.
 func openFollowed(path string) (*os.File, disk.Identity, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -295,7 +295,7 @@ func TestFollowRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	newPipe(t, f, "pipe", Options{}).Close()
-	if _, err := f.Follow("pipe", path, nil, Options{}); err == nil || !strings.Contains(err.Error(), "a pipe of that id") {
+	if _, err := f.Follow("pipe", path, nil, Options{}); err == nil || !strings.Contains(err.Error(), "a pipe with that id") {
 		t.Fatal(err)
 	}
 	if entries, _ := os.ReadDir(f.Path()); len(entries) != 3 {

@@ -1,8 +1,8 @@
 package journal
 
-// The heartbeat of a shipper: a locked file in the journal folder, whose time of change is that of
-// the latest turn of the shipper's loop. It tells from outside that the shipper lives and is not
-// stuck, whatever CloudWatch does, and whether it holds an input or not.
+// The heartbeat of a shipper: a locked file in the journal folder, whose modification time is that
+// of the latest turn of the shipper's loop. It shows other processes that the shipper lives and is
+// not stuck, whatever CloudWatch does and whether or not the shipper holds an input.
 
 import (
 	"errors"
@@ -18,23 +18,23 @@ import (
 const (
 	heartbeatPrefix = "alive-"
 
-	// HeartbeatEvery is how often a heartbeat is renewed at most.
+	// HeartbeatEvery is the shortest interval between two renewals of a heartbeat.
 	HeartbeatEvery = 5 * time.Second
 
-	maxHostBytes = 64 // of a host's name in a heartbeat's
+	maxHostBytes = 64 // limit on the host name in the name of a heartbeat file
 )
 
-// Heartbeat is that of one loop. It belongs to the goroutine of that loop. A nil one, as of a
-// folder in memory, does nothing.
+// Heartbeat is the heartbeat of one loop, and belongs to the goroutine of that loop. A nil
+// Heartbeat, as a folder in memory has, does nothing.
 type Heartbeat struct {
 	folder string
 	host   string
-	f      *os.File // nil: it could not be made yet
+	f      *os.File // nil if the file could not be made yet
 	beaten time.Time
 }
 
-// Heartbeat begins a heartbeat of this process, and removes those of dead ones. Where the disk has
-// no room for it now, Beat tries again. The result is nil in memory.
+// Heartbeat begins a heartbeat of this process and removes those of dead processes. If the disk is
+// full, Beat tries again. Heartbeat returns nil if the folder is in memory.
 func (f *Folder) Heartbeat(hostname string) *Heartbeat {
 	if f.path == "" {
 		return nil
@@ -47,14 +47,14 @@ func (f *Folder) Heartbeat(hostname string) *Heartbeat {
 	return h
 }
 
-// Beat says that the loop turns. Where the last one is not HeartbeatEvery ago, it does nothing. It
-// changes the file's time alone, which a full disk does not prevent.
+// Beat records that the loop turns. It does nothing if the last beat was less than [HeartbeatEvery]
+// ago. It only changes the file's modification time, which works on a full disk.
 func (h *Heartbeat) Beat(now time.Time) {
 	if h == nil || now.Sub(h.beaten) < HeartbeatEvery {
 		return
 	}
 	h.beaten = now
-	if h.f != nil && !stillThere(h.f, h.f.Name()) { // somebody has removed it
+	if h.f != nil && !stillThere(h.f, h.f.Name()) { // somebody has removed the file
 		h.f.Close()
 		h.f = nil
 	}
@@ -63,11 +63,11 @@ func (h *Heartbeat) Beat(now time.Time) {
 		return
 	}
 	tv := unix.NsecToTimeval(now.UnixNano())
-	_ = unix.Futimes(int(h.f.Fd()), []unix.Timeval{tv, tv}) // what cannot be written now is tried again, or shows that it cannot be
+	_ = unix.Futimes(int(h.f.Fd()), []unix.Timeval{tv, tv}) // the next beat tries again; if that never works, the age of the file shows it
 }
 
-// make makes the file and locks it. A start that clears away what is dead may be faster with the
-// lock; then there is another try.
+// make makes the file and locks it. Another start that removes dead heartbeats may lock it first;
+// then the next Beat tries again.
 func (h *Heartbeat) make() *os.File {
 	path := filepath.Join(h.folder, heartbeatPrefix+NewID()+"-"+h.host)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|openFlags, 0o600)
@@ -89,17 +89,17 @@ func (h *Heartbeat) Close() error {
 		return nil
 	}
 	err := os.Remove(h.f.Name())
-	if errors.Is(err, os.ErrNotExist) { // the folder was removed
+	if errors.Is(err, os.ErrNotExist) { // somebody has removed the file or the folder
 		err = nil
 	}
 	if err = errors.Join(err, h.f.Close()); err != nil {
-		return fmt.Errorf("journal folder %s: end the heartbeat: %w", h.folder, err)
+		return fmt.Errorf("journal folder %s: remove the heartbeat: %w", h.folder, err)
 	}
 	h.f = nil
 	return nil
 }
 
-// hostInName is a host's name as it stands in a file's.
+// hostInName returns a host name in the form in which file names have it.
 func hostInName(hostname string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_' {
@@ -110,17 +110,15 @@ func hostInName(hostname string) string {
 	return name[:min(len(name), maxHostBytes)]
 }
 
-// Pulse is a heartbeat as it is seen from outside.
+// Pulse is a heartbeat as other processes see it.
 type Pulse struct {
-	path string
-	Host string // as the process calls it
-	// Beat is when the loop turned last, at most HeartbeatEvery too early.
-	Beat time.Time
-	// Alive says that the process lives.
-	Alive bool
+	path  string
+	Host  string    // the process's name for its host
+	Beat  time.Time // when the loop last turned, at most HeartbeatEvery too early
+	Alive bool      // the process lives
 }
 
-// heartbeats are those in the folder, of the living and the dead.
+// heartbeats returns the heartbeats in the folder, of living and dead processes.
 func heartbeats(dir string) []Pulse {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -138,7 +136,7 @@ func heartbeats(dir string) []Pulse {
 	return all
 }
 
-// remove removes the file of a dead process.
+// remove deletes the heartbeat file if its process is dead.
 func (p *Pulse) remove() {
 	f, err := os.OpenFile(p.path, os.O_RDWR|openFlags, 0)
 	if err != nil {
@@ -146,12 +144,12 @@ func (p *Pulse) remove() {
 	}
 	defer f.Close()
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && stillThere(f, p.path) {
-		_ = os.Remove(p.path) // else the next start does it
+		_ = os.Remove(p.path) // if this fails, the next start tries again
 	}
 }
 
-// Pulses are the heartbeats of the folder's shippers. Where some are of this host, the others'
-// are left out: a folder may be shared, and each host answers for its own.
+// Pulses returns the heartbeats of the folder's shippers. If some are from the host hostname, it
+// leaves out the rest: hosts may share a folder, and each checks its own shippers.
 func (v *View) Pulses(hostname string) []Pulse {
 	all := heartbeats(v.path)
 	host := hostInName(hostname)
@@ -168,7 +166,7 @@ func (v *View) Pulses(hostname string) []Pulse {
 	return all
 }
 
-// lockedElsewhere reports whether another open file has the lock of the file at path.
+// lockedElsewhere reports whether somebody holds the lock on the file at path.
 func lockedElsewhere(path string) bool {
 	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if err != nil {

@@ -1,5 +1,7 @@
 package journal
 
+// Holes in a followed file.
+
 import (
 	"bytes"
 	"fmt"
@@ -11,15 +13,15 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// HoleError says that a followed file has a hole: bytes that nobody wrote. A writer leaves one that
-// goes on at its old offset after somebody has truncated the file. Nothing is lost by skipping it.
+// HoleError says that a followed file has a hole: bytes that nobody wrote. A writer leaves a hole
+// if it goes on at its old offset after somebody has truncated the file. Skipping it loses nothing.
 type HoleError struct {
 	ID, Path string
 	Gap
 }
 
 func (e *HoleError) Error() string {
-	return fmt.Sprintf("input %s: %s has a hole from offset %d to %d, which is skipped and shipped in 0 parts: somebody cut the file and its writer went on at its old offset; let it append (`>>`, O_APPEND), or rename the file instead",
+	return fmt.Sprintf("input %s: %s has a hole from offset %d to %d, which is skipped and counts as a line of 0 parts: somebody truncated the file and its writer went on at its old offset; let the writer append (`>>`, O_APPEND), or rename the file instead of truncating it",
 		e.ID, e.Path, e.From, e.To)
 }
 
@@ -28,13 +30,13 @@ func (e *HoleError) LogFields() []zap.Field {
 	return []zap.Field{logfield.Input(e.ID), logfield.Path(e.Path), logfield.Bytes(e.To - e.From)}
 }
 
-// skipHole returns how many of the n bytes from off on can be read before a hole, or a *HoleError
-// where off lies in one. It returns 0 where only a hole is there yet: a writer that made its file
-// as long as it will be is still to fill it. f.mu is held.
+// skipHole returns how many of the n bytes from off on can be read before a hole, or a [*HoleError]
+// if off is in one. It returns 0 if a hole is all there is so far, because a writer that extended
+// its file to the final size has yet to fill it. f.mu is held.
 //
-// The bytes around a hole count as part of it where they are zero, up to the end of the block: the
-// file system has no smaller holes. A hole that does not read as zeros is none, whatever the file
-// system says.
+// Zero bytes around a hole count as part of it, up to the end of the block, because file systems
+// have no smaller holes. A hole that does not read as zeros is not one, whatever the file system
+// says.
 func (f *followedFile) skipHole(off int64, n int) (int, error) {
 	hole := disk.NextHole(f.f, off)
 	if hole >= min(f.seen, off+int64(n)+holeBlock) {
@@ -61,7 +63,7 @@ func (f *followedFile) skipHole(off int64, n int) (int, error) {
 	return 0, &HoleError{ID: f.id, Path: f.path, Gap: Gap{off, zeros}}
 }
 
-// holeBlock is more than the block of any file system that is in use.
+// holeBlock is larger than the blocks of any file system in use.
 const holeBlock = 64 << 10
 
 // zerosBefore counts the zeros directly before off, at most most.

@@ -1,6 +1,6 @@
 package journal
 
-// Ids of inputs: 8 characters [a-z0-9], 41 bits.
+// Ids of inputs: 8 characters [a-z0-9], which is 41 bits.
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 
 const idChars = 8
 
-// NewID makes an id from the time and chance.
+// NewID returns a new id, made from random bytes, the time and the pid.
 func NewID() string {
 	var seed [24]byte
 	rand.Read(seed[:16]) // never fails: crypto/rand
@@ -36,13 +36,13 @@ func idOf(sum [sha256.Size]byte) string {
 	return string(id[:])
 }
 
-// idLineBytes is how much of a first line makes the id. Otherwise a first line as long as a block
-// would hold up the start.
+// idLineBytes is how much of the first line goes into the id. Without the limit, a start would have
+// to wait for the end of a very long first line.
 const idLineBytes = 64 << 10
 
-// FileID returns the id for following a file: 8 characters from a hash of its absolute path and its
-// first line, or the first 64 KiB of a longer one. first is that line's own digest. [ErrNoLine]
-// says that the line is not complete yet: wait.
+// FileID returns the id of the input that follows a file: 8 characters from a hash of its absolute
+// path and its first line, or the first 64 KiB of a longer line. first is the digest of that line
+// alone. [ErrNoLine] means that the line is not complete yet: wait.
 func FileID(path string) (id, first string, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
@@ -60,7 +60,7 @@ func FileID(path string) (id, first string, err error) {
 	return idOf(sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", path, line))), lineDigest(line), nil
 }
 
-// FirstLine is the digest of the first line of an open file, as FileID returns it.
+// FirstLine returns the digest of the first line of an open file, as FileID does.
 func FirstLine(f *os.File) (string, error) {
 	line, err := firstLine(f)
 	if err != nil {
@@ -69,7 +69,7 @@ func FirstLine(f *os.File) (string, error) {
 	return lineDigest(line), nil
 }
 
-// firstLine reads the first line, without its newline, and of a longer one the first 64 KiB.
+// firstLine reads the first line without its newline, or the first 64 KiB of a longer line.
 func firstLine(f *os.File) ([]byte, error) {
 	line, err := io.ReadAll(io.NewSectionReader(f, 0, idLineBytes))
 	if err != nil {

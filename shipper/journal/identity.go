@@ -1,7 +1,7 @@
 package journal
 
-// What makes a followed file the one that it was: first its identity, then the bytes that were read
-// of it.
+// Deciding whether a file is the one that was followed: by its identity first, then by the bytes
+// that were read from it.
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// sameness is what identity alone says of a file and the one that was followed.
+// sameness is what its identity alone says about a file.
 type sameness int
 
 const (
@@ -24,12 +24,13 @@ const (
 	isSame
 )
 
-// compare tells whether f is the file of the header. An inode number is used again when its file is
-// gone, often at once; the time of birth is not. On some file systems dev changes with each mount,
-// so it proves sameness and not difference.
+// compare tells whether f is the file that the header describes. An inode number is reused after
+// its file was deleted, often at once, but the birth time differs. On some file systems the device
+// number changes with each mount, so an equal one proves that files are the same, and a different
+// one proves nothing.
 func (h *header) compare(f *os.File, who disk.Identity) sameness {
 	if h.Ino == 0 && h.Dev == 0 {
-		return mayBeSame // the record is lost
+		return mayBeSame // the header was lost
 	}
 	if who.Ino != h.Ino {
 		return isAnother
@@ -45,11 +46,11 @@ func (h *header) compare(f *os.File, who disk.Identity) sameness {
 	return mayBeSame
 }
 
-// errIsAnother says that there is a file at the path, but not the one that was followed.
+// errIsAnother means that the file at the path is not the one that was followed.
 var errIsAnother = errors.New("another file has taken its place")
 
-// findFollowed opens the followed file at its path, or where it was renamed to in the same folder.
-// It returns errIsAnother if there is only another one at the path.
+// findFollowed opens the followed file at its path, or under a new name in the same folder. It
+// returns errIsAnother if it finds only another file at the path.
 func findFollowed(h header) (f *os.File, is sameness, err error) {
 	f, who, err := openFollowed(h.Path)
 	if err == nil {
@@ -79,37 +80,37 @@ func findFollowed(h header) (f *os.File, is sameness, err error) {
 	return nil, isAnother, err
 }
 
-// markBytes is how much of what was acked makes the mark of a followed file's cursor: that much of
-// its beginning, and that much before the cursor. Lines without times repeat themselves, so a
-// smaller sample would be found in another file, too.
+// markBytes is how many acked bytes the mark of a followed file's cursor covers: that many at the
+// beginning of the file, and that many before the cursor. Lines without times repeat themselves, so
+// a smaller sample could match another file.
 const markBytes = 16 << 10
 
 var markBuffers = sync.Pool{New: func() any { return new([markBytes]byte) }}
 
-// followedMark is the mark of a followed file at off.
+// followedMark computes the mark of a followed file at off.
 func followedMark(f *os.File, off int64) uint32 {
 	buf := markBuffers.Get().(*[markBytes]byte)
 	defer markBuffers.Put(buf)
 	b := buf[:min(off, markBytes)]
 	sum := uint32(0)
 	for _, from := range [...]int64{0, off - int64(len(b))} {
-		clear(b) // zeros where it cannot be read
+		clear(b) // bytes that cannot be read count as zeros
 		_, _ = f.ReadAt(b, from)
 		sum = crc32.Update(sum, castagnoli, b)
 	}
 	return max(1, sum)
 }
 
-// sameBytes reports whether the bytes before off are those of the mark.
+// sameBytes reports whether the bytes before off match the mark.
 func sameBytes(f *os.File, off int64, mark uint32) bool {
 	if off == 0 || mark == 0 {
-		return true // nothing of it was acked: all of it is shipped
+		return true // nothing was acked, so all of it is shipped
 	}
 	size, err := disk.Size(f)
 	return err == nil && size >= off && followedMark(f, off) == mark
 }
 
-// notThere is the error that another file has the path of the followed one, which is gone.
+// notThere returns the error for a followed file that is gone, and whose path names another file.
 func notThere(path string, off int64) error {
-	return fmt.Errorf("%s: %w: %w; what it held after offset %d cannot be shipped", path, errIsAnother, fs.ErrNotExist, off)
+	return fmt.Errorf("%s: %w: %w; the bytes that it had after offset %d cannot be shipped", path, errIsAnother, fs.ErrNotExist, off)
 }

@@ -1,6 +1,6 @@
 package journal
 
-// Making, finding again and removing the folder of one input.
+// Making, examining and removing the folder of one input.
 
 import (
 	"encoding/json"
@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	maxAboutBytes = 16 << 20 // bounds what a start reads of a snapshot
-	maxInputBytes = 64 << 10 // bounds the file "input"
+	maxAboutBytes = 16 << 20 // limit on the file "about", of which a start reads all
+	maxInputBytes = 64 << 10 // limit on the file "input"
 )
 
-// header is the file "input": what the input is. It is written last when an input is made, and
-// renamed first when it is removed.
+// header is the contents of the file "input", which says what the input is. The file is written
+// last when an input is made, and renamed first when the input is removed.
 type header struct {
 	ID           string        `json:"id"`
 	Kind         string        `json:"kind"`
@@ -33,9 +33,9 @@ type header struct {
 	Cuts         int64         `json:"cuts,omitempty"`  // of such an Output: see outputCuts
 	Head         []byte        `json:"head,omitempty"`  // of such an Output: what the file begins with since
 	Path         string        `json:"path,omitempty"`  // of a File
-	Dev          uint64        `json:"dev,omitempty"`   // identity of a File
+	Dev          uint64        `json:"dev,omitempty"`   // Dev and Ino: identity of a File
 	Ino          uint64        `json:"ino,omitempty"`
-	Born         int64         `json:"born,omitempty"` // ns since 1970; 0: the file system does not tell
+	Born         int64         `json:"born,omitempty"` // birth time of a File, ns since 1970; 0: the file system does not record it
 }
 
 func (h header) kind() Kind {
@@ -43,22 +43,22 @@ func (h header) kind() Kind {
 	return k
 }
 
-// options are those that the input was made with.
+// options returns the options that the input was made with.
 func (h header) options() Options { return Options{h.SegmentBytes, h.MaxBytes, h.Sync} }
 
-// inputState is what the folder of an id is.
+// inputState is the state of an input's folder.
 type inputState int
 
 const (
 	noInput     inputState = iota // nothing of ours, or only rejects
-	halfMade                      // a crash while it was made: it never held a byte
-	halfRemoved                   // a crash while it was removed
+	halfMade                      // there was a crash while it was made: it never had a byte
+	halfRemoved                   // there was a crash while it was removed
 	whole
 )
 
-// examine returns what is in an input's folder. If "input" is lost or damaged and bytes are held,
-// the state is whole, with an error, and the kind is told from the names of the files that hold
-// bytes.
+// examine returns what is in an input's folder. If the file "input" is lost or damaged but there
+// are bytes, the state is whole, examine returns an error, and it derives the kind from the names
+// of the files with the bytes.
 func examine(st store, id string) (header, inputState, error) {
 	if has(st, finishedName) {
 		return header{}, halfRemoved, nil
@@ -95,7 +95,7 @@ func examine(st store, id string) (header, inputState, error) {
 	}
 	cur, _ := peekCursor(st)
 	switch {
-	case bytes > 0 || cur.Offset > 0 || has(st, inputName): // it was more than begun
+	case bytes > 0 || cur.Offset > 0 || has(st, inputName): // making it had been finished
 		return h, whole, fmt.Errorf("input %s: its file %q is lost or damaged (%w); treated as a %s", id, inputName, err, h.Kind)
 	case ours || data || len(files) == 0:
 		return header{}, halfMade, nil
@@ -112,9 +112,9 @@ func readHeader(st store, id string) (h header, err error) {
 		return header{}, err
 	}
 	if _, ok := parseKind(h.Kind); !ok || h.SegmentBytes < 0 || h.MaxBytes < 0 || h.Sync < 0 {
-		return header{}, fmt.Errorf("no input has kind %q, segments of %d, at most %d bytes", h.Kind, h.SegmentBytes, h.MaxBytes)
+		return header{}, fmt.Errorf("invalid: kind %q, segments of %d bytes, at most %d bytes", h.Kind, h.SegmentBytes, h.MaxBytes)
 	}
-	h.ID = id // the folder's name counts: people may copy folders
+	h.ID = id // the folder's name is authoritative, because people may copy folders
 	return h, nil
 }
 
@@ -126,11 +126,11 @@ func (j *Journal) writeHeader() error {
 	return j.st.replace(inputName, append(data, '\n'))
 }
 
-// begin makes the folder, lock, cursor and index of a new input. The caller adds what holds the
-// bytes, then calls commit.
+// begin makes the folder, lock, cursor and index of a new input. The caller adds the source, then
+// calls commit.
 func (f *Folder) begin(id string, kind Kind, about []byte, o Options) (*Journal, error) {
 	if o.SegmentBytes < 0 || o.MaxBytes < 0 || o.Sync < 0 {
-		return nil, fmt.Errorf("input %s: negative option in %+v; give 0 for the default", id, o)
+		return nil, fmt.Errorf("input %s: negative option in %+v; use 0 for the default", id, o)
 	}
 	if f.path == "" && kind != KindFile && (o.MaxBytes == 0 || o.MaxBytes > f.maxMemory) {
 		o.MaxBytes = f.maxMemory
@@ -150,7 +150,7 @@ func (f *Folder) begin(id string, kind Kind, about []byte, o Options) (*Journal,
 	return j, err
 }
 
-// fill makes the cursor and index of a new input in its folder.
+// fill makes the cursor, the index and the snapshot of a new input in its folder.
 func (f *Folder) fill(st store, l *lock, h header, about []byte) (*Journal, error) {
 	j := newJournal(f, st, l, h)
 	j.about = slices.Clone(about)
@@ -177,12 +177,12 @@ func newJournal(f *Folder, st store, l *lock, h header) *Journal {
 	return j
 }
 
-// newFolder returns the empty, locked folder for a new input. Rejects of an input that had the id
-// before stay.
+// newFolder returns an empty, locked folder for a new input. It leaves the rejects of an earlier
+// input with the same id.
 func (f *Folder) newFolder(id string) (store, *lock, error) {
 	if f.path == "" {
 		if !validID(id) {
-			return nil, nil, fmt.Errorf("input %q: not an id", id)
+			return nil, nil, errInvalidID(id)
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -197,15 +197,15 @@ func (f *Folder) newFolder(id string) (store, *lock, error) {
 		return nil, nil, err
 	}
 	if _, state, _ := examine(st, id); state == whole {
-		return nil, nil, errors.Join(fmt.Errorf("input %s: %w in %s; recover that one, or take another id", id, ErrExists, f.path), l.release())
+		return nil, nil, errors.Join(fmt.Errorf("input %s: %w in %s; recover that one, or choose another id", id, ErrExists, f.path), l.release())
 	}
 	if err := empty(st); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("input %s: clear what a crash left: %w", id, err), l.release())
+		return nil, nil, errors.Join(fmt.Errorf("input %s: remove what a crash left: %w", id, err), l.release())
 	}
 	return st, l, nil
 }
 
-// commit makes the input one that a restart finds.
+// commit completes the input, so that a restart finds it.
 func (j *Journal) commit() error {
 	if err := j.writeHeader(); err != nil {
 		return j.abandon(err)
@@ -216,7 +216,7 @@ func (j *Journal) commit() error {
 
 // run starts the background work that every kind has.
 func (j *Journal) run() {
-	j.bell.ring() // what is there already may be all that ever comes
+	j.bell.ring() // the bytes that are there already may be the last
 	if j.header.Sync > 0 {
 		j.done.Go(j.syncLoop)
 	}
@@ -241,23 +241,23 @@ func (j *Journal) abandon(err error) error {
 	return errors.Join(err, j.lock.drop())
 }
 
-// markFinished marks the instant at which the input is no more: whatever a crash leaves afterwards
-// is rubbish.
+// markFinished marks the moment at which the input ceases to exist. Files that a crash leaves after
+// that are garbage.
 func (j *Journal) markFinished() error {
 	err := j.st.rename(inputName, finishedName)
-	if errors.Is(err, fs.ErrNotExist) { // a damaged folder without one: the mark is still needed
+	if errors.Is(err, fs.ErrNotExist) { // a damaged folder has no file "input", but needs the mark
 		err = j.st.replace(finishedName, nil)
 	}
 	return err
 }
 
-// discard removes what is ours from an input's folder, and the folder too unless rejects or foreign
-// files are left in it.
+// discard removes our files from an input's folder, and the folder as well unless rejects or
+// foreign files remain in it.
 func discard(st store) error {
 	if err := empty(st); err != nil {
 		return err
 	}
-	for _, name := range []string{finishedName, lockName} { // in this order: the lock protects till the end
+	for _, name := range []string{finishedName, lockName} { // in this order, so that the lock protects the folder to the end
 		if err := st.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -269,7 +269,7 @@ func discard(st store) error {
 	return st.drop()
 }
 
-// empty removes all of an input's files but the lock, the rejects and the mark of being finished.
+// empty removes all of an input's files except the lock, the rejects and "finished".
 func empty(st store) error {
 	files, err := st.list()
 	if err != nil {
@@ -278,8 +278,8 @@ func empty(st store) error {
 	for _, file := range files {
 		_, segment := offsetOf(file.name, segmentSuffix)
 		_, output := offsetOf(file.name, outputSuffix)
-		own := file.regular && (segment || output) || isOurs(file) && file.name != rejectsName && file.name != lockName
-		if !own {
+		ours := file.regular && (segment || output) || isOurs(file) && file.name != rejectsName && file.name != lockName
+		if !ours {
 			continue
 		}
 		if err := st.remove(file.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -289,8 +289,7 @@ func empty(st store) error {
 	return nil
 }
 
-// beginInMemory makes an input in memory because the folder, which worked before, does not take it
-// any more.
+// beginInMemory makes an input in memory because the folder, which worked before, fails now.
 func (f *Folder) beginInMemory(h header, about []byte, why error) (*Journal, error) {
 	f.mu.Lock()
 	taken := f.ids[h.ID]
@@ -323,7 +322,7 @@ func (j *Journal) syncLoop() {
 			return
 		case <-ticks.C:
 			if err := j.syncAll(); err != nil {
-				j.noteFailure(fmt.Errorf("input %s: fsync: %w; until it works, a crash of the machine may lose the latest bytes", j.id, err))
+				j.noteFailure(fmt.Errorf("input %s: fsync: %w; until that works, a crash of the machine may lose the latest bytes", j.id, err))
 			}
 		}
 	}

@@ -1,7 +1,7 @@
 package journal
 
-// Looking into a journal folder from outside: what another process holds there, or a dead one left.
-// Nothing is written, and no lock is kept.
+// Inspecting a journal folder from outside: the inputs that another process holds or a dead one
+// left. Nothing here writes to the folder or keeps a lock.
 
 import (
 	"bytes"
@@ -17,34 +17,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Seen is an input as its folder shows it. Bytes that its owner keeps in memory, because the disk
-// has failed, and those in a FIFO are not seen.
+// Seen is an input as its folder shows it. It does not include bytes in a FIFO, or bytes that the
+// owner keeps in memory because the disk has failed.
 type Seen struct {
 	ID   string
 	Path string // the input's folder
-	// Delivered inputs are gone but for the rejects that they left, so that only these are known.
+	// Delivered means that only the rejects of the input are left, and nothing else is known.
 	Delivered bool
 	Kind      Kind
 	Started   time.Time
-	Holder    int // pid of the living owner; 0: nobody holds it; -1: held, by an unknown process
+	Holder    int // pid of the living owner; 0: nobody holds it; -1: held by an unknown process
 	About     []byte
-	File      string // the followed file, of a File
+	File      string // the followed file of a File
 
 	Read      int64     // offset after the last byte
-	Acked     int64     // offset up to which all is acknowledged
-	Waiting   int64     // bytes that are not
-	Oldest    time.Time // when the first line that waits arrived; zero where none does
+	Acked     int64     // offset up to which everything is acknowledged
+	Waiting   int64     // bytes that are not acknowledged
+	Oldest    time.Time // when the first waiting line arrived; zero if no line waits
 	Allocated int64     // disk space that the bytes take
-	Limit     int64     // of that space; 0: none
+	Limit     int64     // limit on that space; 0: none
 	Rejects   int64     // bytes in rejects.jsonl
 
-	Err error // what could not be read of it
+	Err error // why some of this could not be read
 }
 
-// RejectsPath is the path of the file that the input's rejects are in.
+// RejectsPath returns the path of the file with the input's rejects.
 func (s *Seen) RejectsPath() string { return filepath.Join(s.Path, rejectsName) }
 
-// NoJournalError says that a folder is no journal folder, or is not there.
+// NoJournalError says that a folder is not a journal folder, or does not exist.
 type NoJournalError struct {
 	Path    string
 	Missing bool
@@ -57,13 +57,13 @@ func (e *NoJournalError) Error() string {
 	return fmt.Sprintf("%s is not a journal folder: it has no file %q", e.Path, versionName)
 }
 
-// View is a journal folder that is only looked into.
+// View is a read-only view of a journal folder.
 type View struct {
 	path string
 }
 
-// LookInto returns a view of the journal folder dir. It refuses what Open does, and what is no
-// journal folder (*NoJournalError), which it does not make one.
+// LookInto returns a view of the journal folder dir. It rejects what Open rejects, except that dir
+// need not be writable. Where Open would create a journal folder, it returns a [*NoJournalError].
 func LookInto(dir string) (*View, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
@@ -89,13 +89,13 @@ func LookInto(dir string) (*View, error) {
 	return &View{path: path}, nil
 }
 
-// Path is the folder's absolute path.
+// Path returns the folder's absolute path.
 func (v *View) Path() string { return v.path }
 
-// Writable reports whether the file system lets its shippers write to the folder.
+// Writable reports whether the folder's file system is writable.
 func (v *View) Writable() bool { return !errors.Is(unix.Access(v.path, unix.W_OK), unix.EROFS) }
 
-// Inputs are the inputs of the folder, sorted by id. Those that are being made or removed are left out.
+// Inputs returns the inputs of the folder, sorted by id, without those being made or removed.
 func (v *View) Inputs() ([]Seen, error) {
 	entries, err := os.ReadDir(v.path) // sorted by name
 	if err != nil {
@@ -141,8 +141,8 @@ func (v *View) input(id string) (Seen, bool) {
 	return seen, true
 }
 
-// measure fills in how far the input is. The cursor is read before the bytes are counted, so that
-// what is acknowledged meanwhile counts as waiting, and nothing the other way round.
+// measure finds out how far the input is. It reads the cursor before it counts the bytes, so bytes
+// acknowledged meanwhile count as waiting, and waiting bytes never count as acknowledged.
 func (s *Seen) measure(st store, h header) error {
 	cur, ok := peekCursor(st)
 	if !ok {
@@ -155,25 +155,26 @@ func (s *Seen) measure(st store, h header) error {
 	if s.Kind == KindFile {
 		written, err = s.measureFollowed(h, &line)
 	} else {
-		written, err = s.measureHeld(st, h, &line)
+		written, err = s.measureStored(st, h, &line)
 	}
 	arr, arrErr := peekArrivals(st, h.Started)
 	if arrErr != nil {
 		return errors.Join(err, fmt.Errorf("input %s: its index of arrivals: %w", s.ID, arrErr))
 	}
 	defer arr.close()
-	if err != nil && s.Kind == KindFile { // all that is known of it is what has been seen
+	if err != nil && s.Kind == KindFile { // the file is gone: the index has the size last seen
 		s.Read = max(s.Acked, arr.latest())
 		s.Waiting = s.Read - s.Acked
 	}
-	// The owner of half a line waits for the rest of it, and who takes over an input does not.
+	// The owner of half a line waits for the rest of it. A process that recovers the input would
+	// not.
 	if s.Waiting > 0 && (line.found() || s.Holder == 0) {
 		s.Oldest = arr.since(s.Acked, written)
 	}
 	return err
 }
 
-// measureFollowed counts the bytes of a followed file, and says when it was last written.
+// measureFollowed counts the bytes of a followed file and returns when it was last written.
 func (s *Seen) measureFollowed(h header, line *lineSearch) (written time.Time, err error) {
 	f, _, err := findFollowed(h)
 	if err != nil {
@@ -189,9 +190,9 @@ func (s *Seen) measureFollowed(h header, line *lineSearch) (written time.Time, e
 	return info.ModTime(), line.search(f, s.Acked)
 }
 
-// measureHeld counts the bytes in the input's folder. It says when they were last written by
-// somebody else, who makes no entry in the index of arrivals.
-func (s *Seen) measureHeld(st store, h header, line *lineSearch) (written time.Time, err error) {
+// measureStored counts the bytes in the input's folder. written is when a command last wrote an
+// Output, because a command makes no entries in the index of arrivals.
+func (s *Seen) measureStored(st store, h header, line *lineSearch) (written time.Time, err error) {
 	files, err := st.list()
 	if err != nil {
 		return time.Time{}, fmt.Errorf("input %s: %w", s.ID, err)
@@ -225,7 +226,7 @@ func (s *Seen) measureHeld(st store, h header, line *lineSearch) (written time.T
 	return written, nil
 }
 
-// peekArrivals opens the index of arrivals for reading alone.
+// peekArrivals opens the index of arrivals for reading only.
 func peekArrivals(st store, start int64) (*arrivals, error) {
 	f, err := st.open(arrivalsName, false)
 	if err != nil {
@@ -241,8 +242,9 @@ func peekArrivals(st store, start int64) (*arrivals, error) {
 	return a, nil
 }
 
-// since is when the byte at off arrived. Where others write the file, which was last written then,
-// its owner notices later: what lies beyond the last entry may have come after that.
+// since returns when the byte at off arrived. written is when somebody else last wrote the file, or
+// zero. The owner notices such bytes later, so bytes beyond the last entry may have arrived after
+// it.
 func (a *arrivals) since(off int64, written time.Time) time.Time {
 	a.seek(off)
 	at := time.UnixMilli(a.now.ms)
@@ -252,19 +254,20 @@ func (a *arrivals) since(off int64, written time.Time) time.Time {
 	return at
 }
 
-// maxLineSearch is the longest line that is shipped as a whole.
+// maxLineSearch is the length of the longest line that is shipped whole.
 const maxLineSearch = 8 << 20
 
-// lineSearch looks for the end of the first line that waits, in one file after the other.
+// lineSearch looks for the end of the first waiting line, in one file after another.
 type lineSearch struct {
 	newline  bool
 	searched int64
 }
 
-// found reports whether a whole line waits, or more than is waited for.
+// found reports whether a whole line waits, or so many bytes that the shipper would not wait for
+// the rest of the line.
 func (l *lineSearch) found() bool { return l.newline || l.searched >= maxLineSearch }
 
-// searchIn is search of a file of the store, which its owner may remove meanwhile.
+// searchIn is search for a file of the store, which its owner may remove meanwhile.
 func (l *lineSearch) searchIn(st store, name string, from int64) error {
 	if l.found() {
 		return nil
@@ -280,7 +283,7 @@ func (l *lineSearch) searchIn(st store, name string, from int64) error {
 	return l.search(f, from)
 }
 
-// search looks through f from an offset on.
+// search searches f from an offset on.
 func (l *lineSearch) search(f *os.File, from int64) error {
 	var buf [32 << 10]byte
 	for !l.found() {

@@ -1,7 +1,7 @@
 package journal
 
-// The lock of an input: an flock on a file of its folder, with the owner's pid in it for people.
-// The kernel releases it when the owner dies, however it dies.
+// The lock of an input: an flock on a file in its folder, which has the owner's pid in it for
+// people. The kernel releases the lock when the owner dies, however it dies.
 
 import (
 	"errors"
@@ -18,8 +18,8 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// A look at who holds an input (Leftover) takes its lock for an instant. A start that meets it
-// tries again.
+// Checking who holds an input (Leftover) takes the lock for an instant. A start that collides with
+// that tries again.
 const (
 	lockTries = 5
 	lockPause = 10 * time.Millisecond
@@ -31,12 +31,12 @@ const deathPatience = time.Second
 
 type lock struct {
 	f        *os.File // nil in memory
-	deferred bool     // release is put off till drop
-	gone     func()   // called when it was let go of; nil: nobody asks
+	deferred bool     // release does nothing; drop releases
+	gone     func()   // called once the lock is released, if not nil
 }
 
-// takeLock takes the lock of the input in dir, and makes the file. It returns [io/fs.ErrNotExist]
-// if the folder does not exist.
+// takeLock takes the lock of the input in dir, and makes the lock file if it is missing. It returns
+// [io/fs.ErrNotExist] if dir does not exist.
 func takeLock(dir, id string) (*lock, error) {
 	path := filepath.Join(dir, lockName)
 	began := time.Now()
@@ -53,9 +53,9 @@ func takeLock(dir, id string) (*lock, error) {
 		pid := readPid(f)
 		f.Close()
 		switch {
-		case err == nil: // its owner removed it while we waited for it: the next try makes a new one
+		case err == nil: // its owner has removed the file meanwhile: the next try makes a new one
 		case !errors.Is(err, unix.EWOULDBLOCK):
-			return nil, fmt.Errorf("input %s: lock %s: %w; a journal needs a file system with locks: name another folder", id, path, err)
+			return nil, fmt.Errorf("input %s: lock %s: %w; a journal needs a file system with locks, so name another folder", id, path, err)
 		case try >= lockTries && (time.Since(began) >= deathPatience || !disk.IsDying(pid)):
 			return nil, &HeldError{ID: id, Dir: dir, Pid: pid}
 		default:
@@ -64,16 +64,16 @@ func takeLock(dir, id string) (*lock, error) {
 	}
 }
 
-// holder returns the pid of the living owner of the input in dir: 0 if there is none, and -1 if it
-// is not known who.
+// holder returns the pid of the living owner of the input in dir, 0 if there is none, and -1 if
+// there is one and its pid is not known.
 func holder(dir string) int {
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDONLY|openFlags, 0)
 	if err != nil {
 		return 0
 	}
-	defer f.Close() // releases the lock, too
+	defer f.Close() // releases the lock
 	for began := time.Now(); ; time.Sleep(lockPause) {
-		if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil { // shared: two lookers do not disturb each other
+		if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil { // shared, so that two that check do not collide
 			return 0
 		}
 		if pid := readPid(f); time.Since(began) >= deathPatience || !disk.IsDying(pid) {
@@ -82,6 +82,7 @@ func holder(dir string) int {
 	}
 }
 
+// stillThere reports whether path still names the open file f.
 func stillThere(f *os.File, path string) bool {
 	mine, err := f.Stat()
 	if err != nil {
@@ -91,8 +92,8 @@ func stillThere(f *os.File, path string) bool {
 	return err == nil && os.SameFile(mine, there)
 }
 
-// writePid writes the pid for people and HeldError only: on a full disk the lock holds without it.
-// The fixed width leaves nothing of an older pid.
+// writePid writes the pid, which is only for people and HeldError: on a full disk the lock works
+// without it. The fixed width overwrites an older pid completely.
 func writePid(f *os.File) { _, _ = f.WriteAt(fmt.Appendf(nil, "%10d\n", os.Getpid()), 0) }
 
 func readPid(f *os.File) int {
@@ -105,8 +106,8 @@ func readPid(f *os.File) int {
 	return pid
 }
 
-// replaced reports whether another file has the lock's name. If none has, somebody has removed just
-// the file.
+// replaced reports whether the lock's path names another file. If it names none, somebody has
+// removed just the file.
 func (l *lock) replaced(path string) bool {
 	if l.f == nil {
 		return false
@@ -134,7 +135,7 @@ func (l *lock) release() error {
 // deferRelease postpones release until drop.
 func (l *lock) deferRelease() { l.deferred = true }
 
-// drop releases the lock, kept or not.
+// drop releases the lock, deferred or not.
 func (l *lock) drop() error {
 	l.deferred = false
 	if err := l.release(); err != nil && !errors.Is(err, fs.ErrClosed) {

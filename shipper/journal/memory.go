@@ -1,5 +1,7 @@
 package journal
 
+// An input's files in memory.
+
 import (
 	"fmt"
 	"io/fs"
@@ -11,13 +13,12 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// memoryStore holds an input's files in memory, as memfds: they have descriptors, so a child can
-// write one, and the kernel frees what is cut or punched out of them. The map is guarded by mu
-// because a Pipe's writer makes segments while its reader removes others, just as both do in a
-// folder.
+// memoryStore keeps an input's files in memory, as memfds. They have descriptors, so a command can
+// write to one, and the kernel frees what is truncated or punched out of them. mu guards the map,
+// because a Pipe's writer makes segments while its reader removes others, just as in a folder.
 type memoryStore struct {
 	mu    sync.Mutex
-	files map[string]*os.File // the one descriptor that keeps each alive; open hands out duplicates
+	files map[string]*os.File // the descriptor that keeps each file alive; open returns duplicates
 }
 
 func newMemoryStore() store { return &memoryStore{files: map[string]*os.File{}} }
@@ -54,8 +55,8 @@ func (m *memoryStore) open(name string, _ bool) (*os.File, error) {
 	return duplicate(f)
 }
 
-// openAppend sets O_APPEND on the one open file that all duplicates share: here the others only
-// pread.
+// openAppend sets O_APPEND on the open file description, which all duplicates share. That is safe
+// because the others only pread.
 func (m *memoryStore) openAppend(name string) (*os.File, error) {
 	f, err := m.open(name, true)
 	if err != nil {
@@ -63,7 +64,7 @@ func (m *memoryStore) openAppend(name string) (*os.File, error) {
 	}
 	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFL, unix.O_APPEND); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("append to memory: %w", err)
+		return nil, fmt.Errorf("append to a file in memory: %w", err)
 	}
 	return f, nil
 }
@@ -134,7 +135,7 @@ func (m *memoryStore) list() ([]storedFile, error) {
 
 func (m *memoryStore) syncDir() error { return nil }
 
-// drop lets go of all: with the last descriptor the memory goes.
+// drop closes all files. Closing the last descriptor frees the memory.
 func (m *memoryStore) drop() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -148,7 +149,7 @@ func (m *memoryStore) drop() error {
 func duplicate(f *os.File) (*os.File, error) {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("another descriptor for the journal: %w", err)
+		return nil, fmt.Errorf("duplicate a descriptor of the journal: %w", err)
 	}
 	return os.NewFile(uintptr(fd), f.Name()), nil
 }

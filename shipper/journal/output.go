@@ -100,7 +100,7 @@ func (j *Output) End() error {
 }
 
 // attach opens the output of a recovered input, whose command may still write it. The input ends
-// when no process does any more. What was punched out at its front was acked.
+// when no process writes it any more. The bytes punched out of its front were acked.
 func (j *Output) attach() error {
 	err := j.openOutput()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -122,15 +122,15 @@ func (j *Output) attach() error {
 	o := j.file
 	o.orphaned = true
 	o.holeTo = disk.FirstData(o.f)
-	held := max(o.cutEnd, o.holeTo+o.shift) // offset of the first byte that is held
+	first := max(o.cutEnd, o.holeTo+o.shift) // offset of the first byte in the journal
 	switch off := j.found.Offset; {
 	case j.fallback != "":
-		j.found.Offset = held
-		j.fallback += fmt.Sprintf("; starting at offset %d, the first that is held: what came before it was acked, and what was acked after it is repeated", j.found.Offset)
+		j.found.Offset = first
+		j.fallback += fmt.Sprintf("; starting at offset %d, the first in the journal: earlier bytes were acked, and later ones that were acked are repeated", first)
 	case off < o.holeTo+o.shift && off >= o.cutEnd:
-		j.fallback = fmt.Sprintf("the cursor is at %d, before the first byte that is held, %d: the %d bytes between were acked and the newer cursor lost, or are missing",
-			off, held, held-off)
-		j.damage.Gaps = append(j.damage.Gaps, Gap{off, held})
+		j.fallback = fmt.Sprintf("the cursor is at %d, before the first byte in the journal, %d: the %d bytes between were acked and the newer cursor was lost, or they are missing",
+			off, first, first-off)
+		j.damage.Gaps = append(j.damage.Gaps, Gap{off, first})
 	}
 	if err := o.start(j.found.Offset, j.cur.mark, j.arr.latest()); err != nil {
 		return err
@@ -139,13 +139,14 @@ func (j *Output) attach() error {
 	return nil
 }
 
-// outputIsGone ends an input whose file is gone. What the file is known to have held is missing.
+// outputIsGone ends an input whose file is gone. The bytes that the file is known to have had are
+// missing.
 func (j *Output) outputIsGone() {
 	o := j.file
 	o.over = true
 	o.seen, o.readTo = j.found.Offset, j.found.Offset
 	latest := j.arr.latest()
-	j.damage.note("its output is gone, so how many bytes came after offset %d is not known (the index of arrivals knows %d)", o.seen, max(0, latest-o.seen))
+	j.damage.note("its output is gone, so the number of bytes after offset %d is not known (the index of arrivals has %d)", o.seen, max(0, latest-o.seen))
 	if latest > o.seen {
 		j.damage.Gaps = append(j.damage.Gaps, Gap{o.seen, latest})
 		o.seen = latest

@@ -11,12 +11,12 @@ import (
 type Pipe struct {
 	*Journal
 	pipe  *pipe // src
-	named bool  // the FIFO is in the folder
+	named bool  // its FIFO is in the folder and has a name there
 }
 
-// pipe is the source of a Pipe. Three parties use it: the goroutine that writes (pipe_write.go),
-// any number of readers (pipe_read.go), and whoever gives acked segments back, which is an Ack, a
-// Hold or the writer itself. What changes when the disk fails is in pipe_degraded.go.
+// pipe is the source of a Pipe. Its users are the goroutine that writes (pipe_write.go), any number
+// of readers (pipe_read.go), and whoever frees acked segments: Ack, Retain or the writer itself.
+// pipe_degraded.go has what changes when the disk fails.
 //
 // Lock order: writing, then freeMu, then mu.
 type pipe struct {
@@ -27,7 +27,7 @@ type pipe struct {
 	bell     *bell
 	off      *offsets
 	maxBytes int64
-	fifo     *os.File // what a child writes to; nil: none
+	fifo     *os.File // reading end of the FIFO that a command writes; nil if there is none
 
 	pipeWriter
 	pipeSizes
@@ -38,68 +38,68 @@ type pipe struct {
 
 // pipeWriter belongs to the goroutine that writes.
 //
-// The writer alone moves bytes, and writes into the file before it does: a reader that has seen the
-// new size finds what was written. writing guards that against Close, which may come while a writer
-// that was stuck in its input wakes up: a write to a closed descriptor could reach another file.
-// Nobody else takes it, so it costs the writer nothing.
+// Only the writer changes pipe.bytes, and it writes to the file first, so a reader that sees the
+// new size finds the bytes. writing guards against Close, which may come while a writer that was
+// blocked in its input wakes up: its write to a closed descriptor could reach another file. Nothing
+// else locks writing, so it costs the writer nothing.
 type pipeWriter struct {
 	writing      sync.Mutex
-	active       *segment // nil of an input that was recovered
-	place        store    // where the next segment is made, which is pipe.st until that fails
+	active       *segment // nil if the input was recovered
+	place        store    // where the next segment is made: pipe.st until that fails
 	segmentBytes int64
 }
 
-// pipeSizes change without a lock: the writer adds to them, and giving back subtracts.
+// pipeSizes change without a lock: the writer adds to them, and free subtracts.
 type pipeSizes struct {
 	bytes  atomic.Int64 // offset after the last byte
 	total  atomic.Int64 // sum of the segments' sizes
-	memory atomic.Int64 // sum of those in memory
+	memory atomic.Int64 // sum of the sizes of segments in memory
 	over   atomic.Bool  // no more bytes will come
 }
 
-// segmentList is shared: the writer appends at a roll, giving back removes what is acked, and any
-// reader looks its offset up. mu guards it and is held for these few instructions, never while
-// bytes are read or written. An atomic list would do for the look-up, but not for two that change
-// it.
+// segmentList is shared: the writer appends to it in roll, free removes acked segments, and readers
+// look up offsets. mu guards it and is held for these few instructions, never while bytes are read
+// or written. An atomic pointer to the list would do for looking up, but not for two goroutines
+// that change it.
 type segmentList struct {
 	mu     sync.Mutex
-	segs   []*segment // ascending; the active one last
+	segs   []*segment // ascending, the active one last
 	reads  uint64
-	opened int // segments with an open file
+	opened int // number of segments with an open file
 	closed bool
 }
 
-// pipeReclaim serialises the giving back of segments, which deletes files and makes holes: under mu
-// the writer would have to wait for that.
+// pipeReclaim serialises freeing segments, which deletes files and punches holes. Under mu the
+// writer would have to wait for that.
 type pipeReclaim struct {
 	freeMu sync.Mutex
-	freed  chan struct{} // cap 1: acks gave space back, or let the writer give some back
+	freed  chan struct{} // cap 1: acks freed space, or allow the writer to free some
 }
 
 // diskFailure says whether the disk works.
 type diskFailure struct {
-	failure     atomic.Pointer[MemoryError] // the disk has failed: set once, by the writer
-	lastFreeErr atomic.Pointer[error]       // why acked bytes could not be given back the last time; nil: they could, or the disk was full
+	failure     atomic.Pointer[MemoryError] // set once, by the writer, when the disk has failed
+	lastFreeErr atomic.Pointer[error]       // why the last attempt to free acked bytes failed; nil if it worked, or the disk was full
 }
 
 // segment is one file of a pipe: the bytes from first on.
 type segment struct {
 	first int64
 	name  string
-	in    store // where the file is: not all segments are in the same when the disk has failed
+	in    store // where the file is; segments are in different stores after the disk has failed
 
 	// guarded by pipe.mu
-	end  int64 // offset after its last byte; of the active one see pipe.bytes
+	end  int64 // offset after its last byte; for the active segment see pipe.bytes
 	f    *os.File
-	fd   int    // of f, while this is the active segment: it is not closed then
-	used uint64 // when it was read last, in reads, to close the file unused longest
+	fd   int    // of f while this is the active segment, whose file is not closed
+	used uint64 // value of reads when it was last read, to close the file that is unused longest
 
-	synced  int64 // offset up to which it was forced to the medium; owned by the goroutine that syncs
-	punched int64 // offset up to which its blocks were given back; guarded by pipe.freeMu
+	synced  int64 // offset up to which it was fsynced; owned by the goroutine that syncs
+	punched int64 // offset up to which its blocks were freed; guarded by pipe.freeMu
 }
 
-// NewPipe makes an input that this process writes. about is the caller's snapshot, for whoever
-// recovers it.
+// NewPipe makes an input that this process writes. about is the caller's snapshot, for the process
+// that recovers the input.
 func (f *Folder) NewPipe(id string, about []byte, o Options) (*Pipe, error) {
 	base, err := f.begin(id, KindPipe, about, o)
 	if err != nil {
@@ -126,7 +126,7 @@ func (j *Pipe) newSource() *pipe {
 	return p
 }
 
-// segmentSize is the size that was asked for, or less where the limit is small.
+// segmentSize returns the size that o asks for, or less if the limit is small.
 func segmentSize(o Options) int64 {
 	size := o.SegmentBytes
 	if size == 0 {
@@ -165,9 +165,9 @@ func (p *pipe) sync() error {
 	}
 	p.mu.Unlock()
 	for _, d := range all {
-		f, err := d.s.in.open(d.s.name, true) // its own descriptor: the shared one may be closed meanwhile
+		f, err := d.s.in.open(d.s.name, true) // a descriptor of its own: the shared one may be closed meanwhile
 		if errors.Is(err, os.ErrNotExist) {
-			continue // given back
+			continue // freed
 		}
 		if err != nil {
 			return err
@@ -182,7 +182,7 @@ func (p *pipe) sync() error {
 	if len(all) == 0 {
 		return nil
 	}
-	if err := p.st.syncDir(); !errors.Is(err, os.ErrNotExist) { // a folder that is gone keeps nothing
+	if err := p.st.syncDir(); !errors.Is(err, os.ErrNotExist) { // if the folder is gone, there is nothing to sync
 		return err
 	}
 	return nil

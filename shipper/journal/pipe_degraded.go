@@ -1,15 +1,15 @@
 package journal
 
-// A disk that fails under way: somebody removes the folder, or the file system becomes read-only or
-// answers EIO. Whoever writes the input must neither wait for that to pass nor die of it, so a Pipe
-// goes on in memory. It remains one list of segments, read and acked in order, wherever their files
-// are. It does not return to the disk: what failed once is no place for bytes that must not be
-// lost, and the next start tries the disk anew.
+// A disk that fails while it is in use: somebody deletes the folder, or the file system becomes
+// read-only or returns EIO. The program that writes the input must neither wait for the disk nor
+// die, so a Pipe goes on in memory. It remains one list of segments, read and acked in order,
+// wherever their files are. It does not return to the disk: a disk that has failed once is no place
+// for bytes that must not be lost, and the next start tries it again.
 //
-// The memory could be a second, ordinary input that begins where the first one ends. That would get
-// rid of the mixed list. But it would cut in two the line that is being written, and end a job's
-// story in one input to continue it in another, whose ids and digest know nothing of the first and
-// which needs a seal of its own. One input in two places costs no more than what is in this file.
+// The memory could be a second, ordinary input that begins where the first one ends, which would
+// get rid of the mixed list. But that would cut in two the line being written. It would also end a
+// job in one input and continue it in another, whose ids and digest know nothing about the first
+// and which needs a seal of its own. One input in two places costs no more than this file.
 
 import (
 	"errors"
@@ -43,9 +43,10 @@ func (p *pipe) perishable(acked int64) (sum int64) {
 
 func (s *segment) inMemory() bool { return s.in.dir() == "" }
 
-// reclaimable is the offset up to which no segment is needed. When the disk has failed, the cursor
-// may stand still: then what is acked goes all the same, because memory is small, and the files
-// that a start at that cursor would need stay where they are.
+// reclaimable returns the offset below which segments may be dropped. Normally that is what the
+// persisted cursor covers. After the disk has failed, the cursor may not move any more, so it is
+// what is acked, because memory is small. The files that a start at the old cursor would need stay
+// where they are.
 func (p *pipe) reclaimable() int64 {
 	if p.failure.Load() != nil {
 		return p.off.delivered()
@@ -56,8 +57,8 @@ func (p *pipe) reclaimable() int64 {
 // reopens reports whether a segment that is closed can be opened again. p.mu is held.
 func (p *pipe) reopens(s *segment) bool { return p.failure.Load() == nil || s.inMemory() }
 
-// noteAck remembers why acked bytes could not be given back, or that they could. A lack of room
-// passes by itself.
+// noteAck remembers why acked bytes could not be freed, or that they could. A full disk is no such
+// reason, because it passes.
 func (p *pipe) noteAck(err error) {
 	if err == nil || errors.Is(err, ErrFull) || disk.IsFull(err) {
 		p.lastFreeErr.Store(nil)
@@ -66,13 +67,13 @@ func (p *pipe) noteAck(err error) {
 	p.lastFreeErr.Store(&err)
 }
 
-// failing reports whether err, of a write, means that the disk has failed: it is not just full, or
-// it is full and remains so because nothing can be given back.
+// failing reports whether err, the error of a write, means that the disk has failed: either it is
+// not just full, or it is full and remains so because nothing can be freed.
 func (p *pipe) failing(err error) bool {
 	switch {
 	case err == nil, !disk.HasMemfds, p.st.dir() == "", p.failure.Load() != nil:
 		return false
-	case errors.Is(err, io.EOF), errors.Is(err, ErrNothing), errors.Is(err, errors.ErrUnsupported): // of what is read, not of the disk
+	case errors.Is(err, io.EOF), errors.Is(err, ErrNothing), errors.Is(err, errors.ErrUnsupported): // errors of the pipe being read, not of the disk
 		return false
 	case errors.Is(err, ErrFull):
 		return p.lastFreeErr.Load() != nil
@@ -80,29 +81,29 @@ func (p *pipe) failing(err error) bool {
 	return true
 }
 
-// toMemory makes a new active segment in memory. If there is no memory or no descriptor either, the
+// toMemory makes a new active segment in memory. If there is no memory or no descriptor for it, the
 // writer waits as it does on a full disk.
 func (p *pipe) toMemory(why error) error {
-	if ill := p.lastFreeErr.Load(); ill != nil && errors.Is(why, ErrFull) {
-		why = *ill
+	if freeErr := p.lastFreeErr.Load(); freeErr != nil && errors.Is(why, ErrFull) {
+		why = *freeErr
 	}
-	fell := &MemoryError{ID: p.id, Kind: KindPipe, Dir: p.st.dir(), Err: cause(why), Most: defaultMemory}
+	failure := &MemoryError{ID: p.id, Kind: KindPipe, Dir: p.st.dir(), Err: cause(why), Most: defaultMemory}
 	if p.maxBytes > 0 {
-		fell.Most = min(fell.Most, p.maxBytes)
+		failure.Most = min(failure.Most, p.maxBytes)
 	}
 	p.place = newMemoryStore()
-	p.failure.Store(fell) // before the list changes: from now on no file of the disk is closed that is needed
+	p.failure.Store(failure) // before the list changes: from now on, needed files on the disk stay open
 	if err := p.roll(p.bytes.Load()); err != nil {
 		p.failure.Store(nil)
 		p.place = p.st
 		return fmt.Errorf("input %s: %w: neither on the disk (%w) nor in memory (%w)", p.id, ErrFull, why, err)
 	}
-	p.segmentBytes = min(p.segmentBytes, max(fell.Most/segmentsPerLimit, minSegmentBytes))
-	_ = p.free() // what is acked of the disk's segments need not be counted any more; it cannot fail now
+	p.segmentBytes = min(p.segmentBytes, max(failure.Most/segmentsPerLimit, minSegmentBytes))
+	_ = p.free() // acked segments on the disk no longer count; free cannot fail now
 	return nil
 }
 
-// cause is what the system said, without what was added to it on the way up.
+// cause returns the operating system's error, without the text that callers added.
 func cause(err error) error {
 	if e, ok := errors.AsType[*os.PathError](err); ok {
 		return e

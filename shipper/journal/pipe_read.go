@@ -1,7 +1,7 @@
 package journal
 
-// The reading side of a Pipe: finding an offset in its segments, and finding the segments again
-// after a crash.
+// The reading side of a Pipe: finding an offset in its segments, and finding the segments after a
+// crash.
 
 import (
 	"errors"
@@ -17,8 +17,8 @@ import (
 const (
 	errFileTooBig = syscall.EFBIG
 
-	// openSegments is how many segment files are open at once: the active one, and one for each of
-	// a few readers. A long outage makes thousands of segments, and descriptors are few.
+	// openSegments bounds the number of open segment files: the active one, and one for each of a
+	// few readers. A long outage makes thousands of segments, and descriptors are scarce.
 	openSegments = 6
 )
 
@@ -32,8 +32,8 @@ func (p *pipe) readAt(b []byte, off int64) (int, error) {
 		switch {
 		case n > 0:
 			return n, nil
-		case errors.Is(err, os.ErrClosed): // closed to make room for another, or given back: look again
-		case errors.Is(err, io.EOF): // somebody cut the file
+		case errors.Is(err, os.ErrClosed): // closed in favour of another file, or freed: look again
+		case errors.Is(err, io.EOF): // somebody truncated the file
 			return 0, &GapError{p.id, Gap{off, end}}
 		default:
 			return 0, fmt.Errorf("input %s: read at %d: %w", p.id, off, err)
@@ -41,8 +41,8 @@ func (p *pipe) readAt(b []byte, off int64) (int, error) {
 	}
 }
 
-// find returns the open file that holds off and the range it holds; no file and no error at the end
-// of what is there.
+// find returns the open file with the byte at off, and the range [first, end) that is in it. It
+// returns no file and no error at the end of the bytes written so far.
 func (p *pipe) find(off int64) (f *os.File, first, end int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -60,7 +60,7 @@ func (p *pipe) find(off int64) (f *os.File, first, end int64, err error) {
 	s := p.segs[i]
 	end = s.end
 	if s == p.segs[len(p.segs)-1] && !p.over.Load() {
-		end = size // the active one
+		end = size // it is the active segment
 	}
 	if off >= end {
 		to := size
@@ -84,7 +84,7 @@ func (p *pipe) find(off int64) (f *os.File, first, end int64, err error) {
 	return s.f, s.first, end, nil
 }
 
-// before returns the reason why nothing is held at off: it was given back, or never found.
+// before returns the reason why no segment has the byte at off: it was freed, or is missing.
 func (p *pipe) before(off int64) error {
 	if off < p.reclaimable() {
 		return fmt.Errorf("input %s: offset %d is %w", p.id, off, ErrAcked)
@@ -95,20 +95,20 @@ func (p *pipe) before(off int64) error {
 	return &GapError{p.id, Gap{off, p.segs[0].first}}
 }
 
-// closeUnused closes the files that were read longest ago while too many are open, except that of
-// keep, the active one, and those that might not be found again. p.mu is held.
-func (p *pipe) closeUnused(keep *segment) {
+// closeUnused closes the least recently read files while too many are open. It does not close that
+// of except, the active one, and files that could not be opened again. p.mu is held.
+func (p *pipe) closeUnused(except *segment) {
 	for p.opened > openSegments {
 		var oldest *segment
 		for _, s := range p.segs[:len(p.segs)-1] {
-			if s.f != nil && s != keep && p.reopens(s) && (oldest == nil || s.used < oldest.used) {
+			if s.f != nil && s != except && p.reopens(s) && (oldest == nil || s.used < oldest.used) {
 				oldest = s
 			}
 		}
 		if oldest == nil {
 			return
 		}
-		oldest.f.Close() // nothing was written through it that could fail now: write(2) has said so
+		oldest.f.Close() // it cannot lose bytes: write(2) has reported every failure
 		oldest.f = nil
 		p.opened--
 	}
@@ -127,9 +127,9 @@ func (j *Pipe) attach() error {
 	}
 	if j.fallback == "" {
 		j.checkCursor(p)
-	} else if len(p.segs) > 0 { // no cursor: all that is held is shipped, maybe again
+	} else if len(p.segs) > 0 { // no cursor: everything found is shipped, maybe again
 		j.found.Offset = p.segs[0].first
-		j.fallback += fmt.Sprintf("; starting at offset %d, the first that is held: what came before it was acked or is missing, and what was acked after it is repeated", j.found.Offset)
+		j.fallback += fmt.Sprintf("; starting at offset %d, the first in the journal: earlier bytes were acked or are missing, and later ones that were acked are repeated", j.found.Offset)
 	}
 	if err := j.attachFIFO(p); err != nil {
 		return fmt.Errorf("its FIFO in %s: %w", j.st.dir(), asFull(err))
@@ -137,23 +137,24 @@ func (j *Pipe) attach() error {
 	return nil
 }
 
-// checkCursor fills fallback when the cursor does not lie in what is held.
+// checkCursor sets fallback if the cursor is not within the segments.
 func (j *Pipe) checkCursor(p *pipe) {
 	off := j.found.Offset
 	switch {
 	case len(p.segs) == 0:
-		j.fallback = fmt.Sprintf("the cursor is at %d, but %s holds no segment", off, j.st.dir())
+		j.fallback = fmt.Sprintf("the cursor is at %d, but %s has no segments", off, j.st.dir())
 	case off < p.segs[0].first:
-		j.fallback = fmt.Sprintf("the cursor is at %d, before the first byte that is held, %d: the %d bytes between were acked and the newer cursor lost, or are missing",
+		j.fallback = fmt.Sprintf("the cursor is at %d, before the first byte in the journal, %d: the %d bytes between were acked and the newer cursor was lost, or they are missing",
 			off, p.segs[0].first, p.segs[0].first-off)
 	case off > p.segs[len(p.segs)-1].end:
-		j.fallback = fmt.Sprintf("the cursor is at %d, after the last byte that is held, %d: nothing is left to ship", off, p.segs[len(p.segs)-1].end)
+		j.fallback = fmt.Sprintf("the cursor is at %d, after the last byte in the journal, %d: nothing is left to ship", off, p.segs[len(p.segs)-1].end)
 	}
 }
 
-// findSegments lists the segments of a crashed input, whose bytes end no earlier than the index of
-// arrivals says. Segments wholly before acked, which a crash left between the cursor and the
-// deletion, go with the next ack. Whatever is not as it should be goes into damage.
+// findSegments lists the segments of a recovered input, whose bytes end no earlier than latest, the
+// last offset in the index of arrivals. Segments that end before acked, left by a crash between
+// writing the cursor and deleting them, are deleted at the next ack. findSegments adds everything
+// that is wrong to damage.
 func (p *pipe) findSegments(acked, latest int64, damage *DamageError) error {
 	files, err := p.st.list()
 	if err != nil {
@@ -176,14 +177,15 @@ func (p *pipe) findSegments(acked, latest int64, damage *DamageError) error {
 	return nil
 }
 
-// unknownOffset stands for a cursor that is lost.
+// unknownOffset is the offset of a lost cursor.
 const unknownOffset = -1
 
-// maxOffset is more bytes than any input has. A name with a larger offset is not ours, and sums
-// with it must not overflow.
+// maxOffset is larger than any input. A name with a larger offset is not ours, and adding to it
+// could overflow.
 const maxOffset = 1 << 60
 
-// isOurs reports whether file is another one of the input's files, and of the right type.
+// isOurs reports whether file is one of the input's files, other than those with its bytes, and of
+// the right type.
 func isOurs(file storedFile) bool {
 	name := strings.TrimSuffix(file.name, newSuffix)
 	switch name {
@@ -195,7 +197,7 @@ func isOurs(file storedFile) bool {
 	return false
 }
 
-// checkSegments checks that the segments follow each other from acked to the end.
+// checkSegments checks that the segments are contiguous from acked to the end.
 func (p *pipe) checkSegments(acked, latest int64, damage *DamageError) {
 	if acked == unknownOffset {
 		acked = 0
@@ -204,8 +206,8 @@ func (p *pipe) checkSegments(acked, latest int64, damage *DamageError) {
 		}
 	}
 	if len(p.segs) == 0 {
-		damage.note("no segment is held, so how many bytes came after offset %d is not known (the index of arrivals knows %d)", acked, max(0, latest-acked))
-		p.bytes.Store(max(acked, latest)) // what was acked was there once
+		damage.note("there are no segments, so the number of bytes after offset %d is not known (the index of arrivals has %d)", acked, max(0, latest-acked))
+		p.bytes.Store(max(acked, latest)) // acked bytes existed once
 		if latest > acked {
 			damage.Gaps = append(damage.Gaps, Gap{acked, latest})
 		}
@@ -218,14 +220,14 @@ func (p *pipe) checkSegments(acked, latest int64, damage *DamageError) {
 		}
 		if i+1 < len(p.segs) && s.end > p.segs[i+1].first {
 			next := p.segs[i+1].first
-			damage.note("%s has %d bytes that %s should hold; they are not read", s.name, s.end-next, p.segs[i+1].name)
+			damage.note("%s has %d bytes that belong in %s; they are not read", s.name, s.end-next, p.segs[i+1].name)
 			s.end = next
 		}
 		at = max(at, s.end)
 		p.count(s, s.end-s.first)
 	}
 	last := p.segs[len(p.segs)-1].end
-	if latest > last && latest > acked { // bytes that had come are not there
+	if latest > last && latest > acked { // bytes that had arrived are missing
 		damage.Gaps = append(damage.Gaps, Gap{max(last, acked), latest})
 	}
 	p.bytes.Store(max(last, latest, acked))

@@ -1,7 +1,6 @@
 package journal
 
-// The writing side of a Pipe: bytes into segments, the limit, and what happens when there is no
-// room.
+// The writing side of a Pipe: writing bytes to segments, the limit, and making room.
 
 import (
 	"context"
@@ -17,24 +16,24 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// punchBlock is a multiple of the blocks that file systems give back. What is less than a block of
-// theirs is kept.
+// punchBlock is a multiple of the blocks that file systems can free. Less than one of their blocks
+// is not freed.
 const punchBlock = 4 << 10
 
-// roomRetry is the longest that WaitRoom waits: somebody else may have freed space on the disk.
+// roomRetry is the longest that WaitRoom waits, because somebody else may free space on the disk.
 const roomRetry = time.Second
 
-// Write appends p with one write(2) and makes it readable. One goroutine may call it, before End.
-// It takes n bytes: all of p, or fewer with an error. [ErrFull] says that the limit or the disk is
-// reached: call WaitRoom, then write the rest. The limit is checked before bytes are written and
-// never exceeded. If the disk fails in another way, that is no error where there are memfds: see
-// [Journal.Degraded].
+// Write appends p with one write(2) and makes it readable. Only the writing goroutine may call it,
+// before End. It returns how many bytes it took: all of p, or fewer and an error. [ErrFull] means
+// that the limit is reached or the disk is full: call WaitRoom, then write the rest. The limit is
+// checked before bytes are written and never exceeded. If the disk fails in another way, Write goes
+// on in memory where the system has memfds: see [Journal.Degraded].
 func (j *Pipe) Write(p []byte) (int, error) {
 	return j.pipe.write(p)
 }
 
-// WaitRoom waits, after ErrFull, until acks gave space back or a second has passed, because others
-// free disks too; then call Write again. It returns ctx's error if ctx ends first.
+// WaitRoom waits after ErrFull until acks have freed space, or for a second, because others may
+// free space on the disk. Then call Write again. It returns ctx's error if ctx ends first.
 func (j *Pipe) WaitRoom(ctx context.Context) error {
 	timer := time.NewTimer(roomRetry)
 	defer timer.Stop()
@@ -47,7 +46,7 @@ func (j *Pipe) WaitRoom(ctx context.Context) error {
 	return nil
 }
 
-// End says that no more bytes will come.
+// End ends the input: no more bytes will come.
 func (j *Pipe) End() error {
 	j.pipe.writing.Lock()
 	defer j.pipe.writing.Unlock()
@@ -55,16 +54,19 @@ func (j *Pipe) End() error {
 	return nil
 }
 
-// ErrNothing says that the pipe has no bytes now; wait for some.
+// ErrNothing means that the pipe is empty now. Wait for bytes.
 var ErrNothing = disk.ErrPipeEmpty
 
-// Take moves at most most bytes from the pipe with the descriptor from to the journal. At no moment
-// are they in neither: bytes on their way to a Write are lost to a kill that comes first, and wait
-// long while the journal is full. Take does not wait. [io.EOF] says that no writer is left,
-// [ErrNothing] that nothing is there now, [ErrFull] the same as in Write, and
-// [errors.ErrUnsupported] (at the first call, or when the disk has failed) that from is no pipe or
-// that the file system cannot do this: then read, and Write. The goroutine that writes may call it,
-// before End.
+// Take moves at most most bytes from the pipe with the descriptor from to the journal. The bytes
+// are always in one or the other. With a read and a Write they would be in this process in between,
+// for as long as the journal is full, and a kill would lose them. Take does not block. Only the
+// writing goroutine may call it, before End. Its errors are:
+//
+//   - [io.EOF]: no writer is left.
+//   - [ErrNothing]: the pipe is empty now.
+//   - [ErrFull]: as for Write.
+//   - [errors.ErrUnsupported], at the first call or when the disk has failed: from is not a pipe,
+//     or the file system cannot do this. Use read and Write instead.
 func (j *Pipe) Take(from int, most int) (int, error) {
 	return j.pipe.take(from, int64(most))
 }
@@ -77,7 +79,7 @@ func (p *pipe) take(from int, most int64) (int, error) {
 	}
 	p.arr.note(p.bytes.Load(), time.Now().UnixMilli())
 	for {
-		var why error // of put, which says more about the pipe than about the disk
+		var why error // the error of put, which may be about the pipe and not the disk
 		n, err := p.writeSome(most, func(fd int, off, most int64) (int, error) {
 			n, err := disk.Splice(from, fd, off, most)
 			if n == 0 && err == nil {
@@ -92,12 +94,12 @@ func (p *pipe) take(from int, most int64) (int, error) {
 			return n, nil
 		case errors.Is(why, io.EOF), errors.Is(why, ErrNothing), errors.Is(why, errors.ErrUnsupported):
 			return 0, why
-		case err != nil && p.failure.Load() != nil && !errors.Is(err, ErrFull): // it was not the disk that failed, or not only: what cannot be spliced can be read
+		case err != nil && p.failure.Load() != nil && !errors.Is(err, ErrFull): // not only the disk failed: read what cannot be spliced
 			return 0, fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 		case err != nil:
 			return 0, err
 		}
-		// It has made room, or found another place: once more.
+		// writeSome has made room, or switched to memory: try again.
 	}
 }
 
@@ -122,10 +124,10 @@ func (p *pipe) write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// writeSome calls put to write as many of want bytes as fit into the active segment: most of them,
-// to the file fd at off. A segment may exceed its size by one write, so that a write is one
-// write(2). Writes larger than a whole segment are cut. 0 and no error say that there is room now,
-// or another place: try once more.
+// writeSome calls put to write up to want bytes to the active segment: at most most bytes, to the
+// file fd at off. A segment may exceed its size by one write, so that each write is one write(2).
+// Writes larger than a segment are split. If writeSome returns 0 and no error, it has made room or
+// switched to memory: try again.
 func (p *pipe) writeSome(want int64, put func(fd int, off, most int64) (int, error)) (int, error) {
 	n, err := p.tryWrite(want, put)
 	if n > 0 || !p.failing(err) {
@@ -147,7 +149,7 @@ func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, erro
 		room = p.room()
 	}
 	if room <= 0 {
-		return 0, fmt.Errorf("input %s: %w: it has reached its limit of %s; it gets room as CloudWatch accepts lines, or with a higher limit", p.id, ErrFull, p.limit())
+		return 0, fmt.Errorf("input %s: %w: it has reached its limit of %s; room is freed as CloudWatch accepts lines; a higher limit gives more", p.id, ErrFull, p.limit())
 	}
 	n, err := put(p.active.fd, size-p.active.first, min(most, room))
 	if n > 0 {
@@ -155,7 +157,7 @@ func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, erro
 		p.bytes.Store(size + int64(n))
 	}
 	switch {
-	case err == nil || n > 0: // the rest is tried by the caller, and finds the same error if it lasts
+	case err == nil || n > 0: // the caller tries to write the rest, and meets the error again if it lasts
 		return n, nil
 	case disk.IsFull(err) && p.newSegmentHelps(err, size) && p.release(size) == nil:
 		return 0, nil
@@ -166,22 +168,22 @@ func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, erro
 	}
 }
 
-// room is how much may be written before a limit is reached.
+// room returns how many bytes may be written before a limit is reached.
 func (p *pipe) room() int64 {
 	room := int64(math.MaxInt64)
 	if p.maxBytes > 0 {
 		room = p.maxBytes - p.total.Load()
 	}
-	if fell := p.failure.Load(); fell != nil {
-		room = min(room, fell.Most-p.memory.Load())
+	if failure := p.failure.Load(); failure != nil {
+		room = min(room, failure.Most-p.memory.Load())
 	}
 	return room
 }
 
-// limit names the limit that is reached, for people.
+// limit describes the limit that is reached, for a message.
 func (p *pipe) limit() string {
-	if fell := p.failure.Load(); fell != nil && fell.Most <= p.memory.Load() {
-		return fmt.Sprintf("%d bytes in memory", fell.Most)
+	if failure := p.failure.Load(); failure != nil && failure.Most <= p.memory.Load() {
+		return fmt.Sprintf("%d bytes in memory", failure.Most)
 	}
 	return fmt.Sprintf("%d bytes", p.maxBytes)
 }
@@ -194,19 +196,19 @@ func (p *pipe) count(s *segment, n int64) {
 	}
 }
 
-// newSegmentHelps reports whether a new segment could help when the active one has no room: if all of the
-// active one is acked, it can go, and if the file is as large as files may be (EFBIG), a new one is
-// not.
+// newSegmentHelps reports whether a new segment could help when the active one has no room. It does
+// if all of the active one is acked, because then that can be deleted, or if its file is as large
+// as files may be (EFBIG).
 func (p *pipe) newSegmentHelps(err error, size int64) bool {
 	return p.activeIsAcked(size) || errors.Is(err, errFileTooBig) && size > p.active.first
 }
 
-// activeIsAcked reports whether the active segment has bytes and all of them may go.
+// activeIsAcked reports whether the active segment has bytes and all of them are reclaimable.
 func (p *pipe) activeIsAcked(size int64) bool {
 	return size > p.active.first && p.reclaimable() >= size
 }
 
-// release rolls to a new segment and gives back what is acked of the old ones.
+// release rolls to a new segment and frees the acked ones.
 func (p *pipe) release(size int64) error {
 	err := p.roll(size)
 	if err == nil {
@@ -218,9 +220,9 @@ func (p *pipe) release(size int64) error {
 	return err
 }
 
-// punch gives back what is acked of the first segment, which cannot go because the line at its end
-// is not whole yet, and the rest of that line needs the room. It reports whether it gave anything
-// back; a file system without holes gives nothing.
+// punch frees the acked bytes of the first segment. That segment cannot be deleted while the line
+// at its end is incomplete, and the rest of that line needs the room. It reports whether it freed
+// anything. On a file system without holes it frees nothing.
 func (p *pipe) punch() bool {
 	p.freeMu.Lock()
 	defer p.freeMu.Unlock()
@@ -249,13 +251,13 @@ func (p *pipe) punch() bool {
 
 func (p *pipe) noRoom(err error) error {
 	if disk.IsFull(err) {
-		return fmt.Errorf("input %s: %w: %w; it gets room as CloudWatch accepts lines, or free some space on the disk of %s", p.id, ErrFull, err, p.st.dir())
+		return fmt.Errorf("input %s: %w: %w; room is freed as CloudWatch accepts lines, or free some space on the disk of %s", p.id, ErrFull, err, p.st.dir())
 	}
 	return fmt.Errorf("input %s: write: %w; check %s", p.id, err, p.st.dir())
 }
 
-// roll makes a new active segment that starts at size. The new file is made before the old one can
-// be deleted, so there is always one: a folder without any was damaged.
+// roll makes a new active segment that starts at size. It makes the new file before the old one can
+// be deleted, so there is always at least one: a folder without segments is damaged.
 func (p *pipe) roll(size int64) error {
 	s, err := newSegment(p.place, size)
 	if err != nil {
@@ -271,8 +273,8 @@ func (p *pipe) roll(size int64) error {
 	return nil
 }
 
-// pwrite returns how much it wrote even if it fails. [os.File.WriteAt] returns 0 when the disk
-// fills halfway, and the next segment would then start before this one ends.
+// pwrite returns how many bytes it wrote even if it fails. [os.File.WriteAt] returns 0 if the disk
+// fills up halfway, and the next segment would then start before this one ends.
 func pwrite(fd int, b []byte, off int64) (n int, err error) {
 	for n < len(b) {
 		m, err := unix.Pwrite(fd, b[n:], off+int64(n))
@@ -288,8 +290,8 @@ func pwrite(fd int, b []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// end ends the pipe. writing is held. The last entry of the index holds the final size, so that a
-// recovery can tell when bytes were cut off.
+// end ends the pipe. It records the final size as the last entry of the index of arrivals, so that
+// a recovery can tell if bytes were cut off. p.writing is held.
 func (p *pipe) end() {
 	if p.over.Load() {
 		return
@@ -305,10 +307,10 @@ func (p *pipe) end() {
 	p.bell.ring()
 }
 
-// free deletes the segments that nobody needs, but never the last, which is the active one: the
-// writer makes it the last but one first, in release. A segment that cannot be deleted stays on the
-// list, and the next call tries again; but not when the disk has failed, because that would keep
-// the segments in memory, too.
+// free deletes the segments that nobody needs, but never the last one, which is active: the writer
+// appends another one first, in release. A segment that cannot be deleted stays on the list, and
+// the next call tries again. After the disk has failed, the segment is taken off the list, which
+// would otherwise keep the segments in memory behind it.
 func (p *pipe) free() error {
 	p.freeMu.Lock()
 	defer p.freeMu.Unlock()
@@ -322,7 +324,7 @@ func (p *pipe) free() error {
 		if s == nil {
 			break
 		}
-		if s.inMemory() || s.end <= p.off.reclaimable() { // else the cursor on the disk still needs it, though this process does not
+		if s.inMemory() || s.end <= p.off.reclaimable() { // otherwise a start at the cursor on the disk needs it
 			if err := s.in.remove(s.name); err != nil && !errors.Is(err, os.ErrNotExist) && p.failure.Load() == nil {
 				return err
 			}
@@ -336,7 +338,7 @@ func (p *pipe) free() error {
 		}
 		p.mu.Unlock()
 		p.count(s, s.first-s.end)
-		if f != nil { // the blocks are free only now; a read under way on it ends first
+		if f != nil { // only this frees the blocks; Close waits for a read in progress
 			if err := f.Close(); err != nil && p.failure.Load() == nil {
 				return err
 			}

@@ -1,7 +1,7 @@
 package journal
 
-// Taking over an input that another process left. What is found there decides; what is missing is
-// reported, never guessed away.
+// Recovering an input that another process left. Recovery goes by the files that are there. It
+// reports what is missing and never guesses.
 
 import (
 	"errors"
@@ -9,14 +9,14 @@ import (
 	"io/fs"
 )
 
-// Recover takes the lock of an input of the folder and opens it at its cursor, with the options it
-// was made with. A [*HeldError] says who owns it; [io/fs.ErrNotExist] that there is no such input,
-// or that the followed file is gone. A Pipe has ended, unless a child still writes to its FIFO.
-// Fallback and Damage say what was not as it should be; no damage of the folder keeps what it holds
-// from being read.
+// Recover locks an input of the folder and opens it at its cursor, with the options it was made
+// with. It returns a [*HeldError] if somebody owns the input, and [io/fs.ErrNotExist] if there is
+// no such input or the followed file is gone. A recovered Pipe has ended, unless a command still
+// writes its FIFO. Fallback and Damage say what was wrong. Damage does not prevent reading the
+// bytes that are there.
 func (f *Folder) Recover(id string) (Recovered, error) {
 	if f.path == "" {
-		return nil, fmt.Errorf("input %s: a journal in memory leaves nothing: %w", id, fs.ErrNotExist)
+		return nil, fmt.Errorf("input %s: nothing remains of a journal in memory: %w", id, fs.ErrNotExist)
 	}
 	j, err := f.reopen(id)
 	if err != nil {
@@ -48,7 +48,7 @@ func (f *Folder) reopen(id string) (*Journal, error) {
 	h, state, problem := examine(st, id)
 	if state != whole {
 		if state == noInput {
-			err = st.remove(lockName) // which looking for it made
+			err = st.remove(lockName) // folderOf has just made it
 		} else {
 			err = discard(st)
 		}
@@ -67,7 +67,7 @@ func (f *Folder) reopen(id string) (*Journal, error) {
 	return j, nil
 }
 
-// openRest opens cursor, index and snapshot.
+// openRest opens the cursor, the index and the snapshot.
 func (j *Journal) openRest() error {
 	if about, err := j.st.read(aboutName, maxAboutBytes); err == nil {
 		j.about = about
@@ -98,7 +98,7 @@ func (j *Journal) openRest() error {
 	return nil
 }
 
-// opened ends the opening: everything starts from the cursor.
+// opened completes the opening: everything starts at the cursor.
 func (j *Journal) opened() {
 	j.offsets.startAt(j.found.Offset)
 	j.seenBefore = j.src.size()
@@ -107,7 +107,7 @@ func (j *Journal) opened() {
 	}
 }
 
-// abortOpen closes what reopen opened, and keeps all files for another try.
+// abortOpen closes everything that reopen opened and keeps all files for another attempt.
 func (j *Journal) abortOpen() error {
 	var errs []error
 	if j.src != nil {

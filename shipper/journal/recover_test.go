@@ -46,7 +46,7 @@ func TestRecoveryOfADamagedPipe(t *testing.T) {
 		{"last segment deleted", func(dir string) error { return os.Remove(filepath.Join(dir, seg(900))) },
 			250, `{"seq":2}`, []Gap{{900, 1000}}, "", "900 to 1000"},
 		{"first segment deleted", func(dir string) error { return os.Remove(filepath.Join(dir, seg(200))) },
-			250, `{"seq":2}`, []Gap{{250, 300}}, "before the first byte that is held", "250 to 300"},
+			250, `{"seq":2}`, []Gap{{250, 300}}, "before the first byte in the journal", "250 to 300"},
 		{"last segment cut", func(dir string) error { return os.Truncate(filepath.Join(dir, seg(900)), 30) },
 			250, `{"seq":2}`, []Gap{{930, 1000}}, "", "930 to 1000"},
 		{"segment cut to nothing", func(dir string) error { return os.Truncate(filepath.Join(dir, seg(400)), 0) },
@@ -59,7 +59,7 @@ func TestRecoveryOfADamagedPipe(t *testing.T) {
 				os.Remove(s)
 			}
 			return nil
-		}, 250, `{"seq":2}`, []Gap{{250, 1000}}, "holds no segment", "250 to 1000"},
+		}, 250, `{"seq":2}`, []Gap{{250, 1000}}, "has no segments", "250 to 1000"},
 		{"zero-length last segment", func(dir string) error { return os.WriteFile(filepath.Join(dir, seg(1000)), nil, 0o600) },
 			250, `{"seq":2}`, nil, "", ""},
 		{"foreign file", func(dir string) error { return os.WriteFile(filepath.Join(dir, "notes.txt"), nil, 0o600) },
@@ -71,7 +71,7 @@ func TestRecoveryOfADamagedPipe(t *testing.T) {
 		{"half a replaced file", func(dir string) error { return os.WriteFile(filepath.Join(dir, "about.new"), []byte("x"), 0o600) },
 			250, `{"seq":2}`, nil, "", ""},
 		{"newest cursor torn", func(dir string) error { return spoil(filepath.Join(dir, newestCursor(dir)), cursorHead+3) },
-			50, `{"seq":1}`, []Gap{{50, 200}}, "before the first byte that is held", "50 to 200"},
+			50, `{"seq":1}`, []Gap{{50, 200}}, "before the first byte in the journal", "50 to 200"},
 		{"older cursor torn", func(dir string) error {
 			return spoil(filepath.Join(dir, cursorNames[1-slices.Index(cursorNames[:], newestCursor(dir))]), 20)
 		}, 250, `{"seq":2}`, nil, "", ""},

@@ -1,7 +1,7 @@
 package journal
 
-// What CloudWatch rejected, kept for people: rejects.jsonl, one JSON object per line. It outlives
-// the input.
+// Events that CloudWatch rejected, kept for people in rejects.jsonl, one JSON object per line. The
+// file outlives the input.
 
 import (
 	"bytes"
@@ -10,11 +10,11 @@ import (
 	"os"
 )
 
-// Reject appends one line to the rejects. entry is one JSON value without a newline in it. Only the
+// Reject appends one line to the rejects. entry is a JSON value without a newline. Only the
 // goroutine that reads and acks may call it.
 func (j *Journal) Reject(entry []byte) error {
 	if bytes.IndexByte(entry, '\n') >= 0 {
-		return fmt.Errorf("input %s: a reject of more than one line", j.id)
+		return fmt.Errorf("input %s: a reject has more than one line", j.id)
 	}
 	if err := j.reject(entry); err != nil {
 		return fmt.Errorf("input %s: keep a rejected event in %s: %w", j.id, rejectsName, asFull(err))
@@ -25,9 +25,9 @@ func (j *Journal) Reject(entry []byte) error {
 	return nil
 }
 
-// reject opens the file each time: rejects are rare, and the file may not exist while the input has
-// none. A line that a full disk or a crash cut off is ended first, so that it does not spoil the
-// next.
+// reject opens the file each time, because rejects are rare and an input without any must not have
+// the file. If a full disk or a crash cut off the last line, reject ends it first, so that it does
+// not spoil the new one.
 func (j *Journal) reject(entry []byte) error {
 	f, err := j.st.open(rejectsName, true)
 	if errors.Is(err, os.ErrNotExist) {
@@ -54,12 +54,12 @@ func (j *Journal) reject(entry []byte) error {
 	}
 	line = append(append(line, entry...), '\n')
 	if _, err := f.WriteAt(line, size); err != nil {
-		return errors.Join(err, f.Truncate(size)) // whole or not at all
+		return errors.Join(err, f.Truncate(size)) // all or nothing
 	}
 	return nil
 }
 
-// Rejected reports whether the input has rejects, of this process or an earlier one.
+// Rejected reports whether the input has rejects, from this process or an earlier one.
 func (j *Journal) Rejected() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -1,7 +1,7 @@
 package journal
 
-// The place of one input's files: a folder, or memory. Everything else is written against store, so
-// an input in memory runs the same code.
+// The place of one input's files: a folder, or memory. The rest of the package uses the interface
+// store, so an input in memory runs the same code.
 
 import (
 	"errors"
@@ -29,26 +29,26 @@ const (
 
 	segmentSuffix = ".segment"
 	outputSuffix  = ".output"
-	newSuffix     = ".new" // a file on its way to replace another
+	newSuffix     = ".new" // a file that is about to replace another
 
-	offsetDigits = 20 // of an offset in a name: a uint64's, so that names sort as offsets do
+	offsetDigits = 20 // digits of an offset in a name, as many as a uint64 has, so that names sort like offsets
 )
 
 var cursorNames = [2]string{"cursor.a", "cursor.b"}
 
 type store interface {
-	dir() string             // "" in memory
-	path(name string) string // for messages and watching; "" in memory
+	dir() string             // returns "" in memory
+	path(name string) string // for messages and watching; returns "" in memory
 	create(name string) (*os.File, error)
 	open(name string, write bool) (*os.File, error)
-	openAppend(name string) (*os.File, error) // for a child: blocking, O_APPEND
+	openAppend(name string) (*os.File, error) // for a command: blocking, O_APPEND
 	read(name string, most int64) ([]byte, error)
-	replace(name string, data []byte) error // whole or not at all
+	replace(name string, data []byte) error // atomic
 	rename(from, to string) error
 	remove(name string) error
 	list() ([]storedFile, error)
 	syncDir() error
-	drop() error // the folder itself, when it is empty
+	drop() error // removes the empty folder itself
 }
 
 // storedFile is one file of a store.
@@ -58,7 +58,7 @@ type storedFile struct {
 	regular bool
 }
 
-// has reports whether the store has the file. A file that cannot be looked at counts as there.
+// has reports whether the store has the file. If that cannot be checked, it returns true.
 func has(st store, name string) bool {
 	f, err := st.open(name, false)
 	if err == nil {
@@ -67,11 +67,11 @@ func has(st store, name string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// dirStore is a folder. Names are opened without following links: the folder is ours alone, and
-// nothing of ours is a link.
+// dirStore is a folder. It opens files without following links: the folder is ours alone, and none
+// of our files is a link.
 type dirStore string
 
-const openFlags = unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK // NONBLOCK: a FIFO in a file's place must not hang us
+const openFlags = unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK // NONBLOCK: opening must not block if a FIFO has the name
 
 func (d dirStore) dir() string             { return string(d) }
 func (d dirStore) path(name string) string { return filepath.Join(string(d), name) }
@@ -92,7 +92,7 @@ func (d dirStore) open(name string, write bool) (*os.File, error) {
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
 		f.Close()
 		if err == nil {
-			err = fmt.Errorf("%s is not a file", d.path(name))
+			err = fmt.Errorf("%s is not a regular file", d.path(name))
 		}
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (d dirStore) read(name string, most int64) ([]byte, error) {
 func readAll(f *os.File, most int64) ([]byte, error) {
 	data, err := io.ReadAll(io.NewSectionReader(f, 0, most+1))
 	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("%s: larger than %d bytes", f.Name(), most)
+		err = fmt.Errorf("%s is larger than %d bytes", f.Name(), most)
 	}
 	return data, err
 }
@@ -152,7 +152,7 @@ func (d dirStore) list() ([]storedFile, error) {
 	for _, e := range entries {
 		info, err := e.Info() // an lstat
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // went while we looked
+			continue // removed meanwhile
 		}
 		if err != nil {
 			return nil, err
@@ -171,12 +171,13 @@ func (d dirStore) syncDir() error {
 	return f.Sync()
 }
 
-// offsetName is the name of the file whose first byte is at off.
+// offsetName returns the name of the file whose first byte is at off.
 func offsetName(off int64, suffix string) string {
 	return fmt.Sprintf("%0*d%s", offsetDigits, off, suffix)
 }
 
-// offsetOf returns the first offset of a file of that name. ok is false if it is no such name.
+// offsetOf returns the offset of the first byte of the file called name. ok is false if name is not
+// made by offsetName.
 func offsetOf(name, suffix string) (off int64, ok bool) {
 	digits, ok := strings.CutSuffix(name, suffix)
 	if !ok || len(digits) != offsetDigits {

@@ -1,8 +1,8 @@
 package journal
 
-// The watcher of a file that somebody else writes: inotify where it works, and polling behind it.
-// Polling is for file systems that do not tell, and for what inotify does not say: that the last
-// writer is gone, or that the path names another file.
+// The watcher of a file that somebody else writes. It uses inotify where that works, and polls as
+// well: some file systems send no events, and inotify does not report that the last writer has gone
+// or that the path names another file.
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ const (
 	pollBusy  = 100 * time.Millisecond
 	pollQuiet = time.Second
 
-	// watchPause is how long events are left to gather. A child that writes line by line makes one
+	// watchPause is how long events may accumulate. A command that writes line by line causes one
 	// event per line.
 	watchPause = 5 * time.Millisecond
 )
@@ -34,7 +34,7 @@ func (g *grownFile) watch(stop <-chan struct{}, poll func() fileState) {
 	}
 }
 
-// watchWith wakes at each event and when it is time to poll; without inotify the channels are nil.
+// watchWith wakes at each event and when it is time to poll. Without inotify the channels are nil.
 func (g *grownFile) watchWith(stop <-chan struct{}, poll func() fileState, events <-chan fsnotify.Event, errs <-chan error) {
 	var before fileState
 	wait := pollBusy
@@ -48,7 +48,7 @@ func (g *grownFile) watchWith(stop <-chan struct{}, poll func() fileState, event
 			if !ok {
 				events = nil
 			}
-		case _, ok := <-errs: // events were lost, say: a look makes up for them
+		case _, ok := <-errs: // for example, events were lost: a look makes up for them
 			if !ok {
 				errs = nil
 			}
@@ -71,15 +71,15 @@ func (g *grownFile) watchWith(stop <-chan struct{}, poll func() fileState, event
 	}
 }
 
-// watcher returns nil where files cannot be watched: there is no inotify, or none left for this
-// user.
+// watcher returns nil if the file cannot be watched, because there is no inotify or the user's
+// limit of watches is reached.
 func (g *grownFile) watcher() *fsnotify.Watcher {
 	if g.f == nil {
 		return nil
 	}
-	path := g.f.Name() // a followed file may have another name than its path by now
+	path := g.f.Name() // not g.path: a followed file may have been renamed before it was opened
 	if g.path == "" {
-		path = fmt.Sprintf("/proc/self/fd/%d", g.f.Fd()) // of a memfd
+		path = fmt.Sprintf("/proc/self/fd/%d", g.f.Fd()) // it is a memfd
 	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -98,12 +98,13 @@ type fileState struct {
 	over, replaced bool // replaced: the path of a followed file names another file by now
 }
 
-// bell wakes readers without ever blocking whoever rings it. A channel of capacity 1 holds the ring
-// that a busy reader has not taken yet: a reader that looks after taking it misses nothing.
+// bell wakes readers and never blocks the goroutine that rings it. A channel of capacity 1 keeps
+// the ring that a busy reader has not received yet, so a reader that looks after receiving it
+// misses nothing.
 type bell struct {
 	main  chan struct{}
 	extra atomic.Pointer[[]chan struct{}] // replaced as a whole, so that ring takes no lock
-	mu    sync.Mutex                      // guards the replacing of extra: subscribers come and go from their own goroutines
+	mu    sync.Mutex                      // guards replacing extra, because subscribers have goroutines of their own
 }
 
 func (b *bell) ring() {
