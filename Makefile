@@ -16,9 +16,10 @@ RACE := $(shell command -v $(firstword $(shell $(GO) env CC)) >/dev/null 2>&1 &&
 
 # Tested without the race detector, which makes the tests many times as slow: the tests of the command start the program as
 # it is built for users, and what runs concurrently in it is tested with the detector in the packages that it is made of.
+# audit/report has a single goroutine.
 # batch and readback are tested both ways: they leave their largest inputs, in which one goroutine does all the work, to
 # this run.
-UNRACED := ./cmd/perstack-shipper $(if $(RACE),./batch)
+UNRACED := ./cmd/perstack-shipper ./shipper/audit/report $(if $(RACE),./batch)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -98,7 +99,7 @@ test: moto chromium tools ## Run all tests, with the race detector where there i
 	( $(GO) test -vet=off -timeout 15m $(UNRACED)
 	  $(if $(RACE),$(GO) test -vet=off -timeout 15m -run Huge ./shipper/readback) ) & unraced=$$!
 	failed=0
-	$(GO) test $(RACE) -vet=off -timeout 15m $$($(GO) list ./... | grep -v '/cmd/perstack-shipper$$') || failed=1
+	$(GO) test $(RACE) -vet=off -timeout 15m $$($(GO) list ./... | grep -vE '/(cmd/perstack-shipper|audit/report)$$') || failed=1
 	wait $$unraced || failed=1
 	exit $$failed
 

@@ -18,32 +18,23 @@ import (
 
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/readback"
+	"perstack-shipper/shipper/readback/readbacktest"
 )
 
-// heldLines is a log group in which one stream, "job", holds lines as the shipper puts them.
+// heldLines are the lines in the only stream of a log group, "job".
 type heldLines [][]byte
 
-func (h heldLines) EventsPage(_ context.Context, stream string, _ cloudwatch.Selection, token string) ([]cloudwatch.Event, string, bool, error) {
-	if stream != "job" || token != "" {
-		return nil, "end", true, nil
-	}
+// group returns the log group, with the lines as the shipper puts them.
+func (h heldLines) group() readback.Source {
 	var events []cloudwatch.Event
 	for i, line := range h {
 		message := fmt.Sprintf(`{"shipper":{"input":"abcdefgh","seq":%d,"text":true},"type":"text","jobId":"job","message":%s}`, i+1, jsonOf(string(line)))
 		if json.Valid(line) && bytes.HasPrefix(line, []byte(`{"`)) {
 			message = fmt.Sprintf(`{"shipper":{"input":"abcdefgh","seq":%d},%s`, i+1, line[1:])
 		}
-		events = append(events, cloudwatch.Event{Stream: stream, Time: int64(i), Message: message})
+		events = append(events, cloudwatch.Event{Stream: "job", Time: int64(i), Message: message})
 	}
-	return events, "end", false, nil
-}
-
-func (h heldLines) StreamsPage(context.Context, string, string) ([]string, string, error) {
-	return nil, "", nil
-}
-
-func (h heldLines) FilterPage(context.Context, string, string, cloudwatch.Selection, string) ([]cloudwatch.Event, string, error) {
-	return nil, "", nil
+	return readbacktest.Held{"job": events}
 }
 
 func jsonOf(value any) string {
@@ -56,10 +47,10 @@ func jsonOf(value any) string {
 
 func (h heldLines) restore(dir string, o RestoreOptions) (Restored, error) {
 	o.Dir = dir
-	return Restore(context.Background(), h, readback.Query{Job: "job", Streams: []string{"job"}}, o)
+	return Restore(context.Background(), h.group(), readback.Query{Job: "job", Streams: []string{"job"}}, o)
 }
 
-// filesIn returns all files below dir with their bytes.
+// filesIn returns the contents of all files below dir, by name.
 func filesIn(t interface{ Fatal(...any) }, dir string) map[string]string {
 	files := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -81,14 +72,14 @@ func same(t *testing.T, got, want map[string]string) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if text, ok := got[name]; !ok {
-			t.Errorf("%s is not there", name)
+			t.Errorf("%s does not exist", name)
 		} else if text != want[name] {
 			t.Errorf("%s has %d bytes, want %d: %.200q", name, len(text), len(want[name]), text)
 		}
 	}
 	for name := range got {
 		if _, ok := want[name]; !ok {
-			t.Errorf("%s is there, and should not be", name)
+			t.Errorf("%s exists, but should not", name)
 		}
 	}
 }
@@ -108,8 +99,9 @@ var someLines = heldLines{
 	[]byte(`{"type":"completeRun","timestamp":5,"jobId":"job","runId":"r","stepNumber":2,"checkpoint":` + lastCheckpoint + `}`),
 }
 
-// What Perstack would have on its disk: the bytes of each member, no initialCheckpoint or
-// nextCheckpoint, only events with a step, and the last of several with one name.
+// someFiles are the files that Perstack would have written: the original bytes of each checkpoint,
+// no initialCheckpoint or nextCheckpoint, only events with a step, and the last of several events
+// with the same name.
 var someFiles = map[string]string{
 	"perstack/jobs/job/checkpoints/c1.json":                      firstCheckpoint,
 	"perstack/jobs/job/checkpoints/c2.json":                      lastCheckpoint,
@@ -121,7 +113,7 @@ var someFiles = map[string]string{
 
 func TestRestore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "workspace")
-	for range 2 { // twice is the same
+	for range 2 { // the second time changes nothing
 		done, err := someLines.restore(dir, RestoreOptions{})
 		if err != nil || !done.Complete() || done.Checkpoints != 2 || done.Events != 4 {
 			t.Fatalf("%+v, %v", done, err)
@@ -138,11 +130,11 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the folder was made for nothing: %v", err)
+		t.Errorf("the folder was created although nothing was restored: %v", err)
 	}
 }
 
-// What is there already stays, all of it, unless it is to be replaced.
+// Without Force, existing files stay as they are, and nothing is restored.
 func TestRestoreOverFiles(t *testing.T) {
 	dir := t.TempDir()
 	mine := filepath.Join(dir, "perstack/jobs/job/checkpoints/c2.json")
@@ -151,7 +143,7 @@ func TestRestoreOverFiles(t *testing.T) {
 	}
 	_, err := someLines.restore(dir, RestoreOptions{})
 	if err == nil || !strings.Contains(err.Error(), "c2.json already exists and differs: nothing was changed;") {
-		t.Errorf("it says %v", err)
+		t.Errorf("error %v", err)
 	}
 	same(t, filesIn(t, dir), map[string]string{"perstack/jobs/job/checkpoints/c2.json": "mine"})
 	if _, err := someLines.restore(dir, RestoreOptions{Force: true}); err != nil {
@@ -160,7 +152,7 @@ func TestRestoreOverFiles(t *testing.T) {
 	same(t, filesIn(t, dir), someFiles)
 }
 
-// Where something is in the way half-way through, everything is as it was before.
+// If Restore fails half-way, everything is as it was before.
 func TestRestoreIsUndone(t *testing.T) {
 	dir := t.TempDir()
 	mine := filepath.Join(dir, "perstack/jobs/job/checkpoints/c1.json")
@@ -173,27 +165,28 @@ func TestRestoreIsUndone(t *testing.T) {
 	}
 	_, err := someLines.restore(dir, RestoreOptions{Force: true})
 	if err == nil || !strings.Contains(err.Error(), "nothing was restored") {
-		t.Errorf("it says %v", err)
+		t.Errorf("error %v", err)
 	}
 	same(t, filesIn(t, dir), before)
 }
 
-// A link in the workspace does not lead out of it.
+// Restore does not follow a link out of the workspace.
 func TestRestoreFollowsNoLinkOut(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
 	if err := os.Symlink(outside, filepath.Join(dir, "perstack")); err != nil {
 		t.Fatal(err)
 	}
 	if done, err := someLines.restore(dir, RestoreOptions{Force: true}); err == nil {
-		t.Errorf("it restored %+v", done)
+		t.Errorf("restored %+v through a link", done)
 	}
 	same(t, filesIn(t, outside), nil)
 	if got, err := os.ReadDir(dir); err != nil || len(got) != 1 {
-		t.Errorf("%d entries are left, %v", len(got), err)
+		t.Errorf("%d entries in the workspace, want only the link; %v", len(got), err)
 	}
 }
 
-func TestRestoreWhatIsNotWhole(t *testing.T) {
+// A line that ends in the middle of an event is counted, and everything else is restored.
+func TestRestoreCutLine(t *testing.T) {
 	dir := t.TempDir()
 	lines := append(slices.Clone(someLines), []byte(`{"type":"continueToNextStep","timestamp":6,"jobId":"job","runId":"r","stepNumber":3,"checkpoint":{"id":"c3","mess`))
 	done, err := lines.restore(dir, RestoreOptions{})
@@ -203,7 +196,7 @@ func TestRestoreWhatIsNotWhole(t *testing.T) {
 	same(t, filesIn(t, dir), someFiles)
 }
 
-// hostileID is a name that tries to lead somewhere.
+// hostileID generates ids, some of which try to lead out of a folder.
 func hostileID() *rapid.Generator[string] {
 	return rapid.OneOf(
 		rapid.SampledFrom([]string{
@@ -214,8 +207,8 @@ func hostileID() *rapid.Generator[string] {
 	)
 }
 
-// Whatever an agent writes, files come to lie in the job's folder and nowhere else, and nothing
-// else is left behind.
+// Whatever ids an agent writes, all files are inside the job's folder, and nothing else is left
+// behind.
 func TestHostileIDsStayInside(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		parent, err := os.MkdirTemp("", "restore")
@@ -248,20 +241,20 @@ func TestHostileIDsStayInside(t *testing.T) {
 			parts := strings.Split(name, "/")
 			inside := len(parts) == 8 && parts[6] == "checkpoints" || len(parts) == 9 && parts[6] == "runs"
 			if !strings.HasPrefix(name, "a/b/workspace/perstack/jobs/job/") || !inside {
-				t.Fatalf("a file is at %q", name)
+				t.Fatalf("a file is outside the job's folder: %q", name)
 			}
 		}
 		if n := done.Checkpoints + done.Events; n != len(got) || int(done.Refuses)+n > files || int(done.Refuses) != len(done.Refused) {
-			t.Fatalf("%d files are there of %d, and it says %+v", len(got), files, done)
+			t.Fatalf("%d files exist, of at most %d, but Restore reports %+v", len(got), files, done)
 		}
 	})
 }
 
-// A job whose id cannot be a folder's name is refused as a whole.
+// A job whose id cannot be the name of a folder is refused.
 func TestRestoreHostileJob(t *testing.T) {
 	for _, job := range []string{"..", "a/b", "x\x00", strings.Repeat("x", 256)} {
 		dir := t.TempDir()
-		_, err := Restore(context.Background(), someLines, readback.Query{Job: job, Streams: []string{"job"}}, RestoreOptions{Dir: dir})
+		_, err := Restore(context.Background(), someLines.group(), readback.Query{Job: job, Streams: []string{"job"}}, RestoreOptions{Dir: dir})
 		if err == nil || !strings.Contains(err.Error(), "no folder can be named after it") {
 			t.Errorf("%q: %v", job, err)
 		}
@@ -270,7 +263,7 @@ func TestRestoreHostileJob(t *testing.T) {
 }
 
 func TestCheckpoints(t *testing.T) {
-	list, err := Checkpoints(context.Background(), someLines, readback.Query{Job: "job", Streams: []string{"job"}})
+	list, err := Checkpoints(context.Background(), someLines.group(), readback.Query{Job: "job", Streams: []string{"job"}})
 	if err != nil || len(list) != 2 {
 		t.Fatalf("%+v, %v", list, err)
 	}

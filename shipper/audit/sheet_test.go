@@ -61,8 +61,7 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-// TestSheetFits draws tables into terminals of any width: no line is wider, unless no column can
-// shrink any more.
+// No line of a table is wider than the terminal, unless no column can shrink any further.
 func TestSheetFits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := sheet{columns: []column{{title: "A", shrink: true}, {title: "B"}, {title: "C", shrink: true}}}
@@ -77,7 +76,7 @@ func TestSheetFits(t *testing.T) {
 		}
 		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 		if len(lines) != len(s.rows)+1 {
-			t.Fatalf("%d lines of %d rows:\n%s", len(lines), len(s.rows), out.String())
+			t.Fatalf("%d lines for %d rows:\n%s", len(lines), len(s.rows), out.String())
 		}
 		for _, line := range lines {
 			if got := terminal.Width(line); got > max(width, least) {

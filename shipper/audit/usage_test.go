@@ -14,22 +14,21 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// line puts a line of a job as an event.
+// line puts a line of an input as an event.
 func (g *testGroup) line(input, stream string, seq int, ago time.Duration, members string) {
 	g.put(stream, ago, fmt.Sprintf(`{"shipper":{"input":"%s","seq":%d},%s}`, input, seq, members))
 }
 
-// call is a line that ends a call of the model.
+// call returns the members of an event that ends a call of the model.
 func call(job, run, expert string, step, tokens int, ago time.Duration) string {
 	return fmt.Sprintf(`"type":"callTools","expertKey":"%s","timestamp":%d,"jobId":"%s","runId":"%s","stepNumber":%d,"usage":{"inputTokens":%d,"outputTokens":1,"totalTokens":%d}`,
 		expert, testNow.Add(-ago).UnixMilli(), job, run, step, tokens-1, tokens)
 }
 
-// TestUsageOfSharedStreams has jobs that share streams and inputs: each line counts once, for its
-// own job.
+// Each line counts once and for its own job, although jobs share streams and inputs.
 func TestUsageOfSharedStreams(t *testing.T) {
 	g := newTestGroup(t)
-	// Two inputs in one stream, of which one goes on in another stream with another job.
+	// Two inputs share a stream, and one continues in another stream with another job.
 	g.open("one", "shared", "a", 50*hour)
 	g.line("one", "shared", 1, 50*hour, call("a", "r1", "writer", 1, 100, 50*hour))
 	g.line("one", "second", 2, 49*hour, call("b", "r2", "writer", 1, 20, 49*hour))
@@ -71,11 +70,11 @@ func TestUsageOfSharedStreams(t *testing.T) {
 		})
 	}
 	if _, err := CountUsage(t.Context(), g.client, UsageQuery{Jobs: []string{"nobody"}}); !errors.Is(err, readback.ErrNothing) {
-		t.Errorf("of a job that is not there: %v", err)
+		t.Errorf("a job that does not exist: %v", err)
 	}
 }
 
-// TestUsageDiffersFromTheSeal has a line less than the seal counts.
+// A line that the seal counts is missing.
 func TestUsageDiffersFromTheSeal(t *testing.T) {
 	g := newTestGroup(t)
 	g.line("one", "a", 1, hour, call("a", "r1", "writer", 1, 100, hour))
@@ -92,10 +91,10 @@ func TestUsageDiffersFromTheSeal(t *testing.T) {
 		"job a: the events of input one have 1 call with 100 tokens, but its seal counts 2 calls with 120 tokens",
 	} {
 		if !strings.Contains(said, want) {
-			t.Errorf("%q is not said:\n%s", want, said)
+			t.Errorf("%q is not among the differences:\n%s", want, said)
 		}
 	}
-	// What came after the seal is no difference.
+	// Lines after the seal are not a difference.
 	g.line("one", "a", 2, hour, call("a", "r1", "writer", 2, 20, hour))
 	g.line("one", "a", 3, hour, call("a", "r1", "writer", 3, 7, hour))
 	job.Usage = batch.Usage{InputTokens: 118, OutputTokens: 2, TotalTokens: 120}
@@ -105,7 +104,7 @@ func TestUsageDiffersFromTheSeal(t *testing.T) {
 	}
 }
 
-// TestUsageJSON shows the shape of the JSON, member by member.
+// TestUsageJSON compares the JSON member by member.
 func TestUsageJSON(t *testing.T) {
 	g := newTestGroup(t)
 	g.line("one", "a", 1, hour, call("a", "r1", "writer", 1, 100, hour))

@@ -8,9 +8,9 @@ import (
 	"perstack-shipper/shipper/terminal"
 )
 
-// This file lays out a line and colours it.
+// This file formats and colours a line.
 
-// tone is what a line's colour says.
+// tone selects the colour of a line.
 type tone int
 
 const (
@@ -21,15 +21,15 @@ const (
 	bad
 )
 
-// The codes of a terminal that colour a text and go back. Those of Experts are the terminal's own
-// sixteen, so that its theme decides how they look; red is for errors alone.
+// Terminal codes for colours. Experts get some of the terminal's own sixteen colours, so that its
+// theme decides how they look. Red is reserved for errors.
 // https://www.ecma-international.org/publications-and-standards/standards/ecma-48/
 var (
 	toneCodes   = [...]string{normal: "", dim: "2", good: "1;32", wary: "33", bad: "1;31"}
 	expertCodes = [...]string{"36", "35", "34", "33", "32", "96", "95", "94", "93", "92"}
 )
 
-// paint colours text that has no codes of its own.
+// paint colours text, which must not contain codes itself.
 func (v *View) paint(code, text string) string {
 	if !v.o.Color || code == "" || text == "" {
 		return text
@@ -37,7 +37,7 @@ func (v *View) paint(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// print writes a line above what is live.
+// print prints a line above the live line.
 func (v *View) print(e *entry) error {
 	if err := v.newDay(e.time); err != nil {
 		return err
@@ -50,7 +50,7 @@ func (v *View) print(e *entry) error {
 	return err
 }
 
-// newDay writes the date where it is another than that of the line before.
+// newDay prints the date if it differs from that of the previous line.
 func (v *View) newDay(ms int64) error {
 	if ms <= 0 {
 		return nil
@@ -65,8 +65,8 @@ func (v *View) newDay(ms int64) error {
 	return err
 }
 
-// layout is a line in its columns: time, Expert, step, what happened, tokens. Of a text that is too
-// long the beginning is shown or, with end, the end.
+// layout returns a line in columns: time, Expert, step, what happened, tokens. It cuts text that is
+// too long, keeping its beginning or, with end, its end.
 func (v *View) layout(e *entry, end bool) string {
 	at := "            "
 	if e.time > 0 {

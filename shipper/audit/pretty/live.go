@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// This file shows streams: a delta is a piece of what a model says, and comes before its whole text
-// does.
+// This file shows streams. A delta is a piece of a model's text; the whole text follows at the end
+// of the stream.
 
-// stream is what the deltas of a run belong to.
+// stream identifies the stream of a delta.
 type stream struct{ run, kind string }
 
-// streamOf tells a run's streams apart by the types of their events.
+// streamOf returns the kind of stream to which events of a type belong.
 func streamOf(typ string) string {
 	switch {
 	case strings.Contains(typ, "Reasoning"):
@@ -23,27 +23,27 @@ func streamOf(typ string) string {
 	return "text"
 }
 
-// text is what has come of a stream.
+// text is the text of a stream so far.
 type text struct {
 	entry
 	of stream
 }
 
 const (
-	maxStream  = 4 << 10 // bytes that are kept of a stream's text: its end
+	maxStream  = 4 << 10 // how many bytes of a stream's text are kept, at its end
 	maxStreams = 1000
 	drawEvery  = 50 * time.Millisecond
 )
 
-// live is the last line of a terminal, which shows the stream that moved last.
+// live is the last line on a terminal. It shows the stream that got the latest delta.
 type live struct {
 	streams map[stream]*text
 	newest  *text
-	shown   bool // the line is there
+	shown   bool // the line is on the screen
 	drawn   time.Time
 }
 
-// delta adds to a stream.
+// delta adds a delta to its stream.
 func (v *View) delta(of stream, e *entry, piece string) error {
 	t := v.live.streams[of]
 	if t == nil {
@@ -61,7 +61,8 @@ func (v *View) delta(of stream, e *entry, piece string) error {
 	return v.draw(false)
 }
 
-// endStreams prints the streams of a run that have no whole text behind them; with "", of all runs.
+// endStreams prints the streams of a run whose whole text did not follow. With "" it does so for
+// all runs.
 func (v *View) endStreams(run string) error {
 	var ended []*text
 	for of, t := range v.live.streams {
@@ -79,7 +80,7 @@ func (v *View) endStreams(run string) error {
 	return nil
 }
 
-// erase takes the live line away.
+// erase removes the live line from the screen.
 func (v *View) erase() {
 	if v.live.shown {
 		v.live.shown = false
@@ -87,7 +88,8 @@ func (v *View) erase() {
 	}
 }
 
-// draw writes the live line anew, unless that was just done; always, where it must be.
+// draw redraws the live line, unless it was drawn less than drawEvery ago. With must it always
+// draws.
 func (v *View) draw(must bool) error {
 	t := v.live.newest
 	if !v.o.Live {

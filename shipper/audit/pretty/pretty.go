@@ -1,8 +1,8 @@
-// Package pretty shows the lines of a job to a person, a line an event: when, which Expert, at
-// which step, what happened, and the tokens at the end of each call of the model. The deltas of a
-// stream become one line, which grows on a terminal while they come (live.go).
+// Package pretty prints the events of a job for a person, one line per event: the time, the Expert,
+// the step, what happened, and the tokens of each call of the model. The deltas of a stream become
+// one line, which grows on a terminal as they arrive (live.go).
 //
-// What an agent wrote is shown and never obeyed: a control character becomes \x1b.
+// An agent's text cannot control the terminal, because control characters are printed as \x1b.
 package pretty
 
 import (
@@ -19,35 +19,36 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// Options say what is written to.
+// Options describe the output.
 type Options struct {
 	Color bool
-	// Width is asked how many columns there are; a line that is longer is cut. nil: as with a file,
-	// where lines are cut at 400 columns.
+	// Width returns the number of columns. Longer lines are cut. nil means 400 columns, which suits
+	// a file.
 	Width func() int
-	// Live shows streams as they come, in a last line that is written anew. It is for terminals.
+	// Live shows streams while they arrive, in a last line that is redrawn. It needs a terminal.
 	Live bool
-	// Location is that of the times. nil: the machine's.
+	// Location is the time zone of the times. nil means the machine's.
 	Location *time.Location
-	// Now is the clock that paces what is live. nil: time.Now.
+	// Now is the clock that limits how often the last line is redrawn. nil means time.Now.
 	Now func() time.Time
 }
 
-// fileWidth cuts lines where there is no terminal.
+// fileWidth is the width of lines if the output is not a terminal.
 const fileWidth = 400
 
-// View is a readback.View that shows lines. Flush writes what it holds, and Close is for its end.
+// View is a [readback.View] that prints lines. Flush writes buffered output. Close must be called
+// at the end.
 type View struct {
 	readback.Ignore
 	o   Options
 	out *bufio.Writer
 
 	markers map[*readback.Input]*batch.Marker
-	experts map[string]int // in order of appearance; runs of events without an Expert have theirs
-	byRun   map[string]string
-	column  int    // the width of the Experts
-	day     string // of the last line
-	large   bytes.Buffer
+	experts map[string]int    // numbers Experts in order of appearance
+	byRun   map[string]string // the Expert of each run
+	column  int               // width of the column of Experts
+	day     string            // of the last line
+	large   bytes.Buffer      // a line that the reader does not hold
 	live    live
 }
 
@@ -68,7 +69,7 @@ func New(w io.Writer, o Options) *View {
 	}
 }
 
-// bounds on what is remembered of what an agent may name without end.
+// Bounds on what is remembered, because an agent may use any number of names.
 const (
 	maxRemembered = 10_000
 	maxColumn     = 20
@@ -130,7 +131,7 @@ func (v *View) End(in *readback.Input) error {
 	return v.endStreams("")
 }
 
-// Flush writes what is held.
+// Flush writes buffered output and redraws the live line.
 func (v *View) Flush() error {
 	if err := v.draw(true); err != nil {
 		return err
@@ -138,7 +139,7 @@ func (v *View) Flush() error {
 	return v.out.Flush()
 }
 
-// Close shows what came of streams that did not end, and writes what is held.
+// Close prints the streams that did not end and writes buffered output.
 func (v *View) Close() error {
 	if err := v.endStreams(""); err != nil {
 		return err
@@ -147,7 +148,7 @@ func (v *View) Close() error {
 	return v.out.Flush()
 }
 
-// expertOf returns an event's Expert. Some events name only their run.
+// expertOf returns the Expert of an event, which may name only its run.
 func (v *View) expertOf(ev *event.Event) string {
 	expert := cmp.Or(ev.Expert, v.byRun[ev.Run], ev.ExpertName)
 	if len(v.byRun) < maxRemembered {
@@ -156,7 +157,7 @@ func (v *View) expertOf(ev *event.Event) string {
 	return expert
 }
 
-// entry is a line as it is shown.
+// entry is a printed line.
 type entry struct {
 	time         int64
 	expert       string
@@ -164,7 +165,7 @@ type entry struct {
 	verb, text   string
 	tone         tone
 	tokens       string
-	unremarkable bool // it is shown dim, all of it
+	unremarkable bool // the whole line is dim
 }
 
 func entryOf(ev *event.Event, expert string) *entry {
@@ -205,7 +206,7 @@ func entryOf(ev *event.Event, expert string) *entry {
 	return e
 }
 
-// tokens writes a call's usage in short.
+// tokens returns the usage of a call in short form.
 func tokens(u *batch.Usage) string {
 	says := fmt.Sprintf("%d in", u.InputTokens)
 	if u.CachedInputTokens > 0 {

@@ -6,20 +6,21 @@ import (
 	"slices"
 	"strings"
 
+	"perstack-shipper/shipper/quantity"
 	"perstack-shipper/shipper/terminal"
 )
 
-// This file writes a proof for people.
+// This file prints a proof for people.
 
-// PrintJob writes what was found of a job: a line for it, one for each input, and what is wrong
-// below that.
+// PrintJob prints the proof of a job: a line for the job, one for each of its inputs, and the
+// findings below.
 func PrintJob(w io.Writer, j *Job) error {
 	var b strings.Builder
 	id := "job " + terminal.Escape(j.JobID)
 	if j.JobID == "" {
 		id = "no job"
 	}
-	fmt.Fprintf(&b, "%s  %s  %s\n", id, count(int64(len(j.Inputs)), "input", "inputs"), j.Verdict)
+	fmt.Fprintf(&b, "%s  %s  %s\n", id, quantity.Count(int64(len(j.Inputs)), "input", "inputs"), j.Verdict)
 	rows := [][]string{}
 	for _, in := range j.Inputs {
 		rows = append(rows, row(in))
@@ -36,7 +37,7 @@ func PrintJob(w io.Writer, j *Job) error {
 			if n == maxJobs {
 				most = "at least "
 			}
-			fmt.Fprintf(&b, "  %s: it holds %s%d jobs\n", terminal.Escape(in.ID), most, n)
+			fmt.Fprintf(&b, "  %s: the input holds %s%d jobs\n", terminal.Escape(in.ID), most, n)
 		}
 	}
 	for _, why := range j.Why {
@@ -46,32 +47,32 @@ func PrintJob(w io.Writer, j *Job) error {
 	return err
 }
 
-// row is an input in columns.
+// row returns the columns of an input.
 func row(in *Input) []string {
 	more := []string{string(in.Verdict)}
 	if len(in.SHA256) >= 12 && in.Verdict == Complete {
 		more = append(more, "sha256 "+in.SHA256)
 	}
 	if in.Excluded > 0 {
-		more = append(more, thousands(in.Excluded)+" left out")
+		more = append(more, quantity.Number(in.Excluded)+" left out")
 	}
 	if len(in.Rejected) > 0 {
 		more = append(more, "refused: "+rangesText(in.Rejected))
 	}
 	if in.Repeats > 0 {
-		more = append(more, count(in.Repeats, "repeat", "repeats")+" dropped")
+		more = append(more, quantity.Count(in.Repeats, "repeat", "repeats")+" dropped")
 	}
 	seqs := "no line"
 	if in.LastSeq > 0 {
-		seqs = "seq 1–" + thousands(in.LastSeq)
+		seqs = "seq 1–" + quantity.Number(in.LastSeq)
 	}
 	return []string{
-		terminal.Escape(in.ID), terminal.Fit(terminal.Escape(in.Source), 40), count(in.Lines, "line", "lines"), count(in.Bytes, "byte", "bytes"),
-		seqs, strings.Join(more, "  "),
+		terminal.Escape(in.ID), terminal.Fit(terminal.Escape(in.Source), 40),
+		quantity.Count(in.Lines, "line", "lines"), quantity.Count(in.Bytes, "byte", "bytes"), seqs, strings.Join(more, "  "),
 	}
 }
 
-// table aligns columns: words to the left, counts to the right.
+// table aligns columns: text to the left, counts to the right.
 func table(rows [][]string) []string {
 	var widths []int
 	for _, row := range rows {
@@ -101,7 +102,8 @@ func table(rows [][]string) []string {
 	return lines
 }
 
-// PrintVerdict writes what all of it comes to, in a line, below what concerns no job.
+// PrintVerdict prints the findings that concern no job, and a last line with the verdict on
+// everything.
 func PrintVerdict(w io.Writer, p *Result) error {
 	var b strings.Builder
 	for _, why := range p.Why {
@@ -112,7 +114,7 @@ func PrintVerdict(w io.Writer, p *Result) error {
 	for _, j := range p.Jobs {
 		for _, in := range j.Inputs {
 			if slices.Contains(seen, in.ID) {
-				continue // that two of the jobs share
+				continue // an input that two of the jobs share
 			}
 			if len(in.Jobs) > 1 {
 				seen = append(seen, in.ID)
@@ -125,17 +127,13 @@ func PrintVerdict(w io.Writer, p *Result) error {
 			altered += int64(len(in.Altered))
 		}
 	}
-	switch of := count(lines, "line", "lines"); {
+	switch of := quantity.Count(lines, "line", "lines"); {
 	case p.Verdict == Complete:
-		fmt.Fprintf(&b, "complete: %s of %s", of, count(inputs, "input", "inputs"))
+		fmt.Fprintf(&b, "complete: %s of %s", of, quantity.Count(inputs, "input", "inputs"))
 	case missing > 0:
-		is := "are"
-		if missing == 1 {
-			is = "is"
-		}
-		fmt.Fprintf(&b, "%s: %s of %s %s missing", p.Verdict, thousands(missing), of, is)
+		fmt.Fprintf(&b, "%s: %s of %s %s missing", p.Verdict, quantity.Number(missing), of, quantity.Plural(missing, "is", "are"))
 	case altered > 0:
-		fmt.Fprintf(&b, "%s: of %s some differ", p.Verdict, of)
+		fmt.Fprintf(&b, "%s: some of %s differ", p.Verdict, of)
 	default:
 		fmt.Fprintf(&b, "%s: see above", p.Verdict)
 	}

@@ -12,42 +12,43 @@ import (
 	"time"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/quantity"
 	"perstack-shipper/shipper/readback"
 )
 
 const (
-	maxNamed = 1000 // lines and ranges that are named of an input
-	maxJobs  = 100  // that are named of an input
+	maxNamed = 1000 // lines and ranges listed per input
+	maxJobs  = 100  // jobs listed per input
 )
 
-// prover is the View that proves inputs, one after the other.
+// prover is the View that proves inputs, one at a time.
 type prover struct {
 	ctx    context.Context
 	p      *proving
-	job    string // that is asked for; "": all that the inputs hold
+	job    string // the job to prove, or "" for all jobs of the inputs
 	inputs []*Input
 
-	// The input at hand.
+	// The current input.
 	in       *readback.Input
 	out      *Input
-	sha      hash.Hash // of its lines, each with a newline
-	raw      hash.Hash // of the input as it was; nil where the seal says that this is the same
-	bytes    int64     // of the input as it was
-	original *original // nil: it is proved by its seal alone
+	sha      hash.Hash // of the lines, each with a newline
+	raw      hash.Hash // of the input as it was read; nil if the seal has no separate digest of it
+	bytes    int64     // of the input as it was read
+	original *original // nil if only the seal proves the input
 	assigned bool      // original was looked for
 
-	sum        string   // of the lines that the seal counts; "" until they are there
-	rawSum     string   // the same of the input as it was; "" where it is not known
-	empty      int64    // empty lines before these lines
-	beyond     int64    // lines behind the last one that the seal counts
-	given      int64    // lines that were there
-	missing    int64    // lines that are not, nor all of their parts
-	parts      []string // sentences about parts that are missing
-	twice      []int64  // lines that are there twice with different bytes
-	rawUnknown bool     // a line was repaired, redacted or left out, so the input as it was is not known
-	split      bool     // the last line that the seal counts is so long that the seal may have been written in the middle of it
-	within     bool     // it was, so its digest proves nothing
-	first      int64    // time of the first line that is there
+	sum        string   // digest of the lines that the seal counts; "" until they were read
+	rawSum     string   // digest of the input as it was read, or "" if unknown
+	empty      int64    // empty lines before the lines that the seal counts
+	beyond     int64    // lines after the last one that the seal counts
+	given      int64    // lines that were read
+	missing    int64    // lines that are missing or lack a part
+	parts      []string // a sentence for each line that lacks a part
+	twice      []int64  // lines that are stored twice with different bytes
+	rawUnknown bool     // a line was repaired, redacted or excluded, so the input as it was read is unknown
+	split      bool     // the last line that the seal counts is so long that the seal may be from the middle of it
+	within     bool     // the seal is from the middle of a line, so its digest proves nothing
+	first      int64    // time of the first line that was read
 }
 
 // Input implements readback.View.
@@ -94,7 +95,7 @@ func (v *prover) Line(l *readback.Line) error {
 		} else {
 			v.empty += l.Empty
 		}
-		v.split = v.split || l.Seq == seal.LastSeq && l.Size > batch.MaxLineBytes // a shorter line is counted as a whole
+		v.split = v.split || l.Seq == seal.LastSeq && l.Size > batch.MaxLineBytes // a seal counts a shorter line as a whole
 	}
 	if err := v.hash(l); err != nil {
 		return err
@@ -137,7 +138,8 @@ func (v *prover) hash(l *readback.Line) error {
 	return nil
 }
 
-// sealed is called when all lines were there that the seal counts, and ends their digests.
+// sealed computes the digests of the lines that the seal counts. It is called after the last of
+// them.
 func (v *prover) sealed() error {
 	if v.sum != "" {
 		return nil
@@ -156,7 +158,7 @@ func (v *prover) sealed() error {
 
 var newlines = bytes.Repeat([]byte{'\n'}, 4096)
 
-// newlines adds empty lines to the digest of the input as it was.
+// newlines adds n empty lines to the raw digest.
 func (v *prover) newlines(n int64) error {
 	for n > 0 {
 		if v.ctx.Err() != nil { // a seal can claim any number
@@ -183,7 +185,8 @@ func (v *prover) Fault(f *readback.Fault) error {
 	return nil
 }
 
-// join adds a range to ranges that lie before it.
+// join adds [from, to] to ranges that lie before it. Beyond maxNamed ranges it extends the last
+// one.
 func join(ranges [][2]int64, from, to int64) [][2]int64 {
 	if n := len(ranges); n > 0 && (ranges[n-1][1]+1 == from || n == maxNamed) {
 		ranges[n-1][1] = to
@@ -224,7 +227,7 @@ func (v *prover) End(in *readback.Input) error {
 	return nil
 }
 
-// judge says what the input comes to.
+// judge sets the verdict on the input, and the reasons for it.
 func (v *prover) judge() {
 	out, seal := v.out, v.in.Seal
 	say := func(verdict Verdict, format string, args ...any) {
@@ -246,27 +249,27 @@ func (v *prover) judge() {
 		say(NotComplete, "log stream %q, which the seal names, no longer exists", name)
 	}
 	if seal != nil && seal.Truncated.Times > 0 {
-		say(NotComplete, "what the agent wrote was truncated before it was read: at least %s lost", count(seal.Truncated.Bytes, "byte is", "bytes are"))
+		say(NotComplete, "the input was truncated before it was read: at least %s lost", quantity.Count(seal.Truncated.Bytes, "byte is", "bytes are"))
 	}
 	v.compare(say)
 	if seal != nil && seal.CutLine {
-		say(Complete, "it ended in the middle of a line of JSON: what the agent wrote after that never arrived")
+		say(Complete, "the input ended in the middle of a line of JSON: the rest of the line never arrived")
 	}
 	switch {
 	case v.in.Strange != "":
 		say(CannotTell, "its seal has %s: use the version of perstack-shipper that shipped it, or a later one", v.in.Strange)
 	case seal == nil:
-		say(CannotTell, "there is no seal yet, so what should be there is not known (%s)", v.age(v.in.Arrived, "newest event"))
+		say(CannotTell, "there is no seal yet, so nothing says how many lines it has (%s)", v.age(v.in.Arrived, "newest event"))
 	case !v.in.Proved:
-		say(CannotTell, "its seal does not say which log streams it is in")
+		say(CannotTell, "its seal does not name its log streams")
 	case v.beyond > 0:
-		say(CannotTell, "%s behind the last seal, at seq %d", count(v.beyond, "line is", "lines are"), seal.LastSeq)
+		say(CannotTell, "%s the last seal, at seq %d", quantity.Count(v.beyond, "line follows", "lines follow"), seal.LastSeq)
 	case !seal.Ended && (v.within || !v.over()):
 		say(CannotTell, "the input has not ended (last seal at seq %d, %s)", seal.LastSeq, v.age(seal.Timestamp, ""))
 	}
 }
 
-// compare looks at the digest and at the original.
+// compare compares the lines with the digest in the seal and with the original.
 func (v *prover) compare(say func(Verdict, string, ...any)) {
 	out, seal, o := v.out, v.in.Seal, v.original
 	known := seal != nil && seal.SHA256 != "" && v.missing == 0 && len(v.in.Absent) == 0 && v.in.Proved
@@ -286,25 +289,25 @@ func (v *prover) compare(say func(Verdict, string, ...any)) {
 	}
 	switch masked := !v.p.v.Unmask && known && !same && (!rejected || differ) && v.p.describe(v.ctx).Masked; {
 	case masked:
-		say(CannotTell, "a data protection policy of the log group masks some of it, so its digest differs: use --unmask to read the original, if logs:Unmask is allowed")
+		say(CannotTell, "a data protection policy of the log group masks some of its text, so the digest differs: use --unmask to read the original, if logs:Unmask is allowed")
 		out.Altered = []int64{}
 	case differ && same:
-		say(NotComplete, "%s: %s, though what CloudWatch holds is what was shipped", o.name, o.differing())
+		say(NotComplete, "%s: %s, but CloudWatch holds what was shipped", o.name, o.differing())
 	case differ:
 		say(NotComplete, "altered: %s from %s", o.differing(), o.name)
 	case known && rejected && o == nil:
-		say(CannotTell, "CloudWatch refused %s when it was shipped, so the digest of the rest is not known: give the FILE that holds the original", rangesText(seal.Rejected))
+		say(CannotTell, "CloudWatch refused seq %s, so the digest of the rest is unknown: give the FILE that holds the original", rangesText(seal.Rejected))
 	case known && rejected && seal.Redacted > 0:
-		say(CannotTell, "CloudWatch refused %s when it was shipped, so the digest of the rest is not known, and %s does not tell what was redacted from what was altered", rangesText(seal.Rejected), o.name)
+		say(CannotTell, "CloudWatch refused seq %s, so the digest of the rest is unknown, and %s cannot show whether a line was redacted or altered", rangesText(seal.Rejected), o.name)
 	case known && rejected, same && o != nil && v.rawUnknown:
-		// The lines that are there are those of the file; the file is the one that was read if its
-		// digest is the one in the seal.
+		// The lines equal those of the file. The file is the one that was shipped if its
+		// digest is in the seal.
 		raw := seal.RawSHA256
 		if raw == "" {
 			raw = seal.SHA256
 		}
 		if o.sum != raw {
-			say(NotComplete, "%s is not what was read: its digest does not match the seal", o.name)
+			say(NotComplete, "%s is not the input that was shipped: its digest does not match the seal", o.name)
 		}
 	case known && !same && !seal.Ended && v.split:
 		v.within = true
@@ -312,17 +315,17 @@ func (v *prover) compare(say func(Verdict, string, ...any)) {
 		out.Altered = append(out.Altered, v.twice...)
 		say(NotComplete, "altered: no line is missing, but the digest does not match the seal; give the FILE that holds the original to see which lines differ")
 	case same && v.rawSum != "" && v.rawSum != seal.RawSHA256 && !v.rawUnknown && !v.split:
-		say(NotComplete, "altered: the lines are unchanged, but not the empty lines between them, or the newline at the end")
+		say(NotComplete, "altered: the lines are unchanged, but the empty lines between them or the newline at the end are not")
 	case seal != nil && seal.SHA256 == "":
 		say(CannotTell, "its seal has no digest")
 	}
 	if len(v.twice) > 0 && same {
-		say(Complete, "%s there twice with different bytes; the digest proves the first", count(int64(len(v.twice)), "line is", "lines are"))
+		say(Complete, "%s stored twice with different bytes; the digest proves the first", quantity.Count(int64(len(v.twice)), "line is", "lines are"))
 	}
 }
 
-// over reports whether the jobs of a followed file have ended, as far as their events tell. The
-// file itself never ends, for somebody may still write to it.
+// over reports whether the jobs of a followed file have ended, judging by their events. The file
+// itself never ends, because somebody may still write to it.
 func (v *prover) over() bool {
 	if v.in.Open == nil || v.in.Open.Path == "" {
 		return false
@@ -335,7 +338,8 @@ func (v *prover) over() bool {
 	return len(v.in.Seal.Jobs) > 0
 }
 
-// wherefore says why the beginning of an input may be missing.
+// wherefore says, as an addition to a sentence, that the missing beginning of the input has
+// expired, or returns "".
 func (v *prover) wherefore() string {
 	if len(v.out.Missing) == 0 || v.out.Missing[0][0] != 1 {
 		return ""
@@ -359,20 +363,20 @@ func (v *prover) wherefore() string {
 	return fmt.Sprintf("; its beginning is older than %s retention of %s", whose, days(g.RetentionDays))
 }
 
-// age says how long ago something was.
+// age says how long ago what happened.
 func (v *prover) age(at int64, what string) string {
 	if at == 0 {
-		return "at a time that is not known"
+		return strings.TrimSpace(what + " at an unknown time")
 	}
 	d := max(0, v.p.v.Now().Sub(time.UnixMilli(at)))
-	ago := count(int64(d/time.Second), "second", "seconds")
+	ago := quantity.Count(int64(d/time.Second), "second", "seconds")
 	for _, unit := range []struct {
 		of        time.Duration
 		one, many string
 	}{{48 * time.Hour, "day", "days"}, {2 * time.Hour, "hour", "hours"}, {2 * time.Minute, "minute", "minutes"}} {
 		if d >= unit.of {
 			size := unit.of / 2
-			ago = count(int64(d/size), unit.one, unit.many)
+			ago = quantity.Count(int64(d/size), unit.one, unit.many)
 			break
 		}
 	}

@@ -1,4 +1,4 @@
-// Package proof proves that what a log group holds of a job is whole and as it was shipped.
+// Package proof proves that a log group holds a job completely and as it was shipped.
 package proof
 
 import (
@@ -9,41 +9,43 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/quantity"
 	"perstack-shipper/shipper/readback"
 )
 
-// Verification says what to prove.
+// Verification says what to prove, and how.
 type Verification struct {
-	Jobs         []string // each of them; empty: what was shipped between Since and Until
+	Jobs         []string // if empty, everything that was shipped in [Since, Until)
 	Since, Until time.Time
 
-	StreamTemplate string // as readback.Query's
-	Search         bool
+	StreamTemplate string // see [readback.Query]
+	Search         bool   // see [readback.Query]
 
-	// Originals are files that hold what the agent wrote, to compare with. "-" is stdin.
+	// Originals are files with the agent's output, which is compared with the log group. "-" is
+	// stdin.
 	Originals []string
 
-	// Settle is how long what is missing is looked for again: new events may take seconds to become
-	// readable.
+	// Settle is how long to look again for missing lines, because new events may take seconds to
+	// become readable.
 	Settle time.Duration
 
-	Unmask bool
-	Memory int // as readback.Query's
+	Unmask bool // see [readback.Query]
+	Memory int  // see [readback.Query]
 
-	Now func() time.Time // nil: time.Now
+	Now func() time.Time // nil means time.Now
 }
 
-// Result is what Verify has found.
+// Result is the result of [Verify].
 type Result struct {
 	Verdict Verdict `json:"verdict"`
 	Jobs    []*Job  `json:"jobs"`
-	// Why says what concerns no input of a job.
+	// Why has a sentence for each finding that concerns no job.
 	Why []string `json:"why,omitempty"`
 }
 
 // Job is the proof of a job.
 type Job struct {
-	JobID   string   `json:"jobId"` // "" where no line names one
+	JobID   string   `json:"jobId"` // "" if no line names a job
 	Verdict Verdict  `json:"verdict"`
 	Inputs  []*Input `json:"inputs"`
 	Why     []string `json:"why,omitempty"`
@@ -56,19 +58,19 @@ type Input struct {
 	Lines    int64      `json:"lines"`
 	Bytes    int64      `json:"bytes"`
 	LastSeq  int64      `json:"lastSeq"`
-	SHA256   string     `json:"sha256"` // of its lines; "" where some are not there
+	SHA256   string     `json:"sha256"` // of its lines, or "" if some are missing or altered
 	Missing  [][2]int64 `json:"missing"`
-	Altered  []int64    `json:"altered"` // as far as they are known
+	Altered  []int64    `json:"altered"` // as far as known
 	Rejected [][2]int64 `json:"rejected"`
 	Excluded int64      `json:"excluded"`
 	Repeats  int64      `json:"repeats"`
 	Ended    bool       `json:"ended"`
 	Verdict  Verdict    `json:"verdict"`
-	Why      []string   `json:"why,omitempty"`  // what is not as it should be, a sentence each
-	Jobs     []string   `json:"jobs,omitempty"` // that share it, where there are several
+	Why      []string   `json:"why,omitempty"`  // a sentence for each finding
+	Jobs     []string   `json:"jobs,omitempty"` // the jobs that share it, if there are several
 }
 
-// Verdict is what a proof comes to.
+// Verdict is the outcome of a proof.
 type Verdict string
 
 // The verdicts.
@@ -78,7 +80,7 @@ const (
 	CannotTell  Verdict = "cannot be told"
 )
 
-// and returns the verdict on two things, of which one has the verdict v and one w.
+// and returns the worse of two verdicts.
 func (v Verdict) and(w Verdict) Verdict {
 	for _, worst := range []Verdict{NotComplete, CannotTell} {
 		if v == worst || w == worst {
@@ -88,10 +90,10 @@ func (v Verdict) and(w Verdict) Verdict {
 	return Complete
 }
 
-// Verify proves that what a log group holds of jobs is whole and as it was shipped, or says what is
-// not. It calls each with every job as soon as its verdict is known; each may be nil. The error is
-// that of reading, where the log group cannot be read at all: what is bad about a job is in the
-// Result.
+// Verify proves that a log group holds jobs completely and as they were shipped, or says what is
+// missing or altered. It calls each, which may be nil, with every job as soon as its verdict is
+// known. It returns an error only if the log group cannot be read. What is wrong with a job is in
+// the Result.
 func Verify(ctx context.Context, src readback.Source, v Verification, each func(*Job) error) (*Result, error) {
 	if v.Now == nil {
 		v.Now = time.Now
@@ -125,18 +127,18 @@ func Verify(ctx context.Context, src readback.Source, v Verification, each func(
 	return p.proof, nil
 }
 
-// proving is a Verification under way.
+// proving is the state of one call of [Verify].
 type proving struct {
 	v         *Verification
 	src       readback.Source
 	originals *originals
-	settled   time.Time // until then what is missing is looked for again
+	settled   time.Time // until then Verify looks again for missing lines
 	group     *cloudwatch.Group
 	proof     *Result
 	each      func(*Job) error
 }
 
-// jobs proves the jobs that were named.
+// jobs proves the jobs named in the Verification.
 func (p *proving) jobs(ctx context.Context) error {
 	for _, id := range p.v.Jobs {
 		inputs, foreign, err := p.read(ctx, readback.Query{Job: id, Search: p.v.Search})
@@ -155,18 +157,21 @@ func (p *proving) jobs(ctx context.Context) error {
 	return nil
 }
 
-// nothing says why a job may not be there.
+// nothing says why the log group may hold no event of a job.
 func (p *proving) nothing(ctx context.Context) string {
-	if g := p.describe(ctx); !g.CanBeRead() {
+	g := p.describe(ctx)
+	if !g.CanBeRead() {
 		return "the log group is of class " + g.Class + ", which cannot be read back"
-	} else if g.RetentionDays > 0 {
-		return fmt.Sprintf("nothing of it is in the log group, which keeps events for %s: check the job id and --log-stream, or --search for it", days(g.RetentionDays))
 	}
-	return "nothing of it is in the log group: check the job id and --log-stream, or --search for it"
+	keeps := ""
+	if g.RetentionDays > 0 {
+		keeps = fmt.Sprintf(", which keeps events for %s", days(g.RetentionDays))
+	}
+	return fmt.Sprintf("no event of the job is in the log group%s: check the job id and --log-stream, or use --search", keeps)
 }
 
-// period proves all inputs that a seal or an open record of the time asked for is about, those that
-// share streams at once.
+// period proves all inputs that have a seal or an open record in the period. It reads inputs that
+// share streams together.
 func (p *proving) period(ctx context.Context) error {
 	var found found
 	_, err := readback.Read(ctx, p.src, readback.Query{Records: true, Stderr: true, Since: p.v.Since, Until: p.v.Until, Memory: p.v.Memory}, &found)
@@ -177,7 +182,7 @@ func (p *proving) period(ctx context.Context) error {
 	for _, group := range found.together() {
 		inputs, foreign, err := p.read(ctx, group)
 		if errors.Is(err, readback.ErrNothing) {
-			job := &Job{Verdict: CannotTell, Inputs: []*Input{}, Why: []string{fmt.Sprintf("log stream %q is gone since its records were read", group.Streams[0])}}
+			job := &Job{Verdict: CannotTell, Inputs: []*Input{}, Why: []string{fmt.Sprintf("log stream %q was deleted after its records were read", group.Streams[0])}}
 			if err := p.conclude(job, 0); err != nil {
 				return err
 			}
@@ -188,7 +193,7 @@ func (p *proving) period(ctx context.Context) error {
 		}
 		for i, job := range byJob(inputs) {
 			if i > 0 {
-				foreign = 0 // said once
+				foreign = 0 // reported with the first job
 			}
 			if err := p.conclude(job, foreign); err != nil {
 				return err
@@ -198,7 +203,7 @@ func (p *proving) period(ctx context.Context) error {
 	return nil
 }
 
-// byJob puts inputs under the job that each names first.
+// byJob groups inputs by the job that each names first.
 func byJob(inputs []*Input) []*Job {
 	var jobs []*Job
 	for _, in := range inputs {
@@ -224,11 +229,8 @@ func (p *proving) conclude(job *Job, foreign int64) error {
 		job.Verdict = job.Verdict.and(in.Verdict)
 	}
 	if foreign > 0 {
-		whose := "they are"
-		if foreign == 1 {
-			whose = "it is"
-		}
-		job.Why = append(job.Why, fmt.Sprintf("%s in its log streams that perstack-shipper did not write: whose %s cannot be told", count(foreign, "event is", "events are"), whose))
+		job.Why = append(job.Why, fmt.Sprintf("its log streams hold %s that perstack-shipper did not write, which may or may not belong to it",
+			quantity.Count(foreign, "event", "events")))
 		job.Verdict = job.Verdict.and(CannotTell)
 	}
 	p.proof.Jobs = append(p.proof.Jobs, job)
@@ -236,7 +238,7 @@ func (p *proving) conclude(job *Job, foreign int64) error {
 	return p.each(job)
 }
 
-// read reads inputs whole and proves them.
+// read reads all of some inputs and proves them.
 func (p *proving) read(ctx context.Context, q readback.Query) (inputs []*Input, foreign int64, err error) {
 	q.Whole, q.Stderr = true, true
 	q.StreamTemplate, q.Unmask, q.Memory = p.v.StreamTemplate, p.v.Unmask, p.v.Memory
@@ -244,12 +246,13 @@ func (p *proving) read(ctx context.Context, q readback.Query) (inputs []*Input, 
 	view := prover{ctx: ctx, p: p, job: q.Job}
 	report, err := readback.Read(ctx, p.src, q, &view)
 	if _, damaged := errors.AsType[*readback.DamageError](err); damaged {
-		err = nil // the view has seen all of it
+		err = nil // the view was told of every fault
 	}
 	return view.inputs, report.Foreign, err
 }
 
-// describe returns what is known of the log group; nothing where it may not be asked.
+// describe describes the log group. It returns a zero Group if permission to describe it is
+// missing.
 func (p *proving) describe(ctx context.Context) cloudwatch.Group {
 	if p.group == nil {
 		p.group = &cloudwatch.Group{}
@@ -264,12 +267,12 @@ func (p *proving) describe(ctx context.Context) cloudwatch.Group {
 	return *p.group
 }
 
-// found is the View of records that finds out which inputs there are, and where.
+// found is the View of records that collects inputs and their streams.
 type found struct {
 	readback.Ignore
 	inputs []string
-	places map[string][]string // of inputs, the streams
-	sums   []string            // of inputs with a seal, the digest of what was read
+	places map[string][]string // the streams of each input
+	sums   []string            // the raw digests in the seals
 }
 
 func (f *found) Input(in *readback.Input) error {
@@ -285,10 +288,9 @@ func (f *found) Input(in *readback.Input) error {
 	return nil
 }
 
-// together returns a query for each set of inputs that are tied together by streams, in the order
-// of the inputs.
+// together returns a query for each set of inputs that share streams, in the order of the inputs.
 func (f *found) together() []readback.Query {
-	set := map[string]int{} // of streams, the set
+	set := map[string]int{} // the set of each stream
 	var sets []*readback.Query
 	for _, id := range f.inputs {
 		into := -1

@@ -18,18 +18,18 @@ import (
 	"perstack-shipper/shipper/readback/readbacktest"
 )
 
-// held is a log group in memory, of which more is known than what it holds.
+// held is a log group in memory that can be described and can mask secrets.
 type held struct {
 	readbacktest.Held
 	streams map[string][]string // the messages
 	group   cloudwatch.Group
 	secret  error // of DescribeGroup
-	masked  bool  // unless the originals are asked for, secrets are masked
+	masked  bool  // mask secrets, unless the originals are selected
 }
 
 var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 
-// fill makes events of the messages: of 20 days ago, but put three minutes ago.
+// fill turns the messages into events with times 20 days ago that were put three minutes ago.
 func (h *held) fill() *held {
 	h.Held = readbacktest.Held{}
 	for stream, messages := range h.streams {
@@ -57,7 +57,7 @@ func (h *held) DescribeGroup(context.Context) (cloudwatch.Group, bool, error) {
 	return h.group, h.secret == nil, h.secret
 }
 
-// lines are events of input i of job j, from seq 1; seal is what its seal says of them, with more.
+// lines returns the events of input i of job j, from seq 1.
 func lines(all ...string) (events []string) {
 	for i, line := range all {
 		events = append(events, fmt.Sprintf(`{"shipper":{"input":"i","seq":%d},%s`, i+1, line[1:]))
@@ -65,13 +65,14 @@ func lines(all ...string) (events []string) {
 	return events
 }
 
+// seal returns the seal of these lines, with more members.
 func seal(more string, all ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(all, "\n") + "\n"))
 	return fmt.Sprintf(`{"shipper":{"record":"seal","input":"i"},"type":"shipper.seal","timestamp":%d,"lines":%d,"lastSeq":%d,"sha256":"%x","streams":["j"]%s}`,
 		noon.Add(-3*time.Minute).UnixMilli(), len(all), len(all), sum, more)
 }
 
-// inParts are the events of a line in two parts.
+// inParts returns the events of a line in two parts.
 func inParts(seq int, line string) []string {
 	part := func(n int, more, data string) string {
 		return fmt.Sprintf(`{"shipper":{"input":"i","seq":%d,"part":%d%s},"jobId":"j","data":%q}`, seq, n, more, data)
@@ -88,7 +89,7 @@ func TestVerify(t *testing.T) {
 		held   held
 		unmask bool
 		want   Verdict
-		why    string // of the first input, or of the job where it has none
+		why    string // of the first input, or of the job if it has no inputs
 	}{
 		{name: "complete", held: held{streams: map[string][]string{"j": append(lines(three...), seal(done, three...))}}, want: Complete},
 		{
@@ -97,11 +98,11 @@ func TestVerify(t *testing.T) {
 		},
 		{
 			name: "lines behind the last seal", held: held{streams: map[string][]string{"j": append(lines(three...), seal(done, three[:2]...))}},
-			want: CannotTell, why: "1 line is behind the last seal, at seq 2",
+			want: CannotTell, why: "1 line follows the last seal, at seq 2",
 		},
 		{
 			name: "altered before a seal that is not the last", held: held{streams: map[string][]string{"j": append(lines(three...), seal("", three[0], three[2]))}},
-			want: NotComplete, why: "altered: no line is missing, but the digest does not match the seal; give the FILE that holds the original to see which lines differ; 1 line is behind the last seal, at seq 2",
+			want: NotComplete, why: "altered: no line is missing, but the digest does not match the seal; give the FILE that holds the original to see which lines differ; 1 line follows the last seal, at seq 2",
 		},
 		{
 			name: "a followed file whose job has ended", want: Complete,
@@ -128,7 +129,7 @@ func TestVerify(t *testing.T) {
 		},
 		{
 			name: "masked", held: held{masked: true, group: cloudwatch.Group{Masked: true}, streams: map[string][]string{"j": append(lines(three...), seal(done, three...))}},
-			want: CannotTell, why: "a data protection policy of the log group masks some of it, so its digest differs: use --unmask to read the original, if logs:Unmask is allowed",
+			want: CannotTell, why: "a data protection policy of the log group masks some of its text, so the digest differs: use --unmask to read the original, if logs:Unmask is allowed",
 		},
 		{
 			name: "unmasked", unmask: true, want: Complete,
@@ -151,7 +152,7 @@ func TestVerify(t *testing.T) {
 			held: held{group: cloudwatch.Group{Class: "INFREQUENT_ACCESS"}},
 		},
 		{
-			name: "nothing, and the group may not be looked at", want: CannotTell, why: "nothing of it is in the log group: check the job id and --log-stream, or --search for it",
+			name: "nothing, and the group may not be described", want: CannotTell, why: "no event of the job is in the log group: check the job id and --log-stream, or use --search",
 			held: held{secret: errors.New("refused")},
 		},
 		{
@@ -159,11 +160,11 @@ func TestVerify(t *testing.T) {
 			held: held{streams: map[string][]string{"j": append(lines(three...), seal(`,"excludedLines":2,"excluded":[[4,5]],"lastSeq":5`+done, three...))}},
 		},
 		{
-			name: "truncated", want: NotComplete, why: "what the agent wrote was truncated before it was read: at least 1,200 bytes are lost",
+			name: "truncated", want: NotComplete, why: "the input was truncated before it was read: at least 1,200 bytes are lost",
 			held: held{streams: map[string][]string{"j": append(lines(three...), seal(`,"truncated":{"times":1,"bytes":1200}`+done, three...))}},
 		},
 		{
-			name: "a seal that does not name its streams", want: CannotTell, why: "its seal does not say which log streams it is in",
+			name: "a seal that does not name its streams", want: CannotTell, why: "its seal does not name its log streams",
 			held: held{streams: map[string][]string{"j": append(lines(three...), strings.Replace(seal(done, three...), `"streams":["j"]`, `"streams":[]`, 1))}},
 		},
 		{
@@ -181,7 +182,7 @@ func TestVerify(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if result.Verdict != test.want && !(v.Jobs == nil && strings.HasPrefix(test.name, "a followed file")) { // that has all of its jobs to wait for
+				if result.Verdict != test.want && !(v.Jobs == nil && strings.HasPrefix(test.name, "a followed file")) { // its other job has not ended
 					t.Errorf("%v: %+v", v.Jobs, result.Jobs[0])
 				}
 				why := result.Jobs[0].Why
@@ -196,7 +197,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// What may not be read is an error of reading, and no verdict.
+// A log group that may not be read is an error, not a verdict.
 func TestVerifyWithoutPermission(t *testing.T) {
 	denied := &smithy.GenericAPIError{Code: "AccessDeniedException"}
 	for _, v := range []Verification{{Jobs: []string{"j"}}, {Since: noon}} {
@@ -221,8 +222,7 @@ func (r refusing) FilterPage(context.Context, string, string, cloudwatch.Selecti
 	return nil, "", r.err
 }
 
-// What is printed of untrusted text cannot steer a terminal, and numbers are read as people read
-// them.
+// Printed text cannot control a terminal, and numbers are printed as people read them.
 func TestPrint(t *testing.T) {
 	job := &Job{JobID: "j\x1b[2J", Verdict: NotComplete, Inputs: []*Input{
 		{ID: "a", Source: "stdout", Lines: 1, Bytes: 1, LastSeq: 1, Verdict: Complete, SHA256: strings.Repeat("0", 64), Repeats: 1},

@@ -15,20 +15,20 @@ import (
 	"time"
 )
 
-// This file opens pages in a real browser: Chromium without a window, over the two pipes of its
+// This file opens pages in headless Chromium, which it controls through the two pipes of the
 // DevTools protocol. https://chromedevtools.github.io/devtools-protocol/
 
-// browser is a Chromium with one page.
+// browser is a Chromium with one tab.
 type browser struct {
 	t       *testing.T
 	in      *os.File
 	out     *bufio.Reader
 	session string
 	last    int
-	events  []message // that came and were not asked for
+	events  []message // events since the current page was opened
 }
 
-// message is what Chromium sends: an answer, which has an ID, or an event.
+// message is a message from Chromium: an answer, which has an ID, or an event.
 type message struct {
 	ID     int             `json:"id"`
 	Method string          `json:"method"`
@@ -39,7 +39,7 @@ type message struct {
 	} `json:"error"`
 }
 
-// openBrowser starts Chromium. Where there is none the test is skipped, but not in CI.
+// openBrowser starts Chromium. If it is not installed, the test is skipped, or fails in CI.
 func openBrowser(t *testing.T, flags ...string) *browser {
 	t.Helper()
 	program := ""
@@ -51,9 +51,9 @@ func openBrowser(t *testing.T, flags ...string) *browser {
 	}
 	if program == "" {
 		if os.Getenv("CI") == "true" {
-			t.Fatal("there is no Chromium, and with CI=true this test must run: apt-get install chromium")
+			t.Fatal("Chromium is not installed, and with CI=true this test must run: apt-get install chromium")
 		}
-		t.Skip("NOT TESTED: there is no Chromium; apt-get install chromium")
+		t.Skip("NOT TESTED: Chromium is not installed; apt-get install chromium")
 	}
 	home, err := os.MkdirTemp("", "chromium")
 	if err != nil {
@@ -84,19 +84,19 @@ func openBrowser(t *testing.T, flags ...string) *browser {
 	}
 	b := &browser{t: t, in: in, out: bufio.NewReader(out)}
 	t.Cleanup(func() {
-		in.Close() // which ends it
+		in.Close() // makes Chromium exit
 		timer := time.AfterFunc(10*time.Second, func() { _ = command.Process.Kill() })
-		_ = command.Wait() // however it ends
+		_ = command.Wait() // its exit code does not matter
 		timer.Stop()
 		out.Close()
-		for range 50 { // its helpers may still be writing there
+		for range 50 { // helper processes may still write there
 			if os.RemoveAll(home) == nil {
 				break
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
 		if t.Failed() {
-			t.Logf("Chromium said\n%s", &stderr)
+			t.Logf("Chromium printed\n%s", &stderr)
 		}
 	})
 
@@ -111,7 +111,7 @@ func openBrowser(t *testing.T, flags ...string) *browser {
 	return b
 }
 
-// call carries out a method of the protocol.
+// call calls a method of the protocol.
 func (b *browser) call(method string, params map[string]any, result any) {
 	b.t.Helper()
 	b.last++
@@ -159,7 +159,7 @@ func (b *browser) read() (m message) {
 	return m
 }
 
-// open loads a page and returns how long that took, until its load event.
+// open loads a page and returns how long it took until the load event.
 func (b *browser) open(path string) time.Duration {
 	b.t.Helper()
 	path, err := filepath.Abs(path)
@@ -189,7 +189,7 @@ func (b *browser) had(method string) bool {
 	return false
 }
 
-// evaluate returns the string that a script gives.
+// evaluate returns the result of a script as a string.
 func (b *browser) evaluate(script string) string {
 	b.t.Helper()
 	var answer struct {
@@ -203,8 +203,8 @@ func (b *browser) evaluate(script string) string {
 	return fmt.Sprint(answer.Result.Value)
 }
 
-// complaints are what the browser said against the page, and every address that it asked for but
-// the page's own.
+// complaints returns the browser's errors and console output, and every request other than for the
+// page itself.
 func (b *browser) complaints() error {
 	var all []error
 	for _, m := range b.events {

@@ -9,27 +9,26 @@ import (
 	"perstack-shipper/shipper/audit/event"
 )
 
-// This file lays out an event's members for a person: in their order, short values as they are and
-// long ones folded.
+// This file formats the members of an event: in their order, with long values folded.
 
 const (
-	maxShort  = 160  // bytes of a value that is shown as it is
-	maxLong   = 4000 // bytes of a long value that are kept, at first
-	minLong   = 250  // and where a job is long
-	maxDetail = 8000 // bytes of all of an event
+	maxShort  = 160  // bytes of a value that is not folded
+	maxLong   = 4000 // bytes that are kept of a long value
+	minLong   = 250  // the same in the longest jobs
+	maxDetail = 8000 // bytes of a whole event
 )
 
-// piece is a stretch of members as text or, where Long, one member whose value is folded.
+// piece is either some short members as text or, with Long, one member whose value is folded.
 type piece struct {
 	Long    bool
-	Text    string // the text, or what is behind the fold
-	Preview string // what is shown of a long value
-	Size    int    // bytes of a long value
-	Cut     int    // bytes of it that are left out
+	Text    string // the text, or the folded value
+	Preview string // what is visible of a folded value
+	Size    int    // bytes of a folded value
+	Cut     int    // bytes of the value that were cut off
 }
 
-// fold returns the members of an event, or the line itself if it is no event. It keeps so many bytes
-// of each long value.
+// fold returns the members of an event, or the line itself if it is not an event. It keeps long
+// bytes of each long value.
 func fold(line []byte, long int) []piece {
 	members, ok := event.Members(line)
 	if !ok {
@@ -73,8 +72,8 @@ func longPiece(name, text string, long int) piece {
 	return piece{Long: true, Text: strings.Clone(kept), Preview: name + start(preview, 100) + "…", Size: len(text), Cut: len(text) - len(kept)}
 }
 
-// valueText returns a long value as a person reads it: a string without its quotes and escapes,
-// anything else indented.
+// valueText formats a long value for a person: a string without quotes and escapes, anything else
+// indented.
 func valueText(value json.RawMessage) string {
 	if value[0] == '"' {
 		var s string
@@ -82,7 +81,7 @@ func valueText(value json.RawMessage) string {
 			return s
 		}
 	}
-	// Indenting all of a value of megabytes, to keep some kilobytes of it, would be waste.
+	// Indenting a value of megabytes to keep only some kilobytes of it would be a waste.
 	if len(value) > 4*maxLong {
 		return start(string(value), 2*maxLong)
 	}

@@ -8,26 +8,28 @@ import (
 	"io"
 	"strings"
 
+	"perstack-shipper/shipper/quantity"
 	"perstack-shipper/shipper/terminal"
 )
 
-// This file writes the page. It does without html/template, which reaches methods by their names:
-// the linker then keeps every exported method in the program, and that is 5 MB of the AWS SDK.
+// This file writes the page. It does not use html/template, which calls methods by name: the linker
+// would then keep every exported method of the program, including 5 MB of the AWS SDK.
 
-// markup is HTML that is written as it is. Constants become markup by themselves; what comes from
-// an agent is a string, which the compiler does not take for it.
+// markup is HTML that is written unescaped. Untyped constants convert to markup implicitly, but an
+// agent's text is a string, which the compiler does not accept as markup.
 type markup string
 
-// line is text with its control characters shown, and text the same of more than one line.
+// line makes the control characters in a single line visible.
 func line(text string) string { return terminal.Escape(text) }
+
+// text makes the control characters in several lines visible.
 func text(text string) string { return terminal.EscapeText(text) }
 
-// htmlWriter writes HTML. Its first error stays in the bufio.Writer, until the flush.
+// htmlWriter writes HTML. The bufio.Writer keeps the first error until it is flushed.
 type htmlWriter struct{ *bufio.Writer }
 
-// put writes markup with values in the places of its {}, escaped for text and for attributes in
-// quotation marks. There are no values in scripts, styles or addresses, which are escaped
-// otherwise.
+// put writes markup and replaces each {} with a value, escaped for text and for quoted attributes.
+// No value is put into a script, style or address, which need other escaping.
 func (w htmlWriter) put(format markup, values ...any) {
 	for _, value := range values {
 		before, after, _ := strings.Cut(string(format), "{}")
@@ -38,14 +40,14 @@ func (w htmlWriter) put(format markup, values ...any) {
 	w.WriteString(string(format))
 }
 
-// putIf is put, where there is a first value to show.
+// putIf calls put if is holds.
 func (w htmlWriter) putIf(is bool, format markup, values ...any) {
 	if is {
 		w.put(format, values...)
 	}
 }
 
-// writePage writes the page of a view.
+// writePage writes the page.
 func writePage(to io.Writer, v *view) error {
 	w := htmlWriter{bufio.NewWriterSize(to, 64<<10)}
 	w.put(`<!doctype html>
@@ -85,7 +87,7 @@ func writePage(to io.Writer, v *view) error {
 	w.stderr(v.Stderr)
 	w.events(v)
 	w.put(`<footer>
-<p>Read back from CloudWatch Logs by perstack-shipper {} on {}. What agents wrote is shown as text; control characters in it are shown as <code>\x1b</code>.</p>
+<p>Read back from CloudWatch Logs by perstack-shipper {} on {}. Control characters in the text of agents are shown as <code>\x1b</code>.</p>
 </footer>
 </main>
 <script>`, v.Version, moment(v.Written.UnixMilli()))
@@ -130,7 +132,7 @@ func (w htmlWriter) verdict(v *view) {
 		for _, in := range v.Inputs {
 			w.put(`<tbody>
 <tr><td class="mono">{}</td><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="num">{}</td><td class="state {}">{}`,
-				line(in.ID), line(in.Source), number(in.Lines), number(in.Bytes), line(in.Seqs), tone(in.Verdict), in.Verdict)
+				line(in.ID), line(in.Source), quantity.Number(in.Lines), quantity.Number(in.Bytes), line(in.Seqs), tone(in.Verdict), in.Verdict)
 			w.putIf(in.Says != "", `: {}`, text(in.Says))
 			w.put(`</td><td class="num">{}</td></tr>
 `, moment(in.Sealed))
@@ -171,7 +173,7 @@ func (w htmlWriter) problems(v *view) {
 </article>
 `)
 		}
-		w.putIf(v.ErrorsLost != 0, `<p class="note">{} more are not listed here.</p>`, number(v.ErrorsLost))
+		w.putIf(v.ErrorsLost != 0, `<p class="note">{} more are not listed here.</p>`, quantity.Number(v.ErrorsLost))
 		w.put(`
 </section>`)
 	}
@@ -195,7 +197,7 @@ func (w htmlWriter) talk(v *view) {
 </article>
 `)
 		}
-		w.putIf(v.TalkLost != 0, `<p class="note">{} more turns are not listed here.</p>`, number(v.TalkLost))
+		w.putIf(v.TalkLost != 0, `<p class="note">{} more turns are not listed here.</p>`, quantity.Number(v.TalkLost))
 		w.put(`
 </section>`)
 	}
@@ -239,11 +241,11 @@ func (w htmlWriter) tokens(v *view) {
 	w.put("\n\n")
 }
 
-// counts are the cells of numbers in a row of the table of tokens.
+// counts writes the cells with numbers in a row of the table of tokens.
 func (w htmlWriter) counts(e *ExpertTokens) {
 	u := &e.Usage
 	w.put(`<td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n"><b>{}</b></td>`,
-		number(e.Runs), number(e.Calls), number(u.InputTokens), number(u.CachedInputTokens), number(u.OutputTokens), number(u.ReasoningTokens), number(u.TotalTokens))
+		quantity.Number(e.Runs), quantity.Number(e.Calls), quantity.Number(u.InputTokens), quantity.Number(u.CachedInputTokens), quantity.Number(u.OutputTokens), quantity.Number(u.ReasoningTokens), quantity.Number(u.TotalTokens))
 }
 
 func (w htmlWriter) origins(v *view) {
@@ -260,13 +262,13 @@ func (w htmlWriter) origins(v *view) {
 			}
 			w.put(`</dl>
 `)
-			w.putIf(o.Session != "", `<p>The task's calls of AWS are under the role session <code>{}</code>: in CloudTrail their <code>userIdentity.arn</code> ends with it. CloudTrail lists the <code>CreateLogStream</code> with which the log stream began, but no <code>PutLogEvents</code>. It keeps events for 90 days, longer in a trail.</p>
+			w.putIf(o.Session != "", `<p>The task calls AWS in the role session <code>{}</code>: in CloudTrail, the <code>userIdentity.arn</code> of its calls ends with this name. CloudTrail records <code>CreateLogStream</code>, which created the log stream, but not <code>PutLogEvents</code>. It keeps events for 90 days, and longer in a trail.</p>
 <pre class="command">{}</pre>`, line(o.Session), text(o.Look))
 			w.put(`
 </article>
 `)
 		}
-		w.putIf(v.OriginsLost != 0, `<p class="note">{} more processes are not listed here.</p>`, number(v.OriginsLost))
+		w.putIf(v.OriginsLost != 0, `<p class="note">{} more processes are not listed here.</p>`, quantity.Number(v.OriginsLost))
 		w.put(`
 </section>`)
 	}
@@ -276,12 +278,12 @@ func (w htmlWriter) origins(v *view) {
 func (w htmlWriter) stderr(s *stderrView) {
 	if s != nil {
 		w.put(`<section id="stderr">
-<h2>What was written to stderr</h2>
+<h2>Output on stderr</h2>
 <details open><summary>{}</summary>
-<pre class="panel">{}`, count(s.Lines, "line", "lines"), text(s.Head))
+<pre class="panel">{}`, quantity.Count(s.Lines, "line", "lines"), text(s.Head))
 		w.putIf(s.Lost != 0, `
-… {} bytes are left out here …
-`, number(s.Lost))
+… {} bytes omitted …
+`, quantity.Number(s.Lost))
 		w.put(`{}</pre></details>
 </section>`, text(s.Tail))
 	}
@@ -292,8 +294,8 @@ func (w htmlWriter) events(v *view) {
 	w.put(`<section id="events">
 <h2>Events</h2>
 <form id="filter" hidden>
-<input type="search" id="find" placeholder="Find in what is shown" aria-label="Find" autocomplete="off" spellcheck="false">
-<select id="kind" aria-label="Which events"><option value="">all events</option><option value="bad">errors</option><option value="run">how runs went</option><option value="work">calls, tools and text</option><option value="routine">everything else</option></select>
+<input type="search" id="find" placeholder="Find in these events" aria-label="Find" autocomplete="off" spellcheck="false">
+<select id="kind" aria-label="Which events"><option value="">all events</option><option value="bad">errors</option><option value="run">starts and ends of runs</option><option value="work">calls, tools and text</option><option value="routine">everything else</option></select>
 <select id="expert" aria-label="Expert"><option value="">all Experts</option>`)
 	for i, expert := range v.RowExperts {
 		w.put(`<option value="{}">{}</option>`, i, line(expert))
@@ -304,10 +306,10 @@ func (w htmlWriter) events(v *view) {
 </form>
 `)
 	if len(v.Left) > 0 {
-		w.put(`<p class="note left">Too long for one page: {} left out (`, count(v.LeftTotal, "event is", "events are"))
+		w.put(`<p class="note left">Too long for one page: {} left out (`, quantity.Count(v.LeftTotal, "event is", "events are"))
 		for i, l := range v.Left {
 			w.putIf(i > 0, `, `)
-			w.put(`{} {}`, number(l.Count), line(l.Type))
+			w.put(`{} {}`, quantity.Number(l.Count), line(l.Type))
 		}
 		w.put(`). They are in CloudWatch; <code>perstack-shipper logs --job ID</code> prints all of them.</p>`)
 	}
@@ -336,7 +338,7 @@ func (w htmlWriter) row(r *RowView) {
 	w.put(`><summary><span>{}</span><span>{}</span><span>`, clock(r.Time), line(r.Name))
 	w.putIf(r.Step != 0, `{}`, r.Step)
 	w.put(`</span><span>{}</span><span>{}</span><span>`, line(r.Type), line(r.Text))
-	w.putIf(r.Tokens != 0, `{}`, number(r.Tokens))
+	w.putIf(r.Tokens != 0, `{}`, quantity.Number(r.Tokens))
 	w.put(`</span></summary>
 <div class="more">`)
 	for _, p := range r.Pieces {
@@ -350,83 +352,4 @@ func (w htmlWriter) row(r *RowView) {
 	}
 	w.put(`<p class="src">{}</p></div></details>
 `, line(r.Where))
-}
-
-func (w htmlWriter) timeline(t *Timeline, runsLost int64) {
-	w.put(`<section id="timeline">
-<h2>Timeline</h2>
-<div class="wide"><svg class="chart" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="Timeline of the runs">
-`, t.Width, t.Height, t.Width, t.Height)
-	for _, tick := range t.Ticks {
-		w.put(`<line class="tick" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="tick" x="{}" y="14">{}</text>
-`, tick.X, tick.X, t.PlotTop, t.PlotBottom, tick.X, tick.Text)
-	}
-	for _, b := range t.Breaks {
-		w.put(`<rect class="break" x="{}" y="{}" width="{}" height="{}"/><text class="break" x="{}" y="{}" dy="12">{}</text>
-`, b.X, t.PlotTop, b.Width, t.PlotHeight, b.Middle, t.PlotBottom, b.Text)
-	}
-	for i := range t.Rows {
-		w.chartRow(&t.Rows[i], t.Width)
-	}
-	w.put(`</svg></div>
-<ul class="legend">
-`)
-	for _, m := range t.Legend {
-		w.put(`<li>`)
-		switch m.What {
-		case "model":
-			w.put(`<svg width="22" height="14"><rect class="run" width="22" height="14" rx="2"/><rect class="model" x="4" width="14" height="9"/></svg>`)
-		case "tools":
-			w.put(`<svg width="22" height="14"><rect class="run" width="22" height="14" rx="2"/><rect class="tools" x="4" y="9" width="14" height="4"/></svg>`)
-		case "wait":
-			w.put(`<svg width="22" height="14"><rect class="wait" y="6" width="22" height="1.5"/></svg>`)
-		default:
-			w.put(`<svg width="16" height="14">`)
-			w.mark(m)
-			w.put(`</svg>`)
-		}
-		w.put(`{}</li>
-`, m.Title)
-	}
-	w.put(`</ul>
-`)
-	w.putIf(t.More != 0, `<p class="note">{} not drawn.</p>`, count(t.More, "more run is", "more runs are"))
-	w.put("\n")
-	w.putIf(runsLost != 0, `<p class="note">{} of more runs than are kept apart here.</p>`, count(runsLost, "event is", "events are"))
-	w.put(`
-</section>`)
-}
-
-func (w htmlWriter) chartRow(r *ChartRow, width int) {
-	w.put(`<g class="{}"><title>{}</title>
-<rect class="hit" x="0" y="{}" width="{}" height="30"/>
-<text class="label" x="{}" y="{}">`, r.Class, line(r.Title), r.Top, width, r.LabelX, r.Middle)
-	w.putIf(r.Depth > 0, `<tspan class="dim">↳ </tspan>`)
-	w.put(`{}</text>
-<rect class="run" x="{}" y="{}" width="{}" height="{}" rx="3"/>
-`, r.Label, r.Bar.X, r.Bar.Y, r.Bar.W, r.Bar.H)
-	for _, s := range r.Spans {
-		w.put(`<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>`, s.What, s.X, s.Y, s.W, s.H, s.Title)
-	}
-	w.put("\n")
-	for _, m := range r.Marks {
-		w.mark(m)
-	}
-	w.mark(r.End)
-	w.put(`
-<text class="took" x="{}" y="{}">{}</text></g>
-`, r.Right, r.Middle, r.Duration)
-}
-
-func (w htmlWriter) mark(m ChartMark) {
-	switch m.What {
-	case "toolerror":
-		w.put(`<circle class="toolerror" cx="{}" cy="{}" r="3.5"><title>{}</title></circle>`, m.X, m.Y, m.Title)
-	case "ask", "asking":
-		w.put(`<circle class="ask" cx="{}" cy="{}" r="4.5"><title>{}</title></circle>`, m.X, m.Y, m.Title)
-	case "error", "failed":
-		w.put(`<path class="error" d="{}"><title>{}</title></path>`, path(m), m.Title)
-	case "retry", "delegate", "steps", "completed", "unfinished":
-		w.put(`<path class="{}" d="{}"><title>{}</title></path>`, m.What, path(m), m.Title)
-	}
 }

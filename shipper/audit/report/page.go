@@ -1,22 +1,21 @@
 package report
 
 import (
-	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/audit/proof"
+	"perstack-shipper/shipper/quantity"
 )
 
-// This file says what the page shows, and in which words.
+// This file prepares what the page shows, and its wording.
 
 var (
 	//go:embed page.css
@@ -25,8 +24,8 @@ var (
 	pageJS string
 )
 
-// policy allows the page its own style and script, by their digests, and nothing else: whatever an
-// agent might get into the page, a browser would neither run nor fetch it.
+// policy is a Content-Security-Policy that allows only the page's own style and script, by their
+// digests. Whatever an agent manages to get into the page, a browser neither runs nor fetches it.
 var policy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'",
 	digest(pageCSS), digest(pageJS))
 
@@ -35,36 +34,36 @@ func digest(text string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Head is what the page says before and besides the events.
+// Head is what the page shows besides the contents of the [Report].
 type Head struct {
 	Job           string
 	Group, Region string
-	Proof         *proof.Job // what verify finds
+	Proof         *proof.Job // the result of verify
 	Written       time.Time
 	Version       string // of this program
 }
 
-// input is an input of the job as the page shows its proof.
+// input is the proof of an input as the page shows it.
 type input struct {
 	*proof.Input
 	Seqs, Says string
 	Sealed     int64
 }
 
-// inputs shows the proofs of the inputs.
+// inputs returns the proofs of the inputs.
 func (r *Report) inputs(job *proof.Job) []input {
 	var list []input
 	for _, in := range job.Inputs {
 		seqs := "none"
 		if in.LastSeq > 0 {
-			seqs = "1–" + number(in.LastSeq)
+			seqs = "1–" + quantity.Number(in.LastSeq)
 		}
 		list = append(list, input{in, seqs, strings.Join(in.Why, "; "), r.sealed[in.ID]})
 	}
 	return list
 }
 
-// verdictWords says in a sentence what a proof comes to.
+// verdictWords returns the verdict of a proof as a sentence.
 func verdictWords(job *proof.Job) string {
 	var lines, missing int64
 	for _, in := range job.Inputs {
@@ -76,9 +75,9 @@ func verdictWords(job *proof.Job) string {
 	says := "See below."
 	switch {
 	case job.Verdict == proof.Complete:
-		says = "All " + count(lines, "line is", "lines are") + " there, in order and unaltered, by the digest in the seal."
+		says = "All " + quantity.Count(lines, "line is", "lines are") + " present, in order and unaltered, as the digest in the seal proves."
 	case missing > 0:
-		says = count(missing, "line is", "lines are") + " missing."
+		says = quantity.Count(missing, "line is", "lines are") + " missing."
 	}
 	return strings.TrimSpace(says + " " + strings.Join(job.Why, " "))
 }
@@ -128,7 +127,7 @@ type stderrView struct {
 // RowView is a row of the table of events.
 type RowView struct {
 	Class  string
-	Expert int // of RowExperts, or -1
+	Expert int // index into RowExperts, or -1
 	Group  string
 	Time   int64
 	Name   string // the Expert's
@@ -141,10 +140,10 @@ type RowView struct {
 	Pieces []piece
 }
 
-// blockRows is how many rows are laid out by the browser together, once they are near what is seen.
+// blockRows is how many rows the browser lays out together once they are close to the visible part.
 const blockRows = 100
 
-// Write writes the page. It is for when all lines and records are added.
+// Write writes the page. Call it after all lines and records have been added.
 func (r *Report) Write(w io.Writer, head Head) error {
 	r.stderr.trim()
 	palette := newPalette(r.runs.all)
@@ -181,7 +180,7 @@ func (r *Report) Write(w io.Writer, head Head) error {
 	return writePage(w, &v)
 }
 
-// tone is the class of the page's style for a verdict.
+// tone returns the CSS class of a verdict.
 func tone(v proof.Verdict) string {
 	switch v {
 	case proof.Complete:
@@ -192,7 +191,7 @@ func tone(v proof.Verdict) string {
 	return "wait"
 }
 
-// outcomeWords says how a job ended, and in which tone.
+// outcomeWords returns the outcome of a job in words, and its CSS class.
 func outcomeWords(o batch.Outcome) (words, tone string) {
 	switch o {
 	case batch.Completed:
@@ -221,27 +220,20 @@ func (r *Report) tiles(v *view) []Tile {
 	}
 	tiles := []Tile{
 		{duration(r.last - r.first), "from first to last event", ""},
-		{number(int64(len(r.runs.all))), plural(len(r.runs.all), "run", "runs"), ""},
-		{number(steps), plural(int(steps), "step", "steps"), ""},
-		{number(v.Total.Calls), plural(int(v.Total.Calls), "call of the model", "calls of the model"), ""},
-		{number(tools), plural(int(tools), "call of a tool", "calls of tools"), ""},
-		{number(v.Total.Usage.TotalTokens), "tokens", ""},
-		{number(failures), plural(int(failures), "error", "errors"), tone},
+		{quantity.Number(int64(len(r.runs.all))), quantity.Plural(int64(len(r.runs.all)), "run", "runs"), ""},
+		{quantity.Number(steps), quantity.Plural(steps, "step", "steps"), ""},
+		{quantity.Number(v.Total.Calls), quantity.Plural(v.Total.Calls, "call of the model", "calls of the model"), ""},
+		{quantity.Number(tools), quantity.Plural(tools, "call of a tool", "calls of tools"), ""},
+		{quantity.Number(v.Total.Usage.TotalTokens), "tokens", ""},
+		{quantity.Number(failures), quantity.Plural(failures, "error", "errors"), tone},
 	}
 	if v.Warnings > 0 {
-		tiles = append(tiles, Tile{number(int64(v.Warnings)), plural(v.Warnings, "warning", "warnings"), "wait"})
+		tiles = append(tiles, Tile{quantity.Number(int64(v.Warnings)), quantity.Plural(int64(v.Warnings), "warning", "warnings"), "wait"})
 	}
 	return tiles
 }
 
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
-}
-
-// groups are what the events can be filtered by.
+// groups maps levels to the groups by which events can be filtered.
 var groups = map[level]string{essential: "run", work: "work", routine: "routine", pieces: "routine"}
 
 func rowView(r *row, palette *palette) RowView {
@@ -278,7 +270,7 @@ func rowView(r *row, palette *palette) RowView {
 	return v
 }
 
-// palette gives each Expert a colour, in order of appearance.
+// palette assigns colours to Experts, in order of appearance.
 type palette struct {
 	names []string
 	index map[string]int
@@ -303,82 +295,4 @@ func (p *palette) class(expert string) string {
 		return "x"
 	}
 	return fmt.Sprintf("e%d", i%colours)
-}
-
-// OriginView is a process as the page names it.
-type OriginView struct {
-	Facts   []Pair
-	Session string // the task's role session in CloudTrail
-	Look    string // the command that finds it
-}
-
-func (r *Report) originViews(head Head) []OriginView {
-	slices.SortStableFunc(r.origins, func(a, b Origin) int { return cmp.Compare(a.Opened, b.Opened) })
-	var views []OriginView
-	for _, o := range r.origins {
-		var v OriginView
-		fact := func(name, value string) {
-			if value != "" {
-				v.Facts = append(v.Facts, Pair{name, value})
-			}
-		}
-		fact("Opened", moment(o.Opened))
-		fact("Task", o.ECS["taskArn"])
-		fact("Cluster", o.ECS["cluster"])
-		definition := o.ECS["family"]
-		if o.ECS["revision"] != "" {
-			definition += ":" + o.ECS["revision"]
-		}
-		fact("Task definition", definition)
-		fact("Container", o.ECS["container"])
-		fact("Launch type", o.ECS["launchType"])
-		for _, name := range []string{"image", "imageDigest", "imageId"} {
-			fact(map[string]string{"image": "Image", "imageDigest": "Image digest", "imageId": "Image digest"}[name], o.ECS[name])
-		}
-		for _, p := range o.Also {
-			fact(strings.ToUpper(p.Name[:1])+p.Name[1:], p.Value)
-		}
-		fact("Host", o.Hostname)
-		if o.PID > 0 {
-			fact("Process", number(o.PID))
-		}
-		fact("Shipper", o.Version)
-		fact("Log group", o.Target["group"])
-		fact("Region", o.Target["region"])
-		fact("Account", o.Target["account"])
-		fact("Endpoint", o.Target["endpoint"])
-		fact("File", o.Path)
-		fact("Inputs", strings.Join(o.Inputs, ", "))
-		if arn := o.ECS["taskArn"]; arn != "" {
-			v.Session = arn[strings.LastIndexByte(arn, '/')+1:]
-			v.Look = r.lookUp(v.Session, cmp.Or(o.Target["region"], head.Region))
-		}
-		views = append(views, v)
-	}
-	return views
-}
-
-// lookUp is the command that finds what a task did, among the management events of its account.
-// CloudTrail shows them within a quarter of an hour and keeps them for 90 days.
-// https://docs.aws.amazon.com/awscloudtrail/latest/userguide/view-cloudtrail-events-cli.html
-func (r *Report) lookUp(session, region string) string {
-	command := "aws cloudtrail lookup-events \\\n  --lookup-attributes AttributeKey=Username,AttributeValue=" + quoted(session)
-	if region != "" {
-		command += " \\\n  --region " + quoted(region)
-	}
-	if r.first > 0 {
-		day := func(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
-		command += " \\\n  --start-time " + day(r.first-3_600_000) + " --end-time " + day(r.last+3_600_000)
-	}
-	return command
-}
-
-var plain = regexp.MustCompile(`^[A-Za-z0-9_.:/@-]+$`)
-
-// quoted writes a word as a shell takes it.
-func quoted(word string) string {
-	if plain.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

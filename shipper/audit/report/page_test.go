@@ -11,12 +11,18 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/audit/proof"
+	"perstack-shipper/shipper/quantity"
 )
 
-// write returns the page of a report.
+// write returns the page about a job in the stream.
 func (s stream) write(t testing.TB, job string) []byte {
 	t.Helper()
-	r := s.report(t, job)
+	return page(t, s.report(t, job), job)
+}
+
+// page returns the page of a report.
+func page(t testing.TB, r *Report, job string) []byte {
+	t.Helper()
 	var b bytes.Buffer
 	head := Head{
 		Job: job, Group: "/perstack/prod", Region: "eu-west-1", Written: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), Version: "0.9.0",
@@ -28,11 +34,11 @@ func (s stream) write(t testing.TB, job string) []byte {
 	return b.Bytes()
 }
 
-func page1(t testing.TB, name string) []byte {
+func recordedPage(t testing.TB, name string) []byte {
 	return stream{}.input("k3v9x2ab", "", recording(t, name)).write(t, "job")
 }
 
-// seen is the text of a page as it stands there, without what is folded and without markup.
+// seen returns the visible text of a page, without folded text and markup.
 func (b *browser) seen() string { return b.evaluate(`document.body.innerText`) }
 
 func TestPageInBrowser(t *testing.T) {
@@ -55,21 +61,20 @@ func TestPageInBrowser(t *testing.T) {
 		text := b.seen()
 		for _, want := range wants {
 			if !strings.Contains(text, want) {
-				t.Errorf("%s: %q is not to be seen in\n%s", name, want, start(text, 3000))
+				t.Errorf("%s: %q is not visible in\n%s", name, want, start(text, 3000))
 			}
 		}
 	}
 
-	open("simple", page1(t, "simple.jsonl"))
+	open("simple", recordedPage(t, "simple.jsonl"))
 	has("simple", "completed", "What is the capital of France?", "Paris", "claude-sonnet-4-5", "Complete", "SHA-256 1f3a",
 		"arn:aws:ecs:eu-west-1:123456789012:task/agents/0f9de17a6465404e8b1b2356dc13c2f8", "AttributeKey=Username,AttributeValue=0f9de17a6465404e8b1b2356dc13c2f8", "9 rows")
 
-	open("delegate-parallel", page1(t, "delegate-parallel.jsonl"))
+	open("delegate-parallel", recordedPage(t, "delegate-parallel.jsonl"))
 	has("delegate-parallel", "Do all three.", "All three delegates answered", "3,318\ntokens", "5\nruns", "prose-expert\t\n\t1\t4\t779\t258\t72\t0\t851")
 	if labels := b.evaluate(`[...document.querySelectorAll('.chart .label')].map((e) => e.textContent).join('|')`); labels != "parallel-coordinator|↳ math-expert|↳ prose-expert|↳ code-expert|parallel-coordinator" {
 		t.Errorf("the rows of the timeline are %s", labels)
 	}
-	// Folding.
 	if got := b.evaluate(`(() => {
 		const row = document.querySelector('.ev[data-k~=work]');
 		const hidden = () => getComputedStyle(row.querySelector('.more')).display === 'none' || row.querySelector('.more').checkVisibility() === false;
@@ -81,7 +86,6 @@ func TestPageInBrowser(t *testing.T) {
 	})()`); got != "true,false,true" {
 		t.Errorf("folding: hidden before, after a click, after Fold all: %s", got)
 	}
-	// Filtering.
 	filter := func(id, value string) string {
 		return b.evaluate(fmt.Sprintf(`(async () => {
 			const e = document.getElementById(%q);
@@ -102,15 +106,15 @@ func TestPageInBrowser(t *testing.T) {
 	open("error", stream{}.input("k3v9x2ab", "", recording(t, "error.jsonl")).input("k3v9x2ab.err", "stderr", recording(t, "error.stderr")).write(t, "job"))
 	has("error", "stopped by an error", "1\nerror", "AI_NoOutputGeneratedError: No output generated.", "APICallError [AI_APICallError]: invalid x-api-key")
 
-	open("maxsteps", page1(t, "maxsteps.jsonl"))
-	has("maxsteps", "out of steps", "The run was stopped because its steps ran out")
+	open("maxsteps", recordedPage(t, "maxsteps.jsonl"))
+	has("maxsteps", "out of steps", "The run was stopped because it ran out of steps")
 
 	open("interactive", stream{}.input("a", "", recording(t, "interactive.jsonl")).input("b", "", recording(t, "interactive-continue.jsonl")).write(t, "job"))
 	has("interactive", "Which theme do you want?", "Reply", "blue", "Thanks, I will use the blue theme.")
 }
 
-// Nothing that an agent writes is more than text: here each of its strings tries to be a script, an
-// image, an attribute and a control character at once.
+// An agent's text stays text. Here each of its strings tries to be a script, an image, an attribute
+// and a control character at once.
 func TestHostilePage(t *testing.T) {
 	const attack = "</script><script>attacked = 1</script><img src=x onerror='attacked = 2'>\"'><svg onload=attacked=3>{{.}}\x1b[2J\u202e</style></title><!--"
 	var poison func(value any) any
@@ -150,7 +154,7 @@ func TestHostilePage(t *testing.T) {
 	page := stream{}.input("k3v9x2ab", "", data).input("x.err", "stderr", []byte(attack)).write(t, "job"+attack)
 	for _, tag := range []string{"<script", "</script", "<style", "</style"} {
 		if n := bytes.Count(page, []byte(tag)); n != 1 {
-			t.Errorf("%d times %s", n, tag)
+			t.Errorf("%s is in the page %d times, want once", tag, n)
 		}
 	}
 	for _, raw := range []string{"<img", "<svg onload", "\x1b", "\u202e", "<!--"} {
@@ -168,15 +172,15 @@ func TestHostilePage(t *testing.T) {
 		t.Error(err)
 	}
 	if got := b.evaluate(`typeof attacked + ' ' + document.scripts.length + ' ' + document.images.length`); got != "undefined 1 0" {
-		t.Errorf("the page has come to %s", got)
+		t.Errorf("the attack, scripts and images in the page: %s", got)
 	}
 	if text := b.seen(); !strings.Contains(text, attack[:20]) || !strings.Contains(text, `\x1b[2J\u202e`) {
 		t.Errorf("the attack is not shown as text:\n%s", start(text, 2000))
 	}
 }
 
-// A page of 10,000 events is small enough, and opens fast enough. The time is reported; how busy
-// the machine is decides about it, so the test allows much more.
+// A page of 10,000 events is small and opens fast. The test logs the time, but allows much more,
+// because it depends on how busy the machine is.
 func TestLongPageInBrowser(t *testing.T) {
 	var one []byte
 	for _, name := range []string{"tools.jsonl", "delegate-parallel.jsonl", "delegate.jsonl", "maxsteps.jsonl"} {
@@ -185,7 +189,7 @@ func TestLongPageInBrowser(t *testing.T) {
 	data := bytes.Repeat(one, 10_000/bytes.Count(one, []byte("\n"))+1)
 	page := stream{}.input("k3v9x2ab", "", data).write(t, "job")
 	if bytes.Contains(page, []byte("Too long for one page")) {
-		t.Error("some events are left out")
+		t.Error("some events are not in the page")
 	}
 	path := filepath.Join(t.TempDir(), "long.html")
 	if err := os.WriteFile(path, page, 0o600); err != nil {
@@ -198,11 +202,11 @@ func TestLongPageInBrowser(t *testing.T) {
 		t.Error(err)
 	}
 	if len(page) > 16<<20 || took > 20*time.Second {
-		t.Errorf("%d bytes, %v", len(page), took)
+		t.Errorf("the page has %d bytes and opened in %v", len(page), took)
 	}
 }
 
-// What is too long for one page keeps what matters, and says what it leaves out.
+// If a job is too long for one page, the page keeps what matters and says what is not in it.
 func TestPageThatIsTooLong(t *testing.T) {
 	var data bytes.Buffer
 	for i := range 30_000 {
@@ -229,16 +233,16 @@ func TestPageThatIsTooLong(t *testing.T) {
 	if kept+total != 30_001 || retries != 30 || r.rows.all[len(r.rows.all)-1].typ != "completeRun" {
 		t.Errorf("%d events are kept and %d left out, %d retries are kept", kept, total, retries)
 	}
-	page := s.write(t, "job")
-	for _, want := range []string{"Too long for one page", "30 warnings", number(left[0].Count) + " " + left[0].Type} {
+	page := page(t, r, "job")
+	for _, want := range []string{"Too long for one page", "30 warnings", quantity.Number(left[0].Count) + " " + left[0].Type} {
 		if !bytes.Contains(page, []byte(want)) && !strings.Contains(string(bytes.ReplaceAll(page, []byte("</b><span>"), []byte(" "))), want) {
 			t.Errorf("the page does not say %q", want)
 		}
 	}
 }
 
-// A job whose events are all essential loses those in the middle.
-func TestPageOfNothingButEnds(t *testing.T) {
+// If all events are essential, the table drops some in the middle.
+func TestPageOfEssentialEvents(t *testing.T) {
 	var data bytes.Buffer
 	for i := range maxRows + 5000 {
 		fmt.Fprintf(&data, `{"type":"retry","expertKey":"e","timestamp":%d,"jobId":"job","runId":"r"}`+"\n", 1+i)

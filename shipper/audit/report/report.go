@@ -1,22 +1,23 @@
-// Package report makes one HTML file of a job, for a person who was not there: whether all of it is
-// there, who ran it, where and when, what it was asked and what it answered, what went wrong, what
-// it cost, and every event. The file needs nothing but itself: no script, font or picture from
-// elsewhere. What an agent wrote is text in it and never markup.
+// Package report writes an HTML file about a job: whether all of the job is in CloudWatch, who ran
+// it, where and when, what it was asked and what it answered, what went wrong, how many tokens it
+// used, and every event. The file is self-contained and loads no script, font or picture. An
+// agent's text appears in it as text, never as markup.
 //
-// A Report is built line by line and record by record, in bounded memory, and then written:
+// A Report collects lines and records one by one, in bounded memory, and is then written:
 //
-//	report.go     the Report, and what of a line goes where
-//	runs.go       the runs, and which works for which
-//	rows.go       the table of events, and what is left out of one that is too long
-//	detail.go     an event's members, long values folded
-//	timeline.go   the geometry of the timeline
-//	page.go       what the page shows, and in which words
-//	html.go       the page; page.css, page.js
+//	report.go               the Report, which distributes what a line says
+//	origin.go               the processes that shipped the job
+//	runs.go                 the runs and their delegations
+//	rows.go                 the table of events, and what to drop from a long one
+//	detail.go               the members of an event, with long values folded
+//	timeline.go, scale.go   the geometry of the timeline
+//	tokens.go               tokens by Expert
+//	page.go, words.go       what the page shows, and its wording
+//	html.go, chart.go       the markup; with page.css and page.js
 package report
 
 import (
 	"bytes"
-	"encoding/json"
 	"strings"
 
 	"perstack-shipper/batch"
@@ -24,7 +25,7 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// Bounds on what a Report keeps, whatever a job holds.
+// Bounds on what a Report keeps of any job.
 const (
 	maxRuns     = 500
 	maxErrors   = 500
@@ -32,13 +33,12 @@ const (
 	maxOrigins  = 20
 	maxBody     = 64 << 10 // bytes of one question, answer or error
 	maxBodies   = 2 << 20  // bytes of all of them
-	stderrHead  = 16 << 10 // bytes of what was written to stderr: its beginning
-	stderrTail  = 48 << 10 // and its end
-	maxAwaiting = 4096     // calls of delegates and persons whose answer is remembered as theirs
+	stderrHead  = 16 << 10 // bytes at the beginning of stderr
+	stderrTail  = 48 << 10 // bytes at the end of stderr
+	maxAwaiting = 4096     // calls of delegates and persons whose answers can be assigned to them
 )
 
-// Report is a job as it is told to a person: a readback.View of its lines. It belongs to one
-// goroutine.
+// Report is a [readback.View] that collects what the page shows. It belongs to one goroutine.
 type Report struct {
 	readback.Ignore
 	job   string
@@ -47,7 +47,7 @@ type Report struct {
 	spent int // bytes of bodies
 
 	sealed  map[string]int64 // when the newest seal of each input was written, ms since 1970
-	marker  batch.Marker     // of the input at hand
+	marker  batch.Marker     // of the current input
 	receipt batch.Receipt
 	large   bytes.Buffer // a line that the reader does not hold
 
@@ -60,23 +60,23 @@ type Report struct {
 	stderr      ends
 
 	lines       int64
-	first, last int64 // ms since 1970 of the events
+	first, last int64 // times of the first and last events, ms since 1970
 	models      []string
 	versions    []string // of Perstack's runtime
 }
 
-// New returns an empty Report of a job.
+// New returns an empty Report about a job.
 func New(job string) *Report {
 	return &Report{job: job, sealed: map[string]int64{}, runs: newRuns(), rows: newRows()}
 }
 
-// Turn is something that was said between the people and the Expert that the job began with.
+// Turn is a turn in the conversation between the user and the Expert with which the job began.
 type Turn struct {
 	Who  string // Question, Answer, …
-	Tone string // a class of the page's style
+	Tone string // a CSS class
 	Time int64
 	Text string
-	Cut  int // bytes that were left out
+	Cut  int // bytes of Text that were cut off
 }
 
 // Problem is something that went wrong.
@@ -85,8 +85,8 @@ type Problem struct {
 	Expert      string
 	Step        int64
 	Title, Text string
-	Cut         int  // bytes that were left out of Text
-	Warning     bool // it did not stop a run
+	Cut         int  // bytes of Text that were cut off
+	Warning     bool // the run continued
 }
 
 // Input implements readback.View.
@@ -124,7 +124,7 @@ func (r *Report) Line(l *readback.Line) error {
 	}
 	mark, marked := r.marker.Line(line, r.job, ev.Run, ev.Time)
 	if marked {
-		mark.JobID = r.job // all lines are of the one job, whatever they call it
+		mark.JobID = r.job // all lines belong to this job, even those that name another
 		r.receipt.Add(&mark)
 	}
 	run := r.runs.note(&ev)
@@ -152,7 +152,7 @@ func (r *Report) Record(record *readback.Record) error {
 	return nil
 }
 
-// among returns the first few different values, value included.
+// among adds value to values unless it is there or values are full.
 func among(values []string, value string) []string {
 	for _, v := range values {
 		if v == value {
@@ -165,7 +165,7 @@ func among(values []string, value string) []string {
 	return append(values, strings.Clone(value))
 }
 
-// converse keeps what people and the first Expert said to each other.
+// converse collects the conversation between the user and the first Expert.
 func (r *Report) converse(ev *event.Event, run *run) {
 	if run == nil || run.parent != nil {
 		return
@@ -193,7 +193,7 @@ func (r *Report) turn(who, tone string, at int64, text string) {
 	r.talk = append(r.talk, Turn{who, tone, at, text, cut})
 }
 
-// problem keeps what went wrong.
+// problem collects errors and warnings.
 func (r *Report) problem(ev *event.Event, run *run) {
 	p := Problem{Time: ev.Time, Step: ev.Step, Expert: ev.Expert}
 	if p.Expert == "" && run != nil {
@@ -203,12 +203,12 @@ func (r *Report) problem(ev *event.Event, run *run) {
 	case ev.Kind == event.Failure:
 		p.Title, p.Text = "The run was stopped by an error", ev.Error.String()
 		if ev.Error != nil && ev.Error.Retryable != nil && *ev.Error.Retryable {
-			p.Text += "\n(Perstack says that trying again may help.)"
+			p.Text += "\n(Perstack says that a retry may help.)"
 		}
 	case ev.Type == "stopRunByExceededMaxSteps":
-		p.Title, p.Text = "The run was stopped because its steps ran out", "It had not completed; --max-steps bounds how many it may take."
+		p.Title, p.Text = "The run was stopped because it ran out of steps", "It had not completed. --max-steps limits the steps of a run."
 	case ev.Kind == event.Retry:
-		p.Title, p.Text, p.Warning = "A call of the model failed and was made again", ev.Body, true
+		p.Title, p.Text, p.Warning = "A call of the model failed and was retried", ev.Body, true
 	case ev.Kind == event.Resolved:
 		for _, result := range ev.Results {
 			if result.Failed {
@@ -232,7 +232,7 @@ func (r *Report) report(p Problem) {
 	r.errors = append(r.errors, p)
 }
 
-// body bounds a text that is shown in full, and counts it.
+// body cuts a text to the bound for a single text, or to what is left of the bound for all of them.
 func (r *Report) body(text string) (kept string, cut int) {
 	room := min(maxBody, max(maxBodies-r.spent, 200))
 	kept = start(text, room)
@@ -240,79 +240,10 @@ func (r *Report) body(text string) (kept string, cut int) {
 	return strings.Clone(kept), len(text) - len(kept)
 }
 
-// Origin is a process that shipped lines of the job, as its open record names it.
-type Origin struct {
-	Version, Hostname, Source, Path string
-	PID, Opened                     int64
-	Target, ECS                     map[string]string
-	Inputs                          []string
-	Also                            []Pair // what later versions say besides
-}
-
-// Pair is a name and its value.
-type Pair struct{ Name, Value string }
-
-// open takes the open record of an input: the whole message.
-func (r *Report) open(input string, record []byte) {
-	var says struct {
-		Timestamp int64             `json:"timestamp"`
-		Version   string            `json:"version"`
-		PID       int64             `json:"pid"`
-		Hostname  string            `json:"hostname"`
-		Source    string            `json:"source"`
-		Path      string            `json:"path"`
-		Target    map[string]string `json:"target"`
-		ECS       map[string]string `json:"ecs"`
-		Image     string            `json:"image"`
-		Command   json.RawMessage   `json:"command"`
-	}
-	if json.Unmarshal(record, &says) != nil {
-		return
-	}
-	for i := range r.origins {
-		o := &r.origins[i]
-		if o.Hostname == says.Hostname && o.PID == says.PID && o.ECS["taskArn"] == says.ECS["taskArn"] {
-			o.Inputs = among(o.Inputs, input)
-			if o.Opened == 0 || says.Timestamp < o.Opened {
-				o.Opened = says.Timestamp
-			}
-			return
-		}
-	}
-	if len(r.origins) == maxOrigins {
-		r.originsLost++
-		return
-	}
-	o := Origin{
-		Version: says.Version, Hostname: says.Hostname, PID: says.PID, Opened: says.Timestamp,
-		Source: says.Source, Path: says.Path, Target: says.Target, ECS: says.ECS, Inputs: []string{strings.Clone(input)},
-	}
-	if says.Image != "" {
-		o.Also = append(o.Also, Pair{"image", says.Image})
-	}
-	if command := words(says.Command); command != "" {
-		o.Also = append(o.Also, Pair{"command", command})
-	}
-	r.origins = append(r.origins, o)
-}
-
-// words returns a command line, given as text or as a list of its words.
-func words(raw json.RawMessage) string {
-	var list []string
-	if json.Unmarshal(raw, &list) == nil {
-		return strings.Join(list, " ")
-	}
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text
-	}
-	return ""
-}
-
-// ends keeps the beginning and the end of what is added to it, line by line.
+// ends keeps the beginning and the end of the lines that are added to it.
 type ends struct {
 	head, tail []byte
-	lost       int64 // bytes between them
+	lost       int64 // bytes between head and tail that were dropped
 	lines      int64
 }
 
@@ -328,7 +259,7 @@ func (e *ends) add(line []byte) {
 	}
 }
 
-// trim shortens the tail to its bound, at the beginning of a line where there is one.
+// trim shortens the tail to its bound, if possible at the beginning of a line.
 func (e *ends) trim() {
 	over := len(e.tail) - stderrTail
 	if over <= 0 {
@@ -344,7 +275,7 @@ func (e *ends) trim() {
 	e.tail = append(e.tail[:0], e.tail[over:]...)
 }
 
-// start returns as much of s as n bytes hold, cut on a character's boundary.
+// start returns at most the first n bytes of s, cut at a character boundary.
 func start(s string, n int) string {
 	if len(s) <= n {
 		return s

@@ -8,23 +8,23 @@ import (
 	"perstack-shipper/shipper/audit/event"
 )
 
-// This file keeps the table of events. A job that is too long for it keeps what matters, and says
-// what was left out.
+// This file collects the table of events. If a job is too long for the table, it keeps the rows
+// that matter most and counts those that it drops.
 
-// The table's bounds, so that a browser opens the page in about a second.
+// The bounds of the table, chosen so that a browser opens the page in about a second.
 const (
 	maxRows     = 10_000
 	maxRowBytes = 6 << 20
 )
 
-// level says how much it matters that a row is there: 0 most.
+// level ranks rows by importance. 0 is the most important.
 type level int
 
 const (
-	essential level = iota // how runs begin and end, and what went wrong
-	work                   // what the model said, and what tools did
+	essential level = iota // beginnings and ends of runs, and errors
+	work                   // what the model said and what tools did
 	routine                // everything else
-	pieces                 // deltas, whose text comes again whole
+	pieces                 // deltas, whose whole text follows in another event
 	levels
 )
 
@@ -45,13 +45,13 @@ func levelOf(ev *event.Event) level {
 	return routine
 }
 
-// row is an event, or several deltas of one stream that follow on each other.
+// row is an event, or several consecutive deltas of one stream.
 type row struct {
 	input     string
-	seq, last int64 // of its lines
+	seq, last int64 // of its first and last lines
 	count     int64
 	time      int64
-	expert    *run // whose Expert is shown; nil: none
+	expert    *run // the run whose Expert is shown, or nil
 	step      int64
 	typ       string
 	verb      string
@@ -66,17 +66,17 @@ type row struct {
 type rows struct {
 	all    []*row
 	size   int
-	long   int              // bytes that are kept of a long value
-	cutoff level            // rows of this level and above are left out
-	left   map[string]int64 // events that were left out, by type
-	open   map[*run]*row    // the row that further deltas of a run belong to
+	long   int              // bytes to keep of a long value
+	cutoff level            // rows of this level and less important ones are dropped
+	left   map[string]int64 // number of dropped events, by type
+	open   map[*run]*row    // the row to which the next delta of a run is added
 }
 
 func newRows() rows {
 	return rows{long: maxLong, cutoff: levels, left: map[string]int64{}, open: map[*run]*row{}}
 }
 
-// maxDeltas bounds the text that is kept of a stream of deltas, in bytes.
+// maxDeltas bounds the text of a row of deltas, in bytes.
 const maxDeltas = 4000
 
 func (rs *rows) add(input string, seq int64, ev *event.Event, run *run, tokens int64, line []byte) {
@@ -123,7 +123,7 @@ func (r *row) measure() {
 	}
 }
 
-// squeeze keeps only half as much of each long value.
+// squeeze halves what is kept of each long value.
 func (rs *rows) squeeze() {
 	rs.long /= 2
 	rs.size = 0
@@ -150,8 +150,8 @@ func (rs *rows) leave(typ string, n int64) {
 	rs.left[typ] += n
 }
 
-// shrink leaves out the rows of the level that matters least or, where only the essential ones are
-// left, those in the middle.
+// shrink drops the rows of the least important level. If only essential ones are left, it drops
+// some in the middle.
 func (rs *rows) shrink() {
 	gone := func(i int, r *row) bool { return i > len(rs.all)/2 && i < len(rs.all)*3/4 }
 	if rs.cutoff > work {
@@ -171,7 +171,7 @@ func (rs *rows) shrink() {
 	rs.all = kept
 }
 
-// Left is how many events of a type the table leaves out.
+// Left is the number of events of a type that are not in the table.
 type Left struct {
 	Type  string
 	Count int64

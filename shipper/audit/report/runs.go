@@ -8,17 +8,17 @@ import (
 	"perstack-shipper/shipper/audit/event"
 )
 
-// This file keeps the runs of a job: what each did and when, and which works for which.
+// This file collects the runs of a job: what each did and when, and who delegated to whom.
 
-// run is an Expert at work, from its start until it completes or stops. A delegation makes a run of
-// its own, and so does the return from it.
+// run is an Expert at work, from its start until it completes or stops. A delegation starts a run
+// of its own, and so does the return from it.
 type run struct {
 	id, expert string
 	number     int  // in order of appearance, from 0
-	parent     *run // the run that this one works for
-	before     *run // the run that this one goes on with
+	parent     *run // the run that delegated to this one
+	before     *run // the run that this one continues
 
-	first, last int64 // ms since 1970 of its events
+	first, last int64 // times of its first and last events, ms since 1970
 	outcome     outcome
 	events      int64
 	steps       int64
@@ -27,7 +27,7 @@ type run struct {
 	tokens      int64
 	tools       int64
 
-	asked, called int64 // when the call of the model, or of tools, that is under way began; 0: there is none
+	asked, called int64 // start of the current call of the model and of tools, or 0
 	spans         []span
 	marks         []mark
 }
@@ -44,13 +44,13 @@ const (
 	asking     outcome = "asked a person"
 )
 
-// span is a time in which a run did one thing.
+// span is a stretch of time during which a run did one thing.
 type span struct {
 	what     string // model, tools or wait
 	from, to int64  // ms since 1970
 }
 
-// mark is something at one time.
+// mark is an event at a point in time.
 type mark struct {
 	what string // retry, error, toolerror, ask or delegate
 	at   int64
@@ -60,10 +60,10 @@ type runKey struct{ id, expert string }
 
 type runs struct {
 	all      []*run
-	lost     int64           // events of runs that are more than maxRuns
-	byKey    map[runKey]*run // an Expert of one that is not known yet is ""
-	byID     map[string]*run // the latest
-	awaiting map[string]*run // by the id of the call that it waits for
+	lost     int64           // events of runs beyond maxRuns
+	byKey    map[runKey]*run // the Expert is "" while it is unknown
+	byID     map[string]*run // the latest run with the id
+	awaiting map[string]*run // runs by the id of the call for which they wait
 	spans    int
 	thinned  int // how often spans were joined to save room
 }
@@ -72,8 +72,7 @@ func newRuns() runs {
 	return runs{byKey: map[runKey]*run{}, byID: map[string]*run{}, awaiting: map[string]*run{}}
 }
 
-// find returns the run of an event. It is nil for an event that names none, and where there are too
-// many.
+// find returns the run of an event, or nil if the event names no run or there are too many runs.
 func (rs *runs) find(ev *event.Event) *run {
 	if ev.Run == "" && ev.Expert == "" {
 		return nil
@@ -87,7 +86,7 @@ func (rs *runs) find(ev *event.Event) *run {
 		rs.byID[ev.Run] = r
 		return r
 	}
-	if r := rs.byKey[runKey{ev.Run, ""}]; r != nil { // events of the runtime came first, which name no Expert
+	if r := rs.byKey[runKey{ev.Run, ""}]; r != nil { // its first events came from the runtime and named no Expert
 		delete(rs.byKey, runKey{ev.Run, ""})
 		r.expert = strings.Clone(ev.Expert)
 		rs.byKey[runKey{r.id, r.expert}] = r
@@ -128,7 +127,7 @@ func (rs *runs) note(ev *event.Event) *run {
 	return r
 }
 
-// link finds what a run has to do with the others.
+// link sets the parent of a run and the run that it continues.
 func (rs *runs) link(r *run, ev *event.Event) {
 	if ev.Reply != nil && ev.Reply.Call != "" && r.before == nil {
 		r.follow(rs.awaiting[ev.Reply.Call])
@@ -150,8 +149,8 @@ func (rs *runs) link(r *run, ev *event.Event) {
 	}
 }
 
-// follow makes r the one that goes on with before. What an agent wrote may say that in a circle;
-// then it is not so.
+// follow makes r the continuation of before, unless that would make a circle: an agent can write
+// anything.
 func (r *run) follow(before *run) {
 	for b := before; b != nil; b = b.before {
 		if b == r {
@@ -167,7 +166,7 @@ func (r *run) follow(before *run) {
 	}
 }
 
-// worksFor reports whether r works for other, directly or not.
+// worksFor reports whether r is other, or other delegated to it directly or indirectly.
 func (r *run) worksFor(other *run) bool {
 	for n := 0; r != nil && n <= maxRuns; n++ {
 		if r == other {
@@ -178,7 +177,7 @@ func (r *run) worksFor(other *run) bool {
 	return false
 }
 
-// act keeps what an event says that its run did.
+// act records what a run did according to an event.
 func (rs *runs) act(r *run, ev *event.Event) {
 	switch ev.Kind {
 	case event.Ask:
@@ -188,7 +187,7 @@ func (rs *runs) act(r *run, ev *event.Event) {
 		rs.span(r, "model", r.asked, ev.Time)
 		r.asked, r.called = 0, ev.Time
 	case event.Delegate, event.Question:
-		if r.asked > 0 { // versions up to 0.0.61 have no callTools before it
+		if r.asked > 0 { // versions up to 0.0.61 write no callTools before this event
 			rs.span(r, "model", r.asked, ev.Time)
 			r.asked = 0
 		}
@@ -225,7 +224,7 @@ func (rs *runs) act(r *run, ev *event.Event) {
 			r.outcome = outOfSteps
 		}
 	case event.Start:
-		r.outcome = unfinished // an Expert of an old version may start again under its runId
+		r.outcome = unfinished // in old versions an Expert may start again with the same runId
 	}
 }
 
@@ -248,7 +247,7 @@ func (rs *runs) span(r *run, what string, from, to int64) {
 	}
 }
 
-// thin joins spans of one kind that lie so near each other that nobody could tell them apart.
+// thin joins spans of one kind that are too close to each other to be distinguishable.
 func (rs *runs) thin() {
 	rs.thinned++
 	rs.spans = 0
@@ -269,14 +268,14 @@ func (rs *runs) thin() {
 	}
 }
 
-// placed is a run and how deep it stands among the delegations.
+// placed is a run with its depth in the tree of delegations.
 type placed struct {
 	*run
 	depth int
 }
 
-// tree returns the runs in the order in which they are shown: each with those that work for it
-// behind it, then the one that goes on with it.
+// tree returns the runs in display order: each run is followed by those to which it delegated, then
+// by its continuation.
 func (rs *runs) tree() []placed {
 	children, next := map[*run][]*run{}, map[*run][]*run{}
 	var roots []*run

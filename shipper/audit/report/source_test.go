@@ -2,7 +2,6 @@ package report
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,27 +10,13 @@ import (
 
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/readback"
+	"perstack-shipper/shipper/readback/readbacktest"
 )
 
-// stream is a log group with one stream.
+// stream holds the events of a log group's only stream, "job".
 type stream []cloudwatch.Event
 
-func (s stream) EventsPage(_ context.Context, _ string, _ cloudwatch.Selection, token string) ([]cloudwatch.Event, string, bool, error) {
-	if token != "" {
-		return nil, "end", true, nil
-	}
-	return s, "end", false, nil
-}
-
-func (s stream) StreamsPage(context.Context, string, string) ([]string, string, error) {
-	return nil, "", nil
-}
-
-func (s stream) FilterPage(context.Context, string, string, cloudwatch.Selection, string) ([]cloudwatch.Event, string, error) {
-	return nil, "", nil
-}
-
-// input appends the events of an input with these lines.
+// input appends the open record and the lines of an input.
 func (s stream) input(id, source string, data []byte) stream {
 	s = append(s, cloudwatch.Event{Stream: "job", Time: 1795348705863, Message: fmt.Sprintf(`{"shipper":{"record":"open","input":%q},"type":"shipper.open","timestamp":1795348705863,"version":"0.9.0","pid":7,`+
 		`"hostname":"ip-10-0-3-17","target":{"group":"/perstack/prod","region":"eu-west-1","account":"123456789012","endpoint":"https://logs.eu-west-1.amazonaws.com"},"stream":"job","source":%q,`+
@@ -58,17 +43,17 @@ func (s stream) input(id, source string, data []byte) stream {
 	return s
 }
 
-// report reads all of the stream into a Report.
+// report reads the whole stream into a Report.
 func (s stream) report(t testing.TB, job string) *Report {
 	t.Helper()
 	r := New(job)
-	if _, err := readback.Read(t.Context(), s, readback.Query{Streams: []string{"job"}, Stderr: true}, r); err != nil {
+	if _, err := readback.Read(t.Context(), readbacktest.Held{"job": s}, readback.Query{Streams: []string{"job"}, Stderr: true}, r); err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-// recording returns what a real run wrote.
+// recording returns the output of a real run.
 func recording(t testing.TB, name string) []byte {
 	t.Helper()
 	for _, folder := range []string{"../../../cmd/perstack-shipper/testdata/recordings", "../../../../shared/recordings"} {
@@ -77,6 +62,6 @@ func recording(t testing.TB, name string) []byte {
 			return data
 		}
 	}
-	t.Skipf("there is no recording %s here", name)
+	t.Skipf("the recording %s is not here", name)
 	return nil
 }

@@ -1,15 +1,13 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 )
 
-// This file lays out the timeline: a row a run, time from left to right, all in the units of an SVG
-// of a fixed width.
+// This file lays out the timeline: one row per run, with time running from left to right. All
+// lengths are in the units of an SVG of fixed width.
 
 const (
 	chartWidth  = 1080
@@ -17,11 +15,11 @@ const (
 	plotRight   = chartWidth - 70
 	rowHeight   = 30
 	chartTop    = 34
-	maxChart    = 150 // rows; what is more is counted
-	breakWidth  = 44  // of a time in which nothing happened, where that is left out
+	maxChart    = 150 // rows; further runs are only counted
+	breakWidth  = 44  // of a cut-out stretch of time in which nothing happened
 	indent      = 14
 	maxDepth    = 6 // of the indentation
-	markSpacing = 3 // marks nearer to each other are shown as one
+	markSpacing = 3 // marks closer to each other are drawn as one
 )
 
 // Timeline is what the page draws.
@@ -33,8 +31,8 @@ type Timeline struct {
 	Ticks         []Tick
 	Breaks        []Break
 	Rows          []ChartRow
-	Legend        []ChartMark // the marks that are there
-	More          int64       // runs that have no row
+	Legend        []ChartMark // the marks that are used
+	More          int64       // runs without a row
 }
 
 // Tick is a time on the axis.
@@ -43,19 +41,19 @@ type Tick struct {
 	Text string
 }
 
-// Break is a time that is left out.
+// Break is a cut-out stretch of time.
 type Break struct {
 	X, Width, Middle float64
 	Text             string
 }
 
-// ChartRow is a run.
+// ChartRow is the row of a run.
 type ChartRow struct {
 	Top            int
 	Middle, LabelX int
-	Right          float64 // where the row's last mark ends
+	Right          float64 // the right edge of the row's last mark
 	Label, Title   string
-	Class          string // of the Expert's colour
+	Class          string // CSS class of the Expert's colour
 	Depth          int
 	Bar            Bar
 	Spans          []Bar
@@ -64,123 +62,19 @@ type ChartRow struct {
 	Duration       string
 }
 
-// Bar is a time in a row.
+// Bar is a stretch of time in a row.
 type Bar struct {
 	X, Y, W, H  float64
 	What, Title string
 }
 
-// ChartMark is a time in a row at which something happened: a shape.
+// ChartMark is the shape of something that happened at a point in time.
 type ChartMark struct {
 	X, Y        float64
 	What, Title string
 }
 
-// scale turns times into places: stretches of time in which something happened, with the breaks
-// between them.
-type scale struct {
-	parts []stretch
-	perMS float64
-}
-
-type stretch struct {
-	from, to int64
-	x        float64
-}
-
-// newScale finds the stretches of the runs. A time in which nothing at all happened, and that is
-// long beside those in which something did, is left out: an agent may wait a night for a person.
-func newScale(list []*run) scale {
-	type interval struct{ from, to int64 }
-	var busy []interval
-	for _, r := range list {
-		if r.first > 0 {
-			busy = append(busy, interval{r.first, r.last})
-		}
-	}
-	slices.SortFunc(busy, func(a, b interval) int { return cmp.Compare(a.from, b.from) })
-	var merged []interval
-	active := int64(0)
-	for _, b := range busy {
-		if n := len(merged); n > 0 && b.from <= merged[n-1].to {
-			merged[n-1].to = max(merged[n-1].to, b.to)
-			continue
-		}
-		merged = append(merged, b)
-	}
-	for _, m := range merged {
-		active += m.to - m.from
-	}
-	var s scale
-	for _, m := range merged {
-		if n := len(s.parts); n > 0 && (m.from-s.parts[n-1].to <= max(active/2, 1000) || n == 20) {
-			s.parts[n-1].to = m.to
-			continue
-		}
-		s.parts = append(s.parts, stretch{from: m.from, to: m.to})
-	}
-	total := int64(0)
-	for _, p := range s.parts {
-		total += p.to - p.from
-	}
-	room := float64(plotRight-labelWidth) - breakWidth*float64(max(0, len(s.parts)-1))
-	s.perMS = room / float64(max(total, 1))
-	x := float64(labelWidth)
-	for i := range s.parts {
-		s.parts[i].x = x
-		x += float64(s.parts[i].to-s.parts[i].from)*s.perMS + breakWidth
-	}
-	return s
-}
-
-// x is the place of a time.
-func (s *scale) x(at int64) float64 {
-	for i := range s.parts {
-		p := &s.parts[i]
-		if at <= p.to || i == len(s.parts)-1 {
-			at = min(max(at, p.from), p.to)
-			return tenths(p.x + float64(at-p.from)*s.perMS)
-		}
-	}
-	return labelWidth
-}
-
-// tenths rounds to what can be seen, so that the page is not full of digits.
-func tenths(x float64) float64 { return math.Round(10*x) / 10 }
-
-// steps are the distances of ticks, in ms.
-var steps = []int64{
-	1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000,
-	3_600_000, 7_200_000, 14_400_000, 43_200_000, 86_400_000, 7 * 86_400_000, 30 * 86_400_000, 365 * 86_400_000,
-}
-
-// ticks are times at even distances from the beginning, about 90 units apart.
-func (s *scale) ticks() []Tick {
-	if len(s.parts) == 0 {
-		return nil
-	}
-	step := steps[len(steps)-1]
-	for _, d := range steps {
-		if float64(d)*s.perMS >= 90 {
-			step = d
-			break
-		}
-	}
-	var ticks []Tick
-	began := s.parts[0].from
-	for _, p := range s.parts {
-		first := (p.from - began + step - 1) / step * step
-		for at := began + first; at <= p.to && len(ticks) < 200; at += step {
-			ticks = append(ticks, Tick{s.x(at), "+" + duration(at-began)})
-		}
-	}
-	if len(ticks) > 0 && ticks[0].Text == "+0 ms" {
-		ticks[0].Text = "0"
-	}
-	return ticks
-}
-
-// timeline lays out the runs.
+// timeline lays out the runs, or returns nil if there are none.
 func (r *Report) timeline(palette *palette) *Timeline {
 	tree := r.runs.tree()
 	tree = slices.DeleteFunc(tree, func(p placed) bool { return p.first == 0 })
@@ -223,14 +117,14 @@ func chartRow(s *scale, p placed, i int, palette *palette) ChartRow {
 	row.Label = fit(name, (labelWidth-24-row.LabelX)/7)
 	row.Title = fmt.Sprintf("%s, run %s: %s, %d steps, %d calls of the model, %d of tools", name, p.id, p.says(), p.steps, p.calls, p.tools)
 	if p.before != nil {
-		row.Title += ", goes on with run " + p.before.id
+		row.Title += ", continues run " + p.before.id
 	}
 	row.Bar = bar(s, span{"run", p.first, p.last}, middle, row.Title)
 	for _, sp := range p.spans {
 		title := map[string]string{"model": "the model", "tools": "tools", "wait": "waits"}[sp.what]
 		b := bar(s, sp, middle, title+", "+duration(sp.to-sp.from))
 		if n := len(row.Spans); n > 0 && row.Spans[n-1].What == b.What && b.X+b.W-row.Spans[n-1].X < 1 {
-			continue // nobody could see it
+			continue // invisible behind the previous bar
 		}
 		row.Spans = append(row.Spans, b)
 	}
@@ -238,14 +132,14 @@ func chartRow(s *scale, p placed, i int, palette *palette) ChartRow {
 	for _, m := range p.marks {
 		x := s.x(m.at)
 		if m.what == "error" && p.outcome == failed || m.what == "ask" && p.outcome == asking {
-			continue // the run's end says so
+			continue // the mark at the end of the run shows it
 		}
 		if at, ok := last[m.what]; ok && x-at < markSpacing {
 			continue
 		}
 		last[m.what] = x
 		row.Marks = append(row.Marks, ChartMark{x, float64(middle), m.what, map[string]string{
-			"retry": "a call of the model failed and was made again", "error": "an error", "toolerror": "a tool reported an error",
+			"retry": "a call of the model failed and was retried", "error": "an error", "toolerror": "a tool reported an error",
 			"ask": "asks a person", "delegate": "delegates",
 		}[m.what]})
 	}
@@ -263,7 +157,8 @@ func (r *run) says() string {
 	return string(r.outcome)
 }
 
-// bar is a span as it is drawn: the run as a band, and on it what the model, tools and others did.
+// bar returns the bar of a span: a band for the run, and narrower bars on it for the model, tools
+// and waiting.
 func bar(s *scale, sp span, middle int, title string) Bar {
 	x := s.x(sp.from)
 	b := Bar{X: x, W: tenths(max(s.x(sp.to)-x, 1.5)), What: sp.what, Title: title}
@@ -280,7 +175,7 @@ func bar(s *scale, sp span, middle int, title string) Bar {
 	return b
 }
 
-// path is the outline of a mark.
+// path returns the SVG path of a mark.
 func path(m ChartMark) string {
 	at := func(points ...float64) string {
 		var b strings.Builder
@@ -304,7 +199,7 @@ func path(m ChartMark) string {
 	return at(-4, -4, 4, 4) + at(4, -4, -4, 4)
 }
 
-// legend shows those of the marks that are there.
+// legend sets the legend to the marks that are used.
 func (t *Timeline) legend() {
 	there := map[string]bool{}
 	for i := range t.Rows {

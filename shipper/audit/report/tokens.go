@@ -1,15 +1,18 @@
 package report
 
-import "perstack-shipper/batch"
+import (
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/quantity"
+)
 
-// This file shows tokens by Expert. They are counted by package batch, as the seal counts them.
+// This file shows tokens by Expert. Package batch counts them, as it does for the seal.
 
 // ExpertTokens is what an Expert used.
 type ExpertTokens struct {
 	Expert, Class string
 	Runs, Calls   int64
 	Usage         batch.Usage
-	Bars          []Bar // in an SVG that is 1,000 units wide
+	Bars          []Bar // for an SVG that is 1,000 units wide
 }
 
 // tokens returns what each Expert used, in order of appearance, and what all of them used.
@@ -30,14 +33,14 @@ func (r *Report) tokens(palette *palette) (list []ExpertTokens, total ExpertToke
 		width := func(n int64) float64 { return tenths(1000 * float64(n) / float64(most)) }
 		in, out := width(u.InputTokens), width(u.OutputTokens)
 		list[i].Bars = []Bar{
-			{X: 0, W: in, What: "in", Title: number(u.InputTokens) + " input tokens"},
-			{X: in, W: out, What: "out", Title: number(u.OutputTokens) + " output tokens"},
+			{X: 0, W: in, What: "in", Title: quantity.Number(u.InputTokens) + " input tokens"},
+			{X: in, W: out, What: "out", Title: quantity.Number(u.OutputTokens) + " output tokens"},
 		}
 	}
 	return list, total
 }
 
-// outcome is how the job ended, by its lines.
+// outcome returns how the job ended according to its lines.
 func (r *Report) outcome() batch.Outcome {
 	for _, job := range r.receipt.Jobs() {
 		return job.Outcome

@@ -8,30 +8,9 @@ import (
 	"perstack-shipper/shipper/terminal"
 )
 
-// This file writes numbers, times and sizes as people read them.
+// This file formats times and sizes for people.
 
-// number writes n with commas between the thousands.
-func number(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	sign := ""
-	if n < 0 {
-		sign, digits = "-", digits[1:]
-	}
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return sign + digits
-}
-
-// count writes n things: 1 run, 3 runs.
-func count(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return number(n) + " " + many
-}
-
-// duration writes a time in ms, with two units at most.
+// duration formats a time in ms with at most two units.
 func duration(ms int64) string {
 	d := time.Duration(ms) * time.Millisecond
 	two := func(big int64, bigUnit string, small int64, smallUnit string) string {
@@ -55,7 +34,7 @@ func duration(ms int64) string {
 	return two(ms/86_400_000, "d", ms/3_600_000%24, "h")
 }
 
-// size writes bytes.
+// size formats a number of bytes.
 func size(n int) string {
 	switch {
 	case n < 1000:
@@ -66,7 +45,7 @@ func size(n int) string {
 	return fmt.Sprintf("%.3g MB", float64(n)/1e6)
 }
 
-// clock writes the time of day of a time in ms, in UTC.
+// clock formats the time of day of a time in ms, in UTC.
 func clock(ms int64) string {
 	if ms <= 0 {
 		return ""
@@ -74,7 +53,7 @@ func clock(ms int64) string {
 	return time.UnixMilli(ms).UTC().Format("15:04:05.000")
 }
 
-// moment writes a time in ms with its day, in UTC.
+// moment formats a time in ms with its date, in UTC.
 func moment(ms int64) string {
 	if ms <= 0 {
 		return ""
@@ -82,5 +61,5 @@ func moment(ms int64) string {
 	return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05 UTC")
 }
 
-// fit cuts a name to a number of characters.
+// fit cuts a name to a number of columns.
 func fit(s string, width int) string { return terminal.Fit(terminal.Escape(s), width) }
