@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -17,50 +16,48 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"perstack-shipper/shipper/testkit"
 )
 
-// This file runs testdata/script/*.txtar: sessions at a terminal, with the program as the command
-// perstack-shipper and an endpoint of their own. A script has
+// This file runs testdata/script/*.txtar, which are sessions at a terminal with the program as the
+// command perstack-shipper, each with an endpoint of its own. A script has:
 //
-//	$AWS_ENDPOINT_URL and credentials   of its endpoint; `env AWS_ENDPOINT_URL=` takes it away
+//	$AWS_ENDPOINT_URL and credentials   of its endpoint; `env AWS_ENDPOINT_URL=` removes it
 //	$RECORDINGS, $DEPLOY                the folder of recorded runs, and deploy/
-//	$HOME, $XDG_STATE_HOME              folders below $WORK, so that the journal is $WORK/state/perstack-shipper
+//	$HOME, $XDG_STATE_HOME              folders below $WORK; the journal is $WORK/state/perstack-shipper
 //	code N command…                     runs command, which must exit with code N
-//	put GROUP STREAM FILE               puts each line of FILE as an event, as somebody else would
-//	stored GROUP STREAM FILE            writes the events of a stream to FILE, a line each
-//	endpoint HOW                        the endpoint works, throttles, hangs and so on (endpoint_test.go)
-//	until command…                      runs command again and again until it succeeds, for a minute at most
-//	signal NAME                         sends TERM, INT, HUP, QUIT, STOP, CONT or KILL to what runs in the background
-//	exited N                            what was signalled last, and waited for, must have exited with code N
+//	put GROUP STREAM FILE               puts each line of FILE as an event, as another program would
+//	stored GROUP STREAM FILE            writes the events of a stream to FILE, one per line
+//	endpoint HOW                        makes the endpoint work, throttle, hang and so on (endpoint_test.go)
+//	until command…                      repeats command until it succeeds, for at most a minute
+//	signal NAME                         sends TERM, INT, HUP, QUIT, STOP, CONT or KILL to all background commands
+//	exited N                            the last command that got a signal, once waited for, must have exited with code N
 //
-// UPDATE_SCRIPTS=1 go test ./cmd/perstack-shipper writes what `cmp` found different into the
+// UPDATE_SCRIPTS=1 go test ./cmd/perstack-shipper updates the files that `cmp` compares in the
 // scripts.
 
-// fastExit keeps a command that is this test binary under the race detector from sleeping for a
-// second before it exits with 0.
+// fastExit keeps a command that is this test binary from sleeping for a second before it exits with
+// 0, as it would under the race detector.
 const fastExit = "atexit_sleep_ms=0"
 
-// sideBySide is how many tests run at once: most of them wait.
+// sideBySide is the number of tests to run in parallel. Most of them wait.
 const sideBySide = 6
 
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", fastExit)
 	if err := flag.Set("test.parallel", fmt.Sprint(max(sideBySide, runtime.GOMAXPROCS(0)))); err != nil {
-		panic(err) // there is such a flag
+		panic(err) // the flag exists
 	}
 	testscript.Main(leakless{m}, map[string]func(){"throwing-agent": throwingAgent})
 }
 
 // program is the path of the program that the tests start, which is also the command
-// perstack-shipper on PATH. It is built as for users, without the race detector, which makes it ten
-// times as slow: what runs side by side in it has tests with the race detector in shipper and
-// shipper/run.
+// perstack-shipper on PATH. It is built as for users, without the race detector, which would make
+// it ten times as slow. Tests in shipper and shipper/run run the concurrent parts under the race
+// detector.
 var program string
 
 func buildProgram() error {
@@ -72,13 +69,14 @@ func buildProgram() error {
 	return os.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
-// leakless runs the tests and then looks for goroutines that they left. goleak.VerifyTestMain would
-// do the same, but it exits where testscript has yet to clean up.
+// leakless runs the tests and then looks for leaked goroutines. goleak.VerifyTestMain would do the
+// same, but it exits before testscript has cleaned up.
 type leakless struct{ m *testing.M }
 
 func (l leakless) Run() int {
-	// A signal may be ignored here, as under nohup or in the background of a script. What the tests
-	// start must not inherit that, and a signal that is caught is not ignored in a child.
+	// This process may have been started with a signal ignored, as under nohup or in the background
+	// of a script. The tests' programs must not inherit that. A signal that is caught here is not
+	// ignored in a child.
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
 		if signal.Ignored(s) {
 			signal.Notify(make(chan os.Signal, 1), s)
@@ -134,7 +132,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// runForCode is the command code.
+// runForCode implements the command code.
 func runForCode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: code N command [args...]")
@@ -146,8 +144,8 @@ func runForCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// exitCode is the exit code that err, of ts.Exec, stands for. A command that could not be run at
-// all ends the script.
+// exitCode returns the exit code for the error of ts.Exec. A command that could not be run ends the
+// script.
 func exitCode(ts *testscript.TestScript, err error) int {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -157,7 +155,7 @@ func exitCode(ts *testscript.TestScript, err error) int {
 	return 0
 }
 
-// runUntil is the command until.
+// runUntil implements the command until.
 func runUntil(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: until command [args...]")
@@ -171,38 +169,17 @@ func runUntil(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// putEvents is the command put.
+// putEvents implements the command put.
 func putEvents(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: put GROUP STREAM FILE")
 	}
-	group, stream := &args[0], &args[1]
-	api := cloudwatchlogs.New(cloudwatchlogs.Options{
-		BaseEndpoint: aws.String(ts.Getenv("AWS_ENDPOINT_URL")),
-		Region:       ts.Getenv("AWS_REGION"),
-		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
-		HTTPClient:   &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
-	})
-	ctx := context.Background()
-	var exists *types.ResourceAlreadyExistsException
-	_, err := api.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: group})
-	if !errors.As(err, &exists) {
-		ts.Check(err)
-	}
-	_, err = api.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: group, LogStreamName: stream})
-	if !errors.As(err, &exists) {
-		ts.Check(err)
-	}
-	var events []types.InputLogEvent
-	now := time.Now().UnixMilli()
-	for line := range strings.Lines(ts.ReadFile(args[2])) {
-		events = append(events, types.InputLogEvent{Message: aws.String(strings.TrimSuffix(line, "\n")), Timestamp: &now})
-	}
-	_, err = api.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{LogGroupName: group, LogStreamName: stream, LogEvents: events})
-	ts.Check(err)
+	endpoint := ts.Value(endpointKey{}).(*testkit.Endpoint)
+	messages := strings.Split(strings.TrimSuffix(ts.ReadFile(args[2]), "\n"), "\n")
+	ts.Check(endpoint.Put(context.Background(), args[0], args[1], time.Now(), messages...))
 }
 
-// signalBackground is the command signal.
+// signalBackground implements the command signal.
 func signalBackground(ts *testscript.TestScript, neg bool, args []string) {
 	signals := map[string]syscall.Signal{
 		"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT,
@@ -218,10 +195,10 @@ func signalBackground(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// signalled is the key of a script's value with the commands that signal reached last: []*exec.Cmd.
+// signalled is the key of a *[]*exec.Cmd, the commands that got the last signal of a script.
 type signalled struct{}
 
-// checkSignalled is the command exited.
+// checkSignalled implements the command exited.
 func checkSignalled(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: exited N")
@@ -230,7 +207,7 @@ func checkSignalled(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	commands := *ts.Value(signalled{}).(*[]*exec.Cmd)
 	if len(commands) == 0 {
-		ts.Fatalf("nothing was signalled")
+		ts.Fatalf("no command got a signal")
 	}
 	for _, command := range commands {
 		switch {

@@ -9,8 +9,7 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// This file is what the tests of a sidecar share: a folder of events, and the program that follows
-// it.
+// This file is what the tests of a sidecar share: a folder of events and the program following it.
 
 // sidecar is a world with a folder of events.
 type sidecar struct {

@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// This file compares what survives of an agent that throws right after it has written 6 MB, by how
-// its output is taken.
+// This file compares how much of its output survives when an agent throws right after it has
+// written 6 MB, depending on where the output goes.
 
-// nodeAgent does what Perstack does: it writes events to stdout, which Node queues in memory where
+// nodeAgent does what Perstack does: it writes events to stdout, which Node queues in memory if
 // stdout is a pipe, and then throws.
 const nodeAgent = `
 const text = "x".repeat(1000)
@@ -27,8 +27,8 @@ for (let n = 0, sent = 0; sent < 6e6; n++) {
 throw new Error("the provider failed")
 `
 
-// throwingAgent is the same without Node: the command throwing-agent of the tests. What the pipe
-// does not take at once is queued, and lost.
+// throwingAgent does the same without Node. It is the command throwing-agent of the tests. What the
+// pipe does not take at once is lost.
 func throwingAgent() {
 	stdout := int(os.Stdout.Fd())
 	if info, err := os.Stdout.Stat(); err == nil && !info.Mode().IsRegular() {
@@ -41,7 +41,7 @@ func throwingAgent() {
 		sent += len(line)
 		for len(line) > 0 {
 			wrote, err := syscall.Write(stdout, line)
-			if err != nil { // the pipe is full: this line and all that follow would wait in memory, where they die
+			if err != nil { // the pipe is full: Node would keep this line and all later ones in memory and lose them
 				os.Exit(1)
 			}
 			line = line[wrote:]
@@ -60,7 +60,7 @@ func TestSurvivorsOfAThrow(t *testing.T) {
 	if _, err := exec.LookPath("node"); err == nil {
 		agents["Node"] = "node " + script
 	} else {
-		t.Log("NOT TESTED with Node, which is not here")
+		t.Log("NOT TESTED with Node, which is not installed")
 	}
 	for name, agent := range agents {
 		t.Run(name, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestSurvivorsOfAThrow(t *testing.T) {
 			}
 			want, err := os.ReadFile(whole)
 			if err != nil || len(want) < 6e6 {
-				t.Fatalf("to a file it wrote %d bytes, %v", len(want), err)
+				t.Fatalf("it wrote %d bytes to a file, %v", len(want), err)
 			}
 			got := map[string][]int{}
 			for range 2 {
@@ -85,7 +85,7 @@ func TestSurvivorsOfAThrow(t *testing.T) {
 					came := w.text("")
 					got[way] = append(got[way], len(came))
 					if piped := way[0] == '|'; !strings.HasPrefix(string(want), came) || !piped && len(came) != len(want) {
-						t.Errorf("%s: %d bytes came of %d, or others", way, len(came), len(want))
+						t.Errorf("%s: %d bytes arrived of %d, or they differ", way, len(came), len(want))
 					}
 				}
 			}

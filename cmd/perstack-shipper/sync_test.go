@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// --journal-sync forces segments and cursor to the disk again and again; without it nothing is, for
-// the promise is about processes that die.
+// --journal-sync regularly forces segments and cursor to disk. Without it nothing is forced,
+// because the journal only promises to survive the death of processes.
 func TestJournalSync(t *testing.T) {
 	t.Parallel()
 	traced := func(trace string) []string {
@@ -28,7 +28,7 @@ func TestJournalSync(t *testing.T) {
 	}
 	for _, every := range []string{"", "20ms"} {
 		w := newSerialWorld(t)
-		w.Stall() // what is acknowledged would be deleted before it is forced
+		w.Stall() // acknowledged segments would be deleted before they are forced to disk
 		trace := filepath.Join(t.TempDir(), "trace")
 		var flags []string
 		if every != "" {
@@ -36,26 +36,26 @@ func TestJournalSync(t *testing.T) {
 		}
 		r, agent := w.pipe(traced(trace), flags...)
 		agent.write(1)
-		w.Until("the lines are kept", func() bool { return w.keeps(`"n":100,`) })
+		w.Until("the lines are in the journal", func() bool { return w.keeps(`"n":100,`) })
 		if every != "" {
 			for _, file := range []string{".segment>", "cursor", ">"} {
-				w.Until(file+" is forced to the disk", func() bool { return forced(trace, file) })
+				w.Until(file+" is forced to disk", func() bool { return forced(trace, file) })
 			}
 		}
 		w.Unstall()
 		agent.in.Close()
 		r.Wait(exitOK)
 		if every == "" && forced(trace, "fsync(") {
-			t.Error("something is forced to the disk without --journal-sync")
+			t.Error("something is forced to disk without --journal-sync")
 		}
 		if w.text("") != agent.bytes.String() {
-			t.Error("not all came")
+			t.Error("not everything arrived")
 		}
 	}
 }
 
-// TestJournalSyncThatFails checks that a failing fsync is reported once, not with every attempt, and
-// that everything is delivered all the same.
+// TestJournalSyncThatFails checks that a failing fsync is reported once, not with every attempt,
+// and that everything is delivered all the same.
 func TestJournalSyncThatFails(t *testing.T) {
 	words := []string{"strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO"}
 	if out, err := exec.Command(words[0], append(words[1:], "true")...).CombinedOutput(); err != nil {
@@ -67,7 +67,7 @@ func TestJournalSyncThatFails(t *testing.T) {
 	agent.write(1)
 	w.Until("the failure is reported", func() bool { return r.Says("fsync: ") })
 	agent.write(1)
-	w.Until("more lines are kept", func() bool { return w.keeps(`"n":200,`) })
+	w.Until("more lines are in the journal", func() bool { return w.keeps(`"n":200,`) })
 	w.Unstall()
 	agent.in.Close()
 	r.Wait(exitOK)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What only Linux can do is said in one line elsewhere, and never on Linux.
+// Systems other than Linux get one line about what they lack. Linux gets none.
 func TestSystemLimits(t *testing.T) {
 	if said := systemLimits("linux"); said != "" {
 		t.Errorf("on Linux: %s", said)

@@ -16,7 +16,7 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 )
 
-// This file runs the containers of deploy/ecs as far as that goes without ECS: the commands,
+// This file runs the containers of deploy/ecs as far as possible without ECS. The commands,
 // environments, dependencies and health checks are those of the task definitions, and the end of
 // the essential container stops the others. Volumes are folders, and npx is a stand-in that writes
 // a recorded run.
@@ -29,10 +29,10 @@ echo a warning >&2
 exit 3
 `
 
-// task is a task that runs.
+// task is a running task.
 type task struct {
 	*world
-	folders *strings.Replacer // what the containers' paths are here
+	folders *strings.Replacer // maps the containers' paths to paths on this machine
 	running map[string]*exec.Cmd
 }
 
@@ -49,7 +49,7 @@ func TestTasksRun(t *testing.T) {
 			w := newObservedWorld(t, cwlocal.Options{})
 			run := newTask(w)
 			if code := run.all(definition.ContainerDefinitions); code != 3 {
-				t.Errorf("the task ends with %d, want the agent's code, 3", code)
+				t.Errorf("the task exits with %d, want the agent's code, 3", code)
 			}
 			var lines bytes.Buffer
 			for _, event := range w.Server.Events("/perstack/prod", "d9urbpfdpmij1axcii58vgzr") {
@@ -99,7 +99,7 @@ func newTask(w *world) *task {
 	}
 }
 
-// command is what a container runs.
+// command returns a command of a container.
 func (r *task) command(c *containerDefinition, args ...string) *exec.Cmd {
 	for i, arg := range args {
 		args[i] = r.folders.Replace(arg)
@@ -139,11 +139,11 @@ func (r *task) all(containers []containerDefinition) (code int) {
 		r.running[c.Name] = command
 		r.T.Cleanup(func() {
 			if r.T.Failed() {
-				r.T.Logf("container %s said:\n%s", c.Name, &said)
+				r.T.Logf("container %s printed:\n%s", c.Name, &said)
 			}
 		})
 		if c.Essential {
-			_ = command.Wait() // its code is what counts
+			_ = command.Wait() // only the exit code matters
 			code = command.ProcessState.ExitCode()
 			delete(r.running, c.Name)
 		}
@@ -153,13 +153,13 @@ func (r *task) all(containers []containerDefinition) (code int) {
 			r.T.Fatal(err)
 		}
 		if err := command.Wait(); err != nil {
-			r.T.Errorf("container %s, which is stopped: %v", name, err)
+			r.T.Errorf("container %s was stopped: %v", name, err)
 		}
 	}
 	return code
 }
 
-// healthy waits until the health check of a container finds it well.
+// healthy waits until the health check of a container succeeds.
 func (r *task) healthy(containers []containerDefinition, name string) {
 	r.T.Helper()
 	i := slices.IndexFunc(containers, func(c containerDefinition) bool { return c.Name == name })
@@ -172,11 +172,11 @@ func (r *task) healthy(containers []containerDefinition, name string) {
 		}
 		said = fmt.Sprintf("%v: %s", err, out)
 	}
-	r.T.Fatalf("container %s does not become healthy: %s", name, said)
+	r.T.Fatalf("container %s did not become healthy: %s", name, said)
 }
 
-// Where nothing can be kept, no agent starts under exec, and the sidecar ends instead of becoming
-// healthy, so that an agent that depends on "HEALTHY" does not start.
+// Without a folder for the journal, exec does not start the agent, and the sidecar exits instead of
+// becoming healthy, so that an agent that depends on "HEALTHY" does not start.
 func TestNoAgentWithoutAJournal(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"wrap.json", "sidecar.json", "spot.json"} {
@@ -184,7 +184,7 @@ func TestNoAgentWithoutAJournal(t *testing.T) {
 			var definition taskDefinition
 			readStrictly(t, "ecs/"+file, &definition)
 			run := newTask(newWorldAt(t, "http://127.0.0.1:1"))
-			// A folder cannot be made below a file, not even by root.
+			// No folder can be created below a file, not even by root.
 			for _, volume := range []string{"/journal", "/var/lib/perstack-shipper"} {
 				folder := run.folders.Replace(volume)
 				if err := os.Remove(folder); err != nil {
@@ -201,11 +201,11 @@ func TestNoAgentWithoutAJournal(t *testing.T) {
 			}
 			command := run.command(c, args...)
 			if out, _ := command.CombinedOutput(); command.ProcessState.ExitCode() != exitUsage || bytes.Contains(out, []byte("a warning")) {
-				t.Errorf("it exits with %d, and says\n%s", command.ProcessState.ExitCode(), out)
+				t.Errorf("it exits with %d and prints\n%s", command.ProcessState.ExitCode(), out)
 			}
 			check := run.command(c, slices.Clone(c.HealthCheck.Command[1:])...)
 			if out, err := check.CombinedOutput(); err == nil || len(out) == 0 {
-				t.Errorf("the health check finds it well: %s", out)
+				t.Errorf("the health check succeeds, or prints nothing: %q", out)
 			}
 		})
 	}

@@ -17,13 +17,13 @@ import (
 	"perstack-shipper/shipper/cwlocal/pattern"
 )
 
-// This file holds the CloudFormation template to what it says it counts. cfn-lint checks its form,
-// but knows nothing of filter patterns, and an emulator that creates such a stack skips its filters
-// and alarms without a word.
+// This file checks that the CloudFormation template counts what it claims to count. cfn-lint checks
+// its form but knows nothing about filter patterns, and an emulator that creates such a stack
+// silently skips its filters and alarms.
 
 const templatePath = "../../deploy/cloudformation/perstack-logs.yaml"
 
-// template is as much of the CloudFormation template as the tests look at.
+// template is the part of the CloudFormation template that the tests look at.
 type template struct {
 	Parameters map[string]templateParameter `yaml:"Parameters"`
 	Conditions map[string]yaml.Node         `yaml:"Conditions"`
@@ -44,7 +44,7 @@ type templateParameter struct {
 	ConstraintDescription string   `yaml:"ConstraintDescription"`
 }
 
-// takes reports whether CloudFormation would take a value: a pattern must match all of it.
+// takes reports whether CloudFormation would accept a value. A pattern must match all of it.
 func (p *templateParameter) takes(value string) bool {
 	if p.AllowedValues != nil {
 		return slices.Contains(p.AllowedValues, value)
@@ -108,12 +108,12 @@ func (tmpl template) metricFilters(t *testing.T) map[string]metricFilter {
 	return filters
 }
 
-// TestTemplateKeepsTheLimits checks what CloudWatch refuses and cfn-lint lets pass.
+// TestTemplateKeepsTheLimits checks rules that CloudWatch enforces and cfn-lint does not.
 func TestTemplateKeepsTheLimits(t *testing.T) {
 	tmpl := readTemplate(t)
 	filters := tmpl.metricFilters(t)
 	if len(filters) < 20 || len(filters) > 100 {
-		t.Errorf("the template has %d metric filters; a group takes 100", len(filters))
+		t.Errorf("the template has %d metric filters; a group may have 100", len(filters))
 	}
 	for metric, f := range filters {
 		if _, err := pattern.Parse(f.FilterPattern); err != nil {
@@ -121,24 +121,24 @@ func TestTemplateKeepsTheLimits(t *testing.T) {
 		}
 		m := f.MetricTransformations[0]
 		if len(m.Dimensions) > 3 {
-			t.Errorf("%s has %d dimensions, and 3 are allowed", metric, len(m.Dimensions))
+			t.Errorf("%s has %d dimensions; 3 are allowed", metric, len(m.Dimensions))
 		}
 		if len(m.Dimensions) > 0 && m.DefaultValue != nil {
-			t.Errorf("%s has dimensions and a default value, which exclude each other", metric)
+			t.Errorf("%s has dimensions and a default value, which are mutually exclusive", metric)
 		}
 		if len(m.Dimensions) == 0 && m.DefaultValue == nil {
 			t.Errorf("%s has no default value: its graph would have holes where nothing matches", metric)
 		}
 		for _, d := range m.Dimensions {
 			if !strings.HasPrefix(d.Value, "$.") || !strings.Contains(f.FilterPattern, d.Value+" ") {
-				t.Errorf("%s: the dimension %s must be a selector that the pattern names, and is %q", metric, d.Key, d.Value)
+				t.Errorf("%s: the dimension %s is %q, which must be a selector in the pattern", metric, d.Key, d.Value)
 			}
 			if d.Key != "Expert" && d.Key != "Type" {
-				t.Errorf("%s: the dimension %s: each value is a metric that is billed, and a filter with 1,000 of them in an hour is disabled", metric, d.Key)
+				t.Errorf("%s has the dimension %s: each value is billed as a metric, and CloudWatch disables a filter with 1,000 of them in an hour", metric, d.Key)
 			}
 		}
 		if strings.HasPrefix(m.MetricValue, "$.") && !strings.Contains(f.FilterPattern, m.MetricValue+" ") {
-			t.Errorf("%s: the value %s is not in the pattern, and what CloudWatch publishes where it is missing is documented nowhere", metric, m.MetricValue)
+			t.Errorf("%s: the value %s is not in the pattern; what CloudWatch publishes for an event without it is documented nowhere", metric, m.MetricValue)
 		}
 	}
 
@@ -160,7 +160,7 @@ func TestTemplateKeepsTheLimits(t *testing.T) {
 			if _, ok := filters[alarm.MetricName]; !ok {
 				t.Errorf("%s watches %s, which no filter counts", name, alarm.MetricName)
 			}
-			// Without ingestion there is no data point, not even a default one.
+			// Without ingestion there is no data point, not even the default.
 			if want := map[bool]string{true: "breaching", false: "notBreaching"}[name == "SilenceAlarm"]; alarm.TreatMissingData != want {
 				t.Errorf("%s treats missing data as %s, want %s", name, alarm.TreatMissingData, want)
 			}
@@ -179,15 +179,15 @@ func TestTemplateKeepsTheLimits(t *testing.T) {
 			commands := []string{"fields", "filter", "stats", "sort", "limit"}
 			for _, command := range strings.Split(query.QueryString, "\n| ") {
 				if word, _, _ := strings.Cut(command, " "); !slices.Contains(commands, word) {
-					t.Errorf("%s: %q begins with none of %q", name, command, commands)
+					t.Errorf("%s: %q does not begin with one of %q", name, command, commands)
 				}
 			}
 		}
 	}
 }
 
-// TestTemplateParameters shows that the template itself refuses values that are out of range,
-// before anything is created.
+// TestTemplateParameters shows that the template itself refuses values out of range, before it
+// creates anything.
 func TestTemplateParameters(t *testing.T) {
 	parameters := readTemplate(t).Parameters
 	for name, values := range map[string]struct{ good, bad []string }{
@@ -219,9 +219,9 @@ func TestTemplateParameters(t *testing.T) {
 				t.Errorf("%s takes %q", name, value)
 			}
 		}
-		// CloudFormation says the values that are allowed, and the range, but would show a pattern.
+		// CloudFormation prints the allowed values or the range, but of a pattern only the pattern.
 		if p.AllowedPattern != "" && !strings.HasPrefix(p.ConstraintDescription, "must be ") {
-			t.Errorf("%s does not say what it must be: %q", name, p.ConstraintDescription)
+			t.Errorf("the description of %s does not say what it must be: %q", name, p.ConstraintDescription)
 		}
 	}
 	for name := range parameters {
@@ -229,8 +229,8 @@ func TestTemplateParameters(t *testing.T) {
 	}
 }
 
-// TestTemplatePolicies compares the template's policies with those that are tried against the
-// program. The template creates the group, so its tasks need not.
+// TestTemplatePolicies compares the template's policies with the tested ones of deploy/. The
+// template creates the group, so its tasks need not.
 func TestTemplatePolicies(t *testing.T) {
 	tmpl := readTemplate(t)
 	for name, file := range map[string]string{"WritePolicy": "iam-policy.json", "ReadPolicy": "iam-policy-read.json"} {
@@ -250,7 +250,7 @@ func TestTemplatePolicies(t *testing.T) {
 		got := map[string][]string{}
 		for _, node := range policy.PolicyDocument.Statement {
 			if node.Kind != yaml.MappingNode {
-				continue // an !If, of the key
+				continue // the !If about the key
 			}
 			var s struct {
 				Action   yaml.Node `yaml:"Action"`
@@ -273,7 +273,7 @@ func TestTemplatePolicies(t *testing.T) {
 	}
 }
 
-// texts are the scalars of a node that is one, or a list of them.
+// texts returns the scalars of a node that is a scalar or a list of them.
 func texts(node yaml.Node) (all []string) {
 	if node.Kind == yaml.ScalarNode {
 		return []string{node.Value}
@@ -284,7 +284,7 @@ func texts(node yaml.Node) (all []string) {
 	return all
 }
 
-// checkDashboard checks that the dashboard's body is JSON and shows metrics that there are.
+// checkDashboard checks that the dashboard's body is JSON and that the metrics in it exist.
 func checkDashboard(t *testing.T, properties yaml.Node, filters map[string]metricFilter) {
 	t.Helper()
 	var dashboard struct {
@@ -302,7 +302,7 @@ func checkDashboard(t *testing.T, properties yaml.Node, filters map[string]metri
 		}
 	}
 	if err := json.Unmarshal([]byte(dashboard.DashboardBody), &body); err != nil {
-		t.Fatalf("the dashboard is no JSON: %v", err)
+		t.Fatalf("the dashboard is not JSON: %v", err)
 	}
 	shown := 0
 	for _, w := range body.Widgets {
@@ -319,12 +319,12 @@ func checkDashboard(t *testing.T, properties yaml.Node, filters map[string]metri
 		}
 	}
 	if shown < 10 {
-		t.Errorf("the dashboard shows %d metrics", shown)
+		t.Errorf("the dashboard shows only %d metrics", shown)
 	}
 }
 
-// metrics evaluates the filters over events as CloudWatch does: the sum of each metric, by its
-// dimensions' values.
+// metrics evaluates the filters over events as CloudWatch does, and returns the sum of each metric
+// by the values of its dimensions.
 func metrics(t *testing.T, filters map[string]metricFilter, messages []string) map[string]map[string]float64 {
 	t.Helper()
 	sums := map[string]map[string]float64{}
@@ -358,13 +358,13 @@ func metrics(t *testing.T, filters map[string]metricFilter, messages []string) m
 }
 
 // TestTemplateCountsWhatUsageCounts ships every recording, the large ones in parts, and compares
-// the metrics that the template's filters make of it with the receipt in the seal.
+// the metrics of the template's filters with the receipt in the seal.
 func TestTemplateCountsWhatUsageCounts(t *testing.T) {
 	filters := readTemplate(t).metricFilters(t)
 	w := newWorld(t)
 	for name, path := range recordings(t) {
 		if strings.HasPrefix(filepath.Base(path), "old-") {
-			continue // before runtime 0.0.62 a callTool ended a call, and no filter can tell which of its calls count
+			continue // before runtime 0.0.62 a callTool ended a call, and a filter cannot tell which of its calls count
 		}
 		t.Run(name, func(t *testing.T) {
 			group := "/perstack/" + name
@@ -389,7 +389,7 @@ func TestTemplateCountsWhatUsageCounts(t *testing.T) {
 	}
 }
 
-// compareWithSeal compares the metrics of one input with its seal, and with the types of its lines.
+// compareWithSeal compares the metrics of one input with its seal and with the types of its lines.
 func compareWithSeal(t *testing.T, got map[string]map[string]float64, messages []string) {
 	t.Helper()
 	var seal struct {
@@ -456,10 +456,10 @@ func compareWithSeal(t *testing.T, got map[string]map[string]float64, messages [
 	} {
 		want[metric] = map[string]float64{"": n}
 	}
-	// A filter sees a step begin; the receipt counts it when its call has an answer, which the last
-	// of a run may not get.
+	// A filter counts a step when it begins. The receipt counts it when its call is answered, which
+	// may not happen to the last step of a run.
 	if begun := types["startGeneration"]; begun < steps || begun > steps+types["startRun"] {
-		t.Errorf("%v steps were begun, and the seal has %v", begun, steps)
+		t.Errorf("%v steps began, and the seal has %v", begun, steps)
 	}
 	for metric := range got {
 		if want[metric] == nil {

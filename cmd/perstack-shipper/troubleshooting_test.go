@@ -12,13 +12,13 @@ import (
 	"testing"
 )
 
-// loggers are the functions whose first argument becomes a message on stderr.
+// loggers is the functions whose first argument becomes a message on stderr.
 var loggers = []string{"Info", "Warn", "Error", "complain", "lose", "leave", "once"}
 
-// verb is a place in a format where something is filled in.
+// verb matches a verb of a format.
 var verb = regexp.MustCompile(`%[-+#.0-9]*[a-zA-Z]`)
 
-// TestTroubleshooting finds messages of shipping that docs/troubleshooting.md lacks.
+// TestTroubleshooting finds messages about shipping that docs/troubleshooting.md lacks.
 func TestTroubleshooting(t *testing.T) {
 	page := strings.Join(strings.Fields(document(t, "docs/troubleshooting.md")), " ")
 	found := 0
@@ -32,17 +32,17 @@ func TestTroubleshooting(t *testing.T) {
 				continue
 			}
 			all := messages(t, path)
-			if filepath.Base(path) == "explain.go" { // it only makes sentences
+			if filepath.Base(path) == "explain.go" { // it only builds sentences
 				all = sentences(t, path)
 			}
 			for _, message := range all {
-				// Pages leave room between the pieces that are always the same. The longest is
-				// looked for.
+				// Pages show messages with gaps between the constant pieces. Look for the longest
+				// piece.
 				pieces := verb.Split(message, -1)
 				longest := slices.MaxFunc(pieces, func(a, b string) int { return len(a) - len(b) })
 				longest = strings.Trim(longest, " ;:,.`")
 				if len(longest) < 12 {
-					continue // it says nothing by itself: an error follows or stands before it
+					continue // it is not a message by itself: an error precedes or follows it
 				}
 				found++
 				if !strings.Contains(page, longest) {
@@ -56,8 +56,7 @@ func TestTroubleshooting(t *testing.T) {
 	}
 }
 
-// messages returns the constant texts in a file that are logged, or that the Error method of an
-// error returns.
+// messages returns the constant texts in a file that are logged or returned by the Error method of an error.
 func messages(t *testing.T, path string) (found []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
@@ -83,7 +82,7 @@ func messages(t *testing.T, path string) (found []string) {
 	return found
 }
 
-// sentences returns the texts of a file that are long enough to mean something by themselves.
+// sentences returns the texts in a file that are long enough to mean something by themselves.
 func sentences(t *testing.T, path string) (found []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
@@ -111,8 +110,7 @@ func calledName(call *ast.CallExpr) string {
 	return ""
 }
 
-// constantText returns the constant text of an expression: of a literal, of literals joined by +
-// with %s for what else is joined, or of the format that a call is given.
+// constantText returns the constant text of an expression: of a literal, of joined literals with %s for other operands, or of the format in a call.
 func constantText(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.BasicLit:
@@ -135,8 +133,7 @@ func constantText(e ast.Expr) string {
 	return ""
 }
 
-// TestMessagesHaveFields finds messages that say something that varies in their sentence alone. A
-// program that reads the log as JSON would have to take the sentence apart.
+// TestMessagesHaveFields finds messages whose varying parts are only in the sentence. A program that reads the log as JSON would have to parse the sentence.
 func TestMessagesHaveFields(t *testing.T) {
 	found := 0
 	for _, dir := range []string{"../../shipper", "../../shipper/run", "../../shipper/feed", "../../shipper/guard", "../../shipper/deliver", "../../shipper/follow", "../../shipper/cloudwatch"} {

@@ -28,10 +28,10 @@ import (
 	"perstack-shipper/shipper/terminal"
 )
 
-// This file ships what real runs wrote in every way in, has verify prove it, and then takes away
-// and changes what the log group holds.
+// This file ships recordings in every way, has verify prove them, and then deletes and changes
+// events of the log group.
 
-// verify runs verify, which must end with the code, and returns what it found.
+// verify runs verify, which must exit with the code, and returns its result.
 func (w *world) verify(code int, args ...string) (result proof.Result) {
 	w.T.Helper()
 	out, said, got := w.output(w.command(append([]string{"verify", "--settle=0s", "--json"}, args...)...))
@@ -60,7 +60,7 @@ func (w *world) shipFile(group, path string) {
 type wayIn struct {
 	ship     func(w *world, group string, paths []string)
 	mayMiss  bool // a file may not be shipped, because its process was killed before it read anything
-	followed bool // a file may go on, so that one that does not come to the end of its job is not sealed as ended
+	followed bool // a followed file may grow, so it only ends with its job
 }
 
 var waysIn = map[string]wayIn{
@@ -125,17 +125,17 @@ func (w *world) kill(after time.Duration, args ...string) {
 	}
 }
 
-// endless is the recordings of no job, or of one that does not come to its end.
+// endless is the recordings without a job, or of a job that does not end.
 var endless = map[string]bool{
 	"error-500.stderr": true, "error.stderr": true, "openai-warning.stderr": true, "sigterm.jsonl": true, "throw-truncated.jsonl": true,
 }
 
-// TestVerifyEveryWayIn ships every recording in every way. verify must prove by the seals alone that
-// each is there, and by the originals that it is so byte for byte.
+// TestVerifyEveryWayIn ships every recording in every way. verify must prove by the seals alone
+// that each is complete, and by the originals that it is the same byte for byte.
 func TestVerifyEveryWayIn(t *testing.T) {
 	t.Parallel()
 	files := recordings(t)
-	digests := map[string]string{} // of their lines, as in a seal
+	digests := map[string]string{} // of the recordings' lines, as in a seal
 	for name, path := range files {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -201,7 +201,7 @@ func TestVerifyEveryWayIn(t *testing.T) {
 	}
 }
 
-// hold reads all of a group.
+// hold reads all events of a group.
 func (w *world) hold(group string) readbacktest.Held {
 	w.T.Helper()
 	all := readbacktest.Held{}
@@ -213,7 +213,7 @@ func (w *world) hold(group string) readbacktest.Held {
 	return all
 }
 
-// without takes away the events of lines that drop names, by seq and part.
+// without deletes the events of lines for which drop is true, given their seq and part.
 func without(drop func(seq int64, part int) bool) func([]cloudwatch.Event) []cloudwatch.Event {
 	return func(events []cloudwatch.Event) []cloudwatch.Event {
 		return slices.DeleteFunc(events, func(e cloudwatch.Event) bool {
@@ -223,7 +223,8 @@ func without(drop func(seq int64, part int) bool) func([]cloudwatch.Event) []clo
 	}
 }
 
-// verify finds each way to tamper with a log group's events, and calls it what it is.
+// TestVerifyFindsWhatIsDone shows that verify finds every kind of tampering with a log group's
+// events and names it.
 func TestVerifyFindsWhatIsDone(t *testing.T) {
 	t.Parallel()
 	w := newLocalWorld(t)
@@ -308,13 +309,13 @@ func TestVerifyFindsWhatIsDone(t *testing.T) {
 			t.Log(printed.String())
 			in := result.Jobs[0].Inputs[0]
 			if result.Verdict != test.want || !slices.Equal(in.Missing, test.missing) || in.Repeats != test.repeats {
-				t.Errorf("%+v", in)
+				t.Errorf("the input is %+v", in)
 			}
 			if test.altered != nil && !slices.Equal(in.Altered, test.altered) {
 				t.Errorf("altered: %v, want %v", in.Altered, test.altered)
 			}
 			if !strings.HasSuffix(printed.String(), "\n") || !strings.Contains(printed.String(), "\n"+string(test.want)) {
-				t.Errorf("printed %q", &printed)
+				t.Errorf("it prints %q", &printed)
 			}
 		})
 	}
@@ -323,12 +324,12 @@ func TestVerifyFindsWhatIsDone(t *testing.T) {
 		delete(source, job)
 		result, err := proof.Verify(t.Context(), source, proof.Verification{Jobs: []string{job}}, nil)
 		if err != nil || result.Verdict != proof.CannotTell {
-			t.Errorf("%+v, %v", result, err)
+			t.Errorf("the result is %+v, %v", result, err)
 		}
 	})
 }
 
-// Whatever is deleted, just that is missed.
+// Exactly the deleted lines are reported missing.
 func TestVerifyFindsEachDeletion(t *testing.T) {
 	t.Parallel()
 	w := newLocalWorld(t)
@@ -377,13 +378,12 @@ func TestVerifyFindsEachDeletion(t *testing.T) {
 			slices.Sort(seqs)
 		}
 		if !reflect.DeepEqual(got, want) || (result.Verdict == proof.Complete) != (len(want) == 0) {
-			t.Fatalf("missed %v of %v: %s", got, want, result.Verdict)
+			t.Fatalf("these are reported missing: %v, want %v; the verdict is %q", got, want, result.Verdict)
 		}
 	})
 }
 
-// The readers name the class of a log group that has no GetLogEvents, whatever the service
-// answered.
+// The readers name the class of a log group that lacks GetLogEvents, whatever the service answers.
 func TestVerifyOfAnotherClass(t *testing.T) {
 	t.Parallel()
 	w := newLocalWorld(t)
@@ -395,7 +395,7 @@ func TestVerifyOfAnotherClass(t *testing.T) {
 	w.shipFile("/rare", "testdata/recordings/simple.jsonl")
 	for _, args := range [][]string{{"verify", "--since=1h"}, {"verify", "--job=any"}, {"logs", "--job=any"}, {"logs", "--job=any", "--search"}} {
 		if _, said, code := w.output(w.command(append(args, "--log-group=/rare")...)); code != exitUnknown || !strings.Contains(said, "is of class INFREQUENT_ACCESS, which GetLogEvents and FilterLogEvents cannot read") {
-			t.Errorf("%q: exit code %d, said %q", args, code, said)
+			t.Errorf("%q: exit code %d, printed %q", args, code, said)
 		}
 	}
 }

@@ -19,18 +19,18 @@ import (
 
 // This file is what the tests that run the program share: a world with this program in it.
 
-// world is a testkit.World in which this program runs, built as for users.
+// world is a testkit.World with this program, built as for users.
 type world struct{ *testkit.World }
 
-// newWorld makes the world of a test, which then runs in parallel with others: it mostly waits. The
-// environment of its programs names the log group, and has what was read shipped soon.
+// newWorld makes a world for a test, and lets it run in parallel with others because it mostly
+// waits. The environment of its programs sets the log group and a short flush interval.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
 	return newSerialWorld(t)
 }
 
-// newSerialWorld is newWorld for a test that runs alone, or has several worlds.
+// newSerialWorld is newWorld for a test that does not run in parallel, or has several worlds.
 func newSerialWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{testkit.New(t, "/perstack/test", testkit.Options{})}
@@ -40,7 +40,7 @@ func newSerialWorld(t *testing.T) *world {
 }
 
 // newLocalWorld makes a world on the program's own endpoint, perstack-shipper local, which it
-// starts. The program has nothing but its defaults there.
+// starts. No environment variable configures the program there.
 func newLocalWorld(t *testing.T) *world {
 	t.Helper()
 	local, url, _, _ := startLocal(lifetime(t), t, "--listen=127.0.0.1:0")
@@ -55,7 +55,7 @@ func newLocalWorld(t *testing.T) *world {
 	return newWorldAt(t, url)
 }
 
-// newWorldAt makes a world on an endpoint in another process.
+// newWorldAt makes a world on an endpoint in another process, like newLocalWorld.
 func newWorldAt(t *testing.T, url string) *world {
 	t.Helper()
 	e := testkit.At(url)
@@ -67,7 +67,7 @@ func newWorldAt(t *testing.T, url string) *world {
 	return &world{testkit.On(t, "/perstack/test", e)}
 }
 
-// in returns a world of a subtest on the same endpoint.
+// in returns a world for a subtest on the same endpoint.
 func (w *world) in(t *testing.T) *world {
 	t.Helper()
 	return &world{testkit.On(t, w.Group, w.Endpoint)}
@@ -91,8 +91,8 @@ func (w *world) with(c *exec.Cmd) *exec.Cmd {
 	return c
 }
 
-// lifetime returns a context for a program that must not outlive a test that hangs. It is not the
-// test's own, which ends before the cleanup that stops the program in good order.
+// lifetime returns a context that ends a program if its test hangs. The test's own context would
+// end before the cleanup that stops the program properly.
 func lifetime(t testing.TB) context.Context {
 	ctx, stop := context.WithTimeout(context.Background(), 2*testkit.Deadline)
 	t.Cleanup(stop)
@@ -130,12 +130,12 @@ func (w *world) piped(data []byte, args ...string) *exec.Cmd {
 	return c
 }
 
-// run runs the program, which must succeed without a word on stderr, and returns its stdout.
+// run runs the program, which must succeed and print nothing on stderr, and returns its stdout.
 func (w *world) run(args ...string) []byte {
 	w.T.Helper()
 	stdout, said := w.mustRun(w.command(args...))
 	if said != "" {
-		w.T.Fatalf("%q: %s", args, said)
+		w.T.Fatalf("%q printed on stderr: %s", args, said)
 	}
 	return stdout
 }
@@ -167,7 +167,7 @@ func (w *world) output(c *exec.Cmd) (stdout []byte, stderr string, code int) {
 	return out.Bytes(), said.String(), c.ProcessState.ExitCode()
 }
 
-// all returns the inputs of a source that have lines, of which there must be so many.
+// all returns the inputs of a source that have lines. There must be that many.
 func (w *world) all(source string, want int) []*testkit.Input {
 	w.T.Helper()
 	var found []*testkit.Input
@@ -208,7 +208,7 @@ func (w *world) has(text string) bool {
 	return false
 }
 
-// lastSeal returns the message of the seal that counts.
+// lastSeal returns the message of the last seal.
 func lastSeal(in *testkit.Input) string {
 	seal, _ := in.Seal()
 	return seal.Message
@@ -222,8 +222,7 @@ func (w *world) nothingLeft() {
 	}
 }
 
-// inJournal reports whether a file of the journal with such a name, as in "*.segment", holds the
-// text.
+// inJournal reports whether a file in the journal whose name matches the pattern holds the text.
 func (w *world) inJournal(name, text string) bool {
 	w.T.Helper()
 	found, err := filepath.Glob(filepath.Join(w.Journal, "*", name))
@@ -244,7 +243,8 @@ func (w *world) keeps(text string) bool { return w.inJournal("*.segment", text) 
 // wrote reports whether the command of exec has written the text to its stdout.
 func (w *world) wrote(text string) bool { return w.inJournal("*.output", text) }
 
-// gate returns the path of a file that a script waits for with atGate, and what creates it.
+// gate returns the path of a file that a script waits for with atGate, and a function that creates
+// it.
 func (w *world) gate() (path string, open func()) {
 	path = filepath.Join(w.T.TempDir(), "gate")
 	w.Env = append(w.Env, "GATE="+path)
@@ -259,8 +259,8 @@ func (w *world) gate() (path string, open func()) {
 // atGate is the part of a script that waits for its gate.
 const atGate = "until [ -e $GATE ]; do sleep 0.01; done; "
 
-// recordings returns the paths of recorded output of real runs by their names: those in the
-// repository and, if the folder exists beside it, all the others.
+// recordings returns the paths of the recorded output of real runs by name: those in the repository
+// and, if the folder exists beside it, all others.
 func recordings(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -289,7 +289,7 @@ func (w *world) recording(name string) []byte {
 	return data
 }
 
-// nonEmpty returns the lines of data that have a byte, without their newlines.
+// nonEmpty returns the non-empty lines of data without their newlines.
 func nonEmpty(data []byte) (lines [][]byte) {
 	for line := range bytes.SplitSeq(data, []byte("\n")) {
 		if len(line) > 0 {
@@ -299,7 +299,7 @@ func nonEmpty(data []byte) (lines [][]byte) {
 	return lines
 }
 
-// difference returns the surroundings of the first byte at which two outputs differ.
+// difference returns the text around the first byte at which two outputs differ.
 func difference(got, want []byte) string {
 	n := 0
 	for n < len(got) && n < len(want) && got[n] == want[n] {
@@ -309,8 +309,8 @@ func difference(got, want []byte) string {
 	return "got " + near(got) + "\nwant " + near(want)
 }
 
-// newObservedWorld makes a world with an endpoint in this process, which counts calls. The program
-// has nothing but its defaults there.
+// newObservedWorld makes a world with an endpoint in this process, which counts calls. No
+// environment variable configures the program there.
 func newObservedWorld(t *testing.T, o cwlocal.Options) *world {
 	t.Helper()
 	return &world{testkit.New(t, "/perstack/test", testkit.Options{Options: o})}

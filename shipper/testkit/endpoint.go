@@ -19,7 +19,7 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 )
 
-// Options of an Endpoint.
+// Options configure an Endpoint.
 type Options struct {
 	cwlocal.Options
 	// Front, if not nil, wraps the endpoint's handler.
@@ -29,7 +29,7 @@ type Options struct {
 	InMemory bool
 }
 
-// Fault decides what goes wrong with a call. The zero Fault lets it succeed.
+// Fault returns what goes wrong with a call. With the zero Fault the call succeeds.
 type Fault func(*cwlocal.Call) cwlocal.Fault
 
 // Endpoint is a CloudWatch: one in this process, which [Serve] started, or another one at a URL.
@@ -46,7 +46,7 @@ type Endpoint struct {
 	wait      func() error
 }
 
-// Serve starts an endpoint. Its calls fail as Options.Intercept says, until Fail says otherwise.
+// Serve starts an endpoint. Its calls fail as Options.Intercept says, until Fail changes that.
 func Serve(o Options) (*Endpoint, error) {
 	e := &Endpoint{}
 	e.Fail(o.Intercept)
@@ -126,10 +126,10 @@ func (w wholeAnswers) Do(request *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// Fail makes calls fail as f says from now on. If f is nil, all succeed.
+// Fail makes calls fail as f says from now on. If f is nil, all calls succeed.
 func (e *Endpoint) Fail(f Fault) { e.fault.Store(&f) }
 
-// FailPuts makes every put fail as f says. With the zero Fault all succeed.
+// FailPuts makes every put fail with f. With the zero Fault all puts succeed.
 func (e *Endpoint) FailPuts(f cwlocal.Fault) {
 	e.Fail(func(call *cwlocal.Call) cwlocal.Fault {
 		if call.Action != "PutLogEvents" {
@@ -139,13 +139,14 @@ func (e *Endpoint) FailPuts(f cwlocal.Fault) {
 	})
 }
 
-// Stall keeps puts without an answer until Unstall or Close.
+// Stall leaves puts without an answer until Unstall or Close.
 func (e *Endpoint) Stall() { e.stalled.Store(true) }
 
-// Unstall lets the puts continue that Stall holds up.
+// Unstall lets the stalled puts continue.
 func (e *Endpoint) Unstall() { e.stalled.Store(false) }
 
-// Close ends the endpoint and the calls that hang there. An endpoint in another process goes on.
+// Close ends the endpoint and the calls that hang there. An endpoint in another process keeps
+// running.
 func (e *Endpoint) Close() error {
 	e.Unstall()
 	e.transport.CloseIdleConnections()
@@ -157,7 +158,7 @@ func (e *Endpoint) Close() error {
 	return errors.Join(err, e.wait())
 }
 
-// Put puts messages into a stream as somebody else would, with the time at. It creates the group
+// Put puts messages with the time at into a stream, as another program would. It creates the group
 // and the stream if they do not exist.
 func (e *Endpoint) Put(ctx context.Context, group, stream string, at time.Time, messages ...string) error {
 	_, err := e.API.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &group})
@@ -210,27 +211,27 @@ func (e *Endpoint) Events(ctx context.Context, group, stream string) (events []c
 		for _, event := range page.Events {
 			events = append(events, cwlocal.Event{Timestamp: *event.Timestamp, IngestionTime: aws.ToInt64(event.IngestionTime), Message: *event.Message})
 		}
-		if in.NextToken != nil && *page.NextForwardToken == *in.NextToken { // the end, as documented
+		if in.NextToken != nil && *page.NextForwardToken == *in.NextToken { // documented to mark the end
 			return events, nil
 		}
 		in.NextToken = page.NextForwardToken
 	}
 }
 
-// KeyID and Secret are the credentials of every client of an Endpoint, which takes any.
+// KeyID and Secret are the credentials of every client of an Endpoint, which accepts any.
 const KeyID, Secret = "AKIDEXAMPLE", "secret"
 
-// region is the Region of every client of an Endpoint, which takes any.
+// region is the Region of every client of an Endpoint, which accepts any.
 const region = "eu-west-1"
 
-// environment is the variables that keep a client from using anything of this machine.
+// environment is the variables that keep a client from using anything else on this machine.
 var environment = []string{
 	"AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=" + KeyID, "AWS_SECRET_ACCESS_KEY=" + Secret,
 	"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
 }
 
-// Isolate gives this process the environment of a client of an Endpoint. Call it from TestMain:
-// unlike T.Setenv, it leaves tests free to run in parallel.
+// Isolate gives this process the environment of an Endpoint's client. Call it from TestMain: unlike
+// T.Setenv, it lets tests run in parallel.
 func Isolate() {
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")

@@ -13,21 +13,21 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 )
 
-// Gathered is what an endpoint holds of each input, by id.
+// Gathered is what an endpoint holds, by the ids of the inputs.
 type Gathered map[string]*Input
 
 // Input is what an endpoint holds of one input.
 type Input struct {
 	ID             string
-	Source         string // "stderr" where that is known
+	Source         string // "stderr" if that is known
 	Path           string // of a followed file
-	OpenedAt       int64  // when its first open record came in
+	OpenedAt       int64  // the ingestion time of its first open record
 	Lines          map[Place]Event
 	Last           int64          // the highest Seq of Lines
-	Repeats        int            // events beyond the first of each place
-	Repeated       map[Place]bool // the places that have such
+	Repeats        int            // events whose place was taken
+	Repeated       map[Place]bool // the places of such events
 	Seals          []Seal
-	Opened, Sealed map[string]bool // streams that have its open record and its seal
+	Opened, Sealed map[string]bool // the streams with its open record, and with its seal
 
 	joined *joined // what Text returned last; nil if lines have come since
 }
@@ -35,7 +35,7 @@ type Input struct {
 // joined is what Text returns.
 type joined struct{ text, missing string }
 
-// Place is a line of an input, or a part of one.
+// Place identifies a line of an input or a part of one.
 type Place struct {
 	Seq  int64
 	Part int
@@ -49,10 +49,10 @@ type Event struct {
 	Message string // as CloudWatch holds it
 }
 
-// Place returns where in its input the event belongs.
+// Place returns the place of the event in its input.
 func (e Event) Place() Place { return Place{e.Seq, e.Part} }
 
-// Seal is what a seal says.
+// Seal is the content of a seal.
 type Seal struct {
 	Lines, EmptyLines, Bytes, LastSeq int64
 	SHA256, RawSHA256                 string
@@ -65,9 +65,8 @@ type Seal struct {
 	Message                           string `json:"-"` // the whole record
 }
 
-// Add takes in an event of a stream. It fails if the event is none of an input, or if it has the
-// place of another that says something else. Added is the input, and fresh tells that it is no
-// repeat.
+// Add adds an event of a stream to its input, which it returns. fresh reports that the event is not
+// a repeat. Add fails if the event belongs to no input, or repeats a place with other content.
 func (g Gathered) Add(stream string, e cwlocal.Event) (added *Input, fresh bool, err error) {
 	r, err := batch.Restore([]byte(e.Message))
 	if err != nil {
@@ -95,7 +94,7 @@ func (g Gathered) Add(stream string, e cwlocal.Event) (added *Input, fresh bool,
 			return in, false, err
 		}
 		in.Sealed[stream] = true
-		fresh = !slices.ContainsFunc(in.Seals, func(s Seal) bool { return s.Message == e.Message }) // each stream has one
+		fresh = !slices.ContainsFunc(in.Seals, func(s Seal) bool { return s.Message == e.Message }) // every stream has the same seal
 		if fresh {
 			in.Seals = append(in.Seals, seal)
 		}
@@ -113,14 +112,14 @@ func (g Gathered) Add(stream string, e cwlocal.Event) (added *Input, fresh bool,
 	in.Repeated[event.Place()] = true
 	if !bytes.Equal(before.Line, r.Line) || before.Stream != stream || before.Empty != r.Empty || before.Last != r.Last ||
 		before.Text != r.Text || before.NoNewline != r.NoNewline {
-		err = fmt.Errorf("%v of input %s was repeated as something else: %.200q in %q, then %.200q in %q",
+		err = fmt.Errorf("%v of input %s was repeated with other content: %.200q in %q, then %.200q in %q",
 			event.Place(), in.ID, before.Line, before.Stream, r.Line, stream)
 	}
 	return in, false, err
 }
 
 // Events returns the events of a line in the order of its parts, up to the first that is missing.
-// Whole reports whether none is.
+// whole reports that none is.
 func (in *Input) Events(seq int64) (events []Event, whole bool) {
 	if e, ok := in.Lines[Place{seq, 0}]; ok {
 		return []Event{e}, true
@@ -137,9 +136,9 @@ func (in *Input) Events(seq int64) (events []Event, whole bool) {
 	}
 }
 
-// Text puts the input together again, up to the first line or part that is missing, which it names;
-// missing is "" if none is. A test that looks while a program ships may miss some: it reads one
-// stream after the other, and more may arrive meanwhile.
+// Text returns the text of the input up to the first line or part that is missing, which it names.
+// missing is "" if none is. While a program is shipping some may be missing, because streams are
+// read one after the other.
 func (in *Input) Text() (text, missing string) {
 	if in.joined == nil {
 		text, missing := in.join()
@@ -166,7 +165,8 @@ func (in *Input) join() (text, missing string) {
 	return b.String(), ""
 }
 
-// Seal returns the seal that counts: the one that goes furthest, and knows most of it.
+// Seal returns the last of the seals: the one that covers most lines, with the most rejected lines
+// among those.
 func (in *Input) Seal() (seal Seal, found bool) {
 	if len(in.Seals) == 0 {
 		return Seal{}, false
@@ -182,7 +182,7 @@ func (in *Input) Seal() (seal Seal, found bool) {
 	}), true
 }
 
-// Ended reports whether the seal that counts says that the input has ended.
+// Ended reports whether the last seal says that the input has ended.
 func (in *Input) Ended() bool {
 	seal, _ := in.Seal()
 	return seal.Ended
@@ -195,21 +195,21 @@ func (g Gathered) Sorted() []*Input {
 	})
 }
 
-// sight is what was gathered of a group when so many batches had been accepted.
+// sight is the content of a group at a time when the endpoint had accepted that many batches.
 type sight struct {
 	batches int64
 	all     Gathered
 }
 
-// Gathered returns what the world's group holds.
+// Gathered returns the content of the world's group.
 func (w *World) Gathered() Gathered {
 	w.T.Helper()
 	return w.GatheredFrom(w.Group)
 }
 
-// GatheredFrom returns what a group holds. As long as an endpoint in this process has accepted
-// nothing new, it returns the same again: otherwise a test that waits would cost more than the
-// program that it waits for.
+// GatheredFrom returns the content of a group. Until an endpoint in this process accepts another
+// batch, it returns the same value again: otherwise a test that waits would use more CPU time than
+// the program that it waits for.
 func (w *World) GatheredFrom(group string) Gathered {
 	w.T.Helper()
 	w.mu.Lock()

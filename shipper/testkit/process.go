@@ -13,18 +13,18 @@ import (
 	"testing"
 )
 
-// Process is a program under way.
+// Process is a running program.
 type Process struct {
 	Cmd    *exec.Cmd
 	t      testing.TB
 	stderr string
-	done   chan struct{} // closed when it has ended, and err is set
+	done   chan struct{} // closed when the program has ended and err is set
 	err    error
 }
 
-// Start starts a program in the world's environment, unless it has one of its own. If the test
-// fails, it shows what the program printed on stderr; if the program still runs at the end, it is
-// killed.
+// Start starts a program, in the world's environment unless the command has one. If the test fails,
+// it logs what the program printed on stderr. If the program is still running when the test ends,
+// it is killed.
 func (w *World) Start(c *exec.Cmd) *Process {
 	w.T.Helper()
 	if c.Env == nil {
@@ -33,11 +33,11 @@ func (w *World) Start(c *exec.Cmd) *Process {
 	return Start(w.T, c)
 }
 
-// Start starts a program as [World.Start] does, in its own environment.
+// Start starts a program as [World.Start] does, in the environment of the command.
 func Start(t testing.TB, c *exec.Cmd) *Process {
 	t.Helper()
-	// A file and not a pipe: what the program leaves behind may hold its stderr, and nobody waits
-	// for that.
+	// Use a file instead of a pipe: processes that the program leaves behind may keep its stderr
+	// open, and a pipe would have to be read until they end.
 	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func Start(t testing.TB, c *exec.Cmd) *Process {
 		p.err = c.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = c.Process.Kill() // it fails where the program has ended
+		_ = c.Process.Kill() // it fails if the program has ended
 		<-p.done
 		if t.Failed() {
 			t.Logf("%s printed:\n%s", strings.Join(c.Args, " "), p.Said())
@@ -80,7 +80,7 @@ func (p *Process) MustSay(texts ...string) {
 	said := p.Said()
 	for _, text := range texts {
 		if !strings.Contains(said, text) {
-			p.t.Errorf("it did not print %q", text)
+			p.t.Errorf("the program did not print %q", text)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func (p *Process) Signal(s os.Signal) {
 	}
 }
 
-// End waits for the program's end and returns its exit code, -1 if a signal ended it.
+// End waits for the end of the program and returns its exit code, or -1 if a signal killed it.
 func (p *Process) End() int {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Deadline)
@@ -109,7 +109,7 @@ func (p *Process) End() int {
 	return p.Cmd.ProcessState.ExitCode()
 }
 
-// Wait waits for the program's end, and fails the test if its exit code is another.
+// Wait waits for the end of the program and fails the test if the exit code is another.
 func (p *Process) Wait(code int) {
 	p.t.Helper()
 	if got := p.End(); got != code {
@@ -117,22 +117,22 @@ func (p *Process) Wait(code int) {
 	}
 }
 
-// Stop ends the program as ECS does, with SIGTERM.
+// Stop ends the program with SIGTERM, as ECS does.
 func (p *Process) Stop(code int) {
 	p.t.Helper()
 	p.Signal(syscall.SIGTERM)
 	p.Wait(code)
 }
 
-// Kill ends the program as the kernel does when memory is short, with SIGKILL.
+// Kill ends the program with SIGKILL, as the kernel does when memory is short.
 func (p *Process) Kill() {
 	p.t.Helper()
 	p.Signal(syscall.SIGKILL)
 	p.Wait(-1)
 }
 
-// KillAll kills every process that has the world's HOME, which are those that Start started and
-// those that they left behind.
+// KillAll kills every process with the world's HOME: those that Start started and those that they
+// left behind.
 func (w *World) KillAll() {
 	w.T.Helper()
 	found, err := filepath.Glob("/proc/[0-9]*/environ")
@@ -142,10 +142,10 @@ func (w *World) KillAll() {
 	for _, f := range found {
 		data, err := os.ReadFile(f)
 		if err != nil || !bytes.Contains(data, []byte("HOME="+w.Home+"\x00")) {
-			continue // most often the process has ended
+			continue // usually because the process has ended
 		}
 		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f))); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile
+			_ = syscall.Kill(pid, syscall.SIGKILL) // the process may have ended
 		}
 	}
 }

@@ -6,11 +6,11 @@ import (
 )
 
 // Deadline is how long a test waits for anything before it fails. It is many times what a busy
-// machine needs, so that only what hangs reaches it.
+// machine needs, so only something that hangs reaches it.
 const Deadline = 2 * time.Minute
 
-// Until waits until is holds. If that takes longer than Deadline, the test fails and says what it
-// waited for; a [Process] that it started then shows what it printed.
+// Until waits until is returns true. After Deadline the test fails with what it waited for, and
+// each [Process] of the test shows what it printed.
 func Until(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	pause := time.Millisecond
@@ -22,7 +22,7 @@ func Until(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// Until waits as the function does.
+// Until is [Until] for the world's test.
 func (w *World) Until(what string, is func() bool) {
 	w.T.Helper()
 	Until(w.T, what, is)

@@ -45,7 +45,7 @@ func New(t testing.TB, group string, o Options) *World {
 	return On(t, group, e)
 }
 
-// On makes a World on an endpoint that lives longer than the test, or in another process.
+// On makes a World with an endpoint that outlives the test, or is in another process.
 func On(t testing.TB, group string, e *Endpoint) *World {
 	t.Helper()
 	home := t.TempDir()
@@ -55,15 +55,15 @@ func On(t testing.TB, group string, e *Endpoint) *World {
 	}
 }
 
-// Client returns a client of the world's group, which ends with the test. A timeout of 0 is the
+// Client returns a client of the world's group, which ends with the test. The zero timeout is the
 // client's default.
 func (w *World) Client(timeout time.Duration) *cloudwatch.Client {
 	w.T.Helper()
 	return w.Connect(cloudwatch.Options{AttemptTimeout: timeout})
 }
 
-// Connect returns a client with other options, which ends with the test. Options that say no group
-// or endpoint mean the world's.
+// Connect returns a client that ends with the test. If o has no group, Region or endpoint, it gets
+// the world's.
 func (w *World) Connect(o cloudwatch.Options) *cloudwatch.Client {
 	w.T.Helper()
 	if o.Group == "" {
