@@ -10,22 +10,22 @@ import (
 
 // acking tracks how far an input is acknowledged: accepted by CloudWatch, or kept as a reject.
 type acking struct {
-	offset  int64          // the cursor's; what lies before it is never read again
-	state   batch.State    // the shaper's at offset
-	blocks  []*batch.Block // from offset on, in order: shaped, but not yet acknowledged as a whole
-	onTrial int            // events of blocks that are in batches on trial
+	offset  int64          // of the cursor; the bytes before it are never read again
+	state   batch.State    // of the shaper at offset
+	blocks  []*batch.Block // shaped blocks from offset on, in order, that are not fully acknowledged
+	onTrial int            // how many events of blocks are in batches on trial
 	account account
-	began   cursorState // of the cursor when this process started; the report counts from there
+	began   cursorState // the cursor's when this process started; the report counts from there
 }
 
 func newAcking(from start) acking {
 	a := acking{offset: from.offset, state: from.cursor.State, account: from.cursor.Account, began: from.cursor}
-	a.account.Rejected = slices.Clone(a.account.Rejected) // it grows in place
+	a.account.Rejected = slices.Clone(a.account.Rejected) // add changes it in place
 	a.state.Streams = len(from.cursor.Streams)
 	return a
 }
 
-// pending counts the events that are not acknowledged.
+// pending returns how many events are not acknowledged.
 func (a *acking) pending() int {
 	n := 0
 	for _, b := range a.blocks {
@@ -34,8 +34,8 @@ func (a *acking) pending() int {
 	return n
 }
 
-// pass drops the blocks at the front that have no pending events and returns the last of them, or
-// nil. It stops at shaping, the block that is still being shaped.
+// pass removes the blocks at the front that have no pending events, and returns the last of them or
+// nil. It stops at the block that is still being shaped.
 func (a *acking) pass(shaping *block) (last *batch.Block) {
 	n := 0
 	for n < len(a.blocks) && a.blocks[n].Pending == 0 && (shaping == nil || a.blocks[n] != shaping.Block) {
@@ -49,7 +49,7 @@ func (a *acking) pass(shaping *block) (last *batch.Block) {
 	return last
 }
 
-// moveCursor moves the cursor past the blocks that are acknowledged.
+// moveCursor moves the cursor past the acknowledged blocks at the front.
 func (in *input) moveCursor() error {
 	last := in.ack.pass(in.read.shaping)
 	if last == nil {
@@ -61,8 +61,8 @@ func (in *input) moveCursor() error {
 	return in.persist(last.End, last.State)
 }
 
-// settle takes in the outcome of a delivery.
-func (s *Shipper) settle(r deliver.Outcome) {
+// endDelivery takes in the outcome of a delivery.
+func (s *Shipper) endDelivery(r deliver.Outcome) {
 	s.underway--
 	st := s.streams[r.Stream.Name]
 	st.Stream, st.busy = r.Stream, false
@@ -71,7 +71,7 @@ func (s *Shipper) settle(r deliver.Outcome) {
 	s.stretch(r)
 	s.countRepeats(r)
 	switch {
-	case r.Err != nil: // stopped: what is not acknowledged is shipped again by the next start
+	case r.Err != nil: // stopped: the next start ships what is not acknowledged
 		return
 	case r.OnTrial:
 		s.try(st, r.Batch)
@@ -85,9 +85,9 @@ func (s *Shipper) settle(r deliver.Outcome) {
 	s.ack(r.Batch)
 }
 
-// countRepeats notes in the accounts of the inputs how many of their events may be there twice, and
-// how many were sent with another time than their own. Seals do not count: counting one would
-// require a new seal and, if the answer to that is lost too, another one, without end.
+// countRepeats adds to the inputs' accounts how many events CloudWatch may have twice, and how many
+// were sent with a time other than their own. Seals do not count: counting one would require a new
+// seal and, if the answer to that is also lost, another one, without end.
 func (s *Shipper) countRepeats(r deliver.Outcome) {
 	note := func(block *batch.Block, count func(*account)) {
 		if in := s.inputs.of(block); block != in.seal.block {
@@ -103,7 +103,7 @@ func (s *Shipper) countRepeats(r deliver.Outcome) {
 	}
 }
 
-// ack acknowledges the events of a batch to their journals, and frees its memory.
+// ack acknowledges the events of a batch to their journals and frees the batch's memory.
 func (s *Shipper) ack(b *batch.Batch) {
 	for _, span := range b.Spans {
 		span.Block.Pending -= span.Events
@@ -116,7 +116,7 @@ func (s *Shipper) ack(b *batch.Batch) {
 	s.memory.release(b)
 }
 
-// moveCursor moves the cursor of an input past what is acknowledged.
+// moveCursor moves the cursor of an input past the acknowledged blocks at the front.
 func (s *Shipper) moveCursor(in *input) {
 	if err := in.moveCursor(); err != nil {
 		s.complainOfCursor(in, err)

@@ -9,23 +9,24 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// cursorVersion is the version of cursorState that is written, and the highest that is read.
+// cursorVersion is the version of cursorState that this program writes, and the highest that it
+// reads.
 const cursorVersion = 1
 
-// cursorState is what the shipper keeps in the cursor of a journal, as JSON: all that is needed
-// after a crash to ship what follows the cursor as this process would have.
+// cursorState is what the shipper keeps in the cursor of a journal, as JSON. It is all that the
+// next start needs to ship what follows the cursor exactly as this process would have.
 type cursorState struct {
 	Version int         `json:"v"` // absent: 1
 	State   batch.State `json:"state"`
 	Streams []string    `json:"streams"`
 	Account account     `json:"account"`
-	Sealed  bool        `json:"sealed,omitempty"` // a seal was accepted that holds still
-	Final   bool        `json:"final,omitempty"`  // and that seal says that the input ended
-	Input   string      `json:"input,omitempty"`  // the input's name, where it is not the one that it began with
-	Cuts    []int64     `json:"cuts,omitempty"`   // beyond the cursor: see lastLine
+	Sealed  bool        `json:"sealed,omitempty"` // a seal was accepted and is still correct
+	Final   bool        `json:"final,omitempty"`  // that seal says that the input ended
+	Input   string      `json:"input,omitempty"`  // the input's name, if it differs from its first one
+	Cuts    []int64     `json:"cuts,omitempty"`   // beyond the cursor; see lastLine
 }
 
-// cursor is what is kept in the cursor where the shaper's state is state.
+// cursor returns what to keep in the cursor at a place where the shaper's state is state.
 func (in *input) cursor(state batch.State) cursorState {
 	sealed, final := in.seal.accepted()
 	return cursorState{
@@ -34,16 +35,16 @@ func (in *input) cursor(state batch.State) cursorState {
 	}
 }
 
-// account is what the shipper knows of an input beyond what its lines say.
+// account is what happened to an input on its way to CloudWatch.
 type account struct {
 	Rejected  ranges      `json:"rejected,omitempty"`  // seqs
-	Repeated  int64       `json:"repeated,omitempty"`  // events that may be there twice
-	Restamped int64       `json:"restamped,omitempty"` // events sent with another time than their own, at the put
+	Repeated  int64       `json:"repeated,omitempty"`  // events that CloudWatch may have twice
+	Restamped int64       `json:"restamped,omitempty"` // events that a put sent with another time than their own
 	Truncated truncations `json:"truncated,omitzero"`
 }
 
-// truncations counts how often a file was truncated before it was read to its end, and the bytes
-// that were seen in it and are lost by that, at least.
+// truncations counts how often an output was truncated before it was read to its end, and the bytes
+// that were lost. More may be lost than the bytes that were seen.
 type truncations struct {
 	Times int64 `json:"times"`
 	Bytes int64 `json:"bytes"`
@@ -55,15 +56,14 @@ func (t *truncations) add(cut *journal.CutError) {
 	t.Bytes += cut.Lost
 }
 
-// start is where an input goes on, and as what.
+// start says where an input continues, and under which name.
 type start struct {
 	offset int64
-	cursor cursorState // the zero cursorState at an input's beginning, but for its version
-	// renamed: the input has a new name. The cursor must say so before anything is shipped under
-	// that name, or the next start would ship the same lines under another one.
+	cursor cursorState // at the beginning of an input, all zero but the version
+	// renamed is whether the input has a new name. The cursor must contain that name before
+	// anything is shipped under it, or the next start would ship the same lines under another one.
 	renamed bool
-	// overtaken is the truncation that makes what follows another input than the one that the
-	// journal was of; nil: none.
+	// overtaken is the truncation after which the journal continues as another input; nil: none.
 	overtaken *journal.CutError
 }
 
@@ -81,8 +81,8 @@ func startOf(in Input) (start, error) {
 				in.Journal.ID(), in.Journal.Path(), err)
 		}
 	} else if kept.Offset > 0 {
-		// The count was lost with the cursor. Counting from 1 again under the same name would make
-		// readers drop new lines as repeats.
+		// The count of lines was lost with the cursor. If it began at 1 again under the same name,
+		// readers would drop new lines as repeats.
 		s.cursor.Input, s.renamed = journal.NewID(), true
 	}
 	s.overtaken = in.Journal.Overtaken()
@@ -90,22 +90,22 @@ func startOf(in Input) (start, error) {
 		s.overtaken = nil // no line follows it
 		return s, nil
 	}
-	// The lines that were lost may be in CloudWatch, with seqs that a process gave them and did not
-	// live to keep.
+	// The lost lines may be in CloudWatch, under seqs that a process assigned but was killed before
+	// it could write them to the cursor.
 	s.cursor.Account.Truncated.add(s.overtaken)
 	s.offset, s.cursor, s.renamed = s.overtaken.To, s.cursor.heir(), true
 	return s, nil
 }
 
-// heir is the cursor of another input that goes on for the one of c after a truncation, which c has
-// counted.
+// heir returns the cursor of the new input that takes over after a truncation. c has counted the
+// truncation.
 func (c cursorState) heir() cursorState {
 	return cursorState{
 		Version: cursorVersion, State: c.State.Heir(), Input: journal.NewID(), Account: account{Truncated: c.Account.Truncated},
 	}
 }
 
-// persist writes the cursor: everything before offset is in CloudWatch or kept as a reject, and
+// persist writes the cursor. Everything before offset is in CloudWatch or kept as a reject, and
 // state is the shaper's state there.
 func (in *input) persist(offset int64, state batch.State) error {
 	cuts := &in.read.last.cuts

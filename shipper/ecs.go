@@ -17,13 +17,13 @@ import (
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html
 const ECSVariable = "ECS_CONTAINER_METADATA_URI_V4"
 
-// ecsBytes bounds an answer; that of a task with ten containers has 20 KB.
+// ecsBytes bounds an answer. The answer for a task with ten containers has 20 KB.
 const ecsBytes = 1 << 20
 
-// AskECS starts to read the metadata at uri, the value of [ECSVariable], for what open records say
-// of the task: cluster, taskArn, family, revision, container, launchType, image and imageDigest, as
-// far as they are known. The function that it returns waits for the answer, until a second after
-// the call of AskECS. It is nil if uri is "".
+// AskECS starts to read the task's metadata at uri, the value of [ECSVariable], for the open
+// records: cluster, taskArn, family, revision, container, launchType, image and imageDigest, if
+// known. The returned function waits for the metadata, until one second after the call of AskECS.
+// It is nil if uri is "".
 func AskECS(uri string, log *zap.Logger) func() map[string]string {
 	return usualPatience.askECS(uri, log)
 }
@@ -46,7 +46,7 @@ func (p patience) askECS(uri string, log *zap.Logger) func() map[string]string {
 }
 
 func ecsMetadata(ctx context.Context, uri string) (map[string]string, error) {
-	// Not the proxy of the environment: the address is the host's own.
+	// Do not use the environment's proxy, because the address is the host's own.
 	transport := &http.Transport{DisableKeepAlives: true}
 	client := &http.Client{Transport: transport}
 	var task struct{ Cluster, TaskARN, Family, Revision, LaunchType string }

@@ -19,28 +19,29 @@ func (s *Shipper) finish() {
 	}
 }
 
-// delivered reports whether all of the input and its seal are acknowledged, and no more can come.
+// delivered reports whether the whole input and its seal are acknowledged, and no more can come.
 func (in *input) delivered() bool {
 	return in.complete() && len(in.ack.blocks) == 0 && (in.seal.state == sealed || len(in.streams) == 0)
 }
 
-// isCopied reports whether the copy of an input to --tee is done or was given up.
+// isCopied reports whether the copy of an input to --tee is done or given up.
 func (s *Shipper) isCopied(in *input) bool {
 	if in.Tee == nil || in.Tee.Finished() {
 		return true
 	}
 	now := time.Now()
 	if !in.Tee.Stuck(now) {
-		s.life.progress = now // now it waits for the reader of stdout
+		s.life.progress = now // the reader of stdout makes progress
 		return false
 	}
 	in.Tee.GiveUp()
 	return true
 }
 
-// finishInput removes the journal of an input, or closes it if the input may continue another day.
+// finishInput removes the journal of an input, or closes it if a later process may continue the
+// input.
 func (s *Shipper) finishInput(in *input) {
-	if in.ack.offset < in.read.window.offset { // no line came after a truncation or a gap
+	if in.ack.offset < in.read.window.offset { // no line followed a truncation or a gap
 		if err := in.persist(in.read.window.offset, in.shaper.State()); err != nil {
 			s.complainOfCursor(in, err)
 		}
@@ -58,14 +59,14 @@ func (s *Shipper) finishInput(in *input) {
 		s.complain("end "+in.Shape.Input, err)
 	}
 	in.closed()
-	s.release(in)
+	s.freeInput(in)
 }
 
-// release frees what an input holds that is done. A followed file is forgotten, with the streams
-// that only it wrote to, because there is no end to followed files. Other inputs are kept: their
-// siblings still ask for their job.
-func (s *Shipper) release(in *input) {
-	close(in.released)
+// freeInput frees what a done input holds. It forgets a followed file and the streams that only
+// this file wrote to, because there may be any number of followed files. It keeps other inputs,
+// because inputs that name them in JobOf still ask for their job.
+func (s *Shipper) freeInput(in *input) {
+	close(in.stopWatch)
 	in.read.window, in.wait.ahead = window{}, nil
 	if in.Journal.Kind() != journal.KindFile {
 		return
@@ -87,7 +88,7 @@ func (s *Shipper) release(in *input) {
 	in.streams = nil
 }
 
-// closeAll closes the journals of the inputs that are not done, with what is left in them.
+// closeAll closes the journals of the inputs that are not done. They keep what is left.
 func (s *Shipper) closeAll() {
 	for _, in := range s.inputs.all {
 		if in.done {
@@ -104,12 +105,12 @@ func (s *Shipper) closeAll() {
 	}
 }
 
-// unfinished says what is missing at the end of an input: the rest of a line, or the end of a run.
-// It returns "" if nothing is. Perstack loses what its pipe has not taken when it throws or is
-// killed, and nobody else would notice.
+// unfinished describes what is missing at the end of an input: the rest of a line, or the end of a
+// run. It returns "" if nothing is missing. When Perstack throws or is killed, it loses what its
+// pipe has not taken, and nobody else would notice.
 func (in *input) unfinished() string {
 	if in.read.state == truncated {
-		return "" // that was said, and its rest is another input
+		return "" // the truncation was logged, and the rest of the file is another input
 	}
 	what := ""
 	st, job := in.shaper.State(), in.running()
@@ -132,10 +133,10 @@ func (in *input) unfinished() string {
 	if in.Exit != nil {
 		return what + "; the command ended, or was killed, before it had written more"
 	}
-	return what + "; what the agent wrote after that never arrived, for it loses what its pipe has not taken when it throws or is killed: `perstack-shipper exec` gives it a file instead"
+	return what + "; an agent that throws or is killed loses what its pipe has not taken; use `perstack-shipper exec`, which gives it a file instead"
 }
 
-// running returns the latest job that a run has begun and none has ended, or nil.
+// running returns the latest job that has begun and not ended, or nil.
 func (in *input) running() *batch.Job {
 	jobs := in.shaper.Receipt().Jobs()
 	for i := len(jobs) - 1; i >= 0; i-- {
@@ -146,8 +147,7 @@ func (in *input) running() *batch.Job {
 	return nil
 }
 
-// newestRuns reports whether a run of the job that was named last has begun and none has ended that
-// job.
+// newestRuns reports whether the job that was named last has begun and not ended.
 func (in *input) newestRuns() bool {
 	jobs := in.shaper.Receipt().Jobs()
 	if len(jobs) == 0 {

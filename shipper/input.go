@@ -14,35 +14,35 @@ import (
 type Input struct {
 	Journal *journal.Journal
 	Shape   batch.Shape
-	// Primary: the process lives for the input, and its end and fate make the exit code. Others are
-	// what earlier processes left.
+	// Primary inputs are those that the process lives for. Their outcome determines the exit code.
+	// Earlier processes left the others.
 	Primary bool
-	// JobOf names the input whose job this one's lines take while they know none: its id or, of a
-	// followed file, its path. A process's stderr waits for its stdout like this. "": none.
+	// JobOf names another input, by its id or by the path of its followed file. Lines whose job is
+	// unknown take that input's job, as a command's stderr does from its stdout. "" means none.
 	JobOf string
-	// Path is the followed file's, or "".
+	// Path is the path of the followed file, or "".
 	Path string
-	// Grew is when a followed file last grew, as far as that is known.
+	// Grew is when a followed file last grew, if known.
 	Grew time.Time
 	// Command is the command line of the process that writes the input, without secrets, for the
-	// open record; nil where it is not known.
+	// open record; nil if unknown.
 	Command []string
-	// Tee, if not nil, reads the journal too. The journal is kept until the Tee is done.
+	// Tee, if not nil, also reads the journal. The journal is kept until the Tee is done.
 	Tee *feed.Tee
-	// Quit, if not nil, stops whoever writes the journal and returns when that is done, because a
-	// journal must not be closed under its writer. Run calls it when it ends before the input is
-	// delivered.
+	// Quit, if not nil, stops the goroutine that writes the journal and waits until it has stopped,
+	// because a journal must not be closed under its writer. Run calls it when it ends before the
+	// input is delivered.
 	Quit func()
-	// Ending, if not nil, is asked what the end of the journal means; nil: Finished. The goroutine
-	// of Run asks, possibly often, and must get the same answer each time.
+	// Ending, if not nil, returns what the end of the journal means; nil means Finished. Run's
+	// goroutine may call it often, and must get the same answer each time.
 	Ending func() Ending
-	// Exit, if not nil, says for the seal how the command ended whose output this is. It returns
-	// nil while that is not known.
+	// Exit, if not nil, returns how the command ended that wrote this input, for the seal. It
+	// returns nil while that is unknown.
 	Exit func() *Exit
-	// Shaped, if not nil, is told how far the input is shaped, the state there, and, if a run is
-	// under way, its job.
+	// Shaped, if not nil, is called with the offset up to which the input is shaped, the state
+	// there, and, if a run is in progress, its job.
 	Shaped func(offset int64, state batch.State, running bool, job string)
-	// Closed, if not nil, is called when the journal was closed or removed.
+	// Closed, if not nil, is called after the journal was closed or removed.
 	Closed func()
 }
 
@@ -50,24 +50,25 @@ type Input struct {
 type Ending int
 
 const (
-	// Finished: no more can come. The journal is removed, and the seal says that the input ended.
+	// Finished means that no more can come. The journal is removed, and the seal says that the
+	// input ended.
 	Finished Ending = iota
-	// Paused: it may go on another day, as a followed file may. The journal keeps its cursor, and
-	// the seal does not say that the input ended.
+	// Paused means that a later process may continue the input, as with a followed file. The
+	// journal keeps its cursor, and the seal does not say that the input ended.
 	Paused
-	// PausedInLine is Paused while the last line was being written: the beginning of that line is
-	// left for another day, too.
+	// PausedInLine is Paused with an unfinished last line. Its beginning is also left for a later
+	// process.
 	PausedInLine
 )
 
-// quit stops whoever writes the journal.
+// quit stops the goroutine that writes the journal.
 func (in *Input) quit() {
 	if in.Quit != nil {
 		in.Quit()
 	}
 }
 
-// close closes the journal, which keeps what is there.
+// close closes the journal, which keeps its bytes.
 func (in *Input) close() error {
 	in.quit()
 	err := in.Journal.Close()
@@ -75,19 +76,19 @@ func (in *Input) close() error {
 	return err
 }
 
-// closed says that the journal is closed, or removed.
+// closed calls Closed, after the journal was closed or removed.
 func (in *Input) closed() {
 	if in.Closed != nil {
 		in.Closed()
 	}
 }
 
-// input is an Input under way. The loop owns it. Its bytes pass through four parts: read gives
-// them to the shaper a block at a time, wait holds lines back that may still get a job, ack moves
-// the cursor behind the blocks that CloudWatch has, and seal says in the end what was shipped.
+// input is an Input in progress. The loop owns it. Its bytes pass through four parts: read gives
+// them to the shaper a block at a time, wait holds back lines that may still get a job, ack moves
+// the cursor past the blocks that CloudWatch has, and seal finally states what was shipped.
 type input struct {
 	Input
-	index  int // in Shipper.inputs, and of its blocks
+	index  int // in Shipper.inputs, and in the blocks of this input
 	shaper *batch.Shaper
 
 	read reading
@@ -96,13 +97,13 @@ type input struct {
 	seal sealing
 
 	streams    []*stream // by route
-	opened     int       // routes that have their open record
-	overflowed bool      // it names too many streams, and the log says so
+	opened     int       // how many routes have their open record
+	overflowed bool      // the input names too many streams, and that was logged
 
-	tokensBefore map[string]batch.Usage // by Expert, of earlier processes; kept for metrics
+	tokensBefore map[string]batch.Usage // what each Expert used in earlier processes; for metrics
 
-	done     bool          // nothing is left: the journal is removed, or closed
-	released chan struct{} // closed when done: nobody need watch the journal any more
+	done      bool          // nothing is left, and the journal is removed or closed
+	stopWatch chan struct{} // closed when done, to end the goroutine that watches the journal
 }
 
 func newInput(in Input, from start, index int, spare *spare) (*input, error) {
@@ -117,15 +118,15 @@ func newInput(in Input, from start, index int, spare *spare) (*input, error) {
 	return &input{
 		Input: in, index: index, shaper: shaper,
 		read: newReading(in, from, spare), ack: newAcking(from), seal: restoreSealing(from.cursor),
-		opened: len(from.cursor.Streams), released: make(chan struct{}),
+		opened: len(from.cursor.Streams), stopWatch: make(chan struct{}),
 	}, nil
 }
 
 // ended reports whether no more bytes can come.
 func (in *input) ended() bool { return in.read.state == truncated || in.Journal.Ended() }
 
-// ending is what the end of the input means. After a truncation, the rest of the file is another
-// input.
+// ending returns what the end of the input means. The end at a truncation is always Finished,
+// because the rest of the file is another input.
 func (in *input) ending() Ending {
 	if in.Ending == nil || in.read.state == truncated {
 		return Finished
@@ -133,8 +134,8 @@ func (in *input) ending() Ending {
 	return in.Ending()
 }
 
-// complete reports whether no more bytes can come and all that are to be shipped are shaped: every
-// one, but for the beginning of a line where that is left for another day.
+// complete reports whether no more bytes can come, and all of them are shaped except the beginning
+// of a line that is left for a later process.
 func (in *input) complete() bool {
 	if in.done {
 		return true
@@ -147,32 +148,32 @@ func (in *input) complete() bool {
 		in.wait.state == notWaiting && in.ending() == PausedInLine && bytes.IndexByte(rest, '\n') < 0
 }
 
-// caughtUp reports whether all lines that have come are acknowledged. The input may go on.
+// caughtUp reports whether all lines that have arrived are acknowledged. More may come.
 func (in *input) caughtUp() bool {
 	return in.read.shaping == nil && !in.wait.now() && len(in.ack.blocks) == 0 &&
 		(in.read.atEnd() || in.read.seen >= in.Journal.Size()) && bytes.IndexByte(in.read.window.bytes(), '\n') < 0
 }
 
-// held is the memory that reading and shaping the input take, in bytes.
+// held returns the memory, in bytes, that reading and shaping the input use.
 func (in *input) held() int {
 	return in.read.window.held() + in.wait.held() + in.shaper.Held()
 }
 
-// trimScratch gives back the memory that is kept only to be used again: of many inputs that are
-// read in turns, it comes to more than all that waits to be put. What is dropped is read again.
+// trimScratch gives back memory that is kept only for reuse. With many inputs read in turn, that
+// memory exceeds what the events waiting to be put need. Dropped bytes are read again.
 func (in *input) trimScratch() {
 	if in.done || in.read.shaping != nil {
 		return
 	}
 	in.shaper.TrimScratch()
-	// The bytes must stay if they are to be shaped anew when their job is known, or may be the
-	// last of the input.
+	// The bytes must stay if they will be shaped again once their job is known, or if they may be
+	// the last of the input.
 	if len(in.read.window.bytes()) == 0 || in.wait.state == notWaiting && !in.read.atEnd() {
 		in.read.window.give()
 	}
 }
 
-// tellShaped tells whoever wants to know how far the input is shaped.
+// tellShaped calls Shaped with how far the input is shaped.
 func (in *input) tellShaped(offset int64, state batch.State) {
 	if in.Shaped == nil {
 		return

@@ -5,17 +5,17 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// inputs are those that a Shipper has taken in.
+// inputs are the inputs that a Shipper has taken in.
 type inputs struct {
-	// all holds them by their index. Whoever follows a folder for months sees any number of files:
-	// the places of those that are done, which free lists, are used again.
+	// all holds the inputs by index. A process that follows a folder for months meets any number of
+	// files, so the indexes of done ones, listed in free, are used again.
 	all  []*input
 	free []int
-	byID map[string]*input // of followed files, by path, too
-	turn int               // whose block is shaped next
+	byID map[string]*input // followed files are also in it by path
+	turn int               // picks the input to shape next
 }
 
-// place returns the index that the next input gets.
+// place returns the index for the next input.
 func (i *inputs) place() int {
 	if len(i.free) > 0 {
 		return i.free[0]
@@ -23,7 +23,7 @@ func (i *inputs) place() int {
 	return len(i.all)
 }
 
-// add takes in at its index, which place gave. id is what it was called at first.
+// add stores in at its index, which place returned. id is the input's first name.
 func (i *inputs) add(in *input, id string) {
 	if in.index < len(i.all) {
 		i.all[in.index], i.free = in, i.free[1:]
@@ -39,7 +39,7 @@ func (i *inputs) add(in *input, id string) {
 	}
 }
 
-// forget makes the place of in, which is done, free for another.
+// forget removes in, which is done, and frees its index.
 func (i *inputs) forget(in *input) {
 	i.free = append(i.free, in.index)
 	for id, other := range i.byID {
@@ -49,7 +49,7 @@ func (i *inputs) forget(in *input) {
 	}
 }
 
-// of returns the input of a block.
+// of returns the input that a block belongs to.
 func (i *inputs) of(b *batch.Block) *input { return i.all[b.Input] }
 
 // next returns the input whose turn it is.

@@ -9,55 +9,55 @@ import (
 // GaveUpError says that Run ended because nothing had been acknowledged for too long.
 type GaveUpError struct {
 	After    time.Duration // Options.GiveUpAfter or HopelessAfter
-	Hopeless bool          // it was HopelessAfter
-	Cause    string        // what went wrong last, for a person; "" where nothing did
+	Hopeless bool          // After is HopelessAfter
+	Cause    string        // the latest problem, for a person; "" if there was none
 }
 
 func (e *GaveUpError) Error() string { return fmt.Sprintf("no acknowledgement for %s", e.After) }
 
-// errAllDone says that nothing is left that Run should wait for.
+// errAllDone means that Run need not wait for anything more.
 var errAllDone = errors.New("all is delivered")
 
 // lifetime decides when Run ends. The process lives for its primary inputs if it has any or may get
-// some, and otherwise for those that earlier processes left.
+// some, and otherwise for the inputs that earlier processes left.
 type lifetime struct {
 	giveUpAfter, hopelessAfter, othersAfter time.Duration // see Options
 
-	hasPrimary  bool      // there are primary inputs, or were, or may come
-	primaryDone time.Time // since when none of them is left; zero: one is
-	quietSince  time.Time // since when nothing can come that the process lives for; zero: something can
-	progress    time.Time // when something was acknowledged last, be it by the reader of --tee
+	hasPrimary  bool      // there are or were primary inputs, or some may come
+	primaryDone time.Time // when the last of them was done; zero: some are left
+	quietSince  time.Time // since when no input can come that the process lives for; zero: some can
+	progress    time.Time // when CloudWatch, or the reader of --tee, last acknowledged something
 }
 
-// remaining is what remains to be delivered of the primary inputs, or of the others.
+// remaining describes the undelivered inputs: the primary ones, or the others.
 type remaining struct {
 	any bool // there are such inputs
-	// grows says that one of them may still get bytes. It does not matter whether they are all
-	// read: memory may hold less than that.
+	// grows is whether one of them may still get bytes. Whether all bytes are read does not matter,
+	// because memory may hold only some of them.
 	grows bool
 }
 
-// deliveries is what lifetime asks of the deliveries.
+// deliveries is what lifetime needs to know about deliveries.
 type deliveries interface {
-	// Progress is when a put was accepted last.
+	// Progress returns when a put was last accepted.
 	Progress() time.Time
-	// Hopeless reports whether none ever was, and nothing but somebody's help will change that.
+	// Hopeless reports whether no put was ever accepted, for a reason that a person must remove.
 	Hopeless() bool
-	// Cause says what went wrong last.
+	// Cause returns the latest problem.
 	Cause() string
 }
 
-// begin notes that Run begins. more: primary inputs may come.
+// begin notes that Run begins. more is whether primary inputs may come.
 func (l *lifetime) begin(now time.Time, more bool) {
 	l.progress, l.hasPrimary = now, more
 }
 
-// isQuiet reports whether nothing can come that the process lives for: it only waits for
+// isQuiet reports whether no input can come that the process lives for, so that it waits only for
 // acknowledgements.
 func (l *lifetime) isQuiet() bool { return !l.quietSince.IsZero() }
 
-// over returns why Run ends: errAllDone, a *GaveUpError, or nil where it does not. more: inputs may
-// come.
+// over returns why Run should end: errAllDone or a [*GaveUpError]. It returns nil if Run should go
+// on. more is whether inputs may come.
 func (l *lifetime) over(now time.Time, primary, others remaining, more bool, d deliveries) error {
 	if primary.any {
 		l.primaryDone = time.Time{}
@@ -71,7 +71,7 @@ func (l *lifetime) over(now time.Time, primary, others remaining, more bool, d d
 		return errAllDone
 	}
 	if !primary.any && l.hasPrimary && now.Sub(l.primaryDone) >= l.othersAfter {
-		return errAllDone // what others left is for the next start
+		return errAllDone // the next start ships the other inputs
 	}
 	if primary.grows || !l.hasPrimary && others.grows {
 		l.quietSince = time.Time{}
@@ -90,7 +90,7 @@ func (l *lifetime) over(now time.Time, primary, others remaining, more bool, d d
 	return nil
 }
 
-// over returns why Run ends, or nil where it does not.
+// over returns why Run should end, or nil if it should go on. more is whether inputs may come.
 func (s *Shipper) over(now time.Time, more bool) error {
 	var primary, others remaining
 	for _, in := range s.inputs.all {
@@ -106,8 +106,8 @@ func (s *Shipper) over(now time.Time, more bool) error {
 	return s.life.over(now, primary, others, more, s.deliverer.Trouble)
 }
 
-// mayLeave reports whether Run may end although an input goes on: everything that has come is
-// shipped, and nobody waits for the rest, as with an agent that outlived its shipper.
+// mayLeave reports whether Run may end before the input does: everything that has arrived is
+// shipped, and nobody waits for the rest, as when an agent has outlived its shipper.
 func (s *Shipper) mayLeave(in *input) bool {
 	if in.Primary {
 		select {

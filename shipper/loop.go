@@ -10,9 +10,10 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// Run ships the inputs, and those that come out of more until it is closed (nil: none come), and
-// returns when all is delivered, when there is no hope for the rest, or when ctx ends. Their
-// journals are closed then: those of delivered inputs are removed, the others keep what is left.
+// Run ships the inputs, and those received from more until it is closed; a nil more means that none
+// come. It returns when everything is delivered, when it gives up on the rest, or when ctx ends. By
+// then it has removed the journals of delivered inputs and closed the others, which keep what is
+// left.
 func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (Report, error) {
 	began := time.Now()
 	s.report.Groups = []string{s.o.Client.Target().Group}
@@ -26,7 +27,7 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 	why := s.loop(ctx, deliveries, more)
 	stop(why)
 	for s.underway > 0 {
-		s.settle(<-s.results)
+		s.endDelivery(<-s.results)
 	}
 	if errors.Is(why, errAllDone) {
 		why = nil
@@ -37,7 +38,7 @@ func (s *Shipper) Run(ctx context.Context, inputs []Input, more <-chan Input) (R
 	return s.report, why
 }
 
-// loop ships until there is a reason to end, and returns that reason.
+// loop ships until there is a reason to end, and returns the reason.
 func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -54,10 +55,10 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 		}
 		s.reportDrain(now)
 		if busy {
-			// There is more to read, but a delivery may have ended meanwhile.
+			// There is more to read, but a delivery may have ended in the meantime.
 			select {
 			case r := <-s.results:
-				s.settle(r)
+				s.endDelivery(r)
 			case answer := <-s.o.Metrics.Asked():
 				answer <- s.stats()
 			case <-ctx.Done():
@@ -72,12 +73,12 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 		timer.Reset(s.until(now))
 		select {
 		case r := <-s.results:
-			s.settle(r)
+			s.endDelivery(r)
 		case <-s.wake:
 			s.reportBackgroundErrors()
 		case answer := <-s.o.Metrics.Asked():
 			answer <- s.stats()
-		case <-s.deliverer.Trouble.Worse(): // what waits for another stream may be further behind
+		case <-s.deliverer.Trouble.Worse(): // now more is read, to find lines for other streams
 		case in, ok := <-more:
 			if !ok {
 				more = nil
@@ -88,14 +89,14 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 			}
 		case <-timer.C:
 		case <-stop:
-			stop = nil // over sees it
+			stop = nil // over checks Options.Stop
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// until returns how long the loop may sleep if nothing wakes it.
+// until returns how long the loop may sleep unless something wakes it.
 func (s *Shipper) until(now time.Time) time.Duration {
 	d := time.Hour
 	if s.o.Heartbeat != nil {
@@ -113,7 +114,7 @@ func (s *Shipper) until(now time.Time) time.Duration {
 		if in.wait.now() || in.read.state == unreadable {
 			d = min(d, s.patience.look)
 		}
-		if left := in.wait.until.Sub(now); in.wait.now() && left > 0 { // otherwise only memory holds it up
+		if left := in.wait.until.Sub(now); in.wait.now() && left > 0 { // otherwise it waits only for memory
 			d = min(d, left)
 		}
 		if in.inHalfLine() {
@@ -129,8 +130,9 @@ func (s *Shipper) until(now time.Time) time.Duration {
 	return max(d, 0)
 }
 
-// addAll takes in the inputs that Run was given. If a primary input cannot be shipped, it closes
-// all journals and fails; what earlier processes left is otherwise left as it is.
+// addAll takes in the inputs that Run was given. If a primary input cannot be shipped, addAll
+// closes all journals and fails. Any other input that cannot be shipped is closed and left as it
+// is.
 func (s *Shipper) addAll(inputs []Input) error {
 	for n, in := range inputs {
 		err := s.add(in)
@@ -169,18 +171,18 @@ func (s *Shipper) add(in Input) error {
 	}
 	if why := in.Journal.Fallback(); why != "" {
 		if i.Shape.Input != in.Shape.Input {
-			why += "; the lines count from 1 again, as input " + i.Shape.Input
+			why += "; numbering the lines from 1 again, as input " + i.Shape.Input
 		}
 		s.log.Warn(why, logfield.Input(i.Shape.Input), logfield.Folder(in.Journal.Path()))
 	}
-	if err := in.Journal.Degraded(); err != nil && in.Journal.Path() == "" { // otherwise its mover says so
+	if err := in.Journal.Degraded(); err != nil && in.Journal.Path() == "" { // otherwise the mover logs it
 		s.log.Warn(err.Error(), logfield.Of(err)...)
 	}
 	if err := in.Journal.Damage(); err != nil {
 		s.lost(i, err)
 	}
 	if from.overtaken != nil {
-		s.lost(i, fmt.Errorf("%w; what came after that is shipped as input %s", from.overtaken, i.Shape.Input))
+		s.lost(i, fmt.Errorf("%w; shipping what came after that as input %s", from.overtaken, i.Shape.Input))
 	}
 	s.inputs.add(i, in.Shape.Input)
 	s.life.hasPrimary = s.life.hasPrimary || in.Primary
@@ -189,15 +191,15 @@ func (s *Shipper) add(in Input) error {
 	if in.Tee != nil {
 		copied = in.Tee.Done()
 	}
-	go s.watch(in.Journal.Changed(), copied, i.released, s.end)
+	go s.watch(in.Journal.Changed(), copied, i.stopWatch, s.end)
 	return nil
 }
 
-// begin prepares an input for what follows its cursor.
+// begin prepares an input to continue from its cursor.
 func (s *Shipper) begin(in *input) {
 	for _, name := range in.shaper.Streams() {
 		st := s.stream(name)
-		st.Created = true // unless a put is under way that finds otherwise
+		st.Created = true // a put in progress may correct this
 		in.streams = append(in.streams, st)
 	}
 	if s.o.Metrics != nil {
@@ -207,15 +209,14 @@ func (s *Shipper) begin(in *input) {
 	in.tellShaped(in.ack.offset, in.ack.state)
 }
 
-// watch wakes the loop when an input grows or its copy is done, until the input is released or Run
-// ends.
-func (s *Shipper) watch(changed, copied, released, end <-chan struct{}) {
+// watch wakes the loop when an input grows or its copy is done, until stop or end is closed.
+func (s *Shipper) watch(changed, copied, stop, end <-chan struct{}) {
 	for {
 		select {
 		case <-changed:
 		case <-copied:
 			copied = nil
-		case <-released:
+		case <-stop:
 			return
 		case <-end:
 			return
@@ -232,10 +233,10 @@ func (s *Shipper) poke() {
 	}
 }
 
-// complainOfCursor says that the cursor of in could not be written.
+// complainOfCursor logs that the cursor of in could not be written.
 func (s *Shipper) complainOfCursor(in *input, err error) { s.complain("cursor "+in.Shape.Input, err) }
 
-// reportBackgroundErrors logs what went wrong in the background of the journals, such as a failing
+// reportBackgroundErrors logs errors that the journals met in the background, such as a failing
 // fsync.
 func (s *Shipper) reportBackgroundErrors() {
 	for _, in := range s.inputs.all {
@@ -248,7 +249,7 @@ func (s *Shipper) reportBackgroundErrors() {
 	}
 }
 
-// complain logs an error of this machine's: once, then at most once a minute for each kind.
+// complain logs an error of this machine, at most once a minute for each kind.
 func (s *Shipper) complain(kind string, err error) {
 	if s.said.Allow(kind, time.Now()) {
 		s.log.Error(err.Error(), logfield.Of(err)...)

@@ -2,24 +2,24 @@ package shipper
 
 import "perstack-shipper/batch"
 
-// This file bounds what is held in windows, open batches and bodies.
+// This file bounds the memory of windows, open batches and bodies.
 
 const (
-	// ready is how many closed batches wait while all is well, or nothing at all gets through: the
-	// next body is there before the answer. When streams are in trouble, memory is the bound, so
-	// that one stream's trouble does not keep the others waiting.
+	// ready is how many closed batches may wait while all is well, or while no put is accepted at
+	// all: enough for the next body to be ready before the answer to the previous one. If only some
+	// streams are in trouble, memory is the bound, so that they do not hold up the others.
 	ready = 3
-	// idleMemory is what is kept of the memory of batches when nothing waits: what a quiet input
-	// needs each second.
+	// idleMemory is how much of the batches' memory to keep when no event is held: as much as a
+	// quiet input needs each second.
 	idleMemory = 1 << 20
 )
 
-// memory is what holds events, and what is kept for reuse.
+// memory holds events, and buffers for reuse.
 type memory struct {
 	pool    batch.Pool
 	windows spare
-	batches []*batch.Batch
-	short   bool // it has run out
+	batches []*batch.Batch // empty, for reuse
+	short   bool           // memory has run out
 }
 
 // trimIdle gives back most of the memory of batches when no event is held.
@@ -39,7 +39,7 @@ func (m *memory) newBatch() *batch.Batch {
 	return batch.New(&m.pool)
 }
 
-// release takes a batch back.
+// release empties a batch and keeps it for reuse.
 func (m *memory) release(b *batch.Batch) {
 	b.Release()
 	if len(m.batches) < parallel {
@@ -48,8 +48,8 @@ func (m *memory) release(b *batch.Batch) {
 }
 
 // makeRoom frees memory before it runs out, and sets s.memory.short if it has run out. Inputs give
-// up what they keep only for reuse, and the largest open batches are put early, as many at once as
-// a link takes. So a great many inputs and streams lead to smaller puts and not to a standstill.
+// up what they keep only for reuse. The largest open batches are put early, up to parallel at a
+// time. So a great many inputs and streams lead to smaller puts and not to a standstill.
 func (s *Shipper) makeRoom() {
 	s.memory.short = false
 	most := s.o.MemoryMax / 4 * 3
@@ -61,7 +61,7 @@ func (s *Shipper) makeRoom() {
 		shaping = s.shapingMemory()
 	}
 	if held == 0 {
-		return // nothing waits to be put, so waiting would not help
+		return // no put is due that would free memory, so there is no point in waiting
 	}
 	puts := s.underway
 	for _, st := range s.streams {
@@ -78,7 +78,7 @@ func (s *Shipper) makeRoom() {
 }
 
 // enoughWaits reports whether enough closed batches wait to keep the puts going. The batches of a
-// stream in trouble do not count, unless nothing at all gets through.
+// stream in trouble count only if no put is accepted at all.
 func (s *Shipper) enoughWaits() bool {
 	waiting, total := 0, s.deliverer.Trouble.Total()
 	for _, st := range s.streams {
@@ -89,8 +89,8 @@ func (s *Shipper) enoughWaits() bool {
 	return waiting >= ready
 }
 
-// shapingMemory returns the memory that reading and shaping take, in bytes, beside what waits to be
-// put.
+// shapingMemory returns the memory, in bytes, that reading and shaping use. It does not include the
+// events that wait to be put.
 func (s *Shipper) shapingMemory() int {
 	held := 0
 	for _, in := range s.inputs.all {
@@ -101,7 +101,8 @@ func (s *Shipper) shapingMemory() int {
 	return held
 }
 
-// closeLargest closes the largest open batch of the streams that could put it now.
+// closeLargest closes the largest open batch among the streams that could put it now. It reports
+// whether there is one.
 func (s *Shipper) closeLargest() bool {
 	var largest *stream
 	for _, st := range s.streams {

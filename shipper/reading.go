@@ -7,40 +7,39 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// reading is how far an input is read, and what is being made of the bytes at hand.
+// reading tracks how far an input is read, and what is being shaped.
 type reading struct {
 	from   *journal.Journal
 	state  readState
 	window window
-	seen   int64 // the shaper was given the bytes before this offset; what lies before it is read again
-	gap    int64 // the bytes before this offset cannot be read and are left out; 0: no gap is at hand
-	// emptied is the truncation that made the gap at hand, where the journal goes on behind it; nil:
-	// the gap is another.
+	seen   int64 // the shaper has had the bytes before this offset once; they may be read again
+	gap    int64 // the end of the gap being read: the bytes before it are missing; 0: none
+	// emptied is the truncation of an output that made the gap; nil: something else did.
 	emptied *journal.CutError
-	before  int64 // an earlier process may have shipped, under this input's name, the bytes up to here
+	before  int64 // an earlier process may have shipped the bytes before this offset under this name
 	last    lastLine
-	shaping *block // nil: none. If memory runs out in the middle of it, the loop returns to it later.
+	shaping *block // nil: none. If memory runs out within it, the loop returns to it later.
 }
 
 // readState says how the last read went.
 type readState int
 
 const (
-	// readable: all is well, even if there is nothing to read.
+	// readable means that reading works, even if there is nothing to read.
 	readable readState = iota
-	// unreadable: the journal could not be read, for a reason that may pass. Reading is tried again
-	// each second.
+	// unreadable means that reading failed for a reason that may pass. The loop tries again each
+	// second.
 	unreadable
-	// truncated: the file shrank. What was read is all there is of this input.
+	// truncated means that the file shrank. The bytes read so far are the whole input.
 	truncated
 )
 
 // block is the block that is being shaped.
 type block struct {
 	*batch.Block
-	extends bool // the Block is one that waits for acknowledgements, and becomes longer
+	extends bool // the Block already waits for acknowledgements, and becomes longer
 	fresh   bool // it holds bytes that were just read for the first time
-	placed  bool // an event was made of it
+	placed  bool // it has an event in a batch
 }
 
 func newReading(in Input, from start, spare *spare) reading {
@@ -55,13 +54,13 @@ func newReading(in Input, from start, spare *spare) reading {
 	return r
 }
 
-// atEnd reports whether all bytes that have come are shaped or in the window.
+// atEnd reports whether all bytes that have arrived are shaped or in the window.
 func (r *reading) atEnd() bool {
 	return r.state == truncated || r.window.next() >= r.from.Size()
 }
 
-// skipTo notes that there is a gap up to an offset. The line that the gap begins in ends there, and
-// what follows the gap is shipped. It reports whether the gap is news.
+// skipTo records a gap that ends at an offset, and reports whether the gap is new. A line that the
+// gap interrupts ends there. Shipping continues after the gap.
 func (r *reading) skipTo(offset int64) (news bool) {
 	news = r.gap != offset
 	r.gap = offset

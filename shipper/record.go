@@ -11,18 +11,18 @@ import (
 	"perstack-shipper/batch"
 )
 
-// This file makes the shipper's own records, which stand beside an input's events in each of its
-// streams so that the events can be proved complete. Records are known by "record" inside the
-// shipper member, never by their type.
+// This file makes the shipper's own records. They accompany an input's events in each of its
+// streams, so that readers can prove the events complete. Readers recognize records by "record"
+// inside the shipper member, never by their type.
 
-// Origin is what open records say of the process, the same for all of its inputs.
+// Origin is what open records say about the process. It is the same for all inputs.
 type Origin struct {
 	Version  string
 	PID      int
 	Hostname string
 	Started  time.Time
 	Target   map[string]string // group, Region, endpoint, account
-	// ECS returns what the task's metadata says, and may wait for it; nil outside ECS.
+	// ECS returns the task's metadata, and may wait for it; nil outside ECS.
 	ECS func() map[string]string
 }
 
@@ -44,14 +44,14 @@ type openRecord struct {
 	Command      []string          `json:"command,omitempty"`
 	Target       map[string]string `json:"target"`
 	Stream       string            `json:"stream"`
-	JobID        json.RawMessage   `json:"jobId,omitempty"` // of the first line that went there
+	JobID        json.RawMessage   `json:"jobId,omitempty"` // of the first line in the stream
 	Fields       map[string]string `json:"fields,omitempty"`
-	Unattributed string            `json:"unattributed,omitempty"` // the stream of the input's lines before it named a job
+	Unattributed string            `json:"unattributed,omitempty"` // the stream of lines before the first job
 	ECS          map[string]string `json:"ecs,omitempty"`
 }
 
-// openMessage returns the open record for a stream. job is the jobId of the first line that goes
-// there, as raw JSON, or "".
+// openMessage returns the open record for a stream. job is the jobId of the stream's first line, as
+// raw JSON, or "".
 func (in *input) openMessage(o *Origin, stream, job string, now int64) ([]byte, error) {
 	r := openRecord{
 		Shipper: recordHead{"open", in.Shape.Input}, Type: "shipper.open", Timestamp: now,
@@ -94,30 +94,30 @@ type sealRecord struct {
 	Ended      bool        `json:"ended"`
 	CutLine    bool        `json:"cutLine,omitempty"` // the input ended within a line of JSON
 
-	// The receipt. It repeats sums of the arrays as numbers because a metric filter cannot add up
-	// an array.
+	// The fields below are the receipt. It repeats sums over the arrays as numbers, because a
+	// metric filter cannot add up an array.
 	Jobs          []*batch.Job `json:"jobs"`
 	Outcomes      batch.Tally  `json:"outcomes"`
 	Tokens        int64        `json:"tokens"`
 	RejectedLines int64        `json:"rejectedLines"`
 	ExcludedLines int64        `json:"excludedLines"`
 	Excluded      [][2]int64   `json:"excluded,omitempty"`      // ranges of seqs
-	ExcludedCut   bool         `json:"excludedCut,omitempty"`   // there are more of these than are listed
-	ExcludedSince int64        `json:"excludedSince,omitempty"` // lines since the latest event
-	Redacted      int64        `json:"redacted,omitempty"`      // matches that were taken out
-	// First is set only in the copy for the input's first stream, so that a filter can count each
-	// seal once.
+	ExcludedCut   bool         `json:"excludedCut,omitempty"`   // not all ranges are listed
+	ExcludedSince int64        `json:"excludedSince,omitempty"` // lines left out since the latest event
+	Redacted      int64        `json:"redacted,omitempty"`      // how many matches were replaced
+	// First is set only in the copy for the input's first stream, so that a metric filter can count
+	// each seal once.
 	First bool  `json:"first,omitempty"`
 	Exit  *Exit `json:"exit,omitempty"`
 }
 
-// Exit is how a command ended: with a code, or by a signal.
+// Exit is how a command ended: with an exit code or by a signal.
 type Exit struct {
 	Code   *int   `json:"code,omitempty"`
 	Signal string `json:"signal,omitempty"`
 }
 
-// sealMessages returns the seal of what was shaped so far: first for the input's first stream,
+// sealMessages returns the seal of everything shaped so far: first for the input's first stream,
 // others for its other streams.
 func (in *input) sealMessages(now int64, ended bool) (first, others []byte, err error) {
 	r, err := in.sealRecord(now, ended)
@@ -132,6 +132,7 @@ func (in *input) sealMessages(now int64, ended bool) (first, others []byte, err 
 	return first, others, err
 }
 
+// sealRecord returns the seal of everything shaped so far. ended is whether the input has ended.
 func (in *input) sealRecord(now int64, ended bool) (*sealRecord, error) {
 	st := in.shaper.State()
 	lines, raw, err := st.Digest.Sums()
@@ -162,8 +163,9 @@ func (in *input) sealRecord(now int64, ended bool) (*sealRecord, error) {
 	return r, nil
 }
 
-// message returns the record as JSON. If it would be too large for an event, which takes an agent
-// that means it, it is shortened: first a great many rejected seqs, then the Experts of the jobs.
+// message returns the record as JSON. It shortens a record that is too large for an event, which
+// only an agent that tries to can cause: first the ranges of rejected seqs, then the Experts of the
+// jobs.
 func (r *sealRecord) message() ([]byte, error) {
 	message, err := recordJSON(r)
 	if len(message) > batch.MaxEventBytes {
@@ -182,15 +184,15 @@ func (r *sealRecord) message() ([]byte, error) {
 func recordJSON(r any) ([]byte, error) {
 	data, err := json.Marshal(r)
 	if err != nil {
-		return nil, fmt.Errorf("a record: %w", err)
+		return nil, fmt.Errorf("make a record: %w", err)
 	}
 	return data, nil
 }
 
-// ranges is a set of seqs as ascending ranges: first and last of each.
+// ranges is a set of seqs as ascending ranges, each with its first and last seq.
 type ranges [][2]int64
 
-// add puts one seq into the set.
+// add adds a seq to the set.
 func (r *ranges) add(seq int64) {
 	s := *r
 	i := sort.Search(len(s), func(i int) bool { return s[i][1] >= seq-1 })
@@ -217,8 +219,8 @@ func (r ranges) count() (n int64) {
 	return n
 }
 
-// coarse returns a set of at most n ranges that holds all of r: the ranges after the first n-1
-// become one.
+// coarse returns a set of at most n ranges that contains all of r. It merges the ranges after the
+// first n-1.
 func (r ranges) coarse(n int) ranges {
 	if len(r) <= n {
 		return r

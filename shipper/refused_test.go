@@ -91,7 +91,7 @@ func TestBadEventThatCannotBeSetAside(t *testing.T) {
 	for _, e := range logs.All() {
 		said += e.Message + "\n"
 	}
-	if strings.Count(said, "CloudWatch refuses line 43") != 1 || strings.Count(said, "and lost, because it cannot be set aside") != 1 || strings.Count(said, "cannot be set aside yet") != 1 {
+	if strings.Count(said, "CloudWatch refuses line 43") != 1 || strings.Count(said, "and lost, because it cannot be written to rejects.jsonl") != 1 || strings.Count(said, "cannot be written to rejects.jsonl yet") != 1 {
 		t.Errorf("it said\n%s", said)
 	}
 	if seal := w.seal("aaaaaaaa", "job"); !slices.Equal(seal.Rejected, ranges{{43, 43}}) || !seal.Ended {

@@ -14,34 +14,35 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// What CloudWatch refuses for good is kept in the folder of its input, with the reason.
+// Events that CloudWatch refuses for good are kept in the folder of their input, with the reason.
 
-// pendingReject is a rejected event that is not in its input's folder yet. Until it is, its block
-// waits for it: the journal forgets nothing that is neither in CloudWatch nor kept.
+// pendingReject is a rejected event that is not yet in its input's folder. Its block counts one
+// more pending event until it is, because the journal must not forget an event that is neither in
+// CloudWatch nor kept.
 type pendingReject struct {
 	in    *input
-	block *batch.Block // its events' count has one more for this
+	block *batch.Block
 	seq   int64
 	entry []byte
 	why   error
-	since time.Time // when it was to be kept
+	since time.Time // of the first attempt to keep it
 }
 
-// rejects are the events that could not be kept yet.
+// rejects are the rejected events that could not be kept yet.
 type rejects struct {
 	pending []pendingReject
-	tried   time.Time // when that was tried last
+	tried   time.Time // when the last attempt to keep them was made
 }
 
-// reject keeps an event that CloudWatch refuses while it takes others.
+// reject keeps an event that CloudWatch refuses while it accepts others.
 func (s *Shipper) reject(st *stream, r deliver.Rejected) {
 	block := r.Block()
 	if block == nil || block == s.inputs.of(block).seal.block {
-		s.log.Error(fmt.Sprintf("log stream %q refuses a record of the shipper's own: %v", st.Name, r.Reason), logfield.Stream(st.Name))
+		s.log.Error(fmt.Sprintf("log stream %q refuses one of the shipper's own records: %v", st.Name, r.Reason), logfield.Stream(st.Name))
 		return
 	}
 	in, message := s.inputs.of(block), r.Message()
-	restored, err := batch.Restore(message) // for the number of the line, which no batch knows
+	restored, err := batch.Restore(message) // batches do not keep the line's number
 	if err != nil {
 		s.log.Error(fmt.Sprintf("log stream %q refuses an event of input %s, and the event cannot be read back: %v; %v", st.Name, in.Shape.Input, r.Reason, err), logfield.Stream(st.Name), logfield.Input(in.Shape.Input))
 		return
@@ -56,7 +57,7 @@ func (s *Shipper) reject(st *stream, r deliver.Rejected) {
 		Reason  string    `json:"reason"`
 		Message string    `json:"message"`
 	}{time.Now().UTC(), st.Name, restored.Seq, restored.Part, r.Reason.Error(), string(message)})
-	if err != nil { // strings and numbers
+	if err != nil { // impossible: there are only strings, numbers and a time
 		panic(err)
 	}
 	block.Pending++
@@ -64,8 +65,8 @@ func (s *Shipper) reject(st *stream, r deliver.Rejected) {
 	s.keepRejects(time.Time{})
 }
 
-// keepRejects writes the rejected events that are not kept yet, unless that was tried just before
-// now; a zero now means at once.
+// keepRejects tries to write the rejected events that are not kept yet. It does nothing if the last
+// attempt was less than patience.rejectRetry before now; a zero now means to try at once.
 func (s *Shipper) keepRejects(now time.Time) {
 	if len(s.rejects.pending) == 0 || !now.IsZero() && now.Sub(s.rejects.tried) < s.patience.rejectRetry {
 		return
@@ -76,7 +77,7 @@ func (s *Shipper) keepRejects(now time.Time) {
 	for _, r := range waiting {
 		err := r.in.Journal.Reject(r.entry)
 		if err != nil && (errors.Is(err, journal.ErrFull) || s.rejects.tried.Sub(r.since) < s.patience.reject) {
-			s.complain("reject "+r.in.Shape.Input, fmt.Errorf("line %d of input %s, which CloudWatch refuses, cannot be set aside yet: %w", r.seq, r.in.Shape.Input, err))
+			s.complain("reject "+r.in.Shape.Input, fmt.Errorf("line %d of input %s, which CloudWatch refuses, cannot be written to rejects.jsonl yet: %w", r.seq, r.in.Shape.Input, err))
 			s.rejects.pending = append(s.rejects.pending, r)
 			continue
 		}
@@ -85,7 +86,7 @@ func (s *Shipper) keepRejects(now time.Time) {
 			kept = "and lost, because the journal is in memory"
 		}
 		if err != nil {
-			kept = fmt.Sprintf("and lost, because it cannot be set aside (%v)", err)
+			kept = fmt.Sprintf("and lost, because it cannot be written to rejects.jsonl (%v)", err)
 		}
 		s.log.Error(fmt.Sprintf("CloudWatch refuses line %d of input %s but accepts others; the line is not shipped, %s: %v", r.seq, r.in.Shape.Input, kept, r.why),
 			logfield.Input(r.in.Shape.Input), zap.Int64("seq", r.seq), logfield.Folder(r.in.Journal.Path()))

@@ -8,18 +8,18 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Counts are those of inputs, since this process started.
+// Counts counts what happened to inputs since this process started.
 type Counts struct {
 	Lines, EmptyLines, Events, Parts, Bytes int64
-	Repeated                                int64 // events that may be in CloudWatch twice; readers drop repeats
+	Repeated                                int64 // events that CloudWatch may have twice; readers drop repeats
 	Rejected                                int64 // lines
 	Lossy                                   int64 // lines that were not UTF-8
 	Retimed                                 int64 // events sent with another time than their own
 	Excluded                                int64 // lines that were left out
-	Redacted                                int64 // matches that were taken out of lines
+	Redacted                                int64 // matches that were replaced
 }
 
-// take adds what in came to.
+// take adds the counts of an input.
 func (c *Counts) take(in *input) {
 	now, then := in.shaper.State(), in.ack.began
 	c.Lines += now.Seq - then.State.Seq
@@ -37,31 +37,31 @@ func (c *Counts) take(in *input) {
 
 // Report says what [Shipper.Run] did.
 type Report struct {
-	// Of the primary inputs, since the process started.
+	// These count the primary inputs, since the process started.
 	Counts
 	Streams     int
-	StreamNames []string // of the first mostNames
+	StreamNames []string // of the first mostNames streams
 	Jobs        Jobs
-	// Of all inputs.
+	// These count all inputs.
 	Groups  []string // log groups
 	Batches int      // accepted puts
-	Retries int      // attempts that came to nothing
+	Retries int      // failed attempts
 	Took    time.Duration
 
 	Left    []Left   // inputs that are not fully delivered
 	Rejects []string // folders with a rejects.jsonl
-	Failed  []error  // what was lost, or could not be shipped at all
+	Failed  []error  // why data was lost or could not be shipped
 }
 
-// Jobs sums up the jobs of the primary inputs, of which there may be any number.
+// Jobs summarizes the jobs of the primary inputs, of which there may be any number.
 type Jobs struct {
-	// Failed is a job that an error stopped, MaxSteps one whose steps ran out, Unfinished one that
-	// did not end, and DelegateError one with a delegate that failed. Each is the latest; nil:
-	// none.
+	// Failed is the latest job that an error stopped, MaxSteps the latest whose steps ran out,
+	// Unfinished the latest that did not end, and DelegateError the latest with a delegate that
+	// failed. Each is nil if there is none.
 	Failed, MaxSteps, Unfinished, DelegateError *batch.Job
 
 	Count    int
-	Latest   *batch.Job // nil where Count is 0
+	Latest   *batch.Job // nil if Count is 0
 	Outcomes batch.Tally
 	Tokens   int64
 }
@@ -94,14 +94,14 @@ func (j *Jobs) add(o Jobs) {
 // Left is an input that is not fully delivered.
 type Left struct {
 	Input   string
-	Path    string // its folder; "" where it was in memory, and is gone
-	File    string // the followed file that holds the bytes; "" where the folder does
+	Path    string // its folder; "" if it was in memory and is gone
+	File    string // the followed file that holds the bytes; "" if the folder holds them
 	Bytes   int64  // not acknowledged
-	Lost    int64  // of these, those held only in memory because the disk failed, or in a removed folder
+	Lost    int64  // how many of Bytes are lost: held only in memory because the disk failed, or in a removed folder
 	Primary bool
 }
 
-// Add adds what another Run did at the same time.
+// Add adds the report of another Run that ran at the same time.
 func (r *Report) Add(o Report) {
 	r.Lines, r.EmptyLines, r.Events, r.Parts, r.Bytes = r.Lines+o.Lines, r.EmptyLines+o.EmptyLines, r.Events+o.Events, r.Parts+o.Parts, r.Bytes+o.Bytes
 	r.Repeated, r.Rejected, r.Streams = r.Repeated+o.Repeated, r.Rejected+o.Rejected, r.Streams+o.Streams
@@ -119,7 +119,7 @@ func (r *Report) Add(o Report) {
 	r.Left, r.Rejects, r.Failed = append(r.Left, o.Left...), append(r.Rejects, o.Rejects...), append(r.Failed, o.Failed...)
 }
 
-// take adds what became of an input.
+// take adds an input's results.
 func (r *Report) take(in *input) {
 	if !in.Primary {
 		return
@@ -129,7 +129,7 @@ func (r *Report) take(in *input) {
 		if !st.counted { // inputs share streams
 			st.counted = true
 			if slices.Contains(r.StreamNames, st.Name) {
-				continue // it was forgotten between two followed files
+				continue // it was counted before, and forgotten between two followed files
 			}
 			r.Streams++
 			if len(r.StreamNames) < mostNames {
@@ -145,16 +145,17 @@ func (r *Report) take(in *input) {
 	}
 }
 
+// leave adds an input that is not fully delivered.
 func (r *Report) leave(in *input) {
 	left := Left{Input: in.Shape.Input, Path: in.Journal.Path(), File: in.Journal.FilePath(), Primary: in.Primary}
 	left.Bytes, left.Lost = in.Journal.Size()-in.ack.offset, in.Journal.Perishable()
 	if in.Journal.Gone() && left.File != "" {
-		left.Path = "" // with the cursor
+		left.Path = "" // the folder with the cursor is gone
 	}
 	r.Left = append(r.Left, left)
 }
 
-// PrimaryLeft reports whether anything of the primary inputs is not delivered.
+// PrimaryLeft reports whether a primary input is not fully delivered.
 func (r *Report) PrimaryLeft() bool {
 	for _, l := range r.Left {
 		if l.Primary {

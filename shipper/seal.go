@@ -10,21 +10,21 @@ import (
 // sealing tracks the seal of an input.
 type sealing struct {
 	state sealState
-	block *batch.Block // of the seal under way; nil: none is
-	final bool         // the seal, accepted or under way, says that the input ended
+	block *batch.Block // of the seal in progress; nil: none
+	final bool         // the seal, accepted or in progress, says that the input ended
 }
 
 // sealState is how far the seal of an input is.
 type sealState int
 
 const (
-	// unsealed: no seal says what was shipped.
+	// unsealed means that no seal states what was shipped.
 	unsealed sealState = iota
-	// sealUnderWay: a seal says what was shipped and is not accepted yet.
+	// sealUnderWay means that a seal states what was shipped, but is not accepted yet.
 	sealUnderWay
-	// sealOutdated: a seal is under way, but what it says no longer holds. Another will follow it.
+	// sealOutdated means that a seal is in progress that is no longer correct. Another will follow.
 	sealOutdated
-	// sealed: a seal was accepted, and what it says holds.
+	// sealed means that a seal was accepted and is correct.
 	sealed
 )
 
@@ -35,12 +35,12 @@ func restoreSealing(c cursorState) sealing {
 	return sealing{state: sealed, final: c.Final}
 }
 
-// begin notes that a seal is under way as the only event of block.
+// begin notes that a seal, the only event of block, is in progress.
 func (s *sealing) begin(block *batch.Block, final bool) {
 	*s = sealing{state: sealUnderWay, block: block, final: final}
 }
 
-// accept notes that the seal under way was accepted.
+// accept notes that the seal in progress was accepted.
 func (s *sealing) accept() {
 	if s.block = nil; s.state == sealUnderWay {
 		s.state = sealed
@@ -49,7 +49,7 @@ func (s *sealing) accept() {
 	}
 }
 
-// outdate notes that the seal, accepted or under way, no longer says what was shipped.
+// outdate notes that the seal, accepted or in progress, is no longer correct.
 func (s *sealing) outdate() {
 	switch s.state {
 	case sealed:
@@ -59,15 +59,15 @@ func (s *sealing) outdate() {
 	}
 }
 
-// accepted reports whether a seal was accepted that holds, and whether it says that the input
-// ended.
+// accepted reports whether a correct seal was accepted, and whether it says that the input ended.
 func (s *sealing) accepted() (ok, final bool) {
 	return s.state == sealed, s.state == sealed && s.final
 }
 
 // seal adds the seal of a complete input to each of its streams once all of its events are
-// acknowledged. If those that are not lie in one open batch, the seal goes with them, so that the
-// end of an input costs one round trip: the batch is accepted as a whole, or another seal follows.
+// acknowledged. If the unacknowledged events are all in one open batch, it adds the seal to that
+// batch, so that the end of an input costs one round trip. If the batch is then not accepted as a
+// whole, another seal follows.
 func (s *Shipper) seal(in *input, now time.Time) {
 	final := in.ending() == Finished
 	if in.seal.block != nil || len(in.streams) == 0 {
@@ -83,7 +83,7 @@ func (s *Shipper) seal(in *input, now time.Time) {
 	first, others, err := in.sealMessages(now.UnixMilli(), final)
 	if err != nil {
 		s.log.Error(err.Error(), logfield.Input(in.Shape.Input))
-		in.seal = sealing{state: sealed, final: final} // it ends without a seal
+		in.seal = sealing{state: sealed, final: final} // the input ends without a seal
 		return
 	}
 	offset := in.read.window.offset
@@ -101,7 +101,7 @@ func (s *Shipper) seal(in *input, now time.Time) {
 	}
 }
 
-// holdsSeal reports whether b has the seal of an input.
+// holdsSeal reports whether a batch contains the seal of an input.
 func (s *Shipper) holdsSeal(b *batch.Batch) bool {
 	for _, span := range b.Spans {
 		if span.Block == s.inputs.of(span.Block).seal.block {
@@ -111,8 +111,8 @@ func (s *Shipper) holdsSeal(b *batch.Batch) bool {
 	return false
 }
 
-// sealsNow reports whether every event of the input is acknowledged, on trial, or in the one open
-// batch that the seal would go with.
+// sealsNow reports whether every event of the input is acknowledged, on trial, or in the open batch
+// that the seal would join.
 func (in *input) sealsNow() bool {
 	pending := in.ack.pending() - in.ack.onTrial
 	if pending == 0 {

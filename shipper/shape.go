@@ -14,12 +14,12 @@ import (
 // This file has the first steps of the loop: read a block, shape it, and add its events to the open
 // batches of their streams.
 
-// manyBlocks is how many blocks of an input may wait for acknowledgements before new lines, which
-// may come one by one, extend the last block instead of making another.
+// manyBlocks is how many blocks of an input may wait for acknowledgements. Beyond that, new lines,
+// which may come one by one, extend the last block instead of starting another.
 const manyBlocks = 1024
 
-// shape reads and shapes one block of one input, in turn, unless memory runs out or enough waits to
-// be put. It reports whether there may be more to do at once.
+// shape reads and shapes one block of the next input, unless memory has run out or enough batches
+// wait to be put. It reports whether there may be more to shape right away.
 func (s *Shipper) shape(now time.Time) (busy bool) {
 	if s.full() {
 		return false
@@ -29,20 +29,20 @@ func (s *Shipper) shape(now time.Time) (busy bool) {
 			return true
 		}
 		if s.memory.short {
-			return false // each further input would take a window
+			return false // each of the other inputs would need a window
 		}
 	}
 	return false
 }
 
-// full reports whether no more is to be shaped now.
+// full reports whether no more should be shaped now.
 func (s *Shipper) full() bool {
 	enough := s.memory.pool.Held() > 0 && s.enoughWaits()
 	s.makeRoom()
 	return enough || s.memory.short
 }
 
-// shapeInput makes events of what an input has. It reports whether it made any progress.
+// shapeInput shapes one block of an input. It reports whether it made any progress.
 func (s *Shipper) shapeInput(in *input, now time.Time) bool {
 	if in.wait.now() {
 		if s.findJob(in, now); in.wait.now() {
@@ -58,7 +58,7 @@ func (s *Shipper) shapeInput(in *input, now time.Time) bool {
 		case batch.Made:
 			s.place(in, now)
 			if s.memory.short = s.memory.pool.Held() >= most; s.memory.short {
-				return false // goes on in the middle of the block when there is room
+				return false // continues in the middle of the block once there is room
 			}
 		case batch.Wait:
 			in.wait.state = waitsForMore
@@ -73,19 +73,20 @@ func (s *Shipper) shapeInput(in *input, now time.Time) bool {
 	}
 }
 
+// findJob looks for the job that the input's lines wait for.
 func (s *Shipper) findJob(in *input, now time.Time) {
 	if err := in.findJob(now, s.inputs.byID[in.JobOf], s.patience.job); err != nil {
 		s.complainOfCursor(in, err)
 	}
 }
 
-// beginBlock gives the shaper the next block of an input. It reports false if there is nothing to
-// shape now.
+// beginBlock gives the shaper the next block of an input. It reports whether there is something to
+// shape.
 func (s *Shipper) beginBlock(in *input, now time.Time) bool {
 	if in.read.state != truncated && in.read.emptied == nil {
 		s.read(in)
 	}
-	// An unfinished line is shaped, too, if the input ends with it or a gap or a cut follows.
+	// An unfinished line is also shaped if the input, a gap or a cut ends it.
 	ended := in.ended() && in.read.atEnd() && in.ending() != PausedInLine
 	if ended && in.ending() == Paused && in.endsInLine() {
 		if err := in.cut(in.read.window.next()); err != nil {
@@ -106,7 +107,7 @@ func (s *Shipper) beginBlock(in *input, now time.Time) bool {
 	case in.read.gap > 0:
 		return s.passGap(in) && s.beginBlock(in, now)
 	default:
-		if !in.ended() { // otherwise it may be an unfinished line that is left for another day
+		if !in.ended() { // otherwise it may be an unfinished line for a later process
 			in.read.window.drop()
 		}
 		return false
@@ -119,7 +120,7 @@ func (s *Shipper) beginBlock(in *input, now time.Time) bool {
 	return true
 }
 
-// nextBlock chooses the block that is shaped next: a new one or, if many wait, the last of them.
+// nextBlock sets the block to shape next: a new one or, if many wait, the last of those.
 func (in *input) nextBlock(fresh bool) {
 	offset, blocks := in.read.window.offset, in.ack.blocks
 	if n := len(blocks) - 1; n >= manyBlocks && blocks[n] != in.seal.block && offset-blocks[n].Start < windowBytes {
@@ -131,8 +132,8 @@ func (in *input) nextBlock(fresh bool) {
 	in.read.shaping = &block{Block: b, fresh: fresh}
 }
 
-// read reads more of an input. What the window dropped is read again, a segment at a time, until
-// there is something new.
+// read reads more of an input. It first reads again what the window dropped, a segment at a time,
+// until it reads something new.
 func (s *Shipper) read(in *input) {
 	n, err := in.read.window.fill(in.Journal)
 	for err == nil && n > 0 && in.read.window.next() <= in.read.seen {
@@ -144,7 +145,7 @@ func (s *Shipper) read(in *input) {
 	}
 }
 
-// readError notes why the journal could not be read on.
+// readError handles an error of reading the journal.
 func (s *Shipper) readError(in *input, err error) {
 	if gap, ok := errors.AsType[*journal.GapError](err); ok {
 		if in.read.skipTo(gap.To) {
@@ -153,7 +154,7 @@ func (s *Shipper) readError(in *input, err error) {
 		return
 	}
 	if hole, ok := errors.AsType[*journal.HoleError](err); ok {
-		if in.read.skipTo(hole.To) { // nothing is missing
+		if in.read.skipTo(hole.To) { // a hole never held data, so nothing is lost
 			s.log.Warn(hole.Error(), hole.LogFields()...)
 		}
 		return
@@ -168,9 +169,9 @@ func (s *Shipper) readError(in *input, err error) {
 		return
 	}
 	if t, ok := errors.AsType[*journal.TruncatedError](err); ok {
-		// What was read is shipped; what follows is another input.
+		// The bytes read so far are shipped. What follows is another input.
 		in.read.state = truncated
-		if t.Lost == 0 { // all that was seen of it was read: a rotation by copying
+		if t.Lost == 0 { // everything seen in the file was read, as in a rotation by copying
 			s.log.Warn(t.Error(), t.LogFields()...)
 		} else {
 			s.lost(in, err)
@@ -181,7 +182,7 @@ func (s *Shipper) readError(in *input, err error) {
 	s.complain("read "+in.Shape.Input, err)
 }
 
-// lost logs what cannot be shipped. It makes Run fail only if the input is primary.
+// lost logs that data cannot be shipped. Run fails for it only if the input is primary.
 func (s *Shipper) lost(in *input, err error) {
 	s.log.Error(err.Error(), logfield.Of(err)...)
 	if in.Primary {
@@ -189,7 +190,7 @@ func (s *Shipper) lost(in *input, err error) {
 	}
 }
 
-// endBlock finishes the block that is being shaped. It reports whether that made any progress.
+// endBlock finishes the block that is being shaped. It reports whether the block made any progress.
 func (s *Shipper) endBlock(in *input) bool {
 	b, n := in.read.shaping, in.shaper.End()
 	in.read.shaping = nil
@@ -198,22 +199,22 @@ func (s *Shipper) endBlock(in *input) bool {
 		if !b.extends {
 			in.ack.blocks = in.ack.blocks[:len(in.ack.blocks)-1]
 		}
-		return b.fresh // no whole line yet: there may be more of it to read
+		return b.fresh // there is no whole line yet, but the rest of it may be there to read
 	}
 	b.End, b.State = in.read.window.offset, in.shaper.State()
 	in.tellShaped(b.End, b.State)
 	in.seal.outdate()
 	if in.shaper.Overflowed() && !in.overflowed {
 		in.overflowed = true
-		s.log.Warn(fmt.Sprintf("input %s has more than %d log streams; the lines of any others go to %q, where their ids tell them apart: use a log stream template with fewer fields",
+		s.log.Warn(fmt.Sprintf("input %s has more than %d log streams; its other lines go to %q, where their ids tell them apart; use a log stream template with fewer fields",
 			in.Shape.Input, batch.MaxStreams, in.shaper.Streams()[0]), logfield.Input(in.Shape.Input), logfield.Stream(in.shaper.Streams()[0]))
 	}
 	s.moveCursor(in)
 	return true
 }
 
-// place adds the event at hand to the open batch of its stream, after an open record if it is the
-// input's first event there.
+// place adds the event in s.ev to the open batch of its stream, after an open record if it is the
+// input's first event in that stream.
 func (s *Shipper) place(in *input, now time.Time) {
 	for len(in.streams) < len(in.shaper.Streams()) {
 		in.streams = append(in.streams, s.stream(in.shaper.Streams()[len(in.streams)]))
@@ -234,7 +235,8 @@ func (s *Shipper) place(in *input, now time.Time) {
 	s.addToBatch(st, &s.ev, in.read.shaping.Block, now)
 }
 
-// addToBatch adds an event to the open batch of a stream, and closes that first if it is full.
+// addToBatch adds an event to the open batch of a stream. If that batch is full, it closes the
+// batch and begins another.
 func (s *Shipper) addToBatch(st *stream, ev *batch.Event, block *batch.Block, now time.Time) {
 	if st.open != nil && st.open.Add(ev, block) {
 		return

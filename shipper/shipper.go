@@ -1,29 +1,29 @@
-// Package shipper brings inputs to CloudWatch Logs: journal, lines, events, batches, puts,
-// acknowledgements. It is one path, the same for what is piped in, for a command and for a followed
-// file, live and after a crash. A [Shipper] runs the path in one loop:
+// Package shipper ships inputs to CloudWatch Logs: from the journal to lines, events, batches and
+// puts, and back through acknowledgements to the journal. A pipe, a command and a followed file all
+// take this one path, live and after a crash. A [Shipper] runs it in one loop:
 //
-//	shipper.go   Options, and a Shipper
-//	loop.go      Run: what the loop does, when it sleeps
-//	lifetime.go  when Run ends
-//	shape.go     read a block, shape it, add its events to the batches of their streams
-//	emptied.go   go on behind the truncation of a command's stdout
-//	stream.go    a log stream's batches; start the deliveries that are due
-//	ack.go       settle a delivery, acknowledge its events, move the cursor
-//	trial.go     batches that were refused as a whole
-//	reject.go    events that CloudWatch refuses for good
-//	seal.go      the seal of an input
-//	finish.go    let go of an input of which nothing is left
-//	drain.go     how the rest gets on when nothing can come any more
-//	memory.go    the bound on memory
-//	patience.go  how long to wait for what
+//	shipper.go      the Shipper and its Options
+//	loop.go         Run: what the loop does and how long it sleeps
+//	lifetime.go     when Run ends
+//	shape.go        reads a block, shapes it, adds its events to the batches of their streams
+//	emptied.go      continues after a command has truncated its stdout
+//	stream.go       the batches of a log stream; starts the deliveries that are due
+//	ack.go          takes in a delivery's outcome, acknowledges its events, moves the cursor
+//	trial.go        batches that CloudWatch refused as a whole
+//	reject.go       events that CloudWatch refuses for good
+//	seal.go         the seal of an input
+//	finish.go       ends an input that is fully delivered
+//	drainreport.go  how delivery progresses once no more input can come
+//	memory.go       the bound on memory
+//	patience.go     how long to wait, and for what
 //
-// An input under way (input.go, inputs.go) has four parts: reading (reading.go, window.go,
+// An input in progress (input.go, inputs.go) has four parts: reading (reading.go, window.go,
 // halfline.go), waiting for a job (waiting.go), acking (ack.go, cursor.go) and sealing (seal.go).
-// What stands beside its events in CloudWatch is in record.go and ecs.go, what Run did in report.go
-// and summary.go, and what metrics say of it in stats.go.
+// The shipper's own records are in record.go and ecs.go, the report of a Run in report.go and
+// summary.go, and its metrics in stats.go.
 //
-// Package feed fills the journals, package deliver puts the batches, and package run makes a
-// process of them all.
+// Package feed fills the journals, package deliver puts the batches, and package run combines them
+// all into a process.
 package shipper
 
 import (
@@ -39,55 +39,55 @@ import (
 	"perstack-shipper/shipper/metrics"
 )
 
-// Options are what a Shipper works by. Only Client must be set.
+// Options configure a Shipper. Only Client must be set.
 type Options struct {
 	Client *cloudwatch.Client
-	Create bool // create the group and streams where they are missing
-	// Compress compresses the batches for as long as the service accepts that.
+	Create bool // create missing log groups and streams
+	// Compress compresses batches for as long as the service accepts that.
 	Compress bool
-	// FlushInterval is how old the oldest event of an open batch becomes, at most; 0: a batch is
-	// put as soon as the put before it to its stream is answered.
+	// FlushInterval is the greatest age of the oldest event in an open batch. With 0, a batch is
+	// put as soon as the previous put to its stream is answered.
 	FlushInterval time.Duration
-	// GiveUpAfter is how long to go on without an acknowledgement after the end of the inputs; 0:
-	// 10 minutes. HopelessAfter is the same where nothing was ever accepted, and credentials,
-	// permission or address are what is wrong; 0: GiveUpAfter.
+	// GiveUpAfter is how long to continue without an acknowledgement after the inputs have ended; 0
+	// means 10 minutes. HopelessAfter replaces it if no put was ever accepted because of wrong
+	// credentials, permissions or address; 0 means GiveUpAfter.
 	GiveUpAfter, HopelessAfter time.Duration
-	// OthersAfter is how long the inputs that earlier processes left may take when the Primary ones
-	// are done; 0: what is not delivered by then is left for the next start.
+	// OthersAfter is how long inputs left by earlier processes may take once the Primary ones are
+	// done. The rest is left for the next start. With 0, nothing waits for them.
 	OthersAfter time.Duration
-	// Stop, if not nil, is closed when inputs that somebody else goes on writing are waited for no
-	// more: of those, what has come is shipped.
+	// Stop, if not nil, is closed when Run should no longer wait for inputs that another process
+	// continues to write. Run ships the part of them that has arrived.
 	Stop <-chan struct{}
-	// MemoryMax bounds the bytes in windows, open batches and bodies; 0: 32 MiB.
+	// MemoryMax bounds the bytes in windows, open batches and bodies; 0 means 32 MiB.
 	MemoryMax int
-	// HalfLine is how long a followed file must stand still after a last line without a newline for
-	// that to be shipped as it is; 0: 30 s.
+	// HalfLine is how long a followed file must not grow before its last line is shipped without
+	// its newline; 0 means 30 s.
 	HalfLine time.Duration
-	// Heartbeat, if not nil, tells other processes that the loop of Run turns.
+	// Heartbeat, if not nil, tells other processes that the loop is running.
 	Heartbeat *journal.Heartbeat
-	// Metrics, if not nil, asks the loop of Run for its metrics.
+	// Metrics, if not nil, asks the loop for its metrics.
 	Metrics *metrics.Source
-	// Drain, if not nil, is told about once a second how the rest is getting on when nothing can
-	// come any more. The goroutine of Run calls it, and it must not block.
+	// Drain, if not nil, is called about once a second once no more input can come. Run's goroutine
+	// calls it, so it must not block.
 	Drain  func(Drain)
 	Origin Origin
 	Log    *zap.Logger // nil: nothing is logged
 }
 
-// Shipper ships inputs to one log group. Make one with New, call Run once.
+// Shipper ships inputs to one log group. Make one with New and call Run once.
 type Shipper struct {
 	o         Options
 	log       *zap.Logger
 	deliverer *deliver.Deliverer
 	patience  patience
 
-	// What follows belongs to the goroutine of Run.
+	// The fields below belong to Run's goroutine.
 	inputs   inputs
 	streams  map[string]*stream
 	memory   memory
-	interval time.Duration // the flush interval, stretched
-	underway int           // deliveries
-	ev       batch.Event   // at hand
+	interval time.Duration // the flush interval, stretched while CloudWatch throttles
+	underway int           // deliveries in progress
+	ev       batch.Event   // the one that the shaper made last
 	rejects  rejects
 	life     lifetime
 	drain    drainReport

@@ -139,7 +139,7 @@ func TestTheNextIsPrepared(t *testing.T) {
 			t.Error("nothing waits, and is prepared")
 		}
 		answer <- struct{}{}
-		s.settle(<-s.results)
+		s.endDelivery(<-s.results)
 	}
 	if n := len(w.server.Events(w.group, "j")); n != batches {
 		t.Errorf("%d events arrived of %d", n, batches)

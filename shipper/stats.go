@@ -8,7 +8,7 @@ import (
 	"perstack-shipper/shipper/metrics"
 )
 
-// stats returns what the process has done, of all inputs, and what waits.
+// stats returns what the process has done for all inputs, and what still waits.
 func (s *Shipper) stats() metrics.Stats {
 	source := s.o.Metrics
 	all := source.Done
@@ -33,8 +33,8 @@ func (s *Shipper) stats() metrics.Stats {
 	return all
 }
 
-// keepStats keeps what was done of an input that the loop lets go of. The jobs of an input that is
-// not done count where it is taken up again.
+// keepStats keeps the statistics of an input that the loop is finished with. If the input is not
+// done, its jobs count in the process that continues it.
 func (s *Shipper) keepStats(in *input) {
 	source := s.o.Metrics
 	if source == nil {
@@ -46,7 +46,7 @@ func (s *Shipper) keepStats(in *input) {
 	}
 }
 
-// addTo adds what was done of the input since the loop took it in.
+// addTo adds what was done for the input since the loop took it in.
 func (in *input) addTo(all *metrics.Stats, source *metrics.Source) {
 	var counts Counts
 	counts.take(in)
@@ -67,7 +67,7 @@ func (in *input) addTo(all *metrics.Stats, source *metrics.Source) {
 	}
 }
 
-// tokensOf returns what each Expert of the shaper's receipt took.
+// tokensOf returns the usage of each Expert in the shaper's receipt.
 func tokensOf(shaper *batch.Shaper) map[string]batch.Usage {
 	all := map[string]batch.Usage{}
 	for _, job := range shaper.Receipt().Jobs() {

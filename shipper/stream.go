@@ -9,30 +9,30 @@ import (
 )
 
 const (
-	// parallel is how many puts are under way at once, over all streams: enough to fill a link at
-	// any latency, few enough for the quota.
+	// parallel is how many puts may be in progress at once, over all streams: enough to fill a link
+	// at any latency, few enough for the quota.
 	parallel = 8
-	// maxInterval is how far the flush interval stretches under throttling: fewer, fuller puts.
+	// maxInterval is how far throttling may stretch the flush interval.
 	maxInterval = 30 * time.Second
 )
 
-// stream is one log stream: what waits for it, in order. The loop owns it.
+// stream holds the batches that wait for one log stream, in order. The loop owns it.
 type stream struct {
-	// Stream is passed to each delivery, and replaced by what its outcome says.
+	// Stream goes into each delivery, and its outcome replaces it.
 	deliver.Stream
 
 	open  *batch.Batch // being filled; nil: none
-	since time.Time    // when the first event came into open
-	// share is how much of the flush interval open waits: see earliest.
+	since time.Time    // when open got its first event
+	// share is the part of the flush interval for which open waits; see earliest.
 	share  float64
 	closed []*batch.Batch
-	// prepared is closed when the first of closed is prepared; nil: nobody has begun to.
+	// prepared is closed when the first of closed is prepared; nil: its preparation has not begun.
 	prepared chan struct{}
 	trial    trial
 
-	counted bool // the report knows of it
-	busy    bool // a delivery is under way: one put in flight per stream
-	hurry   bool // do not wait for the flush interval: an input that writes here has ended
+	counted bool // the report includes the stream
+	busy    bool // a delivery is in progress; each stream has one at a time
+	hurry   bool // do not wait for the flush interval, because an input of this stream has ended
 }
 
 // due reports whether a batch should be put now.
@@ -43,10 +43,10 @@ func (st *stream) due(now time.Time, interval time.Duration) bool {
 	return len(st.closed) > 0 || st.open != nil && (st.hurry || !now.Before(st.dueAt(interval)))
 }
 
-// earliest is the least share of the flush interval after which a batch is put. Each batch draws
-// its own from there up to 1, so that shippers that were started in the same second, or got through
-// to CloudWatch again in the same second, do not go on flushing together: after seven intervals
-// they come evenly. It makes for a fifth more puts where lines come all the time.
+// earliest is the smallest share of the flush interval after which a batch is put. Each batch draws
+// a share between earliest and 1. Otherwise shippers that started in the same second, or reached
+// CloudWatch again in the same second, would keep flushing together. With it they are spread evenly
+// after seven intervals. The cost is a fifth more puts where lines come all the time.
 const earliest = 2.0 / 3
 
 // begin makes b the open batch.
@@ -54,12 +54,12 @@ func (st *stream) begin(b *batch.Batch, now time.Time, random float64) {
 	st.open, st.since, st.share = b, now, earliest+(1-earliest)*random
 }
 
-// dueAt is when the open batch is due.
+// dueAt returns when the open batch is due.
 func (st *stream) dueAt(interval time.Duration) time.Time {
 	return st.since.Add(time.Duration(st.share * float64(interval)))
 }
 
-// closeOpen moves the open batch behind the closed ones.
+// closeOpen closes the open batch, if there is one.
 func (st *stream) closeOpen() {
 	if st.open != nil {
 		st.closed = append(st.closed, st.open)
@@ -67,8 +67,8 @@ func (st *stream) closeOpen() {
 	}
 }
 
-// prepare begins to prepare the first closed batch, if there is one, beside the put under way.
-// compress: its body is compressed.
+// prepare begins to prepare the first closed batch, if there is one, while the previous put is in
+// progress. compress is whether to compress its body.
 func (st *stream) prepare(compress bool) {
 	if st.prepared != nil || len(st.closed) == 0 {
 		return
@@ -81,7 +81,8 @@ func (st *stream) prepare(compress bool) {
 	}()
 }
 
-// shift takes the first closed batch; it is prepared when the channel is closed.
+// shift removes and returns the first closed batch. The batch is prepared once the channel is
+// closed.
 func (st *stream) shift(compress bool) (*batch.Batch, <-chan struct{}) {
 	st.prepare(compress)
 	b, prepared := st.closed[0], st.prepared
@@ -90,12 +91,12 @@ func (st *stream) shift(compress bool) (*batch.Batch, <-chan struct{}) {
 	return b, prepared
 }
 
-// idle reports whether nothing of it is under way or waits.
+// idle reports whether the stream has no delivery in progress and no batch.
 func (st *stream) idle() bool {
 	return !st.busy && st.open == nil && len(st.closed) == 0 && len(st.trial.batches) == 0
 }
 
-// stream returns the stream of a name, which it makes if there is none.
+// stream returns the stream with a name, and creates it if there is none.
 func (s *Shipper) stream(name string) *stream {
 	st := s.streams[name]
 	if st == nil {
@@ -105,7 +106,7 @@ func (s *Shipper) stream(name string) *stream {
 	return st
 }
 
-// start seals the inputs that are complete, and begins the deliveries that are due.
+// start seals the inputs that are complete and begins the deliveries that are due.
 func (s *Shipper) start(ctx context.Context, now time.Time) {
 	for _, st := range s.streams {
 		st.hurry = false
@@ -129,7 +130,7 @@ func (s *Shipper) start(ctx context.Context, now time.Time) {
 	}
 }
 
-// deliver begins the delivery of the first batch of st.
+// deliver begins the delivery of the first batch of a stream.
 func (s *Shipper) deliver(ctx context.Context, st *stream) {
 	if len(st.closed) == 0 {
 		st.closeOpen()
@@ -144,10 +145,10 @@ func (s *Shipper) deliver(ctx context.Context, st *stream) {
 	}()
 }
 
-// stretch lengthens the flush interval while CloudWatch throttles: fewer, fuller puts. It shortens
-// it again by less than it lengthened it: where a fleet has more to put than its quota, the
-// interval settles where both keep the balance, which is at one throttled delivery in four and not
-// in two.
+// stretch lengthens the flush interval while CloudWatch throttles, so that puts are fewer and
+// fuller. It shortens the interval in smaller steps than it lengthens it. If a fleet has more to
+// put than its quota allows, the steps balance at one throttled delivery in four, instead of one in
+// two.
 func (s *Shipper) stretch(r deliver.Outcome) {
 	if r.Throttled {
 		s.interval = max(s.o.FlushInterval, min(2*s.interval, maxInterval))

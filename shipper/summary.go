@@ -13,7 +13,7 @@ import (
 // mostNames is how many streams a summary names.
 const mostNames = 3
 
-// Did says in a few words what was done.
+// Did returns what Run did, in a few words.
 func (r *Report) Did() string {
 	if r.PrimaryLeft() {
 		return "read, but did not fully ship, " + plural(r.Lines, "line")
@@ -21,8 +21,8 @@ func (r *Report) Did() string {
 	return "shipped " + plural(r.Lines, "line")
 }
 
-// Sentence returns the summary, one line: where the lines are, what became of the jobs, and of
-// everything else only what is not zero.
+// Sentence returns the summary in one line: where the lines are, how the jobs ended, and every
+// other count that is not zero.
 func (r *Report) Sentence() string {
 	var b strings.Builder
 	b.WriteString(r.Did())
@@ -46,7 +46,7 @@ func (r *Report) Sentence() string {
 
 func (r *Report) details() (all []string) {
 	switch jobs := &r.Jobs; {
-	case jobs.Count == 1 && jobs.Latest.Runs == 0: // what names a job need not be an agent
+	case jobs.Count == 1 && jobs.Latest.Runs == 0: // lines may name a job without being an agent's
 	case jobs.Count == 1 && (jobs.Latest.JobID == "" || r.Streams == 1 && jobs.Latest.JobID == r.StreamNames[0]):
 		all = append(all, outcomeText(jobs.Latest.Outcome))
 	case jobs.Count == 1:
@@ -88,8 +88,8 @@ func outcomeText(o batch.Outcome) string {
 	return string(o)
 }
 
-// printable returns a name that an agent gave, quoted if it contains a space or anything that a
-// terminal could obey.
+// printable returns a name that an agent chose. It quotes the name if it contains a space or
+// anything that a terminal could interpret.
 func printable(name string) string {
 	if quoted := strconv.Quote(name); quoted != `"`+name+`"` || strings.Contains(name, " ") {
 		return quoted
@@ -97,7 +97,7 @@ func printable(name string) string {
 	return name
 }
 
-// Fields returns the summary for a program to read.
+// Fields returns the summary as fields of a log entry.
 func (r *Report) Fields() []zap.Field {
 	fields := []zap.Field{
 		zap.Int64("lines", r.Lines), zap.Int64("bytes", r.Bytes), zap.String("group", strings.Join(r.Groups, ",")),
@@ -111,8 +111,8 @@ func (r *Report) Fields() []zap.Field {
 		zap.Int64("excluded", r.Excluded), zap.Int64("redacted", r.Redacted), zap.Float64("seconds", r.Took.Seconds()))
 }
 
-// plural returns a number of things. If the plural takes more than an s, what is the singular and
-// the plural, separated by a bar.
+// plural returns a number of things. If the plural is not the singular with an s, what contains
+// both, separated by a bar.
 func plural(n int64, what string) string {
 	one, many, irregular := strings.Cut(what, "|")
 	if !irregular {
@@ -124,7 +124,7 @@ func plural(n int64, what string) string {
 	return grouped(n) + " " + many
 }
 
-// grouped returns a number that is not negative, with a comma between groups of three digits.
+// grouped returns a non-negative number with a comma between groups of three digits.
 func grouped(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	for i := len(digits) - 3; i > 0; i -= 3 {

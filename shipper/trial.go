@@ -7,14 +7,14 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// trial holds the batches of a stream that were refused as a whole while no other put to the stream
-// was accepted. The next put tells whether their events or the target are at fault.
+// trial holds the batches of a stream that CloudWatch refused as a whole while it accepted no other
+// put to the stream. The next put shows whether their events or the target are at fault.
 type trial struct {
 	batches []*batch.Batch
-	since   time.Time // when the latest of them came
+	since   time.Time // when the latest batch was added
 }
 
-// trialStalled reports whether batches are on trial and no other put will decide about them.
+// trialStalled reports whether batches are on trial and no waiting put will decide about them.
 func (st *stream) trialStalled() bool {
 	return len(st.trial.batches) > 0 && !st.busy && st.open == nil && len(st.closed) == 0
 }
@@ -25,8 +25,8 @@ func (s *Shipper) try(st *stream, b *batch.Batch) {
 	s.countOnTrial(b, 1)
 }
 
-// endTrial acknowledges the batches of a stream that were on trial, whose events are now accepted
-// or rejected.
+// endTrial acknowledges the batches of a stream that were on trial. By now their events are
+// accepted or rejected.
 func (s *Shipper) endTrial(st *stream) {
 	for _, b := range st.trial.batches {
 		s.countOnTrial(b, -1)
@@ -35,18 +35,19 @@ func (s *Shipper) endTrial(st *stream) {
 	st.trial = trial{}
 }
 
+// countOnTrial adds n times the events of a batch to the counts of events on trial.
 func (s *Shipper) countOnTrial(b *batch.Batch, n int) {
 	for _, span := range b.Spans {
 		s.inputs.of(span.Block).ack.onTrial += n * span.Events
 	}
 }
 
-// probe puts the open record once more to a stream whose batches are on trial. Whether that is
-// accepted tells whether their events or the target are at fault.
+// probe puts the open record again to a stream whose batches are on trial. If it is accepted, their
+// events are at fault, otherwise the target is.
 func (s *Shipper) probe(st *stream, now time.Time) {
 	spans := st.trial.batches[0].Spans
 	if len(spans) == 0 {
-		return // a record of our own, which nothing waits for
+		return // only records of the shipper's own, which no journal waits for
 	}
 	message, err := s.inputs.of(spans[0].Block).openMessage(&s.o.Origin, st.Name, "", now.UnixMilli())
 	if err != nil {

@@ -7,42 +7,44 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// The log stream of a line may depend on its job, and npx warns long before the agent writes its
-// first line. So the lines before the first that names a job wait for it.
+// The log stream of a line may depend on its job, but npx may print warnings long before the agent
+// writes its first line. So lines that come before the first job is named wait for it.
 
 const (
-	// mostLook is how many bytes are looked through for a job.
+	// mostLook is how many bytes to search for a job.
 	mostLook = 8 << 20
-	// lookWindows is how many windows are looked through before everything else gets its turn.
+	// lookWindows is how many windows to search before everything else gets its turn.
 	lookWindows = 16
 )
 
-// waiting is an input's wait for its job. There is one at most.
+// waiting is an input's wait for its job. An input waits at most once.
 type waiting struct {
 	state waitState
-	ahead *window // what is looked through for the job; nil: nobody has looked
+	ahead *window // the window that is searched for the job; nil: the search has not begun
 	// until is when the wait ends, counted from the arrival of the line. lookUntil is when it ends
-	// even if there is always more to look through, counted from the beginning of the wait.
+	// even if there is always more to search, counted from the beginning of the wait.
 	until, lookUntil time.Time
 }
 
-// waitState is how far the wait for a job is.
+// waitState is the state of the wait for a job.
 type waitState int
 
 const (
-	// notWaiting: lines are shaped as they come.
+	// notWaiting means that lines are shaped as they come.
 	notWaiting waitState = iota
-	// waitsForMore: a line waits for its job, and all that has come was looked through.
+	// waitsForMore means that a line waits for its job, and everything that has arrived was
+	// searched.
 	waitsForMore
-	// waitsLooking: a line waits, and there is more to look through at once.
+	// waitsLooking means that a line waits, and there is more to search right away.
 	waitsLooking
-	// waitOver: the line need not wait any longer and must be shaped again.
+	// waitOver means that the line need not wait any longer and must be shaped again.
 	waitOver
 )
 
 // now reports whether a line waits.
 func (w *waiting) now() bool { return w.state == waitsForMore || w.state == waitsLooking }
 
+// held returns the memory, in bytes, that the search uses.
 func (w *waiting) held() int {
 	if w.ahead == nil {
 		return 0
@@ -50,9 +52,9 @@ func (w *waiting) held() int {
 	return w.ahead.held()
 }
 
-// findJob looks for the job of the waiting line: its sibling's, if that has named one, or the first
-// that the input itself names, for as long as patience. sibling may be nil. findJob sets the state
-// of the wait.
+// findJob looks for the job of the waiting line, for at most patience, and sets the state of the
+// wait. The job is the sibling's, if it has one, or the first that the input itself names. sibling
+// may be nil.
 func (in *input) findJob(now time.Time, sibling *input, patience time.Duration) error {
 	if sibling != nil && sibling.shaper.Job() != "" {
 		in.shaper.SetJob(sibling.shaper.Job(), false)
@@ -77,13 +79,13 @@ func (in *input) findJob(now time.Time, sibling *input, patience time.Duration) 
 			w.ahead.jump(cut.To)
 			continue
 		}
-		// The bytes are bounded, too: lines without a job could fill a small journal, and the agent
-		// would wait for room to name one.
+		// The bytes to search are also bounded. Otherwise lines without a job could fill a small
+		// journal, and the agent would wait for room to name one.
 		late := !now.Before(w.lookUntil) || w.ahead.next()-in.read.window.offset > mostLook
 		if n > 0 && err == nil && !late {
 			continue
 		}
-		// A child's stderr waits for what its stdout will say, as long as that may say something.
+		// The stderr of a command also waits for its stdout, for as long as that may name a job.
 		hopeless := final && (sibling == nil || sibling.complete())
 		if hopeless || err != nil || late || !now.Before(w.until) {
 			in.shaper.StopWaiting()
@@ -92,11 +94,12 @@ func (in *input) findJob(now time.Time, sibling *input, patience time.Duration) 
 		w.state = waitsForMore
 		return nil
 	}
-	w.state = waitsLooking // the writer may be faster than this
+	w.state = waitsLooking // the writer may be faster than the search
 	return nil
 }
 
-// stopWaiting persists the decision, so that it is not made again after a crash.
+// stopWaiting ends the wait. It writes the decision to the cursor, so that the next start does not
+// decide differently after a crash.
 func (in *input) stopWaiting() error {
 	in.wait = waiting{state: waitOver}
 	if len(in.ack.blocks) > 0 {

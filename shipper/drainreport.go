@@ -2,23 +2,23 @@ package shipper
 
 import "time"
 
-// Drain says how a drain gets on: nothing can come any more that the process lives for, and what is
-// left is only to be delivered.
+// Drain is the progress of a drain: the phase in which no more input can come that the process
+// lives for, and the rest is being delivered.
 type Drain struct {
 	Since time.Time // when it began
-	Left  int64     // bytes that are not acknowledged
-	Rate  float64   // bytes a second that were acknowledged since it began
-	Cause string    // what went wrong last, for a person; "" while nothing does
+	Left  int64     // bytes not yet acknowledged
+	Rate  float64   // bytes acknowledged per second since it began
+	Cause string    // the latest problem, for a person; "" if there is none
 }
 
-// drainReport is what the loop remembers of a drain between two reports.
+// drainReport is what the loop remembers between two reports of a drain.
 type drainReport struct {
-	since time.Time // of the drain at hand; zero: there is none
-	first int64     // bytes that were left when it began
-	due   time.Time
+	since time.Time // when the drain began; zero: none is in progress
+	first int64     // bytes left when it began
+	due   time.Time // when to report next
 }
 
-// reportDrain tells whoever wants to know how the drain gets on, if there is one.
+// reportDrain calls Options.Drain if a drain is in progress and a report is due.
 func (s *Shipper) reportDrain(now time.Time) {
 	if s.o.Drain == nil || !s.life.isQuiet() {
 		s.drain = drainReport{}
