@@ -1,10 +1,8 @@
 package check
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -16,7 +14,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"go.uber.org/goleak"
@@ -24,52 +21,33 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/testkit"
 )
 
 func TestMain(m *testing.M) {
-	for _, v := range os.Environ() {
-		name, _, _ := strings.Cut(v, "=")
-		if strings.HasPrefix(name, "AWS_") || strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
-			os.Unsetenv(name)
-		}
+	testkit.Isolate()
+	for _, name := range []string{"AWS_REGION", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
+		os.Unsetenv(name)
 	}
-	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	os.Setenv("AWS_CONFIG_FILE", os.DevNull)
-	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 	goleak.VerifyTestMain(m)
 }
 
 const testGroup = "/perstack/test"
 
-// serve starts an endpoint, which ends with the test, and returns its URL.
-func serve(t *testing.T, o cwlocal.Options) string {
+// serve starts an endpoint, which ends with the test.
+func serve(t *testing.T, o cwlocal.Options) *testkit.World {
 	t.Helper()
-	server, err := cwlocal.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	url, wait, err := cwlocal.Listen(ctx, "127.0.0.1:0", server)
-	if err != nil {
-		stop()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stop()
-		if err := errors.Join(wait(), server.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Setenv("AWS_ACCESS_KEY_ID", "test")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
-	return url
+	return testkit.New(t, testGroup, testkit.Options{Options: o})
 }
 
 // run checks against an endpoint.
 func run(t *testing.T, url string, change func(*cloudwatch.Options, *Options)) (found map[string]Result, works bool) {
 	t.Helper()
 	to := cloudwatch.Options{Group: testGroup, Region: "eu-west-1", Endpoint: url}
-	o := Options{Create: true, Read: true, JournalDir: filepath.Join(t.TempDir(), "journal"), JournalNamed: true}
+	o := Options{
+		Create: true, Read: true, JournalDir: filepath.Join(t.TempDir(), "journal"), JournalNamed: true,
+		Pause: time.Millisecond,
+	}
 	if change != nil {
 		change(&to, &o)
 	}
@@ -82,7 +60,7 @@ func run(t *testing.T, url string, change func(*cloudwatch.Options, *Options)) (
 	found = map[string]Result{}
 	works = Run(t.Context(), o, func(r Result) {
 		if _, twice := found[r.Name]; twice {
-			t.Errorf("%s is said twice", r.Name)
+			t.Errorf("%s is reported twice", r.Name)
 		}
 		if (r.Status == Failed || r.Status == Warning) && r.Remedy == "" && r.Name != "clock" {
 			t.Errorf("%+v has no remedy", r)
@@ -101,14 +79,6 @@ func want(t *testing.T, found map[string]Result, name string, status Status, mes
 	}
 }
 
-// api is the SDK's client of an endpoint, for what somebody else does to the group.
-func api(url string) *cloudwatchlogs.Client {
-	return cloudwatchlogs.New(cloudwatchlogs.Options{
-		BaseEndpoint: &url, Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
-	})
-}
-
 func TestGroupIsDescribed(t *testing.T) {
 	const key = "arn:aws:kms:eu-west-1:000000000000:key/1"
 	for _, c := range []struct {
@@ -121,53 +91,53 @@ func TestGroupIsDescribed(t *testing.T) {
 		works     bool
 	}{
 		{"plain", cloudwatchlogs.CreateLogGroupInput{}, 0, cwlocal.AccountRetention{}, nil, map[string]Result{
-			"group":     {Status: OK, Message: `^"/perstack/test" is there$`},
+			"group":     {Status: OK, Message: `^"/perstack/test" exists$`},
 			"class":     {Status: OK, Message: "^STANDARD$"},
-			"retention": {Status: OK, Message: "^events are kept for ever, by the group's own setting$"},
+			"retention": {Status: OK, Message: "^events are kept forever, by the group's own setting$"},
 			"key":       {Status: OK, Message: "own encryption"},
 			"created":   {Status: OK, Message: ", before its first event$"},
 		}, true},
 		{"retained", cloudwatchlogs.CreateLogGroupInput{}, 14, cwlocal.AccountRetention{}, nil, map[string]Result{
-			"retention": {Status: OK, Message: "^events are kept 14 days, by the group's own setting$"},
+			"retention": {Status: OK, Message: "^events are kept for 14 days, by the group's own setting$"},
 		}, true},
 		{"retained otherwise", cloudwatchlogs.CreateLogGroupInput{}, 14, cwlocal.AccountRetention{},
 			func(to *cloudwatch.Options, _ *Options) { to.RetentionDays = 30 }, map[string]Result{
-				"retention": {Status: Warning, Message: "14 days, .* and not the 30 days of --retention-days$"},
+				"retention": {Status: Warning, Message: "for 14 days, .* not for the 30 days of --retention-days$"},
 			}, true},
 		{"retained by the account", cloudwatchlogs.CreateLogGroupInput{}, 365, cwlocal.AccountRetention{Name: "thirty", Days: 30}, nil, map[string]Result{
-			"retention": {Status: OK, Message: `^events are kept 30 days, by the account's policy "thirty", which overrules`},
+			"retention": {Status: OK, Message: `^events are kept for 30 days, by the account's policy "thirty", which overrides`},
 		}, true},
 		{"kept by the account", cloudwatchlogs.CreateLogGroupInput{}, 1, cwlocal.AccountRetention{Name: "forever"}, nil, map[string]Result{
-			"retention": {Status: OK, Message: `^events are kept for ever, by the account's policy "forever"`},
+			"retention": {Status: OK, Message: `^events are kept forever, by the account's policy "forever"`},
 		}, true},
 		{"encrypted", cloudwatchlogs.CreateLogGroupInput{KmsKeyId: aws.String(key)}, 0, cwlocal.AccountRetention{}, nil, map[string]Result{
 			"key": {Status: OK, Message: "^" + key + ", which the caller may use$"},
 		}, true},
-		{"infrequent access, to be read", cloudwatchlogs.CreateLogGroupInput{LogGroupClass: types.LogGroupClassInfrequentAccess}, 0, cwlocal.AccountRetention{}, nil, map[string]Result{
-			"class":             {Status: Failed, Message: "^INFREQUENT_ACCESS: what is in it cannot be read back, filtered or alarmed on$"},
+		{"infrequent access, with reading back", cloudwatchlogs.CreateLogGroupInput{LogGroupClass: types.LogGroupClassInfrequentAccess}, 0, cwlocal.AccountRetention{}, nil, map[string]Result{
+			"class":             {Status: Failed, Message: "^INFREQUENT_ACCESS: its events cannot be read back, filtered or alarmed on$"},
 			"logs:PutLogEvents": {Status: OK, Message: "^allowed"},
 			"reading back":      {Status: Skipped, Message: "class INFREQUENT_ACCESS"},
 		}, false},
-		{"delivery, not to be read", cloudwatchlogs.CreateLogGroupInput{LogGroupClass: types.LogGroupClassDelivery}, 0, cwlocal.AccountRetention{},
+		{"delivery, without reading back", cloudwatchlogs.CreateLogGroupInput{LogGroupClass: types.LogGroupClassDelivery}, 0, cwlocal.AccountRetention{},
 			func(_ *cloudwatch.Options, o *Options) { o.Read = false }, map[string]Result{
-				"class": {Status: Warning, Message: "^DELIVERY: .* and is kept for a day$"},
+				"class": {Status: Warning, Message: "^DELIVERY: .* and are kept for one day$"},
 			}, true},
 		{"essentials", cloudwatchlogs.CreateLogGroupInput{LogGroupClass: types.LogGroupClassEssentials}, 0, cwlocal.AccountRetention{}, nil, map[string]Result{
 			"class": {Status: Warning, Message: "^ESSENTIALS"},
 		}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			url := serve(t, cwlocal.Options{Retention: c.policy})
+			w := serve(t, cwlocal.Options{Retention: c.policy})
 			c.create.LogGroupName = aws.String(testGroup)
-			if _, err := api(url).CreateLogGroup(t.Context(), &c.create); err != nil {
+			if _, err := w.API.CreateLogGroup(t.Context(), &c.create); err != nil {
 				t.Fatal(err)
 			}
 			if c.retention > 0 {
-				if _, err := api(url).PutRetentionPolicy(t.Context(), &cloudwatchlogs.PutRetentionPolicyInput{LogGroupName: aws.String(testGroup), RetentionInDays: &c.retention}); err != nil {
+				if _, err := w.API.PutRetentionPolicy(t.Context(), &cloudwatchlogs.PutRetentionPolicyInput{LogGroupName: aws.String(testGroup), RetentionInDays: &c.retention}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			found, works := run(t, url, c.change)
+			found, works := run(t, w.URL, c.change)
 			for name, r := range c.results {
 				want(t, found, name, r.Status, r.Message)
 			}
@@ -178,63 +148,53 @@ func TestGroupIsDescribed(t *testing.T) {
 	}
 }
 
-// Events from before the group's creation are never in Logs Insights.
+// Logs Insights never shows events that are older than their group.
 func TestEventsOlderThanTheGroup(t *testing.T) {
-	url := serve(t, cwlocal.Options{})
-	a := api(url)
-	group, stream := aws.String(testGroup), aws.String("job")
-	if _, err := a.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: group}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := a.CreateLogStream(t.Context(), &cloudwatchlogs.CreateLogStreamInput{LogGroupName: group, LogStreamName: stream}); err != nil {
-		t.Fatal(err)
-	}
+	w := serve(t, cwlocal.Options{})
 	old := time.Now().Add(-time.Hour)
-	if _, err := a.PutLogEvents(t.Context(), &cloudwatchlogs.PutLogEventsInput{LogGroupName: group, LogStreamName: stream, LogEvents: []types.InputLogEvent{
-		{Timestamp: aws.Int64(old.UnixMilli()), Message: aws.String("x")},
-	}}); err != nil {
+	if err := w.Put(t.Context(), testGroup, "job", old, "x"); err != nil {
 		t.Fatal(err)
 	}
-	found, works := run(t, url, nil)
-	want(t, found, "created", Warning, "events from before, such as of "+old.UTC().Format(time.RFC3339)+": Logs Insights never shows those$")
-	found, _ = run(t, url, func(_ *cloudwatch.Options, o *Options) { o.Read = false })
-	want(t, found, "created", OK, "Logs Insights shows no event from before$")
+	found, works := run(t, w.URL, nil)
+	want(t, found, "created", Warning, "but some events are older, such as one of "+old.UTC().Format(time.RFC3339)+": Logs Insights never shows those$")
+	found, _ = run(t, w.URL, func(_ *cloudwatch.Options, o *Options) { o.Read = false })
+	want(t, found, "created", OK, "Logs Insights shows no older event$")
 	if !works {
 		t.Errorf("%+v", found)
 	}
 }
 
-// A key that the caller may not use refuses the put, and its remedy names the key.
+// If the caller may not use the group's key, the put is refused and the remedy names the key.
 func TestKeyThatMayNotBeUsed(t *testing.T) {
 	const key = "arn:aws:kms:eu-west-1:000000000000:key/1"
-	url := serve(t, cwlocal.Options{Intercept: func(c *cwlocal.Call) cwlocal.Fault {
+	w := serve(t, cwlocal.Options{Intercept: func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Action == "PutLogEvents" {
 			return cwlocal.Fault{Code: "AccessDeniedException", Message: "The ciphertext refers to a key that you may not use"}
 		}
 		return cwlocal.Fault{}
 	}})
-	if _, err := api(url).CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: aws.String(testGroup), KmsKeyId: aws.String(key)}); err != nil {
+	if _, err := w.API.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: aws.String(testGroup), KmsKeyId: aws.String(key)}); err != nil {
 		t.Fatal(err)
 	}
-	found, _ := run(t, url, nil)
+	found, _ := run(t, w.URL, nil)
 	if r := found["logs:PutLogEvents"]; r.Status != Failed || !strings.Contains(r.Remedy, key) || !strings.Contains(r.Remedy, "UseTheKey") {
 		t.Errorf("%+v", r)
 	}
-	want(t, found, "key", Warning, "^"+key+", and whether the caller may use it is not known")
+	want(t, found, "key", Warning, "^"+key+", but it is unknown whether the caller may use it")
 }
 
-// A role's credentials say how long they last.
+// The credentials of a role have an expiry time.
 func TestCredentialsThatExpire(t *testing.T) {
 	expires := time.Now().Add(time.Hour)
 	role := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"AccessKeyId":"AKID","SecretAccessKey":"secret","Token":"token","Expiration":"%s"}`, expires.UTC().Format(time.RFC3339))
 	}))
 	t.Cleanup(role.Close)
-	url := serve(t, cwlocal.Options{})
+	w := serve(t, cwlocal.Options{})
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
 	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", role.URL)
-	found, works := run(t, url, nil)
+	found, works := run(t, w.URL, nil)
 	renewed := expires.Add(-5 * time.Minute).UTC().Format(time.RFC3339) // by the SDK
 	want(t, found, "credentials", OK, `^the container's role, for at least 5[45]m\d+s, until `+renewed+`$`)
 	if !works {
@@ -242,20 +202,20 @@ func TestCredentialsThatExpire(t *testing.T) {
 	}
 }
 
-// What may pass is tried again; what does not pass is said.
+// A call whose error may pass is tried again, and reported if it keeps failing.
 func TestTrying(t *testing.T) {
 	fail := map[string]int64{"CreateLogStream": 2, "PutLogEvents": 1, "GetLogEvents": 2, "GetCallerIdentity": 1}
-	url := serve(t, cwlocal.Options{Intercept: func(c *cwlocal.Call) cwlocal.Fault {
+	w := serve(t, cwlocal.Options{Intercept: func(c *cwlocal.Call) cwlocal.Fault {
 		if c.N <= fail[c.Action] {
 			return localtest.Unavailable()
 		}
 		return cwlocal.Fault{}
 	}})
-	if found, works := run(t, url, nil); !works {
+	if found, works := run(t, w.URL, nil); !works {
 		t.Errorf("%+v", found)
 	}
 	fail = map[string]int64{"PutLogEvents": 1000}
-	found, works := run(t, url, nil)
+	found, works := run(t, w.URL, nil)
 	want(t, found, "logs:PutLogEvents", Failed, "^ServiceUnavailable on logs:PutLogEvents")
 	want(t, found, "logs:GetLogEvents", OK, "^allowed$")
 	if works {
@@ -263,7 +223,17 @@ func TestTrying(t *testing.T) {
 	}
 }
 
-// The endpoint is asked by TLS, and a record that is never readable is missed.
+// A record that does not become readable is a failure.
+func TestRecordIsNotReadable(t *testing.T) {
+	w := serve(t, cwlocal.Options{ReadableAfter: time.Hour})
+	found, works := run(t, w.URL, func(_ *cloudwatch.Options, o *Options) { o.Settle = 10 * time.Millisecond })
+	want(t, found, "logs:GetLogEvents", Failed, "^allowed, but the record did not come back within 10ms$")
+	if works {
+		t.Errorf("%+v", found)
+	}
+}
+
+// The endpoint's address and TLS version are reported.
 func TestEndpoint(t *testing.T) {
 	server, err := cwlocal.New(cwlocal.Options{})
 	if err != nil {
@@ -287,9 +257,9 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// Where the Region was found is said.
+// The source of the Region is reported.
 func TestRegion(t *testing.T) {
-	url := serve(t, cwlocal.Options{})
+	w := serve(t, cwlocal.Options{})
 	file := filepath.Join(t.TempDir(), "config")
 	if err := os.WriteFile(file, []byte("[profile work]\nregion = eu-central-1\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -310,14 +280,14 @@ func TestRegion(t *testing.T) {
 			for name, value := range c.env {
 				t.Setenv(name, value)
 			}
-			found, _ := run(t, url, func(to *cloudwatch.Options, _ *Options) { to.Region, to.Profile = c.options.Region, c.options.Profile })
+			found, _ := run(t, w.URL, func(to *cloudwatch.Options, _ *Options) { to.Region, to.Profile = c.options.Region, c.options.Profile })
 			want(t, found, "region", OK, c.want)
 		})
 	}
 }
 
 func TestJournalFolder(t *testing.T) {
-	url := serve(t, cwlocal.Options{})
+	w := serve(t, cwlocal.Options{})
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -336,7 +306,7 @@ func TestJournalFolder(t *testing.T) {
 		{"the container's", func(o *Options) { o.Dies = func(string) bool { return true } }, Warning, "dies with it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			found, works := run(t, url, func(_ *cloudwatch.Options, o *Options) { c.change(o) })
+			found, works := run(t, w.URL, func(_ *cloudwatch.Options, o *Options) { c.change(o) })
 			want(t, found, "journal", c.status, c.says)
 			if works != (c.status != Failed) {
 				t.Errorf("works: %t; %+v", works, found)

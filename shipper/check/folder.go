@@ -7,12 +7,13 @@ import (
 
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/quantity"
 )
 
-// littleRoom is how much free space is too little to go far with.
+// littleRoom is how much free space is too little for long.
 const littleRoom = 64 << 20
 
-// journal looks at the journal folder.
+// journal reports on the journal folder.
 func (c *checker) journal() {
 	folder, err := journal.Open(c.JournalDir)
 	if err != nil {
@@ -28,7 +29,7 @@ func (c *checker) journal() {
 	c.backlog(folder)
 }
 
-// unusable says why the folder cannot be used.
+// unusable reports why the folder cannot be used.
 func (c *checker) unusable(err error) {
 	_, unwritable := errors.AsType[*journal.UnwritableError](err)
 	switch {
@@ -37,11 +38,11 @@ func (c *checker) unusable(err error) {
 	case unwritable && !c.JournalNamed:
 		c.add("journal", Warning, err.Error()+": the input would be kept in memory, and a kill would lose it", "give --journal-dir a folder that can be written")
 	default:
-		c.add("journal", Failed, err.Error(), "give --journal-dir a folder of this user's that can be written")
+		c.add("journal", Failed, err.Error(), "give --journal-dir a folder that this user can write")
 	}
 }
 
-// disk says what the folder lies on.
+// disk reports on the disk that holds the folder.
 func (c *checker) disk(path string, d journal.Disk) {
 	message := path + " can be written"
 	if d.Type != "" {
@@ -53,29 +54,28 @@ func (c *checker) disk(path string, d journal.Disk) {
 	if d.Holes {
 		message += ", with holes"
 	} else {
-		message += ", without holes: of what exec writes, the room comes back at its end"
+		message += ", without holes: the output of exec frees its space only when the command has ended"
 	}
 	switch {
 	case d.FreeKnown && d.Free < littleRoom:
 		c.add("journal", Warning, message, "make room there: a full journal makes the agent wait")
 	case c.Dies != nil && c.Dies(path):
-		c.add("journal", Warning, message+"; it is this container's own disk, and dies with it", "mount a volume there")
+		c.add("journal", Warning, message+"; it is on this container's own disk and dies with it", "mount a volume there")
 	case d.Type == "tmpfs" || d.Type == "ramfs":
-		c.add("journal", Warning, message+"; it is in memory, and dies with the machine or the container", "give --journal-dir a folder on a disk")
+		c.add("journal", Warning, message+"; it is in memory and dies with the machine or the container", "give --journal-dir a folder on a disk")
 	default:
 		c.add("journal", OK, message, "")
 	}
 }
 
-// backlog says what waits in the folder.
+// backlog reports the inputs that wait in the folder.
 func (c *checker) backlog(folder *journal.Folder) {
 	left, err := folder.Leftover()
 	if err != nil {
 		c.add("backlog", Failed, err.Error(), "")
 		return
 	}
-	waiting, held, elsewhere, unread := 0, 0, 0, 0
-	var bytes int64
+	var waiting, held, elsewhere, unread, bytes int64
 	for _, l := range left {
 		var about struct {
 			Target cloudwatch.Target `json:"target"`
@@ -98,32 +98,25 @@ func (c *checker) backlog(folder *journal.Folder) {
 	}
 	message := "nothing waits"
 	if waiting > 0 {
-		message = fmt.Sprintf("%s of earlier processes wait with %s", inputs(waiting), size(bytes))
+		message = fmt.Sprintf("%s (%s)", quantity.Count(waiting, "input of earlier processes waits", "inputs of earlier processes wait"), size(bytes))
 	}
 	if held > 0 {
-		message += fmt.Sprintf("; %s are being shipped", inputs(held))
+		message += fmt.Sprintf("; %s being shipped", quantity.Count(held, "input is", "inputs are"))
 	}
 	switch {
 	case unread > 0:
-		c.add("backlog", Warning, fmt.Sprintf("%s; %s cannot be read", message, inputs(unread)), "see `perstack-shipper resume`, which names them")
+		c.add("backlog", Warning, fmt.Sprintf("%s; %s cannot be read", message, quantity.Count(unread, "input", "inputs")), "see `perstack-shipper resume`, which names them")
 	case elsewhere > 0:
 		c.add("backlog", Warning, fmt.Sprintf("%s, %d of them for another group, Region or endpoint", message, elsewhere),
 			"`perstack-shipper resume` ships them where they were meant to go")
 	case waiting > 0:
-		c.add("backlog", OK, message+", which the next start ships", "")
+		c.add("backlog", OK, message+"; the next start ships "+quantity.Plural(waiting, "it", "them"), "")
 	default:
 		c.add("backlog", OK, message, "")
 	}
 }
 
-func inputs(n int) string {
-	if n == 1 {
-		return "1 input"
-	}
-	return fmt.Sprintf("%d inputs", n)
-}
-
-// size writes a number of bytes for a person.
+// size formats a number of bytes for a person.
 func size(n int64) string {
 	unit, units := float64(n), []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
 	for unit >= 1024 && len(units) > 1 {

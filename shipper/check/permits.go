@@ -12,8 +12,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// mayWrite tries what shipping calls. A stream that is there already and a group that is there
-// already are what the service says only to those who may create one.
+// mayWrite tries the calls that shipping makes. The service answers that a group or stream already
+// exists only if the caller may create it.
 func (c *checker) mayWrite(ctx context.Context) {
 	if c.Create {
 		c.mayCreate(ctx)
@@ -25,44 +25,44 @@ func (c *checker) mayWrite(ctx context.Context) {
 	}
 	now := time.Now()
 	var verdict cloudwatch.Verdict
-	err = try(ctx, func() (err error) {
+	err = c.try(ctx, func() (err error) {
 		verdict, err = c.Client.Put(ctx, Stream, bodyOf(c.Client.Target().Group, message, now))
 		return err
 	})
 	switch class := cloudwatch.Classify(err); {
 	case err == nil && !verdict.Clean():
-		c.add("logs:PutLogEvents", Failed, "the service takes the call, but refuses a record of this very moment for its time", "check the clock of this machine")
+		c.add("logs:PutLogEvents", Failed, "CloudWatch accepted the call but refused the record for its time, which is now", "check this machine's clock")
 	case class == cloudwatch.Accepted:
 		c.stored, c.storedAt = message, now
 		c.add("logs:PutLogEvents", OK, fmt.Sprintf("allowed: stream %s has a record of this check, which readers skip", Stream), "")
 	case class == cloudwatch.Missing && c.Create:
 		c.add("logs:PutLogEvents", Skipped, fmt.Sprintf("not tried, because stream %s does not exist", Stream), "")
 	case class == cloudwatch.Missing:
-		c.add("logs:PutLogEvents", OK, fmt.Sprintf("allowed, as far as can be told: stream %s does not exist, and --no-create forbids creating it", Stream), "")
+		c.add("logs:PutLogEvents", OK, fmt.Sprintf("apparently allowed: stream %s does not exist, and --no-create forbids creating it", Stream), "")
 	default:
 		c.failed("logs:PutLogEvents", Failed, err, "PutLogEvents", Stream)
 	}
 }
 
-// mayCreate tries to create the stream and the group.
+// mayCreate tries to create the group and the stream.
 func (c *checker) mayCreate(ctx context.Context) {
-	createStream := func() error { return try(ctx, func() error { return c.Client.CreateStream(ctx, Stream) }) }
+	createStream := func() error { return c.try(ctx, func() error { return c.Client.CreateStream(ctx, Stream) }) }
 	createGroup := func() error {
-		return try(ctx, func() (err error) { c.created, err = c.Client.CreateGroup(ctx); return err })
+		return c.try(ctx, func() (err error) { c.created, err = c.Client.CreateGroup(ctx); return err })
 	}
 	stream := createStream()
 	if cloudwatch.Classify(stream) == cloudwatch.Missing {
 		if err := createGroup(); err != nil {
 			c.failed("logs:CreateLogGroup", Failed, err, "CreateLogGroup", "")
-			c.add("logs:CreateLogStream", OK, "allowed, as far as can be told: the group is not there", "")
+			c.add("logs:CreateLogStream", OK, "apparently allowed: the group does not exist", "")
 			return
 		}
-		c.add("logs:CreateLogGroup", OK, "allowed: the group was not there, and has been created", "")
+		c.add("logs:CreateLogGroup", OK, "allowed: the group did not exist and has been created", "")
 		if c.created && c.Client.RetentionDays() > 0 {
-			if err := try(ctx, func() error { return c.Client.SetRetention(ctx) }); err != nil {
+			if err := c.try(ctx, func() error { return c.Client.SetRetention(ctx) }); err != nil {
 				c.failed("logs:PutRetentionPolicy", Failed, err, "PutRetentionPolicy", "")
 			} else {
-				c.add("logs:PutRetentionPolicy", OK, "allowed: the group has the retention that was asked for", "")
+				c.add("logs:PutRetentionPolicy", OK, "allowed: the group has the requested retention", "")
 			}
 		}
 		stream = createStream()
@@ -70,7 +70,7 @@ func (c *checker) mayCreate(ctx context.Context) {
 		c.add("logs:CreateLogGroup", OK, "allowed", "")
 	} else {
 		_, remedy := c.Client.Diagnose(err, "CreateLogGroup", "")
-		c.add("logs:CreateLogGroup", Warning, "refused ("+cloudwatch.Reason(err)+"), which matters only once the group is not there any more", remedy)
+		c.add("logs:CreateLogGroup", Warning, "refused ("+cloudwatch.Reason(err)+"), which matters only if the group is deleted", remedy)
 	}
 	if stream != nil {
 		c.failed("logs:CreateLogStream", Failed, stream, "CreateLogStream", Stream)
@@ -79,10 +79,7 @@ func (c *checker) mayCreate(ctx context.Context) {
 	c.add("logs:CreateLogStream", OK, "allowed", "")
 }
 
-// readBackFor is how long the record may take to be readable. It is seconds as a rule.
-const readBackFor = 15 * time.Second
-
-// mayRead tries what reading back calls.
+// mayRead tries the calls that reading back makes.
 func (c *checker) mayRead(ctx context.Context) {
 	if !c.Read {
 		return
@@ -93,7 +90,7 @@ func (c *checker) mayRead(ctx context.Context) {
 	}
 	c.mayGet(ctx)
 	allowed := func(action string, call func() error) bool {
-		err := try(ctx, call)
+		err := c.try(ctx, call)
 		if err != nil && cloudwatch.Classify(err) != cloudwatch.Missing {
 			c.failed("logs:"+action, Failed, err, action, "")
 			return false
@@ -113,21 +110,21 @@ func (c *checker) mayGet(ctx context.Context) {
 	const name = "logs:GetLogEvents"
 	for began := time.Now(); ; {
 		var found bool
-		err := try(ctx, func() (err error) { found, err = c.find(ctx); return err })
+		err := c.try(ctx, func() (err error) { found, err = c.find(ctx); return err })
 		took := time.Since(began).Round(100 * time.Millisecond)
 		switch {
 		case cloudwatch.Classify(err) == cloudwatch.Missing && c.stored == nil:
-			c.add(name, OK, fmt.Sprintf("allowed, as far as can be told: stream %s does not exist", Stream), "")
+			c.add(name, OK, fmt.Sprintf("apparently allowed: stream %s does not exist", Stream), "")
 		case err != nil:
 			c.failed(name, Failed, err, "GetLogEvents", Stream)
 		case found:
 			c.add(name, OK, fmt.Sprintf("allowed: the record came back after %s", took), "")
 		case c.stored == nil:
 			c.add(name, OK, "allowed", "")
-		case took >= readBackFor:
-			c.add(name, Failed, fmt.Sprintf("allowed, but the record did not come back within %s", readBackFor), "check again; new events may take a while to become readable")
+		case took >= c.Settle:
+			c.add(name, Failed, fmt.Sprintf("allowed, but the record did not come back within %s", c.Settle), "check again; new events may take a while to become readable")
 		default:
-			if wait(ctx, pause) == nil {
+			if wait(ctx, c.Pause) == nil {
 				continue
 			}
 			c.add(name, Skipped, "stopped before the record came back", "")
@@ -136,7 +133,7 @@ func (c *checker) mayGet(ctx context.Context) {
 	}
 }
 
-// find looks for the record in what came since it was put.
+// find looks for the record among the events since it was put.
 func (c *checker) find(ctx context.Context) (found bool, err error) {
 	since := cloudwatch.Selection{From: c.storedAt.UnixMilli()}
 	if c.stored == nil {
@@ -154,7 +151,7 @@ func (c *checker) find(ctx context.Context) (found bool, err error) {
 	return found, nil
 }
 
-// record is what is put: by its record member, readers know that it is none of the agent's lines.
+// record returns the record to put. Its record member tells readers that it is not an agent's line.
 func (c *checker) record() ([]byte, error) {
 	type head struct {
 		Record string `json:"record"`
@@ -173,7 +170,7 @@ func (c *checker) record() ([]byte, error) {
 	return message, nil
 }
 
-// bodyOf is a request body with one record.
+// bodyOf returns a request body with one record.
 func bodyOf(group string, message []byte, at time.Time) cloudwatch.Body {
 	var pool batch.Pool
 	var ev batch.Event

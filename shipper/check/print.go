@@ -2,7 +2,7 @@ package check
 
 import "fmt"
 
-// marks precede a result, for the eye.
+// marks are the first column of a printed result.
 var marks = map[Status]string{OK: "ok  ", Warning: "warn", Failed: "FAIL", Skipped: "skip"}
 
 // String returns the result as a line for people, with the remedy on a second line if it has one.

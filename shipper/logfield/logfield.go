@@ -1,10 +1,9 @@
-// Package logfield names things in messages for machines: the sentence of a message is for people,
-// and each thing in it is a field, with the same key everywhere.
+// Package logfield defines the fields of log messages. A message is a sentence for people; each
+// thing that it names is also a field for machines, with the same key everywhere. Paths are the
+// same as in the sentence.
 package logfield
 
 import "go.uber.org/zap"
-
-// The keys. Sizes are in bytes, and paths are as in the sentence.
 
 // Input is the id of an input.
 func Input(id string) zap.Field { return zap.String("input", id) }
@@ -18,25 +17,25 @@ func Group(name string) zap.Field { return zap.String("group", name) }
 // Region is an AWS Region.
 func Region(name string) zap.Field { return zap.String("region", name) }
 
-// Folder is the journal folder, or that of an input in it.
+// Folder is the path of the journal folder, or of an input's folder in it.
 func Folder(path string) zap.Field { return zap.String("folder", path) }
 
-// Path is a file, FIFO or folder that is followed.
+// Path is the path of a followed file, FIFO or folder.
 func Path(path string) zap.Field { return zap.String("path", path) }
 
-// Bytes is what the message is about: bytes that wait, that are lost, or that there is room for.
+// Bytes is the number of bytes that the message is about, such as those that wait or are lost.
 func Bytes(n int64) zap.Field { return zap.Int64("bytes", n) }
 
-// PID is a process.
+// PID is the id of a process.
 func PID(pid int) zap.Field { return zap.Int("pid", pid) }
 
-// Named is an error that knows the things in its sentence.
+// Named is an error that provides the fields for its sentence.
 type Named interface {
 	error
 	LogFields() []zap.Field
 }
 
-// Of returns the fields of an error and of all that it wraps.
+// Of returns the fields of an error and of all errors that it wraps.
 func Of(err error) []zap.Field {
 	var fields []zap.Field
 	var collect func(error)

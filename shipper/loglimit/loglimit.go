@@ -1,5 +1,5 @@
-// Package loglimit keeps trouble that lasts from filling the log: each kind of message is logged
-// at once, and then at most once a minute.
+// Package loglimit keeps lasting trouble from filling the log. It allows each kind of message at
+// most once a minute.
 package loglimit
 
 import "time"

@@ -16,7 +16,7 @@ func TestEachKindOnceAMinute(t *testing.T) {
 		{"a", 0, true},
 		{"a", time.Second, false},
 		{"b", time.Second, true},
-		{"a", time.Minute - 1, false}, // a message held back does not start the minute anew
+		{"a", time.Minute - 1, false}, // a message that is held back does not restart the minute
 		{"a", time.Minute, true},
 		{"b", time.Minute, false},
 		{"b", time.Minute + time.Second, true},

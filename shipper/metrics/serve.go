@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// patience is how long the loop may take to answer.
+// patience is how long the loop may take to answer a question.
 const patience = 5 * time.Second
 
 // Server answers /metrics, /livez and /readyz.
@@ -29,12 +29,13 @@ type Options struct {
 	Version      string
 	JournalLimit int64
 	Source       *Source
-	// Unready says in a sentence each what is not well.
+	// Unready returns a sentence for each reason why the shipper is not ready.
 	Unready func(s *Stats, now time.Time) []string
 	Log     *zap.Logger
 }
 
-// Serve serves until Close. Its error is the listener's.
+// Serve starts a server, which runs until Close. It returns an error if the address cannot be
+// listened on.
 func Serve(o Options) (*Server, error) {
 	host, port, err := net.SplitHostPort(o.Addr)
 	if err != nil {
@@ -73,7 +74,7 @@ func (o *Options) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", o.asking(func(w http.ResponseWriter, s *Stats) {
 		w.Header().Set("Content-Type", ContentType)
-		_, _ = io.WriteString(w, Text(s, o.Version, o.JournalLimit, time.Now())) // who asked may be gone
+		_, _ = io.WriteString(w, Text(s, o.Version, o.JournalLimit, time.Now())) // the client may be gone
 	}))
 	mux.HandleFunc("GET /livez", o.asking(func(w http.ResponseWriter, _ *Stats) { healthy(w) }))
 	mux.HandleFunc("GET /readyz", o.asking(func(w http.ResponseWriter, s *Stats) {
@@ -86,7 +87,8 @@ func (o *Options) handler() http.Handler {
 	return mux
 }
 
-// asking asks the loop first. That it answers is what /livez is about.
+// asking returns a handler that asks the loop for its Stats before it answers. A loop that does not
+// answer in time is what /livez detects.
 func (o *Options) asking(answer func(http.ResponseWriter, *Stats)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), patience)

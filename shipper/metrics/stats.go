@@ -1,6 +1,9 @@
-// Package metrics tells Prometheus, and whoever asks whether the shipper is well, what the shipper
-// does. It counts nothing on the way of a line: the loop that ships says what it has counted
-// anyway, when it is asked.
+// Package metrics serves the shipper's metrics to Prometheus, and its health. It adds no work per
+// line: when asked, the shipping loop reports what it counts anyway.
+//
+//	stats.go  what a shipper counts, and how the loop is asked for it
+//	text.go   the text format of Prometheus
+//	serve.go  the HTTP server
 package metrics
 
 import (
@@ -12,24 +15,24 @@ import (
 	"perstack-shipper/batch"
 )
 
-// Stats are what a shipper has done since it started, and what waits now.
+// Stats is what a shipper has done since it started, and what is waiting now.
 type Stats struct {
 	Lines, Bytes, Excluded, Redacted, Lossy, Repeated, Rejected, Retimed int64
 
-	Types    map[string]int64       // lines by the types of their events
+	Types    map[string]int64       // lines by the type of their event
 	Experts  map[string]batch.Usage // tokens by Expert
-	Outcomes batch.Tally            // jobs by how they ended, so far
+	Outcomes batch.Tally            // jobs by their outcome so far
 
-	Inputs  int   // that are not done
-	Waiting int64 // bytes of them that are not acknowledged
-	// Oldest is when the first line that waits arrived; zero where none does.
+	Inputs  int   // inputs being shipped
+	Waiting int64 // bytes of them that CloudWatch has not acknowledged
+	// Oldest is when the first waiting line arrived, or zero if none waits.
 	Oldest       time.Time
 	JournalBytes int64
 
 	Calls CallStats
 }
 
-// AddTokens adds what an Expert took.
+// AddTokens adds tokens that an Expert used.
 func (s *Stats) AddTokens(expert string, u batch.Usage) {
 	if s.Experts == nil {
 		s.Experts = map[string]batch.Usage{}
@@ -39,13 +42,13 @@ func (s *Stats) AddTokens(expert string, u batch.Usage) {
 	s.Experts[expert] = sum
 }
 
-// Classes are those of calls that came to nothing.
+// Classes are the error classes of failed calls.
 var Classes = []string{"again", "credentials", "denied", "missing", "refused", "retry", "throttled"}
 
-// bounds are those of the buckets of put times, in seconds.
+// bounds are the upper bounds of the buckets for the durations of puts, in seconds.
 var bounds = [...]float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}
 
-// Calls counts calls of the API. Any goroutine may use it; a nil one counts nothing.
+// Calls counts calls of the API. It is safe for concurrent use. A nil *Calls counts nothing.
 type Calls struct {
 	accepted atomic.Int64
 	failed   [8]atomic.Int64 // by the index in Classes
@@ -53,7 +56,7 @@ type Calls struct {
 	nanos    atomic.Int64
 }
 
-// Put counts a put by how long its answer took.
+// Put counts a put by the time that its answer took.
 func (c *Calls) Put(took time.Duration) {
 	if c == nil {
 		return
@@ -73,7 +76,7 @@ func (c *Calls) Accepted() {
 	}
 }
 
-// Failed counts a call that came to nothing, of any action, by its class.
+// Failed counts a failed call of any action by the class of its error.
 func (c *Calls) Failed(class string) {
 	if c == nil {
 		return
@@ -89,7 +92,7 @@ func (c *Calls) Failed(class string) {
 type CallStats struct {
 	Accepted int64
 	Failed   []int64 // by the index in Classes
-	Buckets  []int64 // puts by the time that they took, not cumulative
+	Buckets  []int64 // puts by duration; not cumulative
 	Seconds  float64 // of all puts
 }
 
@@ -105,24 +108,25 @@ func (c *Calls) Stats() CallStats {
 	return s
 }
 
-// Source is where the loop that ships is asked for its Stats. A process may run one loop after
-// another. What the earlier ones counted is kept here, because a counter must not go backwards.
+// Source asks the shipping loop for its Stats. A process may run several loops one after the other,
+// so Source keeps the counts of earlier loops: a counter must not go backwards.
 type Source struct {
 	Calls Calls
 
-	// These belong to the goroutine of the loop.
+	// The loop's goroutine owns these fields.
 	Types batch.Types
-	Done  Stats           // of inputs that no loop has any more
-	named map[string]bool // Experts that are told apart
+	Done  Stats           // of inputs that are done
+	named map[string]bool // Experts that are counted separately
 
 	asks chan chan Stats
 }
 
-// maxExperts bounds how many Experts are told apart: an agent may invent any number.
+// maxExperts bounds how many Experts are counted separately, because an agent may invent any
+// number.
 const maxExperts = 500
 
-// Expert returns the name under which an Expert is counted: its own, or "other" where there are too
-// many. The same Expert always gets the same name.
+// Expert returns the name under which an Expert is counted: its own, or "other" if there are too
+// many. An Expert always gets the same name.
 func (s *Source) Expert(name string) string {
 	switch {
 	case s.named[name]:
@@ -139,8 +143,8 @@ func (s *Source) Expert(name string) string {
 // NewSource returns a Source.
 func NewSource() *Source { return &Source{asks: make(chan chan Stats)} }
 
-// Asked delivers, to the loop, a channel for each question, which takes one answer without waiting.
-// Of a nil Source it delivers nothing.
+// Asked returns the channel on which the loop receives questions. A question is itself a channel,
+// which takes one answer without blocking. For a nil Source nothing is ever received.
 func (s *Source) Asked() <-chan chan Stats {
 	if s == nil {
 		return nil
@@ -148,8 +152,8 @@ func (s *Source) Asked() <-chan chan Stats {
 	return s.asks
 }
 
-// Ask asks the loop. It is an error that the loop does not answer until ctx ends: it is stuck, or
-// has not begun yet, or has ended.
+// Ask asks the loop for its Stats. It returns an error if the loop does not answer before ctx ends,
+// because it is stuck, has not started, or has ended.
 func (s *Source) Ask(ctx context.Context) (Stats, error) {
 	answer := make(chan Stats, 1)
 	select {

@@ -13,19 +13,19 @@ import (
 
 // This file writes the text format of Prometheus, version 0.0.4.
 
-// ContentType is that of the text format.
+// ContentType is the content type of the text format.
 const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
 const prefix = "perstack_shipper_"
 
 type writer struct{ strings.Builder }
 
-// family begins the samples of a metric.
+// family writes the header of a metric, which its samples must follow.
 func (w *writer) family(name, kind, help string) {
 	fmt.Fprintf(w, "# HELP %s%s %s\n# TYPE %s%s %s\n", prefix, name, help, prefix, name, kind)
 }
 
-// sample writes a value. labels are names and values in turns.
+// sample writes a value. labels alternates names and values.
 func (w *writer) sample(name string, value float64, labels ...string) {
 	w.WriteString(prefix + name)
 	for i := 0; i+1 < len(labels); i += 2 {
@@ -50,46 +50,46 @@ func (w *writer) gauge(name string, value float64, help string) {
 	w.sample(name, value)
 }
 
-// Text returns the metrics of a shipper as of now. journalLimit is the most disk space that an
+// Text returns the metrics of a shipper at the time now. journalLimit is how much disk space an
 // input may take.
 func Text(s *Stats, version string, journalLimit int64, now time.Time) string {
 	w := &writer{}
 	w.family("build_info", "gauge", "Version of the program.")
 	w.sample("build_info", 1, "version", version)
 
-	w.counter("lines_total", s.Lines, "Lines read and made events of.")
+	w.counter("lines_total", s.Lines, "Lines read and turned into events.")
 	w.counter("read_bytes_total", s.Bytes, "Bytes of these lines.")
-	w.counter("excluded_lines_total", s.Excluded, "Lines left out by --exclude-type.")
-	w.counter("redactions_total", s.Redacted, "Matches taken out by --redact.")
+	w.counter("excluded_lines_total", s.Excluded, "Lines excluded by --exclude-type.")
+	w.counter("redactions_total", s.Redacted, "Matches redacted by --redact.")
 	w.counter("lossy_lines_total", s.Lossy, "Lines that were not UTF-8.")
-	w.counter("retimed_events_total", s.Retimed, "Events sent with another time than their own.")
+	w.counter("retimed_events_total", s.Retimed, "Events sent with a time other than their own.")
 	w.counter("repeated_events_total", s.Repeated, "Events that may be in CloudWatch twice.")
 	w.counter("rejected_lines_total", s.Rejected, "Lines that CloudWatch refused for good.")
-	w.family("events_total", "counter", "Lines by the type of their event.")
+	w.family("events_total", "counter", "Lines by event type.")
 	for _, name := range slices.Sorted(maps.Keys(s.Types)) {
 		w.sample("events_total", float64(s.Types[name]), "type", name)
 	}
 	w.tokens(s.Experts)
-	w.family("jobs", "gauge", "Jobs of this process by how they ended, so far.")
+	w.family("jobs", "gauge", "Jobs of this process by outcome so far.")
 	for _, outcome := range batch.Outcomes {
 		w.sample("jobs", float64(s.Outcomes.Of(outcome)), "outcome", string(outcome))
 	}
 	w.calls(&s.Calls)
 
 	w.gauge("inputs", float64(s.Inputs), "Inputs being shipped.")
-	w.gauge("waiting_bytes", float64(s.Waiting), "Bytes read and not acknowledged by CloudWatch.")
+	w.gauge("waiting_bytes", float64(s.Waiting), "Bytes read but not yet acknowledged by CloudWatch.")
 	age := 0.0
 	if !s.Oldest.IsZero() {
 		age = max(0, now.Sub(s.Oldest).Seconds())
 	}
-	w.gauge("oldest_line_age_seconds", age, "How long the oldest line that waits has waited.")
-	w.gauge("journal_bytes", float64(s.JournalBytes), "Disk space that the inputs take in the journal.")
-	w.gauge("journal_limit_bytes", float64(journalLimit), "Most disk space that one input may take.")
+	w.gauge("oldest_line_age_seconds", age, "How long the oldest waiting line has waited.")
+	w.gauge("journal_bytes", float64(s.JournalBytes), "Disk space that inputs take in the journal.")
+	w.gauge("journal_limit_bytes", float64(journalLimit), "Maximum disk space that one input may take.")
 	return w.String()
 }
 
-// tokens writes the tokens of each Expert. Those read from a cache are some of the input, those of
-// reasoning some of the output.
+// tokens writes the tokens of each Expert. Tokens read from a cache are also input tokens, and
+// reasoning tokens are also output tokens.
 func (w *writer) tokens(experts map[string]batch.Usage) {
 	w.family("tokens_total", "counter", "Tokens by Expert and kind; cache_read is part of input, reasoning part of output.")
 	for _, expert := range slices.Sorted(maps.Keys(experts)) {
@@ -104,12 +104,12 @@ func (w *writer) tokens(experts map[string]batch.Usage) {
 }
 
 func (w *writer) calls(c *CallStats) {
-	w.counter("puts_total", c.Accepted, "Calls of PutLogEvents that were accepted.")
-	w.family("failed_calls_total", "counter", "Calls that came to nothing, by the class of their error.")
+	w.counter("puts_total", c.Accepted, "Accepted calls of PutLogEvents.")
+	w.family("failed_calls_total", "counter", "Failed calls by the class of their error.")
 	for i, class := range Classes {
 		w.sample("failed_calls_total", float64(c.Failed[i]), "class", class)
 	}
-	w.family("put_duration_seconds", "histogram", "Time to the answer of PutLogEvents.")
+	w.family("put_duration_seconds", "histogram", "Time until PutLogEvents answered.")
 	n := int64(0)
 	for i, count := range c.Buckets {
 		n += count

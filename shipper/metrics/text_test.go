@@ -26,8 +26,8 @@ func some() *Stats {
 	return s
 }
 
-// The text is held against the format by Prometheus' own parser, and against its conventions.
-func TestTextIsWhatPrometheusReads(t *testing.T) {
+// Prometheus's own parser reads the text, and its linter finds no fault with it.
+func TestPrometheusReadsText(t *testing.T) {
 	text := Text(some(), "v1", 1<<30, time.UnixMilli(3500))
 	problems, err := promlint.New(strings.NewReader(text)).Lint()
 	if err != nil || len(problems) > 0 {
@@ -77,11 +77,11 @@ func TestExpertsAreBounded(t *testing.T) {
 			t.Fatalf("Expert %d is counted as %q", i, got)
 		}
 	}
-	// A counter would go backwards if another one took its name.
+	// An Expert keeps its name, because a counter must not go backwards.
 	for i := range 2 * maxExperts {
 		name := strings.Repeat("x", 2*maxExperts-1-i)
 		if got := source.Expert(name); (got == name) != (i >= maxExperts) || got != name && got != "other" {
-			t.Fatalf("an Expert of before is counted as %q now", got)
+			t.Fatalf("an Expert that was counted before is now counted as %q", got)
 		}
 	}
 }

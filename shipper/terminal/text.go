@@ -1,5 +1,5 @@
-// Package terminal prepares text for a terminal: what an agent wrote must neither steer it nor
-// break a table.
+// Package terminal prepares text for a terminal, so that an agent's text can neither control the
+// terminal nor break a table. It also knows the terminal's width, and rewrites its last line.
 package terminal
 
 import (
@@ -10,18 +10,17 @@ import (
 	"unicode/utf8"
 )
 
-// Escape returns text with everything that could steer a terminal made visible, so that it takes
-// one line and is read as it stands: control characters as \x1b, \n or \u009b, characters that
-// change the direction of writing as \u202e, bytes that are not UTF-8 as \xff.
+// Escape returns text on one line, with everything made visible that could control a terminal:
+// control characters as \x1b, \n or \u009b, characters that change the direction of writing as
+// \u202e, and bytes that are not UTF-8 as \xff.
 func Escape(text string) string { return escape(text, steers) }
 
-// EscapeText is Escape for text of several lines: newlines and tabs stay.
+// EscapeText is [Escape] for text of several lines. It keeps newlines and tabs.
 func EscapeText(text string) string {
 	return escape(text, func(r rune) bool { return r != '\n' && r != '\t' && steers(r) })
 }
 
-// escape returns text with the characters for which steers is true, and what is not UTF-8, made
-// visible.
+// escape makes the characters visible for which steers is true, and bytes that are not UTF-8.
 func escape(text string, steers func(rune) bool) string {
 	at := strings.IndexFunc(text, steers)
 	if at < 0 && utf8.ValidString(text) {
@@ -54,8 +53,8 @@ func escape(text string, steers func(rune) bool) string {
 	return b.String()
 }
 
-// EscapeJSON returns valid JSON without white space between its values, with every character in it
-// that could steer a terminal as an escape of JSON: the values stay what they are.
+// EscapeJSON replaces each character in JSON that could control a terminal with a JSON escape,
+// which does not change the values. data must be valid JSON without white space between its values.
 func EscapeJSON(data []byte) []byte {
 	if bytes.IndexFunc(data, steers) < 0 {
 		return data
@@ -72,7 +71,7 @@ func EscapeJSON(data []byte) []byte {
 	return []byte(b.String())
 }
 
-// steers reports whether a terminal acts on a character instead of showing it.
+// steers reports whether a terminal acts on a character instead of displaying it.
 func steers(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }
@@ -83,8 +82,8 @@ func writeHex(b *strings.Builder, n uint64, digits int) {
 	b.WriteString(text)
 }
 
-// Width is how many columns text takes, as far as that can be known without the terminal: East
-// Asian characters and most emoji take two, marks that join what is before them none.
+// Width returns how many columns text takes, as far as can be known without asking the terminal:
+// East Asian characters and most emoji take two, and combining marks take none.
 func Width(text string) (columns int) {
 	for _, r := range text {
 		columns += width(r)
@@ -106,8 +105,8 @@ func width(r rune) int {
 	return 1
 }
 
-// Fit returns text in at most so many columns, with … at the end of what was cut. It never cuts
-// inside a character.
+// Fit cuts text to a number of columns at a character boundary, and marks the cut with an ellipsis
+// at the end.
 func Fit(text string, columns int) string {
 	if Width(text) <= columns {
 		return text
@@ -121,7 +120,7 @@ func Fit(text string, columns int) string {
 	return text
 }
 
-// FitEnd is Fit for the end of text: the beginning is cut.
+// FitEnd is [Fit] for the end of text. It cuts the beginning.
 func FitEnd(text string, columns int) string {
 	if Width(text) <= columns {
 		return text

@@ -32,7 +32,7 @@ func TestEscape(t *testing.T) {
 	}
 }
 
-// TestEscapeLeavesNothingThatSteers looks for any byte that a terminal could act on.
+// Escape leaves no character that a terminal could act on, and escapes nothing twice.
 func TestEscapeLeavesNothingThatSteers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")) + rapid.String().Draw(t, "text")

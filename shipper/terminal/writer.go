@@ -5,12 +5,12 @@ import (
 	"unicode/utf8"
 )
 
-// Writer writes to W what EscapeText makes of what is written to it, for the lines of an agent on a
-// terminal. Close writes what is left of a character that was cut; it does not close W.
+// Writer escapes what is written to it with [EscapeText] and writes it to W. It is for an agent's
+// lines on a terminal. Close writes an incomplete last character; it does not close W.
 type Writer struct {
 	W io.Writer
 
-	rest []byte // the beginning of a character whose end was not written yet
+	rest []byte // the beginning of an incomplete character
 }
 
 // Write implements io.Writer.

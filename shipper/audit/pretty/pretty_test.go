@@ -14,13 +14,15 @@ import (
 
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/readback"
+	"perstack-shipper/shipper/readback/readbacktest"
 	"perstack-shipper/shipper/terminal"
 )
 
-// lines is a log group with one input, in one stream.
+// lines are the lines of the only input in a log group.
 type lines []string
 
-func (s lines) EventsPage(_ context.Context, _ string, _ cloudwatch.Selection, token string) ([]cloudwatch.Event, string, bool, error) {
+// group returns the log group, which has one stream, "s".
+func (s lines) group() readback.Source {
 	var events []cloudwatch.Event
 	for i, line := range s {
 		message := fmt.Sprintf(`{"shipper":{"input":"a","seq":%d,"text":true},"type":"text","message":%s}`, i+1, quoted(line))
@@ -29,15 +31,7 @@ func (s lines) EventsPage(_ context.Context, _ string, _ cloudwatch.Selection, t
 		}
 		events = append(events, cloudwatch.Event{Stream: "s", Time: 1795348708000, Message: message})
 	}
-	return events, "end", true, nil
-}
-
-func (s lines) StreamsPage(context.Context, string, string) ([]string, string, error) {
-	return nil, "", nil
-}
-
-func (s lines) FilterPage(context.Context, string, string, cloudwatch.Selection, string) ([]cloudwatch.Event, string, error) {
-	return nil, "", nil
+	return readbacktest.Held{"s": events}
 }
 
 func quoted(text string) string {
@@ -48,12 +42,12 @@ func quoted(text string) string {
 	return string(data)
 }
 
-// show returns what a View writes of the lines.
+// show returns what a View prints for the lines.
 func (s lines) show(t interface{ Fatal(...any) }, o Options) string {
 	var b bytes.Buffer
 	o.Location = time.UTC
 	v := New(&b, o)
-	if _, err := readback.Read(context.Background(), s, readback.Query{Streams: []string{"s"}}, v); err != nil {
+	if _, err := readback.Read(context.Background(), s.group(), readback.Query{Streams: []string{"s"}}, v); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.Close(); err != nil {
@@ -97,8 +91,8 @@ func TestPretty(t *testing.T) {
 	}
 }
 
-// Deltas become one line: on a terminal it grows, elsewhere it is there once, and only where the
-// whole text does not come.
+// Deltas become one line, which grows on a terminal. Elsewhere it is printed once, and only if the
+// whole text does not follow.
 func TestStreams(t *testing.T) {
 	s := lines{
 		`{"type":"startStreamingReasoning","expertKey":"e","timestamp":1795348708000,"runId":"r","stepNumber":1}`,
@@ -139,7 +133,7 @@ func TestColours(t *testing.T) {
 	got := s.show(t, Options{Color: true})
 	for _, want := range []string{"\x1b[36ma           \x1b[0m", "\x1b[35mb           \x1b[0m", "\x1b[1;31mfails     \x1b[0m \x1b[1;31mE: m\x1b[0m"} {
 		if !strings.Contains(got, want) {
-			t.Errorf("there is no %q in\n%q", want, got)
+			t.Errorf("%q is missing in\n%q", want, got)
 		}
 	}
 	if got := s.show(t, Options{}); strings.Contains(got, "\x1b") {
@@ -147,8 +141,8 @@ func TestColours(t *testing.T) {
 	}
 }
 
-// Whatever an agent writes, a line is a line, fits the terminal, and steers nothing.
-func TestNothingSteers(t *testing.T) {
+// Whatever an agent writes, each line fits the terminal and contains nothing that could control it.
+func TestNothingControlsTheTerminal(t *testing.T) {
 	types := []string{"startRun", "streamReasoning", "completeReasoning", "callTools", "resolveToolResults", "retry", "completeRun", "stopRunByError", "x\x1b[2J", "skillStderr"}
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"\x1b[2J", "a\nb\r\tc", "\u202e", "\u009b2J", "日本語", strings.Repeat("x", 500), "\x00"}))
@@ -167,7 +161,7 @@ func TestNothingSteers(t *testing.T) {
 		for line := range strings.Lines(s.show(t, Options{Width: func() int { return width }})) {
 			line = strings.TrimSuffix(line, "\n")
 			if escaped := terminal.Escape(line); escaped != line {
-				t.Fatalf("it writes %q", line)
+				t.Fatalf("the line contains control characters: %q", line)
 			}
 			if n := terminal.Width(line); n > width {
 				t.Fatalf("%d columns: %s", n, line)
