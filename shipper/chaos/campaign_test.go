@@ -78,10 +78,10 @@ func newCampaign(t testing.TB, seed, n uint64, tally *tally) *campaign {
 	return c
 }
 
-// run runs the campaign.
+// run runs the campaign: at least minRounds, then until the time is up, and at most rounds.
 func (c *campaign) run(rounds int, until time.Time) {
-	for range rounds {
-		if time.Now().After(until) {
+	for n := range rounds {
+		if n >= minRounds && time.Now().After(until) {
 			break
 		}
 		c.round()

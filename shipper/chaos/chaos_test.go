@@ -39,7 +39,10 @@ import (
 
 const (
 	// shortRun is the duration of a run in `make test`.
-	shortRun = 5 * time.Second
+	shortRun = 3 * time.Second
+	// minRounds is how many rounds a campaign has even if the time is up, which it may be on a slow
+	// machine before much has happened.
+	minRounds = 4
 	// rounds is the number of rounds in a campaign: enough for crashes during recovery from
 	// crashes, and few enough for a failure to be readable.
 	rounds = 25

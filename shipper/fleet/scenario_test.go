@@ -55,6 +55,7 @@ func scenarios(full bool) []scenario {
 	outage, half, start, waves, interval := 10*m, 5*m, 6*m, 3*m, 5*time.Second
 	if !full {
 		outage, half, start, waves, interval = 3*m, 2*m, 5*m, 2*m, 8*time.Second
+		streams.pauses = every(2*time.Second, 2*time.Second) // still several lines per flush
 	}
 	return []scenario{
 		{
