@@ -10,17 +10,23 @@ import (
 	"slices"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/testkit"
 )
 
 // compareCut compares the inputs of a process whose agent truncated its stdout. The lines of its
 // last input must be prefixes of the pieces that it wrote, in order, and the last piece must be
 // complete. A kill may have split the output into several inputs: a new one starts if lines were
 // lost that another input had begun to ship.
-func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
-	var a *arrived
+func (in *taken) compareCut(inputs []*testkit.Input, rejects []rejected, v *verdict) {
+	var a *testkit.Input
 	if len(inputs) > 0 {
-		slices.SortFunc(inputs, func(a, b *arrived) int { return int(a.ended() - b.ended()) })
-		a = inputs[len(inputs)-1]
+		// The last input is the one that has ended.
+		at := slices.IndexFunc(inputs, (*testkit.Input).Ended)
+		if at < 0 {
+			at = len(inputs) - 1
+		}
+		a = inputs[at]
+		inputs = append(slices.Delete(inputs, at, at+1), a)
 		for _, before := range inputs[:len(inputs)-1] {
 			in.compareOvertaken(before, v)
 		}
@@ -40,16 +46,16 @@ func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
 		}
 		return
 	}
-	v.repeats += a.repeats
-	if len(a.seals) == 0 && len(pieces[last]) == 0 {
+	v.repeats += a.Repeats
+	got, found := a.Seal()
+	if !found && len(pieces[last]) == 0 {
 		return // a kill started another input for what follows, and nothing follows
 	}
-	if len(a.seals) == 0 {
-		v.lose("the seal of input %s of process %s", a.id, in.proc)
+	if !found {
+		v.lose("the seal of input %s of process %s", a.ID, in.proc)
 		return
 	}
-	got := a.lastSeal()
-	lines := a.came(got.LastSeq, rejects, v)
+	lines := arrivedLines(a, got.LastSeq, rejects, v)
 	// Lines may repeat, so the lines so far may end at several places in the pieces.
 	type at struct{ piece, line int }
 	places := map[at]bool{}
@@ -73,7 +79,7 @@ func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
 			}
 		}
 		if places = next; len(places) == 0 {
-			v.alter("line %d of input %s of process %s, which truncated its stdout, does not fit there: %.200q", i+1, a.id, in.proc, line.Line)
+			v.alter("line %d of input %s of process %s, which truncated its stdout, does not fit there: %.200q", i+1, a.ID, in.proc, line.Line)
 			return
 		}
 	}
@@ -81,7 +87,7 @@ func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
 		v.lose("lines of process %s after it last truncated its stdout: it wrote %d then, and %d lines arrived in all", in.proc, len(pieces[last]), len(lines))
 	}
 	if got.Truncated.Times == 0 || !got.Ended {
-		v.alter("the seal of input %s of process %s does not say that its output was truncated and ended: %+v", a.id, in.proc, got)
+		v.alter("the seal of input %s of process %s does not say that its output was truncated and ended: %+v", a.ID, in.proc, got)
 	}
 	var digest bytes.Buffer
 	for _, line := range lines {
@@ -89,21 +95,13 @@ func (in *taken) compareCut(inputs []*arrived, rejects []rejected, v *verdict) {
 		digest.WriteByte('\n')
 	}
 	if got.SHA256 != sum(digest.Bytes()) || got.Lines != int64(len(lines)) {
-		v.alter("the seal of input %s of process %s, which truncated its stdout, is wrong: %+v for %d lines", a.id, in.proc, got, len(lines))
+		v.alter("the seal of input %s of process %s, which truncated its stdout, is wrong: %+v for %d lines", a.ID, in.proc, got, len(lines))
 	}
-}
-
-// ended is 1 where a seal says that the input ended, else 0.
-func (a *arrived) ended() int {
-	if slices.ContainsFunc(a.seals, func(s seal) bool { return s.Ended }) {
-		return 1
-	}
-	return 0
 }
 
 // compareOvertaken compares an input that is continued by another one: each of its lines must have
 // been written.
-func (in *taken) compareOvertaken(a *arrived, v *verdict) {
+func (in *taken) compareOvertaken(a *testkit.Input, v *verdict) {
 	written := map[string]bool{}
 	for _, piece := range in.pieces {
 		lines, _ := expect(piece)
@@ -111,20 +109,20 @@ func (in *taken) compareOvertaken(a *arrived, v *verdict) {
 			written[string(line.line)] = true
 		}
 	}
-	v.repeats += a.repeats
-	for at, ev := range a.first {
-		if at.part == 0 && !ev.NoNewline && !written[string(ev.Line)] {
-			v.alter("line %d of input %s of process %s, which truncated its stdout, was never written: %.200q", at.seq, a.id, in.proc, ev.Line)
+	v.repeats += a.Repeats
+	for at, ev := range a.Lines {
+		if at.Part == 0 && !ev.NoNewline && !written[string(ev.Line)] {
+			v.alter("line %d of input %s of process %s, which truncated its stdout, was never written: %.200q", at.Seq, a.ID, in.proc, ev.Line)
 		}
 	}
-	if a.ended() != 0 {
-		v.alter("input %s of process %s has ended although another one continues it: %+v", a.id, in.proc, a.lastSeal())
+	if a.Ended() {
+		v.alter("input %s of process %s has ended although another one continues it", a.ID, in.proc)
 	}
 }
 
 // compareNumbers looks for lines that are stored under more numbers than they were written times.
 // Nothing would mark those as repeats.
-func (in *taken) compareNumbers(inputs []*arrived, v *verdict) {
+func (in *taken) compareNumbers(inputs []*testkit.Input, v *verdict) {
 	written, there := map[string]int{}, map[string]int{}
 	for _, piece := range in.pieces {
 		lines, _ := expect(piece)
@@ -133,8 +131,8 @@ func (in *taken) compareNumbers(inputs []*arrived, v *verdict) {
 		}
 	}
 	for _, a := range inputs {
-		for at, ev := range a.first {
-			if at.part == 0 && !ev.NoNewline {
+		for at, ev := range a.Lines {
+			if at.Part == 0 && !ev.NoNewline {
 				there[string(ev.Line)]++
 			}
 		}
@@ -157,33 +155,31 @@ func begins(want, line []byte) bool {
 	return false
 }
 
-// came returns lines 1 to last of an input, including refused ones.
-func (a *arrived) came(last int64, rejects []rejected, v *verdict) (lines []batch.Restored) {
+// arrivedLines returns lines 1 to last of an input, including refused ones.
+func arrivedLines(a *testkit.Input, last int64, rejects []rejected, v *verdict) (lines []batch.Restored) {
 	refused := map[int64]batch.Restored{}
 	for _, r := range rejects {
-		if restored, err := batch.Restore([]byte(r.Message)); err == nil && restored.Input == a.id {
+		if restored, err := batch.Restore([]byte(r.Message)); err == nil && restored.Input == a.ID {
 			refused[r.Seq] = restored
 			v.rejects++
 		}
 	}
 	for seq := int64(1); seq <= last; seq++ {
-		line, ok := a.first[place{seq, 0}]
-		if r, set := refused[seq]; set && !ok {
+		events, whole := a.Events(seq)
+		if r, set := refused[seq]; set && len(events) == 0 {
 			lines = append(lines, r)
 			continue
 		}
-		var whole []byte
-		for part := 1; !ok; part++ {
-			p, there := a.first[place{seq, part}]
-			if !there {
-				v.lose("line %d of input %s from part %d on", seq, a.id, part)
-				return lines
-			}
-			whole = append(whole, p.Line...)
-			line, ok = p, p.Last
-			line.Line = whole
+		if !whole {
+			v.lose("line %d of input %s from part %d on", seq, a.ID, len(events)+1)
+			return lines
 		}
-		lines = append(lines, line.Restored)
+		line := events[len(events)-1].Restored
+		line.Line = nil
+		for _, e := range events {
+			line.Line = append(line.Line, e.Line...)
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/testkit"
 )
 
 // followed is a file that grows as long as a campaign lasts.
@@ -98,9 +99,9 @@ func (o *options) follow(t testing.TB, rng *rand.Rand, name string, f *followed,
 // that one that was not cut remains one.
 func TestLineCutWhereItsFileStood(t *testing.T) {
 	data := []byte("first\nsecond\nthird\n")
-	a := &arrived{first: map[place]event{}}
+	a := &testkit.Input{Lines: map[testkit.Place]testkit.Event{}}
 	for i, line := range []batch.Restored{{Line: []byte("first")}, {Line: []byte("sec"), NoNewline: true}, {Line: []byte("ond")}, {Line: []byte("third")}} {
-		a.first[place{int64(i + 1), 0}] = event{Restored: line}
+		a.Lines[testkit.Place{Seq: int64(i + 1)}] = testkit.Event{Restored: line}
 	}
 	in := &taken{data: data, stood: []int64{3, 9, 15}}
 	in.findCuts(a)

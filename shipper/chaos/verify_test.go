@@ -26,7 +26,7 @@ func (c *campaign) verify(v verdict) (faults []string) {
 			held[stream] = append(held[stream], cloudwatch.Event{Stream: stream, Time: e.Timestamp, Ingested: e.IngestionTime, Message: e.Message})
 		}
 	}
-	byProc, _ := gather(c.end.held(), c.end.fickle, &verdict{})
+	byProc := gather(c.end.held(), c.end.fickle, &verdict{})
 
 	var query proof.Verification
 	dir := c.t.TempDir()
@@ -34,21 +34,23 @@ func (c *campaign) verify(v verdict) (faults []string) {
 	paused := ""                       // the input that may continue, or whose job may have ended
 	for _, in := range c.inputs {
 		lines, _ := in.lines()
-		a := byProc[in.proc]
-		switch {
-		case a == nil || len(a.first) == 0 || len(a.seals) == 0:
+		all := byProc[in.proc]
+		if len(all) == 0 || len(all[0].Lines) == 0 || len(all[0].Seals) == 0 {
 			continue
+		}
+		a := all[0]
+		switch {
 		case len(in.pieces) > 0:
-			if inputs := all(byProc, in.proc); len(inputs) == 1 {
-				want[a.id] = proof.NotComplete
+			if len(all) == 1 {
+				want[a.ID] = proof.NotComplete
 			}
 			continue
 		case len(lines) == 0:
 			continue
 		case in.paused:
-			paused = a.id
+			paused = a.ID
 		}
-		want[a.id] = proof.Complete
+		want[a.ID] = proof.Complete
 		name := filepath.Join(dir, in.proc)
 		if err := os.WriteFile(name, in.data, 0o600); err != nil {
 			c.t.Fatal(err)

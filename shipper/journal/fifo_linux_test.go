@@ -1,6 +1,6 @@
 package journal
 
-// Pipes that a command fills through a FIFO.
+// Pipes that a child fills by way of a FIFO.
 
 import (
 	"errors"
@@ -22,8 +22,7 @@ func newFIFO(t *testing.T, f *Folder, id string) (*Pipe, *os.File) {
 	return j, in
 }
 
-// moveAll moves everything in the FIFO to the journal. It reports whether the FIFO's writers are
-// gone.
+// moveAll moves what is in the FIFO; it reports whether its writers are gone.
 func moveAll(t *testing.T, j *Pipe) (end bool) {
 	t.Helper()
 	for {
@@ -41,11 +40,11 @@ func moveAll(t *testing.T, j *Pipe) (end bool) {
 func wantWriter(t *testing.T, j *Pipe, want bool) {
 	t.Helper()
 	if writer, known := j.HasWriter(); writer != want || !known {
-		t.Fatalf("HasWriter returned %t, %t, want %t, true", writer, known, want)
+		t.Fatalf("has a writer: %v, known %v", writer, known)
 	}
 }
 
-// TestFIFO has a command open its stdout by name, which must do no harm, and end.
+// A child opens its stdout by name, and that does no harm; its end is the end of the FIFO.
 func TestFIFO(t *testing.T) {
 	for _, where := range []string{"disk", "memory"} {
 		t.Run(where, func(t *testing.T) {
@@ -54,15 +53,15 @@ func TestFIFO(t *testing.T) {
 				f = inMemory(t, 0)
 			}
 			j, in := newFIFO(t, f, "fifo")
-			cmd := shell(t, in, `echo one; echo two >/dev/stdout; echo three | tee /dev/stderr`)
+			cmd := shell(t, in, `echo one; echo two >/dev/stdout; echo three | tee /dev/stderr; sleep 0.1`)
 			in.Close()
 			wantWriter(t, j, true)
 			if err := cmd.Wait(); err != nil {
 				t.Fatal(err)
 			}
-			wantWriter(t, j, true) // not a writer, but there are bytes in the FIFO
+			wantWriter(t, j, true) // not that, but bytes are in it
 			if !moveAll(t, j) {
-				t.Fatal("the FIFO does not end")
+				t.Fatal("no end")
 			}
 			wantWriter(t, j, false)
 			wantRest(t, j, 0, []byte("one\ntwo\nthree\nthree\n"))
@@ -82,8 +81,8 @@ func TestFIFO(t *testing.T) {
 	}
 }
 
-// TestAnotherFileInTheFIFOsPlace checks that the bytes in the segments can still be read.
-func TestAnotherFileInTheFIFOsPlace(t *testing.T) {
+// Something else in the FIFO's place keeps nobody from what is in the segments.
+func TestNoFIFOInItsPlace(t *testing.T) {
 	f := openFolder(t)
 	j, in := newFIFO(t, f, "fifo")
 	in.WriteString("line\n")
@@ -97,20 +96,20 @@ func TestAnotherFileInTheFIFOsPlace(t *testing.T) {
 	if j = recoverAs[*Pipe](t, f, "fifo"); !j.Ended() || j.FIFO() != nil {
 		t.Fatal(j.Ended())
 	}
-	wantText(t, "Damage", j.Damage().Error(), fifoName)
+	says(t, "Damage", j.Damage().Error(), fifoName)
 	wantRest(t, j, 0, []byte("line\n"))
 }
 
-// TestFIFOOfACommandThatOutlivesItsShipper: the command goes on writing to the FIFO, and each
-// process that recovers the input reads on.
-func TestFIFOOfACommandThatOutlivesItsShipper(t *testing.T) {
+// A child that outlives its shipper writes on: what it writes waits in the FIFO, and who recovers
+// the input reads on, as often as need be.
+func TestFIFOOfAChildThatOutlivesItsShipper(t *testing.T) {
 	f := openFolder(t)
 	j, in := newFIFO(t, f, "fifo")
-	r, gate, err := os.Pipe()
+	r, hold, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer gate.Close()
+	defer hold.Close()
 	cmd := exec.Command("/bin/sh", "-c", "echo before; while read x; do echo $x; done")
 	cmd.Stdin, cmd.Stdout = r, in
 	if err := cmd.Start(); err != nil {
@@ -122,7 +121,7 @@ func TestFIFOOfACommandThatOutlivesItsShipper(t *testing.T) {
 		t.Helper()
 		for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatal("timed out waiting for ", what)
+				t.Fatal("never: ", what)
 			}
 		}
 	}
@@ -134,7 +133,7 @@ func TestFIFOOfACommandThatOutlivesItsShipper(t *testing.T) {
 		j.Close()
 		if word != "twice" {
 			next := map[string]string{"before": "once", "once": "twice"}[word]
-			if _, err := gate.WriteString(next + "\n"); err != nil { // while only the command has the FIFO open
+			if _, err := hold.WriteString(next + "\n"); err != nil { // while nobody has the FIFO but the child
 				t.Fatal(err)
 			}
 		}
@@ -146,16 +145,16 @@ func TestFIFOOfACommandThatOutlivesItsShipper(t *testing.T) {
 			t.Fatal(segments)
 		}
 	}
-	gate.Close()
+	hold.Close()
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	if !moveAll(t, j) {
-		t.Fatal("the FIFO does not end")
+		t.Fatal("no end")
 	}
 	wantRest(t, j, 0, []byte(want))
 	j.Close()
-	// The command is gone, so the input has ended. The FIFO is not a foreign file.
+	// With the child gone it has ended, and the FIFO is no foreign file.
 	if j = recoverAs[*Pipe](t, f, "fifo"); !j.Ended() || j.FIFO() != nil || j.Damage() != nil {
 		t.Fatal(j.Ended(), j.Damage())
 	}

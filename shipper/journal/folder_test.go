@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestOpenCreatesAPrivateFolder(t *testing.T) {
+func TestOpenMakesAPrivateFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	f, err := Open(dir + "/")
 	if err != nil {
@@ -35,7 +35,7 @@ func TestOpenCreatesAPrivateFolder(t *testing.T) {
 	if v, err := os.ReadFile(filepath.Join(dir, versionName)); err != nil || string(v) != "1\n" {
 		t.Fatalf("%q %v", v, err)
 	}
-	if _, err := Open(dir); err != nil { // for the second time
+	if _, err := Open(dir); err != nil { // again
 		t.Fatal(err)
 	}
 }
@@ -78,24 +78,24 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			if files, _ := os.ReadDir(dir); len(files) != 1 {
-				t.Fatal("Open changed the folder:", files)
+				t.Fatal("touched:", files)
 			}
 			if got, _ := os.ReadFile(filepath.Join(dir, versionName)); string(got) != v {
-				t.Fatalf("the version is now %q", got)
+				t.Fatalf("version is now %q", got)
 			}
 		})
 	}
 	t.Run("another owner", func(t *testing.T) {
 		dir := t.TempDir()
 		if err := os.Chown(dir, 12345, -1); err != nil {
-			t.Skip("NOT TESTED: only root can give a folder to another user:", err)
+			t.Skip("NOT TESTED, only root can give a folder away:", err)
 		}
 		var want *OwnerError
 		if _, err := Open(dir); !errors.As(err, &want) || want.Owner != 12345 {
 			t.Fatal(err)
 		}
 		if files, _ := os.ReadDir(dir); len(files) != 0 {
-			t.Fatal("Open changed the folder:", files)
+			t.Fatal("touched:", files)
 		}
 	})
 	t.Run("input folder is a link", func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestOpenRefuses(t *testing.T) {
 	})
 	t.Run("not writable", func(t *testing.T) {
 		if os.Geteuid() == 0 {
-			t.Skip("NOT TESTED: root may write everywhere")
+			t.Skip("NOT TESTED, root may write everywhere")
 		}
 		dir := t.TempDir()
 		os.Chmod(dir, 0o500)
@@ -128,10 +128,10 @@ func TestIDs(t *testing.T) {
 	f := openFolder(t)
 	for _, id := range []string{"", ".", "..", "a/b", "../x", ".hidden", "UPPER", "nul\x00", string(make([]byte, 65))} {
 		if _, err := f.NewPipe(id, nil, Options{}); err == nil {
-			t.Fatalf("NewPipe accepted the id %q", id)
+			t.Fatalf("%q is an id", id)
 		}
 		if _, err := f.Recover(id); err == nil {
-			t.Fatalf("Recover accepted the id %q", id)
+			t.Fatalf("%q was recovered", id)
 		}
 	}
 	seen := map[string]bool{}
@@ -139,15 +139,15 @@ func TestIDs(t *testing.T) {
 	for range 10_000 {
 		id := NewID()
 		if !form.MatchString(id) || seen[id] {
-			t.Fatalf("the new id %q is malformed or not new (seen before: %t)", id, seen[id])
+			t.Fatalf("%q, seen %v", id, seen[id])
 		}
 		seen[id] = true
 	}
 }
 
-// TestLockOnARemovedFile: two processes want the lock while its owner removes the input. The lock
-// on a file that was removed does not count.
-func TestLockOnARemovedFile(t *testing.T) {
+// Two that want the same lock while its owner removes the input: who gets a file that is no longer
+// there has no lock.
+func TestLockOfARemovedFileIsNone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), lockName)
 	f, err := os.Create(path)
 	if err != nil {
@@ -155,17 +155,17 @@ func TestLockOnARemovedFile(t *testing.T) {
 	}
 	defer f.Close()
 	if !stillThere(f, path) {
-		t.Fatal("stillThere is false for a new file")
+		t.Fatal("it is there")
 	}
 	os.Remove(path)
 	if stillThere(f, path) {
-		t.Fatal("stillThere is true for a removed file")
+		t.Fatal("it was removed")
 	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if stillThere(f, path) {
-		t.Fatal("stillThere is true although another file has the name")
+		t.Fatal("another is there")
 	}
 }
 
@@ -173,11 +173,11 @@ func TestOptionsAreChecked(t *testing.T) {
 	f := openFolder(t)
 	for _, o := range []Options{{SegmentBytes: -1}, {MaxBytes: -1}, {Sync: -1}} {
 		if _, err := f.NewPipe("x", nil, o); err == nil {
-			t.Fatalf("NewPipe accepted %+v", o)
+			t.Fatalf("%+v taken", o)
 		}
 	}
 	if _, err := InMemory(-1); err == nil {
-		t.Fatal("InMemory accepted a negative bound")
+		t.Fatal("negative bound taken")
 	}
 }
 

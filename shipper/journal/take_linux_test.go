@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fullPipe returns the reading end of a pipe with data in it. Unless open is set, its writing end
-// is closed.
+// fullPipe is a pipe with data in it, which its writer has closed unless open is set.
 func fullPipe(t *testing.T, data []byte, open bool) (fd int) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -32,7 +31,7 @@ func fullPipe(t *testing.T, data []byte, open bool) (fd int) {
 	return int(r.Fd())
 }
 
-// stillIn returns how many bytes are in a pipe.
+// stillIn is how many bytes are in a pipe.
 func stillIn(t *testing.T, fd int) int {
 	t.Helper()
 	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
@@ -61,7 +60,7 @@ func TestTake(t *testing.T) {
 			fd := fullPipe(t, data, false)
 			for n := 0; err == nil; n, err = j.Take(fd, 1<<20) {
 				if n > 64<<10 {
-					t.Fatalf("Take moved %d bytes at once to segments of 64 KiB", n)
+					t.Fatalf("%d bytes at once, into segments of 64 KiB", n)
 				}
 			}
 			if err != io.EOF {
@@ -69,15 +68,14 @@ func TestTake(t *testing.T) {
 			}
 			got, err := io.ReadAll(io.NewSectionReader(j, 0, j.Size()))
 			if err != nil || !bytes.Equal(got, data) {
-				t.Errorf("the journal has %d of %d bytes (%v), or they differ", len(got), len(data), err)
+				t.Errorf("%d bytes of %d are in the journal, %v", len(got), len(data), err)
 			}
 		})
 	}
 }
 
-// TestTakeLeavesBytesWithoutRoom checks that bytes for which there is no room stay in the pipe, and
-// are not in this process.
-func TestTakeLeavesBytesWithoutRoom(t *testing.T) {
+// TestTakeLeavesWhatThereIsNoRoomFor: what does not fit is in the pipe, not in hand.
+func TestTakeLeavesWhatThereIsNoRoomFor(t *testing.T) {
 	folder, err := Open(filepath.Join(t.TempDir(), "journal"))
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +90,7 @@ func TestTakeLeavesBytesWithoutRoom(t *testing.T) {
 	for err = nil; err != io.EOF; {
 		_, err = j.Take(fd, 1<<20)
 		if j.Size()+int64(stillIn(t, fd)) != 300_000 || j.Allocated() > 100_000 {
-			t.Fatalf("%d bytes are in the journal and %d in the pipe, of 300000; %d are allocated", j.Size(), stillIn(t, fd), j.Allocated())
+			t.Fatalf("%d bytes are in the journal and %d in the pipe, of 300000; it takes %d", j.Size(), stillIn(t, fd), j.Allocated())
 		}
 		if errors.Is(err, ErrFull) {
 			full++
@@ -103,11 +101,11 @@ func TestTakeLeavesBytesWithoutRoom(t *testing.T) {
 		}
 	}
 	if full < 2 || j.Size() != 300_000 {
-		t.Errorf("the journal was full %d times and has %d bytes", full, j.Size())
+		t.Errorf("it was full %d times, and has %d bytes", full, j.Size())
 	}
 }
 
-func TestErrorsOfTake(t *testing.T) {
+func TestTakeSaysWhatIsThere(t *testing.T) {
 	folder, err := Open(filepath.Join(t.TempDir(), "journal"))
 	if err != nil {
 		t.Fatal(err)
@@ -119,10 +117,10 @@ func TestErrorsOfTake(t *testing.T) {
 	defer j.Close()
 	fd := fullPipe(t, []byte("x"), true)
 	if n, err := j.Take(fd, 10); n != 1 || err != nil {
-		t.Errorf("Take from a pipe with one byte returned %d, %v", n, err)
+		t.Errorf("%d, %v of a pipe with one byte", n, err)
 	}
 	if n, err := j.Take(fd, 10); n != 0 || !errors.Is(err, ErrNothing) {
-		t.Errorf("Take from an empty pipe returned %d, %v", n, err)
+		t.Errorf("%d, %v of an empty pipe", n, err)
 	}
 	file, err := os.Open(os.Args[0])
 	if err != nil {
@@ -130,12 +128,12 @@ func TestErrorsOfTake(t *testing.T) {
 	}
 	defer file.Close()
 	if n, err := j.Take(int(file.Fd()), 10); n != 0 || !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("Take from a file returned %d, %v", n, err)
+		t.Errorf("%d, %v of a file", n, err)
 	}
 	if err := j.End(); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := j.Take(fd, 10); n != 0 || !errors.Is(err, os.ErrClosed) {
-		t.Errorf("Take after the end returned %d, %v", n, err)
+		t.Errorf("%d, %v after the end", n, err)
 	}
 }

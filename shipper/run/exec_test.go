@@ -91,13 +91,13 @@ func outputOf(t *testing.T, script string) string {
 // Everything that an agent wrote before it died is shipped, whatever killed it.
 func TestExecOfAnAgentThatWritesAndDies(t *testing.T) {
 	w := newSerialWorld(t)
-	twoMB := `seq -f '{"type":"continueToNextStep","jobId":"j","runId":"r","timestamp":1795347082176,"n":%.0f,"text":"` +
-		strings.Repeat("a few words to make it longer ", 32) + `"}' 1 2000`
-	want := outputOf(t, twoMB)
-	if len(want) < 2e6 {
+	sixMB := `seq -f '{"type":"continueToNextStep","jobId":"j","runId":"r","timestamp":1795347082176,"n":%.0f,"text":"` +
+		strings.Repeat("a few words to make it longer ", 32) + `"}' 1 6000`
+	want := outputOf(t, sixMB)
+	if len(want) < 6e6 {
 		t.Fatalf("the script writes %d bytes only", len(want))
 	}
-	w.exec(twoMB+`; echo '{"type":"x","jobId":"j"}' >&2; kill -9 $$`).wantCode(128+9, Delivered)
+	w.exec(sixMB+`; echo '{"type":"x","jobId":"j"}' >&2; kill -9 $$`).wantCode(128+9, Delivered)
 	w.wantText("", want)
 	w.wantText("stderr", `{"type":"x","jobId":"j"}`+"\n")
 	w.nothingKept()

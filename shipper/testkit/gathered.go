@@ -21,7 +21,8 @@ type Input struct {
 	ID             string
 	Source         string // "stderr" if that is known
 	Path           string // of a followed file
-	OpenedAt       int64  // the ingestion time of its first open record
+	Fields         map[string]string
+	OpenedAt       int64 // the ingestion time of its first open record
 	Lines          map[Place]Event
 	Last           int64          // the highest Seq of Lines
 	Repeats        int            // events whose place was taken
@@ -65,40 +66,43 @@ type Seal struct {
 	Message                           string `json:"-"` // the whole record
 }
 
-// Add adds an event of a stream to its input, which it returns. fresh reports that the event is not
-// a repeat. Add fails if the event belongs to no input, or repeats a place with other content.
-func (g Gathered) Add(stream string, e cwlocal.Event) (added *Input, fresh bool, err error) {
+// Add adds an event of a stream to its input, which it returns. line is the event if it is a line
+// or a part that is not a repeat. Add fails if the event belongs to no input, or repeats a place
+// with other content.
+func (g Gathered) Add(stream string, e cwlocal.Event) (in *Input, line *Event, err error) {
 	r, err := batch.Restore([]byte(e.Message))
 	if err != nil {
-		return nil, false, fmt.Errorf("stream %q: %w: %.300s", stream, err, e.Message)
+		return nil, nil, fmt.Errorf("stream %q: %w: %.300s", stream, err, e.Message)
 	}
-	in := g[r.Input]
+	in = g[r.Input]
 	if in == nil {
 		in = &Input{ID: r.Input, Lines: map[Place]Event{}, Repeated: map[Place]bool{}, Opened: map[string]bool{}, Sealed: map[string]bool{}}
 		g[r.Input] = in
 	}
 	switch r.Record {
 	case "open":
-		var open struct{ Path, Source string }
+		var open struct {
+			Path, Source string
+			Fields       map[string]string
+		}
 		if err := json.Unmarshal([]byte(e.Message), &open); err != nil {
-			return in, false, err
+			return in, nil, err
 		}
 		in.Opened[stream] = true
 		if in.OpenedAt == 0 {
-			in.Path, in.Source, in.OpenedAt = open.Path, open.Source, e.IngestionTime
+			in.Path, in.Source, in.Fields, in.OpenedAt = open.Path, open.Source, open.Fields, e.IngestionTime
 		}
-		return in, true, nil
+		return in, nil, nil
 	case "seal":
 		seal := Seal{Message: e.Message}
 		if err := json.Unmarshal([]byte(e.Message), &seal); err != nil {
-			return in, false, err
+			return in, nil, err
 		}
 		in.Sealed[stream] = true
-		fresh = !slices.ContainsFunc(in.Seals, func(s Seal) bool { return s.Message == e.Message }) // every stream has the same seal
-		if fresh {
+		if !slices.ContainsFunc(in.Seals, func(s Seal) bool { return s.Message == e.Message }) { // each stream has it
 			in.Seals = append(in.Seals, seal)
 		}
-		return in, fresh, nil
+		return in, nil, nil
 	}
 	event := Event{r, stream, e.Timestamp, e.Message}
 	in.Source, in.Last = r.Source, max(in.Last, r.Seq)
@@ -106,7 +110,7 @@ func (g Gathered) Add(stream string, e cwlocal.Event) (added *Input, fresh bool,
 	if !repeated {
 		in.Lines[event.Place()] = event
 		in.joined = nil
-		return in, true, nil
+		return in, &event, nil
 	}
 	in.Repeats++
 	in.Repeated[event.Place()] = true
@@ -115,7 +119,7 @@ func (g Gathered) Add(stream string, e cwlocal.Event) (added *Input, fresh bool,
 		err = fmt.Errorf("%v of input %s was repeated with other content: %.200q in %q, then %.200q in %q",
 			event.Place(), in.ID, before.Line, before.Stream, r.Line, stream)
 	}
-	return in, false, err
+	return in, nil, err
 }
 
 // Events returns the events of a line in the order of its parts, up to the first that is missing.
