@@ -132,7 +132,7 @@ func (w *waiter) wait(ctx context.Context, why error) error {
 	if now := time.Now(); w.since.IsZero() {
 		w.since, w.reported = now, w.limit.Allow("full", now)
 		if w.reported {
-			w.log.Warn(fmt.Sprintf("%v; the input waits meanwhile, nothing is dropped", why), logfield.Input(w.j.ID()), logfield.Folder(w.j.Path()))
+			w.log.Warn(fmt.Sprintf("%v; the input waits meanwhile, and nothing is dropped", why), logfield.Input(w.j.ID()), logfield.Folder(w.j.Path()))
 		}
 	}
 	waiting, stop := ctx, context.CancelFunc(func() {})

@@ -192,7 +192,7 @@ func (o *commandOutput) waitForWriters(ctx context.Context, patience time.Durati
 }
 
 // hasWriter reports whether a process has it open for writing. For a file in memory, hasWriter
-// cannot know and returns false, which makes no difference.
+// cannot tell and returns false. That does not matter: the file is lost with this process.
 func (p *output) hasWriter() bool {
 	if p.mover != nil {
 		return !p.mover.isDone()

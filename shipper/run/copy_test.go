@@ -43,7 +43,7 @@ func TestStuckCopyIsGivenUpWhereTheJournalIsFull(t *testing.T) {
 	w := newWorld(t)
 	p := w.ship(text, stuckCopy(t, 50*time.Millisecond))
 	p.wait(Delivered)
-	p.mustSay("it has reached its limit of 1048576 bytes; room is freed as CloudWatch accepts lines; a higher limit gives more; the input waits meanwhile, nothing is dropped",
+	p.mustSay("it has reached its limit of 1048576 bytes; room is freed as CloudWatch accepts lines; a higher limit gives more; the input waits meanwhile, and nothing is dropped",
 		copyGivenUp, "the journal has room again after ")
 	w.input(text)
 }

@@ -205,7 +205,7 @@ func TestExecFailOn(t *testing.T) {
 	script := `echo '` + strings.TrimSuffix(runEvent("startRun", "a"), "\n") + `'; exit `
 	p := w.exec(script+"0", failOn)
 	p.wantCode(0, Failed)
-	p.mustSay("exit code 1 by --fail-on unfinished")
+	p.mustSay("exit code 1 because of --fail-on unfinished")
 	p = w.exec(script+"4", failOn)
 	p.wantCode(4, Delivered)
 	if p.says("--fail-on") {

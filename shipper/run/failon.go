@@ -38,7 +38,7 @@ func (s *Session) failedOn(jobs shipper.Jobs) bool {
 		if expert != "" {
 			who = fmt.Sprintf("Expert %q in job %q", expert, k.job.JobID)
 		}
-		s.log.Error(fmt.Sprintf("exit code 1 by --fail-on %s: %s %s%s", k.kind, who, k.did, why), zap.String("job", k.job.JobID), zap.String("expert", expert), zap.String("failOn", k.kind))
+		s.log.Error(fmt.Sprintf("exit code 1 because of --fail-on %s: %s %s%s", k.kind, who, k.did, why), zap.String("job", k.job.JobID), zap.String("expert", expert), zap.String("failOn", k.kind))
 		return true
 	}
 	return false

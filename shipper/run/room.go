@@ -33,7 +33,7 @@ func (s *Session) withRoom(ctx context.Context, begin func() error) error {
 	if len(left) == 0 {
 		return s.noRoom(err)
 	}
-	s.log.Warn(fmt.Sprintf("%v; what earlier processes left there is shipped first, and the input waits meanwhile", err), append(logfield.Of(err), logfield.Folder(s.folder.Path()))...)
+	s.log.Warn(fmt.Sprintf("%v; what earlier processes left there is shipped first, and the new input waits until there is room", err), append(logfield.Of(err), logfield.Folder(s.folder.Path()))...)
 
 	shipping, stop := context.WithCancel(ctx)
 	defer stop()

@@ -96,7 +96,7 @@ func (s *Session) leftText(left shipper.Left, why error) string {
 	undelivered := fmt.Sprintf("%d bytes of %s are not delivered (%v)", left.Bytes, what, why)
 	switch {
 	case left.Path == "" && left.File != "":
-		return undelivered + "; how far it is shipped was kept in memory, so the next start begins at its start"
+		return undelivered + "; its position was kept in memory, so the next start ships it from its beginning"
 	case left.Path == "":
 		return undelivered + ", and are lost: they were kept in memory; give --journal-dir a folder that can be written"
 	case left.Lost > 0 && left.Lost >= left.Bytes:
@@ -107,7 +107,7 @@ func (s *Session) leftText(left shipper.Left, why error) string {
 	case left.Bytes == 0:
 		return fmt.Sprintf("input %s in %s has not ended%s", left.Input, left.Path, s.later("continues it"))
 	case left.File != "":
-		return fmt.Sprintf("%s; how far it is shipped is kept in %s%s", undelivered, left.Path, s.later("continues there"))
+		return fmt.Sprintf("%s; its position is kept in %s%s", undelivered, left.Path, s.later("continues there"))
 	}
 	return fmt.Sprintf("%s; they are kept in %s%s", undelivered, left.Path, s.later("ships them"))
 }
