@@ -20,11 +20,11 @@ const (
 
 // piece is either some short members as text or, with Long, one member whose value is folded.
 type piece struct {
-	Long    bool
-	Text    string // the text, or the folded value
-	Preview string // what is visible of a folded value
-	Size    int    // bytes of a folded value
-	Cut     int    // bytes of the value that were cut off
+	long    bool
+	text    string // the text, or the folded value
+	preview string // what is visible of a folded value
+	size    int    // bytes of a folded value
+	cut     int    // bytes of the value that were cut off
 }
 
 // fold returns the members of an event, or the line itself if it is not an event. It keeps long
@@ -38,7 +38,7 @@ func fold(line []byte, long int) []piece {
 	var short strings.Builder
 	flush := func() {
 		if short.Len() > 0 {
-			pieces = append(pieces, piece{Text: short.String()})
+			pieces = append(pieces, piece{text: short.String()})
 			short.Reset()
 		}
 	}
@@ -55,8 +55,8 @@ func fold(line []byte, long int) []piece {
 		}
 		flush()
 		p := longPiece(m.Name, valueText(m.Value), long)
-		p.Size = len(m.Value)
-		size += len(p.Text)
+		p.size = len(m.Value)
+		size += len(p.text)
 		pieces = append(pieces, p)
 	}
 	flush()
@@ -69,7 +69,7 @@ func longPiece(name, text string, long int) piece {
 		name += ": "
 	}
 	preview := strings.Join(strings.Fields(start(text, maxShort)), " ")
-	return piece{Long: true, Text: strings.Clone(kept), Preview: name + start(preview, 100) + "…", Size: len(text), Cut: len(text) - len(kept)}
+	return piece{long: true, text: strings.Clone(kept), preview: name + start(preview, 100) + "…", size: len(text), cut: len(text) - len(kept)}
 }
 
 // valueText formats a long value for a person: a string without quotes and escapes, anything else

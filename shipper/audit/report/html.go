@@ -71,20 +71,20 @@ func writePage(to io.Writer, v *view) error {
 	w.verdict(v)
 	w.put(`<section class="tiles" aria-label="In numbers">
 `)
-	for _, t := range v.Tiles {
+	for _, t := range v.tiles {
 		w.put(`<div class="tile {}"><b>{}</b><span>{}</span></div>
-`, t.Tone, t.Value, t.Label)
+`, t.tone, t.value, t.label)
 	}
 	w.put("</section>\n\n")
 	w.problems(v)
 	w.talk(v)
-	if v.Timeline != nil {
-		w.timeline(v.Timeline, v.RunsLost)
+	if v.timeline != nil {
+		w.timeline(v.timeline, v.runsLost)
 	}
 	w.put("\n\n")
 	w.tokens(v)
 	w.origins(v)
-	w.stderr(v.Stderr)
+	w.stderr(v.stderr)
 	w.events(v)
 	w.put(`<footer>
 <p>Read back from CloudWatch Logs by perstack-shipper {} on {}. Control characters in the text of agents are shown as <code>\x1b</code>.</p>
@@ -104,10 +104,10 @@ func (w htmlWriter) top(v *view) {
 <p class="kicker">Perstack job</p>
 <h1>{}</h1>
 <p class="facts">`, line(v.Job))
-	w.putIf(v.Outcome != "", `<span class="badge {}">{}</span>`, v.OutcomeTone, line(v.Outcome))
-	w.putIf(v.Started != 0, `<span>{}</span>`, moment(v.Started))
-	w.putIf(v.Models != "", `<span>{}</span>`, line(v.Models))
-	w.putIf(v.Runtime != "", `<span>Perstack {}</span>`, line(v.Runtime))
+	w.putIf(v.outcome != "", `<span class="badge {}">{}</span>`, v.outcomeTone, line(v.outcome))
+	w.putIf(v.started != 0, `<span>{}</span>`, moment(v.started))
+	w.putIf(v.models != "", `<span>{}</span>`, line(v.models))
+	w.putIf(v.runtime != "", `<span>Perstack {}</span>`, line(v.runtime))
 	if v.Group != "" {
 		w.put(`<span>{}`, line(v.Group))
 		w.putIf(v.Region != "", ` in {}`, line(v.Region))
@@ -124,18 +124,18 @@ func (w htmlWriter) verdict(v *view) {
 	w.put(`<section class="verdict {}" id="verdict">
 <h2>{}</h2>
 <p>{}</p>
-`, v.Tone, cmp.Or(says[v.Tone], "Cannot be told"), text(v.VerdictSays))
-	if len(v.Inputs) > 0 {
+`, v.tone, cmp.Or(says[v.tone], "Cannot be told"), text(v.verdictSays))
+	if len(v.inputs) > 0 {
 		w.put(`<div class="wide"><table>
 <thead><tr><th>Input</th><th>Source</th><th class="n">Lines</th><th class="n">Bytes</th><th>Sequence</th><th>State</th><th>Sealed</th></tr></thead>
 `)
-		for _, in := range v.Inputs {
+		for _, in := range v.inputs {
 			w.put(`<tbody>
 <tr><td class="mono">{}</td><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="num">{}</td><td class="state {}">{}`,
-				line(in.ID), line(in.Source), quantity.Number(in.Lines), quantity.Number(in.Bytes), line(in.Seqs), tone(in.Verdict), in.Verdict)
-			w.putIf(in.Says != "", `: {}`, text(in.Says))
+				line(in.ID), line(in.Source), quantity.Number(in.Lines), quantity.Number(in.Bytes), line(in.seqs), tone(in.Verdict), in.Verdict)
+			w.putIf(in.says != "", `: {}`, text(in.says))
 			w.put(`</td><td class="num">{}</td></tr>
-`, moment(in.Sealed))
+`, moment(in.sealed))
 			w.putIf(in.SHA256 != "", `<tr class="sum"><td colspan="7"><span>SHA-256</span> <code>{}</code></td></tr>
 `, line(in.SHA256))
 			w.put(`</tbody>
@@ -150,30 +150,30 @@ func (w htmlWriter) verdict(v *view) {
 }
 
 func (w htmlWriter) problems(v *view) {
-	if len(v.Errors) > 0 {
+	if len(v.errors) > 0 {
 		w.put(`<section id="errors">
 <h2>What went wrong</h2>
 `)
-		for i := range v.Errors {
-			p := &v.Errors[i]
+		for i := range v.errors {
+			p := &v.errors[i]
 			tone := "bad"
-			if p.Warning {
+			if p.warning {
 				tone = "wait"
 			}
 			w.put(`<article class="problem {}">
 <h3>{}</h3>
-<p class="where">`, tone, line(p.Title))
-			w.putIf(p.Expert != "", `<span>{}</span>`, line(p.Expert))
-			w.putIf(p.Step != 0, `<span>step {}</span>`, p.Step)
-			w.putIf(p.Time != 0, `<time>{}</time>`, clock(p.Time))
+<p class="where">`, tone, line(p.title))
+			w.putIf(p.expert != "", `<span>{}</span>`, line(p.expert))
+			w.putIf(p.step != 0, `<span>step {}</span>`, p.step)
+			w.putIf(p.time != 0, `<time>{}</time>`, clock(p.time))
 			w.put(`</p>
-<pre>{}`, text(p.Text))
-			w.putIf(p.Cut != 0, ` … {} more`, size(p.Cut))
+<pre>{}`, text(p.text))
+			w.putIf(p.cut != 0, ` … {} more`, size(p.cut))
 			w.put(`</pre>
 </article>
 `)
 		}
-		w.putIf(v.ErrorsLost != 0, `<p class="note">{} more are not listed here.</p>`, quantity.Number(v.ErrorsLost))
+		w.putIf(v.errorsLost != 0, `<p class="note">{} more are not listed here.</p>`, quantity.Number(v.errorsLost))
 		w.put(`
 </section>`)
 	}
@@ -181,23 +181,23 @@ func (w htmlWriter) problems(v *view) {
 }
 
 func (w htmlWriter) talk(v *view) {
-	if len(v.Talk) > 0 {
+	if len(v.talk) > 0 {
 		w.put(`<section id="talk">
 <h2>What was asked and answered</h2>
 `)
-		for i := range v.Talk {
-			t := &v.Talk[i]
+		for i := range v.talk {
+			t := &v.talk[i]
 			w.put(`<article class="turn {}">
-<h3>{}`, t.Tone, t.Who)
-			w.putIf(t.Time != 0, ` <time>{}</time>`, clock(t.Time))
+<h3>{}`, t.tone, t.who)
+			w.putIf(t.time != 0, ` <time>{}</time>`, clock(t.time))
 			w.put(`</h3>
-<div class="body">{}`, text(t.Text))
-			w.putIf(t.Cut != 0, ` <em>… {} more</em>`, size(t.Cut))
+<div class="body">{}`, text(t.text))
+			w.putIf(t.cut != 0, ` <em>… {} more</em>`, size(t.cut))
 			w.put(`</div>
 </article>
 `)
 		}
-		w.putIf(v.TalkLost != 0, `<p class="note">{} more turns are not listed here.</p>`, quantity.Number(v.TalkLost))
+		w.putIf(v.talkLost != 0, `<p class="note">{} more turns are not listed here.</p>`, quantity.Number(v.talkLost))
 		w.put(`
 </section>`)
 	}
@@ -205,25 +205,25 @@ func (w htmlWriter) talk(v *view) {
 }
 
 func (w htmlWriter) tokens(v *view) {
-	if len(v.Experts) > 0 {
+	if len(v.experts) > 0 {
 		w.put(`<section id="tokens">
 <h2>Tokens by Expert</h2>
 <div class="wide"><table class="tokens">
 <thead><tr><th>Expert</th><th></th><th class="n">Runs</th><th class="n">Calls</th><th class="n">Input</th><th class="n">Cached</th><th class="n">Output</th><th class="n">Reasoning</th><th class="n">Total</th></tr></thead>
 <tbody>
 `)
-		for i := range v.Experts {
-			e := &v.Experts[i]
-			w.put(`<tr class="{}"><td><i class="dot"></i>`, e.Class)
-			if e.Expert != "" {
-				w.put(`{}`, line(e.Expert))
+		for i := range v.experts {
+			e := &v.experts[i]
+			w.put(`<tr class="{}"><td><i class="dot"></i>`, e.class)
+			if e.expert != "" {
+				w.put(`{}`, line(e.expert))
 			} else {
 				w.put(`<em>others</em>`)
 			}
 			w.put(`</td>
 <td class="bars"><svg viewBox="0 0 1000 16" preserveAspectRatio="none" width="220" height="12">`)
-			for _, b := range e.Bars {
-				w.put(`<rect class="{}" x="{}" width="{}" height="16"><title>{}</title></rect>`, b.What, b.X, b.W, b.Title)
+			for _, b := range e.bars {
+				w.put(`<rect class="{}" x="{}" width="{}" height="16"><title>{}</title></rect>`, b.what, b.x, b.w, b.title)
 			}
 			w.put(`</svg></td>
 `)
@@ -233,7 +233,7 @@ func (w htmlWriter) tokens(v *view) {
 		}
 		w.put(`</tbody>
 <tfoot><tr><td>all</td><td class="key"><i class="in"></i>input <i class="out"></i>output</td>`)
-		w.counts(&v.Total)
+		w.counts(&v.total)
 		w.put(`</tr></tfoot>
 </table></div>
 </section>`)
@@ -242,33 +242,33 @@ func (w htmlWriter) tokens(v *view) {
 }
 
 // counts writes the cells with numbers in a row of the table of tokens.
-func (w htmlWriter) counts(e *ExpertTokens) {
-	u := &e.Usage
+func (w htmlWriter) counts(e *expertTokens) {
+	u := &e.usage
 	w.put(`<td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n"><b>{}</b></td>`,
-		quantity.Number(e.Runs), quantity.Number(e.Calls), quantity.Number(u.InputTokens), quantity.Number(u.CachedInputTokens), quantity.Number(u.OutputTokens), quantity.Number(u.ReasoningTokens), quantity.Number(u.TotalTokens))
+		quantity.Number(e.runs), quantity.Number(e.calls), quantity.Number(u.InputTokens), quantity.Number(u.CachedInputTokens), quantity.Number(u.OutputTokens), quantity.Number(u.ReasoningTokens), quantity.Number(u.TotalTokens))
 }
 
 func (w htmlWriter) origins(v *view) {
-	if len(v.Origins) > 0 {
+	if len(v.origins) > 0 {
 		w.put(`<section id="where">
 <h2>Who, where and when</h2>
 `)
-		for _, o := range v.Origins {
+		for _, o := range v.origins {
 			w.put(`<article class="origin"><dl>
 `)
-			for _, fact := range o.Facts {
+			for _, fact := range o.facts {
 				w.put(`<div><dt>{}</dt><dd>{}</dd></div>
-`, line(fact.Name), line(fact.Value))
+`, line(fact.name), line(fact.value))
 			}
 			w.put(`</dl>
 `)
-			w.putIf(o.Session != "", `<p>The task calls AWS in the role session <code>{}</code>: in CloudTrail, the <code>userIdentity.arn</code> of its calls ends with this name. CloudTrail records <code>CreateLogStream</code>, which created the log stream, but not <code>PutLogEvents</code>. It keeps events for 90 days, and longer in a trail.</p>
-<pre class="command">{}</pre>`, line(o.Session), text(o.Look))
+			w.putIf(o.session != "", `<p>The task calls AWS in the role session <code>{}</code>: in CloudTrail, the <code>userIdentity.arn</code> of its calls ends with this name. CloudTrail records <code>CreateLogStream</code>, which created the log stream, but not <code>PutLogEvents</code>. It keeps events for 90 days, and longer in a trail.</p>
+<pre class="command">{}</pre>`, line(o.session), text(o.look))
 			w.put(`
 </article>
 `)
 		}
-		w.putIf(v.OriginsLost != 0, `<p class="note">{} more processes are not listed here.</p>`, quantity.Number(v.OriginsLost))
+		w.putIf(v.originsLost != 0, `<p class="note">{} more processes are not listed here.</p>`, quantity.Number(v.originsLost))
 		w.put(`
 </section>`)
 	}
@@ -280,12 +280,12 @@ func (w htmlWriter) stderr(s *stderrView) {
 		w.put(`<section id="stderr">
 <h2>Output on stderr</h2>
 <details open><summary>{}</summary>
-<pre class="panel">{}`, quantity.Count(s.Lines, "line", "lines"), text(s.Head))
-		w.putIf(s.Lost != 0, `
+<pre class="panel">{}`, quantity.Count(s.lines, "line", "lines"), text(s.head))
+		w.putIf(s.lost != 0, `
 … {} bytes omitted …
-`, quantity.Number(s.Lost))
+`, quantity.Number(s.lost))
 		w.put(`{}</pre></details>
-</section>`, text(s.Tail))
+</section>`, text(s.tail))
 	}
 	w.put("\n\n")
 }
@@ -297,7 +297,7 @@ func (w htmlWriter) events(v *view) {
 <input type="search" id="find" placeholder="Find in these events" aria-label="Find" autocomplete="off" spellcheck="false">
 <select id="kind" aria-label="Which events"><option value="">all events</option><option value="bad">errors</option><option value="run">starts and ends of runs</option><option value="work">calls, tools and text</option><option value="routine">everything else</option></select>
 <select id="expert" aria-label="Expert"><option value="">all Experts</option>`)
-	for i, expert := range v.RowExperts {
+	for i, expert := range v.rowExperts {
 		w.put(`<option value="{}">{}</option>`, i, line(expert))
 	}
 	w.put(`</select>
@@ -305,11 +305,11 @@ func (w htmlWriter) events(v *view) {
 <output id="shown"></output>
 </form>
 `)
-	if len(v.Left) > 0 {
-		w.put(`<p class="note left">Too long for one page: {} left out (`, quantity.Count(v.LeftTotal, "event is", "events are"))
-		for i, l := range v.Left {
+	if len(v.left) > 0 {
+		w.put(`<p class="note left">Too long for one page: {} left out (`, quantity.Count(v.leftTotal, "event is", "events are"))
+		for i, l := range v.left {
 			w.putIf(i > 0, `, `)
-			w.put(`{} {}`, quantity.Number(l.Count), line(l.Type))
+			w.put(`{} {}`, quantity.Number(l.count), line(l.typ))
 		}
 		w.put(`). They are in CloudWatch; <code>perstack-shipper logs --job ID</code> prints all of them.</p>`)
 	}
@@ -317,7 +317,7 @@ func (w htmlWriter) events(v *view) {
 <div class="events">
 <div class="ev head" aria-hidden="true"><span>Time (UTC)</span><span>Expert</span><span>Step</span><span>Event</span><span>What happened</span><span>Tokens</span></div>
 `)
-	for _, block := range v.Blocks {
+	for _, block := range v.blocks {
 		w.put(`<div class="block">
 `)
 		for i := range block {
@@ -332,24 +332,24 @@ func (w htmlWriter) events(v *view) {
 `)
 }
 
-func (w htmlWriter) row(r *RowView) {
-	w.put(`<details class="ev {}" data-k="{}"`, r.Class, r.Group)
-	w.putIf(r.Expert >= 0, ` data-x="{}"`, r.Expert)
-	w.put(`><summary><span>{}</span><span>{}</span><span>`, clock(r.Time), line(r.Name))
-	w.putIf(r.Step != 0, `{}`, r.Step)
-	w.put(`</span><span>{}</span><span>{}</span><span>`, line(r.Type), line(r.Text))
-	w.putIf(r.Tokens != 0, `{}`, quantity.Number(r.Tokens))
+func (w htmlWriter) row(r *rowView) {
+	w.put(`<details class="ev {}" data-k="{}"`, r.class, r.group)
+	w.putIf(r.expert >= 0, ` data-x="{}"`, r.expert)
+	w.put(`><summary><span>{}</span><span>{}</span><span>`, clock(r.time), line(r.name))
+	w.putIf(r.step != 0, `{}`, r.step)
+	w.put(`</span><span>{}</span><span>{}</span><span>`, line(r.typ), line(r.text))
+	w.putIf(r.tokens != 0, `{}`, quantity.Number(r.tokens))
 	w.put(`</span></summary>
 <div class="more">`)
-	for _, p := range r.Pieces {
-		if !p.Long {
-			w.put(`<pre>{}</pre>`, text(p.Text))
+	for _, p := range r.pieces {
+		if !p.long {
+			w.put(`<pre>{}</pre>`, text(p.text))
 			continue
 		}
-		w.put(`<details><summary>{} <em>{}</em></summary><pre>{}`, line(p.Preview), size(p.Size), text(p.Text))
-		w.putIf(p.Cut != 0, ` … {} more`, size(p.Cut))
+		w.put(`<details><summary>{} <em>{}</em></summary><pre>{}`, line(p.preview), size(p.size), text(p.text))
+		w.putIf(p.cut != 0, ` … {} more`, size(p.cut))
 		w.put(`</pre></details>`)
 	}
 	w.put(`<p class="src">{}</p></div></details>
-`, line(r.Where))
+`, line(r.where))
 }

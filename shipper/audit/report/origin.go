@@ -13,17 +13,17 @@ import (
 
 // This file collects the processes that shipped lines of the job, and shows them.
 
-// Origin is a process that shipped lines of the job, as described by its open record.
-type Origin struct {
-	Version, Hostname, Source, Path string
-	PID, Opened                     int64
-	Target, ECS                     map[string]string
-	Inputs                          []string
-	Also                            []Pair // members that later versions add
+// origin is a process that shipped lines of the job, as described by its open record.
+type origin struct {
+	version, hostname, source, path string
+	pid, opened                     int64
+	target, ecs                     map[string]string
+	inputs                          []string
+	also                            []pair // members that later versions add
 }
 
-// Pair is a name and its value.
-type Pair struct{ Name, Value string }
+// pair is a name and its value.
+type pair struct{ name, value string }
 
 // open adds the open record of an input.
 func (r *Report) open(input string, record []byte) {
@@ -44,10 +44,10 @@ func (r *Report) open(input string, record []byte) {
 	}
 	for i := range r.origins {
 		o := &r.origins[i]
-		if o.Hostname == says.Hostname && o.PID == says.PID && o.ECS["taskArn"] == says.ECS["taskArn"] {
-			o.Inputs = among(o.Inputs, input)
-			if o.Opened == 0 || says.Timestamp < o.Opened {
-				o.Opened = says.Timestamp
+		if o.hostname == says.Hostname && o.pid == says.PID && o.ecs["taskArn"] == says.ECS["taskArn"] {
+			o.inputs = among(o.inputs, input)
+			if o.opened == 0 || says.Timestamp < o.opened {
+				o.opened = says.Timestamp
 			}
 			return
 		}
@@ -56,15 +56,15 @@ func (r *Report) open(input string, record []byte) {
 		r.originsLost++
 		return
 	}
-	o := Origin{
-		Version: says.Version, Hostname: says.Hostname, PID: says.PID, Opened: says.Timestamp,
-		Source: says.Source, Path: says.Path, Target: says.Target, ECS: says.ECS, Inputs: []string{strings.Clone(input)},
+	o := origin{
+		version: says.Version, hostname: says.Hostname, pid: says.PID, opened: says.Timestamp,
+		source: says.Source, path: says.Path, target: says.Target, ecs: says.ECS, inputs: []string{strings.Clone(input)},
 	}
 	if says.Image != "" {
-		o.Also = append(o.Also, Pair{"image", says.Image})
+		o.also = append(o.also, pair{"image", says.Image})
 	}
 	if command := words(says.Command); command != "" {
-		o.Also = append(o.Also, Pair{"command", command})
+		o.also = append(o.also, pair{"command", command})
 	}
 	r.origins = append(r.origins, o)
 }
@@ -82,53 +82,53 @@ func words(raw json.RawMessage) string {
 	return ""
 }
 
-// OriginView is a process as the page shows it.
-type OriginView struct {
-	Facts   []Pair
-	Session string // the name of the task's role session in CloudTrail
-	Look    string // the command that looks it up
+// originView is a process as the page shows it.
+type originView struct {
+	facts   []pair
+	session string // the name of the task's role session in CloudTrail
+	look    string // the command that looks it up
 }
 
-func (r *Report) originViews(head Head) []OriginView {
-	slices.SortStableFunc(r.origins, func(a, b Origin) int { return cmp.Compare(a.Opened, b.Opened) })
-	var views []OriginView
+func (r *Report) originViews(head Head) []originView {
+	slices.SortStableFunc(r.origins, func(a, b origin) int { return cmp.Compare(a.opened, b.opened) })
+	var views []originView
 	for _, o := range r.origins {
-		var v OriginView
+		var v originView
 		fact := func(name, value string) {
 			if value != "" {
-				v.Facts = append(v.Facts, Pair{name, value})
+				v.facts = append(v.facts, pair{name, value})
 			}
 		}
-		fact("Opened", moment(o.Opened))
-		fact("Task", o.ECS["taskArn"])
-		fact("Cluster", o.ECS["cluster"])
-		definition := o.ECS["family"]
-		if o.ECS["revision"] != "" {
-			definition += ":" + o.ECS["revision"]
+		fact("Opened", moment(o.opened))
+		fact("Task", o.ecs["taskArn"])
+		fact("Cluster", o.ecs["cluster"])
+		definition := o.ecs["family"]
+		if o.ecs["revision"] != "" {
+			definition += ":" + o.ecs["revision"]
 		}
 		fact("Task definition", definition)
-		fact("Container", o.ECS["container"])
-		fact("Launch type", o.ECS["launchType"])
+		fact("Container", o.ecs["container"])
+		fact("Launch type", o.ecs["launchType"])
 		for _, name := range []string{"image", "imageDigest", "imageId"} {
-			fact(map[string]string{"image": "Image", "imageDigest": "Image digest", "imageId": "Image digest"}[name], o.ECS[name])
+			fact(map[string]string{"image": "Image", "imageDigest": "Image digest", "imageId": "Image digest"}[name], o.ecs[name])
 		}
-		for _, p := range o.Also {
-			fact(strings.ToUpper(p.Name[:1])+p.Name[1:], p.Value)
+		for _, p := range o.also {
+			fact(strings.ToUpper(p.name[:1])+p.name[1:], p.value)
 		}
-		fact("Host", o.Hostname)
-		if o.PID > 0 {
-			fact("Process", quantity.Number(o.PID))
+		fact("Host", o.hostname)
+		if o.pid > 0 {
+			fact("Process", quantity.Number(o.pid))
 		}
-		fact("Shipper", o.Version)
-		fact("Log group", o.Target["group"])
-		fact("Region", o.Target["region"])
-		fact("Account", o.Target["account"])
-		fact("Endpoint", o.Target["endpoint"])
-		fact("File", o.Path)
-		fact("Inputs", strings.Join(o.Inputs, ", "))
-		if arn := o.ECS["taskArn"]; arn != "" {
-			v.Session = arn[strings.LastIndexByte(arn, '/')+1:]
-			v.Look = r.lookUp(v.Session, cmp.Or(o.Target["region"], head.Region))
+		fact("Shipper", o.version)
+		fact("Log group", o.target["group"])
+		fact("Region", o.target["region"])
+		fact("Account", o.target["account"])
+		fact("Endpoint", o.target["endpoint"])
+		fact("File", o.path)
+		fact("Inputs", strings.Join(o.inputs, ", "))
+		if arn := o.ecs["taskArn"]; arn != "" {
+			v.session = arn[strings.LastIndexByte(arn, '/')+1:]
+			v.look = r.lookUp(v.session, cmp.Or(o.target["region"], head.Region))
 		}
 		views = append(views, v)
 	}

@@ -46,8 +46,8 @@ type Head struct {
 // input is the proof of an input as the page shows it.
 type input struct {
 	*proof.Input
-	Seqs, Says string
-	Sealed     int64
+	seqs, says string
+	sealed     int64
 }
 
 // inputs returns the proofs of the inputs.
@@ -86,58 +86,58 @@ func verdictWords(job *proof.Job) string {
 type view struct {
 	Head
 
-	Verdict        proof.Verdict
-	VerdictSays    string
-	Inputs         []input
-	Tone           string // of the verdict: good, bad or wait
-	Outcome        string
-	OutcomeTone    string
-	Tiles          []Tile
-	Talk           []Turn
-	TalkLost       int64
-	Errors         []Problem
-	ErrorsLost     int64
-	Warnings       int
-	Stderr         *stderrView
-	Timeline       *Timeline
-	RunsLost       int64
-	Experts        []ExpertTokens
-	Total          ExpertTokens
-	Origins        []OriginView
-	OriginsLost    int64
-	Models         string
-	Runtime        string
-	Started, Ended int64
-	Blocks         [][]RowView
-	Rows           int
-	RowExperts     []string
-	Left           []Left
-	LeftTotal      int64
+	verdict        proof.Verdict
+	verdictSays    string
+	inputs         []input
+	tone           string // of the verdict: good, bad or wait
+	outcome        string
+	outcomeTone    string
+	tiles          []tile
+	talk           []turn
+	talkLost       int64
+	errors         []problem
+	errorsLost     int64
+	warnings       int
+	stderr         *stderrView
+	timeline       *timeline
+	runsLost       int64
+	experts        []expertTokens
+	total          expertTokens
+	origins        []originView
+	originsLost    int64
+	models         string
+	runtime        string
+	started, ended int64
+	blocks         [][]rowView
+	rows           int
+	rowExperts     []string
+	left           []left
+	leftTotal      int64
 }
 
-// Tile is a number at the top.
-type Tile struct{ Value, Label, Tone string }
+// tile is a number at the top.
+type tile struct{ value, label, tone string }
 
 type stderrView struct {
-	Head, Tail string
-	Lost       int64
-	Lines      int64
+	head, tail string
+	lost       int64
+	lines      int64
 }
 
-// RowView is a row of the table of events.
-type RowView struct {
-	Class  string
-	Expert int // index into RowExperts, or -1
-	Group  string
-	Time   int64
-	Name   string // the Expert's
-	Step   int64
-	Type   string
-	Verb   string
-	Text   string
-	Tokens int64
-	Where  string
-	Pieces []piece
+// rowView is a row of the table of events.
+type rowView struct {
+	class  string
+	expert int // index into rowExperts, or -1
+	group  string
+	time   int64
+	name   string // the Expert's
+	step   int64
+	typ    string
+	verb   string
+	text   string
+	tokens int64
+	where  string
+	pieces []piece
 }
 
 // blockRows is how many rows the browser lays out together once they are close to the visible part.
@@ -149,33 +149,33 @@ func (r *Report) Write(w io.Writer, head Head) error {
 	palette := newPalette(r.runs.all)
 	v := view{
 		Head:    head,
-		Tone:    tone(head.Proof.Verdict),
-		Verdict: head.Proof.Verdict, VerdictSays: verdictWords(head.Proof), Inputs: r.inputs(head.Proof),
-		Started: r.first, Ended: r.last,
-		Talk: r.talk, TalkLost: r.talkLost, Errors: r.errors, ErrorsLost: r.errorsLost,
-		Timeline: r.timeline(palette), RunsLost: r.runs.lost,
-		Origins: r.originViews(head), OriginsLost: r.originsLost,
-		Models: strings.Join(r.models, ", "), Runtime: strings.Join(r.versions, ", "),
-		RowExperts: palette.names, Rows: len(r.rows.all),
+		tone:    tone(head.Proof.Verdict),
+		verdict: head.Proof.Verdict, verdictSays: verdictWords(head.Proof), inputs: r.inputs(head.Proof),
+		started: r.first, ended: r.last,
+		talk: r.talk, talkLost: r.talkLost, errors: r.errors, errorsLost: r.errorsLost,
+		timeline: r.timeline(palette), runsLost: r.runs.lost,
+		origins: r.originViews(head), originsLost: r.originsLost,
+		models: strings.Join(r.models, ", "), runtime: strings.Join(r.versions, ", "),
+		rowExperts: palette.names, rows: len(r.rows.all),
 	}
-	v.Outcome, v.OutcomeTone = outcomeWords(r.outcome())
+	v.outcome, v.outcomeTone = outcomeWords(r.outcome())
 	for _, p := range r.errors {
-		if p.Warning {
-			v.Warnings++
+		if p.warning {
+			v.warnings++
 		}
 	}
 	if r.stderr.lines > 0 {
-		v.Stderr = &stderrView{string(r.stderr.head), string(r.stderr.tail), r.stderr.lost, r.stderr.lines}
+		v.stderr = &stderrView{string(r.stderr.head), string(r.stderr.tail), r.stderr.lost, r.stderr.lines}
 	}
-	v.Experts, v.Total = r.tokens(palette)
-	v.Tiles = r.tiles(&v)
-	v.Left, v.LeftTotal = r.rows.leftOut()
+	v.experts, v.total = r.tokens(palette)
+	v.tiles = r.tiles(&v)
+	v.left, v.leftTotal = r.rows.leftOut()
 	for rows := range slices.Chunk(r.rows.all, blockRows) {
-		block := make([]RowView, len(rows))
+		block := make([]rowView, len(rows))
 		for i, row := range rows {
-			block[i] = rowView(row, palette)
+			block[i] = newRowView(row, palette)
 		}
-		v.Blocks = append(v.Blocks, block)
+		v.blocks = append(v.blocks, block)
 	}
 	return writePage(w, &v)
 }
@@ -206,7 +206,7 @@ func outcomeWords(o batch.Outcome) (words, tone string) {
 	return "no end was seen", "wait"
 }
 
-func (r *Report) tiles(v *view) []Tile {
+func (r *Report) tiles(v *view) []tile {
 	var steps, tools int64
 	for _, run := range r.runs.all {
 		tools += run.tools
@@ -214,21 +214,21 @@ func (r *Report) tiles(v *view) []Tile {
 	for _, job := range r.receipt.Jobs() {
 		steps += job.Steps
 	}
-	failures, tone := int64(len(r.errors)-v.Warnings), ""
+	failures, tone := int64(len(r.errors)-v.warnings), ""
 	if failures > 0 {
 		tone = "bad"
 	}
-	tiles := []Tile{
+	tiles := []tile{
 		{duration(r.last - r.first), "from first to last event", ""},
 		{quantity.Number(int64(len(r.runs.all))), quantity.Plural(int64(len(r.runs.all)), "run", "runs"), ""},
 		{quantity.Number(steps), quantity.Plural(steps, "step", "steps"), ""},
-		{quantity.Number(v.Total.Calls), quantity.Plural(v.Total.Calls, "call of the model", "calls of the model"), ""},
+		{quantity.Number(v.total.calls), quantity.Plural(v.total.calls, "call of the model", "calls of the model"), ""},
 		{quantity.Number(tools), quantity.Plural(tools, "call of a tool", "calls of tools"), ""},
-		{quantity.Number(v.Total.Usage.TotalTokens), "tokens", ""},
+		{quantity.Number(v.total.usage.TotalTokens), "tokens", ""},
 		{quantity.Number(failures), quantity.Plural(failures, "error", "errors"), tone},
 	}
-	if v.Warnings > 0 {
-		tiles = append(tiles, Tile{quantity.Number(int64(v.Warnings)), quantity.Plural(int64(v.Warnings), "warning", "warnings"), "wait"})
+	if v.warnings > 0 {
+		tiles = append(tiles, tile{quantity.Number(int64(v.warnings)), quantity.Plural(int64(v.warnings), "warning", "warnings"), "wait"})
 	}
 	return tiles
 }
@@ -236,36 +236,36 @@ func (r *Report) tiles(v *view) []Tile {
 // groups maps levels to the groups by which events can be filtered.
 var groups = map[level]string{essential: "run", work: "work", routine: "routine", pieces: "routine"}
 
-func rowView(r *row, palette *palette) RowView {
-	v := RowView{
-		Expert: -1, Group: groups[r.level], Time: r.time, Step: r.step, Type: r.typ, Verb: r.verb,
-		Text: strings.Join(strings.Fields(start(r.text, 400)), " "), Tokens: r.tokens, Pieces: r.detail,
+func newRowView(r *row, palette *palette) rowView {
+	v := rowView{
+		expert: -1, group: groups[r.level], time: r.time, step: r.step, typ: r.typ, verb: r.verb,
+		text: strings.Join(strings.Fields(start(r.text, 400)), " "), tokens: r.tokens, pieces: r.detail,
 	}
 	if r.expert != nil && r.expert.expert != "" {
-		v.Name = r.expert.expert
-		v.Expert = palette.index[v.Name]
-		v.Class = palette.class(v.Name)
+		v.name = r.expert.expert
+		v.expert = palette.index[v.name]
+		v.class = palette.class(v.name)
 	}
 	if r.typ == "" {
-		v.Type = "text"
+		v.typ = "text"
 	}
 	if r.bad {
-		v.Class += " err"
-		v.Group += " bad"
+		v.class += " err"
+		v.group += " bad"
 	}
 	if r.level >= routine {
-		v.Class += " faint"
+		v.class += " faint"
 	}
 	if r.level == pieces {
-		v.Class += " piece"
+		v.class += " piece"
 	}
-	v.Where = fmt.Sprintf("input %s, line %d", r.input, r.seq)
+	v.where = fmt.Sprintf("input %s, line %d", r.input, r.seq)
 	if r.count > 1 {
-		v.Where = fmt.Sprintf("input %s, lines %d to %d", r.input, r.seq, r.last)
-		v.Type += fmt.Sprintf(" ×%d", r.count)
+		v.where = fmt.Sprintf("input %s, lines %d to %d", r.input, r.seq, r.last)
+		v.typ += fmt.Sprintf(" ×%d", r.count)
 	}
 	if r.detail == nil && r.text != "" {
-		v.Pieces = []piece{{Text: r.text}}
+		v.pieces = []piece{{text: r.text}}
 	}
 	return v
 }

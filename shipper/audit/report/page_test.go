@@ -234,7 +234,7 @@ func TestPageThatIsTooLong(t *testing.T) {
 		t.Errorf("%d events are kept and %d left out, %d retries are kept", kept, total, retries)
 	}
 	page := page(t, r, "job")
-	for _, want := range []string{"Too long for one page", "30 warnings", quantity.Number(left[0].Count) + " " + left[0].Type} {
+	for _, want := range []string{"Too long for one page", "30 warnings", quantity.Number(left[0].count) + " " + left[0].typ} {
 		if !bytes.Contains(page, []byte(want)) && !strings.Contains(string(bytes.ReplaceAll(page, []byte("</b><span>"), []byte(" "))), want) {
 			t.Errorf("the page does not say %q", want)
 		}

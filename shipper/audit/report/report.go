@@ -51,11 +51,11 @@ type Report struct {
 	receipt batch.Receipt
 	large   bytes.Buffer // a line that the reader does not hold
 
-	talk        []Turn
+	talk        []turn
 	talkLost    int64
-	errors      []Problem
+	errors      []problem
 	errorsLost  int64
-	origins     []Origin
+	origins     []origin
 	originsLost int64
 	stderr      ends
 
@@ -70,23 +70,23 @@ func New(job string) *Report {
 	return &Report{job: job, sealed: map[string]int64{}, runs: newRuns(), rows: newRows()}
 }
 
-// Turn is a turn in the conversation between the user and the Expert with which the job began.
-type Turn struct {
-	Who  string // Question, Answer, …
-	Tone string // a CSS class
-	Time int64
-	Text string
-	Cut  int // bytes of Text that were cut off
+// turn is a turn in the conversation between the user and the Expert with which the job began.
+type turn struct {
+	who  string // Question, Answer, …
+	tone string // a CSS class
+	time int64
+	text string
+	cut  int // bytes of text that were cut off
 }
 
-// Problem is something that went wrong.
-type Problem struct {
-	Time        int64
-	Expert      string
-	Step        int64
-	Title, Text string
-	Cut         int  // bytes of Text that were cut off
-	Warning     bool // the run continued
+// problem is something that went wrong.
+type problem struct {
+	time        int64
+	expert      string
+	step        int64
+	title, text string
+	cut         int  // bytes of text that were cut off
+	warning     bool // the run continued
 }
 
 // Input implements readback.View.
@@ -190,29 +190,29 @@ func (r *Report) turn(who, tone string, at int64, text string) {
 		return
 	}
 	text, cut := r.body(text)
-	r.talk = append(r.talk, Turn{who, tone, at, text, cut})
+	r.talk = append(r.talk, turn{who, tone, at, text, cut})
 }
 
 // problem collects errors and warnings.
 func (r *Report) problem(ev *event.Event, run *run) {
-	p := Problem{Time: ev.Time, Step: ev.Step, Expert: ev.Expert}
-	if p.Expert == "" && run != nil {
-		p.Expert = run.expert
+	p := problem{time: ev.Time, step: ev.Step, expert: ev.Expert}
+	if p.expert == "" && run != nil {
+		p.expert = run.expert
 	}
 	switch {
 	case ev.Kind == event.Failure:
-		p.Title, p.Text = "The run was stopped by an error", ev.Error.String()
+		p.title, p.text = "The run was stopped by an error", ev.Error.String()
 		if ev.Error != nil && ev.Error.Retryable != nil && *ev.Error.Retryable {
-			p.Text += "\n(Perstack says that a retry may help.)"
+			p.text += "\n(Perstack says that a retry may help.)"
 		}
 	case ev.Type == "stopRunByExceededMaxSteps":
-		p.Title, p.Text = "The run was stopped because it ran out of steps", "It had not completed. --max-steps limits the steps of a run."
+		p.title, p.text = "The run was stopped because it ran out of steps", "It had not completed. --max-steps limits the steps of a run."
 	case ev.Kind == event.Retry:
-		p.Title, p.Text, p.Warning = "A call of the model failed and was retried", ev.Body, true
+		p.title, p.text, p.warning = "A call of the model failed and was retried", ev.Body, true
 	case ev.Kind == event.Resolved:
 		for _, result := range ev.Results {
 			if result.Failed {
-				p.Title, p.Text, p.Warning = "The tool "+result.Name+" reported an error", result.Text, true
+				p.title, p.text, p.warning = "The tool "+result.Name+" reported an error", result.Text, true
 				r.report(p)
 			}
 		}
@@ -223,12 +223,12 @@ func (r *Report) problem(ev *event.Event, run *run) {
 	r.report(p)
 }
 
-func (r *Report) report(p Problem) {
+func (r *Report) report(p problem) {
 	if len(r.errors) == maxErrors {
 		r.errorsLost++
 		return
 	}
-	p.Text, p.Cut = r.body(p.Text)
+	p.text, p.cut = r.body(p.text)
 	r.errors = append(r.errors, p)
 }
 

@@ -119,7 +119,7 @@ func (rs *rows) add(input string, seq int64, ev *event.Event, run *run, tokens i
 func (r *row) measure() {
 	r.size = 200 + len(r.text)
 	for i := range r.detail {
-		r.size += len(r.detail[i].Text) + len(r.detail[i].Preview)
+		r.size += len(r.detail[i].text) + len(r.detail[i].preview)
 	}
 }
 
@@ -129,10 +129,10 @@ func (rs *rows) squeeze() {
 	rs.size = 0
 	for _, r := range rs.all {
 		for i := range r.detail {
-			if p := &r.detail[i]; p.Long && len(p.Text) > rs.long {
-				kept := strings.Clone(start(p.Text, rs.long))
-				p.Cut += len(p.Text) - len(kept)
-				p.Text = kept
+			if p := &r.detail[i]; p.long && len(p.text) > rs.long {
+				kept := strings.Clone(start(p.text, rs.long))
+				p.cut += len(p.text) - len(kept)
+				p.text = kept
 			}
 		}
 		r.measure()
@@ -171,17 +171,17 @@ func (rs *rows) shrink() {
 	rs.all = kept
 }
 
-// Left is the number of events of a type that are not in the table.
-type Left struct {
-	Type  string
-	Count int64
+// left is the number of events of a type that are not in the table.
+type left struct {
+	typ   string
+	count int64
 }
 
-func (rs *rows) leftOut() (list []Left, total int64) {
+func (rs *rows) leftOut() (list []left, total int64) {
 	for typ, n := range rs.left {
-		list = append(list, Left{typ, n})
+		list = append(list, left{typ, n})
 		total += n
 	}
-	slices.SortFunc(list, func(a, b Left) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Type, b.Type)) })
+	slices.SortFunc(list, func(a, b left) int { return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.typ, b.typ)) })
 	return list, total
 }

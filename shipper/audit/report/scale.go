@@ -87,7 +87,7 @@ var steps = []int64{
 }
 
 // ticks returns ticks at regular intervals from the beginning, about 90 units apart.
-func (s *scale) ticks() []Tick {
+func (s *scale) ticks() []tick {
 	if len(s.parts) == 0 {
 		return nil
 	}
@@ -98,16 +98,16 @@ func (s *scale) ticks() []Tick {
 			break
 		}
 	}
-	var ticks []Tick
+	var ticks []tick
 	began := s.parts[0].from
 	for _, p := range s.parts {
 		first := (p.from - began + step - 1) / step * step
 		for at := began + first; at <= p.to && len(ticks) < 200; at += step {
-			ticks = append(ticks, Tick{s.x(at), "+" + duration(at-began)})
+			ticks = append(ticks, tick{s.x(at), "+" + duration(at-began)})
 		}
 	}
-	if len(ticks) > 0 && ticks[0].Text == "+0 ms" {
-		ticks[0].Text = "0"
+	if len(ticks) > 0 && ticks[0].text == "+0 ms" {
+		ticks[0].text = "0"
 	}
 	return ticks
 }
