@@ -1,4 +1,4 @@
-# What can be done here: `make help`. All of it needs Go and make only; what else a target uses, it says.
+# `make help` lists the targets. All of them need Go and make; a target that needs more says so.
 
 GO ?= go
 SHELL := /bin/bash
@@ -9,33 +9,34 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-# The race detector needs a C compiler. It watches this program's goroutines. Packages of the standard library that share
-# nothing between goroutines, and look at every byte sent to the tests' endpoints, are left out. encoding/json cannot be:
-# it fills its caches in one goroutine and reads them in another, which the detector would report.
+# The race detector needs a C compiler. It is meant for this program's own goroutines. Packages of the standard library that
+# share nothing between goroutines, but process every byte sent to the tests' endpoints, are compiled without it.
+# encoding/json needs it: one goroutine fills its caches and others read them, which the detector would report.
 RACE := $(shell command -v $(firstword $(shell $(GO) env CC)) >/dev/null 2>&1 && \
     echo -race $(foreach package,compress/flate unicode/utf8,-gcflags=$(package)=-race=false))
 
-# Tested without the race detector, which makes the tests many times as slow: the tests of the command start the program as
-# it is built for users, and what runs concurrently in it is tested with the detector in the packages that it is made of.
-# audit/report has a single goroutine. The tests of chaos start the program as it is built for users, too, and kill three
-# times as many in the same time as with the detector.
-# batch and readback are tested both ways: they leave their largest inputs, in which one goroutine does all the work, to
-# this run.
+# These packages are tested without the race detector, which makes tests many times slower. The tests of the command start
+# the program as it is built for users; the packages that it consists of test its goroutines with the detector.
+# audit/report has a single goroutine. The tests of chaos also start the program as it is built for users, and kill three
+# times as many processes in the same time as with the detector.
+# batch and readback are tested both ways. With the detector they skip their largest inputs, which involve only one
+# goroutine.
 UNRACED := ./cmd/perstack-shipper ./shipper/audit/report ./shipper/chaos $(if $(RACE),./batch)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# moto is an independent implementation of the CloudWatch API, in Python, that `test` also ships to. A test of its own
-# is skipped without it, but not where CI=true.
+# moto is an independent implementation of the CloudWatch API, in Python. `test` also ships to it. Without moto, that test is
+# skipped, or fails if CI=true.
 MOTO_VERSION := 5.2.1
 MOTO := .cache/moto-$(MOTO_VERSION)
 export MOTO_SERVER := $(CURDIR)/$(MOTO)/bin/moto_server
 
-# cfn-lint, in Python, knows what CloudFormation takes.
+# cfn-lint, in Python, checks CloudFormation templates.
 CFN_LINT_VERSION := 1.58.0
 CFN_LINT := .cache/cfn-lint-$(CFN_LINT_VERSION)
 
-# What `make bench` does: all of it, or a quick look. A scale of 1 takes half an hour; BENCH_ALSO is another command that reads stdin, as name=command.
+# `make bench` runs everything (full) or gives a first impression (quick). A scale of 1 takes half an hour. BENCH_ALSO is
+# another command that reads stdin, as name=command.
 BENCH ?= full
 BENCH_SCALE ?= 0.25
 BENCH_RUNS ?= 5
@@ -53,13 +54,13 @@ FUZZTIME ?= 60s
 
 .PHONY: help
 help: ## Print this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: build
 build: ## Build bin/perstack-shipper, static and stripped
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/perstack-shipper
 
-# A release is dated by its commit, so that each build of it gives the same bytes.
+# A release has the date of its commit, so that every build of it gives the same bytes.
 DATE ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 CREATED ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo 1970-01-01T00:00:00Z)
 
@@ -68,10 +69,10 @@ release: ## Build archives, SBOMs and checksums for Linux and macOS, into dist/
 	$(GO) run ./cmd/release -go '$(GO)' -version '$(VERSION)' -date $(DATE) -ldflags '$(LDFLAGS) -buildid=' -out dist
 	@cat dist/checksums.txt
 
-# Images get the tag of the version, and of the architecture where there are several.
+# Images are tagged with the version and the architecture.
 IMAGE ?= perstack-shipper
 IMAGE_ARCHS ?= amd64 arm64
-# Empty: the first of docker, podman and buildah that works. A docker command without a daemon does not.
+# Empty means the first of docker, podman and buildah that works. A docker command without a daemon does not work.
 IMAGE_BUILDER ?=
 # More flags for the builder, such as --build-arg GO_IMAGE=…
 IMAGE_FLAGS ?=
@@ -83,10 +84,10 @@ image: ## Build IMAGE (perstack-shipper) for IMAGE_ARCHS (amd64 arm64) with dock
 	    [[ -z "$$builder" ]] && "$$candidate" info >/dev/null 2>&1 && builder=$$candidate
 	done
 	if [[ -z "$$builder" ]]; then
-	    echo "make: neither docker, podman nor buildah works here: install one, or start its daemon" >&2
+	    echo "make: none of docker, podman and buildah works here: install one, or start its daemon" >&2
 	    exit 1
 	fi
-	# Podman and buildah by themselves write the OCI format, which has no HEALTHCHECK, and old ones do not say what they run on.
+	# By default, podman and buildah write the OCI format, which has no HEALTHCHECK, and old versions do not set BUILDPLATFORM.
 	flags=
 	[[ "$$builder" == docker ]] || flags="--format docker --build-arg BUILDPLATFORM=linux/$$($(GO) env GOARCH)"
 	for arch in $(IMAGE_ARCHS); do
@@ -96,7 +97,7 @@ image: ## Build IMAGE (perstack-shipper) for IMAGE_ARCHS (amd64 arm64) with dock
 
 .PHONY: test
 test: moto chromium tools ## Run all tests, with the race detector where there is a C compiler
-	export GORACE=atexit_sleep_ms=0 # or each package's tests sleep for a second when they are done
+	export GORACE=atexit_sleep_ms=0 # without it, the tests of each package sleep for a second at the end
 	# Both at once, because most tests wait for something. `make lint` vets.
 	( $(GO) test -vet=off -timeout 15m $(UNRACED)
 	  $(if $(RACE),$(GO) test -vet=off -timeout 15m -run Huge ./shipper/readback) ) & unraced=$$!
@@ -106,7 +107,7 @@ test: moto chromium tools ## Run all tests, with the race detector where there i
 	exit $$failed
 
 .PHONY: moto
-moto: ## Prepare moto_server in .cache, which `test` compares with (needs Python 3)
+moto: ## Prepare moto_server in .cache, which `test` ships to (needs Python 3)
 	@if [[ -f $(MOTO)/ready ]]; then exit; fi
 	if command -v python3 >/dev/null && rm -rf $(MOTO) && python3 -m venv $(MOTO) &&
 	   $(MOTO)/bin/pip install --quiet --disable-pip-version-check 'moto[server]==$(MOTO_VERSION)'; then
@@ -115,25 +116,25 @@ moto: ## Prepare moto_server in .cache, which `test` compares with (needs Python
 	fi
 	rm -rf $(MOTO)
 	if [[ "$${CI:-}" == true ]]; then
-	    echo "make: moto_server could not be installed, and with CI=true its test must run: install python3 and python3-venv" >&2
+	    echo "make: moto_server could not be installed, and its test must run with CI=true: install python3 and python3-venv" >&2
 	    exit 1
 	fi
-	echo "make: no moto_server (see above, or install python3 and python3-venv): its test is skipped" >&2
+	echo "make: there is no moto_server, so its test is skipped; see above, or install python3 and python3-venv" >&2
 
 .PHONY: chromium
-chromium: ## Install Chromium where CI=true, which opens reports in `test` (elsewhere those tests are skipped without it)
+chromium: ## Install Chromium if CI=true; tests open reports in it (without CI=true they are skipped if it is missing)
 	@command -v chromium chromium-browser google-chrome >/dev/null && exit
 	if [[ "$${CI:-}" == true ]]; then
 	    apt-get update -q && apt-get install -y -q chromium
 	    exit
 	fi
-	echo "make: no chromium (apt-get install chromium): the tests that open reports are skipped" >&2
+	echo "make: there is no chromium, so the tests that open reports are skipped; run apt-get install chromium" >&2
 
-# What tests run if it is there: shells that complete command lines, and a builder of images.
+# Tools that tests run: shells that complete command lines, and a builder of images.
 TOOLS := zsh fish buildah
 
 .PHONY: tools
-tools: ## Install zsh, fish and buildah where CI=true, which tests use (elsewhere those tests are skipped without them)
+tools: ## Install zsh, fish and buildah if CI=true; tests use them (without CI=true they are skipped if one is missing)
 	@missing=()
 	for tool in $(TOOLS); do
 	    command -v $$tool >/dev/null || missing+=($$tool)
@@ -143,7 +144,7 @@ tools: ## Install zsh, fish and buildah where CI=true, which tests use (elsewher
 	fi
 
 .PHONY: docs
-docs: build ## Draw the pictures of a report (needs chromium) and of the dashboard from recordings
+docs: build ## Draw the pictures of a report (needs chromium) and of the dashboard, from recordings
 	DASHBOARD=draw $(GO) test -count=1 -run '^TestDashboardShowsWhatUsageCounts$$' ./cmd/perstack-shipper
 	@docs/draw.sh bin/perstack-shipper cmd/perstack-shipper/testdata/recordings/delegate-parallel.jsonl rg5xjsjyitoxtwsf2dwjccga
 
@@ -161,16 +162,16 @@ lint: lint-template ## Check format, go vet (for Linux and macOS) and staticchec
 	$(GO) run $(STATICCHECK) ./...
 
 .PHONY: lint-template
-lint-template: ## Check the CloudFormation template with cfn-lint (needs Python 3; skipped without it, but not where CI=true)
+lint-template: ## Check the CloudFormation template with cfn-lint (needs Python 3; skipped without it unless CI=true)
 	@if [[ ! -f $(CFN_LINT)/ready ]]; then
 	    if ! { command -v python3 >/dev/null && rm -rf $(CFN_LINT) && python3 -m venv $(CFN_LINT) &&
 	           $(CFN_LINT)/bin/pip install --quiet --disable-pip-version-check 'cfn-lint==$(CFN_LINT_VERSION)'; }; then
 	        rm -rf $(CFN_LINT)
 	        if [[ "$${CI:-}" == true ]]; then
-	            echo "make: cfn-lint could not be installed, and with CI=true the template must be checked: install python3 and python3-venv" >&2
+	            echo "make: cfn-lint could not be installed, and the template must be checked with CI=true: install python3 and python3-venv" >&2
 	            exit 1
 	        fi
-	        echo "make: no cfn-lint (see above, or install python3 and python3-venv): the template is not checked" >&2
+	        echo "make: there is no cfn-lint, so the template is not checked; see above, or install python3 and python3-venv" >&2
 	        exit
 	    fi
 	    touch $(CFN_LINT)/ready
@@ -187,7 +188,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (60s)
 	done
 
 .PHONY: bench
-bench: build ## Compare with what else could ship the same lines, into BENCHMARKS.md (BENCH=quick: a look)
+bench: build ## Compare with other ways to ship the same lines, into BENCHMARKS.md (BENCH=quick: a first impression)
 	CGO_ENABLED=0 $(GO) build -trimpath -o .cache/bench/bench ./cmd/bench
 	.cache/bench/bench $(BENCH_$(BENCH)) -program bin/perstack-shipper -dir .cache/bench $(if $(BENCH_ALSO),-also '$(BENCH_ALSO)')
 
@@ -196,19 +197,19 @@ bench-micro: ## Measure each stage by itself, MICRO_COUNT (6) times, for benchst
 	@$(GO) test -run '^$$' -bench '^Benchmark(Scan|ScanLine|Shape|ShapeAdd|Escape|Add|Body|Digest|Write64KiB|ReadAt128KiB|Ack|Put|Floor)$$' -benchmem \
 	    -count $(MICRO_COUNT) ./batch ./shipper/journal ./shipper/cloudwatch
 
-# How long `make chaos` goes on: 5 minutes are well over 1,000 kills.
+# How long `make chaos` runs. 5 minutes give well over 1,000 kills.
 CHAOS_TIME ?= 5m
 
 .PHONY: chaos
 chaos: ## Kill, stop and starve the program at random for CHAOS_TIME (5m); CHAOS_SEED repeats a run
 	CHAOS_TIME=$(CHAOS_TIME) $(GO) test -count=1 -v -timeout 60m ./shipper/chaos
 
-# How many tasks `make fleet` simulates, and where their journals are: in memory, where that is a folder.
+# How many tasks `make fleet` simulates, and where their journals are: in memory if /dev/shm exists.
 FLEET_TASKS ?= 10000
 FLEET_TMP := $(firstword $(wildcard /dev/shm) $(TMPDIR) /tmp)
 
 .PHONY: fleet
-fleet: ## Simulate FLEET_TASKS (10000) tasks at one account, into docs/fleet.md and its curves
+fleet: ## Simulate FLEET_TASKS (10000) tasks in one account, into docs/fleet.md and its charts
 	TMPDIR=$(FLEET_TMP) FLEET_TASKS=$(FLEET_TASKS) FLEET_DOCS=$(CURDIR)/docs $(GO) test -count=1 -v -timeout 3h -run TestFleet ./shipper/fleet
 
 .PHONY: demo
@@ -216,5 +217,5 @@ demo: build ## Ship a recorded run to a local endpoint through a pipe and read i
 	@deploy/demo.sh bin/perstack-shipper cmd/perstack-shipper/testdata/recordings/delegate-parallel.jsonl
 
 .PHONY: clean
-clean: ## Remove what was built and prepared
+clean: ## Remove everything that was built or prepared
 	rm -rf bin dist .cache

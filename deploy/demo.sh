@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Shows perstack-shipper at work without AWS: starts its own CloudWatch Logs endpoint, ships a recorded run through a pipe
-# as `perstack run` would, reads the run back and says what its steps cost in tokens. Leaves nothing behind.
+# Demonstrates perstack-shipper without AWS: starts its own CloudWatch Logs endpoint, ships a recorded run through a pipe
+# as `perstack run` would, reads the run back and prints the tokens of its steps. Leaves nothing behind.
 #
 # usage: deploy/demo.sh PROGRAM RECORDING
 set -euo pipefail
@@ -37,18 +37,18 @@ if [[ ! $said =~ (http://[0-9.:]+), ]]; then
   echo "the endpoint did not start: $said" >&2
   exit 1
 fi
-# What it says from now on is read too, so that it never waits for us.
+# Keep reading what the endpoint prints, so that it never blocks.
 cat <&3 >/dev/null &
 url=${BASH_REMATCH[1]}
 echo "${said%% In another shell:}"
 export AWS_ENDPOINT_URL=$url AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo
 export AWS_EC2_METADATA_DISABLED=true XDG_STATE_HOME=$work/state
 unset AWS_PROFILE AWS_SESSION_TOKEN
-# A demo is not worth waiting for: where something is wrong, it says so soon.
+# If something is wrong, the demo should fail soon.
 export PERSTACK_SHIPPER_GIVE_UP_AFTER=20s PERSTACK_SHIPPER_DRAIN_TIMEOUT=2s
 
 step "2. A recorded run through the pipe: cat $(basename "$recording") | perstack-shipper --log-group $group"
-"$(dirname "$0")/stamp.sh" "$recording" >"$work/run.jsonl" # as if it had just ended
+"$(dirname "$0")/stamp.sh" "$recording" >"$work/run.jsonl" # as if the run had just ended
 recording=$work/run.jsonl
 cat "$recording" | "$program" --log-group "$group"
 
@@ -68,7 +68,7 @@ if ! command -v jq >/dev/null; then
 fi
 
 step "4. Tokens per step: perstack-shipper logs --log-group $group --job … | jq …"
-# A delegate's or interactive tool's event repeats the usage of the callTools before it.
+# The event of a delegate or interactive tool repeats the usage of the callTools before it.
 # shellcheck disable=SC2016 # the $ are jq's
 "$program" logs --log-group "$group" --job "$job" | jq -rs '
   map(select(.usage and .type != "callDelegate" and .type != "callInteractiveTool"))

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints a recorded run as if it had ended just now: all its timestamps are moved by the same time. CloudWatch keeps the time of
-# an event for two weeks only, and `aws logs tail` shows the last ten minutes.
+# Prints a recorded run as if it had ended just now: shifts all of its timestamps by the same time. CloudWatch accepts the
+# time of an event only for two weeks, and `aws logs tail` shows the last ten minutes.
 #
 # usage: stamp.sh RECORDING
 set -eu

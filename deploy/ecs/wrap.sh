@@ -1,7 +1,7 @@
 #!/bin/sh
-# Entry point of an Expert's container on ECS: runs the agent once in the life of the task. A container that ECS restarts in the
-# same task has the same volume, finds the mark there, and only ships what the one before it could not. It is restarted by the exit code
-# 75, with which both commands end when something is left: an agent that failed must not hide that.
+# Entry point of an Expert's container on ECS: runs the agent once in the life of the task. When ECS restarts the container
+# in the same task, the new container has the same volume, finds the mark there, and only ships what was left. Exit code 75
+# causes the restart. Both commands exit with 75 when something is left, even if the agent failed.
 #
 # usage: wrap.sh COMMAND ARG…    with PERSTACK_SHIPPER_JOURNAL_DIR below the volume
 set -eu
@@ -11,7 +11,7 @@ if mkdir "$mark" 2>/dev/null; then
     exec perstack-shipper exec --left-code 75 -- "$@"
 fi
 if [ ! -d "$mark" ]; then
-    echo "$0: $mark cannot be made: let PERSTACK_SHIPPER_JOURNAL_DIR be in a folder that can be written" >&2
+    echo "$0: $mark cannot be created: set PERSTACK_SHIPPER_JOURNAL_DIR to a path in a writable folder" >&2
     exit 2
 fi
 exec perstack-shipper resume
