@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What the hot paths cost on this machine's disk: a chunk of the pipe in, a block out, an ack.
+// The cost of the hot paths on this machine's disk: a chunk written, a block read, an ack.
 
 func BenchmarkWrite64KiB(b *testing.B) {
 	for _, where := range []string{"disk", "memory"} {
@@ -20,7 +20,7 @@ func BenchmarkWrite64KiB(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if j.Allocated() > 32<<20 {
-					b.StopTimer() // not to measure acks, nor to fill the disk
+					b.StopTimer() // ack, so as not to fill the disk, without measuring that
 					if err := j.Ack(Cursor{Offset: j.Size()}); err != nil {
 						b.Fatal(err)
 					}
@@ -74,9 +74,10 @@ func BenchmarkReadAt128KiB(b *testing.B) {
 	}
 }
 
-// A child's output costs two more preads, of the bytes that tell whether it was rewritten.
-func BenchmarkChildReadAt128KiBAndAck(b *testing.B) {
-	j, w := newChild(b, openFolder(b), "bench", Options{})
+// BenchmarkOutputReadAt128KiBAndAck: an Output needs two more preads, of the bytes that tell
+// whether it was rewritten.
+func BenchmarkOutputReadAt128KiBAndAck(b *testing.B) {
+	j, w := newOutput(b, openFolder(b), "bench", Options{})
 	chunk := make([]byte, 128<<10)
 	c := Cursor{State: random(2, 2_000)}
 	b.SetBytes(int64(len(chunk)))

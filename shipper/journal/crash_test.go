@@ -1,6 +1,7 @@
 package journal
 
-// Processes that die in the middle of it: the test binary starts itself as a writer, and kills it.
+// Processes that die in the middle of their work: the test binary starts itself as a writer and
+// kills it.
 
 import (
 	"bufio"
@@ -20,7 +21,7 @@ import (
 
 const taskSegment = 10_000
 
-// runTask is what the other process does.
+// runTask does the work of the other process.
 func runTask(task string) {
 	f, err := Open(os.Getenv("JOURNAL_TEST_DIR"))
 	if err != nil {
@@ -35,14 +36,14 @@ func runTask(task string) {
 	}
 }
 
-// patterned bytes: each offset has its own, for a while.
+// patterned fills b with the bytes at off of a pattern that repeats only after a while.
 func patterned(off int64, b []byte) {
 	for i := range b {
 		b[i] = byte((off + int64(i)) * 131 >> 3)
 	}
 }
 
-// writeForever writes, reads and acks, and says how far it has come, until it is killed.
+// writeForever writes, reads and acks, and prints how far it is, until it is killed.
 func writeForever(f *Folder) {
 	j, err := f.NewPipe("victim", []byte("about"), Options{SegmentBytes: taskSegment, MaxBytes: 100_000})
 	if err != nil {
@@ -104,13 +105,13 @@ func startTask(t *testing.T, task, dir string) (cmd *exec.Cmd, out io.ReadCloser
 	return cmd, out
 }
 
-// A process killed at any instant leaves a journal that is whole: nothing that Write took is
-// missing, no ack is forgotten.
+// TestKilledAtAnyInstant checks that a process killed at any instant leaves an intact journal: no
+// byte that Write accepted is missing, and no ack is forgotten.
 func TestKilledAtAnyInstant(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Log("seed", seed)
 	chance := rand.New(rand.NewPCG(seed, 1))
-	rounds := 20
+	rounds := 12
 	if testing.Short() {
 		rounds = 8
 	}
@@ -121,7 +122,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		lines := bufio.NewScanner(out)
 		for n, most := 0, 1+chance.IntN(3000); lines.Scan(); n++ {
 			if n == most {
-				cmd.Process.Kill() // SIGKILL; what it said till then is still read
+				cmd.Process.Kill() // SIGKILL; the lines that it printed before are still read
 			}
 			word, number, _ := strings.Cut(lines.Text(), " ")
 			var off int64
@@ -152,13 +153,13 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		}
 		c := j.Cursor()
 		if j.Size() < wrote || c.Offset < acked || c.Offset > 0 && string(c.State) != fmt.Sprintf("acked %d", c.Offset) {
-			t.Fatalf("size %d, wrote %d; cursor %d %s, acked %d", j.Size(), wrote, c.Offset, c.State, acked)
+			t.Fatalf("the size is %d of at least %d, and the cursor %d (%s) of at least %d", j.Size(), wrote, c.Offset, c.State, acked)
 		}
 		got, gaps := readRest(t, j, c.Offset)
 		want := make([]byte, j.Size()-c.Offset)
 		patterned(c.Offset, want)
 		if len(gaps) > 0 || string(got) != string(want) {
-			t.Fatalf("%d bytes of %d, gaps %v, or others", len(got), len(want), gaps)
+			t.Fatalf("read %d bytes of %d with gaps %v, or the bytes differ", len(got), len(want), gaps)
 		}
 		ack(t, j, j.Size(), "")
 		if err := j.Remove(); err != nil {
@@ -167,10 +168,10 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	}
 }
 
-// writeSmallFiles writes with files limited to 5,000 bytes: the segments that the options ask for
-// cannot be that long.
+// writeSmallFiles writes while files are limited to 5,000 bytes, less than the segment size of the
+// options.
 func writeSmallFiles(f *Folder) {
-	signal.Ignore(unix.SIGXFSZ) // the default kills
+	signal.Ignore(unix.SIGXFSZ) // by default the signal kills
 	j, err := f.NewPipe("small", nil, Options{SegmentBytes: taskSegment})
 	if err != nil {
 		fmt.Println("new:", err)
@@ -201,7 +202,7 @@ func TestLargestFileIsSmallerThanASegment(t *testing.T) {
 	said, _ := io.ReadAll(out)
 	cmd.Wait()
 	if why, skip := strings.CutPrefix(string(said), "skip:"); skip {
-		t.Skip("NOT TESTED, the file size cannot be limited:", why)
+		t.Skip("NOT TESTED: the file size cannot be limited here:", why)
 	}
 	if string(said) != "done\n" {
 		t.Fatalf("%s", said)

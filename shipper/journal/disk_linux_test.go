@@ -1,6 +1,6 @@
 package journal
 
-// Disks that are full: a small tmpfs, which only root can mount.
+// Full disks: a small tmpfs, which only root can mount.
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// smallDisk is a folder on a disk of so many MiB.
+// smallDisk returns a folder on a disk of the given size.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,7 +30,7 @@ func smallDisk(t *testing.T, size string) string {
 	return dir
 }
 
-// fill takes all that is left of a disk.
+// fill uses up all the space on a disk.
 func fill(t *testing.T, dir string) (ballast string) {
 	t.Helper()
 	ballast = filepath.Join(dir, "ballast")
@@ -48,10 +48,10 @@ func fill(t *testing.T, dir string) (ballast string) {
 	return ballast
 }
 
-// More than the disk holds goes through it: the writer waits for acks, the cursor goes on, nothing
-// is lost, nothing dead-locks.
+// TestPipeLargerThanTheDisk sends more bytes through the journal than fit on the disk. The writer
+// waits for acks, the cursor advances, nothing is lost and nothing deadlocks.
 func TestPipeLargerThanTheDisk(t *testing.T) {
-	for _, size := range []int64{0, 64 << 20} { // chosen for the disk, and much too large for it
+	for _, size := range []int64{0, 64 << 20} { // the default, and one that is much too large for the disk
 		f, err := Open(filepath.Join(smallDisk(t, "16m"), "journal"))
 		if err != nil {
 			t.Fatal(err)
@@ -60,6 +60,7 @@ func TestPipeLargerThanTheDisk(t *testing.T) {
 		const total = 50 << 20
 		chunk := make([]byte, 64<<10)
 		patterned(0, chunk)
+		pattern := bytes.Repeat(chunk, 3) // longer than a read from any place in chunk
 		fulls := 0
 		var writer sync.WaitGroup
 		writer.Go(func() {
@@ -93,10 +94,8 @@ func TestPipeLargerThanTheDisk(t *testing.T) {
 				<-j.Changed()
 				continue
 			}
-			for i, b := range buf[:n] {
-				if b != chunk[(off+int64(i))%int64(len(chunk))] {
-					t.Fatalf("other byte at %d", off+int64(i))
-				}
+			if !bytes.HasPrefix(pattern[off%int64(len(chunk)):], buf[:n]) {
+				t.Fatalf("wrong bytes in the %d from %d on", n, off)
 			}
 			off += int64(n)
 			if err := j.Ack(Cursor{off, state[:off%int64(len(state))]}); err != nil && !errors.Is(err, ErrFull) {
@@ -105,9 +104,9 @@ func TestPipeLargerThanTheDisk(t *testing.T) {
 		}
 		writer.Wait()
 		if off != total {
-			t.Fatalf("%d of %d", off, total)
+			t.Fatalf("read %d bytes, want %d", off, total)
 		}
-		t.Logf("asked segments %d, chosen %d, full %d times", size, j.pipe.segmentBytes, fulls)
+		t.Logf("segments of %d bytes were asked for and of %d made; the journal was full %d times", size, j.pipe.segmentBytes, fulls)
 		if err := j.Ack(Cursor{Offset: total}); err != nil {
 			t.Fatal(err)
 		}
@@ -117,8 +116,8 @@ func TestPipeLargerThanTheDisk(t *testing.T) {
 	}
 }
 
-// The disk is full, of others' bytes: acks still persist, and what was waiting goes on when there
-// is room.
+// TestDiskFilledByOthers: other files fill the disk. Acks still persist, and the writer goes on
+// when there is room.
 func TestDiskFilledByOthers(t *testing.T) {
 	disk := smallDisk(t, "4m")
 	f, err := Open(filepath.Join(disk, "journal"))
@@ -139,18 +138,19 @@ func TestDiskFilledByOthers(t *testing.T) {
 	if err := j.Reject([]byte(strings.Repeat("r", 8<<10))); !errors.Is(err, ErrFull) {
 		t.Fatal(err)
 	}
-	// All acked: the partly filled segment goes, and there is room though the ballast stays.
+	// When everything is acked, the partly filled segment is deleted. That makes room although the
+	// ballast stays.
 	ack(t, j, j.Size(), "")
 	before := j.Size()
 	m, err := j.Write(data)
 	if m < 90_000 || !errors.Is(err, ErrFull) {
-		t.Fatal("acked space was not used:", m, err)
+		t.Fatal("the space of acked bytes was not used:", m, err)
 	}
 	if got := j.Allocated(); got != int64(m) {
-		t.Fatal("held", got)
+		t.Fatalf("%d bytes are allocated, want %d", got, m)
 	}
 	os.Remove(ballast)
-	if err := j.WaitRoom(t.Context()); err != nil { // within a second
+	if err := j.WaitRoom(t.Context()); err != nil { // takes at most a second
 		t.Fatal(err)
 	}
 	write(t, j, data[m:])
@@ -161,7 +161,7 @@ func TestDiskFilledByOthers(t *testing.T) {
 	}
 }
 
-func TestDiskFullAtTheVeryStart(t *testing.T) {
+func TestDiskFullAtTheStart(t *testing.T) {
 	disk := smallDisk(t, "1m")
 	f, err := Open(filepath.Join(disk, "journal"))
 	if err != nil {
@@ -187,7 +187,7 @@ func TestDiskFullAtTheVeryStart(t *testing.T) {
 func TestReadOnlyDisk(t *testing.T) {
 	disk := smallDisk(t, "1m")
 	if err := unix.Mount("tmpfs", disk, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, "size=1m"); err != nil {
-		t.Skip("NOT TESTED, remounting is refused here:", err)
+		t.Skip("NOT TESTED: remounting is refused here:", err)
 	}
 	var want *UnwritableError
 	if _, err := Open(disk); !errors.As(err, &want) {
@@ -198,10 +198,10 @@ func TestReadOnlyDisk(t *testing.T) {
 	}
 }
 
-// The disk fills in the middle of a line, which is acked only when it is whole: what is acked
-// before it makes room for its rest.
+// TestDiskFullInTheMiddleOfALine: the disk fills up in the middle of a line, which is acked only
+// when it is complete. The acked bytes before the line must make room for the rest of it.
 func TestDiskFullInTheMiddleOfALine(t *testing.T) {
-	for _, segment := range []int64{64 << 20, 5 << 20, 1<<20 + 1} { // one, or a line that goes on in the next
+	for _, segment := range []int64{64 << 20, 5 << 20, 1<<20 + 1} { // one segment, or several and lines across them
 		t.Run(fmt.Sprint(segment), func(t *testing.T) { diskFullInTheMiddleOfALine(t, segment) })
 	}
 }
@@ -223,7 +223,7 @@ func diskFullInTheMiddleOfALine(t *testing.T, segment int64) {
 		}
 		whole := sent / line * line
 		if n == 0 && whole == acked {
-			t.Fatalf("the disk is full with %d bytes, of which %d are acked: no more comes", sent, acked)
+			t.Fatalf("the disk stays full with %d bytes, of which %d are acked", sent, acked)
 		}
 		got := make([]byte, whole-acked)
 		for read := 0; read < len(got); {
@@ -234,22 +234,22 @@ func diskFullInTheMiddleOfALine(t *testing.T, segment int64) {
 			read += n
 		}
 		if !bytes.Equal(got, data[acked:whole]) {
-			t.Fatalf("other bytes between %d and %d", acked, whole)
+			t.Fatalf("wrong bytes between %d and %d", acked, whole)
 		}
 		acked = whole
 		ack(t, j, int64(acked), "")
 	}
 }
 
-// The child's headroom falls to what the disk has left, and reserved blocks are the child's whoever
-// fills the disk.
+// TestHeadroomOfASmallDisk checks that the command's headroom shrinks with the free space, and that
+// reserved blocks remain the command's when somebody else fills the disk.
 func TestHeadroomOfASmallDisk(t *testing.T) {
 	disk := smallDisk(t, "8m")
 	f, err := Open(filepath.Join(disk, "journal"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, w := newChild(t, f, "child", Options{})
+	j, w := newOutput(t, f, "child", Options{})
 	if room, err := j.Headroom(); err != nil || room > 8<<20 || room < 7<<20 {
 		t.Fatal(room, err)
 	}
@@ -266,7 +266,7 @@ func TestHeadroomOfASmallDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, err := w.Write(make([]byte, 1<<20)); err != nil {
-		t.Fatal("the reserved bytes were not the child's:", n, err)
+		t.Fatal("the command cannot use the reserved blocks:", n, err)
 	}
 	if room, err = j.Headroom(); err != nil || room != 0 {
 		t.Fatal(room, err)
@@ -274,6 +274,6 @@ func TestHeadroomOfASmallDisk(t *testing.T) {
 	got, _ := readRest(t, j, 0)
 	ack(t, j, int64(len(got)), "")
 	if room, err = j.Headroom(); err != nil || room < 1<<20-64<<10 {
-		t.Fatal("acked, and no room:", room, err)
+		t.Fatal("there is no room although bytes were acked:", room, err)
 	}
 }

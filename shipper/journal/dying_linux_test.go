@@ -14,21 +14,22 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// The lock of a killed owner holds until the kernel has closed its files. A start in that moment
-// waits, because it would otherwise leave the input to an owner that ships nothing any more.
+// TestLockOfADyingOwner: a killed owner holds its lock until the kernel has closed its files. A
+// start at that moment must wait. Otherwise it would leave the input to an owner that ships nothing
+// any more.
 func TestLockOfADyingOwner(t *testing.T) {
-	owner := exec.Command("/bin/sh", "-c", "kill -9 $$") // not waited for: a zombie is as good as one that ends slowly
+	owner := exec.Command("/bin/sh", "-c", "kill -9 $$") // not waited for: a zombie is as good as a process that ends slowly
 	if err := owner.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer owner.Wait()
 	for deadline := time.Now().Add(time.Minute); !disk.IsDying(owner.Process.Pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("a killed process is not seen to be dying")
+			t.Fatal("IsDying does not recognize a killed process")
 		}
 	}
 	if disk.IsDying(os.Getpid()) {
-		t.Fatal("a living process is taken for a dying one")
+		t.Fatal("IsDying is true for a living process")
 	}
 
 	dir := t.TempDir()
@@ -46,10 +47,11 @@ func TestLockOfADyingOwner(t *testing.T) {
 		}
 		return f
 	}
-	const longer = 3 * lockTries * lockPause // than anybody waits for a living owner
+	unlockLater := func(f *os.File) { // after longer than anybody waits for a living owner
+		time.AfterFunc(3*lockTries*lockPause, func() { f.Close() })
+	}
 
-	f := lockAs(owner.Process.Pid)
-	time.AfterFunc(longer, func() { f.Close() })
+	unlockLater(lockAs(owner.Process.Pid))
 	l, err := takeLock(dir, "aaaaaaaa")
 	if err != nil {
 		t.Fatal(err)
@@ -58,14 +60,13 @@ func TestLockOfADyingOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	f = lockAs(owner.Process.Pid)
-	time.AfterFunc(longer, func() { f.Close() })
+	unlockLater(lockAs(owner.Process.Pid))
 	if pid := holder(dir); pid != 0 {
-		t.Errorf("process %d is said to hold the lock", pid)
+		t.Errorf("holder returned process %d, want 0", pid)
 	}
 
 	defer lockAs(os.Getpid()).Close()
 	if _, err := takeLock(dir, "aaaaaaaa"); !errors.As(err, new(*HeldError)) || holder(dir) != os.Getpid() {
-		t.Errorf("%v, held by %d", err, holder(dir))
+		t.Errorf("takeLock returned %v, and holder %d", err, holder(dir))
 	}
 }

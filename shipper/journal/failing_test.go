@@ -1,6 +1,6 @@
 package journal
 
-// A disk that fails, in ways that need no mount: see failStore, failActive and failCursor.
+// Disk failures that need no mount: see failStore, failActive and failCursor.
 
 import (
 	"os"
@@ -26,7 +26,7 @@ func (f failingStore) open(name string, write bool) (*os.File, error) {
 	return f.store.open(name, false)
 }
 
-// failStore has the folder of a pipe refuse to be changed.
+// failStore makes the folder of a Pipe read-only.
 func failStore(j *Pipe) {
 	bad := failingStore{j.st}
 	j.st, j.pipe.st, j.pipe.place = bad, bad, bad
@@ -35,7 +35,7 @@ func failStore(j *Pipe) {
 	}
 }
 
-// unwritable opens a file for reading only: what is written through it fails with EBADF.
+// unwritable opens a file for reading only, so writing to it fails with EBADF.
 func unwritable(t tester, path string) *os.File {
 	t.Helper()
 	f, err := os.Open(path)
@@ -45,14 +45,14 @@ func unwritable(t tester, path string) *os.File {
 	return f
 }
 
-// failActive has writes to the active segment fail; what it holds can be read.
+// failActive makes writes to the active segment fail. Reading it still works.
 func failActive(t tester, j *Pipe) {
 	f := unwritable(t, filepath.Join(j.Path(), j.pipe.active.name))
 	j.pipe.active.f.Close()
 	j.pipe.active.f, j.pipe.active.fd = f, int(f.Fd())
 }
 
-// failCursor has the cursor stand still.
+// failCursor makes writes of the cursor fail until heal is called.
 func failCursor(t tester, of based) (heal func()) {
 	j := of.Base()
 	good := j.cur.f

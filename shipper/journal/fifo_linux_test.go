@@ -1,6 +1,6 @@
 package journal
 
-// Pipes that a child fills by way of a FIFO.
+// Pipes that a command fills through a FIFO.
 
 import (
 	"errors"
@@ -22,7 +22,8 @@ func newFIFO(t *testing.T, f *Folder, id string) (*Pipe, *os.File) {
 	return j, in
 }
 
-// moveAll moves what is in the FIFO; it reports whether its writers are gone.
+// moveAll moves everything in the FIFO to the journal. It reports whether the FIFO's writers are
+// gone.
 func moveAll(t *testing.T, j *Pipe) (end bool) {
 	t.Helper()
 	for {
@@ -40,11 +41,11 @@ func moveAll(t *testing.T, j *Pipe) (end bool) {
 func wantWriter(t *testing.T, j *Pipe, want bool) {
 	t.Helper()
 	if writer, known := j.HasWriter(); writer != want || !known {
-		t.Fatalf("has a writer: %v, known %v", writer, known)
+		t.Fatalf("HasWriter returned %t, %t, want %t, true", writer, known, want)
 	}
 }
 
-// A child opens its stdout by name, and that does no harm; its end is the end of the FIFO.
+// TestFIFO has a command open its stdout by name, which must do no harm, and end.
 func TestFIFO(t *testing.T) {
 	for _, where := range []string{"disk", "memory"} {
 		t.Run(where, func(t *testing.T) {
@@ -53,15 +54,15 @@ func TestFIFO(t *testing.T) {
 				f = inMemory(t, 0)
 			}
 			j, in := newFIFO(t, f, "fifo")
-			cmd := shell(t, in, `echo one; echo two >/dev/stdout; echo three | tee /dev/stderr; sleep 0.1`)
+			cmd := shell(t, in, `echo one; echo two >/dev/stdout; echo three | tee /dev/stderr`)
 			in.Close()
 			wantWriter(t, j, true)
 			if err := cmd.Wait(); err != nil {
 				t.Fatal(err)
 			}
-			wantWriter(t, j, true) // not that, but bytes are in it
+			wantWriter(t, j, true) // not a writer, but there are bytes in the FIFO
 			if !moveAll(t, j) {
-				t.Fatal("no end")
+				t.Fatal("the FIFO does not end")
 			}
 			wantWriter(t, j, false)
 			wantRest(t, j, 0, []byte("one\ntwo\nthree\nthree\n"))
@@ -81,8 +82,8 @@ func TestFIFO(t *testing.T) {
 	}
 }
 
-// Something else in the FIFO's place keeps nobody from what is in the segments.
-func TestNoFIFOInItsPlace(t *testing.T) {
+// TestAnotherFileInTheFIFOsPlace checks that the bytes in the segments can still be read.
+func TestAnotherFileInTheFIFOsPlace(t *testing.T) {
 	f := openFolder(t)
 	j, in := newFIFO(t, f, "fifo")
 	in.WriteString("line\n")
@@ -96,20 +97,20 @@ func TestNoFIFOInItsPlace(t *testing.T) {
 	if j = recoverAs[*Pipe](t, f, "fifo"); !j.Ended() || j.FIFO() != nil {
 		t.Fatal(j.Ended())
 	}
-	says(t, "Damage", j.Damage().Error(), fifoName)
+	wantText(t, "Damage", j.Damage().Error(), fifoName)
 	wantRest(t, j, 0, []byte("line\n"))
 }
 
-// A child that outlives its shipper writes on: what it writes waits in the FIFO, and who recovers
-// the input reads on, as often as need be.
-func TestFIFOOfAChildThatOutlivesItsShipper(t *testing.T) {
+// TestFIFOOfACommandThatOutlivesItsShipper: the command goes on writing to the FIFO, and each
+// process that recovers the input reads on.
+func TestFIFOOfACommandThatOutlivesItsShipper(t *testing.T) {
 	f := openFolder(t)
 	j, in := newFIFO(t, f, "fifo")
-	r, hold, err := os.Pipe()
+	r, gate, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer hold.Close()
+	defer gate.Close()
 	cmd := exec.Command("/bin/sh", "-c", "echo before; while read x; do echo $x; done")
 	cmd.Stdin, cmd.Stdout = r, in
 	if err := cmd.Start(); err != nil {
@@ -121,7 +122,7 @@ func TestFIFOOfAChildThatOutlivesItsShipper(t *testing.T) {
 		t.Helper()
 		for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatal("never: ", what)
+				t.Fatal("timed out waiting for ", what)
 			}
 		}
 	}
@@ -133,7 +134,7 @@ func TestFIFOOfAChildThatOutlivesItsShipper(t *testing.T) {
 		j.Close()
 		if word != "twice" {
 			next := map[string]string{"before": "once", "once": "twice"}[word]
-			if _, err := hold.WriteString(next + "\n"); err != nil { // while nobody has the FIFO but the child
+			if _, err := gate.WriteString(next + "\n"); err != nil { // while only the command has the FIFO open
 				t.Fatal(err)
 			}
 		}
@@ -145,16 +146,16 @@ func TestFIFOOfAChildThatOutlivesItsShipper(t *testing.T) {
 			t.Fatal(segments)
 		}
 	}
-	hold.Close()
+	gate.Close()
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	if !moveAll(t, j) {
-		t.Fatal("no end")
+		t.Fatal("the FIFO does not end")
 	}
 	wantRest(t, j, 0, []byte(want))
 	j.Close()
-	// With the child gone it has ended, and the FIFO is no foreign file.
+	// The command is gone, so the input has ended. The FIFO is not a foreign file.
 	if j = recoverAs[*Pipe](t, f, "fifo"); !j.Ended() || j.FIFO() != nil || j.Damage() != nil {
 		t.Fatal(j.Ended(), j.Damage())
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestOpenMakesAPrivateFolder(t *testing.T) {
+func TestOpenCreatesAPrivateFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	f, err := Open(dir + "/")
 	if err != nil {
@@ -35,7 +35,7 @@ func TestOpenMakesAPrivateFolder(t *testing.T) {
 	if v, err := os.ReadFile(filepath.Join(dir, versionName)); err != nil || string(v) != "1\n" {
 		t.Fatalf("%q %v", v, err)
 	}
-	if _, err := Open(dir); err != nil { // again
+	if _, err := Open(dir); err != nil { // for the second time
 		t.Fatal(err)
 	}
 }
@@ -78,24 +78,24 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			if files, _ := os.ReadDir(dir); len(files) != 1 {
-				t.Fatal("touched:", files)
+				t.Fatal("Open changed the folder:", files)
 			}
 			if got, _ := os.ReadFile(filepath.Join(dir, versionName)); string(got) != v {
-				t.Fatalf("version is now %q", got)
+				t.Fatalf("the version is now %q", got)
 			}
 		})
 	}
 	t.Run("another owner", func(t *testing.T) {
 		dir := t.TempDir()
 		if err := os.Chown(dir, 12345, -1); err != nil {
-			t.Skip("NOT TESTED, only root can give a folder away:", err)
+			t.Skip("NOT TESTED: only root can give a folder to another user:", err)
 		}
 		var want *OwnerError
 		if _, err := Open(dir); !errors.As(err, &want) || want.Owner != 12345 {
 			t.Fatal(err)
 		}
 		if files, _ := os.ReadDir(dir); len(files) != 0 {
-			t.Fatal("touched:", files)
+			t.Fatal("Open changed the folder:", files)
 		}
 	})
 	t.Run("input folder is a link", func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestOpenRefuses(t *testing.T) {
 	})
 	t.Run("not writable", func(t *testing.T) {
 		if os.Geteuid() == 0 {
-			t.Skip("NOT TESTED, root may write everywhere")
+			t.Skip("NOT TESTED: root may write everywhere")
 		}
 		dir := t.TempDir()
 		os.Chmod(dir, 0o500)
@@ -128,10 +128,10 @@ func TestIDs(t *testing.T) {
 	f := openFolder(t)
 	for _, id := range []string{"", ".", "..", "a/b", "../x", ".hidden", "UPPER", "nul\x00", string(make([]byte, 65))} {
 		if _, err := f.NewPipe(id, nil, Options{}); err == nil {
-			t.Fatalf("%q is an id", id)
+			t.Fatalf("NewPipe accepted the id %q", id)
 		}
 		if _, err := f.Recover(id); err == nil {
-			t.Fatalf("%q was recovered", id)
+			t.Fatalf("Recover accepted the id %q", id)
 		}
 	}
 	seen := map[string]bool{}
@@ -139,15 +139,15 @@ func TestIDs(t *testing.T) {
 	for range 10_000 {
 		id := NewID()
 		if !form.MatchString(id) || seen[id] {
-			t.Fatalf("%q, seen %v", id, seen[id])
+			t.Fatalf("the new id %q is malformed or not new (seen before: %t)", id, seen[id])
 		}
 		seen[id] = true
 	}
 }
 
-// Two that want the same lock while its owner removes the input: who gets a file that is no longer
-// there has no lock.
-func TestLockOfARemovedFileIsNone(t *testing.T) {
+// TestLockOnARemovedFile: two processes want the lock while its owner removes the input. The lock
+// on a file that was removed does not count.
+func TestLockOnARemovedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), lockName)
 	f, err := os.Create(path)
 	if err != nil {
@@ -155,17 +155,17 @@ func TestLockOfARemovedFileIsNone(t *testing.T) {
 	}
 	defer f.Close()
 	if !stillThere(f, path) {
-		t.Fatal("it is there")
+		t.Fatal("stillThere is false for a new file")
 	}
 	os.Remove(path)
 	if stillThere(f, path) {
-		t.Fatal("it was removed")
+		t.Fatal("stillThere is true for a removed file")
 	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if stillThere(f, path) {
-		t.Fatal("another is there")
+		t.Fatal("stillThere is true although another file has the name")
 	}
 }
 
@@ -173,11 +173,11 @@ func TestOptionsAreChecked(t *testing.T) {
 	f := openFolder(t)
 	for _, o := range []Options{{SegmentBytes: -1}, {MaxBytes: -1}, {Sync: -1}} {
 		if _, err := f.NewPipe("x", nil, o); err == nil {
-			t.Fatalf("%+v taken", o)
+			t.Fatalf("NewPipe accepted %+v", o)
 		}
 	}
 	if _, err := InMemory(-1); err == nil {
-		t.Fatal("negative bound taken")
+		t.Fatal("InMemory accepted a negative bound")
 	}
 }
 

@@ -64,7 +64,7 @@ func TestFollowGoesOnAtTheCursor(t *testing.T) {
 			}
 			put(t, path, "too late\n")
 			if j.Size() != 20 {
-				t.Fatal("grew after its end:", j.Size())
+				t.Fatal("the input grew after its end, to", j.Size())
 			}
 			if err := j.Remove(); err != nil {
 				t.Fatal(err)
@@ -90,18 +90,18 @@ func TestRenamedFileIsReadToItsEnd(t *testing.T) {
 	wantRest(t, j, 0, []byte("one\ntwo\n"))
 	put(t, path, "of the successor\n")
 	if !j.Replaced() {
-		t.Fatal("the successor is taken for it")
+		t.Fatal("Replaced is false although a successor has the path")
 	}
 	next := follow(t, f, "second", path)
 	wantRest(t, next, 0, []byte("of the successor\n"))
 	ack(t, j, 4, "")
 	j.Close()
-	// After a restart it is found under its new name.
+	// A restart finds the file under its new name.
 	put(t, path+".1", "three\n")
 	j = recoverAs[*File](t, f, "first")
 	wantRest(t, j, 4, []byte("two\nthree\n"))
 	if !j.Replaced() {
-		t.Fatal("not replaced after a restart")
+		t.Fatal("Replaced is false after a restart")
 	}
 	j.Close()
 	os.Remove(path + ".1")
@@ -127,7 +127,7 @@ func TestTruncatedFileIsANewInput(t *testing.T) {
 		{"emptied", ""},
 		{"shorter", "new\n"},
 		{"as long", "ONE\nTWO\n"},
-		{"longer", "a new story that is longer\n"},
+		{"longer", "new contents that are longer\n"},
 	} {
 		for _, when := range []string{"live", "between two starts"} {
 			t.Run(c.name+" "+when, func(t *testing.T) {
@@ -166,7 +166,8 @@ func TestTruncatedFileIsANewInput(t *testing.T) {
 	}
 }
 
-// A file that takes the path of another is another input, even if it begins with the same bytes.
+// TestAnotherFileAtThePath checks that a file that replaces another is another input, even if it
+// begins with the same bytes.
 func TestAnotherFileAtThePath(t *testing.T) {
 	for _, c := range []struct{ name, now string }{
 		{"a copy that went on", "one\ntwo\nthree\n"},
@@ -194,8 +195,8 @@ func TestAnotherFileAtThePath(t *testing.T) {
 	}
 }
 
-// Deleting a file frees its inode number, which the next file often gets.
-func TestInodeUsedAgain(t *testing.T) {
+// TestReusedInodeNumber: deleting a file frees its inode number, which the next file often gets.
+func TestReusedInodeNumber(t *testing.T) {
 	f, path := openFolder(t), filepath.Join(t.TempDir(), "events.jsonl")
 	put(t, path, "one\ntwo\n")
 	j := follow(t, f, "first", path)
@@ -203,7 +204,7 @@ func TestInodeUsedAgain(t *testing.T) {
 	ack(t, j, 8, "")
 	rec := j.header
 	if rec.Born == 0 {
-		t.Skip("NOT TESTED: this file system does not keep when a file was made")
+		t.Skip("NOT TESTED: this file system does not record birth times")
 	}
 	j.Close()
 	for range 20 {
@@ -221,7 +222,8 @@ func TestInodeUsedAgain(t *testing.T) {
 	}
 }
 
-// The number of a device may be another after each mount, and old records have no time of birth.
+// TestSameFileOnAnotherMount: the device number may change with each mount, and old headers have no
+// birth time.
 func TestSameFileOnAnotherMount(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -230,16 +232,16 @@ func TestSameFileOnAnotherMount(t *testing.T) {
 		same   bool
 	}{
 		{"another device", func(r *header) { r.Dev++ }, "one\ntwo\nthree\n", true},
-		{"another device, time of birth not known", func(r *header) { r.Dev++; r.Born = 0 }, "one\ntwo\nthree\n", true},
-		{"another device, time of birth not known, other bytes", func(r *header) { r.Dev++; r.Born = 0 }, "six\ntwo\nthree\n", false},
-		{"another device and time of birth", func(r *header) { r.Dev++; r.Born++ }, "one\ntwo\nthree\n", false},
+		{"another device, birth time not known", func(r *header) { r.Dev++; r.Born = 0 }, "one\ntwo\nthree\n", true},
+		{"another device, birth time not known, other bytes", func(r *header) { r.Dev++; r.Born = 0 }, "six\ntwo\nthree\n", false},
+		{"another device and birth time", func(r *header) { r.Dev++; r.Born++ }, "one\ntwo\nthree\n", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, path := openFolder(t), filepath.Join(t.TempDir(), "events.jsonl")
 			put(t, path, "one\ntwo\n")
 			j := follow(t, f, "first", path)
 			if j.header.Born == 0 {
-				t.Skip("NOT TESTED: this file system does not keep when a file was made")
+				t.Skip("NOT TESTED: this file system does not record birth times")
 			}
 			readRest(t, j, 0)
 			ack(t, j, 8, "")
@@ -260,8 +262,8 @@ func TestSameFileOnAnotherMount(t *testing.T) {
 	}
 }
 
-// Lines without times repeat themselves: a file that was rewritten in place is known by its
-// beginning, too.
+// TestRewrittenWithTheSameEnd: lines without times repeat themselves, so a file that was rewritten
+// in place must be recognized by its beginning as well.
 func TestRewrittenWithTheSameEnd(t *testing.T) {
 	f, path := openFolder(t), filepath.Join(t.TempDir(), "events.jsonl")
 	beat := strings.Repeat("heartbeat\n", 1000)
@@ -299,7 +301,7 @@ func TestFollowRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if entries, _ := os.ReadDir(f.Path()); len(entries) != 3 {
-		t.Fatal("what was refused left folders:", entries)
+		t.Fatal("refused calls left folders:", entries)
 	}
 }
 
@@ -328,15 +330,15 @@ func TestFileID(t *testing.T) {
 	}
 	put(t, path, "more\n")
 	if again, _, _ := FileID(path); again != id {
-		t.Fatal("grew, and has another id")
+		t.Fatal("the file grew and has another id")
 	}
 	put(t, filepath.Join(dir, "b.jsonl"), "half a line\n")
 	if other, _, _ := FileID(filepath.Join(dir, "b.jsonl")); other == id {
-		t.Fatal("two paths, one id")
+		t.Fatal("two paths have one id")
 	}
 	os.WriteFile(path, []byte("another line\n"), 0o600)
 	if other, _, _ := FileID(path); other == id {
-		t.Fatal("two first lines, one id")
+		t.Fatal("two first lines have one id")
 	}
 	long := filepath.Join(dir, "long")
 	put(t, long, strings.Repeat("x", idLineBytes-1))

@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-// FuzzRecover opens folders that were damaged in every way a byte string can say: whatever was
-// done, either every byte after the ack comes back, or an error, Damage or Fallback says that
-// something is wrong; and no byte comes back that was not written there.
+// FuzzRecover opens folders that were damaged as a byte string says. Either every byte after the
+// ack comes back, or an error, Damage or Fallback says that something is wrong. No byte comes back
+// that was not written there.
 func FuzzRecover(f *testing.F) {
-	const pipeCase, childCase = 0, 1
+	const pipeCase, outputCase = 0, 1
 	for op := range byte(9) {
 		for file := range byte(4) {
 			f.Add([]byte{pipeCase, op, file, 17})
-			f.Add([]byte{childCase, op, file, 17})
+			f.Add([]byte{outputCase, op, file, 17})
 			f.Add([]byte{pipeCase, op, file * 5, 0, op, file, 80})
 		}
 	}
@@ -39,11 +39,11 @@ func FuzzRecover(f *testing.F) {
 			}
 			j = pipe.Journal
 		} else {
-			child, w, err := folder.NewOutput("fuzzed", nil, Options{})
+			output, w, err := folder.NewOutput("fuzzed", nil, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			j = child.Journal
+			j = output.Journal
 			w.Write(data)
 			w.Close()
 			readRest(t, j, 0)
@@ -68,19 +68,19 @@ func FuzzRecover(f *testing.F) {
 		found, err := folder.Recover("fuzzed")
 		if err != nil {
 			if len(left) == 1 && gone(err) {
-				t.Fatal("it was there, and then not:", err)
+				t.Fatal("Leftover lists the input and Recover does not find it:", err)
 			}
 			if len(left) == 0 && !d.allGone {
-				t.Fatal("an input with bytes is not listed:", err)
+				t.Fatal("Leftover does not list an input with bytes:", err)
 			}
 			return
 		}
 		j = found.Base()
 		defer j.Close()
-		said := j.Damage() != nil || j.Fallback() != ""
+		reported := j.Damage() != nil || j.Fallback() != ""
 		at := j.Cursor().Offset
-		if at > acked && !said {
-			t.Fatal("starts at", at)
+		if at > acked && !reported {
+			t.Fatal("the cursor is beyond the ack, at", at)
 		}
 		buf := make([]byte, 64)
 		for steps := 0; ; steps++ {
@@ -91,38 +91,38 @@ func FuzzRecover(f *testing.F) {
 			var gap *GapError
 			if errors.As(err, &gap) {
 				if gap.From != at || gap.To <= at {
-					t.Fatal("a gap that leads nowhere:", gap, at)
+					t.Fatal("invalid gap:", gap, at)
 				}
-				said, at = true, gap.To
+				reported, at = true, gap.To
 				continue
 			}
 			if err != nil {
-				said = true
+				reported = true
 				break
 			}
 			if n == 0 {
 				break
 			}
 			if !d.content && (at+int64(n) > int64(len(data)) || string(buf[:n]) != string(data[at:at+int64(n)])) {
-				t.Fatalf("%d other bytes at %d", n, at)
+				t.Fatalf("wrong bytes in the %d from %d on", n, at)
 			}
 			at += int64(n)
 		}
-		if at < int64(len(data)) && !said && !(d.indexCut && d.dataCut) {
-			t.Fatalf("ends at %d of %d, and nothing is said", at, len(data))
+		if at < int64(len(data)) && !reported && !(d.indexCut && d.dataCut) {
+			t.Fatalf("reading ends at %d of %d, and nothing reports that", at, len(data))
 		}
 		if err := j.Ack(Cursor{Offset: max(j.Cursor().Offset, min(at, j.Size()))}); err != nil {
-			t.Fatal("cannot go on:", err)
+			t.Fatal("Ack after the recovery:", err)
 		}
 	})
 }
 
-// damager does to a folder what a script says.
+// damager damages a folder as a script says.
 type damager struct {
 	dir      string
-	content  bool // the bytes of the input themselves were changed, which nothing here can tell
-	indexCut bool // the index and the bytes were both cut: then the end of the input is known to nobody
-	dataCut  bool
+	content  bool // bytes of the input were changed, which the journal cannot notice
+	indexCut bool // the index was damaged
+	dataCut  bool // bytes of the input were removed; if the index was damaged as well, nothing knows where the input ended
 	allGone  bool // no file with bytes of the input is left
 }
 
@@ -149,18 +149,18 @@ func (d *damager) do(op, file, value byte) {
 	case 1:
 		os.Truncate(path, info.Size()*int64(value)/256)
 		cut()
-	case 2: // one byte another
+	case 2: // change one byte
 		if content, err := os.ReadFile(path); err == nil && len(content) > 0 {
 			content[int(value)%len(content)] ^= 1 + value
 			os.WriteFile(path, content, 0o600)
 			d.content = d.content || bytes
 			cut()
 		}
-	case 3: // nothing but one byte, over and over
+	case 3: // replace the contents by one byte, repeated
 		os.WriteFile(path, slices.Repeat([]byte{value}, 200), 0o600)
 		d.content = d.content || bytes
 		cut()
-	case 4: // another name of the kind
+	case 4: // rename it to another offset
 		os.Rename(path, filepath.Join(d.dir, offsetName(int64(value)*10, filepath.Ext(name))))
 		d.content = d.content || bytes // the bytes are at another offset now
 		cut()
@@ -188,8 +188,8 @@ func (d *damager) do(op, file, value byte) {
 	}
 }
 
-// FuzzCursor reads arbitrary bytes as a cursor file: what is taken for valid has its own checksum,
-// so writing it gives the same bytes.
+// FuzzCursor reads arbitrary bytes as a cursor file. If they are accepted, their checksum is right,
+// so writing that cursor must produce the same bytes.
 func FuzzCursor(f *testing.F) {
 	st := dirStore(f.TempDir())
 	c, err := createCursor(st)
@@ -230,7 +230,7 @@ func FuzzCursor(f *testing.F) {
 			t.Fatal(err)
 		}
 		if string(again.buf) != string(b[:len(again.buf)]) {
-			t.Fatalf("%q was taken for %q", b, again.buf)
+			t.Fatalf("%q was accepted as %q", b, again.buf)
 		}
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A disk that is full does not stop a heartbeat.
+// TestHeartbeatOnAFullDisk checks that a full disk does not stop a heartbeat.
 func TestHeartbeatOnAFullDisk(t *testing.T) {
 	dir := smallDisk(t, "1m")
 	folder, err := Open(dir)
@@ -17,12 +17,12 @@ func TestHeartbeatOnAFullDisk(t *testing.T) {
 	h.Beat(time.Now().Add(time.Hour))
 	pulses := heartbeats(dir)
 	if len(pulses) != 1 || time.Until(pulses[0].Beat) < 50*time.Minute {
-		t.Errorf("%+v, want one that beats in an hour", pulses)
+		t.Errorf("the pulses are %+v, want one that beats in an hour", pulses)
 	}
 	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
 	if left := heartbeats(dir); len(left) > 0 {
-		t.Errorf("%+v are left", left)
+		t.Errorf("the heartbeats %+v are left", left)
 	}
 }

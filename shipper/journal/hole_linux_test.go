@@ -10,7 +10,7 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// readPieces reads all that j has, and says where holes were skipped.
+// readPieces reads everything, and returns the pieces between holes and the holes.
 func readPieces(t *testing.T, of based) (pieces []string, holes []Gap) {
 	t.Helper()
 	j := of.Base()
@@ -53,20 +53,20 @@ func TestHolesAreSkipped(t *testing.T) {
 	writeAt(t, path, 5*mega+100, "two\x00\x00\n"+long)
 	writeAt(t, path, 9*mega, "three\n")
 	if disk.NextHole(mustOpen(t, path), 0) > mega {
-		t.Skip("NOT TESTED: this file system does not tell of holes")
+		t.Skip("NOT TESTED: this file system does not report holes")
 	}
 	j := follow(t, f, "holes", path)
 	pieces, holes := readPieces(t, j)
 	want := []string{"one\n", "two\x00\x00\n" + long, "three\n"}
 	if strings.Join(pieces, "|") != strings.Join(want, "|") {
-		t.Fatalf("%d pieces, holes %v", len(pieces), holes)
+		t.Fatalf("got %d pieces and the holes %v", len(pieces), holes)
 	}
 	if first := (Gap{4, 5*mega + 100}); holes[0] != first {
-		t.Errorf("holes %v, the first should be %v", holes, first)
+		t.Errorf("the holes are %v, the first should be %v", holes, first)
 	}
 
-	// What a writer has made of a file ahead of what it writes is waited for, and is no hole until
-	// the end.
+	// A writer may extend its file before it writes the bytes. The reader waits for them, and until
+	// the input ends they are not a hole.
 	end := j.Size()
 	if err := os.Truncate(path, end+4*mega); err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestHolesAreSkipped(t *testing.T) {
 	}
 }
 
-// NULs that somebody wrote are bytes like others.
+// TestWrittenNULsAreRead checks that NULs that somebody wrote are read like any other bytes.
 func TestWrittenNULsAreRead(t *testing.T) {
 	f, path := openFolder(t), filepath.Join(t.TempDir(), "events.jsonl")
 	text := "one" + strings.Repeat("\x00", 200<<10) + "\ntwo\n" + strings.Repeat("\x00", 1000)
@@ -105,13 +105,13 @@ func mustOpen(t *testing.T, path string) *os.File {
 	return f
 }
 
-// wantStart wants text at off, and nothing else that was written yet.
+// wantStart checks that text is all there is to read at off.
 func wantStart(t *testing.T, of based, off int64, text string) {
 	t.Helper()
 	j := of.Base()
 	buf := make([]byte, 100)
 	n, err := j.ReadAt(buf, off)
 	if err != nil || string(buf[:n]) != text {
-		t.Fatalf("%q, %v", buf[:n], err)
+		t.Fatalf("ReadAt returned %q, %v, want %q", buf[:n], err, text)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// inspect looks at the only input of a folder.
+// inspect returns the only input of a folder.
 func inspect(t *testing.T, dir string) Seen {
 	t.Helper()
 	view, err := LookInto(dir)
@@ -38,25 +38,25 @@ func TestLookIntoAnOutput(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	if seen := inspect(t, dir); seen.Oldest.UnixMilli() != j.ArrivalAt(0) || seen.Waiting != 4 || seen.Holder != os.Getpid() {
-		t.Errorf("%+v, want the arrival %d", seen, j.ArrivalAt(0))
+		t.Errorf("seen is %+v, want 4 bytes that arrived at %d", seen, j.ArrivalAt(0))
 	}
 	if err := j.Ack(Cursor{Offset: 4}); err != nil {
 		t.Fatal(err)
 	}
 	if seen := inspect(t, dir); !seen.Oldest.IsZero() || seen.Waiting != 0 || seen.Read != 4 || seen.Acked != 4 {
-		t.Errorf("%+v, want nothing that waits", seen)
+		t.Errorf("seen is %+v, want nothing waiting", seen)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if seen := inspect(t, dir); seen.Holder != 0 {
-		t.Errorf("%+v, want no holder", seen)
+		t.Errorf("seen is %+v, want no holder", seen)
 	}
 }
 
-// A line that a command writes after a long silence has not waited since before that, even where
-// its owner has not noticed it yet.
-func TestWhatIsNotNoticedYetIsNew(t *testing.T) {
+// TestUnnoticedBytesAreNew: a line that a command writes after a long silence has not waited
+// through that silence, even if the owner has not noticed the line yet.
+func TestUnnoticedBytesAreNew(t *testing.T) {
 	at := time.UnixMilli
 	for _, c := range []struct {
 		entries []arrival
@@ -64,10 +64,10 @@ func TestWhatIsNotNoticedYetIsNew(t *testing.T) {
 		written int64 // ms
 		want    int64
 	}{
-		{nil, 0, 9000, 9000},                             // nothing has been noticed
-		{nil, 0, 0, 100},                                 // the owner writes by itself
-		{[]arrival{{0, 1000}}, 0, 9000, 1000},            // what is noticed has waited since then
-		{[]arrival{{0, 1000}}, 4, 9000, 9000},            // behind what has been noticed, maybe
+		{nil, 0, 9000, 9000},                             // nothing was noticed yet
+		{nil, 0, 0, 100},                                 // the owner itself writes
+		{[]arrival{{0, 1000}}, 0, 9000, 1000},            // noticed bytes have waited since then
+		{[]arrival{{0, 1000}}, 4, 9000, 9000},            // maybe behind the noticed bytes
 		{[]arrival{{0, 1000}}, 4, 500, 1000},             // not written since then
 		{[]arrival{{0, 1000}, {8, 2000}}, 4, 9000, 1000}, // noticed before the second entry was made
 		{[]arrival{{0, 1000}, {8, 2000}}, 8, 9000, 2000},
@@ -84,7 +84,7 @@ func TestWhatIsNotNoticedYetIsNew(t *testing.T) {
 			written = at(c.written)
 		}
 		if got := a.since(c.off, written); !got.Equal(at(c.want)) {
-			t.Errorf("%+v: %d", c, got.UnixMilli())
+			t.Errorf("%+v: since returned %d", c, got.UnixMilli())
 		}
 		if err := a.close(); err != nil {
 			t.Error(err)
@@ -92,7 +92,7 @@ func TestWhatIsNotNoticedYetIsNew(t *testing.T) {
 	}
 }
 
-// The line that waits may reach over several segments, and need not be whole.
+// TestOnlyAWholeLineWaits has a line that spans several segments and is incomplete at first.
 func TestOnlyAWholeLineWaits(t *testing.T) {
 	dir := t.TempDir()
 	folder, err := Open(dir)
@@ -114,13 +114,13 @@ func TestOnlyAWholeLineWaits(t *testing.T) {
 	}
 	want := int64(3 * len(half))
 	if seen := inspect(t, dir); !seen.Oldest.IsZero() || seen.Waiting != want || seen.Allocated != want {
-		t.Errorf("of half a line: %+v", seen)
+		t.Errorf("with half a line, seen is %+v", seen)
 	}
 	if _, err := j.Write([]byte{'\n'}); err != nil {
 		t.Fatal(err)
 	}
 	if seen := inspect(t, dir); seen.Oldest.IsZero() || seen.Waiting != want+1 {
-		t.Errorf("of a line: %+v", seen)
+		t.Errorf("with a whole line, seen is %+v", seen)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)

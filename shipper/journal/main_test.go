@@ -12,14 +12,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if task := os.Getenv("JOURNAL_TEST_TASK"); task != "" { // this process is a writer that a test kills or starves
+	if task := os.Getenv("JOURNAL_TEST_TASK"); task != "" { // this process is a writer that a test kills or leaves without room
 		runTask(task)
 		return
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// random bytes, the same for the same seed.
+// random returns n random bytes, which are the same for the same seed.
 func random(seed uint64, n int) []byte {
 	r := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16)})
 	b := make([]byte, n)
@@ -61,7 +61,7 @@ func recoverAs[T Recovered](t tester, f *Folder, id string) (j T) {
 	return j
 }
 
-// based is every kind of input, and what they have in common.
+// based is an input of any kind, or its Journal.
 type based interface{ Base() *Journal }
 
 func write(t testing.TB, j *Pipe, b []byte) {
@@ -79,7 +79,7 @@ type tester interface {
 	Fatalf(format string, args ...any)
 }
 
-// readRest reads from off to the end of what is there. Gaps are returned, and read over.
+// readRest reads from off to the end of the bytes written so far. It skips gaps and returns them.
 func readRest(t tester, of based, off int64) (data []byte, gaps []Gap) {
 	t.Helper()
 	j := of.Base()
@@ -109,7 +109,7 @@ func wantRest(t testing.TB, j based, off int64, want []byte) {
 	t.Helper()
 	got, gaps := readRest(t, j, off)
 	if len(gaps) > 0 || !bytes.Equal(got, want) {
-		t.Fatalf("from offset %d: %d bytes, gaps %v; want %d bytes, equal %v", off, len(got), gaps, len(want), bytes.Equal(got, want))
+		t.Fatalf("from offset %d on: %d bytes and gaps %v, want %d bytes; the bytes are equal: %t", off, len(got), gaps, len(want), bytes.Equal(got, want))
 	}
 }
 

@@ -11,21 +11,21 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// model is what a pipe's journal must be equal to: a byte slice and an offset.
+// model is a byte slice and an offset, which the journal of a Pipe must match.
 type model struct {
-	t     *rapid.T
-	f     *Folder
-	o     Options
-	j     *Pipe
-	data  []byte // all that was taken
-	acked int64  // the latest Ack
-	state string
-	ended bool
-	sick  bool // its disk fails, in whatever way
+	t       *rapid.T
+	f       *Folder
+	o       Options
+	j       *Pipe
+	data    []byte // all bytes that Write took
+	acked   int64  // the latest Ack
+	state   string
+	ended   bool
+	failing bool // the disk fails in some way
 }
 
-// TestAnyOrderOfCallsKeepsTheBytes runs random writes, reads, acks, restarts and broken cursors
-// against the model.
+// TestAnyOrderOfCallsKeepsTheBytes compares the journal with the model over random writes, reads,
+// acks, restarts, broken cursors and disk failures.
 func TestAnyOrderOfCallsKeepsTheBytes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f, err := Open(filepath.Join(t.TempDir(), "journal"))
@@ -46,7 +46,7 @@ func TestAnyOrderOfCallsKeepsTheBytes(t *testing.T) {
 			"read":          m.read,
 			"ack":           m.ack,
 			"end":           m.end,
-			"restart":       func(rt *rapid.T) { m.t = rt; m.mustBeWell(); m.restart() },
+			"restart":       func(rt *rapid.T) { m.t = rt; m.needDisk(); m.restart() },
 			"break cursors": m.breakCursors,
 			"fail":          m.fail,
 			"":              m.check,
@@ -65,22 +65,22 @@ func (m *model) write(t *rapid.T) {
 	m.data = append(m.data, b[:n]...)
 	switch {
 	case err == nil && n != len(b):
-		t.Fatalf("took %d of %d and said nothing", n, len(b))
+		t.Fatalf("Write took %d of %d bytes and returned no error", n, len(b))
 	case errors.Is(err, ErrFull):
 		if m.o.MaxBytes == 0 {
-			t.Fatal("full without a limit")
+			t.Fatal("the journal is full without a limit")
 		}
 		if m.acked == int64(len(m.data)) && before == 0 {
-			t.Fatal("full and empty")
+			t.Fatal("the journal is full and empty")
 		}
-		if m.sick && n == 0 && m.acked == int64(len(m.data)) {
-			t.Fatalf("full for ever: %v", err)
+		if m.failing && n == 0 && m.acked == int64(len(m.data)) {
+			t.Fatalf("the journal stays full: %v", err)
 		}
 	case err != nil:
 		t.Fatal(err)
 	}
 	if m.o.MaxBytes > 0 && m.j.Allocated() > m.o.MaxBytes {
-		t.Fatalf("%d bytes over the limit of %d", m.j.Allocated(), m.o.MaxBytes)
+		t.Fatalf("%d bytes are allocated, the limit is %d", m.j.Allocated(), m.o.MaxBytes)
 	}
 }
 
@@ -93,32 +93,32 @@ func (m *model) read(t *rapid.T) {
 	}
 	left := max(0, int64(len(m.data))-off)
 	if n == 0 && left > 0 && len(b) > 0 {
-		t.Fatalf("nothing at %d of %d", off, len(m.data))
+		t.Fatalf("read nothing at %d of %d", off, len(m.data))
 	}
 	if int64(n) > left || n > 0 && string(b[:n]) != string(m.data[off:off+int64(n)]) {
-		t.Fatalf("other bytes at %d", off)
+		t.Fatalf("wrong bytes at %d", off)
 	}
 }
 
 func (m *model) ack(t *rapid.T) {
 	off := rapid.Int64Range(m.acked, int64(len(m.data))).Draw(t, "offset")
 	state := rapid.StringN(0, 50, 200).Draw(t, "state")
-	if err := m.j.Ack(Cursor{off, []byte(state)}); err != nil && !m.sick {
+	if err := m.j.Ack(Cursor{off, []byte(state)}); err != nil && !m.failing {
 		t.Fatal(err)
 	}
 	m.acked, m.state = off, state
-	most := int64(len(m.data)) - off + 2*(m.o.SegmentBytes+500) // the one the cursor is in, and the active one; a write may run over
-	if got := m.j.Allocated(); got > most && (!m.sick || m.j.Degraded() != nil) {
-		t.Fatalf("%d bytes held, %d unacked, segments of %d", got, int64(len(m.data))-off, m.o.SegmentBytes)
+	most := int64(len(m.data)) - off + 2*(m.o.SegmentBytes+500) // the segment with the cursor and the active one; each may exceed its size by a write
+	if got := m.j.Allocated(); got > most && (!m.failing || m.j.Degraded() != nil) {
+		t.Fatalf("%d bytes are allocated with %d unacked in segments of %d", got, int64(len(m.data))-off, m.o.SegmentBytes)
 	}
 }
 
-// fail has the disk fail from here on: for writes, for changes of the folder, or for the cursor.
+// fail makes the disk fail from now on: for writes, for changes of the folder, or for the cursor.
 func (m *model) fail(t *rapid.T) {
-	if !disk.HasMemfds || m.ended || m.sick {
+	if !disk.HasMemfds || m.ended || m.failing {
 		t.Skip("nothing to fail")
 	}
-	m.sick = true
+	m.failing = true
 	how := rapid.IntRange(1, 7).Draw(t, "how")
 	if how&1 != 0 {
 		failActive(t, m.j)
@@ -131,10 +131,10 @@ func (m *model) fail(t *rapid.T) {
 	}
 }
 
-// mustBeWell skips what needs a disk that was well to the end.
-func (m *model) mustBeWell() {
-	if m.sick {
-		m.t.Skip("its disk fails")
+// needDisk skips an action that needs a working disk.
+func (m *model) needDisk() {
+	if m.failing {
+		m.t.Skip("the disk fails")
 	}
 }
 
@@ -152,17 +152,18 @@ func (m *model) restart() {
 	j := recoverAs[*Pipe](m.t, m.f, "model")
 	m.j, m.ended = j, true
 	if c := j.Cursor(); j.Fallback() == "" && (c.Offset != m.acked || string(c.State) != m.state) {
-		m.t.Fatalf("cursor %d %q, was %d %q", c.Offset, c.State, m.acked, m.state)
+		m.t.Fatalf("the cursor is %d %q, and was %d %q", c.Offset, c.State, m.acked, m.state)
 	}
 	if j.Damage() != nil || string(j.About()) != "about" {
 		m.t.Fatal(j.Damage(), string(j.About()))
 	}
 }
 
-// breakCursors spoils both: the journal must say so and start no later than the model's ack.
+// breakCursors spoils both cursor files. The journal must report that and start no later than the
+// model's ack.
 func (m *model) breakCursors(t *rapid.T) {
 	m.t = t
-	m.mustBeWell()
+	m.needDisk()
 	dir := m.j.Path()
 	if err := m.j.Close(); err != nil {
 		t.Fatal(err)
@@ -175,7 +176,7 @@ func (m *model) breakCursors(t *rapid.T) {
 	m.restart()
 	c := m.j.Cursor()
 	if m.j.Fallback() == "" || c.Offset > m.acked || c.State != nil {
-		t.Fatalf("%q, cursor %+v, acked %d", m.j.Fallback(), c, m.acked)
+		t.Fatalf("the fallback is %q and the cursor %+v, acked was %d", m.j.Fallback(), c, m.acked)
 	}
 	m.acked, m.state = c.Offset, ""
 	ack(t, m.j, c.Offset, "")
@@ -183,7 +184,7 @@ func (m *model) breakCursors(t *rapid.T) {
 
 func (m *model) check(t *rapid.T) {
 	if m.j.Size() != int64(len(m.data)) || m.j.Ended() != m.ended {
-		t.Fatalf("size %d, ended %v; want %d, %v", m.j.Size(), m.j.Ended(), len(m.data), m.ended)
+		t.Fatalf("the size is %d and ended %t, want %d and %t", m.j.Size(), m.j.Ended(), len(m.data), m.ended)
 	}
 }
 
@@ -191,9 +192,9 @@ func (m *model) check(t *rapid.T) {
 func (m *model) finish() {
 	got, gaps := readRest(m.t, m.j, m.acked)
 	if len(gaps) > 0 || string(got) != string(m.data[m.acked:]) {
-		m.t.Fatalf("%d bytes from %d of %d, gaps %v", len(got), m.acked, len(m.data), gaps)
+		m.t.Fatalf("read %d bytes from %d of %d with gaps %v, or the bytes differ", len(got), m.acked, len(m.data), gaps)
 	}
-	if err := m.j.Ack(Cursor{Offset: int64(len(m.data))}); m.sick {
+	if err := m.j.Ack(Cursor{Offset: int64(len(m.data))}); m.failing {
 		m.j.End()
 		return
 	} else if err != nil {
@@ -204,6 +205,6 @@ func (m *model) finish() {
 		m.t.Fatal(err)
 	}
 	if _, err := os.Stat(dir); !gone(err) {
-		m.t.Fatal("still there:", err)
+		m.t.Fatal("the folder still exists:", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-func newChild(t testing.TB, f *Folder, id string, o Options) (*Output, *os.File) {
+func newOutput(t testing.TB, f *Folder, id string, o Options) (*Output, *os.File) {
 	t.Helper()
 	j, w, err := f.NewOutput(id, []byte("about"), o)
 	if err != nil {
@@ -35,8 +35,7 @@ func shell(t testing.TB, w *os.File, script string) *exec.Cmd {
 	return cmd
 }
 
-// waitFor waits for rings of the journal's bell until is holds.
-// reattach recovers a Child without its watcher.
+// reattach recovers an Output without its watcher.
 func reattach(t *testing.T, f *Folder, id string) *Output {
 	t.Helper()
 	base, err := f.reopen(id)
@@ -52,6 +51,7 @@ func reattach(t *testing.T, f *Folder, id string) *Output {
 	return j
 }
 
+// waitFor waits for rings of the journal's bell until is returns true.
 func waitFor(t testing.TB, of based, what string, is func() bool) {
 	t.Helper()
 	j := of.Base()
@@ -60,19 +60,19 @@ func waitFor(t testing.TB, of based, what string, is func() bool) {
 		select {
 		case <-j.Changed():
 		case <-deadline:
-			t.Fatal("never rang: ", what)
+			t.Fatal("timed out waiting for ", what)
 		}
 	}
 }
 
-func TestChildWritesTheSegmentItself(t *testing.T) {
+func TestCommandWritesTheSegmentItself(t *testing.T) {
 	for _, where := range []string{"disk", "memory"} {
 		t.Run(where, func(t *testing.T) {
 			f := openFolder(t)
 			if where == "memory" {
 				f = inMemory(t, 0)
 			}
-			j, w := newChild(t, f, "child", Options{})
+			j, w := newOutput(t, f, "child", Options{})
 			cmd := shell(t, w, `echo one; echo two >&2; exec /bin/echo three`)
 			w.Close()
 			waitFor(t, j, "growth", func() bool { return j.Size() == 14 })
@@ -81,13 +81,13 @@ func TestChildWritesTheSegmentItself(t *testing.T) {
 			}
 			wantRest(t, j, 0, []byte("one\ntwo\nthree\n"))
 			if j.Ended() {
-				t.Fatal("ended without a word")
+				t.Fatal("the input ended without End")
 			}
 			if err := j.End(); err != nil || !j.Ended() {
 				t.Fatal(err)
 			}
 			if ms := j.ArrivalAt(13); time.Since(time.UnixMilli(ms)) > time.Minute {
-				t.Fatal("arrived at", ms)
+				t.Fatal("the last byte arrived at", ms)
 			}
 			if err := j.Remove(); !errors.Is(err, ErrUnacked) {
 				t.Fatal(err)
@@ -100,16 +100,16 @@ func TestChildWritesTheSegmentItself(t *testing.T) {
 	}
 }
 
-func TestChildsAckedBytesAreGivenBack(t *testing.T) {
+func TestAckedBytesOfAnOutputAreFreed(t *testing.T) {
 	for _, where := range []string{"disk", "memory"} {
 		t.Run(where, func(t *testing.T) {
 			f := openFolder(t)
 			if where == "memory" {
 				f = inMemory(t, 0)
 			}
-			j, w := newChild(t, f, "holes", Options{})
+			j, w := newOutput(t, f, "holes", Options{})
 			if !j.PunchesHoles() {
-				t.Skip("NOT TESTED, this file system punches no holes")
+				t.Skip("NOT TESTED: this file system punches no holes")
 			}
 			data := random(7, 3<<20)
 			var acked int64
@@ -127,22 +127,22 @@ func TestChildsAckedBytesAreGivenBack(t *testing.T) {
 						break
 					}
 					if string(buf[:n]) != string(data[acked:acked+int64(n)]) {
-						t.Fatal("other bytes at", acked)
+						t.Fatal("wrong bytes at", acked)
 					}
 					acked += int64(n)
 					ack(t, j, acked, "")
 				}
 				if got := j.Allocated(); got > punchStep+1<<18+64<<10 {
-					t.Fatalf("%d bytes allocated, all acked", got)
+					t.Fatalf("%d bytes are allocated although all are acked", got)
 				}
 			}
 			if got := j.Allocated(); got > 64<<10 {
-				t.Fatalf("%d bytes allocated in the end", got)
+				t.Fatalf("%d bytes are allocated at the end", got)
 			}
 			if _, err := j.ReadAt(buf, 100); !errors.Is(err, ErrAcked) {
 				t.Fatal("a hole was read:", err)
 			}
-			// More comes, after a restart.
+			// More bytes come, and a restart.
 			if where == "disk" {
 				j.Close()
 				w.Write([]byte("more"))
@@ -156,9 +156,9 @@ func TestChildsAckedBytesAreGivenBack(t *testing.T) {
 	}
 }
 
-// A second reader holds what it needs: it never reads a hole.
-func TestHoldKeepsHolesAway(t *testing.T) {
-	j, w := newChild(t, openFolder(t), "teed", Options{})
+// TestRetainPreventsHoles checks that a second reader never reads a hole.
+func TestRetainPreventsHoles(t *testing.T) {
+	j, w := newOutput(t, openFolder(t), "teed", Options{})
 	data := random(8, 2<<20)
 	w.Write(data)
 	j.Retain(0)
@@ -169,16 +169,16 @@ func TestHoldKeepsHolesAway(t *testing.T) {
 	wantRest(t, j, 1<<20, data[1<<20:])
 	j.StopRetaining()
 	if j.PunchesHoles() && j.Allocated() > 64<<10 {
-		t.Fatal(j.Allocated())
+		t.Fatalf("%d bytes are allocated after StopRetaining", j.Allocated())
 	}
 }
 
-// startChild starts a child that has written "before\n", and writes "after\n" and ends when it is
-// let go on.
-func startChild(t *testing.T, f *Folder, id string) (j *Output, goOn func()) {
+// startCommand starts a command that has written "before\n". When goOn is called, it writes
+// "after\n" and ends.
+func startCommand(t *testing.T, f *Folder, id string) (j *Output, goOn func()) {
 	t.Helper()
-	j, w := newChild(t, f, id, Options{})
-	r, hold, err := os.Pipe()
+	j, w := newOutput(t, f, id, Options{})
+	r, gate, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,27 +192,27 @@ func startChild(t *testing.T, f *Folder, id string) (j *Output, goOn func()) {
 	waitFor(t, j, "first line", func() bool { return j.Size() == 7 })
 	return j, func() {
 		t.Helper()
-		hold.Write([]byte("go\n"))
-		hold.Close()
+		gate.Write([]byte("go\n"))
+		gate.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// A child that outlived its shipper: its input ends when its last writer is gone.
-func TestRecoveredChildEndsWithItsLastWriter(t *testing.T) {
+// TestRecoveredOutputEndsWithItsLastWriter: the command has outlived its shipper.
+func TestRecoveredOutputEndsWithItsLastWriter(t *testing.T) {
 	f := openFolder(t)
-	j, goOn := startChild(t, f, "orphan")
+	j, goOn := startCommand(t, f, "orphan")
 	if writer, known := j.HasWriter(); !known {
-		t.Skip("NOT TESTED, this file system has no leases")
+		t.Skip("NOT TESTED: this file system has no leases")
 	} else if !writer {
-		t.Fatal("the child is not a writer")
+		t.Fatal("HasWriter is false while the command runs")
 	}
 	j.Close()
 	j = recoverAs[*Output](t, f, "orphan")
 	if j.Ended() {
-		t.Fatal("ended, and the child lives")
+		t.Fatal("the input ended while the command runs")
 	}
 	goOn()
 	waitFor(t, j, "the end", j.Ended)
@@ -222,25 +222,25 @@ func TestRecoveredChildEndsWithItsLastWriter(t *testing.T) {
 	}
 }
 
-func TestRecoveredChildWithoutWriterHasEndedAtOnce(t *testing.T) {
+func TestRecoveredOutputWithoutWriterHasEndedAtOnce(t *testing.T) {
 	f := openFolder(t)
-	j, w := newChild(t, f, "dead", Options{})
+	j, w := newOutput(t, f, "dead", Options{})
 	w.WriteString("last words")
 	w.Close()
 	j.Close()
-	j = reattach(t, f, "dead") // without the watcher, which would find out, too
+	j = reattach(t, f, "dead") // without the watcher, which would find out as well
 	if _, known := j.HasWriter(); !known {
-		t.Skip("NOT TESTED, this file system has no leases")
+		t.Skip("NOT TESTED: this file system has no leases")
 	}
 	if !j.Ended() || j.Size() != 10 {
 		t.Fatal(j.Ended(), j.Size())
 	}
 }
 
-// Where inotify is not to be had, polling finds growth, and the end.
-func TestGrowthIsFoundByPollingAlone(t *testing.T) {
+// TestPollingAloneFindsGrowthAndTheEnd: inotify is not always available.
+func TestPollingAloneFindsGrowthAndTheEnd(t *testing.T) {
 	f := openFolder(t)
-	j, w := newChild(t, f, "polled", Options{})
+	j, w := newOutput(t, f, "polled", Options{})
 	j.Close()
 	j = reattach(t, f, "polled")
 	j.done.Go(func() { j.file.watchWith(j.stop, j.file.poll, nil, nil) })
@@ -252,19 +252,20 @@ func TestGrowthIsFoundByPollingAlone(t *testing.T) {
 	}
 }
 
-// lastSeen is what a look has found, without looking.
+// lastSeen returns the size that the last look found, without looking again.
 func (g *grownFile) lastSeen() int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.seen
 }
 
-// Without a cursor a child's input starts at what was not given back: nobody reads a hole as bytes.
-func TestLostCursorOfAPunchedChild(t *testing.T) {
+// TestLostCursorOfAPunchedOutput checks that without a cursor an Output starts behind its hole, so
+// that nobody reads the hole as bytes.
+func TestLostCursorOfAPunchedOutput(t *testing.T) {
 	f := openFolder(t)
-	j, w := newChild(t, f, "holes", Options{})
+	j, w := newOutput(t, f, "holes", Options{})
 	if !j.PunchesHoles() {
-		t.Skip("NOT TESTED, this file system punches no holes")
+		t.Skip("NOT TESTED: this file system punches no holes")
 	}
 	data := random(14, 1<<20)
 	w.Write(data)
@@ -289,9 +290,10 @@ func TestLostCursorOfAPunchedChild(t *testing.T) {
 	}
 }
 
-// Where no holes can be punched the file keeps its blocks, and that is all.
-func TestWithoutHolesTheFileGrows(t *testing.T) {
-	j, w := newChild(t, openFolder(t), "solid", Options{})
+// TestWithoutHolesTheFileKeepsItsBlocks checks that nothing else differs if the file system cannot
+// punch holes.
+func TestWithoutHolesTheFileKeepsItsBlocks(t *testing.T) {
+	j, w := newOutput(t, openFolder(t), "solid", Options{})
 	j.file.punches = false
 	data := random(13, 1<<20)
 	w.Write(data)
@@ -305,9 +307,9 @@ func TestWithoutHolesTheFileGrows(t *testing.T) {
 
 func TestReserveAndHeadroom(t *testing.T) {
 	const limit = 4 << 20
-	j, w := newChild(t, openFolder(t), "greedy", Options{MaxBytes: limit})
+	j, w := newOutput(t, openFolder(t), "greedy", Options{MaxBytes: limit})
 	room, err := j.Headroom()
-	if err != nil || room > limit || room < limit-64<<10 { // the head of the file takes a block
+	if err != nil || room > limit || room < limit-64<<10 { // the head of the file takes one block
 		t.Fatal(room, err)
 	}
 	ahead, err := j.Reserve(1 << 20)
@@ -315,12 +317,12 @@ func TestReserveAndHeadroom(t *testing.T) {
 		t.Fatal(ahead, err)
 	}
 	if ahead == 0 {
-		t.Log("NOT TESTED here: this file system reserves nothing")
+		t.Log("NOT TESTED: this file system cannot reserve space")
 	} else if got := j.Allocated(); got < 1<<20 {
-		t.Fatal("reserved, but allocated only", got)
+		t.Fatalf("only %d bytes are allocated after Reserve", got)
 	}
 	if j.Size() != 0 {
-		t.Fatal("reserving made the file longer:", j.Size())
+		t.Fatal("Reserve changed the size to", j.Size())
 	}
 	if room, err = j.Headroom(); err != nil || room < limit-128<<10 || room > limit {
 		t.Fatal(room, err)
@@ -331,12 +333,12 @@ func TestReserveAndHeadroom(t *testing.T) {
 		t.Fatal(room, err)
 	}
 	if ahead, err = j.Reserve(64 << 20); err != nil || ahead > 1<<20 {
-		t.Fatal("reserved over the limit:", ahead, err)
+		t.Fatal("Reserve exceeded the limit:", ahead, err)
 	}
 	got, _ := readRest(t, j, 0)
 	ack(t, j, int64(len(got)), "")
 	if room, err = j.Headroom(); err != nil || j.PunchesHoles() && room < limit-512<<10 {
-		t.Fatal("acked, and no more room:", room, err)
+		t.Fatal("there is no more room although bytes were acked:", room, err)
 	}
 	j.End()
 	if room, err := j.Headroom(); err != nil || room != math.MaxInt64 {
@@ -344,14 +346,14 @@ func TestReserveAndHeadroom(t *testing.T) {
 	}
 }
 
-func TestRecoveryOfADamagedChild(t *testing.T) {
+func TestRecoveryOfADamagedOutput(t *testing.T) {
 	head := int64(len(outputHead("dead")))
 	for _, c := range []struct {
 		name              string
 		damage            func(dir string) error
 		cursor            int64
 		fallback, damaged string
-		cut               string // what is left behind a truncation
+		cut               string // the bytes that remain after a truncation
 	}{
 		{"nothing", func(string) error { return nil }, 400, "", "", ""},
 		{"cursors corrupt", func(dir string) error {
@@ -366,7 +368,7 @@ func TestRecoveryOfADamagedChild(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := openFolder(t)
-			j, w := newChild(t, f, "dead", Options{})
+			j, w := newOutput(t, f, "dead", Options{})
 			data := random(10, 1000)
 			w.Write(data)
 			w.Close()
@@ -384,12 +386,12 @@ func TestRecoveryOfADamagedChild(t *testing.T) {
 			if j.Cursor().Offset != c.cursor {
 				t.Fatal("cursor", j.Cursor().Offset)
 			}
-			says(t, "Fallback", j.Fallback(), c.fallback)
+			wantText(t, "Fallback", j.Fallback(), c.fallback)
 			damaged := ""
 			if j.Damage() != nil {
 				damaged = j.Damage().Error()
 			}
-			says(t, "Damage", damaged, c.damaged)
+			wantText(t, "Damage", damaged, c.damaged)
 			switch _, err := os.Stat(filepath.Join(dir, outputName)); {
 			case c.cut != "":
 				var cut *CutError
@@ -412,11 +414,11 @@ func TestRecoveryOfADamagedChild(t *testing.T) {
 	}
 }
 
-// Where the file system cannot tell who writes, a child that outlived its shipper has ended when
-// its output stands still and nobody here has it open.
-func TestRecoveredChildWhereNobodyTells(t *testing.T) {
+// TestRecoveredOutputWithoutLeases: the file system cannot tell whether the command still writes.
+// The output has ended once it has not grown for quietEnd and no process here has it open.
+func TestRecoveredOutputWithoutLeases(t *testing.T) {
 	f := openFolder(t)
-	j, goOn := startChild(t, f, "remote")
+	j, goOn := startCommand(t, f, "remote")
 	j.Close()
 	j = reattach(t, f, "remote")
 	o, now := j.file, time.Now()
@@ -429,30 +431,30 @@ func TestRecoveredChildWhereNobodyTells(t *testing.T) {
 	}
 	for _, after := range []time.Duration{0, quietEnd - 1, quietEnd, 10 * quietEnd} {
 		if !may(after) {
-			t.Fatalf("after %s nobody writes it, and the child lives", after)
+			t.Fatalf("after %s mayHaveWriter is false while the command runs", after)
 		}
 	}
 	goOn()
 	if !may(20*quietEnd) || !may(21*quietEnd-1) {
-		t.Fatal("it grew, and ended at once")
+		t.Fatal("mayHaveWriter is false right after the file grew")
 	}
 	if may(21 * quietEnd) {
-		t.Fatal("it stands still, and does not end")
+		t.Fatal("mayHaveWriter is true although the file has not grown for quietEnd")
 	}
 	o.quietEnd, o.quietSince = 0, time.Time{}
 	if o.poll(); !j.Ended() {
-		t.Fatal("it does not end")
+		t.Fatal("the input does not end")
 	}
 	wantRest(t, j, 0, []byte("before\nafter\n"))
 }
 
-// Where the file system cannot tell who writes, the processes of this machine do: npx dies before
-// the agent that it started, whose last lines come after that. Who only reads the output is no
-// writer.
-func TestWritersWhereTheFileSystemDoesNotTell(t *testing.T) {
-	j, w := newChild(t, openFolder(t), "remote", Options{})
+// TestWritersWithoutLeases: if the file system cannot tell who writes, the processes of this
+// machine can. That matters because npx dies before the agent that it started, whose last lines
+// come after that. A process that only reads the output is not a writer.
+func TestWritersWithoutLeases(t *testing.T) {
+	j, w := newOutput(t, openFolder(t), "remote", Options{})
 	if _, known := disk.OthersWrite(j.file.who, outputName); !known {
-		t.Skip("NOT TESTED: processes cannot be looked at here")
+		t.Skip("NOT TESTED: processes cannot be listed here")
 	}
 	j.file.hasWriter = func(*os.File) (writer, known bool) { return true, false }
 	if _, err := w.WriteString("before\n"); err != nil {
@@ -480,7 +482,7 @@ func TestWritersWhereTheFileSystemDoesNotTell(t *testing.T) {
 	want := func(want bool) {
 		t.Helper()
 		if writer, known := j.HasWriter(); writer != want || !known {
-			t.Errorf("%v, known %v, want %v", writer, known, want)
+			t.Errorf("HasWriter returned %t, %t, want %t, true", writer, known, want)
 		}
 	}
 	endWriter := began("read x; echo after", w)

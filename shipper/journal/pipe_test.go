@@ -23,7 +23,7 @@ func TestPipeWriteReadAckRecoverRemove(t *testing.T) {
 				write(t, j, data[i:min(i+300, len(data))])
 			}
 			if j.Size() != 10_000 || j.Ended() || j.Allocated() != 10_000 {
-				t.Fatalf("size %d, ended %v, allocated %d", j.Size(), j.Ended(), j.Allocated())
+				t.Fatalf("size %d, ended %t, allocated %d", j.Size(), j.Ended(), j.Allocated())
 			}
 			wantRest(t, j, 0, data)
 			ack(t, j, 5_000, `{"seq":7}`)
@@ -37,10 +37,10 @@ func TestPipeWriteReadAckRecoverRemove(t *testing.T) {
 				t.Fatal(err, j.Ended())
 			}
 			if _, err := j.Write([]byte("more")); err == nil {
-				t.Fatal("write after the end was taken")
+				t.Fatal("Write after End succeeded")
 			}
 			if err := j.Remove(); !errors.Is(err, ErrUnacked) {
-				t.Fatalf("remove with unacked bytes: %v", err)
+				t.Fatalf("Remove with unacked bytes: %v", err)
 			}
 			if where == "disk" {
 				if err := j.Close(); err != nil {
@@ -48,7 +48,7 @@ func TestPipeWriteReadAckRecoverRemove(t *testing.T) {
 				}
 				j = recoverAs[*Pipe](t, f, "k3v9x2ab")
 				if j.Fallback() != "" || j.Damage() != nil || !j.Ended() || j.Size() != 10_000 || string(j.About()) != `{"group":"/perstack/prod"}` {
-					t.Fatalf("recovered: %q %v %v %d %s", j.Fallback(), j.Damage(), j.Ended(), j.Size(), j.About())
+					t.Fatalf("recovered with fallback %q, damage %v, ended %t, size %d, about %s", j.Fallback(), j.Damage(), j.Ended(), j.Size(), j.About())
 				}
 				if c := j.Cursor(); c.Offset != 5_000 || string(c.State) != `{"seq":7}` {
 					t.Fatalf("cursor %+v", c)
@@ -62,7 +62,7 @@ func TestPipeWriteReadAckRecoverRemove(t *testing.T) {
 			}
 			if where == "disk" {
 				if _, err := os.Stat(dir); !gone(err) {
-					t.Fatal("folder is still there:", err)
+					t.Fatal("the folder still exists:", err)
 				}
 			}
 			if left, err := f.Leftover(); err != nil || len(left) > 0 {
@@ -81,7 +81,7 @@ func inMemory(t testing.TB, most int64) *Folder {
 	t.Helper()
 	f, err := InMemory(most)
 	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip("NOT TESTED, no memfds here:", err)
+		t.Skip("NOT TESTED: there are no memfds here:", err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestLimitIsNeverExceededAndAcksMakeRoom(t *testing.T) {
 		n, err := j.Write(data[wrote:min(wrote+700, int64(len(data)))])
 		wrote += int64(n)
 		if j.Allocated() > limit {
-			t.Fatalf("%d bytes held, limit %d", j.Allocated(), limit)
+			t.Fatalf("%d bytes are allocated, the limit is %d", j.Allocated(), limit)
 		}
 		if err == nil {
 			continue
@@ -107,7 +107,7 @@ func TestLimitIsNeverExceededAndAcksMakeRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		if fulls++; fulls > 1000 {
-			t.Fatal("stays full though acked")
+			t.Fatal("the journal stays full although bytes are acked")
 		}
 		got := make([]byte, 900)
 		m, err := j.ReadAt(got, acked)
@@ -119,7 +119,8 @@ func TestLimitIsNeverExceededAndAcksMakeRoom(t *testing.T) {
 	}
 }
 
-// With everything acked there must be room again, though the active segment is only partly filled.
+// TestFullAndAllAckedReleasesActiveSegment checks that there is room again once everything is
+// acked, although the active segment is only partly filled.
 func TestFullAndAllAckedReleasesActiveSegment(t *testing.T) {
 	j := newPipe(t, openFolder(t), "partly", Options{SegmentBytes: 1 << 20, MaxBytes: 1000})
 	if n, err := j.Write(make([]byte, 1500)); n != 1000 || !errors.Is(err, ErrFull) {
@@ -138,7 +139,7 @@ func TestFullAndAllAckedReleasesActiveSegment(t *testing.T) {
 	}
 	write(t, j, make([]byte, 1000))
 	if got := j.Allocated(); got != 1000 {
-		t.Fatal("held", got)
+		t.Fatalf("%d bytes are allocated, want 1000", got)
 	}
 }
 
@@ -151,7 +152,7 @@ func TestWaitRoomEndsWithContext(t *testing.T) {
 	}
 }
 
-func TestHoldKeepsAckedBytesForASecondReader(t *testing.T) {
+func TestRetainKeepsAckedBytesForASecondReader(t *testing.T) {
 	j := newPipe(t, openFolder(t), "teed", Options{SegmentBytes: 100})
 	data := random(3, 1000)
 	for i := 0; i < 1000; i += 50 {
@@ -164,17 +165,17 @@ func TestHoldKeepsAckedBytesForASecondReader(t *testing.T) {
 	ack(t, j, 1000, "")
 	wantRest(t, j, 500, data[500:])
 	if got := j.Allocated(); got > 600 {
-		t.Fatal("still holds", got)
+		t.Fatalf("%d bytes are allocated after Retain(500)", got)
 	}
 	j.StopRetaining()
 	ack(t, j, 1000, "")
 	if got := j.Allocated(); got > 100 {
-		t.Fatal("still holds", got)
+		t.Fatalf("%d bytes are allocated after StopRetaining", got)
 	}
 }
 
-// One goroutine writes, one reads and acks, one follows at its own pace, under -race, with a limit
-// that makes the writer wait.
+// TestWriterReaderAndFollowerAtOnce has one goroutine write, one read and ack, and one follow at
+// its own pace, with a limit that makes the writer wait. It is for -race.
 func TestWriterReaderAndFollowerAtOnce(t *testing.T) {
 	j := newPipe(t, openFolder(t), "busy", Options{SegmentBytes: 5_000, MaxBytes: 40_000, Sync: time.Millisecond})
 	data := random(4, 400_000)
@@ -231,10 +232,11 @@ func TestWriterReaderAndFollowerAtOnce(t *testing.T) {
 		}
 		j.ArrivalAt(off)
 	})
-	// The last acks were held back by the follower; the writer has ended or waits for them.
+	// The follower retained bytes that the last acks would have freed. The writer has ended, or
+	// waits for their space.
 	all.Wait()
 	if string(got) != string(data) || string(tee) != string(data) {
-		t.Fatalf("reader has %d, follower %d of %d bytes, or others", len(got), len(tee), len(data))
+		t.Fatalf("the reader has %d bytes and the follower %d, of %d, or their bytes differ", len(got), len(tee), len(data))
 	}
 	ack(t, j, j.Size(), "")
 	if err := j.Remove(); err != nil {
@@ -245,8 +247,8 @@ func TestWriterReaderAndFollowerAtOnce(t *testing.T) {
 	}
 }
 
-// A writer that was stuck in its input may come back after Close: it must not write into whatever
-// has the descriptor by then.
+// TestWritesDuringAndAfterCloseFail: a writer that was blocked in its input may come back after
+// Close. It must not write to whatever file has the descriptor by then.
 func TestWritesDuringAndAfterCloseFail(t *testing.T) {
 	f := openFolder(t)
 	for i := range 20 {
@@ -290,7 +292,7 @@ func TestManySegmentsKeepFewFilesOpen(t *testing.T) {
 	open := 0
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip("NOT TESTED, no /proc:", err)
+		t.Skip("NOT TESTED: there is no /proc here:", err)
 	}
 	for _, fd := range fds {
 		if to, _ := os.Readlink("/proc/self/fd/" + fd.Name()); filepath.Ext(to) == segmentSuffix {
@@ -298,7 +300,7 @@ func TestManySegmentsKeepFewFilesOpen(t *testing.T) {
 		}
 	}
 	if open > openSegments {
-		t.Fatalf("%d segment files open", open)
+		t.Fatalf("%d segment files are open, at most %d should be", open, openSegments)
 	}
 }
 
@@ -307,10 +309,10 @@ func TestRejectsOutliveTheInput(t *testing.T) {
 	j := newPipe(t, f, "poison", Options{})
 	write(t, j, []byte("{}\n"))
 	if j.Rejected() {
-		t.Fatal("rejected before")
+		t.Fatal("Rejected is true without a reject")
 	}
 	if err := j.Reject([]byte("two\nlines")); err == nil {
-		t.Fatal("two lines taken")
+		t.Fatal("Reject accepted two lines")
 	}
 	for _, r := range []string{`{"seq":1}`, `{"seq":2}`} {
 		if err := j.Reject([]byte(r)); err != nil {
@@ -336,6 +338,6 @@ func TestRejectsOutliveTheInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	if files, _ := os.ReadDir(dir); len(files) != 1 {
-		t.Fatal("looking left files:", files)
+		t.Fatal("looking for the input left files:", files)
 	}
 }

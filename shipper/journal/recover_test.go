@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// crashed is a folder whose owner died: an input "dead" of ten segments of 100 bytes, acked up to
-// 250.
+// crashed returns a folder whose owner died. It has an input "dead" of ten segments of 100 bytes,
+// acked up to 250.
 func crashed(t testing.TB) (f *Folder, dir string, data []byte) {
 	t.Helper()
 	f = openFolder(t)
@@ -37,8 +37,8 @@ func TestRecoveryOfADamagedPipe(t *testing.T) {
 		cursor   int64
 		state    string
 		gaps     []Gap  // as read from the cursor on
-		fallback string // contained in Fallback; "" = none
-		damaged  string // contained in Damage; "" = none
+		fallback string // contained in Fallback; "": there is none
+		damaged  string // contained in Damage; "": there is none
 	}{
 		{"nothing", func(dir string) error { return nil }, 250, `{"seq":2}`, nil, "", ""},
 		{"segment between deleted", func(dir string) error { return os.Remove(filepath.Join(dir, seg(500))) },
@@ -106,24 +106,24 @@ func TestRecoveryOfADamagedPipe(t *testing.T) {
 			if got := j.Cursor(); got.Offset != c.cursor || string(got.State) != c.state {
 				t.Errorf("cursor %d %s, want %d %s", got.Offset, got.State, c.cursor, c.state)
 			}
-			says(t, "Fallback", j.Fallback(), c.fallback)
-			says(t, "Damage", fmt.Sprint(j.Damage()), c.damaged)
+			wantText(t, "Fallback", j.Fallback(), c.fallback)
+			wantText(t, "Damage", fmt.Sprint(j.Damage()), c.damaged)
 			got, gaps := readRest(t, j, c.cursor)
 			if !slices.Equal(gaps, c.gaps) {
 				t.Errorf("gaps %v, want %v", gaps, c.gaps)
 			}
 			if want := without(data, c.cursor, c.gaps); string(got) != string(want) {
-				t.Errorf("%d bytes, want %d, or others", len(got), len(want))
+				t.Errorf("read %d bytes, want %d, or the bytes differ", len(got), len(want))
 			}
 			if !j.Ended() {
-				t.Error("not ended")
+				t.Error("the input has not ended")
 			}
 			select {
 			case <-j.Changed():
 			default:
-				t.Error("who waits for a change before the first read waits for ever")
+				t.Error("a reader that waits for a change before its first read waits for ever")
 			}
-			ack(t, j, j.Size(), "") // what could be shipped was: it can be finished
+			ack(t, j, j.Size(), "") // everything that could be shipped was, so it can be removed
 			if err := j.Remove(); err != nil {
 				t.Error(err)
 			}
@@ -131,7 +131,7 @@ func TestRecoveryOfADamagedPipe(t *testing.T) {
 	}
 }
 
-// without is data from off on, without the gaps.
+// without returns data from off on, without the gaps.
 func without(data []byte, off int64, gaps []Gap) (rest []byte) {
 	for _, g := range gaps {
 		rest = append(rest, data[min(off, g.From):g.From]...)
@@ -140,13 +140,14 @@ func without(data []byte, off int64, gaps []Gap) (rest []byte) {
 	return append(rest, data[off:]...)
 }
 
-func says(t *testing.T, what, got, want string) {
+// wantText checks that got contains want, or is empty if want is.
+func wantText(t *testing.T, what, got, want string) {
 	t.Helper()
 	if got == "<nil>" {
 		got = ""
 	}
 	if want == "" && got != "" || !strings.Contains(got, want) {
-		t.Errorf("%s: %q, want %q in it", what, got, want)
+		t.Errorf("%s is %q, want %q in it", what, got, want)
 	}
 }
 
@@ -165,8 +166,8 @@ func newestCursor(dir string) string {
 	return newest
 }
 
-// spoil makes one byte of a file another, and none that was there by chance: spoiling twice mends
-// nothing.
+// spoil changes one byte of a file to one that is never valid, so that spoiling it twice does not
+// repair it.
 func spoil(path string, at int) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -176,8 +177,8 @@ func spoil(path string, at int) error {
 	return os.WriteFile(path, data, 0o600)
 }
 
-// A write of the cursor that is cut at any byte leaves the cursor before it, or the new one if it
-// was whole.
+// TestTornCursorWriteAtEveryByte checks that a cursor write cut off at any byte leaves the previous
+// cursor, and a complete one the new cursor.
 func TestTornCursorWriteAtEveryByte(t *testing.T) {
 	st := dirStore(t.TempDir())
 	c, err := createCursor(st)
@@ -211,7 +212,7 @@ func TestTornCursorWriteAtEveryByte(t *testing.T) {
 			want = 200
 		}
 		if !ok || k.Offset != want {
-			t.Fatalf("cut at %d: cursor %d, %v; want %d", cut, k.Offset, ok, want)
+			t.Fatalf("cut off at %d: the cursor is %d (valid: %t), want %d", cut, k.Offset, ok, want)
 		}
 	}
 }
@@ -225,22 +226,22 @@ func TestCursorStateGrowsAndReturns(t *testing.T) {
 		ack(t, j, int64(i), state)
 		k, ok := peekCursor(j.st)
 		if !ok || k.Offset != int64(i) || string(k.State) != state {
-			t.Fatalf("state of %d bytes: offset %d, %d bytes, %v", size, k.Offset, len(k.State), ok)
+			t.Fatalf("a state of %d bytes came back with offset %d and %d bytes (valid: %t)", size, k.Offset, len(k.State), ok)
 		}
 	}
 	if err := j.Ack(Cursor{10, make([]byte, MaxStateBytes+1)}); err == nil {
-		t.Fatal("a state over the limit was taken")
+		t.Fatal("Ack accepted a state over the limit")
 	}
 	if err := j.Ack(Cursor{5, nil}); err == nil {
-		t.Fatal("ack went back")
+		t.Fatal("Ack accepted a lower offset")
 	}
 	if err := j.Ack(Cursor{101, nil}); err == nil {
-		t.Fatal("ack of what was not written")
+		t.Fatal("Ack accepted an offset beyond the end")
 	}
 	ack(t, j, 100, "end")
 }
 
-func TestAckThatCannotBeKeptFreesNothingAndIsTriedAgain(t *testing.T) {
+func TestAckThatCannotBeWrittenFreesNothingAndIsTriedAgain(t *testing.T) {
 	f := openFolder(t)
 	j := newPipe(t, f, "readonly", Options{SegmentBytes: 10})
 	for range 10 {
@@ -248,7 +249,7 @@ func TestAckThatCannotBeKeptFreesNothingAndIsTriedAgain(t *testing.T) {
 	}
 	ack(t, j, 10, "")
 	good := j.cur.f
-	for i, name := range cursorNames { // descriptors that cannot be written
+	for i, name := range cursorNames { // with descriptors that cannot be written
 		ro, err := os.Open(filepath.Join(j.Path(), name))
 		if err != nil {
 			t.Fatal(err)
@@ -258,7 +259,7 @@ func TestAckThatCannotBeKeptFreesNothingAndIsTriedAgain(t *testing.T) {
 	}
 	before := j.Allocated()
 	if err := j.Ack(Cursor{Offset: 80}); err == nil || j.Allocated() != before {
-		t.Fatal("ack that was not kept:", err, before, j.Allocated())
+		t.Fatalf("Ack with an unwritable cursor returned %v; allocated were %d bytes, now %d", err, before, j.Allocated())
 	}
 	j.cur.f = good
 	ack(t, j, 80, "")
@@ -267,7 +268,7 @@ func TestAckThatCannotBeKeptFreesNothingAndIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestHeldByAnother(t *testing.T) {
+func TestInputHeldByAnotherOwner(t *testing.T) {
 	f := openFolder(t)
 	j := newPipe(t, f, "mine", Options{})
 	other, err := Open(f.Path())
@@ -295,7 +296,7 @@ func TestHeldByAnother(t *testing.T) {
 	recoverAs[*Pipe](t, other, "mine")
 }
 
-func TestLeftoverClearsWhatACrashLeftHalfDone(t *testing.T) {
+func TestLeftoverRemovesHalfMadeInputs(t *testing.T) {
 	f, dir, _ := crashed(t)
 	for name, make := range map[string]func(dir string){
 		"halfmade":   func(dir string) { os.WriteFile(filepath.Join(dir, cursorNames[0]), nil, 0o600) },

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fullPipe is a pipe with data in it, which its writer has closed unless open is set.
+// fullPipe returns the reading end of a pipe with data in it. Unless open is set, its writing end
+// is closed.
 func fullPipe(t *testing.T, data []byte, open bool) (fd int) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -31,7 +32,7 @@ func fullPipe(t *testing.T, data []byte, open bool) (fd int) {
 	return int(r.Fd())
 }
 
-// stillIn is how many bytes are in a pipe.
+// stillIn returns how many bytes are in a pipe.
 func stillIn(t *testing.T, fd int) int {
 	t.Helper()
 	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
@@ -60,7 +61,7 @@ func TestTake(t *testing.T) {
 			fd := fullPipe(t, data, false)
 			for n := 0; err == nil; n, err = j.Take(fd, 1<<20) {
 				if n > 64<<10 {
-					t.Fatalf("%d bytes at once, into segments of 64 KiB", n)
+					t.Fatalf("Take moved %d bytes at once to segments of 64 KiB", n)
 				}
 			}
 			if err != io.EOF {
@@ -68,14 +69,15 @@ func TestTake(t *testing.T) {
 			}
 			got, err := io.ReadAll(io.NewSectionReader(j, 0, j.Size()))
 			if err != nil || !bytes.Equal(got, data) {
-				t.Errorf("%d bytes of %d are in the journal, %v", len(got), len(data), err)
+				t.Errorf("the journal has %d of %d bytes (%v), or they differ", len(got), len(data), err)
 			}
 		})
 	}
 }
 
-// TestTakeLeavesWhatThereIsNoRoomFor: what does not fit is in the pipe, not in hand.
-func TestTakeLeavesWhatThereIsNoRoomFor(t *testing.T) {
+// TestTakeLeavesBytesWithoutRoom checks that bytes for which there is no room stay in the pipe, and
+// are not in this process.
+func TestTakeLeavesBytesWithoutRoom(t *testing.T) {
 	folder, err := Open(filepath.Join(t.TempDir(), "journal"))
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +92,7 @@ func TestTakeLeavesWhatThereIsNoRoomFor(t *testing.T) {
 	for err = nil; err != io.EOF; {
 		_, err = j.Take(fd, 1<<20)
 		if j.Size()+int64(stillIn(t, fd)) != 300_000 || j.Allocated() > 100_000 {
-			t.Fatalf("%d bytes are in the journal and %d in the pipe, of 300000; it takes %d", j.Size(), stillIn(t, fd), j.Allocated())
+			t.Fatalf("%d bytes are in the journal and %d in the pipe, of 300000; %d are allocated", j.Size(), stillIn(t, fd), j.Allocated())
 		}
 		if errors.Is(err, ErrFull) {
 			full++
@@ -101,11 +103,11 @@ func TestTakeLeavesWhatThereIsNoRoomFor(t *testing.T) {
 		}
 	}
 	if full < 2 || j.Size() != 300_000 {
-		t.Errorf("it was full %d times, and has %d bytes", full, j.Size())
+		t.Errorf("the journal was full %d times and has %d bytes", full, j.Size())
 	}
 }
 
-func TestTakeSaysWhatIsThere(t *testing.T) {
+func TestErrorsOfTake(t *testing.T) {
 	folder, err := Open(filepath.Join(t.TempDir(), "journal"))
 	if err != nil {
 		t.Fatal(err)
@@ -117,10 +119,10 @@ func TestTakeSaysWhatIsThere(t *testing.T) {
 	defer j.Close()
 	fd := fullPipe(t, []byte("x"), true)
 	if n, err := j.Take(fd, 10); n != 1 || err != nil {
-		t.Errorf("%d, %v of a pipe with one byte", n, err)
+		t.Errorf("Take from a pipe with one byte returned %d, %v", n, err)
 	}
 	if n, err := j.Take(fd, 10); n != 0 || !errors.Is(err, ErrNothing) {
-		t.Errorf("%d, %v of an empty pipe", n, err)
+		t.Errorf("Take from an empty pipe returned %d, %v", n, err)
 	}
 	file, err := os.Open(os.Args[0])
 	if err != nil {
@@ -128,12 +130,12 @@ func TestTakeSaysWhatIsThere(t *testing.T) {
 	}
 	defer file.Close()
 	if n, err := j.Take(int(file.Fd()), 10); n != 0 || !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("%d, %v of a file", n, err)
+		t.Errorf("Take from a file returned %d, %v", n, err)
 	}
 	if err := j.End(); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := j.Take(fd, 10); n != 0 || !errors.Is(err, os.ErrClosed) {
-		t.Errorf("%d, %v after the end", n, err)
+		t.Errorf("Take after the end returned %d, %v", n, err)
 	}
 }

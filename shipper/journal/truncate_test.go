@@ -1,6 +1,6 @@
 package journal
 
-// Children that cut their own output, and what a restart finds of it.
+// Commands that truncate their own output, and what a restart finds.
 
 import (
 	"errors"
@@ -9,24 +9,24 @@ import (
 	"testing"
 )
 
-// wantCut reads at off and wants to be told that the output was truncated; it returns where reading
-// goes on.
+// wantCut reads at off and expects a [CutError]. It returns the offset at which reading goes on.
 func wantCut(t *testing.T, of based, off, lost int64) (to int64) {
 	t.Helper()
 	j := of.Base()
 	var cut *CutError
 	_, err := j.ReadAt(make([]byte, 100), off)
 	if !errors.As(err, &cut) || !errors.Is(err, ErrTruncated) || cut.From != off || cut.Lost != lost {
-		t.Fatalf("%v, want %d bytes lost after %d", err, lost, off)
+		t.Fatalf("ReadAt returned %v, want a CutError with %d bytes lost after %d", err, lost, off)
 	}
-	if says := strings.Contains(err.Error(), "at least"); says != (lost > 0) || !strings.Contains(err.Error(), "--stdout pipe") {
+	if atLeast := strings.Contains(err.Error(), "at least"); atLeast != (lost > 0) || !strings.Contains(err.Error(), "--stdout pipe") {
 		t.Fatal(err)
 	}
 	return cut.To
 }
 
-// An output that is truncated goes on as the same input, behind all that was seen of it.
-func TestChildThatTruncatesItsOutput(t *testing.T) {
+// TestCommandTruncatesItsOutput checks that a truncated output goes on as the same input, behind
+// everything that was seen of it.
+func TestCommandTruncatesItsOutput(t *testing.T) {
 	for _, where := range []string{"disk", "memory"} {
 		for _, c := range []struct {
 			name  string
@@ -40,15 +40,15 @@ func TestChildThatTruncatesItsOutput(t *testing.T) {
 				if where == "memory" {
 					f = inMemory(t, 0)
 				}
-				j, w := newChild(t, f, "child", Options{})
+				j, w := newOutput(t, f, "child", Options{})
 				w.WriteString("line one\nline two\nline three\n")
 				got := make([]byte, 9)
 				if n, err := j.ReadAt(got, 0); n != 9 || err != nil {
 					t.Fatal(n, err)
 				}
 				ack(t, j, 9, "state")
-				// What `echo x >/dev/stdout` does, and then the child goes on with its own
-				// descriptor.
+				// The command opens /dev/stdout by name, as `echo x >/dev/stdout` does, and then
+				// goes on with its own descriptor.
 				script := "printf '" + strings.ReplaceAll(c.after, "\n", `\n`) + "' >/dev/stdout; echo appended"
 				if err := shell(t, w, script).Wait(); err != nil {
 					t.Fatal(err)
@@ -56,7 +56,7 @@ func TestChildThatTruncatesItsOutput(t *testing.T) {
 				to := wantCut(t, j, 9, 20)
 				w.WriteString("and on\n")
 				wantRest(t, j, to, []byte(c.after+"appended\nand on\n"))
-				wantCut(t, j, 9, 20) // a second reader meets it, too
+				wantCut(t, j, 9, 20) // a second reader meets it as well
 				if where == "disk" {
 					j.Close()
 					j = recoverAs[*Output](t, f, "child")
@@ -67,10 +67,11 @@ func TestChildThatTruncatesItsOutput(t *testing.T) {
 					wantRest(t, j, to, []byte(c.after+"appended\nand on\n"))
 					left, err := f.Leftover()
 					if want := int64(len(c.after + "appended\nand on\n")); err != nil || len(left) != 1 || left[0].Unacked != want {
-						t.Errorf("%+v, %v: %d bytes are left", left, err, want)
+						t.Errorf("Leftover returned %+v, %v; want one input with %d unacked bytes", left, err, want)
 					}
 				}
-				// Once more, with a reader that is at the end and one that has met neither.
+				// It truncates the file once more. One reader is at the end, another has met
+				// neither truncation.
 				end := j.Size()
 				ack(t, j, to+1, "")
 				if err := shell(t, w, "echo again >/dev/stdout").Wait(); err != nil {
@@ -93,18 +94,18 @@ func TestChildThatTruncatesItsOutput(t *testing.T) {
 	}
 }
 
-// A truncation that came before the first look, and one to the very size that was seen, are told by
-// the head of the file.
-func TestTruncationThatNobodySaw(t *testing.T) {
+// TestTruncationBetweenLooks checks that the head of the file reveals a truncation before the first
+// look, and one to exactly the size seen before.
+func TestTruncationBetweenLooks(t *testing.T) {
 	for _, c := range []struct{ name, before, now string }{
-		{"before anything was read", "", strings.Repeat("a longer line than the head of the file is, by far, and so no smaller\n", 3)},
+		{"before anything was read", "", strings.Repeat("a line that is much longer than the head of the file, so that the file is no smaller\n", 3)},
 		{"grown to the same size", strings.Repeat("x", 200) + "\n", strings.Repeat("y", len(outputHead("child"))+200) + "\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			j, w := newChild(t, openFolder(t), "child", Options{})
+			j, w := newOutput(t, openFolder(t), "child", Options{})
 			w.WriteString(c.before)
 			seen := j.Size()
-			j.file.mu.Lock() // nobody looks meanwhile
+			j.file.mu.Lock() // so that nobody looks meanwhile
 			err := shell(t, w, "echo lost; printf '"+strings.TrimSuffix(c.now, "\n")+`\n' >/dev/stdout`).Wait()
 			j.file.mu.Unlock()
 			if err != nil {
@@ -118,12 +119,13 @@ func TestTruncationThatNobodySaw(t *testing.T) {
 	}
 }
 
-// What was all read is not lost, however long the file is by now; what came since may be.
+// TestTruncatedAndRegrownAfterAllWasRead checks that no bytes count as lost if all had been read,
+// although the file is longer now. Bytes written since then may be lost.
 func TestTruncatedAndRegrownAfterAllWasRead(t *testing.T) {
-	j, w := newChild(t, openFolder(t), "first", Options{})
+	j, w := newOutput(t, openFolder(t), "first", Options{})
 	w.WriteString("all of it was read\n")
 	wantRest(t, j, 0, []byte("all of it was read\n"))
-	j.file.mu.Lock() // nobody looks meanwhile: the size alone tells nothing
+	j.file.mu.Lock() // so that nobody looks meanwhile: the size alone reveals nothing
 	err := shell(t, w, "head -c 5000 /dev/zero >/dev/stdout").Wait()
 	j.file.mu.Unlock()
 	if err != nil {
@@ -131,23 +133,24 @@ func TestTruncatedAndRegrownAfterAllWasRead(t *testing.T) {
 	}
 	to := wantCut(t, j, 19, 0)
 	if j.Size() != to+5000 {
-		t.Fatal("grew to", j.Size())
+		t.Fatalf("the size is %d, want %d", j.Size(), to+5000)
 	}
 }
 
-// A file that is emptied for the second time, and is as long as before when the next process looks,
-// is not taken for the one that was read, even if the cursor is at its very beginning.
-func TestEmptiedAgainWhileNobodyRuns(t *testing.T) {
+// TestEmptiedAgainWhileNoShipperRuns empties a file for the second time and fills it to the same
+// size. The next process must not take it for the one that was read, even if the cursor is at its
+// very beginning.
+func TestEmptiedAgainWhileNoShipperRuns(t *testing.T) {
 	for _, c := range []struct{ name, first, now string }{
 		{"long", strings.Repeat("first ", 20) + "\n", strings.Repeat("second ", 20) + "\n"},
 		{"short", "1\n", "2\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := openFolder(t)
-			j, w := newChild(t, f, "child", Options{})
+			j, w := newOutput(t, f, "child", Options{})
 			to := emptied(t, j, w, 0, c.first)
 			ack(t, j, to, "")
-			for off := range int64(len(c.first)) { // in the smallest steps
+			for off := range int64(len(c.first)) { // byte by byte
 				if _, err := j.ReadAt(make([]byte, 1), to+off); err != nil {
 					t.Fatal(err)
 				}
@@ -166,7 +169,7 @@ func TestEmptiedAgainWhileNobodyRuns(t *testing.T) {
 	}
 }
 
-// emptied has a command empty its stdout and write text, and returns where that begins.
+// emptied has a command empty its stdout and write text, and returns the offset of the text.
 func emptied(t *testing.T, j *Output, w *os.File, off int64, text string) (to int64) {
 	t.Helper()
 	if err := shell(t, w, "printf '"+strings.TrimSuffix(text, "\n")+`\n' >/dev/stdout`).Wait(); err != nil {
@@ -175,10 +178,11 @@ func emptied(t *testing.T, j *Output, w *os.File, off int64, text string) (to in
 	return wantCut(t, j, off, 0)
 }
 
-// An ack that comes after the truncation does not hide it from a restart.
+// TestTruncationIsNoticedAgainAfterARestart checks that an ack after the truncation does not hide
+// it from a restart.
 func TestTruncationIsNoticedAgainAfterARestart(t *testing.T) {
 	f := openFolder(t)
-	j, w := newChild(t, f, "first", Options{})
+	j, w := newOutput(t, f, "first", Options{})
 	w.WriteString("one\ntwo\n")
 	wantRest(t, j, 0, []byte("one\ntwo\n"))
 	if err := shell(t, w, "echo other bytes, and more of them >/dev/stdout").Wait(); err != nil {
@@ -193,15 +197,15 @@ func TestTruncationIsNoticedAgainAfterARestart(t *testing.T) {
 	wantRest(t, j, wantCut(t, j, 8, 0), []byte("other bytes, and more of them\n"))
 }
 
-func TestTruncationWhileNobodyLooked(t *testing.T) {
+func TestTruncationWhileNoShipperRuns(t *testing.T) {
 	for _, c := range []struct{ name, now string }{
 		{"shorter", "new\n"},
-		{"longer", "a new story that is longer than the old one was, and than what stood at the head of the file\n"},
+		{"longer", "new contents that are longer than the old ones were, and longer than the head of the file\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := openFolder(t)
-			j, w := newChild(t, f, "first", Options{})
-			w.WriteString("the old story\nunread\n")
+			j, w := newOutput(t, f, "first", Options{})
+			w.WriteString("old contents.\nunread\n")
 			readRest(t, j, 0)
 			ack(t, j, 14, "state")
 			path := j.file.path
@@ -223,10 +227,10 @@ func TestTruncationWhileNobodyLooked(t *testing.T) {
 	}
 }
 
-// Where the head and what was read are in the file still, only its end was cut off: what stands
-// before that is read once.
+// TestOutputWhoseEndIsCutOff: the head and the bytes already read are still in the file, so only
+// its end was cut off. The bytes before that are read once.
 func TestOutputWhoseEndIsCutOff(t *testing.T) {
-	j, w := newChild(t, openFolder(t), "first", Options{})
+	j, w := newOutput(t, openFolder(t), "first", Options{})
 	w.WriteString("read\nunread\ngone\n")
 	j.Size()
 	if n, err := j.ReadAt(make([]byte, 5), 0); n != 5 || err != nil {
@@ -240,19 +244,19 @@ func TestOutputWhoseEndIsCutOff(t *testing.T) {
 	wantRest(t, j, to, []byte("unread\nand on\n"))
 }
 
-// A crash while a child's input is made leaves no more than the head of its output: that is nothing
-// to be taken over.
-func TestHalfMadeChildIsClearedAway(t *testing.T) {
+// TestHalfMadeOutputIsRemoved: a crash while an Output is made leaves at most the head of its file,
+// and nothing to recover.
+func TestHalfMadeOutputIsRemoved(t *testing.T) {
 	for _, size := range []int64{0, 1, int64(len(outputHead("half")))} {
 		f := openFolder(t)
-		j, w := newChild(t, f, "half", Options{})
+		j, w := newOutput(t, f, "half", Options{})
 		w.Close()
 		j.Close()
 		if err := errors.Join(os.Remove(j.st.path(inputName)), os.Truncate(j.file.path, size)); err != nil {
 			t.Fatal(err)
 		}
 		if left, err := f.Leftover(); err != nil || len(left) != 0 {
-			t.Errorf("of %d bytes %+v is left, %v", size, left, err)
+			t.Errorf("with %d bytes of the head, Leftover returned %+v, %v", size, left, err)
 		}
 		if _, err := os.Stat(j.Path()); !errors.Is(err, os.ErrNotExist) {
 			t.Error(err)

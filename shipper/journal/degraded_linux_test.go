@@ -1,7 +1,7 @@
 package journal
 
-// Disks that fail under way: a folder that is removed, a file system that becomes read-only, files
-// that answer with errors.
+// Disks that fail while they are in use: a folder is removed, a file system becomes read-only,
+// files return errors.
 
 import (
 	"bytes"
@@ -18,18 +18,18 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-func wantFallen(t testing.TB, of based, cause error) {
+func wantDegraded(t testing.TB, of based, cause error) {
 	t.Helper()
 	j := of.Base()
-	fell, ok := errors.AsType[*MemoryError](j.Degraded())
-	if !ok || !errors.Is(fell, cause) || fell.Dir != j.Path() || !strings.Contains(fell.Error(), j.Path()) || !strings.Contains(fell.Error(), "in memory") {
-		t.Fatalf("it says %v, want that of %v", j.Degraded(), cause)
+	failure, ok := errors.AsType[*MemoryError](j.Degraded())
+	if !ok || !errors.Is(failure, cause) || failure.Dir != j.Path() || !strings.Contains(failure.Error(), j.Path()) || !strings.Contains(failure.Error(), "in memory") {
+		t.Fatalf("Degraded returned %v, want a MemoryError because of %v", j.Degraded(), cause)
 	}
 }
 
-// Somebody removes the folder: what was in it is read from the open files, what comes then from
-// memory, in order and to the last byte.
-func TestFolderRemovedUnderWay(t *testing.T) {
+// TestFolderRemoved: somebody removes the folder. The bytes in it are read from the open files and
+// later ones from memory, in order and to the last byte.
+func TestFolderRemoved(t *testing.T) {
 	for _, how := range []string{"written", "taken"} {
 		t.Run(how, func(t *testing.T) {
 			j := newPipe(t, openFolder(t), "removed", Options{SegmentBytes: 64 << 10})
@@ -59,17 +59,17 @@ func TestFolderRemovedUnderWay(t *testing.T) {
 			}
 			put(data[100<<10 : 500<<10])
 			put(data[500<<10:])
-			wantFallen(t, j, unix.ENOENT)
+			wantDegraded(t, j, unix.ENOENT)
 			wantRest(t, j, 10<<10, data[10<<10:])
 			if got := j.Perishable(); got != int64(len(data))-10<<10 {
-				t.Fatal("perishable", got)
+				t.Fatalf("%d bytes are perishable", got)
 			}
 			for off := int64(20 << 10); off < int64(len(data)); off += 50_000 {
 				ack(t, j, off, "b")
 				wantRest(t, j, off, data[off:])
 			}
 			if got := j.Allocated(); got > 200<<10 {
-				t.Fatal("acked, and held:", got)
+				t.Fatalf("%d bytes are allocated although most are acked", got)
 			}
 			if err := j.End(); err != nil {
 				t.Fatal(err)
@@ -82,29 +82,29 @@ func TestFolderRemovedUnderWay(t *testing.T) {
 	}
 }
 
-// What memory takes is bounded, by the limit of the input where that is lower; acks make room there
-// as they do on a disk.
-func TestFallenJournalIsBounded(t *testing.T) {
+// TestMemoryIsBounded checks that the bytes in memory are limited, by the input's own limit if that
+// is lower, and that acks make room in memory as they do on a disk.
+func TestMemoryIsBounded(t *testing.T) {
 	for _, limit := range []int64{0, 3 << 20} {
 		j := newPipe(t, openFolder(t), "bounded", Options{SegmentBytes: 4 << 20, MaxBytes: limit})
 		write(t, j, make([]byte, 1<<20))
 		failActive(t, j)
 		data := make([]byte, 80<<20)
 		n, err := j.Write(data)
-		wantFallen(t, j, unix.EBADF)
+		wantDegraded(t, j, unix.EBADF)
 		want := int64(defaultMemory)
 		if limit > 0 {
 			want = limit - 1<<20
 		}
 		if !errors.Is(err, ErrFull) || int64(n) != want {
-			t.Fatalf("%d bytes taken, want %d: %v", n, want, err)
+			t.Fatalf("Write took %d bytes, want %d: %v", n, want, err)
 		}
 		if err := j.WaitRoom(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		ack(t, j, j.Size(), "")
 		if n, err = j.Write(data); n < 2<<20 || !errors.Is(err, ErrFull) {
-			t.Fatal("acked space was not used:", n, err)
+			t.Fatal("the space of acked bytes was not used:", n, err)
 		}
 		if err := j.Close(); err != nil {
 			t.Fatal(err)
@@ -112,10 +112,10 @@ func TestFallenJournalIsBounded(t *testing.T) {
 	}
 }
 
-// A disk on which nothing can be changed any more, not even the cursor: acks are said to be lost,
-// and still give room in memory. What is left in the folder is what a start needs from the cursor
-// that is there.
-func TestNothingCanBeChangedAnyMore(t *testing.T) {
+// TestNothingCanBeChanged: nothing on the disk can be changed any more, not even the cursor. Acks
+// return an error and still make room in memory. The folder keeps what a start at the old cursor
+// needs.
+func TestNothingCanBeChanged(t *testing.T) {
 	f := openFolder(t)
 	j := newPipe(t, f, "frozen", Options{SegmentBytes: 1000, MaxBytes: 20_000})
 	data := random(21, 200_000)
@@ -133,20 +133,20 @@ func TestNothingCanBeChangedAnyMore(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n == 0 && acked == int64(sent) {
-			t.Fatalf("all %d are acked and no more comes: %v", sent, err)
+			t.Fatalf("all %d bytes are acked and Write takes no more: %v", sent, err)
 		}
 		wantRest(t, j, acked, data[acked:sent])
 		acked = int64(sent)
 		if err := j.Ack(Cursor{Offset: acked}); err == nil || errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "write the cursor") {
-			t.Fatal("a cursor was not kept, and it says", err)
+			t.Fatal("the cursor was not written, and Ack returned", err)
 		}
 		if got := j.Allocated(); got > 20_000 {
-			t.Fatal("held", got)
+			t.Fatalf("%d bytes are allocated, more than the limit", got)
 		}
 	}
-	wantFallen(t, j, unix.EBADF)
+	wantDegraded(t, j, unix.EBADF)
 	if err := j.Remove(); err == nil || !strings.Contains(err.Error(), dir) {
-		t.Fatal("it cannot be removed, and it says", err)
+		t.Fatal("the input cannot be removed, and Remove returned", err)
 	}
 	left := recoverAs[*Pipe](t, f, "frozen")
 	if c := left.Cursor(); c.Offset != 1_500 || string(c.State) != "kept" || left.Fallback() != "" {
@@ -158,29 +158,29 @@ func TestNothingCanBeChangedAnyMore(t *testing.T) {
 	}
 }
 
-// A disk that takes bytes but no cursor gives nothing back. When it is at its limit, waiting would
-// be for ever.
-func TestCursorThatCannotBeKeptAtTheLimit(t *testing.T) {
+// TestUnwritableCursorAtTheLimit: if the cursor cannot be written, no space is freed. At the limit
+// the writer would wait for ever.
+func TestUnwritableCursorAtTheLimit(t *testing.T) {
 	j := newPipe(t, openFolder(t), "standing", Options{SegmentBytes: 1000, MaxBytes: 5_000})
 	heal := failCursor(t, j)
 	defer heal()
 	data := random(22, 5_000)
 	write(t, j, data)
 	if _, err := j.Write([]byte("x")); !errors.Is(err, ErrFull) || j.Degraded() != nil {
-		t.Fatal("it is just full:", err, j.Degraded())
+		t.Fatal("the journal should only be full:", err, j.Degraded())
 	}
 	if err := j.Ack(Cursor{Offset: 4_000}); err == nil {
-		t.Fatal("the cursor was kept")
+		t.Fatal("the cursor was written")
 	}
 	write(t, j, []byte("xyz"))
-	wantFallen(t, j, unix.EBADF)
+	wantDegraded(t, j, unix.EBADF)
 	wantRest(t, j, 4_000, append(data[4_000:], "xyz"...))
 	if files, err := filepath.Glob(filepath.Join(j.Path(), "*"+segmentSuffix)); err != nil || len(files) < 5 || filepath.Base(files[0]) != offsetName(0, segmentSuffix) {
-		t.Fatal("a start from the cursor that is there needs all:", files, err)
+		t.Fatal("segments that a start at the old cursor needs are missing:", files, err)
 	}
 }
 
-// A full disk is no failing one: it is waited for.
+// TestFullIsNotFailing checks that the writer waits for a full disk, and does not go on in memory.
 func TestFullIsNotFailing(t *testing.T) {
 	disk := smallDisk(t, "1m")
 	f, err := Open(filepath.Join(disk, "journal"))
@@ -197,8 +197,8 @@ func TestFullIsNotFailing(t *testing.T) {
 	}
 }
 
-// failingDisk is an ext4 of its own, and what makes it read-only under those who have files open
-// there, as the kernel does after an I/O error.
+// failingDisk mounts an ext4 file system. fail makes it read-only, even for processes that have
+// files open there, as the kernel does after an I/O error.
 func failingDisk(t *testing.T) (dir string, fail func()) {
 	t.Helper()
 	dir, image := t.TempDir(), filepath.Join(t.TempDir(), "image")
@@ -221,12 +221,12 @@ func failingDisk(t *testing.T) (dir string, fail func()) {
 	return dir, func() {
 		t.Helper()
 		if out, err := exec.Command("mount", "-o", "remount,abort", dir).CombinedOutput(); err != nil {
-			t.Skipf("NOT TESTED: ext4 does not abort here: %v: %s", err, out)
+			t.Skipf("NOT TESTED: an ext4 file system cannot be aborted here: %v: %s", err, out)
 		}
 	}
 }
 
-// The kernel makes the file system read-only, open files and all.
+// TestFileSystemBecomesReadOnly: the kernel makes the file system read-only, including open files.
 func TestFileSystemBecomesReadOnly(t *testing.T) {
 	disk, fail := failingDisk(t)
 	f, err := Open(filepath.Join(disk, "journal"))
@@ -246,16 +246,16 @@ func TestFileSystemBecomesReadOnly(t *testing.T) {
 		}
 		taken += n
 	}
-	wantFallen(t, j, unix.EROFS)
+	wantDegraded(t, j, unix.EROFS)
 	if got := j.Perishable(); got != 300<<10 {
-		t.Fatal("perishable", got)
+		t.Fatalf("%d bytes are perishable", got)
 	}
 	wantRest(t, j, 100<<10, data[100<<10:])
 	if err := j.Ack(Cursor{Offset: 600 << 10}); !errors.Is(err, unix.EROFS) {
 		t.Fatal(err)
 	}
 	if got := j.Allocated(); got > 100<<10 {
-		t.Fatal("held", got)
+		t.Fatalf("%d bytes are allocated although all are acked", got)
 	}
 	if err := j.SetAbout([]byte("other")); !errors.Is(err, unix.EROFS) {
 		t.Fatal(err)
@@ -268,8 +268,8 @@ func TestFileSystemBecomesReadOnly(t *testing.T) {
 	}
 }
 
-// The times of arrival go on in memory, too: lines that have no time of their own would else get
-// that at which the disk failed.
+// TestIndexOfArrivalsGoesOnInMemory: otherwise lines without a time of their own would get the time
+// at which the disk failed.
 func TestIndexOfArrivalsGoesOnInMemory(t *testing.T) {
 	j := newPipe(t, openFolder(t), "times", Options{})
 	for i := range int64(1000) {
@@ -304,14 +304,15 @@ func TestIndexOfArrivalsGoesOnInMemory(t *testing.T) {
 		t.Fatal(got)
 	}
 	if blocks, _, err := disk.Blocks(j.arr.memory.Load().f); err != nil || blocks > 160<<10 {
-		t.Fatal("nothing was given back:", blocks, err)
+		t.Fatalf("the index takes %d bytes in memory (%v): nothing was freed", blocks, err)
 	}
 }
 
-// A child whose folder somebody has removed goes on writing, is read, and what is acked of it is
-// given back: else it would be stopped for ever.
-func TestChildInARemovedFolder(t *testing.T) {
-	j, w := newChild(t, openFolder(t), "orphan", Options{})
+// TestOutputInARemovedFolder: somebody removes the folder of an Output. The command goes on
+// writing, its bytes are read, and the acked ones are freed. Otherwise the command would stay
+// stopped for ever.
+func TestOutputInARemovedFolder(t *testing.T) {
+	j, w := newOutput(t, openFolder(t), "orphan", Options{})
 	if !j.PunchesHoles() {
 		t.Skip("NOT TESTED: this file system punches no holes")
 	}
@@ -331,14 +332,14 @@ func TestChildInARemovedFolder(t *testing.T) {
 	wantRest(t, j, 0, data)
 	ack(t, j, 3<<20, "")
 	if got := j.Allocated(); got > 3<<20 {
-		t.Fatal("held", got)
+		t.Fatalf("%d bytes are allocated although 3 MiB are acked", got)
 	}
 	wantRest(t, j, 3<<20, data[3<<20:])
 	if got := j.Perishable(); got != 1<<20 || !j.Gone() {
 		t.Fatal(got)
 	}
 	if writer, known := j.HasWriter(); known && !writer {
-		t.Fatal("its writer is not seen")
+		t.Fatal("HasWriter does not see the writer")
 	}
 	if err := j.End(); err != nil {
 		t.Fatal(err)
@@ -349,9 +350,9 @@ func TestChildInARemovedFolder(t *testing.T) {
 	}
 }
 
-// Inputs that begin when the folder is gone, which has held others, are kept in memory; but a
-// folder that never held one is a wrong name.
-func TestInputsThatBeginWhenTheFolderIsGone(t *testing.T) {
+// TestNewInputsWhenTheFolderIsGone checks that new inputs are kept in memory if the folder is gone
+// and had inputs before. If it never had one, its path is wrong.
+func TestNewInputsWhenTheFolderIsGone(t *testing.T) {
 	f := openFolder(t)
 	if err := os.RemoveAll(f.Path()); err != nil {
 		t.Fatal(err)
@@ -395,8 +396,9 @@ func TestInputsThatBeginWhenTheFolderIsGone(t *testing.T) {
 	}
 }
 
-// A followed file is read on when the folder of its cursor is gone.
-func TestFollowedFileWhoseCursorIsGone(t *testing.T) {
+// TestFollowedFileWithoutItsCursor checks that a followed file is still read after the folder with
+// its cursor was removed.
+func TestFollowedFileWithoutItsCursor(t *testing.T) {
 	f, path := openFolder(t), filepath.Join(t.TempDir(), "events.jsonl")
 	if err := os.WriteFile(path, []byte("one\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -410,7 +412,7 @@ func TestFollowedFileWhoseCursorIsGone(t *testing.T) {
 	if err := os.RemoveAll(f.Path()); err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0) // to write it anew would cut it, which the watcher may see
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0) // os.WriteFile would truncate it, which the watcher may see
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -425,9 +427,9 @@ func TestFollowedFileWhoseCursorIsGone(t *testing.T) {
 	}
 }
 
-// Somebody removes the folder, and another process follows the same file there, so by the same id:
-// what that keeps is not removed by who had it before.
-func TestRemovedFolderThatIsAnothersNow(t *testing.T) {
+// TestRemovedFolderTakenByAnother: somebody removes the folder, and another process follows the
+// same file there, with the same id. The first owner must not remove the second one's input.
+func TestRemovedFolderTakenByAnother(t *testing.T) {
 	f := openFolder(t)
 	path := filepath.Join(t.TempDir(), "followed")
 	if err := os.WriteFile(path, []byte("a line\n"), 0o600); err != nil {
@@ -438,7 +440,7 @@ func TestRemovedFolderThatIsAnothersNow(t *testing.T) {
 		t.Fatal(err)
 	}
 	if first.Gone() {
-		t.Fatal("it is gone at once")
+		t.Fatal("Gone is true for a new input")
 	}
 	if err := os.RemoveAll(f.Path()); err != nil {
 		t.Fatal(err)
