@@ -78,29 +78,29 @@ func (s *Session) newCommandOutput(opts *ExecOptions, command *child.Child) (*co
 }
 
 // begin makes the journal: a file if asFile is set, else a FIFO.
-func (p *output) begin(s *Session, shape batch.Shape, jobOf string, asFile bool) error {
+func (out *output) begin(s *Session, shape batch.Shape, jobOf string, asFile bool) error {
 	about := s.newAbout(shape, jobOf, "").encode()
-	p.input = shipper.Input{Shape: shape, Primary: true, JobOf: jobOf, Ending: p.ending}
+	out.input = shipper.Input{Shape: shape, Primary: true, JobOf: jobOf, Ending: out.ending}
 	if asFile {
-		j, out, err := s.folder.NewOutput(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // the guard enforces the limit
+		j, end, err := s.folder.NewOutput(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // the guard enforces the limit
 		if err != nil {
 			return err
 		}
-		p.file, p.end, p.input.Journal = j, out, j.Journal
+		out.file, out.end, out.input.Journal = j, end, j.Journal
 		return nil
 	}
-	j, out, err := s.folder.NewFIFO(shape.Input, about, s.keep)
+	j, end, err := s.folder.NewFIFO(shape.Input, about, s.keep)
 	if err != nil {
 		return err
 	}
-	p.fifo, p.end, p.input.Journal = j, out, j.Journal
+	out.fifo, out.end, out.input.Journal = j, end, j.Journal
 	if s.folder.Path() != "" && !j.Outlasts() {
-		s.log.Warn(fmt.Sprintf("the file system of %s has no FIFOs: if this process is killed, whatever the command then writes to %s is lost; name a folder on a local disk", s.folder.Path(), p.name), logfield.Folder(s.folder.Path()))
+		s.log.Warn(fmt.Sprintf("the file system of %s has no FIFOs: if this process is killed, whatever the command then writes to %s is lost; name a folder on a local disk", s.folder.Path(), out.name), logfield.Folder(s.folder.Path()))
 	}
 	return nil
 }
 
-func (p *output) isFile() bool { return p.file != nil }
+func (out *output) isFile() bool { return out.file != nil }
 
 // started closes the files that only the command should have open, and returns the inputs.
 func (o *commandOutput) started() []shipper.Input {
@@ -112,22 +112,22 @@ func (o *commandOutput) started() []shipper.Input {
 }
 
 // start starts the copy and the mover.
-func (p *output) start(s *Session) shipper.Input {
-	in := &p.input
-	if p.copyTo != nil {
-		in.Tee = feed.StartTee(in.Journal, p.copyTo, s.patience.Feed, s.log)
+func (out *output) start(s *Session) shipper.Input {
+	in := &out.input
+	if out.copyTo != nil {
+		in.Tee = feed.StartTee(in.Journal, out.copyTo, s.patience.Feed, s.log)
 	}
-	if !p.isFile() {
-		p.mover = startMover(p.fifo, in.Tee, p.command.Done(), s.log)
-		in.Quit = p.mover.quit
+	if !out.isFile() {
+		out.mover = startMover(out.fifo, in.Tee, out.command.Done(), s.log)
+		in.Quit = out.mover.quit
 	}
 	return *in
 }
 
 func (o *commandOutput) closeFiles() {
-	for _, p := range []*output{o.stdout, o.stderr} {
-		if p.end != nil {
-			p.end.Close() // an error does not matter: nothing was written through it
+	for _, out := range []*output{o.stdout, o.stderr} {
+		if out.end != nil {
+			out.end.Close() // an error does not matter: nothing was written through it
 		}
 	}
 }
@@ -135,11 +135,11 @@ func (o *commandOutput) closeFiles() {
 // abandon removes the journals of a command that was never started.
 func (o *commandOutput) abandon() error {
 	o.closeFiles()
-	for _, p := range []*output{o.stdout, o.stderr} {
-		if p.input.Journal == nil {
+	for _, out := range []*output{o.stdout, o.stderr} {
+		if out.input.Journal == nil {
 			continue
 		}
-		if err := p.input.Journal.Remove(); err != nil {
+		if err := out.input.Journal.Remove(); err != nil {
 			return err
 		}
 	}
@@ -171,9 +171,9 @@ func (o *commandOutput) noteProcessGroup() {
 
 // giveUpCopy gives the copy up if a slow reader of it is all that keeps the journal from freeing
 // space.
-func (p *output) giveUpCopy() {
-	if p.input.Tee != nil {
-		p.input.Tee.GiveUpIfAlone()
+func (out *output) giveUpCopy() {
+	if out.input.Tee != nil {
+		out.input.Tee.GiveUpIfAlone()
 	}
 }
 
@@ -193,41 +193,41 @@ func (o *commandOutput) waitForWriters(ctx context.Context, patience time.Durati
 
 // hasWriter reports whether a process has it open for writing. For a file in memory, hasWriter
 // cannot tell and returns false. That does not matter: the file is lost with this process.
-func (p *output) hasWriter() bool {
-	if p.mover != nil {
-		return !p.mover.isDone()
+func (out *output) hasWriter() bool {
+	if out.mover != nil {
+		return !out.mover.isDone()
 	}
-	if p.input.Journal.Path() == "" {
+	if out.input.Journal.Path() == "" {
 		return false
 	}
-	writer, known := p.file.HasWriter()
+	writer, known := out.file.HasWriter()
 	return known && writer
 }
 
 // finish ends the inputs with what has been written by now. If some process still writes to one,
 // that input is kept for the next start.
 func (o *commandOutput) finish() {
-	for _, p := range []*output{o.stdout, o.stderr} {
-		if p.mover != nil {
-			p.mover.finish()
+	for _, out := range []*output{o.stdout, o.stderr} {
+		if out.mover != nil {
+			out.mover.finish()
 			continue
 		}
-		p.goesOn.Store(!p.command.Ended() || p.hasWriter())
-		p.ended.Store(true)
-		if err := p.file.End(); err != nil {
+		out.goesOn.Store(!out.command.Ended() || out.hasWriter())
+		out.ended.Store(true)
+		if err := out.file.End(); err != nil {
 			o.s.log.Error(err.Error(), logfield.Of(err)...)
 		}
 	}
 }
 
 // ending returns what the end of the journal means.
-func (p *output) ending() shipper.Ending {
-	if !p.ended.Load() { // its mover has ended, and nothing else takes bytes out of the FIFO now
-		writer, _ := p.fifo.HasWriter()
-		p.goesOn.Store(writer)
-		p.ended.Store(true)
+func (out *output) ending() shipper.Ending {
+	if !out.ended.Load() { // its mover has ended, and nothing else takes bytes out of the FIFO now
+		writer, _ := out.fifo.HasWriter()
+		out.goesOn.Store(writer)
+		out.ended.Store(true)
 	}
-	if p.goesOn.Load() {
+	if out.goesOn.Load() {
 		return shipper.PausedInLine
 	}
 	return shipper.Finished
@@ -236,9 +236,9 @@ func (p *output) ending() shipper.Ending {
 // failed reports whether some of what the command wrote could not be read. Call it when everything
 // is delivered or given up.
 func (o *commandOutput) failed() bool {
-	for _, p := range []*output{o.stdout, o.stderr} {
-		if p.mover != nil {
-			if p.mover.quit(); p.mover.failed {
+	for _, out := range []*output{o.stdout, o.stderr} {
+		if out.mover != nil {
+			if out.mover.quit(); out.mover.failed {
 				return true
 			}
 		}
@@ -254,18 +254,18 @@ func (o *commandOutput) logLeft() {
 	}
 	folder := o.s.folder.Path()
 	var which, waits []string
-	for _, p := range []*output{o.stdout, o.stderr} {
-		if o.command.Ended() && !p.goesOn.Load() {
+	for _, out := range []*output{o.stdout, o.stderr} {
+		if o.command.Ended() && !out.goesOn.Load() {
 			continue // its journal has been removed
 		}
-		if p.input.Journal.Gone() {
+		if out.input.Journal.Gone() {
 			folder = ""
 		}
-		which = append(which, p.name)
-		if !p.isFile() {
-			waits = append(waits, p.name)
+		which = append(which, out.name)
+		if !out.isFile() {
+			waits = append(waits, out.name)
 		}
-		if !p.isFile() && !p.fifo.Outlasts() {
+		if !out.isFile() && !out.fifo.Outlasts() {
 			folder = ""
 		}
 	}
