@@ -93,7 +93,7 @@ func writeForever(f *Folder) {
 func startTask(t *testing.T, task, dir string) (cmd *exec.Cmd, out io.ReadCloser) {
 	t.Helper()
 	cmd = exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "JOURNAL_TEST_TASK="+task, "JOURNAL_TEST_DIR="+dir)
+	cmd.Env = append(os.Environ(), "JOURNAL_TEST_TASK="+task, "JOURNAL_TEST_DIR="+dir, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -120,7 +120,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		cmd, out := startTask(t, "write", dir)
 		var wrote, acked int64
 		lines := bufio.NewScanner(out)
-		for n, most := 0, 1+chance.IntN(3000); lines.Scan(); n++ {
+		for n, most := 0, 1+chance.IntN(1500); lines.Scan(); n++ {
 			if n == most {
 				cmd.Process.Kill() // SIGKILL; the lines that it printed before are still read
 			}

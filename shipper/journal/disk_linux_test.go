@@ -249,7 +249,7 @@ func TestHeadroomOfASmallDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, w := newOutput(t, f, "child", Options{})
+	j, w := newOutput(t, f, "output", Options{})
 	if room, err := j.Headroom(); err != nil || room > 8<<20 || room < 7<<20 {
 		t.Fatal(room, err)
 	}

@@ -86,7 +86,7 @@ func openFIFO(path string) (out, in *os.File, err error) {
 }
 
 // openBoth opens a FIFO for reading and writing, which does not block on Linux. [os.OpenFile] would
-// make it non-blocking, for the command as well.
+// make it non-blocking, also for the command.
 func openBoth(path string, flags int) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|flags, 0)
 	if err != nil {

@@ -24,7 +24,7 @@ const sampleBytes = 64
 // mu guards everything below it and is held while the file is read. So a look at the size, a read
 // and the punching of a hole happen one at a time: nobody reads a hole as bytes, and the arrival of
 // bytes that a look has found is recorded before anybody can read them. The reader, perhaps a
-// second reader, and the watcher contend for it. Whoever writes the file does not.
+// second reader, and the watcher contend for it. The program that writes the file does not.
 type grownFile struct {
 	// immutable once set
 	id   string

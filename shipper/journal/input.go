@@ -71,7 +71,7 @@ func examine(st store, id string) (header, inputState, error) {
 	if lerr != nil {
 		return header{}, noInput, lerr
 	}
-	h = header{ID: id, Kind: KindFile.String()}
+	h = header{ID: id, Kind: kindNames[KindFile]}
 	var bytes int64
 	ours, data := false, false
 	for _, file := range files {
@@ -79,9 +79,9 @@ func examine(st store, id string) (header, inputState, error) {
 		_, output := offsetOf(file.name, outputSuffix)
 		switch {
 		case segment:
-			h.Kind, data = KindPipe.String(), true
+			h.Kind, data = kindNames[KindPipe], true
 		case output:
-			h.Kind, data = KindOutput.String(), true
+			h.Kind, data = kindNames[KindOutput], true
 			if onlyHead(st, file, id) {
 				continue
 			}
@@ -96,7 +96,7 @@ func examine(st store, id string) (header, inputState, error) {
 	cur, _ := peekCursor(st)
 	switch {
 	case bytes > 0 || cur.Offset > 0 || has(st, inputName): // making it had been finished
-		return h, whole, fmt.Errorf("input %s: its file %q is lost or damaged (%w); treated as a %s", id, inputName, err, h.Kind)
+		return h, whole, fmt.Errorf("input %s: its file %q is lost or damaged (%w); treated as a %s", id, inputName, err, h.kind())
 	case ours || data || len(files) == 0:
 		return header{}, halfMade, nil
 	}
@@ -136,7 +136,7 @@ func (f *Folder) begin(id string, kind Kind, about []byte, o Options) (*Journal,
 		o.MaxBytes = f.maxMemory
 	}
 	h := header{
-		ID: id, Kind: kind.String(), Started: time.Now().UnixMilli(),
+		ID: id, Kind: kindNames[kind], Started: time.Now().UnixMilli(),
 		SegmentBytes: o.SegmentBytes, MaxBytes: o.MaxBytes, Sync: o.Sync,
 	}
 	st, l, err := f.newFolder(id)
@@ -251,7 +251,7 @@ func (j *Journal) markFinished() error {
 	return err
 }
 
-// discard removes our files from an input's folder, and the folder as well unless rejects or
+// discard removes our files from an input's folder, and also the folder unless rejects or
 // foreign files remain in it.
 func discard(st store) error {
 	if err := empty(st); err != nil {

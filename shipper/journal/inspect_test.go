@@ -26,7 +26,7 @@ func TestLookIntoAnOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, w, err := folder.NewOutput("child", nil, Options{})
+	j, w, err := folder.NewOutput("output", nil, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

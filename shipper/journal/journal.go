@@ -86,7 +86,11 @@ const (
 // kindNames are the names in the file "input". The name of an Output there is older than its type.
 var kindNames = [...]string{KindPipe: "pipe", KindOutput: "child", KindFile: "file"}
 
+// String returns the name of the kind for messages.
 func (k Kind) String() string {
+	if k == KindOutput {
+		return "command's output"
+	}
 	if k < 0 || int(k) >= len(kindNames) {
 		return fmt.Sprintf("kind %d", int(k))
 	}
@@ -281,7 +285,7 @@ func (j *Journal) ArrivalAt(off int64) int64 { return j.arr.at(off) }
 func (j *Journal) Cursor() Cursor { return j.found }
 
 // Fallback explains to people why Cursor is not the one that the previous owner left. It returns ""
-// if it is that one. If the state is lost as well, Cursor().State is nil.
+// if it is that one. If the state is also lost, Cursor().State is nil.
 func (j *Journal) Fallback() string { return j.fallback }
 
 // Damage returns a [*DamageError] that says what was missing from the folder, or did not belong

@@ -72,7 +72,7 @@ func TestCommandWritesTheSegmentItself(t *testing.T) {
 			if where == "memory" {
 				f = inMemory(t, 0)
 			}
-			j, w := newOutput(t, f, "child", Options{})
+			j, w := newOutput(t, f, "output", Options{})
 			cmd := shell(t, w, `echo one; echo two >&2; exec /bin/echo three`)
 			w.Close()
 			waitFor(t, j, "growth", func() bool { return j.Size() == 14 })
@@ -363,7 +363,7 @@ func TestRecoveryOfADamagedOutput(t *testing.T) {
 		{"output cut above the cursor", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), head+700) }, 400, "", "", "400 to 700"},
 		{"output cut below the cursor", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), head+300) }, 400, "", "", "nothing"},
 		{"output emptied", func(dir string) error { return os.Truncate(filepath.Join(dir, outputName), 0) }, 400, "", "", "nothing"},
-		{"input deleted", func(dir string) error { return os.Remove(filepath.Join(dir, inputName)) }, 400, "", "treated as a child", ""},
+		{"input deleted", func(dir string) error { return os.Remove(filepath.Join(dir, inputName)) }, 400, "", "treated as a command's output", ""},
 		{"foreign file", func(dir string) error { return os.WriteFile(filepath.Join(dir, "core"), nil, 0o600) }, 400, "", "core", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 // process of this machine has it open. If one has, the command may think as long as it likes.
 const quietEnd = 30 * time.Second
 
-// outputWriter is what is known of the processes that write an outputFile.
+// outputWriter has what is known about the processes that write an outputFile.
 type outputWriter struct {
 	orphaned  bool // the input was recovered: its writer is no child of ours, so we must find out when it ends
 	hasWriter func(*os.File) (writer, known bool)
@@ -71,7 +71,7 @@ func (o *outputFile) mayHaveWriter(now time.Time) bool {
 	if now.Sub(o.quietSince) < o.quietEnd {
 		return true
 	}
-	o.quietSince = now // looking at all processes is expensive: wait as long before the next time
+	o.quietSince = now // inspecting all processes is expensive: wait as long before the next time
 	writer, known := disk.OthersWrite(o.who, outputName)
 	return known && writer
 }

@@ -284,7 +284,7 @@ func TestWritesDuringAndAfterCloseFail(t *testing.T) {
 
 func TestManySegmentsKeepFewFilesOpen(t *testing.T) {
 	j := newPipe(t, openFolder(t), "outage", Options{SegmentBytes: 10})
-	data := random(5, 5_000)
+	data := random(5, 1_000)
 	for i := 0; i < len(data); i += 10 {
 		write(t, j, data[i:i+10])
 	}

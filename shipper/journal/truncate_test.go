@@ -40,7 +40,7 @@ func TestCommandTruncatesItsOutput(t *testing.T) {
 				if where == "memory" {
 					f = inMemory(t, 0)
 				}
-				j, w := newOutput(t, f, "child", Options{})
+				j, w := newOutput(t, f, "output", Options{})
 				w.WriteString("line one\nline two\nline three\n")
 				got := make([]byte, 9)
 				if n, err := j.ReadAt(got, 0); n != 9 || err != nil {
@@ -59,7 +59,7 @@ func TestCommandTruncatesItsOutput(t *testing.T) {
 				wantCut(t, j, 9, 20) // a second reader meets it as well
 				if where == "disk" {
 					j.Close()
-					j = recoverAs[*Output](t, f, "child")
+					j = recoverAs[*Output](t, f, "output")
 					if j.Fallback() != "" || j.Damage() != nil || j.Cursor().Offset != 9 {
 						t.Fatal(j.Fallback(), j.Damage(), j.Cursor())
 					}
@@ -99,10 +99,10 @@ func TestCommandTruncatesItsOutput(t *testing.T) {
 func TestTruncationBetweenLooks(t *testing.T) {
 	for _, c := range []struct{ name, before, now string }{
 		{"before anything was read", "", strings.Repeat("a line that is much longer than the head of the file, so that the file is no smaller\n", 3)},
-		{"grown to the same size", strings.Repeat("x", 200) + "\n", strings.Repeat("y", len(outputHead("child"))+200) + "\n"},
+		{"grown to the same size", strings.Repeat("x", 200) + "\n", strings.Repeat("y", len(outputHead("output"))+200) + "\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			j, w := newOutput(t, openFolder(t), "child", Options{})
+			j, w := newOutput(t, openFolder(t), "output", Options{})
 			w.WriteString(c.before)
 			seen := j.Size()
 			j.file.mu.Lock() // so that nobody looks meanwhile
@@ -147,7 +147,7 @@ func TestEmptiedAgainWhileNoShipperRuns(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := openFolder(t)
-			j, w := newOutput(t, f, "child", Options{})
+			j, w := newOutput(t, f, "output", Options{})
 			to := emptied(t, j, w, 0, c.first)
 			ack(t, j, to, "")
 			for off := range int64(len(c.first)) { // byte by byte
@@ -159,7 +159,7 @@ func TestEmptiedAgainWhileNoShipperRuns(t *testing.T) {
 			if err := shell(t, w, "printf '"+strings.TrimSuffix(c.now, "\n")+`\n' >/dev/stdout`).Wait(); err != nil {
 				t.Fatal(err)
 			}
-			j = recoverAs[*Output](t, f, "child")
+			j = recoverAs[*Output](t, f, "output")
 			var cut *CutError
 			if _, err := j.ReadAt(make([]byte, 1), to); !errors.As(err, &cut) {
 				t.Fatal(err)
