@@ -56,34 +56,12 @@ func (in *taken) compareCut(inputs []*testkit.Input, rejects []rejected, v *verd
 		return
 	}
 	lines := arrivedLines(a, got.LastSeq, rejects, v)
-	// Lines may repeat, so the lines so far may end at several places in the pieces.
-	type at struct{ piece, line int }
-	places := map[at]bool{}
-	reach := func(next map[at]bool, p at) {
-		for next[p] = true; p.piece < last; next[p] = true { // the rest of the piece may be lost
-			p = at{p.piece + 1, 0}
-		}
+	fit, toTheEnd := fitPieces(lines, pieces)
+	if fit < len(lines) {
+		v.alter("line %d of input %s of process %s, which truncated its stdout, does not fit there: %.200q", fit+1, a.ID, in.proc, lines[fit].Line)
+		return
 	}
-	reach(places, at{})
-	for i, line := range lines {
-		next := map[at]bool{}
-		for p := range places {
-			if p.line == len(pieces[p.piece]) {
-				continue
-			}
-			switch want := pieces[p.piece][p.line]; {
-			case bytes.Equal(line.Line, want.line) && line.NoNewline == want.noNewline:
-				reach(next, at{p.piece, p.line + 1})
-			case line.NoNewline && p.piece < last && begins(want.line, line.Line): // cut while it was being written or read
-				reach(next, at{p.piece + 1, 0})
-			}
-		}
-		if places = next; len(places) == 0 {
-			v.alter("line %d of input %s of process %s, which truncated its stdout, does not fit there: %.200q", i+1, a.ID, in.proc, line.Line)
-			return
-		}
-	}
-	if !places[at{last, len(pieces[last])}] {
+	if !toTheEnd {
 		v.lose("lines of process %s after it last truncated its stdout: it wrote %d then, and %d lines arrived in all", in.proc, len(pieces[last]), len(lines))
 	}
 	if got.Truncated.Times == 0 || !got.Ended {
@@ -97,6 +75,40 @@ func (in *taken) compareCut(inputs []*testkit.Input, rejects []rejected, v *verd
 	if got.SHA256 != sum(digest.Bytes()) || got.Lines != int64(len(lines)) {
 		v.alter("the seal of input %s of process %s, which truncated its stdout, is wrong: %+v for %d lines", a.ID, in.proc, got, len(lines))
 	}
+}
+
+// fitPieces returns how many of lines are prefixes of pieces, one piece after another, and whether
+// all of them end where the last piece does. A line may have been cut by a truncation while it was
+// being written or read.
+func fitPieces(lines []batch.Restored, pieces [][]expected) (fit int, toTheEnd bool) {
+	last := len(pieces) - 1
+	// Lines may repeat, so the lines so far may end at several places in the pieces.
+	type place struct{ piece, line int }
+	reach := func(places map[place]bool, p place) {
+		for places[p] = true; p.piece < last; places[p] = true { // the rest of the piece may be lost
+			p = place{p.piece + 1, 0}
+		}
+	}
+	places := map[place]bool{}
+	reach(places, place{})
+	for i, line := range lines {
+		next := map[place]bool{}
+		for p := range places {
+			if p.line == len(pieces[p.piece]) {
+				continue
+			}
+			switch want := pieces[p.piece][p.line]; {
+			case bytes.Equal(line.Line, want.line) && line.NoNewline == want.noNewline:
+				reach(next, place{p.piece, p.line + 1})
+			case line.NoNewline && p.piece < last && begins(want.line, line.Line):
+				reach(next, place{p.piece + 1, 0})
+			}
+		}
+		if places = next; len(places) == 0 {
+			return i, false
+		}
+	}
+	return len(lines), places[place{last, len(pieces[last])}]
 }
 
 // compareOvertaken compares an input that is continued by another one: each of its lines must have

@@ -89,7 +89,8 @@ func (o *describeLogGroups) do(s *Server, region string) ([]byte, error) {
 	}
 	s.mu.RUnlock()
 	slices.SortFunc(all, func(a, b logGroup) int { return cmp.Compare(a.LogGroupName, b.LogGroupName) })
-	page, next, err := pageOf(all, func(g logGroup) position { return position{Name: g.LogGroupName} }, func(g logGroup, after position) bool { return g.LogGroupName > after.Name }, o.NextToken, limit)
+	page, next, err := pageOf(all, func(g logGroup) position { return position{Name: g.LogGroupName} },
+		func(g logGroup, after position) bool { return g.LogGroupName > after.Name }, o.NextToken, limit)
 	if err != nil {
 		return nil, err
 	}

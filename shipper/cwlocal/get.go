@@ -149,24 +149,11 @@ func (s *Server) page(v *view, from *place, head bool, low, high, limit int) ([]
 	case !head:
 		position = high
 	}
-	readable := s.readable()
-	var picked []int // arrival numbers, in the order of the scan
-	size := 0
-	step, i, end := 1, position, high
+	step, end := 1, high
 	if !forward {
-		step, i, end = -1, position-1, low-1
+		step, position, end = -1, position-1, low-1
 	}
-	for ; i != end && len(picked) < limit; i += step {
-		arrival := v.arrival(i)
-		e, message := v.get(arrival)
-		if e.ingestion > readable {
-			continue
-		}
-		if size += len(message) + batch.EventOverhead; size > maxPageBytes && len(picked) > 0 {
-			break
-		}
-		picked = append(picked, arrival)
-	}
+	picked := v.pick(position, end, step, limit, s.readable())
 	back, next := place{key: here}, place{key: here, forward: true}
 	if len(picked) > 0 && s.opt.EmptyPages && (from == nil || !from.shown) {
 		// An empty page: its tokens name the same place but differ from the request's.
@@ -201,6 +188,25 @@ func (s *Server) page(v *view, from *place, head bool, low, high, limit int) ([]
 		answer.Events[n] = outputEvent{e.timestamp, e.ingestion, string(message)}
 	}
 	return marshal(answer)
+}
+
+// pick returns the arrival numbers of the events that fit on a page: those at the positions from
+// one up to, but not including, end that were ingested by the time readable, in the order of the
+// scan.
+func (v *view) pick(position, end, step, limit int, readable int64) (arrivals []int) {
+	size := 0
+	for ; position != end && len(arrivals) < limit; position += step {
+		arrival := v.arrival(position)
+		e, message := v.get(arrival)
+		if e.ingestion > readable {
+			continue
+		}
+		if size += len(message) + batch.EventOverhead; size > maxPageBytes && len(arrivals) > 0 {
+			break
+		}
+		arrivals = append(arrivals, arrival)
+	}
+	return arrivals
 }
 
 // readable returns the latest ingestion time that is visible now.

@@ -150,14 +150,11 @@ func TestStats(t *testing.T) {
 	if s.Calls["PutLogEvents"] != 3 || s.Calls["CreateLogGroup"] != 1 || s.Errors["InvalidParameterException"] != 1 {
 		t.Errorf("calls %v, errors %v", s.Calls, s.Errors)
 	}
-	if s.BodyBytes < s.MessageBytes || s.BodyBytes > s.MessageBytes+1000 {
-		t.Errorf("%d bytes of bodies for %d bytes of messages", s.BodyBytes, s.MessageBytes)
-	}
 	if want := float64(s.BatchBytes) / 2 / 1048576; s.Fill() != want || (Stats{}).Fill() != 0 {
 		t.Errorf("fill %f, want %f", s.Fill(), want)
 	}
-	if s.MostPutsInFlight != 1 || s.MostPutsInFlightPerStream != 1 {
-		t.Errorf("in flight %d, per stream %d; want 1, 1", s.MostPutsInFlight, s.MostPutsInFlightPerStream)
+	if s.MostPutsInFlightPerStream != 1 {
+		t.Errorf("%d puts in flight, want 1", s.MostPutsInFlightPerStream)
 	}
 }
 
@@ -213,8 +210,8 @@ func TestConcurrentPuts(t *testing.T) {
 			next[client]++
 		}
 	}
-	if s := e.Stats(); s.MostPutsInFlight != clients || s.MostPutsInFlightPerStream != clients/len(streams) || s.Events != 2*puts*clients {
-		t.Errorf("in flight %d, per stream %d, events %d", s.MostPutsInFlight, s.MostPutsInFlightPerStream, s.Events)
+	if s := e.Stats(); s.MostPutsInFlightPerStream != clients/len(streams) || s.Events != 2*puts*clients {
+		t.Errorf("%d puts in flight per stream, %d events", s.MostPutsInFlightPerStream, s.Events)
 	}
 }
 

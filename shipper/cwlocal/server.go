@@ -197,7 +197,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if op != nil {
 		call.Group, call.Stream, call.Events = op.target()
 	}
-	leave := s.counters.enter(call, r.ContentLength)
+	leave := s.counters.enter(call)
 	defer leave()
 
 	var fault Fault

@@ -23,12 +23,9 @@ type Stats struct {
 	BatchBytes int64
 	// Rejected counts the events that were dropped from accepted batches.
 	Rejected int64
-	// BodyBytes is the size of all PutLogEvents bodies as sent, compressed or not. A body of
-	// unknown length counts as decompressed.
-	BodyBytes int64
-	// MostPutsInFlight is the maximum number of concurrent PutLogEvents calls, and
-	// MostPutsInFlightPerStream the maximum for one stream.
-	MostPutsInFlight, MostPutsInFlightPerStream int
+	// MostPutsInFlightPerStream is the maximum number of concurrent PutLogEvents calls for one
+	// stream.
+	MostPutsInFlightPerStream int
 }
 
 // Fill returns how full the accepted batches were on average; 1 is the limit of 1,048,576 bytes.
@@ -41,16 +38,15 @@ func (s Stats) Fill() float64 {
 
 // counters collects the Stats. Every request adds to them, so a mutex guards them.
 type counters struct {
-	mu       sync.Mutex
-	stats    Stats
-	inFlight int
-	streams  map[streamName]int // number of puts in flight
+	mu      sync.Mutex
+	stats   Stats
+	streams map[streamName]int // number of puts in flight
 }
 
 type streamName struct{ group, stream string }
 
 // enter counts a call, numbers it, and returns a function to call once it has been answered.
-func (c *counters) enter(call *Call, contentLength int64) (leave func()) {
+func (c *counters) enter(call *Call) (leave func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stats.Calls == nil {
@@ -61,19 +57,12 @@ func (c *counters) enter(call *Call, contentLength int64) (leave func()) {
 	if call.Action != "PutLogEvents" {
 		return func() {}
 	}
-	if contentLength < 0 {
-		contentLength = int64(len(call.Body))
-	}
-	c.stats.BodyBytes += contentLength
 	name := streamName{call.Group, call.Stream}
-	c.inFlight++
 	c.streams[name]++
-	c.stats.MostPutsInFlight = max(c.stats.MostPutsInFlight, c.inFlight)
 	c.stats.MostPutsInFlightPerStream = max(c.stats.MostPutsInFlightPerStream, c.streams[name])
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.inFlight--
 		if c.streams[name]--; c.streams[name] == 0 {
 			delete(c.streams, name)
 		}

@@ -58,7 +58,7 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request) {
 		s.writeQuery(w, answer{err: &apiError{http.StatusBadRequest, "InvalidAction", fmt.Sprintf("unknown action %q; of STS, this endpoint has only GetCallerIdentity", call.Action)}}, Fault{})
 		return
 	}
-	leave := s.counters.enter(call, r.ContentLength)
+	leave := s.counters.enter(call)
 	defer leave()
 	var fault Fault
 	if s.opt.Intercept != nil {

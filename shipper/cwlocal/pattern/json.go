@@ -10,10 +10,10 @@ import (
 // jsonPattern is a pattern for JSON events. It matches no other events.
 type jsonPattern struct {
 	root  condition
-	named []Selector
+	named []selector
 }
 
-func (p *jsonPattern) selectors() []Selector { return p.named }
+func (p *jsonPattern) selectors() []selector { return p.named }
 
 func (p *jsonPattern) match(message []byte) bool {
 	e, ok := parseEvent(message)
@@ -30,17 +30,17 @@ type (
 	either []condition
 	// comparison holds if the operator holds between any value of the selector and the operand.
 	comparison struct {
-		Selector
+		selector
 		operator string
 		operand
 	}
 	// is holds if the selector's value is the literal: null, true or false.
 	is struct {
-		Selector
+		selector
 		literal string
 	}
 	// absent holds if the selector finds nothing.
-	absent struct{ Selector }
+	absent struct{ selector }
 )
 
 func (c both) holds(e event) bool {
@@ -76,7 +76,7 @@ func (c absent) holds(e event) bool {
 // parser parses a JSON pattern from front to back.
 type parser struct {
 	rest      string
-	named     []Selector
+	named     []selector
 	regexes   int
 	wildcards int
 }
@@ -171,7 +171,7 @@ func (p *parser) single() (condition, error) {
 }
 
 // comparison parses what follows a selector and an operator.
-func (p *parser) comparison(s Selector, operator string) (condition, error) {
+func (p *parser) comparison(s selector, operator string) (condition, error) {
 	p.space()
 	o, rest, err := cutOperand(p.rest)
 	if err != nil {
@@ -188,7 +188,7 @@ func (p *parser) comparison(s Selector, operator string) (condition, error) {
 }
 
 // keywords parses a test written in words: IS NULL, IS TRUE, IS FALSE, NOT EXISTS.
-func (p *parser) keywords(s Selector) (condition, error) {
+func (p *parser) keywords(s selector) (condition, error) {
 	switch first := p.word(); first {
 	case "IS":
 		switch second := p.word(); second {

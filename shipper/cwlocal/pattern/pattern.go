@@ -28,8 +28,8 @@ import (
 
 // The service's limits.
 const (
-	// MaxLength bounds a pattern, in UTF-16 code units.
-	MaxLength = 1024
+	// maxLength bounds a pattern, in UTF-16 code units.
+	maxLength = 1024
 	// maxRegexes bounds the regular expressions of one pattern.
 	maxRegexes = 2
 	// maxWildcards bounds the selectors with a wildcard in one pattern. A selector has at most one
@@ -48,7 +48,7 @@ type matcher interface {
 	// match reports whether the pattern matches an event with this message.
 	match(message []byte) bool
 	// selectors returns the fields that the pattern names, in order.
-	selectors() []Selector
+	selectors() []selector
 }
 
 // Parse parses a filter pattern. An empty pattern matches every event.
@@ -57,8 +57,8 @@ func Parse(text string) (*Pattern, error) {
 	for _, r := range text {
 		length += max(1, utf16.RuneLen(r))
 	}
-	if length > MaxLength {
-		return nil, fmt.Errorf("the filter pattern has %d characters; the maximum is %d", length, MaxLength)
+	if length > maxLength {
+		return nil, fmt.Errorf("the filter pattern has %d characters; the maximum is %d", length, maxLength)
 	}
 	var m matcher
 	var err error
@@ -86,7 +86,7 @@ func (p *Pattern) Match(message []byte) bool { return p.match(message) }
 func (p *Pattern) Values(message []byte) map[string]string {
 	values := map[string]string{}
 	for _, s := range p.selectors() {
-		if v, ok := s.Value(message); ok && !s.wildcard {
+		if v, ok := s.value(message); ok && !s.wildcard {
 			values[s.text] = v
 		}
 	}

@@ -269,15 +269,15 @@ func TestParseRefuses(t *testing.T) {
 		{"?", "double quotes"},
 		{"a -", "double quotes"},
 		{`x"y"`, "double quotes"},
-		{strings.Repeat("x", MaxLength+1), "1024"},
-		{strings.Repeat("𝄞", MaxLength/2) + "x", "1024"},
+		{strings.Repeat("x", maxLength+1), "1024"},
+		{strings.Repeat("𝄞", maxLength/2) + "x", "1024"},
 	} {
 		if _, err := Parse(c.pattern); err == nil || !strings.Contains(err.Error(), c.part) {
 			t.Errorf("%s: %v, want an error with %q", c.pattern, err, c.part)
 		}
 	}
 	for _, good := range []string{
-		strings.Repeat("x", MaxLength),
+		strings.Repeat("x", maxLength),
 		`{ $.a[*] = 1 || $.b[*] = 1 || $.* = 1 }`,
 		`{ $.a = %1% || $.b = %2% }`,
 	} {
@@ -306,7 +306,7 @@ func TestSelectorValue(t *testing.T) {
 		if err != nil || rest != "" {
 			t.Fatalf("%s: unparsed text %q, %v", c.selector, rest, err)
 		}
-		if got, ok := s.Value([]byte(numbers)); got != c.want || ok != c.ok {
+		if got, ok := s.value([]byte(numbers)); got != c.want || ok != c.ok {
 			t.Errorf("%s: %q, %t", c.selector, got, ok)
 		}
 	}
@@ -350,7 +350,7 @@ func TestLogicIsThatOfGo(t *testing.T) {
 			return text, value
 		}
 		text, want := or(2)
-		if len(text) > MaxLength-4 {
+		if len(text) > maxLength-4 {
 			t.Skip("too long")
 		}
 		p, err := Parse("{ " + text + " }")

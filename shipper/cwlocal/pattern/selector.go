@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Selector names a field of a JSON event, such as $.usage.totalTokens.
-type Selector struct {
+// selector names a field of a JSON event, such as $.usage.totalTokens.
+type selector struct {
 	text     string
 	steps    []step
 	wildcard bool // may name several fields
@@ -24,7 +24,7 @@ type step struct {
 }
 
 // cutSelector removes a selector from the front of text.
-func cutSelector(text string) (s Selector, rest string, err error) {
+func cutSelector(text string) (s selector, rest string, err error) {
 	rest, ok := strings.CutPrefix(text, "$")
 	if !ok || !strings.HasPrefix(rest, ".") {
 		return s, text, fmt.Errorf("expected a selector such as $.type at %q", text)
@@ -77,9 +77,9 @@ func cutStep(text string) (next step, rest string, err error) {
 	return step{array: true, index: int(index)}, rest, nil
 }
 
-// Value returns the string or number that the selector finds in a JSON event, or the first of
+// value returns the string or number that the selector finds in a JSON event, or the first of
 // several. It reports false if there is none.
-func (s Selector) Value(message []byte) (value string, ok bool) {
+func (s selector) value(message []byte) (value string, ok bool) {
 	event, isObject := parseEvent(message)
 	if !isObject {
 		return "", false
@@ -109,7 +109,7 @@ func parseEvent(message []byte) (event, bool) {
 
 // find calls visit with each value that the selector names, until visit returns false. find reports
 // whether visit never did.
-func (s Selector) find(e event, visit func(json.RawMessage) bool) bool {
+func (s selector) find(e event, visit func(json.RawMessage) bool) bool {
 	return findMember(e, s.steps[0], s.steps[1:], visit)
 }
 

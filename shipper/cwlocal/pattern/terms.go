@@ -13,7 +13,7 @@ import (
 // given (any), and what it must not contain (none).
 type terms struct{ all, any, none [][]byte }
 
-func (*terms) selectors() []Selector { return nil }
+func (*terms) selectors() []selector { return nil }
 
 // parseTerms parses words and quoted phrases. Each may have a '?' or '-' before it.
 func parseTerms(rest string) (*terms, error) {
@@ -104,7 +104,7 @@ func (t *terms) match(message []byte) bool {
 // regex is a pattern that consists of one regular expression.
 type regex struct{ *regexp.Regexp }
 
-func (regex) selectors() []Selector { return nil }
+func (regex) selectors() []selector { return nil }
 
 func parseRegex(text string) (regex, error) {
 	re, rest, err := cutRegex(text)
