@@ -86,33 +86,31 @@ func verdictWords(job *proof.Job) string {
 type view struct {
 	Head
 
-	verdict        proof.Verdict
-	verdictSays    string
-	inputs         []input
-	tone           string // of the verdict: good, bad or wait
-	outcome        string
-	outcomeTone    string
-	tiles          []tile
-	talk           []turn
-	talkLost       int64
-	errors         []problem
-	errorsLost     int64
-	warnings       int
-	stderr         *stderrView
-	timeline       *timeline
-	runsLost       int64
-	experts        []expertTokens
-	total          expertTokens
-	origins        []originView
-	originsLost    int64
-	models         string
-	runtime        string
-	started, ended int64
-	blocks         [][]rowView
-	rows           int
-	rowExperts     []string
-	left           []left
-	leftTotal      int64
+	verdictSays string
+	inputs      []input
+	tone        string // of the verdict: good, bad or wait
+	outcome     string
+	outcomeTone string
+	tiles       []tile
+	talk        []turn
+	talkLost    int64
+	errors      []problem
+	errorsLost  int64
+	warnings    int
+	stderr      *stderrView
+	timeline    *timeline
+	runsLost    int64
+	experts     []expertTokens
+	total       expertTokens
+	origins     []originView
+	originsLost int64
+	models      string
+	runtime     string
+	started     int64
+	blocks      [][]rowView
+	rowExperts  []string
+	left        []left
+	leftTotal   int64
 }
 
 // tile is a number at the top.
@@ -133,7 +131,6 @@ type rowView struct {
 	name   string // the Expert's
 	step   int64
 	typ    string
-	verb   string
 	text   string
 	tokens int64
 	where  string
@@ -148,15 +145,15 @@ func (r *Report) Write(w io.Writer, head Head) error {
 	r.stderr.trim()
 	palette := newPalette(r.runs.all)
 	v := view{
-		Head:    head,
-		tone:    tone(head.Proof.Verdict),
-		verdict: head.Proof.Verdict, verdictSays: verdictWords(head.Proof), inputs: r.inputs(head.Proof),
-		started: r.first, ended: r.last,
-		talk: r.talk, talkLost: r.talkLost, errors: r.errors, errorsLost: r.errorsLost,
+		Head:        head,
+		tone:        tone(head.Proof.Verdict),
+		verdictSays: verdictWords(head.Proof), inputs: r.inputs(head.Proof),
+		started: r.first,
+		talk:    r.talk, talkLost: r.talkLost, errors: r.errors, errorsLost: r.errorsLost,
 		timeline: r.timeline(palette), runsLost: r.runs.lost,
 		origins: r.originViews(head), originsLost: r.originsLost,
 		models: strings.Join(r.models, ", "), runtime: strings.Join(r.versions, ", "),
-		rowExperts: palette.names, rows: len(r.rows.all),
+		rowExperts: palette.names,
 	}
 	v.outcome, v.outcomeTone = outcomeWords(r.outcome())
 	for _, p := range r.errors {
@@ -238,7 +235,7 @@ var groups = map[level]string{essential: "run", work: "work", routine: "routine"
 
 func newRowView(r *row, palette *palette) rowView {
 	v := rowView{
-		expert: -1, group: groups[r.level], time: r.time, step: r.step, typ: r.typ, verb: r.verb,
+		expert: -1, group: groups[r.level], time: r.time, step: r.step, typ: r.typ,
 		text: strings.Join(strings.Fields(start(r.text, 400)), " "), tokens: r.tokens, pieces: r.detail,
 	}
 	if r.expert != nil && r.expert.expert != "" {

@@ -54,7 +54,6 @@ type row struct {
 	expert    *run // the run whose Expert is shown, or nil
 	step      int64
 	typ       string
-	verb      string
 	text      string
 	bad       bool
 	tokens    int64
@@ -97,7 +96,7 @@ func (rs *rows) add(input string, seq int64, ev *event.Event, run *run, tokens i
 	}
 	r := &row{
 		input: strings.Clone(input), seq: seq, last: seq, count: 1, time: ev.Time, expert: run, step: ev.Step, typ: strings.Clone(ev.Type),
-		verb: ev.Verb(), text: strings.Clone(ev.Text()), tokens: tokens, level: lv,
+		text: strings.Clone(ev.Text()), tokens: tokens, level: lv,
 		bad: event.IsError(ev.Type) || ev.Kind == event.Resolved && lv == essential,
 	}
 	if ev.Kind == event.Delta {
