@@ -138,7 +138,7 @@ var fates = []fate{
 
 func TestJobs(t *testing.T) {
 	g := newTestGroup(t)
-	g.filler = strings.Repeat("x", 5000) // so that the records fill several pages
+	g.filler = strings.Repeat("x", 1500) // so that the records fill two pages
 	want := map[string]expected{}
 	listened := 0
 	random := rand.New(rand.NewPCG(1, 2))
