@@ -13,8 +13,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// A cursor of before there were versions is read as version 1; one of a version to come is left as
-// it is, with the lines behind it.
+// A cursor without a version is read as version 1. A cursor with a later version is left as it is,
+// and so are the lines after it.
 func TestCursorVersions(t *testing.T) {
 	t.Parallel()
 	const first, second = `{"jobId":"j","n":1}` + "\n", `{"jobId":"j","n":2}` + "\n"
@@ -39,18 +39,18 @@ func TestCursorVersions(t *testing.T) {
 			_, err := New(w.options()).Run(context.Background(), []Input{in}, nil)
 			if want == second {
 				var got []int64
-				for _, e := range w.server.Events(w.group, "j") {
+				for _, e := range w.Server.Events(w.Group, "j") {
 					if r, err := batch.Restore([]byte(e.Message)); err == nil && r.Record == "" {
 						got = append(got, r.Seq)
 					}
 				}
 				if err != nil || !slices.Equal(got, []int64{2}) {
-					t.Errorf("%v: the lines %d were shipped", err, got)
+					t.Errorf("shipped lines %d, want 2: %v", got, err)
 				}
 				return
 			}
 			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%v, want %q", err, want)
+				t.Errorf("got error %v, want %q", err, want)
 			}
 			if _, err := os.Stat(dir); err != nil {
 				t.Error(err)
@@ -59,7 +59,7 @@ func TestCursorVersions(t *testing.T) {
 	}
 }
 
-// recovered is an input of the folder, taken over.
+// recovered returns the journal of an input in the folder, recovered as by the next process.
 func (w *world) recovered(id string) *journal.Journal {
 	w.t.Helper()
 	found, err := w.folder.Recover(id)
@@ -69,7 +69,7 @@ func (w *world) recovered(id string) *journal.Journal {
 	return found.Base()
 }
 
-// reopen closes a journal and recovers it, as the next process does.
+// reopen closes a journal and recovers it.
 func (w *world) reopen(j *journal.Journal) *journal.Journal {
 	w.t.Helper()
 	if err := j.Close(); err != nil {
@@ -96,15 +96,15 @@ func TestCursorSaysItsVersion(t *testing.T) {
 	again := w.reopen(j.Journal)
 	var got map[string]any
 	if err := json.Unmarshal(again.Cursor().State, &got); err != nil || got["v"] != 1.0 {
-		t.Errorf("%v: %v", err, got)
+		t.Errorf("the cursor is %v: %v", got, err)
 	}
 	if err := again.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// A Run that cannot ship an input it lives for closes all journals that it was given, and stops who
-// writes them first.
+// A Run that cannot ship a primary input closes all journals that it was given, after it has
+// stopped their writers.
 func TestRunThatCannotBeginClosesItsJournals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -122,17 +122,18 @@ func TestRunThatCannotBeginClosesItsJournals(t *testing.T) {
 		t.Error(err)
 	}
 	if quit != "abc" || closed != "abc" {
-		t.Errorf("%q were stopped, %q closed", quit, closed)
+		t.Errorf("the writers of %q were stopped and the journals of %q closed, want abc for both", quit, closed)
 	}
 	for _, j := range journals {
 		if _, err := j.Write(lineOf); err == nil {
-			t.Errorf("%s takes bytes still", j.ID())
+			t.Errorf("the journal of %s still takes bytes", j.ID())
 		}
 	}
 }
 
-// An input that comes later and cannot be shipped is closed, and whoever writes it is stopped: its
-// lock must not keep the next start from it, nor its mover fill the disk. The others are shipped.
+// An input that comes later and cannot be shipped is closed, after its writer was stopped.
+// Otherwise its lock would keep the next start from it, or its mover would fill the disk. The
+// others are shipped.
 func TestLaterInputThatCannotBeShippedIsClosed(t *testing.T) {
 	w := newWorld(t, nil)
 	good := w.pipe("aaaaaaaa", bytes.NewReader(lineOf), nil)
@@ -146,25 +147,25 @@ func TestLaterInputThatCannotBeShippedIsClosed(t *testing.T) {
 	close(more)
 	report, err := New(w.options()).Run(t.Context(), []Input{good}, more)
 	if err != nil || len(report.Failed) != 1 || !strings.Contains(report.Failed[0].Error(), "bbbbbbbb") {
-		t.Errorf("%v, failed: %v", err, report.Failed)
+		t.Errorf("got error %v and failures %v", err, report.Failed)
 	}
 	if order != "quit closed" {
-		t.Errorf("what was called: %q, want quit, then closed", order)
+		t.Errorf("called %q, want quit, then closed", order)
 	}
 	if _, err := badJournal.Write(lineOf); err == nil {
 		t.Error("the journal still takes bytes")
 	}
 	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lineOf) {
-		t.Errorf("the other input became %q", got)
+		t.Errorf("got %q from the other input", got)
 	}
 }
 
-// What earlier processes rejected is no part of the report, though it grows together with what this
-// one rejects.
+// The report does not include what earlier processes rejected, although it is in the same set as
+// what this process rejects.
 func TestReportOfRejectsIsOfThisProcess(t *testing.T) {
 	a := newAcking(start{cursor: cursorState{Account: account{Rejected: ranges{{5, 5}}}}})
 	a.account.Rejected.add(6)
 	if n := a.account.Rejected.count() - a.began.Account.Rejected.count(); n != 1 {
-		t.Errorf("%d lines were rejected since, want 1", n)
+		t.Errorf("this process rejected %d lines, want 1", n)
 	}
 }

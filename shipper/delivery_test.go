@@ -27,10 +27,10 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// What goes wrong between here and CloudWatch, through the front door: bytes in, what CloudWatch
-// holds out.
+// What can go wrong on the way to CloudWatch, tested from the bytes of an input to what CloudWatch
+// has.
 
-// hasty makes nobody wait.
+// hasty has pauses of milliseconds.
 var hasty = deliver.Paces{
 	Chance: deliver.Sprint{
 		First: time.Millisecond, Most: 10 * time.Millisecond, Fresh: 8, Known: 8, Long: 10 * time.Millisecond, Longest: 20 * time.Millisecond,
@@ -40,7 +40,7 @@ var hasty = deliver.Paces{
 	Refused: deliver.Pace{First: 4 * time.Millisecond, Most: 40 * time.Millisecond},
 }
 
-// ship ships inputs until all is delivered, hastily.
+// ship ships inputs with short pauses until everything is delivered.
 func (w *world) ship(ins ...Input) Report {
 	w.t.Helper()
 	report, err := w.shipper(nil).Run(context.Background(), ins, nil)
@@ -50,6 +50,7 @@ func (w *world) ship(ins ...Input) Report {
 	return report
 }
 
+// shipper returns a Shipper with short pauses. change, if not nil, changes its options.
 func (w *world) shipper(change func(*Options)) *Shipper {
 	o := w.options()
 	if change != nil {
@@ -61,14 +62,14 @@ func (w *world) shipper(change func(*Options)) *Shipper {
 	return s
 }
 
-// said has the world's log kept, and returns where.
+// said returns the entries of the world's log from now on.
 func (w *world) said() *observer.ObservedLogs {
 	core, logs := observer.New(zap.InfoLevel)
 	w.log = zap.New(core)
 	return logs
 }
 
-// numbered is n events of one job, numbered from 1.
+// numbered returns n lines of a job, numbered from 1.
 func numbered(job string, n int) []byte {
 	var b bytes.Buffer
 	now := time.Now().UnixMilli()
@@ -78,7 +79,7 @@ func numbered(job string, n int) []byte {
 	return b.Bytes()
 }
 
-// stored counts the events of an input that the endpoint holds, and how many of them it holds more
+// stored returns how many events of an input the endpoint has, and how many of them it has more
 // than once.
 func (w *world) stored(id string) (events, repeated int) {
 	w.t.Helper()
@@ -89,8 +90,8 @@ func (w *world) stored(id string) (events, repeated int) {
 	return len(in.Lines), len(in.Repeated)
 }
 
-// await waits until is holds, as Until does, and reports whether it does. Goroutines other than the
-// test's may call it.
+// await waits until is returns true, and reports whether it did before the deadline. Unlike Until,
+// it may be called by any goroutine.
 func (w *world) await(what string, is func() bool) bool {
 	for deadline := time.Now().Add(testkit.Deadline); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if is() {
@@ -101,7 +102,7 @@ func (w *world) await(what string, is func() bool) bool {
 	return false
 }
 
-// awaitEvents waits until the endpoint holds n events of an input.
+// awaitEvents waits until the endpoint has n events of an input.
 func (w *world) awaitEvents(id string, n int) bool {
 	return w.await(fmt.Sprintf("%d events of input %s", n, id), func() bool {
 		events, _ := w.stored(id)
@@ -109,10 +110,10 @@ func (w *world) awaitEvents(id string, n int) bool {
 	})
 }
 
-// seal is the seal that counts of an input in a stream.
+// seal returns the latest seal of an input in a stream.
 func (w *world) seal(id, stream string) (found sealRecord) {
 	w.t.Helper()
-	for _, e := range w.server.Events(w.group, stream) {
+	for _, e := range w.Server.Events(w.Group, stream) {
 		var s sealRecord
 		if err := json.Unmarshal([]byte(e.Message), &s); err != nil {
 			w.t.Fatal(err)
@@ -127,13 +128,13 @@ func (w *world) seal(id, stream string) (found sealRecord) {
 	return found
 }
 
-// setAside is one line of a reject file.
+// setAside is a line of a reject file.
 type setAside struct {
 	Seq                     int64
 	Stream, Reason, Message string
 }
 
-// rejects is what stands in the reject files of the journal folder.
+// rejects returns the lines of all reject files in the journal folder.
 func (w *world) rejects() (all []setAside) {
 	w.t.Helper()
 	files, err := filepath.Glob(filepath.Join(w.folder.Path(), "*", "rejects.jsonl"))
@@ -156,7 +157,8 @@ func (w *world) rejects() (all []setAside) {
 	return all
 }
 
-// abandoned is an input that an earlier process left: its bytes, and the state in its cursor.
+// abandoned returns the journal of an input that an earlier process left, with these bytes and this
+// state in its cursor.
 func (w *world) abandoned(id, bytes string, state []byte) *journal.Journal {
 	w.t.Helper()
 	j, err := w.folder.NewPipe(id, nil, journal.Options{})
@@ -172,7 +174,7 @@ func (w *world) abandoned(id, bytes string, state []byte) *journal.Journal {
 	return w.recovered(id)
 }
 
-// puts strikes the calls of PutLogEvents whose numbers strike chooses.
+// puts makes those calls of PutLogEvents fail whose numbers strike chooses.
 func puts(strike func(n int64) bool, f cwlocal.Fault) func(*cwlocal.Call) cwlocal.Fault {
 	return func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Action == "PutLogEvents" && strike(c.N) {
@@ -188,7 +190,7 @@ func TestEachErrorIsOutlived(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		fault   cwlocal.Fault
-		repeats bool // the call was carried out all the same
+		repeats bool // the call was carried out despite the error
 		said    string
 	}{
 		{"throttling", localtest.Throttle(), false, "Throttling on logs:PutLogEvents"},
@@ -213,19 +215,19 @@ func TestEachErrorIsOutlived(t *testing.T) {
 			data := numbered("job", 500)
 			report := w.ship(w.pipe("aaaaaaaa", w.stepwise(data), nil))
 			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
-				t.Errorf("%d bytes came back of %d", len(got), len(data))
+				t.Errorf("got %d bytes back, want %d", len(got), len(data))
 			}
 			if _, repeated := w.stored("aaaaaaaa"); repeated > int(report.Repeated) || repeated > 0 != c.repeats {
-				t.Errorf("%d events are repeated, and %d said to be, possibly", repeated, report.Repeated)
+				t.Errorf("%d events are repeated, and the report says %d", repeated, report.Repeated)
 			}
 			if report.Retries == 0 && c.said != "" {
-				t.Error("nothing was tried again")
+				t.Error("there were no retries")
 			}
 			if seal := w.seal("aaaaaaaa", "job"); seal.Lines != 500 || seal.Repeated != report.Repeated {
-				t.Errorf("the seal says %+v", seal)
+				t.Errorf("the seal is %+v", seal)
 			}
 			if len(w.rejects()) > 0 || len(report.Left) > 0 || len(report.Failed) > 0 {
-				t.Errorf("%v, %+v", w.rejects(), report)
+				t.Errorf("got rejects %v and report %+v", w.rejects(), report)
 			}
 			if c.said == "" {
 				return
@@ -235,15 +237,15 @@ func TestEachErrorIsOutlived(t *testing.T) {
 				found = found || strings.Contains(l.Message, c.said)
 			}
 			if !found {
-				t.Errorf("nothing was said of %q: %v", c.said, logs.All())
+				t.Errorf("the log has nothing about %q: %v", c.said, logs.All())
 			}
 			if logs.Len() > 4 {
-				t.Errorf("%d things were said: %v", logs.Len(), logs.All())
+				t.Errorf("the log has %d entries, want at most 4: %v", logs.Len(), logs.All())
 			}
 		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if c.fault.Hang { // each time until the attempt's deadline
+			if c.fault.Hang { // each attempt waits for its deadline
 				simulate(t, puts(some, c.fault), outlive)
 			} else {
 				outlive(newWorld(t, puts(some, c.fault)))
@@ -252,8 +254,8 @@ func TestEachErrorIsOutlived(t *testing.T) {
 	}
 }
 
-// TestForeignSuccessIsOutlived has something in between answer for the service: nothing that it
-// says counts as delivered or created.
+// Something between the shipper and the service answers in the service's place. Nothing counts as
+// delivered or created because of such an answer.
 func TestForeignSuccessIsOutlived(t *testing.T) {
 	t.Parallel()
 	foreign := func(status int, contentType, body string) cwlocal.Fault {
@@ -284,7 +286,7 @@ func TestForeignSuccessIsOutlived(t *testing.T) {
 				data := numbered("job", 500)
 				report := w.ship(w.pipe("aaaaaaaa", bytes.NewReader(data), nil))
 				if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
-					t.Errorf("%d bytes came back of %d", len(got), len(data))
+					t.Errorf("got %d bytes back, want %d", len(got), len(data))
 				}
 				if report.Retries < 3 || report.Repeated > 0 != (action == "PutLogEvents") {
 					t.Errorf("%+v", report)
@@ -294,15 +296,15 @@ func TestForeignSuccessIsOutlived(t *testing.T) {
 					said = append(said, l.Message)
 				}
 				if !strings.Contains(strings.Join(said, "\n"), " on logs:"+action) || !strings.Contains(said[0], "is not CloudWatch Logs: it answered") {
-					t.Errorf("it said %q", said)
+					t.Errorf("the log is %q", said)
 				}
 			})
 		}
 	}
 }
 
-// stepwise reads data in ten pieces, each after a put of what came before it, so that there are
-// several puts.
+// stepwise returns a reader of data in ten pieces. It returns each piece after a put, so that there
+// are several puts.
 func (w *world) stepwise(data []byte) io.Reader {
 	r, feed := io.Pipe()
 	go func() {
@@ -312,10 +314,10 @@ func (w *world) stepwise(data []byte) io.Reader {
 			if _, err := feed.Write(piece); err != nil {
 				return
 			}
-			if !w.await("another put", func() bool { return before < w.server.Stats().Calls["PutLogEvents"] }) {
+			if !w.await("another put", func() bool { return before < w.Server.Stats().Calls["PutLogEvents"] }) {
 				return
 			}
-			before = w.server.Stats().Calls["PutLogEvents"]
+			before = w.Server.Stats().Calls["PutLogEvents"]
 		}
 	}()
 	return r
@@ -329,7 +331,7 @@ func TestRefusedConnectionIsOutlived(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := l.Addr().String()
-	l.Close() // nobody listens there now
+	l.Close() // from now on, nobody listens at addr
 	w.URL = "http://" + addr
 	w.client = w.Client(0)
 	data := numbered("job", 100)
@@ -340,9 +342,9 @@ func TestRefusedConnectionIsOutlived(t *testing.T) {
 		_, err := s.Run(context.Background(), []Input{in}, nil)
 		done <- err
 	}()
-	w.Until("nobody answers", s.deliverer.Trouble.Hopeless)
+	w.Until("connections were refused", s.deliverer.Trouble.Hopeless)
 	ctx, cancel := context.WithCancel(context.Background())
-	_, wait, err := cwlocal.Listen(ctx, addr, w.server)
+	_, wait, err := cwlocal.Listen(ctx, addr, w.Server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,7 +357,7 @@ func TestRefusedConnectionIsOutlived(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
-		t.Errorf("%d bytes came back of %d", len(got), len(data))
+		t.Errorf("got %d bytes back, want %d", len(got), len(data))
 	}
 }
 
@@ -368,7 +370,7 @@ func TestThrottlingStretchesTheInterval(t *testing.T) {
 		{deliver.Outcome{Puts: 1}, time.Second},
 		{deliver.Outcome{Throttled: true, Puts: 1}, 2 * time.Second},
 		{deliver.Outcome{Throttled: true, Puts: 1}, 4 * time.Second},
-		{deliver.Outcome{}, 4 * time.Second}, // stopped: says nothing
+		{deliver.Outcome{}, 4 * time.Second}, // stopped, which changes nothing
 		{deliver.Outcome{Throttled: true}, 8 * time.Second},
 		{deliver.Outcome{Throttled: true}, 16 * time.Second},
 		{deliver.Outcome{Throttled: true}, 30 * time.Second},
@@ -377,7 +379,7 @@ func TestThrottlingStretchesTheInterval(t *testing.T) {
 		{deliver.Outcome{Puts: 3}, 19200 * time.Millisecond},
 	} {
 		if s.stretch(step.out); s.interval != step.want {
-			t.Fatalf("after %+v: %s, want %s", step.out, s.interval, step.want)
+			t.Fatalf("after %+v the interval is %s, want %s", step.out, s.interval, step.want)
 		}
 	}
 }
@@ -388,16 +390,16 @@ func TestGroupAndStreamAreMade(t *testing.T) {
 	data := slices.Concat(numbered("a", 100), numbered("b", 100))
 	w.ship(w.pipe("aaaaaaaa", bytes.NewReader(data), nil))
 	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
-		t.Errorf("%d bytes came back of %d", len(got), len(data))
+		t.Errorf("got %d bytes back, want %d", len(got), len(data))
 	}
-	calls := w.server.Stats().Calls
-	if calls["CreateLogGroup"] > 2 || calls["CreateLogStream"] > 4 { // two streams may find the group missing at once
-		t.Errorf("calls: %v", calls)
+	calls := w.Server.Stats().Calls
+	if calls["CreateLogGroup"] > 2 || calls["CreateLogStream"] > 4 { // both streams may find the group missing
+		t.Errorf("too many calls: %v", calls)
 	}
 }
 
-// TestDeletedUnderWay deletes the stream, and the group, between two Puts: what comes after the
-// deletion is all there.
+// Somebody deletes the stream or the group between two puts. Everything put after the deletion is
+// there.
 func TestDeletedUnderWay(t *testing.T) {
 	t.Parallel()
 	for _, what := range []string{"stream", "group"} {
@@ -408,9 +410,9 @@ func TestDeletedUnderWay(t *testing.T) {
 				if c.Action == "PutLogEvents" && c.N == 3 {
 					kept, _ = w.stored("aaaaaaaa")
 					if what == "stream" {
-						w.server.DeleteStream(w.group, "job")
+						w.Server.DeleteStream(w.Group, "job")
 					} else {
-						w.server.DeleteGroup(w.group)
+						w.Server.DeleteGroup(w.Group)
 					}
 				}
 				return cwlocal.Fault{}
@@ -423,7 +425,7 @@ func TestDeletedUnderWay(t *testing.T) {
 			}
 			after, _ := w.stored("aaaaaaaa")
 			if kept == 0 || kept == 500 || kept+after != 500 {
-				t.Errorf("%d events before the deletion, %d after it", kept, after)
+				t.Errorf("there were %d events before the deletion and %d after it, want 500 together", kept, after)
 			}
 			if report.Repeated > 0 || report.Rejected > 0 {
 				t.Errorf("%+v", report)
@@ -432,7 +434,7 @@ func TestDeletedUnderWay(t *testing.T) {
 	}
 }
 
-// TestTroubleIsSaidOnce has every other call fail: the log must not have a line for each.
+// Every other call fails. The log must not have an entry for each.
 func TestTroubleIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, puts(func(n int64) bool { return n%2 == 0 }, localtest.Throttle()))
@@ -453,12 +455,12 @@ func TestTroubleIsSaidOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if report.Retries < 10 || logs.Len() > 2 {
-		t.Errorf("%d retries, %d lines in the log: %v", report.Retries, logs.Len(), logs.All())
+		t.Errorf("there were %d retries and %d log entries: %v", report.Retries, logs.Len(), logs.All())
 	}
 }
 
-// TestBrokenLeftoverIsNoHindrance: what another version left, or somebody spoilt, stays, and the
-// process's own input is shipped.
+// An input that another version left, or that somebody damaged, stays, and the primary input is
+// shipped.
 func TestBrokenLeftoverIsNoHindrance(t *testing.T) {
 	t.Parallel()
 	for name, shape := range map[string]batch.Shape{
@@ -472,17 +474,17 @@ func TestBrokenLeftoverIsNoHindrance(t *testing.T) {
 			data := numbered("job", 10)
 			report := w.ship(Input{Journal: left, Shape: shape}, w.pipe("aaaaaaaa", bytes.NewReader(data), nil))
 			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
-				t.Errorf("%d bytes came back of %d", len(got), len(data))
+				t.Errorf("got %d bytes back, want %d", len(got), len(data))
 			}
 			if len(report.Failed) > 0 || len(report.Left) > 0 {
 				t.Errorf("%+v", report)
 			}
 			if logs.Len() != 1 || !strings.Contains(logs.All()[0].Message, "input bbbbbbbb") {
-				t.Errorf("%v", logs.All())
+				t.Errorf("the log is %v", logs.All())
 			}
 			again := w.recovered("bbbbbbbb")
 			if again.Size() != 5 {
-				t.Errorf("%d bytes are left of 5", again.Size())
+				t.Errorf("%d bytes are left, want 5", again.Size())
 			}
 			again.Close()
 		})

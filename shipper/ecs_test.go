@@ -40,7 +40,7 @@ func TestECSMetadata(t *testing.T) {
 		name            string
 		task, container http.HandlerFunc
 		want            map[string]string
-		said            string // in the one warning; "" = none
+		said            string // in the only warning; "": there is none
 	}{
 		{"whole", say(ecsTask), say(ecsContainer), whole, ""},
 		{"no container", say(ecsTask), refuse, without(without(without(whole, "container"), "image"), "imageDigest"), "500"},
@@ -56,10 +56,10 @@ func TestECSMetadata(t *testing.T) {
 				case "/v4/0f3a":
 					c.container(w, r)
 				default:
-					t.Errorf("asked for %s", r.URL.Path)
+					t.Errorf("unexpected request for %s", r.URL.Path)
 				}
 			})
-			t.Setenv("HTTP_PROXY", "http://127.0.0.1:1") // not for an address of the host
+			t.Setenv("HTTP_PROXY", "http://127.0.0.1:1") // must not be used for an address of the host
 			limit := testkit.Deadline
 			if c.name == "slow" {
 				limit = 100 * time.Millisecond
@@ -68,7 +68,7 @@ func TestECSMetadata(t *testing.T) {
 			began := time.Now()
 			ecs := patience{ecs: limit}.askECS(uri, zap.New(core))
 			got := ecs()
-			for !maps.Equal(got, c.want) && limit < 10*time.Second { // the container's answer may be late, too
+			for !maps.Equal(got, c.want) && limit < 10*time.Second { // the container's answer may also be late
 				limit *= 2
 				core, logs = observer.New(zap.InfoLevel)
 				began = time.Now()
@@ -82,16 +82,16 @@ func TestECSMetadata(t *testing.T) {
 				t.Errorf("it took %s", took)
 			}
 			if got := ecs(); !maps.Equal(got, c.want) {
-				t.Errorf("asked again: %v", got)
+				t.Errorf("the second call got %v", got)
 			}
 			said := logs.All()
 			if len(said) > 1 || (len(said) == 1) != (c.said != "") || c.said != "" && !strings.Contains(said[0].Message, c.said) {
-				t.Errorf("said %v, want %q", said, c.said)
+				t.Errorf("the log is %v, want %q", said, c.said)
 			}
 		})
 	}
 	if AskECS("", zap.NewNop()) != nil {
-		t.Error("something is asked where nothing is to be asked")
+		t.Error("got a function for no address")
 	}
 }
 
@@ -114,7 +114,7 @@ func without(m map[string]string, name string) map[string]string {
 	return m
 }
 
-// A task's name stands in the open record of every stream, also of a run that is over at once.
+// The open record of every stream names the task, even if the run is over at once.
 func TestOpenRecordNamesTheTask(t *testing.T) {
 	t.Parallel()
 	uri := metadata(t, func(w http.ResponseWriter, r *http.Request) {
@@ -133,16 +133,16 @@ func TestOpenRecordNamesTheTask(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, stream := range []string{"a", "b"} {
-		events := w.server.Events(w.group, stream)
+		events := w.Server.Events(w.Group, stream)
 		if len(events) == 0 {
-			t.Fatalf("nothing in stream %s", stream)
+			t.Fatalf("stream %s is empty", stream)
 		}
 		var open openRecord
 		if err := json.Unmarshal([]byte(events[0].Message), &open); err != nil || open.Shipper.Record != "open" {
-			t.Fatalf("%v: %s", err, events[0].Message)
+			t.Fatalf("the first event is no open record: %s (%v)", events[0].Message, err)
 		}
 		if open.ECS["taskArn"] != "arn:aws:ecs:eu-west-1:111122223333:task/prod/0f3a" || open.ECS["container"] != "shipper" {
-			t.Errorf("stream %s: %v", stream, open.ECS)
+			t.Errorf("the open record of stream %s has %v", stream, open.ECS)
 		}
 	}
 }

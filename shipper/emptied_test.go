@@ -18,19 +18,19 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// TestKilledAroundTruncation kills the shipper of a command that empties its stdout, at each of its
-// puts: before the service has it, or between the service's answer and the note of it in the
-// cursor. Whatever the moment, no line may be there under two numbers, where nothing would tell
-// readers that it is a repeat, and what came last must all be there.
+// A command truncates its stdout, and its shipper is killed at each of its puts: before the service
+// stores the put, or after that and before the cursor moves. Whenever it is killed, CloudWatch must
+// not have a line under two numbers, because readers could not recognize the repeat, and must have
+// all lines that came last.
 func TestKilledAroundTruncation(t *testing.T) {
 	for name, c := range map[string]struct {
-		kills    int  // the next start is killed, too
+		kills    int  // how many shippers are killed
 		refuse   bool // one line of each piece is refused for good
 		compress bool
 	}{
 		"plain":      {kills: 2},
 		"compressed": {kills: 1, compress: true},
-		"rejects":    {kills: 1, refuse: true}, // with many puts, each to find the line that is refused
+		"rejects":    {kills: 1, refuse: true}, // with many puts, to find the refused line
 	} {
 		for _, stored := range []bool{false, true} {
 			for _, goesOn := range []bool{false, true} {
@@ -54,21 +54,21 @@ func TestKilledAroundTruncation(t *testing.T) {
 	}
 }
 
-// killed is a command that writes three pieces and empties its stdout before the second and the
-// third, and its shippers.
+// killed is a command that writes three pieces and truncates its stdout before the second and
+// third, and the shippers that are killed.
 type killed struct {
 	*world
 	compress bool
-	stored   bool // the service has taken the put at which a shipper dies
+	stored   bool // the service stores the put at which a shipper dies
 	goesOn   bool // the command writes its next piece before the next shipper starts
 	pieces   [][]byte
-	written  int // pieces
+	written  int // how many pieces are written
 
-	mu   sync.Mutex // guards what follows; the command writes under it
-	dir  string     // the journal folder of the shipper that lives
+	mu   sync.Mutex // guards the fields below; the command writes under it
+	dir  string     // the journal folder of the current shipper
 	out  *os.File
-	at   int           // puts until the one at which the shipper dies, that included; 0: it does not die
-	died chan struct{} // closed when it has
+	at   int           // the shipper dies at this put from now, counted from 1; 0: it does not die
+	died chan struct{} // closed when the shipper is dead
 }
 
 const killedID = "aaaaaaaa"
@@ -83,9 +83,9 @@ func newKilled(t *testing.T, refuse, compress bool) *killed {
 	k.dir = k.folder.Path()
 	for piece := range 3 {
 		var b bytes.Buffer
-		lines := 4 + 3*piece // the longer it is, the less its size alone tells
+		lines := 4 + 3*piece // a longer piece hides the truncation from a look at the size alone
 		if refuse {
-			lines = 3 + piece // each line more has more puts to find the one that is refused
+			lines = 3 + piece // each further line adds puts to find the refused one
 		}
 		for n := range lines {
 			what := "note"
@@ -99,8 +99,8 @@ func newKilled(t *testing.T, refuse, compress bool) *killed {
 	return k
 }
 
-// front kills the shipper at the put that was named: what it leaves is copied, and it gets no
-// answer any more.
+// front kills the shipper at the chosen put: it copies what the shipper leaves, and gives it no
+// more answers.
 func (k *killed) front(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".PutLogEvents") {
@@ -135,7 +135,7 @@ func isClosed(c chan struct{}) bool {
 	}
 }
 
-// die copies the journal folder as it is now, and gives the copy to the command.
+// die copies the journal folder, and lets the command continue in the copy.
 func (k *killed) die() {
 	to := filepath.Join(k.t.TempDir(), "journal")
 	if err := os.CopyFS(to, os.DirFS(k.dir)); err != nil {
@@ -158,7 +158,7 @@ func (k *killed) open() {
 	}
 }
 
-// write is the command's: it empties its stdout and writes the next piece, in two steps.
+// write truncates stdout and writes the next piece, in two steps, as the command.
 func (k *killed) write() {
 	piece := k.pieces[k.written]
 	if k.written++; k.written > 1 {
@@ -175,7 +175,7 @@ func (k *killed) write() {
 	}
 }
 
-// isThere reports whether the last line of the piece that was written last is in CloudWatch.
+// isThere reports whether CloudWatch has the last line of the latest piece.
 func (k *killed) isThere() bool {
 	piece := k.pieces[k.written-1]
 	last := bytes.TrimSuffix(piece[bytes.LastIndexByte(piece[:len(piece)-1], '\n')+1:], []byte{'\n'})
@@ -189,8 +189,8 @@ func (k *killed) isThere() bool {
 	return false
 }
 
-// run has the first shipper die at its put first and, if there are two kills, the next one at its
-// put second. It reports whether they have died.
+// run kills the first shipper at its put number first and, if there are two kills, the next one at
+// its put number second. It reports whether each of them got that far.
 func (k *killed) run(first, second, kills int) (died, diedToo bool) {
 	j, out, err := k.folder.NewOutput(killedID, nil, journal.Options{})
 	if err != nil {
@@ -208,7 +208,7 @@ func (k *killed) run(first, second, kills int) (died, diedToo bool) {
 	return died, diedToo
 }
 
-// recover takes the input over, as the next start does.
+// recover recovers the input, as the next start does.
 func (k *killed) recover() *journal.Output {
 	folder, err := journal.Open(k.dir)
 	if err != nil {
@@ -221,8 +221,8 @@ func (k *killed) recover() *journal.Output {
 	return found.(*journal.Output)
 }
 
-// ship ships j while the command writes, until all is delivered or the shipper dies at a put, which
-// it reports. end is called when the command has ended.
+// ship ships j while the command writes, until everything is delivered or the shipper dies at a
+// put. It reports whether the shipper died. It calls end when the command has ended.
 func (k *killed) ship(j *journal.Output, end func() error, at int) bool {
 	ctx, kill := context.WithCancel(context.Background())
 	defer kill()
@@ -238,7 +238,7 @@ func (k *killed) ship(j *journal.Output, end func() error, at int) bool {
 	}()
 	for k.written < len(k.pieces) && !isClosed(died) {
 		k.write()
-		k.Until("the piece is there, or the shipper is dead", func() bool { return isClosed(died) || k.isThere() })
+		k.Until("the piece arrived or the shipper died", func() bool { return isClosed(died) || k.isThere() })
 	}
 	if k.mu.Lock(); !isClosed(died) {
 		k.out.Close()
@@ -268,7 +268,7 @@ func (k *killed) ship(j *journal.Output, end func() error, at int) bool {
 	return true
 }
 
-// compare looks at what is there in the end.
+// compare checks what CloudWatch has in the end.
 func (k *killed) compare() {
 	type at struct {
 		input string
@@ -285,21 +285,21 @@ func (k *killed) compare() {
 		}
 		for _, e := range in.Lines {
 			if before, there := places[string(e.Line)]; there {
-				k.t.Errorf("%s is there as line %d of %s and as line %d of %s", e.Line, before.seq, before.input, e.Seq, id)
+				k.t.Errorf("CloudWatch has %s as line %d of %s and as line %d of %s", e.Line, before.seq, before.input, e.Seq, id)
 			}
 			places[string(e.Line)] = at{id, e.Seq}
 		}
 	}
 	if ended != 1 {
-		k.t.Errorf("%d inputs say that they have ended, want 1", ended)
+		k.t.Errorf("%d inputs have ended according to their seals, want 1", ended)
 	}
 	for line := range bytes.Lines(k.pieces[len(k.pieces)-1]) {
 		line = bytes.TrimSuffix(line, []byte{'\n'})
 		if _, there := places[string(line)]; !there && !bytes.Contains(line, []byte("poison")) {
-			k.t.Errorf("%s is not there", line)
+			k.t.Errorf("CloudWatch does not have %s", line)
 		}
 	}
 	if _, err := os.Stat(k.output()); !errors.Is(err, os.ErrNotExist) {
-		k.t.Errorf("the output is left: %v", err)
+		k.t.Errorf("the output file still exists: %v", err)
 	}
 }

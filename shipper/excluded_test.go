@@ -20,17 +20,17 @@ import (
 )
 
 // Whatever --exclude-type leaves out, logs returns exactly the other lines, and verify finds them
-// complete, with a copy of the input and without.
+// complete, with and without a copy of the input.
 func TestExcludedInputIsComplete(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		shape := batch.Shape{Input: "k3v9x2ab", Template: "{jobId}", Hostname: "host", JobID: "j"}
 		shape.Exclude = rapid.SliceOfN(rapid.SampledFrom([]string{"stream*", "text", "a", "*", "[b-z]*"}), 1, 3).Draw(t, "exclude")
-		input := []byte(`{"type":7}` + "\n") // it is never left out, and opens the stream
+		input := []byte(`{"type":7}` + "\n") // never left out, and opens the stream
 		kept := bytes.Clone(input)
 		n := rapid.IntRange(1, 12).Draw(t, "lines")
-		long := -1 // the place of a line in parts, which one input in ten has
+		long := -1 // one input in ten has a line so long that it is shipped in parts
 		if rapid.IntRange(0, 9).Draw(t, "one is long") == 9 {
 			long = rapid.IntRange(0, n-1).Draw(t, "the long line")
 		}
@@ -58,7 +58,7 @@ func TestExcludedInputIsComplete(t *testing.T) {
 		for _, originals := range [][]string{nil, {file}} {
 			result, err := proof.Verify(t.Context(), held, proof.Verification{Jobs: []string{"j"}, Originals: originals, Now: now}, nil)
 			if err != nil || result.Verdict != proof.Complete {
-				t.Fatalf("verify %q: %v, %+v", originals, err, result)
+				t.Fatalf("verify with originals %q: %+v (%v)", originals, result, err)
 			}
 		}
 		var out bytes.Buffer
@@ -66,12 +66,12 @@ func TestExcludedInputIsComplete(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(out.Bytes(), kept) {
-			t.Fatalf("%.300q came back, want %.300q", out.Bytes(), kept)
+			t.Fatalf("got %.300q back, want %.300q", out.Bytes(), kept)
 		}
 	})
 }
 
-// leftOut reports whether a line is to be left out.
+// leftOut reports whether a line should be left out.
 func leftOut(globs []string, line string) bool {
 	typ := "text"
 	var members map[string]any
@@ -92,7 +92,7 @@ func leftOut(globs []string, line string) bool {
 	return false
 }
 
-// shipExcluded returns what a log group holds of an input that has ended, and when that was.
+// shipExcluded returns what a log group has of an ended input, and when it was put there.
 func shipExcluded(t *rapid.T, shape batch.Shape, data []byte) (readbacktest.Held, int64) {
 	shaper, err := batch.NewShaper(shape, batch.State{}, nil)
 	if err != nil {

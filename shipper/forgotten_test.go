@@ -11,7 +11,7 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// Who follows a folder for months sees any number of files: those that are done are forgotten, with
+// A process that follows a folder for months meets any number of files. It forgets done files and
 // their streams.
 func TestFilesThatAreDoneAreForgotten(t *testing.T) {
 	t.Parallel()
@@ -53,11 +53,11 @@ func TestFilesThatAreDoneAreForgotten(t *testing.T) {
 		t.Fatal(r.report.Sentence(), r.err)
 	}
 	if len(s.inputs.all) > 3 || len(s.streams) > 3 || len(s.inputs.byID) > 3 {
-		t.Errorf("%d inputs, %d streams, %d ids are remembered", len(s.inputs.all), len(s.streams), len(s.inputs.byID))
+		t.Errorf("%d inputs, %d streams and %d ids are kept, want at most 3 of each", len(s.inputs.all), len(s.streams), len(s.inputs.byID))
 	}
 	for n := range files {
-		if events := w.server.Events(w.group, fmt.Sprintf("job%d", n)); len(events) != 3 {
-			t.Errorf("job%d has %d events", n, len(events))
+		if events := w.Server.Events(w.Group, fmt.Sprintf("job%d", n)); len(events) != 3 {
+			t.Errorf("job%d has %d events, want 3", n, len(events))
 		}
 	}
 }

@@ -14,9 +14,8 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// TestLostCursor: where the cursor is damaged and what it acknowledged is gone, what is still held
-// is shipped, under another name: counted from 1 under the old one, its lines would be taken for
-// repeats.
+// The cursor is damaged, and the acknowledged bytes are gone. The rest is shipped under another
+// name. Counted from 1 under the old name, readers would take its lines for repeats.
 func TestLostCursor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -33,7 +32,7 @@ func TestLostCursor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A run that acknowledged the first segment and was killed.
+	// A run acknowledged the first segment and was killed.
 	if err := j.Ack(journal.Cursor{Offset: 40 << 10, State: []byte(`{"state":{"seq":1000},"streams":["j"]}`)}); err != nil {
 		t.Fatal(err)
 	}
@@ -51,34 +50,34 @@ func TestLostCursor(t *testing.T) {
 	again := w.recovered("aaaaaaaa")
 	from := again.Cursor().Offset
 	if from <= 0 || from >= int64(data.Len()) {
-		t.Fatalf("what is held begins at %d", from)
+		t.Fatalf("the rest begins at %d", from)
 	}
-	// A run that is killed when CloudWatch has lines of it, and before it hears so.
+	// A run is killed after CloudWatch has stored lines, and before it gets the answer.
 	w.FailPuts(cwlocal.Fault{ResetAfter: true})
 	ctx, kill := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = w.shipper(nil).Run(ctx, []Input{{Journal: again, Shape: shape, Primary: true}}, nil) // it was told to end
+		_, _ = w.shipper(nil).Run(ctx, []Input{{Journal: again, Shape: shape, Primary: true}}, nil) // ends with an error, because it is killed
 	}()
-	w.Until("lines are there", func() bool { return len(w.Gathered()) > 0 })
+	w.Until("lines arrived", func() bool { return len(w.Gathered()) > 0 })
 	kill()
 	<-ended
 	w.FailPuts(cwlocal.Fault{})
 	w.ship(Input{Journal: w.recovered("aaaaaaaa"), Shape: shape, Primary: true})
 	if all := w.Gathered(); len(all) != 1 {
-		t.Errorf("the lines are there as %d inputs", len(all))
+		t.Errorf("the lines arrived as %d inputs, want 1", len(all))
 	}
 	if got := w.lines("aaaaaaaa"); len(got) > 0 {
-		t.Errorf("%d bytes are under the old name", len(got))
+		t.Errorf("%d bytes have the old name", len(got))
 	}
 	name := ""
-	for _, e := range w.server.Events(w.group, "j") {
+	for _, e := range w.Server.Events(w.Group, "j") {
 		if r, err := batch.Restore([]byte(e.Message)); err == nil {
 			name = r.Input
 		}
 	}
 	if got := w.lines(name); !bytes.Equal(got, data.Bytes()[from:]) || strings.TrimSpace(name) == "" {
-		t.Errorf("as %q, %d bytes came back of %d", name, len(got), int64(data.Len())-from)
+		t.Errorf("got %d bytes back as input %q, want %d", len(got), name, int64(data.Len())-from)
 	}
 }

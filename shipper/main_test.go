@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testkit.Isolate()
-	if err := flag.Set("test.parallel", "6"); err != nil { // they mostly wait
+	if err := flag.Set("test.parallel", "6"); err != nil { // most tests wait
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)

@@ -15,9 +15,9 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// TestOvertaken: a command empties its stdout after a killed process had put lines that its cursor
-// did not pass. What comes then must not take the seqs of those lines: readers would drop it as
-// repeats, or find the lines altered.
+// A command truncates its stdout after a process was killed that had put lines beyond its cursor.
+// The lines that come next must not take the seqs of those lines. Otherwise readers would drop them
+// as repeats, or find lines altered.
 func TestOvertaken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -65,10 +65,10 @@ func TestOvertaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := w.lines("aaaaaaaa"); len(got) > 0 {
-		t.Errorf("%d bytes are under the old name: %.200q", len(got), got)
+		t.Errorf("%d bytes have the old name: %.200q", len(got), got)
 	}
 	if len(report.Failed) != 1 || !errors.Is(report.Failed[0], journal.ErrTruncated) {
-		t.Fatalf("the loss is not reported: %v", report.Failed)
+		t.Fatalf("the report does not mention the loss: %v", report.Failed)
 	}
 	var id string
 	if _, err := fmt.Sscanf(report.Failed[0].Error()[strings.LastIndex(report.Failed[0].Error(), "as input "):], "as input %s", &id); err != nil {

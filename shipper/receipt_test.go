@@ -9,8 +9,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// An agent can name a great many jobs and Experts that take six bytes a character as JSON: the seal
-// is an event all the same, and its sums are right.
+// An agent can name a great many jobs, and Experts whose keys take six bytes per character as JSON.
+// The seal still fits into an event, and its sums are right.
 func TestSealIsNeverTooLarge(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -35,9 +35,9 @@ func TestSealIsNeverTooLarge(t *testing.T) {
 		}
 	}
 	if !seal.Ended || len(seal.Jobs) != 101 || seal.Tokens != int64(n) || calls != int64(n) || ofExperts != int64(n) || seal.Outcomes != (batch.Tally{Error: 110}) {
-		t.Errorf("%d jobs, %d tokens, %d calls, %d by Experts of %d; outcomes %+v", len(seal.Jobs), seal.Tokens, calls, ofExperts, n, seal.Outcomes)
+		t.Errorf("the seal has %d jobs, %d tokens, %d calls and %d calls by Experts, want %d of each but jobs; outcomes %+v", len(seal.Jobs), seal.Tokens, calls, ofExperts, n, seal.Outcomes)
 	}
 	if !slices.ContainsFunc(seal.Jobs, func(j *batch.Job) bool { return len(j.Experts) == 1 && j.Experts[0].Key == "" && j.Runs == 4 }) {
-		t.Error("the Experts are not taken together, so the test proves nothing")
+		t.Error("the Experts are not merged, so the test proves nothing")
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// What a seal can say must be known to those who read it: verify takes a member that is not for one
-// of a later version, and then cannot tell. Who adds a member to sealRecord adds it to
-// readback.Seal, and thinks about what it means for a proof.
+// Readers must know every member of a seal. If verify meets an unknown member, it assumes a later
+// version and cannot judge the seal. If you add a member to sealRecord, add it to readback.Seal,
+// and think about what it means for a proof.
 func TestReadersKnowTheSeal(t *testing.T) {
 	written, known := reflect.TypeFor[sealRecord](), reflect.TypeFor[readback.Seal]()
 	for i := range written.NumField() {

@@ -21,9 +21,9 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// What CloudWatch refuses: an event for what it holds, every event, or events for their time.
+// CloudWatch refuses an event for its contents, every event, or events for their time.
 
-// refusing refuses puts that hold one of the words.
+// refusing refuses puts that contain one of the words.
 func refusing(words ...string) func(*cwlocal.Call) cwlocal.Fault {
 	return func(c *cwlocal.Call) cwlocal.Fault {
 		for _, word := range words {
@@ -43,7 +43,7 @@ func TestBadEventIsFoundAndSetAside(t *testing.T) {
 	report := w.ship(w.pipe("aaaaaaaa", bytes.NewReader(data), nil))
 
 	if events, repeated := w.stored("aaaaaaaa"); events != 999 || repeated != 0 {
-		t.Errorf("%d events are there, %d of them repeated", events, repeated)
+		t.Errorf("CloudWatch has %d events, %d of them repeated", events, repeated)
 	}
 	rejects := w.rejects()
 	if len(rejects) != 1 || rejects[0].Seq != 437 || rejects[0].Stream != "job" || !strings.Contains(rejects[0].Reason, "Log event has poison") {
@@ -51,22 +51,23 @@ func TestBadEventIsFoundAndSetAside(t *testing.T) {
 	}
 	r, err := batch.Restore([]byte(rejects[0].Message))
 	if line := bytes.Split(data, []byte("\n"))[436]; err != nil || !bytes.Equal(r.Line, line) {
-		t.Errorf("%s in the reject file, want %s", r.Line, line)
+		t.Errorf("the reject file has %s, want %s", r.Line, line)
 	}
 	if report.Rejected != 1 || !slices.Equal(report.Rejects, []string{filepath.Join(w.folder.Path(), "aaaaaaaa")}) || len(report.Left) > 0 {
 		t.Errorf("%+v", report)
 	}
 	if seal := w.seal("aaaaaaaa", "job"); !slices.Equal(seal.Rejected, ranges{{437, 437}}) || seal.Lines != 1000 {
-		t.Errorf("the seal says %+v", seal)
+		t.Errorf("the seal is %+v", seal)
 	}
-	// Halving 1000 events takes 10 refusals to find one, and as many puts for the other halves.
-	if n := w.server.Stats().Calls["PutLogEvents"]; n > 30 {
-		t.Errorf("%d puts", n)
+	// Finding one of 1000 events by halving takes 10 refused puts, and as many for the other
+	// halves.
+	if n := w.Server.Stats().Calls["PutLogEvents"]; n > 30 {
+		t.Errorf("there were %d puts, want at most 30", n)
 	}
 }
 
-// TestBadEventThatCannotBeSetAside: a reject file that cannot be written, in a folder that is gone,
-// keeps nothing waiting for ever. It is said, and the event lost.
+// A rejected event cannot be written to the reject file, because the folder is gone. Nothing waits
+// for that forever: the log says so, and the event is lost.
 func TestBadEventThatCannotBeSetAside(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, refusing("poison"))
@@ -82,7 +83,7 @@ func TestBadEventThatCannotBeSetAside(t *testing.T) {
 	}
 	report := w.ship(in)
 	if events, repeated := w.stored("aaaaaaaa"); events != 99 || repeated != 0 {
-		t.Errorf("%d events are there, %d of them repeated", events, repeated)
+		t.Errorf("CloudWatch has %d events, %d of them repeated", events, repeated)
 	}
 	if report.Rejected != 1 || len(report.Rejects) > 0 || len(report.Left) > 0 {
 		t.Errorf("%+v", report)
@@ -92,15 +93,15 @@ func TestBadEventThatCannotBeSetAside(t *testing.T) {
 		said += e.Message + "\n"
 	}
 	if strings.Count(said, "CloudWatch refuses line 43") != 1 || strings.Count(said, "and lost, because it cannot be written to rejects.jsonl") != 1 || strings.Count(said, "cannot be written to rejects.jsonl yet") != 1 {
-		t.Errorf("it said\n%s", said)
+		t.Errorf("the log is\n%s", said)
 	}
 	if seal := w.seal("aaaaaaaa", "job"); !slices.Equal(seal.Rejected, ranges{{43, 43}}) || !seal.Ended {
-		t.Errorf("the seal says %+v", seal)
+		t.Errorf("the seal is %+v", seal)
 	}
 }
 
-// TestTargetThatRefusesEverything refuses every put for a while, of whatever length: no event is at
-// fault, so none is set aside.
+// The target refuses every put for a while, however long. No event is at fault, so none is set
+// aside.
 func TestTargetThatRefusesEverything(t *testing.T) {
 	t.Parallel()
 	for _, events := range []int{1, 2, 7, 200} {
@@ -115,15 +116,15 @@ func TestTargetThatRefusesEverything(t *testing.T) {
 					t.Errorf("%d events were set aside: %+v", len(rejects), rejects)
 				}
 				if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
-					t.Errorf("%d bytes came back of %d", len(got), len(data))
+					t.Errorf("got %d bytes back, want %d", len(got), len(data))
 				}
 			})
 		}
 	}
 }
 
-// TestBadEventsAlone: bad events that have no neighbours in their batch are judged by what comes
-// after them, and hold it up no longer than that.
+// Bad events are alone in their batch. What comes after them decides about them, and does not wait
+// for anything else.
 func TestBadEventsAlone(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 2, 3} {
@@ -136,7 +137,7 @@ func TestBadEventsAlone(t *testing.T) {
 				w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
 					f := refuse(c)
 					if f.Code != "" && c.Events == 1 && asked.Add(1) == int64(n) {
-						close(judged) // each of them was asked about
+						close(judged) // each of them was put alone
 					}
 					return f
 				})
@@ -167,7 +168,7 @@ func TestBadEventsAlone(t *testing.T) {
 				}
 				want := ranges{{4, 3 + int64(n)}}
 				if seal := w.seal("aaaaaaaa", "job"); !slices.Equal(seal.Rejected, want) || !seal.Ended {
-					t.Errorf("the seal says %+v", seal)
+					t.Errorf("the seal is %+v", seal)
 				}
 				if rejects := w.rejects(); len(rejects) != n {
 					t.Errorf("%+v", rejects)
@@ -183,12 +184,12 @@ func TestEventsRefusedForTheirTimeAreSentAgain(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		rejected cwlocal.Rejected
-		want     int // events sent again
+		want     int // how many events are sent again
 	}{
 		{"too old", cwlocal.Rejected{TooOldEnd: at(3)}, 3},
 		{"expired", cwlocal.Rejected{ExpiredEnd: at(4)}, 4},
 		{"too old and expired", cwlocal.Rejected{TooOldEnd: at(2), ExpiredEnd: at(5)}, 5},
-		{"too new", cwlocal.Rejected{TooNewStart: at(95)}, 7}, // of 102: the open record and the seal are in the put
+		{"too new", cwlocal.Rejected{TooNewStart: at(95)}, 7}, // of 102, with the open record and the seal
 		{"all ways", cwlocal.Rejected{TooOldEnd: at(1), ExpiredEnd: at(2), TooNewStart: at(101)}, 3},
 		{"all too old", cwlocal.Rejected{TooOldEnd: at(102)}, 102},
 		{"all too new", cwlocal.Rejected{TooNewStart: at(0)}, 102},
@@ -203,13 +204,13 @@ func TestEventsRefusedForTheirTimeAreSentAgain(t *testing.T) {
 			before := time.Now().UnixMilli()
 			report := w.ship(in)
 			if events, repeated := w.stored("aaaaaaaa"); events != 100 || repeated > 0 || report.Repeated > 0 {
-				t.Errorf("%d events, %d of them repeated, %d said to be", events, repeated, report.Repeated)
+				t.Errorf("CloudWatch has %d events, %d of them repeated; the report says %d", events, repeated, report.Repeated)
 			}
 			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
-				t.Errorf("%d bytes came back of %d", len(got), len(data))
+				t.Errorf("got %d bytes back, want %d", len(got), len(data))
 			}
 			sentAgain := 0
-			for _, e := range w.server.Events(w.group, "job") {
+			for _, e := range w.Server.Events(w.Group, "job") {
 				var m struct {
 					Shipper   struct{ At int64 }
 					Timestamp int64
@@ -227,7 +228,7 @@ func TestEventsRefusedForTheirTimeAreSentAgain(t *testing.T) {
 			}
 			seal := w.seal("aaaaaaaa", "job")
 			if sentAgain != c.want || int(seal.Clamped) < sentAgain-2 {
-				t.Errorf("%d were sent again, the seal says %d", sentAgain, seal.Clamped)
+				t.Errorf("%d events were sent again, want %d; the seal says %d", sentAgain, c.want, seal.Clamped)
 			}
 		})
 	}

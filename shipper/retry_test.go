@@ -24,20 +24,20 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// How long the pauses between attempts are, in simulated time: whole runs over connections in
-// memory, from the input's bytes to the endpoint.
+// The pauses between attempts, in simulated time. These are whole runs over connections in memory,
+// from the bytes of an input to the endpoint.
 
-// latency is from a request to its answer.
+// latency is the time from a request to its answer.
 const latency = 5 * time.Millisecond
 
 // simulation is a run in simulated time.
 type simulation struct {
 	took  time.Duration
-	calls []time.Duration // when each call was answered, from the start
-	err   error           // of Run
+	calls []time.Duration // when each call arrived, from the start
+	err   error           // Run's
 }
 
-// perMinute is how many calls came in each whole minute.
+// perMinute returns how many calls arrived in each minute.
 func (s *simulation) perMinute(minutes int) []int {
 	counts := make([]int, minutes)
 	for _, at := range s.calls {
@@ -48,8 +48,8 @@ func (s *simulation) perMinute(minutes int) []int {
 	return counts
 }
 
-// simulateRun ships data to a group that does not exist yet, over connections in memory, for at most
-// limit of simulated time. fault decides about each call.
+// simulateRun ships data to a group that does not exist yet, over connections in memory, for at
+// most limit of simulated time. fault decides about each call.
 func simulateRun(
 	t *testing.T, seed uint64, data []byte, limit time.Duration, fault func(*rand.Rand, *cwlocal.Call) cwlocal.Fault, change func(*Options),
 ) (s simulation) {
@@ -87,11 +87,11 @@ func simulateRun(
 	return s
 }
 
-// runs is how many runs a distribution is taken of.
+// runs is the number of runs in a distribution.
 const runs = 20
 
-// fourBatches is 40 lines that go into 4 batches, because a batch spans 24 hours at most. The last
-// lines are of the moment when simulated time begins, on 1 January 2000.
+// fourBatches returns 40 lines that need 4 batches, because a batch spans 24 hours at most. The
+// last lines have the time at which simulated time begins, 1 January 2000.
 func fourBatches() []byte {
 	var b bytes.Buffer
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(-3 * 25 * time.Hour)
@@ -102,7 +102,7 @@ func fourBatches() []byte {
 	return b.Bytes()
 }
 
-// every2nd strikes half of all calls, by chance.
+// every2nd makes a random half of all calls fail.
 func every2nd(f cwlocal.Fault) func(*rand.Rand, *cwlocal.Call) cwlocal.Fault {
 	return func(r *rand.Rand, _ *cwlocal.Call) cwlocal.Fault {
 		if r.IntN(2) == 0 {
@@ -112,8 +112,8 @@ func every2nd(f cwlocal.Fault) func(*rand.Rand, *cwlocal.Call) cwlocal.Fault {
 	}
 }
 
-// TestHalfOfAllCallsFail prints the distribution of how long runs take, and holds it to its
-// bounds.
+// Half of all calls fail. The test prints the distribution of the time that runs take, and checks
+// its bounds.
 func TestHalfOfAllCallsFail(t *testing.T) {
 	t.Parallel()
 	data := fourBatches()
@@ -129,12 +129,12 @@ func TestHalfOfAllCallsFail(t *testing.T) {
 	median, most := took[runs/2], took[runs-1]
 	t.Logf("%d runs: least %v, median %v, 9 of 10 %v, most %v", runs, took[0], median, took[runs*9/10], most)
 	if median > time.Second || most > 10*time.Second {
-		t.Errorf("all: %v", took)
+		t.Errorf("runs took too long: %v", took)
 	}
 }
 
-// TestOutage prints how many calls there are in each minute of an outage, and holds them to those
-// of a pace that doubles up to 20 s.
+// The test prints how many calls a shipper makes in each minute of an outage. There may be no more
+// than with pauses that double up to 20 s.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	const minutes = 5
@@ -153,7 +153,7 @@ func TestOutage(t *testing.T) {
 	for _, outage := range []struct {
 		name   string
 		fault  cwlocal.Fault
-		margin float64 // the mean of so many runs is that near to the mean of many, by four deviations
+		margin float64 // four standard deviations of the mean of so many runs
 	}{{"503", localtest.Unavailable(), 0}, {"throttling", localtest.Throttle(), 5.7 / math.Sqrt(runs)}} {
 		mean := make([]float64, minutes)
 		for seed := range uint64(runs) {
@@ -165,14 +165,14 @@ func TestOutage(t *testing.T) {
 		t.Logf("%s: calls in each minute %.1f", outage.name, mean)
 		for m, n := range mean {
 			if n > least[m]+outage.margin {
-				t.Errorf("%s: %.1f calls in minute %d, and doubling pauses make %.1f", outage.name, n, m+1, least[m])
+				t.Errorf("%s: %.1f calls in minute %d, want at most %.1f, as with doubling pauses", outage.name, n, m+1, least[m])
 			}
 		}
 	}
 }
 
-// TestHalfOfAllCallsAreThrottled holds the calls that a run takes to those that it cannot do
-// without: 7, and as many that fail.
+// Half of all calls are throttled. A run makes no more calls than it needs: 7, and as many that
+// fail.
 func TestHalfOfAllCallsAreThrottled(t *testing.T) {
 	t.Parallel()
 	data, calls := fourBatches(), 0
@@ -181,12 +181,12 @@ func TestHalfOfAllCallsAreThrottled(t *testing.T) {
 	}
 	t.Logf("%.1f calls a run", float64(calls)/runs)
 	if calls > 16*runs {
-		t.Errorf("%d calls in %d runs", calls, runs)
+		t.Errorf("%d calls in %d runs, want at most 16 in each", calls, runs)
 	}
 }
 
-// TestPatience: after the end of input a wrong target is given up soon, unless somebody has said
-// how long to go on.
+// After the end of input, the shipper soon gives up on a wrong target, unless it was told how long
+// to continue.
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	denied := func(*rand.Rand, *cwlocal.Call) cwlocal.Fault { return cwlocal.Fault{Code: "AccessDeniedException"} }
@@ -204,7 +204,7 @@ func TestPatience(t *testing.T) {
 		s := simulateRun(t, 1, numbered("job", 1), time.Hour, c.fault, func(o *Options) { o.GiveUpAfter, o.HopelessAfter = c.giveUp, c.hopeless })
 		gaveUp, ok := errors.AsType[*GaveUpError](s.err)
 		if !ok || gaveUp.After != c.want || gaveUp.Hopeless != (c.want == c.hopeless) || !strings.Contains(gaveUp.Cause, c.cause) || s.took < c.want || s.took > c.want+5*time.Second {
-			t.Errorf("after %s: %+v, %v; want %s and %q", s.took, gaveUp, s.err, c.want, c.cause)
+			t.Errorf("after %s: got %+v (%v), want %s and %q", s.took, gaveUp, s.err, c.want, c.cause)
 		}
 	}
 }

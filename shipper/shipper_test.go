@@ -24,7 +24,7 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// world is a CloudWatch, and a folder for journals.
+// world is an endpoint and a folder for journals.
 type world struct {
 	*testkit.World
 	t      *testing.T
@@ -35,12 +35,13 @@ type world struct {
 	group  string
 }
 
+// newWorld returns a world whose calls fail as intercept says.
 func newWorld(t *testing.T, intercept func(*cwlocal.Call) cwlocal.Fault) *world {
 	t.Helper()
 	return newWorldOf(t, cwlocal.Options{Intercept: intercept}, nil)
 }
 
-// newWorldOf is newWorld with other options. front, where there is one, stands before the endpoint.
+// newWorldOf is newWorld with other options. front, if not nil, wraps the endpoint's handler.
 func newWorldOf(t *testing.T, o cwlocal.Options, front func(http.Handler) http.Handler) *world {
 	t.Helper()
 	return newWorldIn(t, testkit.Options{Options: o, Front: front})
@@ -54,6 +55,7 @@ func simulate(t *testing.T, intercept func(*cwlocal.Call) cwlocal.Fault, f func(
 	})
 }
 
+// newWorldIn is newWorld with all options of the testkit.
 func newWorldIn(t *testing.T, o testkit.Options) *world {
 	t.Helper()
 	front := o.Front
@@ -78,7 +80,7 @@ func (w *world) options() Options {
 	}
 }
 
-// pipe is an input that is fed by r.
+// pipe returns an input that is read from r.
 func (w *world) pipe(id string, r io.Reader, shape func(*batch.Shape)) Input {
 	w.t.Helper()
 	j, err := w.folder.NewPipe(id, nil, journal.Options{})
@@ -99,8 +101,7 @@ func (w *world) pipe(id string, r io.Reader, shape func(*batch.Shape)) Input {
 	return Input{Journal: j.Journal, Shape: s, Primary: true}
 }
 
-// lines reads back what the endpoint holds of an input, in order of seq, as the bytes that they
-// were.
+// lines returns the original bytes of the lines that the endpoint has of an input, in order of seq.
 func (w *world) lines(id string) []byte {
 	w.t.Helper()
 	in := w.Gathered()[id]
@@ -109,11 +110,12 @@ func (w *world) lines(id string) []byte {
 	}
 	text, missing := in.Text()
 	if missing != "" {
-		w.t.Fatalf("%s is missing", missing)
+		w.t.Fatalf("the endpoint does not have %s", missing)
 	}
 	return []byte(text)
 }
 
+// recordings returns the paths of all recordings, without copies.
 func recordings(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("../../shared/recordings/*")
@@ -155,17 +157,17 @@ func TestRecordings(t *testing.T) {
 			}
 			t.Log(report.Sentence())
 			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
-				t.Errorf("%d bytes came back of %d", len(got), len(data))
+				t.Errorf("got %d bytes back, want %d", len(got), len(data))
 			}
 			if left, err := w.folder.Leftover(); err != nil || len(left) > 0 {
-				t.Errorf("left in the journal: %v %v", left, err)
+				t.Errorf("inputs left in the journal: %v (%v)", left, err)
 			}
 		})
 	}
 }
 
-// A caller that sets no limits gets those that are usual: what may pass is tried again, and a put
-// holds as much as it can.
+// A caller that sets no limits gets the defaults: calls that failed for a passing reason are tried
+// again, and a put contains as many events as it can.
 func TestZeroOptions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
@@ -182,9 +184,9 @@ func TestZeroOptions(t *testing.T) {
 	}
 	report, err := New(Options{Client: w.client, Create: true}).Run(context.Background(), []Input{in}, nil)
 	if err != nil || report.Retries == 0 || report.Batches > 3 {
-		t.Errorf("%v: %s", err, report.Sentence())
+		t.Errorf("%s: %v", report.Sentence(), err)
 	}
 	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lines) {
-		t.Errorf("%d bytes of %d arrived", len(got), len(lines))
+		t.Errorf("got %d bytes back, want %d", len(got), len(lines))
 	}
 }

@@ -20,8 +20,8 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// signed stands before every test's endpoint, which takes any signature, and looks at each call
-// that arrived whole as the service does: whether its signature is that of just these bytes.
+// signed wraps the endpoint of every test. The endpoint accepts any signature, so signed checks
+// those of all calls that arrived whole against their bytes, as the service does.
 func signed(t *testing.T, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sum, n := sha256.New(), &counted{r: r.Body}
@@ -29,27 +29,27 @@ func signed(t *testing.T, next http.Handler) http.Handler {
 			io.Reader
 			io.Closer
 		}{io.TeeReader(n, sum), r.Body}
-		defer func() { // also where the endpoint breaks the call off
+		defer func() { // also if the endpoint aborts the call
 			if n.n != r.ContentLength {
 				return
 			}
 			want, err := localtest.Authorization(r, sum.Sum(nil), aws.Credentials{AccessKeyID: testkit.KeyID, SecretAccessKey: testkit.Secret})
 			if err != nil || signature(want) != signature(r.Header.Get("Authorization")) {
-				t.Errorf("the signature of a %s of %d bytes is not that of its bytes: %v", r.Header.Get("X-Amz-Target"), n.n, err)
+				t.Errorf("%s of %d bytes has the wrong signature: %v", r.Header.Get("X-Amz-Target"), n.n, err)
 			}
 		}()
 		next.ServeHTTP(w, r)
 	})
 }
 
-// signature is what of an Authorization header depends on the secret, which the worlds share, and
-// not on the id of the key, which some change.
+// signature returns the part of an Authorization header that depends on the secret and not on the
+// key's id. All worlds share the secret, but some change the id.
 func signature(authorization string) string {
 	_, signature, _ := strings.Cut(authorization, "Signature=")
 	return signature
 }
 
-// counted counts what is read.
+// counted counts the bytes that are read.
 type counted struct {
 	r io.Reader
 	n int64
@@ -61,9 +61,9 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A backlog goes in bodies that are prepared while the put before them is under way; an answer that
-// is lost has one sent again, and a refusal in halves. Each has its own signature, compressed or
-// not.
+// The bodies of a backlog are prepared while the previous put is in progress. One is sent again
+// because its answer is lost, and one in halves because it is refused. Each has its own signature,
+// compressed or not.
 func TestBacklogIsSigned(t *testing.T) {
 	t.Parallel()
 	for _, compress := range []bool{false, true} {
@@ -89,21 +89,20 @@ func TestBacklogIsSigned(t *testing.T) {
 			in := w.pipe("aaaaaaaa", bytes.NewReader(lines), nil)
 			report, err := w.shipper(func(o *Options) { o.Compress = compress }).Run(context.Background(), []Input{in}, nil)
 			if err != nil || report.Batches < 12 || report.Retries == 0 {
-				t.Errorf("%d puts, %d tried again: %v", report.Batches, report.Retries, err)
+				t.Errorf("there were %d puts and %d retries: %v", report.Batches, report.Retries, err)
 			}
 			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lines) {
-				t.Errorf("%d bytes of %d arrived", len(got), len(lines))
+				t.Errorf("got %d bytes back, want %d", len(got), len(lines))
 			}
-			// The halves of what is refused go plain.
+			// The halves of a refused batch are not compressed.
 			if n := compressed.Load(); n > 0 != compress || compress && n < plain.Load()/4 {
-				t.Errorf("%d puts were compressed, %d plain", n, plain.Load())
+				t.Errorf("%d puts were compressed and %d were not", n, plain.Load())
 			}
 		})
 	}
 }
 
-// While a put is under way, the batch behind it is prepared; each time, also when nothing else
-// happens.
+// While a put is in progress, the next batch is prepared, every time, even if nothing else happens.
 func TestTheNextIsPrepared(t *testing.T) {
 	t.Parallel()
 	answer := make(chan struct{})
@@ -128,20 +127,20 @@ func TestTheNextIsPrepared(t *testing.T) {
 	for left := batches - 1; left >= 0; left-- {
 		s.start(ctx, time.Now())
 		if !st.busy || len(st.closed) != left {
-			t.Fatalf("%d batches wait, want %d; under way: %v", len(st.closed), left, st.busy)
+			t.Fatalf("%d batches wait, want %d; delivery in progress: %v", len(st.closed), left, st.busy)
 		}
 		if left > 0 {
 			<-st.prepared
 			if packed := st.closed[0].Packed(); packed == nil || packed.SHA256() == nil {
-				t.Errorf("with %d waiting, the first of them is not compressed and hashed", left)
+				t.Errorf("the first of %d waiting batches is not compressed and hashed", left)
 			}
 		} else if st.prepared != nil {
-			t.Error("nothing waits, and is prepared")
+			t.Error("no batch waits, but one is being prepared")
 		}
 		answer <- struct{}{}
 		s.endDelivery(<-s.results)
 	}
-	if n := len(w.server.Events(w.group, "j")); n != batches {
-		t.Errorf("%d events arrived of %d", n, batches)
+	if n := len(w.Server.Events(w.Group, "j")); n != batches {
+		t.Errorf("%d events arrived, want %d", n, batches)
 	}
 }

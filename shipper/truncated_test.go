@@ -14,13 +14,13 @@ import (
 	"perstack-shipper/shipper/journal"
 )
 
-// A child that truncates its own output goes on as the same input, and its copy goes on, too. That
-// output may be lost is said by the report and the seal.
+// A command that truncates its own output continues as the same input, and so does its copy. The
+// report and the seal say that output may be lost.
 func TestTruncatedOutputGoesOn(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		rest string // written behind the cut
+		rest string // written after the truncation
 	}{
 		{"all was read", "after\n"},
 		{"longer than before", "after, and this is a longer line than the one that was there before the file was cut: it hides the cut from whoever looks at sizes alone\n"},
@@ -56,10 +56,10 @@ func TestTruncatedOutputGoesOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := make([]byte, len(first))
-			if _, err := io.ReadFull(r, got); err != nil { // so it was read, by the copy at least
+			if _, err := io.ReadFull(r, got); err != nil { // so at least the copy has read it
 				t.Fatal(err)
 			}
-			w.Until("the first line came", func() bool { return string(w.lines("aaaaaaaa")) == first })
+			w.Until("the first line arrived", func() bool { return string(w.lines("aaaaaaaa")) == first })
 			if err := os.Truncate(filepath.Join(j.Path(), "00000000000000000000.output"), 0); err != nil {
 				t.Fatal(err)
 			}
@@ -71,21 +71,21 @@ func TestTruncatedOutputGoesOn(t *testing.T) {
 			}
 			res := <-done
 			if res.err != nil || len(res.report.Failed) != 1 || !errors.As(res.report.Failed[0], new(*journal.CutError)) || len(res.report.Left) > 0 {
-				t.Errorf("%v, failed %v, left %v", res.err, res.report.Failed, res.report.Left)
+				t.Errorf("got error %v, failures %v and left %v", res.err, res.report.Failed, res.report.Left)
 			}
 			if got := string(w.lines("aaaaaaaa")); got != first+c.rest {
-				t.Errorf("%q came", got)
+				t.Errorf("got %q", got)
 			}
-			events := w.server.Events(w.group, "j")
+			events := w.Server.Events(w.Group, "j")
 			if seal := events[len(events)-1].Message; !strings.Contains(seal, `"truncated":{"times":1,"bytes":`) || !strings.Contains(seal, `"lines":2,`) {
-				t.Errorf("at last there is %s", seal)
+				t.Errorf("the last event is %s", seal)
 			}
 			if res.report.Jobs.Failed == nil {
-				t.Error("the outcome of the first half is forgotten")
+				t.Error("the report lost the outcome of the first half")
 			}
 			got = make([]byte, len(c.rest))
 			if _, err := io.ReadFull(r, got); err != nil || string(got) != c.rest {
-				t.Errorf("copied %q, %v", got, err)
+				t.Errorf("the copy has %q: %v", got, err)
 			}
 		})
 	}
