@@ -52,16 +52,16 @@ func (c *cutter) end() int {
 // offset returns the offset in the input of the first byte that is not done.
 func (c *cutter) offset() int64 { return c.base + int64(c.pos) }
 
-// next returns what comes next in the block, without its newline. inLine says that the beginning of
-// the line is done. Where a line is cut must not depend on how much of it has come: after a crash
-// it is cut again, and the pieces must be the same.
+// next returns the next line or piece of the block, without its newline. inLine says that the
+// beginning of the line is done already. The place of a cut must not depend on how much of the line
+// has arrived, because after a crash the line is cut again, and the pieces must be the same.
 func (c *cutter) next(inLine bool) (raw []byte, what cutKind) {
 	rest := c.block[c.pos:]
 	if len(rest) == 0 && (!inLine || !c.final) {
 		return nil, noCut
 	}
 	end := c.newline(rest)
-	length := end // of the line, as far as it is there
+	length := end // of the line, as far as the block holds it
 	if end < 0 {
 		length = len(rest)
 	}

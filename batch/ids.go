@@ -1,6 +1,6 @@
 package batch
 
-// IDs are the ids that an input has named so far. Lines that lack ids are given these.
+// IDs are the ids that an input has named so far. Lines without ids get these.
 type IDs struct {
 	Job        string `json:"job,omitempty"`        // the latest jobId, a raw JSON string
 	JobIsRun   bool   `json:"jobIsRun,omitempty"`   // no line has named a job yet, so Job is the latest runId
@@ -9,7 +9,7 @@ type IDs struct {
 	Unattended bool   `json:"unattended,omitempty"` // no job was named in time, so lines do not wait for one
 }
 
-// ids gives lines the ids that they lack.
+// ids adds ids to lines that lack them.
 type ids struct {
 	job, run string // from the options, as raw JSON strings; "": none
 	IDs

@@ -30,7 +30,7 @@ type furtherJob struct {
 type ledger struct {
 	marker  Marker
 	receipt Receipt
-	kept    *Counted // the state before the changes that changed reports; nil if nothing was counted yet
+	kept    *Counted // the latest state that was stored; nil if nothing was counted before
 	changed bool     // something has changed since kept was made
 	named   bool     // the receipt has the latest job named by a line
 }

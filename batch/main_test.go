@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// recordings returns the output of real runs: the recordings in the repository and, if they are next
-// to it, all others.
+// recordings returns the output of real runs: the recordings in the repository and, if they are
+// next to it, all others.
 func recordings(t testing.TB) map[string][]byte {
 	t.Helper()
 	all, err := readRecordings()

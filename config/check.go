@@ -267,7 +267,8 @@ func checkGroup(name string) error {
 	return nil
 }
 
-// check enforces the rules of https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html.
+// check enforces the rules of
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html.
 func (c *Caller) check() error {
 	switch {
 	case c.RoleARN == "" && c.ExternalID != "":
