@@ -12,8 +12,8 @@ const usualColumns = 80
 // Is reports whether file is a terminal.
 func Is(file *os.File) bool { return Columns(file) > 0 }
 
-// Columns returns the number of columns of the terminal behind file, or 0 if file is not a terminal.
-// It does not change the mode of file, as Fd would: the agent may share it.
+// Columns returns the number of columns of the terminal behind file, or 0 if file is not a
+// terminal. It does not change the mode of file, as Fd would: the agent may share it.
 func Columns(file *os.File) (columns int) {
 	raw, err := file.SyscallConn()
 	if err != nil {

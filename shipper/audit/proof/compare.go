@@ -64,11 +64,7 @@ func (o *original) rest() (nothing bool, err error) {
 			nothing = false
 		}
 		switch err {
-		case nil:
-			o.ends = false
-			return nothing, nil
-		case io.EOF:
-			o.ends = true
+		case nil, io.EOF:
 			return nothing, nil
 		case bufio.ErrBufferFull:
 		default:

@@ -33,7 +33,6 @@ type original struct {
 	r    *bufio.Reader
 	hash hash.Hash // of the bytes read for the current input
 	seq  int64     // the last line of the current input that was read
-	ends bool      // that line had no newline
 
 	differs []int64 // the first lines that differ
 	more    int64   // number of further lines that differ
@@ -223,7 +222,7 @@ func (l *limited) Write(b []byte) (int, error) {
 
 // begin prepares o for an input. It opens the file, or continues where the previous input ended.
 func (o *original) begin() error {
-	o.hash, o.seq, o.ends = sha256.New(), 0, false
+	o.hash, o.seq = sha256.New(), 0
 	o.differs, o.more, o.short, o.why = nil, 0, 0, nil
 	if o.used {
 		return nil
@@ -237,8 +236,8 @@ func (o *original) begin() error {
 	return nil
 }
 
-// continuesWith reports whether the file continues with the input whose first line is l, which begins with
-// head.
+// continuesWith reports whether the file continues with the input whose first line is l, which
+// begins with head.
 func (o *original) continuesWith(l *readback.Line, head []byte) (bool, error) {
 	if l.Seq > 1 {
 		if o.path == "" || o.seq > 0 {

@@ -157,8 +157,8 @@ func (r *run) says() string {
 	return string(r.outcome)
 }
 
-// newBar returns the bar of a span: a band for the run, and narrower bars on it for the model, tools
-// and waiting.
+// newBar returns the bar of a span: a band for the run, and narrower bars on it for the model,
+// tools and waiting.
 func newBar(s *scale, sp span, middle int, title string) bar {
 	x := s.x(sp.from)
 	b := bar{x: x, w: tenths(max(s.x(sp.to)-x, 1.5)), what: sp.what, title: title}
