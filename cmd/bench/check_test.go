@@ -85,7 +85,7 @@ func TestCheck(t *testing.T) {
 		name  string
 		form  form
 		puts  []string
-		wrong string // a word of what is said; "": nothing is wrong
+		wrong string // text in the problem; "": no problem
 	}{
 		{"lines", formLine, []string{bodyOf(one...), bodyOf(two, three)}, ""},
 		{"in another order", formLine, []string{bodyOf(two, three), bodyOf(one...)}, ""},

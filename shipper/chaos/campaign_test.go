@@ -29,7 +29,7 @@ type campaign struct {
 	disk  *disk     // nil: an ordinary disk
 	file  *followed // nil: no file is followed
 
-	inputs []*taken
+	inputs []*procInput
 	agents []*agent
 	ends   []func() // each waits until an agent is gone, and records what it wrote
 	procs  int
@@ -255,7 +255,7 @@ func (c *campaign) settle(p *process) {
 	case p.file != nil:
 		p.r.Close()
 	case p.agent != nil:
-		out, errs := &taken{proc: p.name}, &taken{proc: p.name + ".err"}
+		out, errs := &procInput{proc: p.name}, &procInput{proc: p.name + ".err"}
 		c.inputs = append(c.inputs, out, errs)
 		c.agents = append(c.agents, p.agent)
 		c.ends = append(c.ends, func() {
@@ -274,7 +274,7 @@ func (c *campaign) settle(p *process) {
 		if consumed, err = p.consumed(); err != nil {
 			c.t.Fatal(err)
 		}
-		in := &taken{proc: p.name, data: p.data[:consumed]}
+		in := &procInput{proc: p.name, data: p.data[:consumed]}
 		if k, ok := left[p.name]; ok {
 			in.data = p.data[:min(k.size, consumed)]
 			if k.size != consumed {
@@ -283,7 +283,7 @@ func (c *campaign) settle(p *process) {
 		}
 		c.inputs = append(c.inputs, in)
 	}
-	c.see(left)
+	c.recordCursors(left)
 	if what := p.misbehaved(consumed); what != "" {
 		c.broken = append(c.broken, fmt.Sprintf("process %s (%s): %s:\n%s", p.name, p.state, what, p.says()))
 	}
@@ -292,14 +292,14 @@ func (c *campaign) settle(p *process) {
 	}
 }
 
-// see records the cursors.
-func (c *campaign) see(left map[string]kept) {
+// recordCursors records the cursors.
+func (c *campaign) recordCursors(left map[string]kept) {
 	puts := c.end.now()
 	for _, in := range c.inputs {
 		if k, ok := left[in.proc]; ok {
-			in.sights = append(in.sights, sight{puts, k.cursor})
+			in.cursors = append(in.cursors, cursorAt{puts, k.cursor})
 		} else if !in.paused {
-			in.sights = append(in.sights, sight{puts, math.MaxInt64}) // removed, so all of it was delivered
+			in.cursors = append(in.cursors, cursorAt{puts, math.MaxInt64}) // removed, so all of it was delivered
 		}
 	}
 }

@@ -2,7 +2,7 @@
 
 package chaos
 
-// What is compared: all that the endpoint ever accepted, with what the processes had taken in.
+// The comparison of everything that the endpoint ever accepted with what the processes read.
 
 import (
 	"bytes"
@@ -17,31 +17,34 @@ import (
 	"perstack-shipper/shipper/testkit"
 )
 
-// sight is the cursor of an input as it stood on disk when so many puts had come in: no later put
-// may repeat what is before it.
-type sight struct {
+// cursorAt is an input's cursor on disk after a number of puts. No later put may repeat what
+// precedes it.
+type cursorAt struct {
 	puts   int
 	cursor int64
 }
 
-// taken is what is known of one process's input.
-type taken struct {
-	proc   string
-	data   []byte   // what it has in its journal, or had
-	pieces [][]byte // instead of data: what an agent wrote between the times at which it emptied its stdout; of all but the last some may be lost
-	paused bool     // it has not ended: it may go on another day
-	sights []sight
-	stood  []int64 // of a followed file: offsets within lines at which it has stood still for so long that a line may have been cut there
-	cuts   []int64 // those of stood where one was
+// procInput is what is known of a process's input.
+type procInput struct {
+	proc string
+	data []byte // what is or was in its journal
+	// pieces is what an agent wrote between truncations of its stdout, instead of data. Parts of all
+	// but the last piece may be lost.
+	pieces  [][]byte
+	paused  bool // it has not ended, because another process may continue it
+	cursors []cursorAt
+	// pauses are offsets within lines at which a followed file paused for so long that a line may
+	// have been cut there, and cuts those at which one was.
+	pauses, cuts []int64
 }
 
-// lines is what should come of it: see expect.
-func (in *taken) lines() ([]expected, int64) { return expect(in.data, in.cuts...) }
+// lines returns the lines that CloudWatch should hold: see expect.
+func (in *procInput) lines() ([]expected, int64) { return expect(in.data, in.cuts...) }
 
-// findCuts finds out where the shipper has cut a line of a followed file that stood still. It may
-// do so, when it is told to end, where nothing was written for 300 ms.
-func (in *taken) findCuts(a *testkit.Input) {
-	for _, at := range in.stood {
+// findCuts finds out where the shipper cut a line of a followed file. When it is told to end, it
+// may cut a line where nothing was written for 300 ms.
+func (in *procInput) findCuts(a *testkit.Input) {
+	for _, at := range in.pauses {
 		lines, _ := expect(in.data, append(slices.Clone(in.cuts), at)...)
 		seq := int64(slices.IndexFunc(lines, func(l expected) bool { return l.end == at }) + 1)
 		for p, ev := range a.Lines {
@@ -53,7 +56,7 @@ func (in *taken) findCuts(a *testkit.Input) {
 	}
 }
 
-// verdict is what a comparison found.
+// verdict is the result of a comparison.
 type verdict struct {
 	lines, repeats, rejects, lost, altered int
 	bytes                                  int64
@@ -71,7 +74,7 @@ func (v *verdict) alter(format string, args ...any) {
 }
 
 // compare compares all inputs of a campaign.
-func compare(inputs []*taken, e *endpoint, folder string) (v verdict) {
+func compare(inputs []*procInput, e *endpoint, folder string) (v verdict) {
 	byProc := gather(e.held(), e.fickle, &v)
 	procs := map[string]string{} // by input
 	for proc, all := range byProc {
@@ -169,7 +172,7 @@ func procOf(in *testkit.Input) string {
 }
 
 // compare compares one input.
-func (in *taken) compare(a *testkit.Input, rejects []rejected, v *verdict) {
+func (in *procInput) compare(a *testkit.Input, rejects []rejected, v *verdict) {
 	lines, emptyLines := in.lines()
 	v.lines += len(lines) + int(emptyLines)
 	v.bytes += int64(len(in.data))
@@ -251,7 +254,7 @@ func compareLine(a *testkit.Input, seq int64, want expected, v *verdict) (parts 
 }
 
 // compareRejected checks that a line that CloudWatch refuses is set aside and not in CloudWatch.
-func (in *taken) compareRejected(a *testkit.Input, seq int64, want expected, rejects []rejected, v *verdict) {
+func (in *procInput) compareRejected(a *testkit.Input, seq int64, want expected, rejects []rejected, v *verdict) {
 	if _, stored := a.Lines[testkit.Place{Seq: seq}]; stored {
 		v.alter("line %d of input %s is refused, but stored", seq, a.ID)
 	}
@@ -266,7 +269,7 @@ func (in *taken) compareRejected(a *testkit.Input, seq int64, want expected, rej
 }
 
 // compareSeal compares the seal that counts with what is stored.
-func (in *taken) compareSeal(a *testkit.Input, want testkit.Seal, v *verdict) {
+func (in *procInput) compareSeal(a *testkit.Input, want testkit.Seal, v *verdict) {
 	got, found := a.Seal()
 	if !found {
 		v.lose("the seal of input %s of process %s", a.ID, in.proc)
@@ -298,12 +301,12 @@ func (in *taken) compareSeal(a *testkit.Input, want testkit.Seal, v *verdict) {
 }
 
 // acknowledged looks for puts of lines that were already acknowledged.
-func acknowledged(inputs []*taken, attempts []attempt, procs map[string]string, v *verdict) {
+func acknowledged(inputs []*procInput, attempts []attempt, procs map[string]string, v *verdict) {
 	ends := map[string][]expected{}
-	sights := map[string][]sight{}
+	cursors := map[string][]cursorAt{}
 	for _, in := range inputs {
 		ends[in.proc], _ = in.lines()
-		sights[in.proc] = in.sights
+		cursors[in.proc] = in.cursors
 	}
 	for i, at := range attempts {
 		var put struct{ LogEvents []struct{ Message string } }
@@ -320,7 +323,7 @@ func acknowledged(inputs []*taken, attempts []attempt, procs map[string]string, 
 			if int(r.Seq) > len(ends[proc]) {
 				continue // reported elsewhere
 			}
-			for _, s := range sights[proc] {
+			for _, s := range cursors[proc] {
 				if s.puts <= i && ends[proc][r.Seq-1].end <= s.cursor {
 					v.alter("line %d of input %s was put again after it was acknowledged", r.Seq, r.Input)
 					break

@@ -17,7 +17,7 @@ import (
 // last input must be prefixes of the pieces that it wrote, in order, and the last piece must be
 // complete. A kill may have split the output into several inputs: a new one starts if lines were
 // lost that another input had begun to ship.
-func (in *taken) compareCut(inputs []*testkit.Input, rejects []rejected, v *verdict) {
+func (in *procInput) compareCut(inputs []*testkit.Input, rejects []rejected, v *verdict) {
 	var a *testkit.Input
 	if len(inputs) > 0 {
 		// The last input is the one that has ended.
@@ -113,7 +113,7 @@ func fitPieces(lines []batch.Restored, pieces [][]expected) (fit int, toTheEnd b
 
 // compareOvertaken compares an input that is continued by another one: each of its lines must have
 // been written.
-func (in *taken) compareOvertaken(a *testkit.Input, v *verdict) {
+func (in *procInput) compareOvertaken(a *testkit.Input, v *verdict) {
 	written := map[string]bool{}
 	for _, piece := range in.pieces {
 		lines, _ := expect(piece)
@@ -134,7 +134,7 @@ func (in *taken) compareOvertaken(a *testkit.Input, v *verdict) {
 
 // compareNumbers looks for lines that are stored under more numbers than they were written times.
 // Nothing would mark those as repeats.
-func (in *taken) compareNumbers(inputs []*testkit.Input, v *verdict) {
+func (in *procInput) compareNumbers(inputs []*testkit.Input, v *verdict) {
 	written, there := map[string]int{}, map[string]int{}
 	for _, piece := range in.pieces {
 		lines, _ := expect(piece)

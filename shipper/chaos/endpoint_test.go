@@ -152,7 +152,7 @@ func (e *endpoint) intercept(c *cwlocal.Call) cwlocal.Fault {
 	}
 	if e.poison && bytes.Contains(c.Body, []byte(poison)) {
 		e.tally.fault(poisoned)
-		return cwlocal.Fault{Code: "InvalidParameterException", Message: "Log event cannot be taken"}
+		return cwlocal.Fault{Code: "InvalidParameterException", Message: "Log event cannot be accepted"}
 	}
 	return cwlocal.Fault{}
 }
@@ -163,7 +163,7 @@ func (e *endpoint) fault(k kind, c *cwlocal.Call) cwlocal.Fault {
 	refused := e.poison && bytes.Contains(c.Body, []byte(poison))
 	after := func(f cwlocal.Fault) cwlocal.Fault {
 		if refused { // a put of poison must never be carried out
-			return cwlocal.Fault{Code: "InvalidParameterException", Message: "Log event cannot be taken"}
+			return cwlocal.Fault{Code: "InvalidParameterException", Message: "Log event cannot be accepted"}
 		}
 		return f
 	}

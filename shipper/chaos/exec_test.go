@@ -65,7 +65,7 @@ func (a *agent) gone(within time.Duration) bool {
 
 // wait waits until the agent is gone and records what it wrote. It reports false if that takes too
 // long.
-func (a *agent) wait(out, errs *taken) bool {
+func (a *agent) wait(out, errs *procInput) bool {
 	defer a.alive.Close()
 	if !a.gone(patience) {
 		return false

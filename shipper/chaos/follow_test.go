@@ -18,18 +18,18 @@ import (
 // followed is a file that grows as long as a campaign lasts.
 type followed struct {
 	path string
-	in   *taken
+	in   *procInput
 	stop chan struct{}
 	done sync.WaitGroup
 }
 
-// stoodStill is how long the file must pause within a line before the shipper may cut that line. It
+// minPause is how long the file must pause within a line before the shipper may cut that line. It
 // is a little less than the shipper's 300 ms. A busy machine may delay the writer for that long.
-const stoodStill = 250 * time.Millisecond
+const minPause = 250 * time.Millisecond
 
 // grow starts to write what s says to a file.
 func grow(t testing.TB, path string, s *speaker, rng *rand.Rand) *followed {
-	f := &followed{path: path, in: &taken{proc: "file", paused: true}, stop: make(chan struct{})}
+	f := &followed{path: path, in: &procInput{proc: "file", paused: true}, stop: make(chan struct{})}
 	file, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
@@ -53,10 +53,10 @@ func grow(t testing.TB, path string, s *speaker, rng *rand.Rand) *followed {
 				return
 			}
 			now := time.Now()
-			if before := len(all) - len(said); now.Sub(wrote) > stoodStill { // the pause may have been before this write or in the middle of it
+			if before := len(all) - len(said); now.Sub(wrote) > minPause { // the pause may have been before this write or in the middle of it
 				for _, at := range []int{before, before + n} {
 					if at > 0 && all[at-1] != '\n' {
-						f.in.stood = append(f.in.stood, size+int64(at))
+						f.in.pauses = append(f.in.pauses, size+int64(at))
 					}
 				}
 			}
@@ -95,15 +95,15 @@ func (o *options) follow(t testing.TB, rng *rand.Rand, name string, f *followed,
 	return p
 }
 
-// TestLineCutWhereItsFileStood checks that a line that was cut during a pause counts as two, and
+// TestLineCutInAPause checks that a line that was cut during a pause counts as two, and
 // that one that was not cut remains one.
-func TestLineCutWhereItsFileStood(t *testing.T) {
+func TestLineCutInAPause(t *testing.T) {
 	data := []byte("first\nsecond\nthird\n")
 	a := &testkit.Input{Lines: map[testkit.Place]testkit.Event{}}
 	for i, line := range []batch.Restored{{Line: []byte("first")}, {Line: []byte("sec"), NoNewline: true}, {Line: []byte("ond")}, {Line: []byte("third")}} {
 		a.Lines[testkit.Place{Seq: int64(i + 1)}] = testkit.Event{Restored: line}
 	}
-	in := &taken{data: data, stood: []int64{3, 9, 15}}
+	in := &procInput{data: data, pauses: []int64{3, 9, 15}}
 	in.findCuts(a)
 	lines, _ := in.lines()
 	if len(lines) != 4 || string(lines[1].line) != "sec" || !lines[1].noNewline || string(lines[2].line) != "ond" || lines[2].end != 13 {
