@@ -18,7 +18,7 @@ import (
 
 const (
 	arrivalBytes = 16
-	arrivalEvery = 100      // ms between entries at least, which makes 160 bytes a second
+	arrivalEvery = 100      // ms: least time between entries, which makes 160 bytes a second
 	arrivalFree  = 64 << 10 // bytes of acked entries that are worth a hole
 	windowBytes  = 256 * arrivalBytes
 )

@@ -1,7 +1,7 @@
 package journal
 
 // Truncation of an Output. The file is the command's stdout, and opening /dev/stdout by name with
-// O_TRUNC empties it. The input goes on all the same: what the file holds from then on has offsets
+// O_TRUNC empties it. The input goes on all the same: later contents of the file have offsets
 // behind everything that was seen before.
 
 import (
@@ -18,10 +18,10 @@ import (
 
 // outputCuts says what an outputFile begins with, and how it was truncated.
 type outputCuts struct {
-	head       []byte // what the file begins with, as far as it is known
+	head       []byte // first bytes of the file, as far as they are known
 	cutEnd     int64  // offset of the first byte since the file was last truncated; 0: it never was
 	cuts       int64  // offsets before cutEnd that stand for truncations and not for bytes
-	unrecorded bool   // the header on disk does not have the latest of it
+	unrecorded bool   // the header on disk lacks the latest of this
 }
 
 // outputHead is the first line of an output. A file that was emptied does not begin with it,
@@ -61,13 +61,13 @@ func (j *Output) openHead() {
 // headOf reads the first bytes of an output that has no head of ours.
 func headOf(f *os.File) []byte {
 	b := make([]byte, sampleBytes)
-	n, _ := f.ReadAt(b, 0) // a head that is not known is not compared
+	n, _ := f.ReadAt(b, 0) // an unknown head is not compared
 	return b[:n]
 }
 
 func (o *outputFile) headIsThere() bool {
 	b := make([]byte, len(o.head))
-	_, _ = o.f.ReadAt(b, 0) // what cannot be read does not compare equal
+	_, _ = o.f.ReadAt(b, 0) // bytes that cannot be read do not compare equal
 	return bytes.Equal(b, o.head)
 }
 
@@ -80,7 +80,7 @@ func (o *outputFile) goOn() {
 	}
 	from := int64(0) // place in the file where the unread bytes begin
 	if len(o.head) > 0 && o.headIsThere() {
-		// Only its end was cut off.
+		// Only the end of the file was cut off.
 		if from = o.readTo - o.shift; from > size || !o.sampleIsThere() {
 			from = size
 		}
@@ -92,7 +92,7 @@ func (o *outputFile) goOn() {
 	o.cutEnd = o.seen + 1
 	o.shift = o.cutEnd - from
 	if from == 0 {
-		o.head = nil // learnHead learns what it begins with now
+		o.head = nil // learnHead learns the new one
 	}
 	o.holeTo, o.reserved = 0, 0
 	o.sample, o.readTo, o.seen = o.sample[:0], o.cutEnd, o.cutEnd
@@ -101,11 +101,11 @@ func (o *outputFile) goOn() {
 	o.recordCut()
 }
 
-// learnHead notes what an emptied file begins with now, when that is read for the first time: b was
-// read at off. The head is recorded before anybody can ship those bytes. Otherwise, if the file is
-// emptied once more while no shipper runs, and is longer than before when the next one starts, it
-// would look like the one that was read, and new lines would get the numbers of lines that were
-// shipped. o.mu is held.
+// learnHead learns the head of a file that was emptied when its first bytes are read for the first
+// time: b was read at off. The head is recorded before anybody can ship those bytes. Otherwise, if
+// the file is emptied once more while no shipper runs, and is longer than before when the next one
+// starts, it would look like the one that was read, and new lines would get the numbers of lines
+// that were shipped. o.mu is held.
 func (o *outputFile) learnHead(b []byte, off int64) {
 	if o.cutEnd == 0 || o.shift != o.cutEnd {
 		return // it was not emptied
@@ -118,9 +118,9 @@ func (o *outputFile) learnHead(b []byte, off int64) {
 	o.recordCut()
 }
 
-// recordCut writes the truncation, and what the file begins with since, to the header for the next
-// start. Failing to do so is no error: each ack tries again. If none succeeds, the next start finds
-// the truncation again and ships the contents of the file a second time. o.mu is held.
+// recordCut writes the truncation and the new head to the header for the next start. A failure does
+// not stop the input: each ack tries again. If none succeeds, the next start finds the truncation
+// again and ships the contents of the file a second time. o.mu is held.
 func (o *outputFile) recordCut() {
 	j := o.journal
 	j.header.Shift, j.header.Start, j.header.Cuts, j.header.Head = o.shift, o.cutEnd, o.cuts, o.head
@@ -150,7 +150,7 @@ type CutError struct {
 	ID   string
 	Path string // of the file; "" in memory
 	Gap
-	Lost int64 // at least how many bytes are lost: those that the file was seen to have and that were never read
+	Lost int64 // at least how many bytes are lost: those that were seen in the file and never read
 }
 
 // Error also names the remedy, an option of exec: only exec's stdout can be truncated.

@@ -47,12 +47,13 @@ func TestLockOfADyingOwner(t *testing.T) {
 		}
 		return f
 	}
+	patience := lockPatience{tries: 2, pause: time.Millisecond, death: time.Minute}
 	unlockLater := func(f *os.File) { // after longer than anybody waits for a living owner
-		time.AfterFunc(3*lockTries*lockPause, func() { f.Close() })
+		time.AfterFunc(20*patience.pause, func() { f.Close() })
 	}
 
 	unlockLater(lockAs(owner.Process.Pid))
-	l, err := takeLock(dir, "aaaaaaaa")
+	l, err := takeLock(dir, "aaaaaaaa", patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,12 +62,12 @@ func TestLockOfADyingOwner(t *testing.T) {
 	}
 
 	unlockLater(lockAs(owner.Process.Pid))
-	if pid := holder(dir); pid != 0 {
+	if pid := holder(dir, patience); pid != 0 {
 		t.Errorf("holder returned process %d, want 0", pid)
 	}
 
 	defer lockAs(os.Getpid()).Close()
-	if _, err := takeLock(dir, "aaaaaaaa"); !errors.As(err, new(*HeldError)) || holder(dir) != os.Getpid() {
-		t.Errorf("takeLock returned %v, and holder %d", err, holder(dir))
+	if _, err := takeLock(dir, "aaaaaaaa", patience); !errors.As(err, new(*HeldError)) || holder(dir, patience) != os.Getpid() {
+		t.Errorf("takeLock returned %v, and holder %d", err, holder(dir, patience))
 	}
 }

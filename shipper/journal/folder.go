@@ -41,8 +41,8 @@ type Folder struct {
 	// process that shares the folder may be in another container and have the same pid.
 	locks map[string]*lock
 
-	// worked is set once an input was made or reopened here. If that fails later, the disk has
-	// failed, and the path of the folder is not at fault.
+	// worked is set once an input was made or reopened here. If making one fails after that, the
+	// disk has failed. Before that, the path of the folder may be wrong.
 	worked atomic.Bool
 }
 
@@ -229,7 +229,7 @@ func (f *Folder) leftover(id string) (left Left, ok bool) {
 		return Left{}, false
 	}
 	left.Kind, left.File, left.Err = h.kind(), h.Path, err
-	if left.Holder = holder(dir); left.Holder != 0 {
+	if left.Holder = holder(dir, usualPatience); left.Holder != 0 {
 		left.HeldHere = f.holds(id)
 	}
 	if left.About, err = st.read(aboutName, maxAboutBytes); err != nil && left.Err == nil {
@@ -246,7 +246,7 @@ func (f *Folder) leftover(id string) (left Left, ok bool) {
 // now.
 func (f *Folder) clearUp(id string) {
 	dir := filepath.Join(f.path, id)
-	l, err := takeLock(dir, id)
+	l, err := takeLock(dir, id, usualPatience)
 	if err != nil {
 		return // its owner is at work on it, or it is gone
 	}
@@ -305,7 +305,7 @@ func (f *Folder) folderOf(id string, make bool) (store, *lock, error) {
 			}
 			return nil, nil, fmt.Errorf("input %s: %w", id, err)
 		}
-		l, err := takeLock(dir, id)
+		l, err := takeLock(dir, id, usualPatience)
 		if make && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -116,7 +116,7 @@ func (g *grownFile) ended() bool {
 	return g.over
 }
 
-// closeFile closes the file after a last look. g.mu is held.
+// closeFile closes the file if there is one. g.mu is held.
 func (g *grownFile) closeFile() error {
 	g.closed = true
 	if g.f == nil {

@@ -1,7 +1,7 @@
 package journal
 
-// Deciding whether a file is the one that was followed: by its identity first, then by the bytes
-// that were read from it.
+// Whether a file is the one that was followed: its identity decides, or else the bytes that were
+// read from it.
 
 import (
 	"errors"

@@ -126,7 +126,7 @@ func (v *View) input(id string) (Seen, bool) {
 		return seen, seen.Rejects > 0
 	}
 	seen.Kind, seen.Started, seen.File, seen.Limit = h.kind(), time.UnixMilli(h.Started), h.Path, h.MaxBytes
-	seen.Holder = holder(dir)
+	seen.Holder = holder(dir, usualPatience)
 	err = errors.Join(err, seen.measure(st, h))
 	var aboutErr error
 	if seen.About, aboutErr = st.read(aboutName, maxAboutBytes); aboutErr != nil {

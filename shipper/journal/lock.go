@@ -18,16 +18,19 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// Checking who holds an input (Leftover) takes the lock for an instant. A start that collides with
-// that tries again.
-const (
-	lockTries = 5
-	lockPause = 10 * time.Millisecond
-)
+// lockPatience is how long to wait for a lock that somebody holds.
+type lockPatience struct {
+	// Checking who holds an input (Leftover) takes the lock for an instant. A start that collides
+	// with that tries again.
+	tries int
+	pause time.Duration
 
-// deathPatience is how long to wait for the lock of an owner that was killed. The kernel closes a
-// process's files some time after the signal, and later on a busy machine.
-const deathPatience = time.Second
+	// death is how long to wait for the lock of an owner that was killed. The kernel closes a
+	// process's files some time after the signal, and later on a busy machine.
+	death time.Duration
+}
+
+var usualPatience = lockPatience{tries: 5, pause: 10 * time.Millisecond, death: time.Second}
 
 type lock struct {
 	f        *os.File // nil in memory
@@ -37,7 +40,7 @@ type lock struct {
 
 // takeLock takes the lock of the input in dir, and makes the lock file if it is missing. It returns
 // [io/fs.ErrNotExist] if dir does not exist.
-func takeLock(dir, id string) (*lock, error) {
+func takeLock(dir, id string, patience lockPatience) (*lock, error) {
 	path := filepath.Join(dir, lockName)
 	began := time.Now()
 	for try := 1; ; try++ {
@@ -56,27 +59,27 @@ func takeLock(dir, id string) (*lock, error) {
 		case err == nil: // its owner has removed the file meanwhile: the next try makes a new one
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return nil, fmt.Errorf("input %s: lock %s: %w; a journal needs a file system with locks, so name another folder", id, path, err)
-		case try >= lockTries && (time.Since(began) >= deathPatience || !disk.IsDying(pid)):
+		case try >= patience.tries && (time.Since(began) >= patience.death || !disk.IsDying(pid)):
 			return nil, &HeldError{ID: id, Dir: dir, Pid: pid}
 		default:
-			time.Sleep(lockPause)
+			time.Sleep(patience.pause)
 		}
 	}
 }
 
 // holder returns the pid of the living owner of the input in dir, 0 if there is none, and -1 if
 // there is one and its pid is not known.
-func holder(dir string) int {
+func holder(dir string, patience lockPatience) int {
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDONLY|openFlags, 0)
 	if err != nil {
 		return 0
 	}
 	defer f.Close() // releases the lock
-	for began := time.Now(); ; time.Sleep(lockPause) {
+	for began := time.Now(); ; time.Sleep(patience.pause) {
 		if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil { // shared, so that two that check do not collide
 			return 0
 		}
-		if pid := readPid(f); time.Since(began) >= deathPatience || !disk.IsDying(pid) {
+		if pid := readPid(f); time.Since(began) >= patience.death || !disk.IsDying(pid) {
 			return pid
 		}
 	}
