@@ -33,10 +33,12 @@ func plainShape() batch.Shape {
 // regime is how an input reaches its Shaper. The zero value reads everything at once and never
 // restarts.
 type regime struct {
-	read    func(offset int) int // size of the next read, at least 1; nil: everything
-	restart func() bool          // whether to continue after this block with a new Shaper, from the cursor's state
-	now     func() int64         // of a block
-	narrow  bool                 // cut lines at a fortieth of the real bounds
+	read func(offset int) int // size of the next read, at least 1; nil: everything
+	// restart returns whether to continue after this block with a new Shaper, from the cursor's
+	// state.
+	restart func() bool
+	now     func() int64 // of a block
+	narrow  bool         // cut lines at a fortieth of the real bounds
 }
 
 // message is one event as CloudWatch holds it.
@@ -80,7 +82,8 @@ type driver struct {
 	open   []*batch.Batch // by route
 	blocks []*batch.Block
 	out    shipment
-	like   *shipment                               // has the same batches, so they need no decoding; nil: decode them
+	// like is a shipment with the same batches, which need no decoding; nil: decode them.
+	like   *shipment
 	closed func(b *batch.Batch, events []logEvent) // gets each decoded batch before its release; may be nil
 }
 

@@ -215,7 +215,8 @@ const textTail = `\"}`
 // after m. It returns how much of data that is.
 func (w *writer) quotedRest(ev *Event, m *member, data []byte, limit int) int {
 	limit -= m.size + len(`"}`)
-	if len(data) >= longStep { // allocate for the largest result, so that growing does not copy it repeatedly
+	// Allocate for the largest result, so that growing does not copy it repeatedly.
+	if len(data) >= longStep {
 		w.quoted = slices.Grow(w.quoted[:0], limit)
 	}
 	var n int

@@ -21,9 +21,10 @@ type Excluded struct {
 	// Done and Open are the ranges of their seqs, as first and last, in ascending order. Open is
 	// the latest range, which the next line may extend. It is {0, 0} until a line is left out,
 	// since the first seq of an input is 1.
-	Done     [][2]int64 `json:"done,omitempty"` // shared by States, and only appended to
-	Open     [2]int64   `json:"open"`
-	Unlisted bool       `json:"cut,omitempty"` // there were more than MaxExcluded ranges; Done and Open are the first ones
+	Done [][2]int64 `json:"done,omitempty"` // shared by States, and only appended to
+	Open [2]int64   `json:"open"`
+	// Unlisted says that there were more than MaxExcluded ranges. Done and Open are the first ones.
+	Unlisted bool `json:"cut,omitempty"`
 }
 
 // add leaves out a line.
@@ -56,7 +57,9 @@ func (e *Excluded) Ranges() [][2]int64 {
 // excluder decides which lines are left out.
 type excluder struct {
 	globs []string
-	known map[string]bool // whether a type, a raw JSON value, is left out; at most maxTypes entries, because an agent may invent types
+	// known says whether a type, a raw JSON value, is left out. It has at most maxTypes entries,
+	// because an agent may invent types.
+	known map[string]bool
 }
 
 // maxTypes limits how many types are remembered.

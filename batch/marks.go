@@ -107,8 +107,9 @@ type Marker struct {
 // openRun is a run that has not ended. It remembers its steps for as long as an event may repeat
 // their usage.
 type openRun struct {
-	Run  uint64 `json:"run"`  // hash of the jobId, the runId and the Expert
-	Open int    `json:"open"` // how many such runs are open: old versions gave all delegates of a job one runId
+	Run uint64 `json:"run"` // hash of the jobId, the runId and the Expert
+	// Open is how many such runs are open. Old versions gave all delegates of a job one runId.
+	Open int `json:"open"`
 	// Steps holds the latest steps that had a call: the number of the step, and 1 if its events
 	// include a callTools.
 	Steps [][2]int64 `json:"steps,omitempty"`

@@ -41,7 +41,9 @@ type Restored struct {
 	NoNewline bool     // the input ended after Line, without a newline
 	Source    string   // "stderr" if that is known
 	Added     []string // the names of the members that the line itself did not have
-	At        int64    // the line's own time, in ms since 1970, if CloudWatch would have refused it; otherwise 0
+	// At is the line's own time, in ms since 1970, if CloudWatch would have refused it, and
+	// otherwise 0.
+	At int64
 
 	// Line is the original line, or this part of it, without the newline. For a record it is the
 	// whole message. It may share memory with the message.

@@ -24,7 +24,9 @@ type head struct {
 
 	brace   int  // index of the object's '{'
 	members bool // the object has a member
-	foreign bool // the object has a top-level member _aws or shipper, in any spelling, which must not be mistaken for ours
+	// foreign says that the object has a top-level member _aws or shipper, in any spelling, which
+	// must not be mistaken for ours.
+	foreign bool
 }
 
 // scanner scans lines. Its zero value is ready to use. It carries state from line to line: see slot

@@ -9,10 +9,14 @@ type State struct {
 
 	IDs
 
-	Last string `json:"last,omitempty"` // the type of the latest line of JSON, as a raw JSON value; "" if the line states none
-	Cut  bool   `json:"cut,omitempty"`  // the input ended within a line of JSON
+	// Last is the type of the latest line of JSON, as a raw JSON value. It is "" if the line states
+	// none.
+	Last string `json:"last,omitempty"`
+	Cut  bool   `json:"cut,omitempty"` // the input ended within a line of JSON
 
-	Split *Split `json:"split,omitempty"` // the line in parts that is under way; at the end of a block, only one over MaxLineBytes can be
+	// Split is the line in parts that is under way. At the end of a block, only a line over
+	// MaxLineBytes can be.
+	Split *Split `json:"split,omitempty"`
 
 	Excluded Excluded `json:"excluded"`
 
@@ -74,6 +78,8 @@ type Counts struct {
 
 // Digested is the state of a digest between two blocks.
 type Digested struct {
-	Lines []byte `json:"lines,omitempty"` // SHA-256 of the shipped lines, each with its newline: the binary state of the hash
-	Raw   []byte `json:"raw,omitempty"`   // the same for the input as read; absent while the two are equal
+	// Lines is the SHA-256 of the shipped lines, each with its newline, as the binary state of the
+	// hash.
+	Lines []byte `json:"lines,omitempty"`
+	Raw   []byte `json:"raw,omitempty"` // the same for the input as read; absent while the two are equal
 }

@@ -65,7 +65,9 @@ func optionsOf(command Command) []option {
 			o.many = true
 		}
 		if o.def != "" {
-			if err := o.set(o.def); err != nil { // a default in this package is invalid; the tests parse each command once
+			// An error means that a default in this package is invalid. The tests parse each
+			// command once.
+			if err := o.set(o.def); err != nil {
 				panic(err)
 			}
 		}
