@@ -255,12 +255,7 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 	case !c.q.Stderr && strings.HasSuffix(got.Input, ".err"), len(c.wanted) > 0 && !c.wanted[got.Input]:
 		return nil
 	}
-	i, ok := c.index[got.Input]
-	if !ok {
-		i = int32(len(c.inputs))
-		c.inputs = append(c.inputs, &Input{ID: got.Input, firstSeq: math.MaxInt64})
-		c.index[got.Input] = i
-	}
+	i := c.input(got.Input)
 	in := c.inputs[i]
 	in.Arrived = max(in.Arrived, ev.Ingested)
 	if name := c.report.Streams[stream]; !slices.Contains(in.Streams, name) {
@@ -282,10 +277,27 @@ func (c *collected) take(ctx context.Context, ev cloudwatch.Event, stream int32)
 		return nil // a line that matched recordPattern, or one that was handed over before
 	}
 	in.newest = max(in.newest, ev.Time)
+	return c.line(ctx, i, &got)
+}
+
+// input returns the index of an input, and adds the input if necessary.
+func (c *collected) input(id string) int32 {
+	i, ok := c.index[id]
+	if !ok {
+		i = int32(len(c.inputs))
+		c.inputs = append(c.inputs, &Input{ID: id, firstSeq: math.MaxInt64})
+		c.index[id] = i
+	}
+	return i
+}
+
+// line stores a line, or a part of one, and notes whose it is. It stores a line that the query does
+// not select without its bytes.
+func (c *collected) line(ctx context.Context, i int32, got *batch.Restored) error {
+	in := c.inputs[i]
 	if in.Source == "" {
 		in.Source = got.Source
 	}
-
 	it := item{
 		key:       key{input: i, seq: got.Seq, part: int32(got.Part)},
 		empty:     got.Empty,
