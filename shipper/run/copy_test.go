@@ -54,9 +54,9 @@ func TestStuckCopyIsGivenUpWhereTheCommandIsStopped(t *testing.T) {
 	w := newSerialWorld(t)
 	block := strings.Repeat(`{"jobId":"a","text":"`+strings.Repeat("x", 8<<10)+"\"}\n", 16)
 	w.write("block", block)
-	// At 12 MB/s, the guard has 0.4 s to stop the command before it has written everything.
-	p := w.exec(`n=0; while [ $n -lt 64 ]; do cat `+w.path("block")+`; n=$((n+1)); sleep 0.01; done`,
-		stuckCopy(t, 50*time.Millisecond), func(s *setup) { s.Journal.Max = 4 << 20 })
+	// At 6 MB/s, the guard has 1 s to stop the command before it has written everything.
+	p := w.exec(`n=0; while [ $n -lt 64 ]; do cat `+w.path("block")+`; n=$((n+1)); sleep 0.02; done`,
+		stuckCopy(t, 50*time.Millisecond), func(s *setup) { s.Journal.Max = 2 << 20 })
 	p.wantCode(0, Delivered)
 	p.mustSay("the command is stopped (SIGSTOP)", copyGivenUp, "the command goes on after ")
 	w.wantText("", strings.Repeat(block, 64))

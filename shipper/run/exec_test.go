@@ -91,13 +91,13 @@ func outputOf(t *testing.T, script string) string {
 // Everything that an agent wrote before it died is shipped, whatever killed it.
 func TestExecOfAnAgentThatWritesAndDies(t *testing.T) {
 	w := newSerialWorld(t)
-	sixMB := `seq -f '{"type":"continueToNextStep","jobId":"j","runId":"r","timestamp":1795347082176,"n":%.0f,"text":"` +
-		strings.Repeat("a few words to make it longer ", 32) + `"}' 1 6000`
-	want := outputOf(t, sixMB)
-	if len(want) < 6e6 {
+	twoMB := `seq -f '{"type":"continueToNextStep","jobId":"j","runId":"r","timestamp":1795347082176,"n":%.0f,"text":"` +
+		strings.Repeat("a few words to make it longer ", 32) + `"}' 1 2000`
+	want := outputOf(t, twoMB)
+	if len(want) < 2e6 {
 		t.Fatalf("the script writes %d bytes only", len(want))
 	}
-	w.exec(sixMB+`; echo '{"type":"x","jobId":"j"}' >&2; kill -9 $$`).wantCode(128+9, Delivered)
+	w.exec(twoMB+`; echo '{"type":"x","jobId":"j"}' >&2; kill -9 $$`).wantCode(128+9, Delivered)
 	w.wantText("", want)
 	w.wantText("stderr", `{"type":"x","jobId":"j"}`+"\n")
 	w.nothingKept()
@@ -145,7 +145,8 @@ func orphans(patience time.Duration) func(*setup) {
 func TestExecOfAnAgentThatLeavesAnOrphan(t *testing.T) {
 	w := newSerialWorld(t)
 	atGate, open := w.gate()
-	p := w.exec(`( `+atGate+`echo late ) 2>&- & echo '{"jobId":"j"}'`, orphans(20*time.Millisecond))
+	closed := w.path("closed") // says that the orphan has closed its stderr
+	p := w.exec(`( : >`+closed+`; `+atGate+`echo late ) 2>&- & until [ -e `+closed+` ]; do sleep 0.01; done; echo '{"jobId":"j"}'`, orphans(20*time.Millisecond))
 	p.wantCode(0, Delivered)
 	p.mustSay("processes that the command left behind are still running; what they write to stdout from now on is kept in " + w.Journal + ": the next start")
 	if got := w.text(w.source("")); got != "{\"jobId\":\"j\"}\n" {

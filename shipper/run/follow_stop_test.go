@@ -273,7 +273,7 @@ func TestHoleInAFollowedFile(t *testing.T) {
 	w := newWorld(t)
 	p := w.follow(paths(w.events))
 	writer := w.open("run.jsonl", os.O_WRONLY|os.O_CREATE)
-	before, after := strings.Repeat(lines("a", 0, 100), 100), lines("b", 0, 3)
+	before, after := strings.Repeat(lines("a", 0, 100), 5), lines("b", 0, 3)
 	if _, err := io.WriteString(writer, before); err != nil {
 		t.Fatal(err)
 	}
@@ -345,7 +345,7 @@ func TestFIFO(t *testing.T) {
 	text := ""
 	for n := range 4 {
 		writer := w.open("agent", os.O_WRONLY) // waits for a reader
-		part := lines(fmt.Sprint("job", n), 0, 2000)
+		part := lines(fmt.Sprint("job", n), 0, 500)
 		for rest := part; rest != ""; rest = rest[min(len(rest), 1000):] {
 			if _, err := io.WriteString(writer, rest[:min(len(rest), 1000)]); err != nil {
 				t.Fatal(err)

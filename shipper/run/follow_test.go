@@ -389,12 +389,12 @@ func TestSeveralInputsShareAStream(t *testing.T) {
 	var files []string
 	for n := range 5 {
 		name := fmt.Sprintf("%d.jsonl", n)
-		w.write(name, strings.Repeat(line("a", n), 3000))
+		w.write(name, strings.Repeat(line("a", n), 800))
 		files = append(files, w.path(name))
 	}
 	w.follow(once(time.Second, files...)).wait(Delivered)
 	for n := range 5 {
-		w.input(strings.Repeat(line("a", n), 3000))
+		w.input(strings.Repeat(line("a", n), 800))
 	}
 	if stats := w.Server.Stats(); stats.MostPutsInFlightPerStream != 1 || len(w.Server.Streams(testGroup)) != 1 {
 		t.Errorf("%d puts in flight at once, streams %q", stats.MostPutsInFlightPerStream, w.Server.Streams(testGroup))
