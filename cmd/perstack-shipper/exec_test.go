@@ -72,16 +72,27 @@ func (w *world) reads(p *testkit.Process, inputs int) bool {
 			fifos++
 		}
 	}
-	open, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.Cmd.Process.Pid))
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	for _, fd := range open {
-		if target, err := os.Readlink(fd); err == nil && filepath.Base(target) == "fifo" {
+	for _, path := range w.open(p) {
+		if filepath.Base(path) == "fifo" {
 			fifos--
 		}
 	}
 	return held == inputs && fifos <= 0
+}
+
+// open returns the paths of the files in the journal folder that a process has open.
+func (w *world) open(p *testkit.Process) (paths []string) {
+	w.T.Helper()
+	found, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.Cmd.Process.Pid))
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	for _, fd := range found {
+		if path, err := os.Readlink(fd); err == nil && strings.HasPrefix(path, w.Journal+"/") {
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 // kill -9 of the shipper leaves the agent running. The next start ships the agent's output until no

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -80,13 +79,13 @@ var waysIn = map[string]wayIn{
 	"followed files, killed again and again": {followed: true, ship: func(w *world, group string, paths []string) {
 		args := []string{"--log-group", group, "--input", w.copies(paths), "--until-idle=100ms"}
 		for range 20 {
-			w.kill(time.Duration(rand.IntN(80))*time.Millisecond, args...)
+			w.kill(60*time.Millisecond, args...)
 		}
 		w.mustRun(w.command(args...))
 	}},
 	"exec, killed and resumed": {mayMiss: true, ship: func(w *world, group string, paths []string) {
 		for _, path := range paths {
-			w.kill(time.Duration(10+rand.IntN(40))*time.Millisecond, "exec", "--log-group", group, "--", "cat", path)
+			w.kill(30*time.Millisecond, "exec", "--log-group", group, "--", "cat", path)
 		}
 		w.mustRun(w.command("resume"))
 	}},
@@ -114,15 +113,21 @@ func (w *world) copies(paths []string) (dir string) {
 	return dir
 }
 
-// kill runs the program, and kills it after a while unless it has ended.
-func (w *world) kill(after time.Duration, args ...string) {
+// kill runs the program, and kills it up to that long after its input has begun, unless it has ended
+// by then. The input has begun when the output of exec's command has a byte, or a followed file has
+// a folder in the journal.
+func (w *world) kill(within time.Duration, args ...string) {
 	w.T.Helper()
-	ctx, cancel := context.WithTimeout(w.T.Context(), after)
-	defer cancel()
-	command := w.with(exec.CommandContext(ctx, program, args...))
-	if _, ok := errors.AsType[*exec.ExitError](command.Run()); !ok && ctx.Err() == nil && command.ProcessState == nil {
-		w.T.Fatal("it could not be run")
-	}
+	p := w.Start(w.command(args...))
+	w.Until("the input has begun, or the program has ended", func() bool {
+		return p.Ended() || slices.ContainsFunc(w.open(p), func(path string) bool {
+			info, err := os.Stat(path)
+			return err == nil && filepath.Dir(path) != w.Journal && (args[0] != "exec" || info.Size() > 0 && filepath.Ext(path) == ".output")
+		})
+	})
+	time.Sleep(rand.N(within))
+	_ = p.Cmd.Process.Kill() // it fails if the program has ended
+	p.End()
 }
 
 // endless is the recordings without a job, or of a job that does not end.

@@ -93,6 +93,16 @@ func (p *Process) Signal(s os.Signal) {
 	}
 }
 
+// Ended reports whether the program has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // End waits for the end of the program and returns its exit code, or -1 if a signal killed it.
 func (p *Process) End() int {
 	p.t.Helper()
