@@ -75,7 +75,7 @@ func TestRunClearsUp(t *testing.T) {
 	}
 }
 
-func TestByHandStays(t *testing.T) {
+func TestByHandIsKept(t *testing.T) {
 	if got := byHand("# Benchmarks\n\nold\n"); got != "" {
 		t.Errorf("%q is kept of a file without such a part", got)
 	}

@@ -131,8 +131,8 @@ func TestSharedFileIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestKeysComeLate checks that a client made before its keys exist works once they do.
-func TestKeysComeLate(t *testing.T) {
+// TestKeysAppearLater checks that a client made before its keys exist works once they do.
+func TestKeysAppearLater(t *testing.T) {
 	file := writeFile(t, "credentials", "")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
 	c := keyless(t, refusing(t, "NEW", "ExpiredTokenException").URL)

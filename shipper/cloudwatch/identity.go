@@ -51,7 +51,7 @@ func regionSource(cfg aws.Config) string {
 
 // CredentialsInfo is what may be shown of credentials.
 type CredentialsInfo struct {
-	Kind    string    // where they come from, for a person
+	Kind    string    // a description of where they come from
 	Expires time.Time // zero: never
 }
 

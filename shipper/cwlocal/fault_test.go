@@ -108,8 +108,8 @@ func TestHang(t *testing.T) {
 	}
 }
 
-// TestCloseEndsWhatHangs closes the server while a client waits for an answer that never comes.
-func TestCloseEndsWhatHangs(t *testing.T) {
+// TestCloseEndsHangingCalls closes the server while a client waits for an answer that never comes.
+func TestCloseEndsHangingCalls(t *testing.T) {
 	arrived := make(chan struct{})
 	e := startWithStream(t, Options{Intercept: func(c *Call) Fault {
 		if c.Action == "PutLogEvents" {
@@ -158,7 +158,7 @@ func TestDelayAndLatency(t *testing.T) {
 	}
 }
 
-func TestAnswersOfAProxyAndCutAnswers(t *testing.T) {
+func TestProxyPageAndCutAnswer(t *testing.T) {
 	e := faulty(t, Fault{Status: 502, Body: []byte("<html>Bad Gateway</html>"), Header: http.Header{"content-type": {"text/html"}, "X-Amzn-Errortype": nil}})
 	_, err := e.put(event(0, "x"))
 	var resp *smithyhttp.ResponseError

@@ -232,9 +232,9 @@ func TestMetricFilterOnMessages(t *testing.T) {
 	}
 }
 
-// TestFilterIsTheMergeOfItsStreams compares FilterLogEvents with a plain sort, for arbitrary
+// TestFilterMergesStreams compares FilterLogEvents with a plain sort, for arbitrary
 // streams and page sizes.
-func TestFilterIsTheMergeOfItsStreams(t *testing.T) {
+func TestFilterMergesStreams(t *testing.T) {
 	e := start(t, Options{})
 	round := 0
 	rapid.Check(t, func(rt *rapid.T) {

@@ -94,9 +94,9 @@ func TestGetPagesForwardAndBackward(t *testing.T) {
 	}
 }
 
-// TestTokensStayRight continues reading after events have arrived before and after the token's
+// TestTokensStayValid continues reading after events have arrived before and after the token's
 // place.
-func TestTokensStayRight(t *testing.T) {
+func TestTokensStayValid(t *testing.T) {
 	e := startWithStream(t, Options{})
 	e.mustPut(event(10*time.Second, "a"), event(20*time.Second, "b"))
 	out := e.mustGet(func(in *cloudwatchlogs.GetLogEventsInput) { in.StartFromHead, in.Limit = aws.Bool(true), aws.Int32(1) })

@@ -108,9 +108,9 @@ func TestUnsignedIsAccepted(t *testing.T) {
 	}
 }
 
-// TestErrorsAsTheSDKReadsThem checks that the error type is in the body as well, for clients that
+// TestErrorTypeInBody checks that the error type is in the body as well, for clients that
 // ignore the header.
-func TestErrorsAsTheSDKReadsThem(t *testing.T) {
+func TestErrorTypeInBody(t *testing.T) {
 	s, err := New(Options{AllowUnsigned: true})
 	if err != nil {
 		t.Fatal(err)
@@ -329,8 +329,8 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// TestListenEndsWhatHangs ends the context while a call hangs: wait returns nevertheless.
-func TestListenEndsWhatHangs(t *testing.T) {
+// TestListenEndsHangingCalls ends the context while a call hangs: wait returns nevertheless.
+func TestListenEndsHangingCalls(t *testing.T) {
 	arrived := make(chan struct{})
 	s, err := New(Options{AllowUnsigned: true, Intercept: func(*Call) Fault {
 		close(arrived)

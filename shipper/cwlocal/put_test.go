@@ -176,7 +176,7 @@ func TestRejected(t *testing.T) {
 	}
 }
 
-func TestPutTellsGroupFromStream(t *testing.T) {
+func TestPutDistinguishesGroupAndStream(t *testing.T) {
 	e := start(t, Options{})
 	_, err := e.put(event(0, "x"))
 	wantCode(t, err, "ResourceNotFoundException", "log group does not exist")

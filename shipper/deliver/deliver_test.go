@@ -54,9 +54,9 @@ func TestRejectedEventsNameTheirBlocks(t *testing.T) {
 	}
 }
 
-// TestTheNextPutDecidesATrial checks that a batch refused as a whole is left on trial. It is
+// TestNextPutDecidesTrial checks that a batch refused as a whole is left on trial. It is
 // rejected once a later put is accepted, unless it is accepted itself by then.
-func TestTheNextPutDecidesATrial(t *testing.T) {
+func TestNextPutDecidesTrial(t *testing.T) {
 	for _, guilty := range []bool{true, false} {
 		refused := true
 		w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
@@ -82,9 +82,9 @@ func TestTheNextPutDecidesATrial(t *testing.T) {
 	}
 }
 
-// TestRepeatsAreCountedWhereTheyAre checks that a lost answer counts as repeats only the events of
+// TestRepeatsAreCountedPerPut checks that a lost answer counts as repeats only the events of
 // that put, whether it is a batch on trial or part of the batch.
-func TestRepeatsAreCountedWhereTheyAre(t *testing.T) {
+func TestRepeatsAreCountedPerPut(t *testing.T) {
 	suspect, behind := &batch.Block{}, &batch.Block{Input: 1}
 	for _, c := range []struct {
 		name  string
@@ -127,9 +127,9 @@ func TestRepeatsAreCountedWhereTheyAre(t *testing.T) {
 	}
 }
 
-// TestTheLastIsNotLeftOnTrial checks that the last batch is retried until the target accepts
+// TestLastBatchIsNotLeftOnTrial checks that the last batch is retried until the target accepts
 // something.
-func TestTheLastIsNotLeftOnTrial(t *testing.T) {
+func TestLastBatchIsNotLeftOnTrial(t *testing.T) {
 	w := newWorld(t, fails("PutLogEvents", cwlocal.Fault{Code: "InvalidParameterException", Message: "no"}, 7), nil)
 	out := w.deliver(deliver.Task{Stream: stream("job"), Batch: w.batch(line{text: "a"}, line{text: "b"}), Last: true})
 	if n := len(w.server.Events(group, "job")); out.Err != nil || out.OnTrial || len(out.Rejected) > 0 || n != 2 {
@@ -164,9 +164,9 @@ func TestOldAndExpired(t *testing.T) {
 	}
 }
 
-// TestTroubleIsKnownAtOnce checks that Trouble shows, while a delivery is still retrying, that its
-// stream fails and whether other streams may fare better.
-func TestTroubleIsKnownAtOnce(t *testing.T) {
+// TestTroubleShowsWhileRetrying checks that Trouble shows, while a delivery is still retrying, that
+// its stream fails and whether other streams may fare better.
+func TestTroubleShowsWhileRetrying(t *testing.T) {
 	denied := func(c *cwlocal.Call) cwlocal.Fault {
 		if c.Stream == "denied" {
 			return cwlocal.Fault{Code: "AccessDeniedException", Message: "denied"}
@@ -201,9 +201,9 @@ func TestTroubleIsKnownAtOnce(t *testing.T) {
 	}
 }
 
-// TestOneFailureIsNoSign checks that a single failure of the service does not count against a
+// TestOneFailureDoesNotCount checks that a single failure of the service does not count against a
 // stream, while a second one does until something is accepted.
-func TestOneFailureIsNoSign(t *testing.T) {
+func TestOneFailureDoesNotCount(t *testing.T) {
 	for failures, want := range map[int64]bool{1: false, 2: true} {
 		failing := false
 		var w *world

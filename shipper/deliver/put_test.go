@@ -12,8 +12,8 @@ import (
 	"perstack-shipper/shipper/deliver"
 )
 
-// TestWhatIsDoneStaysDone checks that only the failed call is repeated.
-func TestWhatIsDoneStaysDone(t *testing.T) {
+// TestOnlyTheFailedCallIsRepeated checks that only the failed call is repeated.
+func TestOnlyTheFailedCallIsRepeated(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault   func(*cwlocal.Call) cwlocal.Fault
 		calls   map[string]int64
@@ -53,9 +53,9 @@ func TestWhatIsDoneStaysDone(t *testing.T) {
 	}
 }
 
-// TestWhatSomebodyElseCreates checks that a forbidden creation is no obstacle once somebody else
+// TestCreatedByAnotherClient checks that a forbidden creation is no obstacle once somebody else
 // has created the stream or group.
-func TestWhatSomebodyElseCreates(t *testing.T) {
+func TestCreatedByAnotherClient(t *testing.T) {
 	for _, denied := range []string{"CreateLogStream", "CreateLogGroup"} {
 		t.Run(denied, func(t *testing.T) {
 			var w *world
@@ -84,9 +84,9 @@ func TestWhatSomebodyElseCreates(t *testing.T) {
 	}
 }
 
-// TestStreamIsGivenBack checks that an outcome returns what the delivery learned about its stream,
+// TestStreamIsReturned checks that an outcome returns what the delivery learned about its stream,
 // and that the next delivery uses it.
-func TestStreamIsGivenBack(t *testing.T) {
+func TestStreamIsReturned(t *testing.T) {
 	w := newWorld(t, nil, nil)
 	st := stream("job")
 	put := func() {

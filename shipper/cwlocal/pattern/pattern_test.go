@@ -317,9 +317,9 @@ func TestSelectorValue(t *testing.T) {
 	}
 }
 
-// TestLogicIsThatOfGo compares arbitrary expressions of &&, || and parentheses with their value in
+// TestLogicMatchesGo compares arbitrary expressions of &&, || and parentheses with their value in
 // Go.
-func TestLogicIsThatOfGo(t *testing.T) {
+func TestLogicMatchesGo(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.Bool(), 4, 4).Draw(t, "values")
 		// The operators && and || bind as in Go, so the test builds an expression by the grammar
