@@ -15,7 +15,7 @@ type acking struct {
 	blocks  []*batch.Block // shaped blocks from offset on, in order, that are not fully acknowledged
 	onTrial int            // how many events of blocks are in batches on trial
 	account account
-	began   cursorState // the cursor's when this process started; the report counts from there
+	began   cursorState // the cursor when this process started; the report counts from there
 }
 
 func newAcking(from start) acking {

@@ -262,7 +262,7 @@ func TestBlockingSinkDoesNotBlockTheWriter(t *testing.T) {
 func TestSlowSinkDoesNotGrowMemory(t *testing.T) {
 	w := newWorldOf(t, cwlocal.Options{Discard: true, Latency: 20 * time.Millisecond}, nil)
 	in, feed := w.osPipe("aaaaaaaa")
-	const size = 32 << 20
+	const size = 20 << 20
 	data := bytes.Repeat(lineOf, 64)
 	go func() {
 		defer feed.Close()
@@ -297,7 +297,7 @@ func TestSlowSinkDoesNotGrowMemory(t *testing.T) {
 		t.Errorf("%v, %+v", err, report)
 	}
 	// The bound covers the shipper's 2 MiB and a few bodies that the endpoint holds.
-	if most > before+16<<20 {
+	if most > before+13<<20 {
 		t.Errorf("memory grew by %d KiB for a backlog of %d MiB", (most-before)>>10, size>>20)
 	}
 }
@@ -457,29 +457,8 @@ func TestRetryDoesNotDuplicateUnmarked(t *testing.T) {
 	w := newWorld(t, puts(func(n int64) bool { return n%2 == 1 }, cwlocal.Fault{ResetAfter: true}))
 	data := numbered("job", 1000)
 	report := w.ship(w.pipe("aaaaaaaa", w.stepwise(data), nil))
-	byLine := map[string]map[int64]int{} // copies by line and seq
-	copies := 0
-	for _, e := range w.Server.Events(w.Group, "job") {
-		r, err := batch.Restore([]byte(e.Message))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Record != "" {
-			continue
-		}
-		if byLine[string(r.Line)] == nil {
-			byLine[string(r.Line)] = map[int64]int{}
-		}
-		byLine[string(r.Line)][r.Seq]++
-		copies++
-	}
-	if len(byLine) != 1000 || copies <= 1000 {
-		t.Errorf("got %d lines in %d events, want 1000 in more", len(byLine), copies)
-	}
-	for line, seqs := range byLine {
-		if len(seqs) != 1 {
-			t.Errorf("%s has seqs %v, want one", line, seqs)
-		}
+	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) { // a repeat with a seq of its own would be another line
+		t.Errorf("got %d bytes back, want %d", len(got), len(data))
 	}
 	if _, repeated := w.stored("aaaaaaaa"); repeated == 0 || int64(repeated) > report.Repeated || report.Repeated != w.seal("aaaaaaaa", "job").Repeated {
 		t.Errorf("CloudWatch has %d events twice, and the report says %d", repeated, report.Repeated)

@@ -51,9 +51,9 @@ type truncations struct {
 }
 
 // add counts a truncation.
-func (t *truncations) add(cut *journal.CutError) {
+func (t *truncations) add(truncation *journal.CutError) {
 	t.Times++
-	t.Bytes += cut.Lost
+	t.Bytes += truncation.Lost
 }
 
 // start says where an input continues, and under which name.
@@ -74,7 +74,7 @@ func startOf(in Input) (start, error) {
 	if len(kept.State) > 0 {
 		err := json.Unmarshal(kept.State, &s.cursor)
 		if err == nil && s.cursor.Version > cursorVersion {
-			err = fmt.Errorf("it has version %d, and this program reads versions up to %d", s.cursor.Version, cursorVersion)
+			err = fmt.Errorf("the cursor has version %d, and this program reads versions up to %d", s.cursor.Version, cursorVersion)
 		}
 		if err != nil {
 			return start{}, fmt.Errorf("input %s in %s cannot be shipped, because this program cannot read its cursor; start the version that wrote it on that folder: %w",

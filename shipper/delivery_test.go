@@ -113,17 +113,18 @@ func (w *world) awaitEvents(id string, n int) bool {
 // seal returns the latest seal of an input in a stream.
 func (w *world) seal(id, stream string) (found sealRecord) {
 	w.t.Helper()
-	for _, e := range w.Server.Events(w.Group, stream) {
-		var s sealRecord
-		if err := json.Unmarshal([]byte(e.Message), &s); err != nil {
-			w.t.Fatal(err)
-		}
-		if s.Shipper == (recordHead{"seal", id}) && s.LastSeq >= found.LastSeq {
-			found = s
+	in := w.Gathered()[id]
+	if in == nil || !in.Sealed[stream] {
+		w.t.Fatalf("stream %q has no seal of input %s", stream, id)
+	}
+	var latest testkit.Seal
+	for _, seal := range in.Seals {
+		if seal.LastSeq >= latest.LastSeq {
+			latest = seal
 		}
 	}
-	if found.Type != "shipper.seal" {
-		w.t.Fatalf("stream %q has no seal of input %s", stream, id)
+	if err := json.Unmarshal([]byte(latest.Message), &found); err != nil {
+		w.t.Fatal(err)
 	}
 	return found
 }

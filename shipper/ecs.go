@@ -88,7 +88,7 @@ func getJSON(ctx context.Context, client *http.Client, url string, into any) err
 	case err != nil:
 		return fmt.Errorf("%s: %w", url, err)
 	case answer.StatusCode != http.StatusOK:
-		return fmt.Errorf("%s answers %s", url, answer.Status)
+		return fmt.Errorf("%s answered %s", url, answer.Status)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("%s: %w", url, err)

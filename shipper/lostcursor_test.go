@@ -72,10 +72,8 @@ func TestLostCursor(t *testing.T) {
 		t.Errorf("%d bytes have the old name", len(got))
 	}
 	name := ""
-	for _, e := range w.Server.Events(w.Group, "j") {
-		if r, err := batch.Restore([]byte(e.Message)); err == nil {
-			name = r.Input
-		}
+	for id := range w.Gathered() {
+		name = id
 	}
 	if got := w.lines(name); !bytes.Equal(got, data.Bytes()[from:]) || strings.TrimSpace(name) == "" {
 		t.Errorf("got %d bytes back as input %q, want %d", len(got), name, int64(data.Len())-from)

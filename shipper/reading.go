@@ -14,11 +14,11 @@ type reading struct {
 	window window
 	seen   int64 // the shaper has had the bytes before this offset once; they may be read again
 	gap    int64 // the end of the gap being read: the bytes before it are missing; 0: none
-	// emptied is the truncation of an output that made the gap; nil: something else did.
-	emptied *journal.CutError
-	before  int64 // an earlier process may have shipped the bytes before this offset under this name
-	last    lastLine
-	shaping *block // nil: none. If memory runs out within it, the loop returns to it later.
+	// truncation is the truncation of an output that made the gap; nil: something else did.
+	truncation *journal.CutError
+	before     int64 // an earlier process may have shipped the bytes before this offset under this name
+	last       lastLine
+	shaping    *block // nil: none. If memory runs out within it, the loop returns to it later.
 }
 
 // readState says how the last read went.

@@ -83,7 +83,7 @@ func (s *Shipper) findJob(in *input, now time.Time) {
 // beginBlock gives the shaper the next block of an input. It reports whether there is something to
 // shape.
 func (s *Shipper) beginBlock(in *input, now time.Time) bool {
-	if in.read.state != truncated && in.read.emptied == nil {
+	if in.read.state != truncated && in.read.truncation == nil {
 		s.read(in)
 	}
 	// An unfinished line is also shaped if the input, a gap or a cut ends it.
@@ -159,11 +159,11 @@ func (s *Shipper) readError(in *input, err error) {
 		}
 		return
 	}
-	if cut, ok := errors.AsType[*journal.CutError](err); ok {
-		if in.read.skipTo(cut.To) {
-			in.read.emptied = cut
+	if truncation, ok := errors.AsType[*journal.CutError](err); ok {
+		if in.read.skipTo(truncation.To) {
+			in.read.truncation = truncation
 			in.seal.outdate()
-			in.ack.account.Truncated.add(cut)
+			in.ack.account.Truncated.add(truncation)
 			s.lost(in, err)
 		}
 		return

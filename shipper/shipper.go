@@ -6,7 +6,7 @@
 //	loop.go         Run: what the loop does and how long it sleeps
 //	lifetime.go     when Run ends
 //	shape.go        reads a block, shapes it, adds its events to the batches of their streams
-//	emptied.go      continues after a command has truncated its stdout
+//	truncation.go   continues after a command has truncated its stdout
 //	stream.go       the batches of a log stream; starts the deliveries that are due
 //	ack.go          takes in a delivery's outcome, acknowledges its events, moves the cursor
 //	trial.go        batches that CloudWatch refused as a whole

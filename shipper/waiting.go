@@ -75,8 +75,8 @@ func (in *input) findJob(now time.Time, sibling *input, patience time.Duration) 
 			return in.stopWaiting()
 		}
 		w.ahead.take(looked)
-		if cut, ok := errors.AsType[*journal.CutError](err); ok {
-			w.ahead.jump(cut.To)
+		if truncation, ok := errors.AsType[*journal.CutError](err); ok {
+			w.ahead.jump(truncation.To)
 			continue
 		}
 		// The bytes to search are also bounded. Otherwise lines without a job could fill a small

@@ -21,39 +21,39 @@ import (
 // behind them, and would ship those lines again under other numbers. With the cursor past the
 // truncation, the next start gives them the same numbers.
 func (s *Shipper) passGap(in *input) bool {
-	cut := in.read.emptied
-	if cut != nil && len(in.ack.blocks) > 0 {
+	truncation := in.read.truncation
+	if truncation != nil && len(in.ack.blocks) > 0 {
 		return false
 	}
-	if cut != nil && in.overtakenBy(cut) {
-		return s.goOnAsAnother(in, cut)
+	if truncation != nil && in.overtakenBy(truncation) {
+		return s.continueAsAnother(in, truncation)
 	}
-	if cut != nil {
-		if err := in.persist(cut.To, in.shaper.State()); err != nil {
+	if truncation != nil {
+		if err := in.persist(truncation.To, in.shaper.State()); err != nil {
 			s.complainOfCursor(in, err)
 		}
 	}
 	in.read.window.jump(in.read.gap)
-	in.read.gap, in.read.emptied = 0, nil
+	in.read.gap, in.read.truncation = 0, nil
 	return true
 }
 
 // overtakenBy reports whether a truncation removed bytes that an earlier process may have shipped
 // and this one has not read. Their numbers may be taken, so the lines after the truncation cannot
 // continue this input's count. If no lines follow, this does not matter.
-func (in *input) overtakenBy(cut *journal.CutError) bool {
-	return cut.From < in.read.before && !endsAt(in.Journal, cut)
+func (in *input) overtakenBy(truncation *journal.CutError) bool {
+	return truncation.From < in.read.before && !endsAt(in.Journal, truncation)
 }
 
 // endsAt reports whether nothing follows a truncation and nothing can.
-func endsAt(j *journal.Journal, cut *journal.CutError) bool {
-	return j.Ended() && j.Size() <= cut.To
+func endsAt(j *journal.Journal, truncation *journal.CutError) bool {
+	return j.Ended() && j.Size() <= truncation.To
 }
 
-// goOnAsAnother turns in into another input that begins after a truncation, as the next start
+// continueAsAnother turns in into another input that begins after a truncation, as the next start
 // would. Everything before the truncation is acknowledged.
-func (s *Shipper) goOnAsAnother(in *input, cut *journal.CutError) bool {
-	from := start{offset: cut.To, cursor: in.cursor(in.shaper.State()).heir(), overtaken: cut}
+func (s *Shipper) continueAsAnother(in *input, truncation *journal.CutError) bool {
+	from := start{offset: truncation.To, cursor: in.cursor(in.shaper.State()).heir(), overtaken: truncation}
 	next, err := newInput(in.Input, from, in.index, in.read.window.spare)
 	if err != nil { // unlikely: only the shape can be wrong, and it has worked so far
 		s.complain("begin "+in.Shape.Input, err)
