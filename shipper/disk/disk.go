@@ -2,15 +2,18 @@
 // which file is which, what it takes on disk, who has it open for writing, and how to move bytes
 // without copying them. It knows nothing about journals.
 //
-// Files named _linux have what only Linux can do. On other systems, disk_other.go answers "not
-// known" or [errors.ErrUnsupported], so that callers need only one code path.
+// Files named _linux have what only Linux can do. On macOS, disk_other.go answers "not known" or
+// [errors.ErrUnsupported], so that callers need only one code path. It exists because people try
+// things on a Mac: the pipe and the readers need nothing that only Linux has, and exec refuses to
+// start. The build tag portable selects disk_other.go on Linux, for tests.
 //
 //	disk.go             Identity, Size, IsFull, Failed
-//	space.go            Blocks, Punches, FirstData
-//	space_linux.go      Punch, Reserve, Free, NextHole, NextData, FileSystem
+//	space.go            Blocks, Punches, FirstData, NextHole, NextData, Free
+//	space_linux.go      Punch, Reserve, FileSystem
 //	file_linux.go       Birth, Reopen, Memfd
-//	writer_linux.go     HasWriter, ProcessWrites, OthersWrite
-//	pipe_linux.go       Splice, HasBytesOrWriter
+//	dying_linux.go      IsDying
+//	writer_linux.go     KnowsWriters, HasWriter, ProcessWrites, OthersWrite
+//	pipe_linux.go       EnlargePipe, InPipe, Splice, HasBytesOrWriter
 package disk
 
 import (

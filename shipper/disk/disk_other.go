@@ -1,10 +1,9 @@
-//go:build unix && !linux
+//go:build unix && (!linux || portable)
 
 package disk
 
 import (
 	"errors"
-	"math"
 	"os"
 )
 
@@ -17,19 +16,11 @@ func Punch(*os.File, int64, int64) error { return errors.ErrUnsupported }
 // Reserve is not supported here.
 func Reserve(*os.File, int64, int64) error { return errors.ErrUnsupported }
 
-// Free reports that the free space is not known.
-func Free(*os.File) (free int64, known bool, err error) { return 0, false, nil }
-
-// NextHole reports no holes.
-func NextHole(*os.File, int64) int64 { return math.MaxInt64 }
-
-// NextData reports no holes.
-func NextData(_ *os.File, off, _ int64) int64 { return off }
-
 // FileSystem returns "", for not known.
 func FileSystem(*os.File) string { return "" }
 
-// Birth returns 0, for not known.
+// Birth returns 0, for not known. APFS does without it: it never gives a file the number of an
+// earlier one.
 func Birth(*os.File) int64 { return 0 }
 
 // Reopen is not supported here.
@@ -37,6 +28,12 @@ func Reopen(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 // Memfd is not supported here.
 func Memfd(string) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+// EnlargePipe does nothing, because all pipes have one capacity here.
+func EnlargePipe(*os.File, int) {}
+
+// InPipe returns the most that a pipe holds here, because it cannot tell how much is in f.
+func InPipe(*os.File) int { return 64 << 10 }
 
 // HasBytesOrWriter returns true, because it cannot tell.
 func HasBytesOrWriter(*os.File) bool { return true }
@@ -46,6 +43,9 @@ func IsDying(int) bool { return false }
 
 // Splice is not supported here.
 func Splice(int, int, int64, int64) (int, error) { return 0, errors.ErrUnsupported }
+
+// KnowsWriters says that this system does not tell who has a file or a FIFO open for writing.
+const KnowsWriters = false
 
 // HasWriter reports that it cannot tell.
 func HasWriter(*os.File) (writer, known bool) { return true, false }

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package disk
 
 import (
@@ -7,6 +9,25 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// EnlargePipe raises the capacity of the pipe f to size, or as far as the kernel allows. The limit
+// is /proc/sys/fs/pipe-max-size, by default 1 MiB. A smaller pipe works too.
+func EnlargePipe(f *os.File, size int) {
+	for ; size > 64<<10; size /= 2 {
+		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, size); !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOMEM) {
+			return
+		}
+	}
+}
+
+// InPipe returns how many bytes are in the pipe f.
+func InPipe(f *os.File) int {
+	n, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
 
 // HasBytesOrWriter reports whether the pipe with the reading end out has bytes in it, or some
 // process has it open for writing. It returns true if it cannot tell. It uses tee(2), which takes

@@ -1,7 +1,9 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -46,4 +48,45 @@ func FirstData(f *os.File) int64 {
 		return data
 	}
 	return 0
+}
+
+// Free returns how many bytes an unprivileged user may still write to the file system of f. known
+// is false if the file system does not report it.
+func Free(f *os.File) (free int64, known bool, err error) {
+	var st unix.Statfs_t
+	if err := retryEINTR(func() error { return unix.Fstatfs(int(f.Fd()), &st) }); err != nil {
+		return 0, false, fmt.Errorf("statfs %s: %w", f.Name(), err)
+	}
+	return int64(st.Bavail) * int64(st.Bsize), st.Blocks > 0, nil // a file system without blocks has no size, such as that of memfds
+}
+
+// NextHole returns the offset of the first hole at or after off. It returns [math.MaxInt64] if
+// there is none or the file system does not report holes.
+func NextHole(f *os.File, off int64) int64 {
+	hole, err := unix.Seek(int(f.Fd()), off, unix.SEEK_HOLE)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return hole
+}
+
+// NextData returns the offset of the first byte at or after off that is not in a hole, or end if
+// there is none. It returns off if the file system does not report holes.
+func NextData(f *os.File, off, end int64) int64 {
+	data, err := unix.Seek(int(f.Fd()), off, unix.SEEK_DATA)
+	if errors.Is(err, unix.ENXIO) { // the rest is a hole
+		return end
+	}
+	if err != nil {
+		return off
+	}
+	return data
+}
+
+func retryEINTR(f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }

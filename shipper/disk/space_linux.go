@@ -1,9 +1,10 @@
+//go:build !portable
+
 package disk
 
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -29,39 +30,6 @@ func Reserve(f *os.File, off, n int64) error {
 	return err
 }
 
-// Free returns how many bytes an unprivileged user may still write to the file system of f. known
-// is false if the file system does not report it.
-func Free(f *os.File) (free int64, known bool, err error) {
-	var st unix.Statfs_t
-	if err := retryEINTR(func() error { return unix.Fstatfs(int(f.Fd()), &st) }); err != nil {
-		return 0, false, fmt.Errorf("statfs %s: %w", f.Name(), err)
-	}
-	return int64(st.Bavail) * st.Bsize, st.Blocks > 0, nil // a file system without blocks has no size, such as that of memfds
-}
-
-// NextHole returns the offset of the first hole at or after off. It returns [math.MaxInt64] if
-// there is none or the file system does not report holes.
-func NextHole(f *os.File, off int64) int64 {
-	hole, err := unix.Seek(int(f.Fd()), off, unix.SEEK_HOLE)
-	if err != nil {
-		return math.MaxInt64
-	}
-	return hole
-}
-
-// NextData returns the offset of the first byte at or after off that is not in a hole, or end if
-// there is none. It returns off if the file system does not report holes.
-func NextData(f *os.File, off, end int64) int64 {
-	data, err := unix.Seek(int(f.Fd()), off, unix.SEEK_DATA)
-	if errors.Is(err, unix.ENXIO) { // the rest is a hole
-		return end
-	}
-	if err != nil {
-		return off
-	}
-	return data
-}
-
 // fileSystems are the names of the file system types of statfs(2).
 var fileSystems = map[int64]string{
 	unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs", unix.TMPFS_MAGIC: "tmpfs",
@@ -77,12 +45,4 @@ func FileSystem(f *os.File) string {
 		return ""
 	}
 	return fileSystems[int64(st.Type)]
-}
-
-func retryEINTR(f func() error) error {
-	for {
-		if err := f(); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
 }

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package disk
 
 import (
@@ -9,6 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// KnowsWriters says whether this system tells who has a file or a FIFO open for writing. exec needs
+// that to find out that the output of its command is complete.
+const KnowsWriters = true
 
 // HasWriter reports whether any process has f open for writing. f itself must be open for reading
 // only. HasWriter asks for a read lease, which the kernel grants only if there is no writer. known

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package journal
 
 // Disks that fail while they are in use: a folder is removed, a file system becomes read-only,

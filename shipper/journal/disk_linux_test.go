@@ -1,3 +1,5 @@
+//go:build !portable
+
 package journal
 
 // Full disks: a small tmpfs, which only root can mount.

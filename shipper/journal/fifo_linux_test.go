@@ -1,3 +1,5 @@
+//go:build !portable
+
 package journal
 
 // Pipes that a command fills through a FIFO.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
 
+	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/journal"
 )
 
@@ -27,12 +29,7 @@ type stoppable struct {
 // Stoppable raises its capacity as far as the kernel allows, because bytes in the pipe are safe
 // even if their writer throws.
 func Stoppable(ctx context.Context, f *os.File) (io.Reader, func(), error) {
-	// The limit is /proc/sys/fs/pipe-max-size, by default 1 MiB. A smaller pipe works too.
-	for size := moveBytes; size > 64<<10; size /= 2 {
-		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, size); !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOMEM) {
-			break
-		}
-	}
+	disk.EnlargePipe(f, moveBytes)
 	stop, signal, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
@@ -97,22 +94,18 @@ func (s *stoppable) wait() error {
 		if !s.stopping {
 			s.stopping, s.left = true, inPipe(s.f)
 		}
-		if s.left <= 0 {
+		if s.left <= 0 || fds[0].Revents == 0 {
 			return io.EOF
 		}
 		return nil
 	}
 }
 
-// inPipe returns how many bytes are in a pipe, or 0 if f is not a pipe.
+// inPipe returns how many bytes are in a pipe, as far as [disk.InPipe] can tell, or 0 if f is not a
+// pipe.
 func inPipe(f *os.File) int {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
+	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
 		return 0
 	}
-	n, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCINQ)
-	if err != nil {
-		return 0
-	}
-	return n
+	return disk.InPipe(f)
 }
