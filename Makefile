@@ -106,6 +106,11 @@ test: moto chromium tools ## Run all tests, with the race detector where there i
 	wait $$unraced || failed=1
 	exit $$failed
 
+.PHONY: test-portable
+test-portable: ## Run the tests as on macOS, without what only Linux can do
+	$(GO) test -tags portable -timeout 10m ./shipper/disk ./shipper/feed ./shipper/follow ./shipper/journal ./shipper/run
+	GOFLAGS=-tags=portable $(GO) test -timeout 10m -run '^TestScripts$$' ./cmd/perstack-shipper
+
 .PHONY: moto
 moto: ## Prepare moto_server in .cache, which `test` ships to (needs Python 3)
 	@if [[ -f $(MOTO)/ready ]]; then exit; fi

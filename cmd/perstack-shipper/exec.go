@@ -11,12 +11,16 @@ import (
 	"perstack-shipper/config"
 	"perstack-shipper/shipper/child"
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/run"
 	"perstack-shipper/shipper/terminal"
 )
 
 // runExec runs a command, ships its output and exits with its exit code.
 func runExec(options *config.Exec, log *zap.Logger) int {
+	if !disk.KnowsWriters {
+		return fail(config.Usage("exec", "needs Linux; on this system, ship through a pipe: COMMAND 2>&1 | %s", config.Program))
+	}
 	file, err := child.Find(options.Command[0], os.Getenv("PATH"))
 	if err != nil {
 		return failStart(err)

@@ -20,6 +20,7 @@ import (
 // is not permitted.
 func (w *world) asInit(script string, flags ...string) *testkit.Process {
 	w.T.Helper()
+	w.skipExec([]string{"exec"})
 	if out, err := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "true").CombinedOutput(); err != nil {
 		w.T.Skipf("NOT TESTED: creating a PID namespace is not permitted here: %v: %s", err, out)
 	}

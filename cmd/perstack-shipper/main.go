@@ -9,7 +9,7 @@
 //	verify.go, restore.go                  proving and restoring a job
 //	status.go                              status and healthcheck
 //	check.go, local.go, version.go         the other commands
-//	client.go, system.go                   the client of CloudWatch; limits of the system
+//	client.go                              the client of CloudWatch
 //	log.go, progress.go                    the program's messages and status on stderr
 package main
 
@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -56,13 +55,6 @@ func execute(args, environ []string) int {
 		}
 		return log
 	}
-	shipsLogger := func(options config.Log) *zap.Logger {
-		log := logger(options)
-		if limits := systemLimits(runtime.GOOS); limits != "" {
-			log.Warn(limits)
-		}
-		return log
-	}
 	switch command := command.(type) {
 	case *config.Help:
 		return printed(os.Stdout.WriteString(command.Text))
@@ -94,11 +86,11 @@ func execute(args, environ []string) int {
 	spareMemory()
 	switch command := command.(type) {
 	case *config.Ship:
-		return runShip(command, shipsLogger(command.Log))
+		return runShip(command, logger(command.Log))
 	case *config.Exec:
-		return runExec(command, shipsLogger(command.Log))
+		return runExec(command, logger(command.Log))
 	case *config.Resume:
-		return runResume(command, shipsLogger(command.Log))
+		return runResume(command, logger(command.Log))
 	}
 	return fail(fmt.Errorf("nothing runs a %T", command))
 }

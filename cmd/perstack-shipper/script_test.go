@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/testkit"
 )
 
@@ -35,6 +36,7 @@ import (
 //	until command…                      repeats command until it succeeds, for at most a minute
 //	signal NAME                         sends TERM, INT, HUP, QUIT, STOP, CONT or KILL to all background commands
 //	exited N                            the last command that got a signal, once waited for, must have exited with code N
+//	[portable]                          the program lacks what only Linux has: on macOS, or with the build tag portable
 //
 // UPDATE_SCRIPTS=1 go test ./cmd/perstack-shipper updates the files that `cmp` compares in the
 // scripts.
@@ -117,6 +119,12 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": runForCode, "put": putEvents, "stored": writeStored, "endpoint": failCalls, "until": runUntil,
 			"signal": signalBackground, "exited": checkSignalled,
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "portable" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return !disk.KnowsWriters, nil
 		},
 		Setup: func(env *testscript.Env) error {
 			if err := serve(env); err != nil {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/testkit"
 )
 
@@ -76,7 +77,17 @@ func (w *world) in(t *testing.T) *world {
 // command returns the program with these arguments. It is killed if the test ends before it does.
 func (w *world) command(args ...string) *exec.Cmd {
 	w.T.Helper()
+	w.skipExec(args)
 	return w.with(exec.CommandContext(lifetime(w.T), program, args...))
+}
+
+// skipExec skips a test that starts the program with args, if they ask for an exec that this system
+// does not have.
+func (w *world) skipExec(args []string) {
+	w.T.Helper()
+	if len(args) > 0 && args[0] == "exec" && !disk.KnowsWriters {
+		w.T.Skip("exec needs Linux")
+	}
 }
 
 // sh returns a shell with a script that may run perstack-shipper, and arguments of the script.

@@ -106,6 +106,7 @@ func TestExecOfAnAgentThatWritesAndDies(t *testing.T) {
 // A command that cannot be started leaves nothing behind.
 func TestExecOfAnAgentThatCannotStart(t *testing.T) {
 	w := newSerialWorld(t)
+	w.needsLinux("exec")
 	p := w.session(nil, func(s *setup, session *Session, g *going) (Outcome, error) {
 		result, err := session.Exec(ExecOptions{File: w.path("none"), Command: []string{"none"}, Stdin: os.Stdin})
 		return result.Outcome, err

@@ -23,6 +23,7 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/testkit"
 )
@@ -216,9 +217,18 @@ func (w *world) follow(tweaks ...func(*setup)) *going {
 	})
 }
 
+// needsLinux skips a test, or the rest of one, of what needs a system that tells who writes a file.
+func (w *world) needsLinux(what string) {
+	w.t.Helper()
+	if !disk.KnowsWriters {
+		w.t.Skipf("%s needs Linux", what)
+	}
+}
+
 // exec runs a shell script.
 func (w *world) exec(script string, tweaks ...func(*setup)) *going {
 	w.t.Helper()
+	w.needsLinux("exec")
 	return w.session(tweaks, func(s *setup, session *Session, g *going) (Outcome, error) {
 		null, err := os.Open(os.DevNull)
 		if err != nil {
