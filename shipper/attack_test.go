@@ -22,6 +22,7 @@ import (
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // Inputs and sequences of events that once lost data, or stalled or hung the loop.
@@ -79,7 +80,7 @@ func TestLineAcrossSegments(t *testing.T) {
 	if err := j.End(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; err != nil {
+	if err := await.Receive(t, "the end of the run", ended); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := w.lines("aaaaaaaa"), append(data, lineOf[500:]...); !bytes.Equal(got, want) {
@@ -166,7 +167,7 @@ func TestReadsAgain(t *testing.T) {
 	if err := j.End(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; err != nil {
+	if err := await.Receive(t, "the end of the run", ended); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -198,7 +199,7 @@ func TestStopsWhileLookingForAJob(t *testing.T) {
 		t.Errorf("Run took %s: %v", took, err)
 	}
 	e.stop.Store(true)
-	<-moved // its error does not matter, because its journal was closed under it
+	await.Receive(t, "the end of the feed", moved) // its error does not matter, because its journal was closed under it
 }
 
 // Memory is full of events that another input cannot put, and this input waits for its job. The
@@ -378,7 +379,7 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 	accept := func(st *stream) {
 		st.closeOpen()
 		b, prepared := st.shift(false)
-		<-prepared
+		await.Receive(t, "a prepared batch", prepared)
 		s.ack(b)
 	}
 	write(t, j, []byte("{\"jobId\":\"stuck\"}\n"))

@@ -15,6 +15,7 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // BenchmarkPipeline measures the whole path of the bytes, from a pipe to accepted puts. Its server
@@ -70,7 +71,7 @@ func BenchmarkPipeline(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := <-moved; err != nil {
+		if err := await.Receive(b, "the end of the feed", moved); err != nil {
 			b.Fatal(err)
 		}
 		release()

@@ -25,6 +25,7 @@ import (
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // What users of other programs that ship logs to CloudWatch complain about again and again in the
@@ -56,7 +57,7 @@ func (w *world) osPipe(id string) (Input, *os.File) {
 	}()
 	quit := func() {
 		cancel()
-		<-moved
+		await.Receive(w.t, "the end of the feed", moved)
 	}
 	w.t.Cleanup(func() {
 		writer.Close()
@@ -86,7 +87,7 @@ func TestLastLogsOnFastExit(t *testing.T) {
 		w.write(feed, data)
 		feed.Close()
 	}()
-	report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Hour }).Run(context.Background(), []Input{in}, nil)
+	report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Hour }).Run(within(t, testkit.Deadline), []Input{in}, nil)
 	if err != nil || report.Took > testkit.Deadline {
 		t.Errorf("Run took %s: %v", report.Took, err)
 	}
@@ -103,7 +104,7 @@ func TestEndOfStdinEndsTheProgram(t *testing.T) {
 		in, feed := w.osPipe("aaaaaaaa")
 		w.write(feed, []byte(data))
 		feed.Close()
-		report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Hour }).Run(context.Background(), []Input{in}, nil)
+		report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Hour }).Run(within(t, testkit.Deadline), []Input{in}, nil)
 		if err != nil || report.Took > testkit.Deadline {
 			t.Errorf("%q: Run took %s: %v", data, report.Took, err)
 		}
@@ -133,7 +134,7 @@ func TestOutageLosesNothing(t *testing.T) {
 		w.await("20 calls of an outage", func() bool { return calls.Load() >= 20 })
 		away.Store(false)
 	}()
-	report, err := w.shipper(func(o *Options) { o.MemoryMax = 1 << 20 }).Run(context.Background(), []Input{in}, nil)
+	report, err := w.shipper(func(o *Options) { o.MemoryMax = 1 << 20 }).Run(within(t, testkit.Deadline), []Input{in}, nil)
 	if err != nil || report.Rejected > 0 || report.Repeated > 0 || len(report.Left) > 0 {
 		t.Errorf("%v, %+v", err, report)
 	}
@@ -187,7 +188,7 @@ func TestOutageTakesNoMemory(t *testing.T) {
 			return in.Journal.Ended() && w.Server.Stats().Errors[code] >= 20 && (everywhere || len(w.Server.Events(w.Group, "other")) > 0)
 		})
 		stop()
-		<-ended
+		await.Receive(t, "the end of the run", ended)
 		held := s.memory.pool.Held() // unacknowledged events are not released
 		if least, most := len(data), 2*(ready+2)*batch.MaxBatchBytes; everywhere && held > most || !everywhere && held < least {
 			t.Errorf("%+v: memory holds %d of %d bytes", trouble, held, len(data))
@@ -221,7 +222,7 @@ func TestOneStreamsTroubleIsItsOwn(t *testing.T) {
 	t.Cleanup(func() { // also after a failure
 		feed.Close()
 		stop()
-		<-ended
+		await.Receive(t, "the end of the run", ended)
 	})
 	for n := 100; n <= 1000; n += 100 { // each hundred is accepted before the next is written
 		w.write(feed, numbered("other", 100))
@@ -255,7 +256,7 @@ func TestBlockingSinkDoesNotBlockTheWriter(t *testing.T) {
 		t.Fatalf("%d events were accepted", n)
 	}
 	stop()
-	<-ended
+	await.Receive(t, "the end of the run", ended)
 }
 
 // If CloudWatch is slow, the backlog is on disk and not in memory (aws-for-fluent-bit #274).
@@ -290,7 +291,7 @@ func TestSlowSinkDoesNotGrowMemory(t *testing.T) {
 			}
 		}
 	})
-	report, err := w.shipper(func(o *Options) { o.MemoryMax = 2 << 20 }).Run(context.Background(), []Input{in}, nil)
+	report, err := w.shipper(func(o *Options) { o.MemoryMax = 2 << 20 }).Run(within(t, testkit.Deadline), []Input{in}, nil)
 	close(done)
 	watch.Wait()
 	if err != nil || report.Bytes < size {
@@ -368,7 +369,7 @@ func TestExpiredTokenIsRefreshed(t *testing.T) {
 	w.client = w.Client(0) // with the credentials of the role
 	data := numbered("job", 500)
 	in := w.pipe("aaaaaaaa", w.stepwise(data), nil)
-	if _, err := w.shipper(func(o *Options) { o.FlushInterval = time.Millisecond }).Run(context.Background(), []Input{in}, nil); err != nil {
+	if _, err := w.shipper(func(o *Options) { o.FlushInterval = time.Millisecond }).Run(within(t, testkit.Deadline), []Input{in}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {

@@ -25,6 +25,7 @@ import (
 	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // What can go wrong on the way to CloudWatch, tested from the bytes of an input to what CloudWatch
@@ -43,7 +44,7 @@ var hasty = deliver.Paces{
 // ship ships inputs with short pauses until everything is delivered.
 func (w *world) ship(ins ...Input) Report {
 	w.t.Helper()
-	report, err := w.shipper(nil).Run(context.Background(), ins, nil)
+	report, err := w.shipper(nil).Run(within(w.t, w.limit), ins, nil)
 	if err != nil {
 		w.t.Fatalf("%v; %s", err, report.Sentence())
 	}
@@ -349,7 +350,7 @@ func TestRefusedConnectionIsOutlived(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = <-done
+	err = await.Receive(t, "the end of the run", done)
 	cancel()
 	if err := wait(); err != nil {
 		t.Error(err)
@@ -420,7 +421,7 @@ func TestDeletedUnderWay(t *testing.T) {
 			})
 			data := numbered("job", 500)
 			in := w.pipe("aaaaaaaa", w.stepwise(data), nil)
-			report, err := w.shipper(func(o *Options) { o.FlushInterval = 10 * time.Millisecond }).Run(context.Background(), []Input{in}, nil)
+			report, err := w.shipper(func(o *Options) { o.FlushInterval = 10 * time.Millisecond }).Run(within(t, testkit.Deadline), []Input{in}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -451,7 +452,7 @@ func TestTroubleIsSaidOnce(t *testing.T) {
 		feed.Close()
 	}()
 	in := w.pipe("aaaaaaaa", r, nil)
-	report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Millisecond }).Run(context.Background(), []Input{in}, nil)
+	report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Millisecond }).Run(within(t, testkit.Deadline), []Input{in}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package shipper
 
 import (
-	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -129,7 +128,7 @@ func TestOpenRecordNamesTheTask(t *testing.T) {
 	o := w.options()
 	o.Origin.ECS = AskECS(uri, w.log)
 	in := w.pipe("aaaaaaaa", strings.NewReader(`{"jobId":"a"}`+"\n"+`{"jobId":"b"}`+"\n"), nil)
-	if _, err := New(o).Run(context.Background(), []Input{in}, nil); err != nil {
+	if _, err := New(o).Run(within(t, testkit.Deadline), []Input{in}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, stream := range []string{"a", "b"} {

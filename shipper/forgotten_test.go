@@ -9,6 +9,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // A process that follows a folder for months meets any number of files. It forgets done files and
@@ -48,7 +49,7 @@ func TestFilesThatAreDoneAreForgotten(t *testing.T) {
 		})
 	}
 	close(more)
-	r := <-done
+	r := await.Receive(t, "the end of the run", done)
 	if r.err != nil || r.report.Lines != files {
 		t.Fatal(r.report.Sentence(), r.err)
 	}

@@ -16,6 +16,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // Followed files whose last line has no newline. A line that nobody finishes is shipped, and if it
@@ -70,7 +71,7 @@ func (h *halfLines) start() {
 		defer close(ended)
 		s.Run(ctx, []Input{in}, nil)
 	}()
-	h.stop = func() { cancel(); <-ended }
+	h.stop = func() { cancel(); await.Receive(h.t, "the end of the run", ended) }
 }
 
 // pause ends the shipping as a signal does.

@@ -12,6 +12,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // The cursor is damaged, and the acknowledged bytes are gone. The rest is shipped under another
@@ -62,7 +63,7 @@ func TestLostCursor(t *testing.T) {
 	}()
 	w.Until("lines arrived", func() bool { return len(w.Gathered()) > 0 })
 	kill()
-	<-ended
+	await.Receive(t, "the end of the killed run", ended)
 	w.FailPuts(cwlocal.Fault{})
 	w.ship(Input{Journal: w.recovered("aaaaaaaa"), Shape: shape, Primary: true})
 	if all := w.Gathered(); len(all) != 1 {

@@ -19,6 +19,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // CloudWatch refuses an event for its contents, every event, or events for their time.
@@ -75,9 +76,7 @@ func TestBadEventThatCannotBeSetAside(t *testing.T) {
 	data := numbered("job", 100)
 	data = bytes.Replace(data, []byte(`"n":43}`), []byte(`"n":"poison"}`), 1)
 	in := w.pipe("aaaaaaaa", bytes.NewReader(data), nil)
-	for !in.Journal.Ended() {
-		<-in.Journal.Changed()
-	}
+	w.Until("the input has ended", in.Journal.Ended)
 	if err := os.RemoveAll(in.Journal.Path()); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +151,7 @@ func TestBadEventsAlone(t *testing.T) {
 					write(good)
 					w.awaitEvents("aaaaaaaa", 3)
 					write(bad)
-					<-judged
+					await.Receive(t, "each bad event put alone", judged)
 					if then == "an event" {
 						write(good)
 						w.awaitEvents("aaaaaaaa", 6)
@@ -198,9 +197,7 @@ func TestEventsRefusedForTheirTimeAreSentAgain(t *testing.T) {
 			w := newWorld(t, puts(func(n int64) bool { return n == 1 }, cwlocal.Fault{Rejected: &c.rejected}))
 			data := numbered("job", 100)
 			in := w.pipe("aaaaaaaa", bytes.NewReader(data), nil)
-			for !in.Journal.Ended() {
-				<-in.Journal.Changed()
-			}
+			w.Until("the input has ended", in.Journal.Ended)
 			before := time.Now().UnixMilli()
 			report := w.ship(in)
 			if events, repeated := w.stored("aaaaaaaa"); events != 100 || repeated > 0 || report.Repeated > 0 {

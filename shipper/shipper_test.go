@@ -22,6 +22,7 @@ import (
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // world is an endpoint and a folder for journals.
@@ -33,6 +34,7 @@ type world struct {
 	folder *journal.Folder
 	log    *zap.Logger
 	group  string
+	limit  time.Duration // of ship
 }
 
 // newWorld returns a world whose calls fail as intercept says.
@@ -66,10 +68,14 @@ func newWorldIn(t *testing.T, o testkit.Options) *world {
 		}
 		return h
 	}
+	limit := testkit.Deadline
+	if o.InMemory {
+		limit = 24 * time.Hour // simulated time costs nothing
+	}
 	all := testkit.New(t, "/perstack/test", o)
 	return &world{
 		World: all, t: t, server: all.Server, client: all.Client(0), folder: all.Folder(),
-		log: zaptest.NewLogger(t), group: all.Group,
+		log: zaptest.NewLogger(t), group: all.Group, limit: limit,
 	}
 }
 
@@ -94,7 +100,7 @@ func (w *world) pipe(id string, r io.Reader, shape func(*batch.Shape)) Input {
 	moved := make(chan error, 1)
 	go func() { moved <- feed.Move(context.Background(), r, j, nil, w.log) }()
 	w.t.Cleanup(func() {
-		if err := <-moved; err != nil {
+		if err := await.Receive(w.t, "the end of the feed", moved); err != nil {
 			w.t.Error(err)
 		}
 	})
@@ -151,7 +157,7 @@ func TestRecordings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			report, err := New(w.options()).Run(context.Background(), []Input{w.pipe("aaaaaaaa", bytes.NewReader(data), nil)}, nil)
+			report, err := New(w.options()).Run(within(t, testkit.Deadline), []Input{w.pipe("aaaaaaaa", bytes.NewReader(data), nil)}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +188,7 @@ func TestZeroOptions(t *testing.T) {
 	if err := j.End(); err != nil {
 		t.Fatal(err)
 	}
-	report, err := New(Options{Client: w.client, Create: true}).Run(context.Background(), []Input{in}, nil)
+	report, err := New(Options{Client: w.client, Create: true}).Run(within(t, testkit.Deadline), []Input{in}, nil)
 	if err != nil || report.Retries == 0 || report.Batches > 3 {
 		t.Errorf("%s: %v", report.Sentence(), err)
 	}

@@ -2,7 +2,6 @@ package shipper
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // signed wraps the endpoint of every test. The endpoint accepts any signature, so signed checks
@@ -87,7 +87,7 @@ func TestBacklogIsSigned(t *testing.T) {
 			})
 			lines := bytes.ReplaceAll(numbered("j", 8_000), []byte("}\n"), fmt.Appendf(nil, `,"text":"%0500d"}`+"\n", 0))
 			in := w.pipe("aaaaaaaa", bytes.NewReader(lines), nil)
-			report, err := w.shipper(func(o *Options) { o.Compress = compress }).Run(context.Background(), []Input{in}, nil)
+			report, err := w.shipper(func(o *Options) { o.Compress = compress }).Run(within(t, testkit.Deadline), []Input{in}, nil)
 			if err != nil || report.Batches < 12 || report.Retries == 0 {
 				t.Errorf("there were %d puts and %d retries: %v", report.Batches, report.Retries, err)
 			}
@@ -112,6 +112,7 @@ func TestTheNextIsPrepared(t *testing.T) {
 		}
 		return cwlocal.Fault{}
 	})
+	t.Cleanup(func() { close(answer) })
 	o := w.options()
 	o.Compress = true
 	s := New(o)
@@ -123,22 +124,26 @@ func TestTheNextIsPrepared(t *testing.T) {
 		s.addToBatch(st, &ev, nil, time.Now())
 		st.closeOpen()
 	}
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, testkit.Deadline)
 	for left := batches - 1; left >= 0; left-- {
 		s.start(ctx, time.Now())
 		if !st.busy || len(st.closed) != left {
 			t.Fatalf("%d batches wait, want %d; delivery in progress: %v", len(st.closed), left, st.busy)
 		}
 		if left > 0 {
-			<-st.prepared
+			await.Receive(t, "the next batch prepared", st.prepared)
 			if packed := st.closed[0].Packed(); packed == nil || packed.SHA256() == nil {
 				t.Errorf("the first of %d waiting batches is not compressed and hashed", left)
 			}
 		} else if st.prepared != nil {
 			t.Error("no batch waits, but one is being prepared")
 		}
-		answer <- struct{}{}
-		s.endDelivery(<-s.results)
+		select {
+		case answer <- struct{}{}:
+		case <-ctx.Done():
+			t.Fatal("no put waits for an answer")
+		}
+		s.endDelivery(await.Receive(t, "the outcome", s.results))
 	}
 	if n := len(w.Server.Events(w.Group, "j")); n != batches {
 		t.Errorf("%d events arrived, want %d", n, batches)

@@ -12,6 +12,7 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // A command that truncates its own output continues as the same input, and so does its copy. The
@@ -69,7 +70,7 @@ func TestTruncatedOutputGoesOn(t *testing.T) {
 			if err := j.End(); err != nil {
 				t.Fatal(err)
 			}
-			res := <-done
+			res := await.Receive(t, "the end of the run", done)
 			if res.err != nil || len(res.report.Failed) != 1 || !errors.As(res.report.Failed[0], new(*journal.CutError)) || len(res.report.Left) > 0 {
 				t.Errorf("got error %v, failures %v and left %v", res.err, res.report.Failed, res.report.Left)
 			}

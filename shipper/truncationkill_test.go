@@ -12,10 +12,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // A command truncates its stdout, and its shipper is killed at each of its puts: before the service
@@ -256,9 +258,11 @@ func (k *killed) ship(j *journal.Output, end func() error, at int) bool {
 		}
 		return false
 	case <-died:
+	case <-time.After(await.Deadline):
+		k.t.Fatalf("the run neither ended nor died within %s", await.Deadline)
 	}
 	kill()
-	<-done
+	await.Receive(k.t, "the end of the killed run", done)
 	if k.goesOn && k.written < len(k.pieces) {
 		k.write()
 	}
