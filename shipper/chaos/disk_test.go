@@ -59,7 +59,8 @@ func (d *disk) squeeze(rng *rand.Rand) {
 	var left syscall.Statfs_t
 	if syscall.Statfs(d.path, &left) == nil {
 		room := int64(left.Bavail) * left.Bsize
-		_ = unix.Fallocate(int(f.Fd()), 0, 0, max(1, room-int64(rng.IntN(300_000)))) // best effort: there may be less space by now
+		// Best effort: there may be less space by now.
+		_ = unix.Fallocate(int(f.Fd()), 0, 0, max(1, room-int64(rng.IntN(300_000))))
 	}
 }
 

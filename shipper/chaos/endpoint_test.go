@@ -89,7 +89,9 @@ type endpoint struct {
 	attempts []attempt
 	deleted  map[string][][]cwlocal.Event // by stream: its content each time it was deleted
 	onPut    func()                       // called once, by the next put: a moment to kill a process
-	fickle   map[string]bool              // streams in which events were refused or dropped and accepted later, after their neighbours
+	// fickle are the streams in which events were refused or dropped and accepted later, after their
+	// neighbours.
+	fickle map[string]bool
 }
 
 func newEndpoint(t testing.TB, seed, n uint64, tally *tally) *endpoint {

@@ -53,7 +53,8 @@ func grow(t testing.TB, path string, s *speaker, rng *rand.Rand) *followed {
 				return
 			}
 			now := time.Now()
-			if before := len(all) - len(said); now.Sub(wrote) > minPause { // the pause may have been before this write or in the middle of it
+			// The pause may have been before this write or in the middle of it.
+			if before := len(all) - len(said); now.Sub(wrote) > minPause {
 				for _, at := range []int{before, before + n} {
 					if at > 0 && all[at-1] != '\n' {
 						f.in.pauses = append(f.in.pauses, size+int64(at))

@@ -291,7 +291,7 @@ func serviceMessage(err error) string {
 }
 
 // oneLine makes s fit on one line of a log. Control characters become spaces, invalid UTF-8 becomes
-// U+FFFD, and s is cut between characters to at most most bytes.
+// U+FFFD, and s is cut between characters if it is longer than most bytes.
 func oneLine(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {

@@ -69,8 +69,9 @@ func TestNetworkFailures(t *testing.T) {
 		io.WriteString(conn, "HTTP/1.1 "+status+"\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
 	}
 	silence := func(conn net.Conn) { io.Copy(io.Discard, conn) } // until the client goes away
-	gone := make(chan struct{}, 1)                               // Put has returned; a server that leaves the body unread waits for it
-	const large, small = 16 << 20, 1000                          // more and less than the socket buffers hold
+	// gone says that Put has returned. A server that leaves the body unread waits for it.
+	gone := make(chan struct{}, 1)
+	const large, small = 16 << 20, 1000 // more and less than the socket buffers hold
 	overwritten := bytes.Repeat([]byte("y"), large)
 	for _, tc := range []struct {
 		name                   string

@@ -153,7 +153,9 @@ func readAnswer(resp *http.Response, most int64) ([]byte, error) {
 	}
 	n, err := answer.ReadFrom(io.LimitReader(resp.Body, most+1))
 	if err != nil && resp.StatusCode >= 300 {
-		return answer.Bytes(), nil // the status says enough; a server that refuses a request early often closes the connection abruptly
+		// The status says enough. A server that refuses a request early often closes the connection
+		// abruptly.
+		return answer.Bytes(), nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer (HTTP %d): %w", resp.StatusCode, err)

@@ -89,7 +89,8 @@ type Task struct {
 	// OnTrial holds earlier batches of the stream that were refused as a whole. Whether Batch is
 	// accepted shows whether their events or the target are at fault.
 	OnTrial []*batch.Batch
-	// Last says that no put may follow this one, so the batch cannot be left on trial.
+	// Last says that no other put may come after this one, which could decide a trial. So the batch
+	// is not left on trial.
 	Last bool
 }
 

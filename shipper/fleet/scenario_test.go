@@ -68,7 +68,8 @@ func scenarios(full bool) []scenario {
 		},
 		{
 			name: "waves", about: "A line every 0.5 s from each task, `--flush-interval 5s`. Without jitter the fleet would flush together.",
-			quotas: created, latency: near, length: waves, work: streams, flush: interval, phases: []phase{{0, waves}}, short: 240, // fewer tasks make too few calls to show a wave
+			quotas: created, latency: near, length: waves, work: streams, flush: interval, phases: []phase{{0, waves}},
+			short: 240, // fewer tasks make too few calls to show a wave
 		},
 		{
 			name: "busy", about: "A line every 0.5 s from each task, flushed each second: more than twice the quota.",
