@@ -187,11 +187,11 @@ func TestNoCredentials(t *testing.T) {
 		env    map[string]string
 		within time.Duration
 	}{
-		{"metadata service disabled", map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}, 500 * time.Millisecond},
-		{"metadata service refuses", map[string]string{"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1"}, 500 * time.Millisecond},
-		{"metadata service swallows", map[string]string{"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": swallows}, 2 * time.Second},
-		{"container refuses", map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/creds"}, 500 * time.Millisecond},
-		{"half a key", map[string]string{"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"}, 500 * time.Millisecond},
+		{"metadata service disabled", map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}, 3 * time.Second},
+		{"metadata service refuses", map[string]string{"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1"}, 3 * time.Second},
+		{"metadata service swallows", map[string]string{"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": swallows}, 5 * time.Second},
+		{"container refuses", map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/creds"}, 3 * time.Second},
+		{"half a key", map[string]string{"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"}, 3 * time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			start := time.Now()
