@@ -84,7 +84,7 @@ func atEveryDiskCall(t *testing.T, calls []string, strike func(call string, n in
 	if err := traceable(); err != nil {
 		t.Skipf("strace does not work here: %v", err)
 	}
-	step := 7 // `make test` tries only some of them
+	step := 13 // `make test` tries only some of them
 	if os.Getenv("CHAOS_TIME") != "" {
 		step = 1
 	}
