@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -52,7 +53,8 @@ func atTerminal(t *testing.T, command *exec.Cmd, columns uint16) string {
 	if err := pty.Setsize(ours, &pty.Winsize{Rows: 24, Cols: columns}); err != nil {
 		t.Fatal(err)
 	}
-	command.Stdout = theirs
+	var said bytes.Buffer
+	command.Stdout, command.Stderr = theirs, &said
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func atTerminal(t *testing.T, command *exec.Cmd, columns uint16) string {
 		t.Fatal(err)
 	}
 	if err := command.Wait(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %s", err, &said)
 	}
 	return string(shown)
 }

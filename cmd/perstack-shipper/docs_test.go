@@ -79,7 +79,7 @@ func TestPages(t *testing.T) {
 	// Stamp the recordings so that they end now. Going from the longest to the shortest, each
 	// begins after the one before it however slow the machine is. The pages show that order.
 	for _, name := range []string{"delegate-parallel.jsonl", "tools.jsonl", "error.jsonl", "simple.jsonl"} {
-		stamped, err := exec.CommandContext(t.Context(), "../../deploy/stamp.sh", "testdata/recordings/"+name).Output()
+		stamped, err := exec.CommandContext(lifetime(t), "../../deploy/stamp.sh", "testdata/recordings/"+name).Output()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestPages(t *testing.T) {
 	}
 	for _, page := range documents(t) {
 		for _, command := range indented.FindAllString(fence.ReplaceAllString(document(t, page), ""), -1) {
-			script := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(command, "--into /workspace", "--into restored"))
+			script := exec.CommandContext(lifetime(t), "sh", "-c", strings.ReplaceAll(command, "--into /workspace", "--into restored"))
 			script.Dir, script.Env = dir, append(w.Env, "JOB=d9urbpfdpmij1axcii58vgzr")
 			if out, err := script.CombinedOutput(); err != nil {
 				t.Errorf("%s: %s: %v\n%s", page, command, err, out)
@@ -117,7 +117,7 @@ func TestPages(t *testing.T) {
 // page shows that.
 func (w *world) mustPrint(page, dir string, s shown) {
 	w.T.Helper()
-	command := exec.CommandContext(w.T.Context(), "sh", "-c", s.command)
+	command := exec.CommandContext(lifetime(w.T), "sh", "-c", s.command)
 	command.Dir, command.Env = dir, w.Env
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // This file shows exec at a terminal: what a person sees and types, and the effect of Ctrl-C and
@@ -57,7 +58,7 @@ func (w *world) at(c *exec.Cmd) *console {
 	}()
 	w.T.Cleanup(func() {
 		w.KillAll() // a read returns only once no process has the terminal open
-		<-term.done
+		await.Receive(w.T, "the end of the terminal", term.done)
 		keys.Close()
 	})
 	return term

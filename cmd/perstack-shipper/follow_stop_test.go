@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // This file shows how following ends: by signals, kills and truncation. A FIFO has no other end.
@@ -17,6 +19,7 @@ import (
 // agent writes events to a file until it is stopped, one per write, with a long one now and then.
 type agent struct {
 	written atomic.Int64 // bytes of writes that have returned
+	t       testing.TB
 	stop    chan struct{}
 	done    chan struct{}
 	text    strings.Builder // to be read after done is closed
@@ -25,7 +28,7 @@ type agent struct {
 
 func startAgent(t *testing.T, w io.Writer, pause time.Duration) *agent {
 	t.Helper()
-	a := &agent{stop: make(chan struct{}), done: make(chan struct{})}
+	a := &agent{t: t, stop: make(chan struct{}), done: make(chan struct{})}
 	t.Cleanup(func() { a.end() })
 	go func() {
 		defer close(a.done)
@@ -55,7 +58,7 @@ func startAgent(t *testing.T, w io.Writer, pause time.Duration) *agent {
 // end stops the agent and returns everything that it wrote.
 func (a *agent) end() string {
 	a.once.Do(func() { close(a.stop) })
-	<-a.done
+	await.Receive(a.t, "the end of the agent", a.done)
 	return a.text.String()
 }
 

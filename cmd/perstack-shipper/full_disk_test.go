@@ -293,7 +293,7 @@ func TestFIFOOnADiskFullOfLeftovers(t *testing.T) {
 	w.fill()
 	r = w.Start(w.command("--input", path, "--until-idle=500ms"))
 	w.Until("what is left is shipped first", func() bool { return r.Says("is shipped first") })
-	time.Sleep(300 * time.Millisecond) // by then it has tried to begin
+	time.Sleep(300 * time.Millisecond) // it tries to begin every 100 ms, and logs no attempt
 	w.Unstall()
 	w.Until("it is shipped", func() bool { return w.has("old") })
 	if _, err := in.WriteString("{\"jobId\":\"new\"}\n"); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,7 +46,7 @@ func TestHealthcheckIsCheap(t *testing.T) {
 	for _, args := range [][]string{{"healthcheck"}, {"healthcheck", "--live"}} {
 		least := time.Hour
 		for n := 0; n < 20 && (n < 3 || least > most); n++ {
-			c := exec.CommandContext(t.Context(), program, append(args, "--journal-dir", dir)...)
+			c := exec.CommandContext(lifetime(t), program, append(args, "--journal-dir", dir)...)
 			if output, err := c.CombinedOutput(); err != nil || len(output) > 0 {
 				t.Fatalf("%q: %v\n%s", args, err, output)
 			}
@@ -72,16 +73,19 @@ func TestHealthcheckIsSmall(t *testing.T) {
 	}
 	defer out.Close()
 	defer in.Close()
-	full := make(chan struct{})
-	go func() {
-		defer close(full)
-		_ = in.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		_, _ = in.Write(make([]byte, 4<<20)) // times out when the pipe is full
-	}()
-	<-full
-	time.Sleep(1100 * time.Millisecond) // the lines become older than --older-than
+	_ = in.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	_, _ = in.Write(make([]byte, 4<<20)) // times out when the pipe is full
+	folders, err := filepath.Glob(filepath.Join(dir, "*", "input"))
+	if err != nil || len(folders) != 20 {
+		t.Fatal(folders, err)
+	}
+	for _, f := range folders { // a refused line in each is what it prints
+		if err := os.WriteFile(filepath.Join(filepath.Dir(f), "rejects.jsonl"), []byte("{}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 
-	c := exec.CommandContext(t.Context(), program, "healthcheck", "--older-than", "1s", "--journal-dir", dir)
+	c := exec.CommandContext(lifetime(t), program, "healthcheck", "--journal-dir", dir)
 	c.Stderr = in
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
@@ -92,16 +96,10 @@ func TestHealthcheckIsSmall(t *testing.T) {
 			peak, since = now, time.Now()
 		}
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
 	in.Close()
-	for buf := make([]byte, 64<<10); ; {
-		if _, err := out.Read(buf); err != nil {
-			break
-		}
-	}
-	if err := <-ended; c.ProcessState.ExitCode() != exitFailure {
-		t.Fatalf("%v, want exit code %d", err, exitFailure)
+	said, _ := io.ReadAll(out)
+	if err := c.Wait(); c.ProcessState.ExitCode() != exitFailure {
+		t.Fatalf("%v, want exit code %d; it printed\n%s", err, exitFailure, bytes.TrimLeft(said, "\x00"))
 	}
 	t.Logf("it takes %.1f MB", float64(peak)/1e6)
 	if peak == 0 || peak > most {

@@ -127,7 +127,7 @@ func (b *builder) standIn(name string) {
 
 func goEnv(t *testing.T, name string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
+	out, err := exec.CommandContext(lifetime(t), "go", "env", name).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func checkFiles(t *testing.T, root string) {
 
 func stat(t *testing.T, path string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "stat", "-c", "%A %u:%g", path).Output()
+	out, err := exec.CommandContext(lifetime(t), "stat", "-c", "%A %u:%g", path).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func checkInContainer(t *testing.T, b *builder, container, root string) {
 		for _, variable := range env {
 			flags = append(flags, "--env", variable)
 		}
-		command := exec.CommandContext(t.Context(), "buildah", slices.Concat(flags, []string{container, "--"}, args)...)
+		command := exec.CommandContext(lifetime(t), "buildah", slices.Concat(flags, []string{container, "--"}, args)...)
 		command.Env = b.env
 		return command
 	}
@@ -285,7 +285,7 @@ func checkInContainer(t *testing.T, b *builder, container, root string) {
 	const readOnly = `mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && mount --bind "$1" "$0/var/lib/perstack-shipper" && shift &&
 		exec chroot --userspec=65532:65532 "$0" "$@"`
 	onReadOnlyRoot := func(args ...string) *exec.Cmd {
-		command := exec.CommandContext(t.Context(), "unshare", append([]string{"--mount", "sh", "-c", readOnly, root, volume, program}, args...)...)
+		command := exec.CommandContext(lifetime(t), "unshare", append([]string{"--mount", "sh", "-c", readOnly, root, volume, program}, args...)...)
 		command.Env = append(env, "XDG_STATE_HOME=/var/lib", "PATH="+os.Getenv("PATH"))
 		return command
 	}

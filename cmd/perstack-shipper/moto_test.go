@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"syscall"
 	"testing"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // This file makes the same round trips to moto, an implementation of the CloudWatch API by others,
@@ -61,7 +63,7 @@ func startMoto(t *testing.T, server string) string {
 			t.Error(err)
 		}
 		_ = moto.Wait() // returns that it was killed
-		<-read
+		await.Receive(t, "the end of what moto prints", read)
 		said.Close()
 	})
 	lines := bufio.NewReader(said)

@@ -203,7 +203,7 @@ func shellBlocks(text string) []string {
 // follows runs commands of a document in the repository's folder and returns their stdout. stderr may hold only a summary.
 func (w *world) follows(script string, env ...string) string {
 	w.T.Helper()
-	command := exec.CommandContext(w.T.Context(), "sh", "-e", "-c", script)
+	command := exec.CommandContext(lifetime(w.T), "sh", "-e", "-c", script)
 	command.Dir = "../.."
 	command.Env = append(w.Env, env...)
 	var stdout, stderr bytes.Buffer
@@ -259,7 +259,7 @@ func TestStamp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		after, err := exec.CommandContext(t.Context(), "../../deploy/stamp.sh", path).Output()
+		after, err := exec.CommandContext(lifetime(t), "../../deploy/stamp.sh", path).Output()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // This file shows a pipe at a terminal, where Ctrl-C reaches both the agent and the shipper.
@@ -105,7 +107,7 @@ func TestProgressOfADrainOnATerminal(t *testing.T) {
 			term.shows(erase + drained[:29] + "…")
 			w.Unstall()
 			term.ends(exitOK)
-			<-term.done
+			await.Receive(t, "the end of the terminal", term.done)
 			screen := term.screen()
 			if got := screen[strings.LastIndex(screen, erase)+len(erase):]; !strings.Contains(got, ending) || (got == "") != (ending == "") {
 				t.Errorf("after the end of the program the terminal shows %q, want %q", got, ending)

@@ -12,7 +12,7 @@ import (
 // never calls.
 func TestLinkerCanDropMethods(t *testing.T) {
 	t.Parallel()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	out, err := exec.CommandContext(lifetime(t), "go", "list", "-deps", ".").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
+	"perstack-shipper/shipper/testkit"
 )
 
 // This file runs the containers of deploy/ecs as far as possible without ECS. The commands,
@@ -33,7 +33,7 @@ exit 3
 type task struct {
 	*world
 	folders *strings.Replacer // maps the containers' paths to paths on this machine
-	running map[string]*exec.Cmd
+	running map[string]*testkit.Process
 }
 
 func TestTasksRun(t *testing.T) {
@@ -93,7 +93,7 @@ func newTask(w *world) *task {
 	}
 	w.Env = append(w.Env, "PATH="+root+"/bin:"+os.Getenv("PATH"), "RECORDING="+recording)
 	return &task{
-		world: w, running: map[string]*exec.Cmd{},
+		world: w, running: map[string]*testkit.Process{},
 		folders: strings.NewReplacer("/usr/local/bin/wrap.sh", deploy+"/wrap.sh", "/usr/local/bin/perstack-shipper", program,
 			"/var/lib/perstack-shipper", root+"/sidecar", "/events", root+"/events", "/journal", root+"/journal"),
 	}
@@ -104,7 +104,7 @@ func (r *task) command(c *containerDefinition, args ...string) *exec.Cmd {
 	for i, arg := range args {
 		args[i] = r.folders.Replace(arg)
 	}
-	command := exec.CommandContext(r.T.Context(), args[0], args[1:]...)
+	command := exec.CommandContext(lifetime(r.T), args[0], args[1:]...)
 	command.Env = slices.Clone(r.Env)
 	for _, variable := range c.Environment {
 		command.Env = append(command.Env, variable.Name+"="+r.folders.Replace(variable.Value))
@@ -130,31 +130,14 @@ func (r *task) all(containers []containerDefinition) (code int) {
 		if len(c.EntryPoint) == 0 {
 			args = append([]string{"/usr/local/bin/perstack-shipper"}, args...)
 		}
-		command := r.command(c, args...)
-		var said bytes.Buffer
-		command.Stdout, command.Stderr = &said, &said
-		if err := command.Start(); err != nil {
-			r.T.Fatal(err)
-		}
-		r.running[c.Name] = command
-		r.T.Cleanup(func() {
-			if r.T.Failed() {
-				r.T.Logf("container %s printed:\n%s", c.Name, &said)
-			}
-		})
+		r.running[c.Name] = r.Start(r.command(c, args...))
 		if c.Essential {
-			_ = command.Wait() // only the exit code matters
-			code = command.ProcessState.ExitCode()
+			code = r.running[c.Name].End()
 			delete(r.running, c.Name)
 		}
 	}
-	for name, command := range r.running {
-		if err := command.Process.Signal(syscall.SIGTERM); err != nil {
-			r.T.Fatal(err)
-		}
-		if err := command.Wait(); err != nil {
-			r.T.Errorf("container %s was stopped: %v", name, err)
-		}
+	for _, container := range r.running {
+		container.Stop(exitOK)
 	}
 	return code
 }
