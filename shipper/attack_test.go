@@ -30,7 +30,13 @@ import (
 // written returns an input with segments of 64 KiB, and the journal, for the test to write.
 func (w *world) written(id string) (Input, *journal.Pipe) {
 	w.t.Helper()
-	j, err := w.folder.NewPipe(id, nil, journal.Options{SegmentBytes: 64 << 10})
+	return w.writtenBy(id, 64<<10)
+}
+
+// writtenBy is written with segments of another size.
+func (w *world) writtenBy(id string, segment int64) (Input, *journal.Pipe) {
+	w.t.Helper()
+	j, err := w.folder.NewPipe(id, nil, journal.Options{SegmentBytes: segment})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -247,7 +253,7 @@ func TestManyInputsKeepWithinMemory(t *testing.T) {
 				o.MemoryMax = 4 << 20
 				var inputs []Input
 				for i := range 64 {
-					in, j := w.written(fmt.Sprintf("aaaaaa%02d", i))
+					in, j := w.writtenBy(fmt.Sprintf("aaaaaa%02d", i), 1<<20)
 					in.Shape.JobID = "j"
 					write(t, j, data...)
 					inputs = append(inputs, in)

@@ -174,7 +174,11 @@ func TestOutageTakesNoMemory(t *testing.T) {
 		})
 		w.log = zap.NewNop()
 		s := w.shipper(nil)
-		data := bytes.Repeat(lineFor("refused"), 12<<10) // more than memory holds while nothing is accepted
+		lines := 12 << 10 // more than memory holds while nothing is accepted
+		if !everywhere {
+			lines = 6 << 10 // more than the batches that wait while all is well
+		}
+		data := bytes.Repeat(lineFor("refused"), lines)
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan struct{})
 		in := w.pipe("aaaaaaaa", bytes.NewReader(append(data, numbered("other", 10)...)), nil)

@@ -78,7 +78,7 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 			s.reportBackgroundErrors()
 		case answer := <-s.o.Metrics.Asked():
 			answer <- s.stats()
-		case <-s.deliverer.Trouble.Worse(): // now more is read, to find lines for other streams
+		case <-s.deliverer.Trouble.Worse(): // read on, to find lines for other streams
 		case in, ok := <-more:
 			if !ok {
 				more = nil

@@ -13,7 +13,7 @@ type reading struct {
 	state  readState
 	window window
 	seen   int64 // the shaper has had the bytes before this offset once; they may be read again
-	gap    int64 // the end of the gap being read: the bytes before it are missing; 0: none
+	gap    int64 // where the gap being read ends; its bytes are missing or were never written; 0: none
 	// truncation is the truncation of an output that made the gap; nil: something else did.
 	truncation *journal.CutError
 	before     int64 // an earlier process may have shipped the bytes before this offset under this name

@@ -87,11 +87,11 @@ func newKilled(t *testing.T, refuse, compress bool) *killed {
 		var b bytes.Buffer
 		lines := 4 + 3*piece // a longer piece hides the truncation from a look at the size alone
 		if refuse {
-			lines = 3 + piece // each further line adds puts to find the refused one
+			lines = 2 + piece // each further line adds puts to find the refused one
 		}
 		for n := range lines {
 			what := "note"
-			if refuse && n == 1 {
+			if refuse && n == 0 {
 				what = "poison"
 			}
 			fmt.Fprintf(&b, "{\"piece\":%d,\"n\":%d,\"type\":%q,\"jobId\":\"j\"}\n", piece, n, what)
