@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 const taskSegment = 10_000
@@ -102,6 +104,11 @@ func startTask(t *testing.T, task, dir string) (cmd *exec.Cmd, out io.ReadCloser
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	late := time.AfterFunc(await.Deadline, func() {
+		t.Errorf("the task %q has not ended within %s", task, await.Deadline)
+		cmd.Process.Kill()
+	})
+	t.Cleanup(func() { late.Stop() })
 	return cmd, out
 }
 

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // smallDisk returns a folder on a disk of the given size.
@@ -93,7 +95,7 @@ func TestPipeLargerThanTheDisk(t *testing.T) {
 				break
 			}
 			if n == 0 {
-				<-j.Changed()
+				await.Receive(t, "more to read", j.Changed())
 				continue
 			}
 			if !bytes.HasPrefix(pattern[off%int64(len(chunk)):], buf[:n]) {
@@ -104,7 +106,7 @@ func TestPipeLargerThanTheDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		writer.Wait()
+		await.Return(t, "the end of the writer", writer.Wait)
 		if off != total {
 			t.Fatalf("read %d bytes, want %d", off, total)
 		}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perstack-shipper/shipper/disk"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // TestLockOfADyingOwner: a killed owner holds its lock until the kernel has closed its files. A
@@ -25,11 +26,7 @@ func TestLockOfADyingOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer owner.Wait()
-	for deadline := time.Now().Add(time.Minute); !disk.IsDying(owner.Process.Pid); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("IsDying does not recognize a killed process")
-		}
-	}
+	await.Until(t, "IsDying recognizes the killed process", func() bool { return disk.IsDying(owner.Process.Pid) })
 	if disk.IsDying(os.Getpid()) {
 		t.Fatal("IsDying is true for a living process")
 	}

@@ -11,7 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 func newFIFO(t *testing.T, f *Folder, id string) (*Pipe, *os.File) {
@@ -59,7 +60,7 @@ func TestFIFO(t *testing.T) {
 			cmd := shell(t, in, `echo one; echo two >/dev/stdout; echo three | tee /dev/stderr`)
 			in.Close()
 			wantWriter(t, j, true)
-			if err := cmd.Wait(); err != nil {
+			if err := await.Exit(t, cmd); err != nil {
 				t.Fatal(err)
 			}
 			wantWriter(t, j, true) // not a writer, but there are bytes in the FIFO
@@ -120,18 +121,10 @@ func TestFIFOOfACommandThatOutlivesItsShipper(t *testing.T) {
 	}
 	r.Close()
 	in.Close()
-	until := func(what string, is func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("timed out waiting for ", what)
-			}
-		}
-	}
 	want := ""
 	for _, word := range []string{"before", "once", "twice"} {
 		want += word + "\n"
-		until(word, func() bool { moveAll(t, j); return j.Size() == int64(len(want)) })
+		await.Until(t, word, func() bool { moveAll(t, j); return j.Size() == int64(len(want)) })
 		wantRest(t, j, 0, []byte(want))
 		j.Close()
 		if word != "twice" {
@@ -149,7 +142,7 @@ func TestFIFOOfACommandThatOutlivesItsShipper(t *testing.T) {
 		}
 	}
 	gate.Close()
-	if err := cmd.Wait(); err != nil {
+	if err := await.Exit(t, cmd); err != nil {
 		t.Fatal(err)
 	}
 	if !moveAll(t, j) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/disk"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 func newOutput(t testing.TB, f *Folder, id string, o Options) (*Output, *os.File) {
@@ -55,7 +56,7 @@ func reattach(t *testing.T, f *Folder, id string) *Output {
 func waitFor(t testing.TB, of based, what string, is func() bool) {
 	t.Helper()
 	j := of.Base()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(await.Deadline)
 	for !is() {
 		select {
 		case <-j.Changed():
@@ -76,7 +77,7 @@ func TestCommandWritesTheSegmentItself(t *testing.T) {
 			cmd := shell(t, w, `echo one; echo two >&2; exec /bin/echo three`)
 			w.Close()
 			waitFor(t, j, "growth", func() bool { return j.Size() == 14 })
-			if err := cmd.Wait(); err != nil {
+			if err := await.Exit(t, cmd); err != nil {
 				t.Fatal(err)
 			}
 			wantRest(t, j, 0, []byte("one\ntwo\nthree\n"))
@@ -194,7 +195,7 @@ func startCommand(t *testing.T, f *Folder, id string) (j *Output, goOn func()) {
 		t.Helper()
 		gate.Write([]byte("go\n"))
 		gate.Close()
-		if err := cmd.Wait(); err != nil {
+		if err := await.Exit(t, cmd); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -477,7 +478,7 @@ func TestWritersWithoutLeases(t *testing.T) {
 		return func() {
 			t.Helper()
 			stdin.Close()
-			if err := cmd.Wait(); err != nil {
+			if err := await.Exit(t, cmd); err != nil {
 				t.Error(err)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 func TestPipeWriteReadAckRecoverRemove(t *testing.T) {
@@ -212,7 +214,7 @@ func TestWriterReaderAndFollowerAtOnce(t *testing.T) {
 			} else if ended {
 				return
 			} else {
-				<-wake
+				await.Receive(t, "more to read", wake)
 			}
 		}
 	}
@@ -234,7 +236,7 @@ func TestWriterReaderAndFollowerAtOnce(t *testing.T) {
 	})
 	// The follower retained bytes that the last acks would have freed. The writer has ended, or
 	// waits for their space.
-	all.Wait()
+	await.Return(t, "the end of writer and follower", all.Wait)
 	if string(got) != string(data) || string(tee) != string(data) {
 		t.Fatalf("the reader has %d bytes and the follower %d, of %d, or their bytes differ", len(got), len(tee), len(data))
 	}
@@ -268,11 +270,11 @@ func TestWritesDuringAndAfterCloseFail(t *testing.T) {
 				}
 			}
 		}()
-		<-j.Changed()
+		await.Receive(t, "a write", j.Changed())
 		if err := j.Close(); err != nil {
 			t.Fatal(err)
 		}
-		<-done
+		await.Receive(t, "the end of the writer", done)
 		if _, err := j.ReadAt(make([]byte, 1), 0); !errors.Is(err, os.ErrClosed) {
 			t.Fatal(err)
 		}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // wantCut reads at off and expects a [CutError]. It returns the offset at which reading goes on.
@@ -50,7 +52,7 @@ func TestCommandTruncatesItsOutput(t *testing.T) {
 				// The command opens /dev/stdout by name, as `echo x >/dev/stdout` does, and then
 				// goes on with its own descriptor.
 				script := "printf '" + strings.ReplaceAll(c.after, "\n", `\n`) + "' >/dev/stdout; echo appended"
-				if err := shell(t, w, script).Wait(); err != nil {
+				if err := await.Exit(t, shell(t, w, script)); err != nil {
 					t.Fatal(err)
 				}
 				to := wantCut(t, j, 9, 20)
@@ -74,7 +76,7 @@ func TestCommandTruncatesItsOutput(t *testing.T) {
 				// neither truncation.
 				end := j.Size()
 				ack(t, j, to+1, "")
-				if err := shell(t, w, "echo again >/dev/stdout").Wait(); err != nil {
+				if err := await.Exit(t, shell(t, w, "echo again >/dev/stdout")); err != nil {
 					t.Fatal(err)
 				}
 				to2 := wantCut(t, j, end, 0)
@@ -94,6 +96,16 @@ func TestCommandTruncatesItsOutput(t *testing.T) {
 	}
 }
 
+// unseen runs a script whose stdout is an output while nobody looks at the output.
+func unseen(t *testing.T, j *Output, w *os.File, script string) {
+	t.Helper()
+	j.file.mu.Lock()
+	defer j.file.mu.Unlock()
+	if err := await.Exit(t, shell(t, w, script)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestTruncationBetweenLooks checks that the head of the file reveals a truncation before the first
 // look, and one to exactly the size seen before.
 func TestTruncationBetweenLooks(t *testing.T) {
@@ -105,12 +117,7 @@ func TestTruncationBetweenLooks(t *testing.T) {
 			j, w := newOutput(t, openFolder(t), "output", Options{})
 			w.WriteString(c.before)
 			seen := j.Size()
-			j.file.mu.Lock() // so that nobody looks meanwhile
-			err := shell(t, w, "echo lost; printf '"+strings.TrimSuffix(c.now, "\n")+`\n' >/dev/stdout`).Wait()
-			j.file.mu.Unlock()
-			if err != nil {
-				t.Fatal(err)
-			}
+			unseen(t, j, w, "echo lost; printf '"+strings.TrimSuffix(c.now, "\n")+`\n' >/dev/stdout`)
 			if err := j.End(); err != nil {
 				t.Fatal(err)
 			}
@@ -125,12 +132,7 @@ func TestTruncatedAndRegrownAfterAllWasRead(t *testing.T) {
 	j, w := newOutput(t, openFolder(t), "first", Options{})
 	w.WriteString("all of it was read\n")
 	wantRest(t, j, 0, []byte("all of it was read\n"))
-	j.file.mu.Lock() // so that nobody looks meanwhile: the size alone reveals nothing
-	err := shell(t, w, "head -c 5000 /dev/zero >/dev/stdout").Wait()
-	j.file.mu.Unlock()
-	if err != nil {
-		t.Fatal(err)
-	}
+	unseen(t, j, w, "head -c 5000 /dev/zero >/dev/stdout") // the size alone reveals nothing
 	to := wantCut(t, j, 19, 0)
 	if j.Size() != to+5000 {
 		t.Fatalf("the size is %d, want %d", j.Size(), to+5000)
@@ -156,7 +158,7 @@ func TestEmptiedAgainWhileNoShipperRuns(t *testing.T) {
 				}
 			}
 			j.Close()
-			if err := shell(t, w, "printf '"+strings.TrimSuffix(c.now, "\n")+`\n' >/dev/stdout`).Wait(); err != nil {
+			if err := await.Exit(t, shell(t, w, "printf '"+strings.TrimSuffix(c.now, "\n")+`\n' >/dev/stdout`)); err != nil {
 				t.Fatal(err)
 			}
 			j = recoverAs[*Output](t, f, "output")
@@ -172,7 +174,7 @@ func TestEmptiedAgainWhileNoShipperRuns(t *testing.T) {
 // emptied has a command empty its stdout and write text, and returns the offset of the text.
 func emptied(t *testing.T, j *Output, w *os.File, off int64, text string) (to int64) {
 	t.Helper()
-	if err := shell(t, w, "printf '"+strings.TrimSuffix(text, "\n")+`\n' >/dev/stdout`).Wait(); err != nil {
+	if err := await.Exit(t, shell(t, w, "printf '"+strings.TrimSuffix(text, "\n")+`\n' >/dev/stdout`)); err != nil {
 		t.Fatal(err)
 	}
 	return wantCut(t, j, off, 0)
@@ -185,7 +187,7 @@ func TestTruncationIsNoticedAgainAfterARestart(t *testing.T) {
 	j, w := newOutput(t, f, "first", Options{})
 	w.WriteString("one\ntwo\n")
 	wantRest(t, j, 0, []byte("one\ntwo\n"))
-	if err := shell(t, w, "echo other bytes, and more of them >/dev/stdout").Wait(); err != nil {
+	if err := await.Exit(t, shell(t, w, "echo other bytes, and more of them >/dev/stdout")); err != nil {
 		t.Fatal(err)
 	}
 	ack(t, j, 8, "acked later")

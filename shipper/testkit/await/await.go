@@ -3,6 +3,7 @@
 package await
 
 import (
+	"context"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -13,6 +14,13 @@ import (
 // Deadline is how long a test waits for anything before it fails. It is many times what a busy
 // machine needs, so only something that hangs reaches it.
 const Deadline = 2 * time.Minute
+
+// Context returns a context that ends after Deadline, or with the test.
+func Context(t testing.TB) context.Context {
+	ctx, stop := context.WithTimeout(t.Context(), Deadline)
+	t.Cleanup(stop)
+	return ctx
+}
 
 // Until waits until is returns true. After Deadline the test fails with what it waited for.
 func Until(t testing.TB, what string, is func() bool) {
@@ -39,6 +47,17 @@ func Receive[T any](t testing.TB, what string, from <-chan T) T {
 	}
 	t.Fatalf("not within %s: %s", Deadline, what)
 	panic("unreachable")
+}
+
+// Return waits until a function returns, which must not call FailNow.
+func Return(t testing.TB, what string, function func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		function()
+	}()
+	Receive(t, what, done)
 }
 
 // Exit waits for the end of a program that was started, as [exec.Cmd.Wait] does. After Deadline it
