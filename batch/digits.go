@@ -39,7 +39,8 @@ func integer(text []byte) (n uint64, ok bool) {
 		return 0, false
 	}
 	high, ok := eightDigits(binary.LittleEndian.Uint64(text))
-	low, also := eightDigits(binary.LittleEndian.Uint64(text[len(text)-8:])) // overlaps the first eight
+	// These eight overlap the first eight.
+	low, also := eightDigits(binary.LittleEndian.Uint64(text[len(text)-8:]))
 	return high/powers[most-len(text)]*1e8 + low, ok && also
 }
 

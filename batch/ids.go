@@ -3,10 +3,10 @@ package batch
 // IDs are the ids that an input has named so far. Lines without ids get these.
 type IDs struct {
 	Job        string `json:"job,omitempty"`        // the latest jobId, a raw JSON string
-	JobIsRun   bool   `json:"jobIsRun,omitempty"`   // no line has named a job yet, so Job is the latest runId
+	JobIsRun   bool   `json:"jobIsRun,omitempty"`   // Job is the latest runId: no line named a job
 	Run        string `json:"run,omitempty"`        // the first runId, a raw JSON string
 	ManyRuns   bool   `json:"manyRuns,omitempty"`   // there was a second runId
-	Unattended bool   `json:"unattended,omitempty"` // no job was named in time, so lines do not wait for one
+	Unattended bool   `json:"unattended,omitempty"` // no job was named in time, so no line waits
 }
 
 // ids adds ids to lines that lack them.
@@ -52,7 +52,8 @@ func (i *ids) learn(h *head) (changed bool) {
 			i.Job, changed = string(job), true
 		}
 	case job == nil && isID(run) && (i.Job == "" || i.JobIsRun) && string(run) != i.Job:
-		i.Job, i.JobIsRun, changed = string(run), true, true // until a line names a job, the run is the job
+		// Until a line names a job, the run is the job.
+		i.Job, i.JobIsRun, changed = string(run), true, true
 	}
 	if isID(run) && !i.ManyRuns && string(run) != i.Run {
 		if i.Run == "" {

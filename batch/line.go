@@ -33,7 +33,8 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	line, lossy := text, false
 	if (!object || !s.scan.ascii()) && !utf8.Valid(text) {
 		if lossy = true; len(text) > s.write.most {
-			line = nil // it is shipped in parts, because the repaired line could be three times as large
+			// The repaired line could be three times as large, so it is shipped in parts.
+			line = nil
 			s.head.repair()
 		} else {
 			line = s.repair.all(text)
@@ -115,7 +116,8 @@ func (s *Shaper) redactLine(raw []byte, mark int, object bool) (text []byte, n i
 // leaveOutLine counts a line that is left out. Such a line opens no stream and waits for no job.
 func (s *Shaper) leaveOutLine(raw []byte, mark int, object, terminated bool) {
 	line := raw[mark:]
-	if object && s.head.marks() && s.redact.on() { // because what the line counts goes into the seal
+	// What the line counts goes into the seal, so it is counted without its secrets.
+	if object && s.head.marks() && s.redact.on() {
 		line, _ = s.redact.object(line)
 		s.scan.object(line, &s.head)
 	} else {
@@ -203,7 +205,8 @@ func (s *Shaper) took(raw, text, line []byte, terminated, differs bool) {
 	if differs || !terminated {
 		s.digest.differ(s.cut.pos, next)
 		s.digest.lines.Write(line)
-		for line == nil && len(text) > 0 { // step by step, because the repaired text may be much larger
+		// Repair step by step, because the repaired text may be much larger.
+		for line == nil && len(text) > 0 {
 			some, _ := s.repair.some(text, s.write.most)
 			s.digest.lines.Write(some)
 			text = text[unrepairedLen(text, len(some)):]

@@ -53,7 +53,7 @@ const (
 	EndError       End = "error"
 	EndMaxSteps    End = "maxSteps"
 	EndInteractive End = "interactive"
-	EndDelegate    End = "delegate" // the Expert waits for others; when they return, a new run follows
+	EndDelegate    End = "delegate" // the Expert waits for others; then a new run follows
 )
 
 // Failure is the error that ended a run.
@@ -202,7 +202,8 @@ func (m *Marker) call(run *openRun, h *head, mark *Mark, usage Usage) {
 		if at >= 0 && run.Steps[at][1] != 0 {
 			return
 		}
-		if usage == (Usage{}) { // a tool call left over from an earlier step, for which no model was called
+		// The tool call is left over from an earlier step, and no model was called for it.
+		if usage == (Usage{}) {
 			return
 		}
 	}
@@ -315,7 +316,8 @@ const maxText = 500
 // text returns the text of a raw JSON string, cut to maxText bytes at a character boundary. It
 // returns "" for any other value.
 func text(raw []byte) string {
-	if most := 6*maxText + 2; len(raw) > most && raw[0] == '"' { // the length if every byte is escaped
+	// most is the length if every byte is escaped.
+	if most := 6*maxText + 2; len(raw) > most && raw[0] == '"' {
 		raw = append(cutEscape(raw[:most-1]), '"')
 	}
 	s, _ := stringValue(raw)

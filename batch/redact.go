@@ -22,7 +22,7 @@ type redactor struct {
 	decoded  []byte
 	spans    [][2]int
 	open     []byte // scratch: the containers of a line
-	most     int    // how long a line may become; beyond that each remaining text is replaced as a whole
+	most     int    // how long a line may become; then remaining texts are replaced as a whole
 }
 
 func newRedactor(patterns []string, most int) (redactor, error) {
@@ -147,7 +147,7 @@ func (r *redactor) head(h *head) {
 type spot struct {
 	Plain   bool   `json:"plain,omitempty"`   // from here on, the line is not JSON
 	String  bool   `json:"string,omitempty"`  // inside a string
-	Key     bool   `json:"key,omitempty"`     // the string, or outside of strings the next one, is a key
+	Key     bool   `json:"key,omitempty"`     // this string, or the next one outside, is a key
 	Swallow bool   `json:"swallow,omitempty"` // the rest of the string is left out
 	Open    []byte `json:"open,omitempty"`    // the open containers: '{' or '[' each
 }

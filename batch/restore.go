@@ -35,7 +35,7 @@ type Restored struct {
 	Part int
 	Last bool
 
-	Mark      bool     // the line began with a byte order mark, which is part of Line but not of the message
+	Mark      bool     // the line began with a byte order mark, which the message lacks
 	Text      bool     // the line is not, or not known to be, a JSON object
 	Lossy     bool     // bytes of the line that were not UTF-8 are now U+FFFD
 	NoNewline bool     // the input ended after Line, without a newline

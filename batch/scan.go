@@ -32,7 +32,7 @@ type head struct {
 // scanner scans lines. Its zero value is ready to use. It carries state from line to line: see slot
 // and escaper.
 type scanner struct {
-	isObject [maxDepth/64 + 1]uint64 // the stack of open containers, one bit each: set for an object
+	isObject [maxDepth/64 + 1]uint64 // stack of open containers, one bit each: set for an object
 	slots    [slots]slot
 	escaper
 	rest int // index in out of the bytes after the object's '{'

@@ -92,7 +92,8 @@ const (
 // Only the lowest mark is reliable, because a borrow can set the marks above it wrongly. So use the
 // lowest mark and load again after it.
 func special(w uint64) uint64 {
-	control := (w ^ (ones * 2)) - ones*0x21 // also finds '"': the xor turns it into 0x20, and a space into 0x22
+	// control also finds '"': the xor turns it into 0x20, and a space into 0x22.
+	control := (w ^ (ones * 2)) - ones*0x21
 	backslash := (w ^ (ones * '\\')) - ones
 	return (control | backslash) &^ w & highs // bytes from 0x80 on are neither
 }

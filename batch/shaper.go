@@ -36,13 +36,13 @@ const (
 type Shape struct {
 	Input    string   `json:"input"`            // the input's id
 	Source   string   `json:"source,omitempty"` // "stderr" if that is known
-	JobID    string   `json:"jobId,omitempty"`  // for lines that name none; "" means the latest of the input
+	JobID    string   `json:"jobId,omitempty"`  // for lines that name none; "": the input's latest
 	RunID    string   `json:"runId,omitempty"`
 	Fields   []Member `json:"fields,omitempty"` // added to the shipper member, in this order
 	Template string   `json:"logStream"`        // see ParseTemplate
 	Hostname string   `json:"hostname"`
 	Exclude  []string `json:"exclude,omitempty"` // globs; lines whose type matches one are left out
-	Redact   []string `json:"redact,omitempty"`  // regular expressions; what they match is taken out of lines
+	Redact   []string `json:"redact,omitempty"`  // regular expressions; their matches are removed
 }
 
 // Member is the name and the value of a --field option.

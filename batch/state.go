@@ -4,7 +4,7 @@ package batch
 // cursor holds it as JSON, so that a start after a crash gives each line the same seq, the same ids
 // and, in the end, the same seal.
 type State struct {
-	Seq   int64 `json:"seq"`             // of the latest line, which is the number of non-empty lines so far
+	Seq   int64 `json:"seq"`             // of the latest line: the number of non-empty lines
 	Empty int64 `json:"empty,omitempty"` // empty lines since that line
 
 	IDs
@@ -35,7 +35,7 @@ func (st State) Heir() State {
 // Split is a line that is being shipped in parts: what each part repeats, and the progress.
 type Split struct {
 	Parts    int    `json:"parts"` // parts made so far
-	Head     string `json:"head"`  // the members that each part repeats, as raw JSON with a comma after each
+	Head     string `json:"head"`  // members that each part repeats: raw JSON, a comma after each
 	Time     int64  `json:"time"`  // of each part's event
 	LineTime int64  `json:"own"`   // the time that the line states, or of its arrival
 	Route    int    `json:"route"`
@@ -81,5 +81,6 @@ type Digested struct {
 	// Lines is the SHA-256 of the shipped lines, each with its newline, as the binary state of the
 	// hash.
 	Lines []byte `json:"lines,omitempty"`
-	Raw   []byte `json:"raw,omitempty"` // the same for the input as read; absent while the two are equal
+	// Raw is the same for the input as it was read. It is absent while the two are equal.
+	Raw []byte `json:"raw,omitempty"`
 }

@@ -228,7 +228,8 @@ func asUsage(err error, command string, options []option) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		dashes, name := "--", unknown.GetSpecifiedName()
-		if letters := unknown.GetSpecifiedShortnames(); letters != "" { // single dash, which no option has
+		// No option has a single dash.
+		if letters := unknown.GetSpecifiedShortnames(); letters != "" {
 			dashes, name = "-", letters
 		}
 		problem = "unknown flag " + dashes + name

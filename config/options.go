@@ -223,9 +223,6 @@ type Healthcheck struct {
 	JournalFolder
 }
 
-// Any reports whether r replaces anything.
-func (r *Redirect) Any() bool { return r.LogGroup != "" || r.Region != "" || r.EndpointURL != nil }
-
 // Logs reads a job back.
 type Logs struct {
 	// Job is the jobId. It is required unless Streams are given.

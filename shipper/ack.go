@@ -12,7 +12,7 @@ import (
 type acking struct {
 	offset  int64          // of the cursor; the bytes before it are never read again
 	state   batch.State    // of the shaper at offset
-	blocks  []*batch.Block // shaped blocks from offset on, in order, that are not fully acknowledged
+	blocks  []*batch.Block // shaped blocks from offset on, in order, not fully acknowledged
 	onTrial int            // how many events of blocks are in batches on trial
 	account account
 	began   cursorState // the cursor when this process started; the report counts from there

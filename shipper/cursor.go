@@ -22,7 +22,7 @@ type cursorState struct {
 	Account account     `json:"account"`
 	Sealed  bool        `json:"sealed,omitempty"` // a seal was accepted and is still correct
 	Final   bool        `json:"final,omitempty"`  // that seal says that the input ended
-	Input   string      `json:"input,omitempty"`  // the input's name, if it differs from its first one
+	Input   string      `json:"input,omitempty"`  // the input's name, unless it is its first
 	Cuts    []int64     `json:"cuts,omitempty"`   // beyond the cursor; see lastLine
 }
 
@@ -39,7 +39,7 @@ func (in *input) cursor(state batch.State) cursorState {
 type account struct {
 	Rejected  ranges      `json:"rejected,omitempty"`  // seqs
 	Repeated  int64       `json:"repeated,omitempty"`  // events that CloudWatch may have twice
-	Restamped int64       `json:"restamped,omitempty"` // events that a put sent with another time than their own
+	Restamped int64       `json:"restamped,omitempty"` // events sent with another time
 	Truncated truncations `json:"truncated,omitzero"`
 }
 

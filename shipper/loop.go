@@ -114,7 +114,8 @@ func (s *Shipper) until(now time.Time) time.Duration {
 		if in.wait.now() || in.read.state == unreadable {
 			d = min(d, s.patience.look)
 		}
-		if left := in.wait.until.Sub(now); in.wait.now() && left > 0 { // otherwise it waits only for memory
+		// If no time is left, the input waits only for memory.
+		if left := in.wait.until.Sub(now); in.wait.now() && left > 0 {
 			d = min(d, left)
 		}
 		if in.inHalfLine() {
@@ -175,7 +176,8 @@ func (s *Shipper) add(in Input) error {
 		}
 		s.log.Warn(why, logfield.Input(i.Shape.Input), logfield.Folder(in.Journal.Path()))
 	}
-	if err := in.Journal.Degraded(); err != nil && in.Journal.Path() == "" { // otherwise the mover logs it
+	// If the input has a folder, the mover logs the failure.
+	if err := in.Journal.Degraded(); err != nil && in.Journal.Path() == "" {
 		s.log.Warn(err.Error(), logfield.Of(err)...)
 	}
 	if err := in.Journal.Damage(); err != nil {

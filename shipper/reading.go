@@ -16,9 +16,10 @@ type reading struct {
 	gap    int64 // where the gap being read ends; its bytes are missing or were never written; 0: none
 	// truncation is the truncation of an output that made the gap; nil: something else did.
 	truncation *journal.CutError
-	before     int64 // an earlier process may have shipped the bytes before this offset under this name
-	last       lastLine
-	shaping    *block // nil: none. If memory runs out within it, the loop returns to it later.
+	// before is the offset up to which an earlier process may have shipped bytes under this name.
+	before  int64
+	last    lastLine
+	shaping *block // nil: none. If memory runs out within it, the loop returns to it later.
 }
 
 // readState says how the last read went.

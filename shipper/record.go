@@ -46,7 +46,7 @@ type openRecord struct {
 	Stream       string            `json:"stream"`
 	JobID        json.RawMessage   `json:"jobId,omitempty"` // of the first line in the stream
 	Fields       map[string]string `json:"fields,omitempty"`
-	Unattributed string            `json:"unattributed,omitempty"` // the stream of lines before the first job
+	Unattributed string            `json:"unattributed,omitempty"` // of lines before the first job
 	ECS          map[string]string `json:"ecs,omitempty"`
 }
 
@@ -101,10 +101,11 @@ type sealRecord struct {
 	Tokens        int64        `json:"tokens"`
 	RejectedLines int64        `json:"rejectedLines"`
 	ExcludedLines int64        `json:"excludedLines"`
-	Excluded      [][2]int64   `json:"excluded,omitempty"`      // ranges of seqs
-	ExcludedCut   bool         `json:"excludedCut,omitempty"`   // not all ranges are listed
-	ExcludedSince int64        `json:"excludedSince,omitempty"` // lines left out since the latest event
-	Redacted      int64        `json:"redacted,omitempty"`      // how many matches were replaced
+	Excluded      [][2]int64   `json:"excluded,omitempty"`    // ranges of seqs
+	ExcludedCut   bool         `json:"excludedCut,omitempty"` // not all ranges are listed
+	// ExcludedSince is how many lines were left out since the latest event.
+	ExcludedSince int64 `json:"excludedSince,omitempty"`
+	Redacted      int64 `json:"redacted,omitempty"` // how many matches were replaced
 	// First is set only in the copy for the input's first stream, so that a metric filter can count
 	// each seal once.
 	First bool  `json:"first,omitempty"`

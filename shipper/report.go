@@ -11,12 +11,13 @@ import (
 // Counts counts what happened to inputs since this process started.
 type Counts struct {
 	Lines, EmptyLines, Events, Parts, Bytes int64
-	Repeated                                int64 // events that CloudWatch may have twice; readers drop repeats
-	Rejected                                int64 // lines
-	Lossy                                   int64 // lines that were not UTF-8
-	Retimed                                 int64 // events sent with another time than their own
-	Excluded                                int64 // lines that were left out
-	Redacted                                int64 // matches that were replaced
+	// Repeated is how many events CloudWatch may have twice. Readers drop repeats.
+	Repeated int64
+	Rejected int64 // lines
+	Lossy    int64 // lines that were not UTF-8
+	Retimed  int64 // events sent with another time than their own
+	Excluded int64 // lines that were left out
+	Redacted int64 // matches that were replaced
 }
 
 // take adds the counts of an input.
@@ -97,7 +98,7 @@ type Left struct {
 	Path    string // its folder; "" if it was in memory and is gone
 	File    string // the followed file that holds the bytes; "" if the folder holds them
 	Bytes   int64  // not acknowledged
-	Lost    int64  // how many of Bytes are lost: held only in memory because the disk failed, or in a removed folder
+	Lost    int64  // of Bytes: those only in memory because the disk failed, or in a removed folder
 	Primary bool
 }
 

@@ -37,7 +37,8 @@ func newKeeper(memory int64, dir string) (*keeper, error) {
 	if k.memory, err = unix.Mmap(-1, 0, int(memory), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON); err != nil {
 		return nil, errors.Join(fmt.Errorf("%d bytes of memory for bodies: %w; reduce -keep", memory, err), f.Close())
 	}
-	for i := 0; i < len(k.memory); i += os.Getpagesize() { // the kernel allocates each page now, not during a put
+	// Touch each page, so that the kernel allocates it now and not during a put.
+	for i := 0; i < len(k.memory); i += os.Getpagesize() {
 		k.memory[i] = 0
 	}
 	return k, nil

@@ -162,7 +162,8 @@ func machineCPU() time.Duration {
 	line, _, _ := strings.Cut(string(data), "\n")
 	var ticks int64
 	for i, field := range strings.Fields(line) {
-		if i == 0 || i == 4 || i == 5 || i > 8 { // the name, idle, waiting for the disk, guests (already counted)
+		// Skip the name, idle, waiting for the disk, and guests, which are already counted.
+		if i == 0 || i == 4 || i == 5 || i > 8 {
 			continue
 		}
 		n, err := strconv.ParseInt(field, 10, 64)
@@ -171,7 +172,8 @@ func machineCPU() time.Duration {
 		}
 		ticks += n
 	}
-	return time.Duration(ticks) * 10 * time.Millisecond // 100 ticks per second, on every Linux that Go runs on
+	// There are 100 ticks per second on every Linux that Go runs on.
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 // benchCPU returns the CPU time of this process, of those it ran, and of the endpoint.

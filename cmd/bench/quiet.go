@@ -22,7 +22,7 @@ const (
 type quietResult struct {
 	oursHalf, oursMost []float64 // p50 and p99 from writing a line to its acceptance, milliseconds
 	loopHalf, loopMost []float64
-	oursCPU, oursRSS   []float64 // of the process at 100 lines per second: percent of a core, peak MB
+	oursCPU, oursRSS   []float64 // of the process at 100 lines per second: % of a core, peak MB
 	idleCPU, idleRSS   []float64 // of an idle process: percent of a core, MB at the end
 	exits              []float64 // from the last line to the exit, milliseconds
 }

@@ -200,7 +200,8 @@ func (b *bench) generate(name string, w workload) (*file, error) {
 		return nil, err
 	}
 	b.files[name] = f
-	runtime.GC() // the memory of this process counts as the peak of those that it starts: see ownPeak
+	// The memory of this process counts in the peak of those that it starts: see ownPeak.
+	runtime.GC()
 	return f, nil
 }
 

@@ -57,7 +57,7 @@ func (b *bench) wire() error {
 				return err
 			}
 			over := b.ours(true)
-			over.env = append(over.env, "AWS_ENDPOINT_URL="+link.url) // the last one with a name counts
+			over.env = append(over.env, "AWS_ENDPOINT_URL="+link.url) // the last of a name counts
 			if r.shaped, err = b.interleave(few, b.compressions(over)); err != nil {
 				return err
 			}
@@ -205,7 +205,8 @@ type segment struct {
 // carry copies from from to to until either ends, at the rate and with the latency of the link.
 func (d *direction) carry(to, from net.Conn) {
 	const most = 8 << 10
-	underway := make(chan segment, linkRate/8*linkRoundTrip/time.Second/most+2) // as much as fits on the wire
+	// underway holds as much as fits on the wire.
+	underway := make(chan segment, linkRate/8*linkRoundTrip/time.Second/most+2)
 	go func() {
 		defer close(underway)
 		for {

@@ -83,7 +83,8 @@ func printLogs(ctx context.Context, src readback.Source, query readback.Query, f
 	if options.Pretty {
 		look := pretty.Options{}
 		if onTerminal {
-			look.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" // https://no-color.org
+			// NO_COLOR is described at https://no-color.org.
+			look.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 			look.Width = func() int { return terminal.Columns(os.Stdout) }
 			look.Live = options.Follow && os.Getenv("TERM") != "dumb"
 		}
@@ -94,7 +95,7 @@ func printLogs(ctx context.Context, src readback.Source, query readback.Query, f
 	var out io.Writer = os.Stdout
 	if onTerminal {
 		visible := &terminal.Writer{W: os.Stdout}
-		defer visible.Close() // it holds at most an incomplete character, which is not worth printing
+		defer visible.Close() // it holds at most an incomplete character
 		out = visible
 	}
 	if options.Follow {

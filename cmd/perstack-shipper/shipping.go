@@ -64,7 +64,9 @@ func recordedCreation(c run.Creation) config.Creation {
 func endSignals() (signals <-chan os.Signal, stop func()) {
 	ends := make(chan os.Signal, 4)
 	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt, syscall.SIGHUP} {
-		if !signal.Ignored(sig) { // by nohup, or in a shell's background job: the agent survives it, and so must its reader
+		// nohup and a shell's background jobs ignore signals. The agent survives them, and so must
+		// its reader.
+		if !signal.Ignored(sig) {
 			signal.Notify(ends, sig)
 		}
 	}

@@ -46,8 +46,10 @@ type Options struct {
 	Create bool // create missing group and stream, as shipping does
 	Read   bool // also check reading back
 
-	JournalDir   string
-	JournalNamed bool // the user named JournalDir; without that, shipping falls back to memory if it cannot be written
+	JournalDir string
+	// JournalNamed says that the user named JournalDir. If not, and the folder cannot be written,
+	// shipping falls back to memory.
+	JournalNamed bool
 	// Dies reports whether a folder is lost with the container. nil means that none is.
 	Dies func(folder string) bool
 

@@ -165,7 +165,8 @@ func (c *Child) Warned() bool { return c.warned.Load() }
 // Stop stops the group with SIGSTOP until Continue. A signal that asks the command to end continues
 // it, so that it can end.
 func (c *Child) Stop() {
-	c.stopped.Store(true) // the loop sets it again, after the signals that are queued before this one
+	// The loop sets it again, after the signals that are queued before this one.
+	c.stopped.Store(true)
 	c.ask(request{syscall.SIGSTOP, true})
 }
 

@@ -53,7 +53,8 @@ func Find(name, path string) (string, error) {
 	var why error
 	for _, dir := range filepath.SplitList(path) {
 		file := filepath.Join(dir, name)
-		if dir == "" || dir == "." { // the working folder; without a slash, exec would look the name up again
+		// This is the working folder. Without a slash, exec would look the name up again.
+		if dir == "" || dir == "." {
 			file = "./" + name
 		}
 		switch err := executable(file); {

@@ -82,7 +82,7 @@ var classes = map[string]Class{
 type callError struct {
 	err       error
 	action    string        // of the API, without "logs:"
-	transport error         // the transport's error, which the SDK hides once the deadline has passed
+	transport error         // the transport's, which the SDK hides after the deadline
 	timeout   time.Duration // the attempt's deadline, if it ended the attempt
 	stopped   bool          // the caller's context ended
 	reached   bool          // there was a connection

@@ -180,7 +180,8 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		if err := checkEndpoint(endpoint); err != nil {
 			return nil, err
 		}
-		c.endpoint = strings.TrimRight(endpoint, "/") // a trailing slash does not make it another Target
+		// A trailing slash does not make the endpoint another Target.
+		c.endpoint = strings.TrimRight(endpoint, "/")
 		c.loopback = isLoopback(endpoint)
 	}
 	return c, nil

@@ -17,7 +17,7 @@ type Group struct {
 	RetentionPolicy string // the account's policy that sets it; "": the group's own
 	Class           string // STANDARD, INFREQUENT_ACCESS, DELIVERY or ESSENTIALS
 	KMSKeyID        string // ARN of the key; "": the service's own encryption
-	Masked          bool   // a data protection policy of the group or the account masks some of its events
+	Masked          bool   // a data protection policy masks some of its events
 }
 
 // CanBeRead reports whether the group's class supports the calls that read events back,

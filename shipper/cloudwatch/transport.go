@@ -23,7 +23,9 @@ import (
 )
 
 const (
-	dialTimeout = 5 * time.Second // well below the attempt's, to distinguish "cannot be reached" from "does not answer"
+	// dialTimeout is well below the attempt's deadline, to distinguish "cannot be reached" from
+	// "does not answer".
+	dialTimeout = 5 * time.Second
 	tlsTimeout  = 5 * time.Second
 	// idleTimeout is below the 60 s after which load balancers usually close an idle connection: a
 	// request sent while the connection is being closed is lost.

@@ -21,7 +21,8 @@ func (e *apiError) Error() string { return fmt.Sprintf("%s (%d): %s", e.code, e.
 
 // json returns the body of the answer, in AWS JSON 1.1.
 func (e *apiError) json() []byte {
-	b, _ := marshal(map[string]string{"__type": e.code, "message": e.message}) // strings never fail to encode
+	// Strings never fail to encode.
+	b, _ := marshal(map[string]string{"__type": e.code, "message": e.message})
 	return b
 }
 

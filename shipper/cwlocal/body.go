@@ -33,7 +33,8 @@ func (s *Server) readBody(r *http.Request) (body []byte, release func(), err err
 	}
 	raw := newBuffer()
 	if r.ContentLength > 0 {
-		raw.Grow(int(r.ContentLength) + bytes.MinRead) // without MinRead, ReadFrom would double the buffer at the end
+		// Without MinRead, ReadFrom would double the buffer at the end.
+		raw.Grow(int(r.ContentLength) + bytes.MinRead)
 	}
 	switch n, err := raw.ReadFrom(io.LimitReader(r.Body, maxBody+1)); {
 	case err != nil:

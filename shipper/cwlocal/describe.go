@@ -31,7 +31,7 @@ type logGroup struct {
 	LogGroupName      string `json:"logGroupName"`
 	CreationTime      int64  `json:"creationTime"`
 	RetentionInDays   int    `json:"retentionInDays,omitempty"`
-	RetentionPolicy   string `json:"retentionPolicyName,omitempty"` // the account policy that sets RetentionInDays
+	RetentionPolicy   string `json:"retentionPolicyName,omitempty"` // of the account
 	MetricFilterCount int    `json:"metricFilterCount"`
 	ARN               string `json:"arn"`
 	LogGroupARN       string `json:"logGroupArn"`

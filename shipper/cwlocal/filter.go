@@ -202,7 +202,8 @@ func (o *filterLogEvents) cursors(streams []*stream) *merge {
 			c.position = max(c.position, v.at(key{timestamp: *o.StartTime}))
 		}
 		if o.EndTime != nil && *o.EndTime < math.MaxInt64 {
-			c.end = v.at(key{timestamp: *o.EndTime + 1}) // unlike in GetLogEvents, the end is inclusive
+			// Unlike in GetLogEvents, the end is inclusive.
+			c.end = v.at(key{timestamp: *o.EndTime + 1})
 		}
 		if c.settle() {
 			*m = append(*m, c)

@@ -27,7 +27,8 @@ const (
 	groupFile    = "group.json"
 	streamSuffix = ".jsonl"
 	lockFile     = ".lock"
-	deleted      = ".deleted-" // prefix of a folder being deleted; a group's folder name never starts with a dot
+	// deleted is the prefix of a folder being deleted. A group's folder never starts with a dot.
+	deleted = ".deleted-"
 	// maxFileName leaves room for the suffix in the 255 bytes of a file name.
 	maxFileName = 200
 )

@@ -121,7 +121,8 @@ func (o *createLogStream) do(s *Server, _ string) ([]byte, error) {
 // newStream returns an empty stream. Its id distinguishes its eventIds from those of other streams.
 func newStream(groupName, name string, created int64) *stream {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(groupName + ":" + name + ":" + strconv.FormatInt(created, 10))) // never fails (hash.Hash)
+	// A hash.Hash never fails to write.
+	_, _ = h.Write([]byte(groupName + ":" + name + ":" + strconv.FormatInt(created, 10)))
 	return &stream{name: name, created: created, id: h.Sum64()}
 }
 

@@ -304,7 +304,8 @@ func (s *Server) send(w http.ResponseWriter, action string, status int, contentT
 	w.WriteHeader(status)
 	if fault.CutAnswer {
 		_, _ = w.Write(body[:len(body)/2])
-		_ = http.NewResponseController(w).Flush() // otherwise closing the connection would drop that half
+		// Without a flush, closing the connection would drop that half.
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
 	_, _ = w.Write(body) // fails only if the client has gone

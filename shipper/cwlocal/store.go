@@ -40,7 +40,7 @@ type stream struct {
 	bytes     int64   // total size of messages
 	last      key     // of the last event to arrive
 	unsorted  bool    // the order of arrival is not the reading order
-	order     []int32 // the reading order of the first len(order) events, as arrival numbers; only if unsorted
+	order     []int32 // if unsorted: arrival numbers of the first len(order) events as read
 	first     int64   // the earliest timestamp
 	latest    int64   // the latest timestamp
 	ingestion int64   // the latest ingestion time

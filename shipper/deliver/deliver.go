@@ -105,11 +105,11 @@ type Outcome struct {
 	// delivered.
 	OnTrial bool
 
-	Rejected  []Rejected             // events of the batch and of those on trial that are refused for good
+	Rejected  []Rejected             // events, also of those on trial, that are refused for good
 	Puts      int                    // accepted
 	Retries   int                    // failed attempts
 	Throttled bool                   // one of them was throttled
-	Repeated  map[*batch.Block]int64 // events of the batch and of those on trial that may be stored twice, by block
+	Repeated  map[*batch.Block]int64 // events, also of those on trial, that may be stored twice
 	Restamped map[*batch.Block]int64 // events sent with a time other than their own, by block
 }
 
@@ -305,7 +305,8 @@ var errClock = errors.New("CloudWatch refuses events that have the current time;
 func (d *delivery) restamp(ctx context.Context, p part, refused func(int64) bool) error {
 	var pool batch.Pool // not the caller's pool, which belongs to its goroutine; this is rare
 	slow := d.Paces.Refused.Begin()
-	before := int64(-1) // the time given in the previous round; events that have it are already counted
+	// before is the time given in the previous round. Events that have it are already counted.
+	before := int64(-1)
 	work := []part{p}
 	for round := 1; len(work) > 0; round++ {
 		if round > 2 {

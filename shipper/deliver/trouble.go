@@ -32,7 +32,7 @@ type Trouble struct {
 	lastOK      time.Time // when a put was last accepted
 	unreachable bool      // all failures since then concern credentials, permissions or the address
 	last        failure   // the latest of them
-	everywhere  bool      // the latest failure concerns credentials or the address: no other stream would fare better
+	everywhere  bool      // the latest failure is of credentials or the address, for all streams
 	streams     map[string]streamFailures
 }
 

@@ -15,7 +15,7 @@ func Blocks(f *os.File) (allocated, block int64, err error) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return 0, 0, fmt.Errorf("fstat %s: %w", f.Name(), err)
 	}
-	return int64(st.Blocks) * 512, int64(st.Blksize), nil // st_blocks always counts 512 bytes: stat(2)
+	return int64(st.Blocks) * 512, int64(st.Blksize), nil // st_blocks counts 512 bytes: stat(2)
 }
 
 // Punches reports whether the file system of f frees the blocks of holes. f must be empty and open
@@ -57,7 +57,8 @@ func Free(f *os.File) (free int64, known bool, err error) {
 	if err := retryEINTR(func() error { return unix.Fstatfs(int(f.Fd()), &st) }); err != nil {
 		return 0, false, fmt.Errorf("statfs %s: %w", f.Name(), err)
 	}
-	return int64(st.Bavail) * int64(st.Bsize), st.Blocks > 0, nil // a file system without blocks has no size, such as that of memfds
+	// A file system without blocks, such as that of memfds, has no size.
+	return int64(st.Bavail) * int64(st.Bsize), st.Blocks > 0, nil
 }
 
 // NextHole returns the offset of the first hole at or after off. It returns [math.MaxInt64] if

@@ -136,10 +136,12 @@ func (s *Set) copyOf(f *file, first string, now time.Time) (of *origin, wait boo
 			}
 			f.differs(o)
 		case o.in == nil:
-			wait = wait || still < s.o.Patience.Copy && !s.stopping // it may still be growing into a copy
+			// The file may still be growing into a copy.
+			wait = wait || still < s.o.Patience.Copy && !s.stopping
 		case o.hasEnded():
 			wait = wait || still < s.o.Patience.Digest
-		case s.stopping || still >= s.o.Patience.Copy: // it may only look the same, so it is shipped
+		// The file may only look the same, so it is shipped.
+		case s.stopping || still >= s.o.Patience.Copy:
 		case f.maybeCopy(o):
 			wait = true
 		}

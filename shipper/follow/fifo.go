@@ -17,10 +17,11 @@ import (
 // fifo is a FIFO that is being read. It is also open for writing, so that it does not end while
 // writers come and go.
 type fifo struct {
-	path    string
-	who     disk.Identity
-	in      *Input
-	w       *os.File           // the writing end; nil once it was closed, so that the last writer ends the FIFO
+	path string
+	who  disk.Identity
+	in   *Input
+	// w is the writing end. It is nil once it was closed, so that the last writer ends the FIFO.
+	w       *os.File
 	stop    context.CancelFunc // ends reading at once
 	present bool
 	size    int64
@@ -39,7 +40,8 @@ func (s *Set) candidateFIFO(path string, info os.FileInfo, now time.Time) error 
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // it was removed in the meantime
 	}
-	if errors.Is(err, journal.ErrFull) && len(s.fifos) > 0 { // the open FIFOs stay open: closing them would kill their writers
+	// The open FIFOs stay open, because closing them would kill their writers.
+	if errors.Is(err, journal.ErrFull) && len(s.fifos) > 0 {
 		s.complain(err)
 		return nil
 	}
@@ -76,7 +78,8 @@ func (s *Set) openFIFO(path string) (*fifo, error) {
 // holdFIFO opens both ends of a FIFO and locks it.
 func holdFIFO(path string) (f *fifo, r *os.File, err error) {
 	const flags = unix.O_CLOEXEC | unix.O_NONBLOCK
-	r, err = os.OpenFile(path, os.O_RDONLY|flags, 0) // with O_NONBLOCK it does not wait for a writer
+	// With O_NONBLOCK, opening does not wait for a writer.
+	r, err = os.OpenFile(path, os.O_RDONLY|flags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
 	}

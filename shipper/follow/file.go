@@ -187,7 +187,8 @@ func (s *Set) attach(j *journal.File, path string, note Note, now time.Time) *fi
 		s.add(f)
 	case pin == nil:
 	case f == nil:
-		f = &file{path: path, pin: pin, who: who, present: true} // if it is not present, the next look notices
+		// If the file is not present, the next look notices.
+		f = &file{path: path, pin: pin, who: who, present: true}
 		s.add(f)
 	default:
 		pin.Close()

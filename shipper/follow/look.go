@@ -91,7 +91,8 @@ func insteadOf(pattern string) string {
 }
 
 func openFile(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) // NONBLOCK: a FIFO in its place must not block us
+	// With O_NONBLOCK, a FIFO in the file's place does not block us.
+	return os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 }
 
 // look finds files that are new or gone, and advances every file. The error says that another
@@ -150,7 +151,8 @@ func (s *Set) lookAt(path string, now time.Time) error {
 		}
 	case info.Mode().IsRegular():
 		s.candidate(path, now)
-	case info.Mode()&fs.ModeNamedPipe != 0 && s.stopping: // nobody can have written to it without a reader
+	// Nobody can have written to a FIFO without a reader.
+	case info.Mode()&fs.ModeNamedPipe != 0 && s.stopping:
 	case info.Mode()&fs.ModeNamedPipe != 0 && s.filesOnly:
 	case info.Mode()&fs.ModeNamedPipe != 0:
 		return s.candidateFIFO(path, info, now)

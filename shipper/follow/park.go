@@ -87,7 +87,8 @@ func (s *Set) isParked(who disk.Identity, info os.FileInfo) bool {
 		return true
 	}
 	p.moved = p.moved || p.size != info.Size() || !p.changed.Equal(info.ModTime())
-	if p.id == "" && (p.moved || s.stopping && p.size > 0) { // its first line may be complete now, or will never be
+	// The first line may be complete now, or never will be.
+	if p.id == "" && (p.moved || s.stopping && p.size > 0) {
 		s.parked = slices.DeleteFunc(s.parked, func(other *parked) bool { return other == p && s.unpark(p) })
 		return false
 	}

@@ -102,7 +102,8 @@ func (s *Set) readsOn(f *file, now time.Time) bool {
 	if still >= s.o.Patience.Gone && (!running || still >= s.runPatience()) {
 		return false
 	}
-	if writer, known := f.hasWriter(); known && !writer { // an end, unless the agent opens the file for each line
+	// The file has ended, unless the agent opens it for each line.
+	if writer, known := f.hasWriter(); known && !writer {
 		return running && still < s.o.Patience.Gone
 	}
 	return true

@@ -128,7 +128,8 @@ func (s *Set) wait() time.Duration {
 			d = min(d, pollBusy)
 		}
 	}
-	if left := time.Until(s.came.Add(s.o.UntilIdle)); s.o.UntilIdle > 0 && left > -pollRoom { // if less is left, a run is under way
+	// If less is left, a run is under way.
+	if left := time.Until(s.came.Add(s.o.UntilIdle)); s.o.UntilIdle > 0 && left > -pollRoom {
 		d = min(d, left)
 	}
 	return max(d, lookShare*s.watch.took, time.Millisecond)

@@ -32,7 +32,7 @@ const (
 
 	nearLook    = time.Millisecond      // between looks while it writes and the margin is near
 	stoppedLook = 50 * time.Millisecond // between looks while it is stopped
-	otherLook   = 5 * time.Second       // between looks otherwise, because others use the disk as well
+	otherLook   = 5 * time.Second       // between looks otherwise, as others use the disk too
 	logEvery    = time.Minute
 )
 

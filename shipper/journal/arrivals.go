@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	arrivalBytes = 16
-	arrivalEvery = 100      // ms: least time between entries, which makes 160 bytes a second
-	arrivalFree  = 64 << 10 // bytes of acked entries that are worth a hole
-	windowBytes  = 256 * arrivalBytes
+	arrivalBytes  = 16
+	arrivalEvery  = 100      // ms: least time between entries, which makes 160 bytes a second
+	arrivalFree   = 64 << 10 // bytes of acked entries that are worth a hole
+	arrivalWindow = 256 * arrivalBytes
 )
 
 type arrival struct{ off, ms int64 }
@@ -39,7 +39,7 @@ type arrivals struct {
 	// owned by the goroutine that reads and acks
 	now     arrival // the entry that applies to the latest question
 	next    int64   // index of the entry after now
-	window  [windowBytes]byte
+	window  [arrivalWindow]byte
 	winFrom int64 // index of the first entry in window
 	winN    int64 // entries in window
 	punched int64 // bytes freed at the front, once punching has worked
@@ -91,7 +91,8 @@ func openArrivals(st store, start int64) (a *arrivals, problem string, err error
 	}
 	a.n.Store(valid)
 	a.winN = 0
-	if lost := info.Size() - valid*arrivalBytes; lost >= arrivalBytes { // less is an entry that a crash cut off
+	// If fewer are lost, a crash cut off the last entry.
+	if lost := info.Size() - valid*arrivalBytes; lost >= arrivalBytes {
 		problem = fmt.Sprintf("%d bytes of its index of arrivals are invalid", lost) + consequence
 	}
 	return a, problem, nil

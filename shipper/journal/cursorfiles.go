@@ -94,7 +94,9 @@ func openCursor(st store) (c *cursorFiles, newest cursorRecord, ok bool, err err
 	}
 	c.gen = newest.gen
 	for i := range c.f {
-		if c.room[i] < cursorRoom { // best effort: if it fails, a full disk may stop the cursor but does not lose it
+		// Growing is best effort: if it fails, a full disk may stop the cursor but does not lose
+		// it.
+		if c.room[i] < cursorRoom {
 			_ = c.grow(i, cursorRoom)
 		}
 	}

@@ -114,7 +114,8 @@ var errNoFIFO = errors.New("it is not a FIFO")
 // attachFIFO makes a recovered Pipe go on if some process still has its FIFO open.
 func (j *Pipe) attachFIFO(p *pipe) error {
 	out, err := openOut(j.st.path(fifoName))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFIFO) { // another kind of file with its name was reported as foreign
+	// Another kind of file with that name was reported as foreign.
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFIFO) {
 		return nil
 	}
 	if err != nil {

@@ -34,7 +34,7 @@ type grownFile struct {
 	off  *offsets
 
 	mu     sync.Mutex
-	f      *os.File // open for reading only, so that it does not count as a writer; nil if the file is gone
+	f      *os.File // open only for reading, so that it is no writer; nil if the file is gone
 	shift  int64    // offset of a byte minus its place in the file; always 0 of a followed file
 	seen   int64    // offset after the last byte that a look has found
 	readTo int64    // offset after the last byte that was read

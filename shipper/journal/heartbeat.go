@@ -63,7 +63,8 @@ func (h *Heartbeat) Beat(now time.Time) {
 		return
 	}
 	tv := unix.NsecToTimeval(now.UnixNano())
-	_ = unix.Futimes(int(h.f.Fd()), []unix.Timeval{tv, tv}) // the next beat tries again; if that never works, the age of the file shows it
+	// The next beat tries again. If that never works, the age of the file shows it.
+	_ = unix.Futimes(int(h.f.Fd()), []unix.Timeval{tv, tv})
 }
 
 // make makes the file and locks it. Another start that removes dead heartbeats may lock it first;

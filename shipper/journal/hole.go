@@ -21,7 +21,7 @@ type HoleError struct {
 }
 
 func (e *HoleError) Error() string {
-	return fmt.Sprintf("input %s: %s has a hole from offset %d to %d, which is skipped and counts as a line of 0 parts: somebody truncated the file and its writer went on at its old offset; let the writer append (`>>`, O_APPEND), or rename the file instead of truncating it",
+	return fmt.Sprintf("input %s: %s has a hole from offset %d to %d, which is skipped: the file was truncated while its writer kept its old offset; let the writer append (`>>`, O_APPEND), or rename the file instead",
 		e.ID, e.Path, e.From, e.To)
 }
 

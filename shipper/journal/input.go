@@ -27,15 +27,18 @@ type header struct {
 	Started      int64         `json:"started"` // ms since 1970
 	SegmentBytes int64         `json:"segmentBytes,omitempty"`
 	MaxBytes     int64         `json:"maxBytes,omitempty"`
-	Sync         time.Duration `json:"sync,omitempty"`  // ns
-	Shift        int64         `json:"shift,omitempty"` // of an Output: offset of a byte minus its place in the file
-	Start        int64         `json:"start,omitempty"` // of an Output that was truncated: offset of the first byte since
-	Cuts         int64         `json:"cuts,omitempty"`  // of such an Output: see outputCuts
-	Head         []byte        `json:"head,omitempty"`  // of such an Output: what the file begins with since
-	Path         string        `json:"path,omitempty"`  // of a File
-	Dev          uint64        `json:"dev,omitempty"`   // Dev and Ino: identity of a File
-	Ino          uint64        `json:"ino,omitempty"`
-	Born         int64         `json:"born,omitempty"` // birth time of a File, ns since 1970; 0: the file system does not record it
+	Sync         time.Duration `json:"sync,omitempty"` // ns
+	// Shift is for an Output: the offset of a byte minus its place in the file.
+	Shift int64 `json:"shift,omitempty"`
+	// Start, Cuts and Head are for an Output that was truncated. Start is the offset of the first
+	// byte since then, and Head is what the file begins with since then. For Cuts see outputCuts.
+	Start int64  `json:"start,omitempty"`
+	Cuts  int64  `json:"cuts,omitempty"`
+	Head  []byte `json:"head,omitempty"`
+	Path  string `json:"path,omitempty"` // of a File
+	Dev   uint64 `json:"dev,omitempty"`  // Dev and Ino: identity of a File
+	Ino   uint64 `json:"ino,omitempty"`
+	Born  int64  `json:"born,omitempty"` // birth of a File, ns since 1970; 0: unknown
 }
 
 func (h header) kind() Kind {
@@ -144,7 +147,8 @@ func (f *Folder) begin(id string, kind Kind, about []byte, o Options) (*Journal,
 	if err == nil {
 		j, err = f.fill(st, l, h, about)
 	}
-	if err != nil && f.worked.Load() && kind != KindOutput && disk.HasMemfds && disk.Failed(err) { // an Output may have to move to another folder
+	// An Output cannot be kept in memory: it may have to move to another folder.
+	if err != nil && f.worked.Load() && kind != KindOutput && disk.HasMemfds && disk.Failed(err) {
 		return f.beginInMemory(h, about, err)
 	}
 	return j, err
@@ -257,7 +261,8 @@ func discard(st store) error {
 	if err := empty(st); err != nil {
 		return err
 	}
-	for _, name := range []string{finishedName, lockName} { // in this order, so that the lock protects the folder to the end
+	// Remove the lock last, so that it protects the folder to the end.
+	for _, name := range []string{finishedName, lockName} {
 		if err := st.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

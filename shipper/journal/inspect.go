@@ -133,7 +133,8 @@ func (v *View) input(id string) (Seen, bool) {
 		err = errors.Join(err, fmt.Errorf("input %s: its options: %w", id, aboutErr))
 	}
 	if err != nil {
-		if _, state, _ := examine(st, id); state != whole { // it was delivered and removed meanwhile
+		// The input may have been delivered and removed meanwhile.
+		if _, state, _ := examine(st, id); state != whole {
 			return Seen{}, false
 		}
 	}

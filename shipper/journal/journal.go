@@ -25,17 +25,18 @@
 //
 // # On disk
 //
-//	<folder>/version                              the layout of this folder: 1
-//	<folder>/<id>/lock                            locked (flock) by the living owner; has its pid
-//	<folder>/<id>/input                           what the input is; written last, when it is complete
-//	<folder>/<id>/about                           the caller's snapshot of options and target
-//	<folder>/<id>/cursor.a, cursor.b              the cursor, written alternately
-//	<folder>/<id>/arrivals                        when the byte at an offset arrived
-//	<folder>/<id>/00000000000067108864.segment    bytes of a Pipe, named by the first offset
-//	<folder>/<id>/fifo                            what a command writes, on its way to segments
-//	<folder>/<id>/00000000000000000000.output     bytes of an Output, behind a line of ours
-//	<folder>/<id>/rejects.jsonl                   events that CloudWatch rejected
-//	<folder>/<id>/finished                        the input is being removed
+//	version                            the layout of this folder: 1
+//	alive-*                            locked by a living shipper; see [Heartbeat]
+//	<id>/lock                          locked (flock) by the living owner; has its pid
+//	<id>/input                         what the input is; written last, when it is complete
+//	<id>/about                         the caller's snapshot of options and target
+//	<id>/cursor.a, cursor.b            the cursor, written alternately
+//	<id>/arrivals                      when the byte at an offset arrived
+//	<id>/00000000000067108864.segment  bytes of a Pipe, named by the first offset
+//	<id>/fifo                          what a command writes, on its way to segments
+//	<id>/00000000000000000000.output   bytes of an Output, behind a line of ours
+//	<id>/rejects.jsonl                 events that CloudWatch rejected
+//	<id>/finished                      the input is being removed
 //
 // If no folder is writable, the files are memfds: see [InMemory]. If the folder of a Pipe fails
 // later, the Pipe goes on in memory: its segments are in the folder up to an offset, and in memory
@@ -110,7 +111,7 @@ const (
 // Options are those of one input. They are recorded with it and apply again when it is recovered.
 type Options struct {
 	SegmentBytes int64         // size of a Pipe's segments; 0: 64 MiB, or less if MaxBytes is small
-	MaxBytes     int64         // limit on the space this input takes, in allocated bytes; 0: no limit
+	MaxBytes     int64         // limit on this input's space, in allocated bytes; 0: none
 	Sync         time.Duration // interval between fsyncs; 0: never, the kernel decides
 }
 
@@ -126,14 +127,14 @@ type source interface {
 	readAt(p []byte, off int64) (int, error)
 	size() int64
 	ended() bool
-	mark(off int64) uint32 // checksum of the bytes just before off; 0 if nobody else can change them
+	mark(off int64) uint32 // checksum of the bytes just before off; 0 if only we can change them
 	free() error           // gives acked bytes back as far as offsets allow; for any goroutine
 	noteAck(err error)     // learns how an Ack went
 	allocated() int64
-	perishable(acked int64) int64   // number of bytes from acked on that a later start would not find
-	unacked(acked int64) int64      // number of bytes from acked on that removing the input would lose
+	perishable(acked int64) int64   // bytes from acked on that a later start would not find
+	unacked(acked int64) int64      // bytes from acked on that removing the input would lose
 	overtaken(from int64) *CutError // the truncation after from, or nil if there was none
-	degraded() *MemoryError         // why bytes are in memory instead of on disk, or nil if they are not
+	degraded() *MemoryError         // why bytes are in memory and not on disk; nil if they are not
 	sync() error
 	close() error
 }
@@ -173,7 +174,7 @@ type openState struct {
 // offsets say how far an input is acked, and so which bytes may be given back.
 type offsets struct {
 	acked     atomic.Int64 // offset of the latest Ack, persisted or not
-	persisted atomic.Int64 // offset that a start after a crash would begin at; only bytes before it are freed
+	persisted atomic.Int64 // where a start after a crash begins; only bytes before it are freed
 	retained  atomic.Int64 // a second reader still needs the bytes from here on
 }
 

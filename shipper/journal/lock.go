@@ -76,7 +76,8 @@ func holder(dir string, patience lockPatience) int {
 	}
 	defer f.Close() // releases the lock
 	for began := time.Now(); ; time.Sleep(patience.pause) {
-		if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil { // shared, so that two that check do not collide
+		// The lock is shared, so that two processes that check do not collide.
+		if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
 			return 0
 		}
 		if pid := readPid(f); time.Since(began) >= patience.death || !disk.IsDying(pid) {

@@ -23,7 +23,7 @@ type outputSpace struct {
 	step     int64 // acked bytes that are worth a hole while more are coming
 
 	punches   bool  // the file system can punch holes; found out when the input was opened
-	holeTo    int64 // place in the file up to which everything but the head was given back; 0: nothing was
+	holeTo    int64 // place in the file up to which all but the head was given back; 0: nothing
 	reserved  int64 // place in the file up to which we have allocated blocks
 	noReserve bool  // the file system cannot allocate blocks ahead
 }

@@ -18,7 +18,9 @@ const quietEnd = 30 * time.Second
 
 // outputWriter has what is known about the processes that write an outputFile.
 type outputWriter struct {
-	orphaned  bool // the input was recovered: its writer is no child of ours, so we must find out when it ends
+	// orphaned says that the input was recovered. Its writer is no child of ours, so we must find
+	// out when it ends.
+	orphaned  bool
 	hasWriter func(*os.File) (writer, known bool)
 
 	// For an orphaned file whose file system cannot tell whether somebody writes it.

@@ -78,8 +78,10 @@ type pipeReclaim struct {
 
 // diskFailure says whether the disk works.
 type diskFailure struct {
-	failure     atomic.Pointer[MemoryError] // set once, by the writer, when the disk has failed
-	lastFreeErr atomic.Pointer[error]       // why the last attempt to free acked bytes failed; nil if it worked, or the disk was full
+	failure atomic.Pointer[MemoryError] // set once, by the writer, when the disk has failed
+	// lastFreeErr is why the latest attempt to free acked bytes failed. It is nil if that worked,
+	// or if the disk was full.
+	lastFreeErr atomic.Pointer[error]
 }
 
 // segment is one file of a pipe: the bytes from first on.
@@ -165,7 +167,8 @@ func (p *pipe) sync() error {
 	}
 	p.mu.Unlock()
 	for _, d := range all {
-		f, err := d.s.in.open(d.s.name, true) // a descriptor of its own: the shared one may be closed meanwhile
+		// Sync through another descriptor, because the shared one may be closed meanwhile.
+		f, err := d.s.in.open(d.s.name, true)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // freed
 		}
@@ -182,7 +185,8 @@ func (p *pipe) sync() error {
 	if len(all) == 0 {
 		return nil
 	}
-	if err := p.st.syncDir(); !errors.Is(err, os.ErrNotExist) { // if the folder is gone, there is nothing to sync
+	// If the folder is gone, there is nothing to sync.
+	if err := p.st.syncDir(); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil

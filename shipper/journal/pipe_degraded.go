@@ -73,7 +73,8 @@ func (p *pipe) failing(err error) bool {
 	switch {
 	case err == nil, !disk.HasMemfds, p.st.dir() == "", p.failure.Load() != nil:
 		return false
-	case errors.Is(err, io.EOF), errors.Is(err, ErrNothing), errors.Is(err, errors.ErrUnsupported): // errors of the pipe being read, not of the disk
+	// These are errors of the pipe being read, not of the disk.
+	case errors.Is(err, io.EOF), errors.Is(err, ErrNothing), errors.Is(err, errors.ErrUnsupported):
 		return false
 	case errors.Is(err, ErrFull):
 		return p.lastFreeErr.Load() != nil
@@ -92,7 +93,8 @@ func (p *pipe) toMemory(why error) error {
 		failure.Most = min(failure.Most, p.maxBytes)
 	}
 	p.place = newMemoryStore()
-	p.failure.Store(failure) // before the list changes: from now on, needed files on the disk stay open
+	// Store the failure before the list changes: from now on, needed files on the disk stay open.
+	p.failure.Store(failure)
 	if err := p.roll(p.bytes.Load()); err != nil {
 		p.failure.Store(nil)
 		p.place = p.st

@@ -94,7 +94,8 @@ func (p *pipe) take(from int, most int64) (int, error) {
 			return n, nil
 		case errors.Is(why, io.EOF), errors.Is(why, ErrNothing), errors.Is(why, errors.ErrUnsupported):
 			return 0, why
-		case err != nil && p.failure.Load() != nil && !errors.Is(err, ErrFull): // not only the disk failed: read what cannot be spliced
+		// Not only the disk failed, so the caller reads what cannot be spliced.
+		case err != nil && p.failure.Load() != nil && !errors.Is(err, ErrFull):
 			return 0, fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 		case err != nil:
 			return 0, err
@@ -157,7 +158,8 @@ func (p *pipe) tryWrite(want int64, put func(fd int, off, most int64) (int, erro
 		p.bytes.Store(size + int64(n))
 	}
 	switch {
-	case err == nil || n > 0: // the caller tries to write the rest, and meets the error again if it lasts
+	// The caller tries to write the rest, and meets the error again if it lasts.
+	case err == nil || n > 0:
 		return n, nil
 	case disk.IsFull(err) && p.newSegmentHelps(err, size) && p.release(size) == nil:
 		return 0, nil
@@ -324,7 +326,8 @@ func (p *pipe) free() error {
 		if s == nil {
 			break
 		}
-		if s.inMemory() || s.end <= p.off.reclaimable() { // otherwise a start at the cursor on the disk needs it
+		// Keep any other segment: a start at the cursor on the disk needs it.
+		if s.inMemory() || s.end <= p.off.reclaimable() {
 			if err := s.in.remove(s.name); err != nil && !errors.Is(err, os.ErrNotExist) && p.failure.Load() == nil {
 				return err
 			}

@@ -31,7 +31,9 @@ const (
 	outputSuffix  = ".output"
 	newSuffix     = ".new" // a file that is about to replace another
 
-	offsetDigits = 20 // digits of an offset in a name, as many as a uint64 has, so that names sort like offsets
+	// offsetDigits is the number of digits of an offset in a name. A uint64 has as many, so names
+	// sort like offsets.
+	offsetDigits = 20
 )
 
 var cursorNames = [2]string{"cursor.a", "cursor.b"}
@@ -71,7 +73,8 @@ func has(st store, name string) bool {
 // of our files is a link.
 type dirStore string
 
-const openFlags = unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK // NONBLOCK: opening must not block if a FIFO has the name
+// openFlags has NONBLOCK so that opening a FIFO of that name does not block.
+const openFlags = unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK
 
 func (d dirStore) dir() string             { return string(d) }
 func (d dirStore) path(name string) string { return filepath.Join(string(d), name) }

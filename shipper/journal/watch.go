@@ -104,7 +104,7 @@ type fileState struct {
 type bell struct {
 	main  chan struct{}
 	extra atomic.Pointer[[]chan struct{}] // replaced as a whole, so that ring takes no lock
-	mu    sync.Mutex                      // guards replacing extra, because subscribers have goroutines of their own
+	mu    sync.Mutex                      // guards replacing extra, for subscribers' goroutines
 }
 
 func (b *bell) ring() {

@@ -74,7 +74,8 @@ func (o *Options) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", o.asking(func(w http.ResponseWriter, s *Stats) {
 		w.Header().Set("Content-Type", ContentType)
-		_, _ = io.WriteString(w, Text(s, o.Version, o.JournalLimit, time.Now())) // the client may be gone
+		// The client may be gone.
+		_, _ = io.WriteString(w, Text(s, o.Version, o.JournalLimit, time.Now()))
 	}))
 	mux.HandleFunc("GET /livez", o.asking(func(w http.ResponseWriter, _ *Stats) { healthy(w) }))
 	mux.HandleFunc("GET /readyz", o.asking(func(w http.ResponseWriter, s *Stats) {

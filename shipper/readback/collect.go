@@ -228,7 +228,8 @@ func (c *collected) read(ctx context.Context, names []string) error {
 		if !ok || cloudwatch.Classify(call.Err) != cloudwatch.Missing || len(c.q.Streams) > 0 && !c.q.Whole {
 			return err
 		}
-		c.absent = append(c.absent, name) // the template's stream need not exist, and one that a seal names may have been deleted
+		// The template's stream need not exist, and one that a seal names may have been deleted.
+		c.absent = append(c.absent, name)
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ func (h byHead) Less(i, j int) bool {
 	return cmp.Or(h[i].head.compare(h[j].head.key), cmp.Compare(h[i].order, h[j].order)) < 0
 }
 
-// In a run each item is a header of headerSize bytes followed by the item's own bytes.
+// headerSize is the size of the header in front of each item's own bytes in a run.
 const headerSize = 4 + 8 + 4 + 8 + 8 + 4 + 4 + 4 + 1
 
 const (

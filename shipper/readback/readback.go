@@ -107,7 +107,7 @@ type Report struct {
 	Repeats    int64 // events dropped because another had the same input, seq and part
 	Foreign    int64 // events dropped because perstack-shipper did not write them
 	Missing    int64 // lines that a seal counts but of which no event exists
-	Rejected   int64 // lines that do not exist because CloudWatch refused them when they were shipped
+	Rejected   int64 // lines that CloudWatch refused when they were shipped
 	Inputs     int   // inputs of which lines were handed over
 	Streams    []string
 	Ended      bool // every input of the job has its final seal

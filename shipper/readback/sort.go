@@ -42,7 +42,7 @@ type item struct {
 	lossy     bool
 	nameless  bool // it names no job
 	other     bool // it names another job or run
-	muted     bool // the query does not select it; stored without bytes, to tell which job the lines next to it belong to
+	muted     bool // not selected; kept without bytes, to tell the jobs of lines next to it
 }
 
 // line returns the size of the item's line.

@@ -156,7 +156,7 @@ type Open struct {
 	Target       map[string]string `json:"target"`
 	Stream       string            `json:"stream"`
 	Fields       map[string]string `json:"fields"`
-	Unattributed string            `json:"unattributed"` // the stream of the lines before the input named a job
+	Unattributed string            `json:"unattributed"` // the stream of lines before the first job
 	ECS          map[string]string `json:"ecs"`
 }
 

@@ -17,7 +17,7 @@ type walker struct {
 
 	// The current input.
 	in   *Input
-	lead int64 // the first of the lines directly before in.firstSeq that name no job, which belong to the job too
+	lead int64 // the first of the lines just before in.firstSeq that name no job but belong to it
 	position
 	known known // why lines may be missing
 

@@ -26,6 +26,7 @@ import (
 //	ID/*.segment, fifo    the bytes of a pipe                               package journal
 //	ID/*.output           the bytes of a command's stdout                   package journal
 //	ID/rejects.jsonl      events that CloudWatch refused, for people        package shipper
+//	ID/finished           the input is being removed; not durable           package journal
 //
 // ID is the id of an input. The bytes of a followed file stay in that file. Package journal
 // describes the layout. Package status reads these files from outside, including ID/about, whose
@@ -39,9 +40,10 @@ type about struct {
 	Shape   batch.Shape       `json:"shape"`
 	Target  cloudwatch.Target `json:"target"`
 	cloudwatch.Caller
-	Creation     Creation     `json:"creation"`
-	JobOf        string       `json:"jobOf,omitempty"`   // the input whose job its lines belong to until they name one
-	ProcessGroup int          `json:"group,omitempty"`   // of the command that writes it; 0: no command does
+	Creation Creation `json:"creation"`
+	// JobOf is the input whose job its lines belong to until they name one.
+	JobOf        string       `json:"jobOf,omitempty"`
+	ProcessGroup int          `json:"group,omitempty"`   // of the command that writes it; 0: none
 	Path         string       `json:"path,omitempty"`    // of a followed file or FIFO
 	Command      []string     `json:"command,omitempty"` // that writes it, without secrets
 	File         *follow.Note `json:"file,omitempty"`    // of a followed file

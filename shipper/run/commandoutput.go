@@ -39,7 +39,7 @@ type output struct {
 	input   shipper.Input
 	file    *journal.Output // its journal if it is a file, else nil; see isFile
 	fifo    *journal.Pipe   // its journal if it is a FIFO, else nil
-	end     *os.File        // the command's end of the file or FIFO, which we close once the command has it
+	end     *os.File        // the command's end of the file or FIFO, until the command has it
 	copyTo  io.Writer       // nil if it is not copied
 	mover   *mover          // nil if it is a file, or if the command has not started yet
 	ended   atomic.Bool     // goesOn is known
@@ -82,7 +82,8 @@ func (out *output) begin(s *Session, shape batch.Shape, jobOf string, asFile boo
 	about := s.newAbout(shape, jobOf, "").encode()
 	out.input = shipper.Input{Shape: shape, Primary: true, JobOf: jobOf, Ending: out.ending}
 	if asFile {
-		j, end, err := s.folder.NewOutput(shape.Input, about, journal.Options{Sync: s.keep.Sync}) // the guard enforces the limit
+		// The guard enforces the limit.
+		j, end, err := s.folder.NewOutput(shape.Input, about, journal.Options{Sync: s.keep.Sync})
 		if err != nil {
 			return err
 		}

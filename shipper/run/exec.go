@@ -27,7 +27,8 @@ type ExecOptions struct {
 	PipeStdout bool
 	// CopyStdout and CopyStderr get what the command writes; nil: no copy.
 	CopyStdout, CopyStderr io.Writer
-	Signals                <-chan os.Signal // package child passes signals on to the command by itself
+	// Signals ask the run to end. Package child passes signals on to the command by itself.
+	Signals <-chan os.Signal
 }
 
 // ExecResult says how a command ended, and what happened to its output.

@@ -42,7 +42,7 @@ type Outcome int
 
 const (
 	Delivered Outcome = iota // all of it is in CloudWatch
-	Failed                   // it could not be shipped, or a job ended in one of the ways of Events.FailOn
+	Failed                   // it could not be shipped, or a job ended as Events.FailOn says
 	Rejected                 // CloudWatch refused some of it for good, or some of it is lost
 	Left                     // some of it is left in the journal for the next start
 )
@@ -81,7 +81,7 @@ type Journal struct {
 	// error.
 	MemoryInstead bool
 	Max           int64         // the most bytes that an input may take on the disk; 0: no limit
-	Sync          time.Duration // how often written bytes are forced to the medium; 0: the kernel decides
+	Sync          time.Duration // time between syncs of written bytes; 0: the kernel decides
 }
 
 // Delivery says how eagerly and how patiently a run delivers. See [shipper.Options].
@@ -92,7 +92,7 @@ type Delivery struct {
 	HopelessAfter time.Duration
 	DrainTimeout  time.Duration // the most time from a signal to the end of the run
 	MemoryMax     int           // bytes
-	MemoryMin     int           // the least of MemoryMax that a target gets if resume ships to several
+	MemoryMin     int           // the least of MemoryMax for a target, if resume ships to several
 }
 
 // Compression says whether batches are compressed.
@@ -118,5 +118,7 @@ type Events struct {
 	ExcludeTypes []string
 	Redact       []string
 	Fields       []batch.Member
-	FailOn       []string // the ways a job may end that make the outcome Failed: error, max-steps, delegate-error, unfinished
+	// FailOn lists the ways a job may end that make the outcome Failed: error, max-steps,
+	// delegate-error, unfinished.
+	FailOn []string
 }

@@ -62,7 +62,8 @@ func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
 		end.endReading()
 		select {
 		case lost = <-moved:
-		case <-time.After(s.patience.Read): // a read that cannot be interrupted ends with the process
+		// A read that cannot be interrupted ends with the process.
+		case <-time.After(s.patience.Read):
 		}
 	})
 	outcome := s.ship(end.running, []shipper.Input{in}, nil)

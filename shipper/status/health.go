@@ -34,13 +34,15 @@ func Unhealthy(view *journal.View, limits Limits, now time.Time) (sentences []st
 			say("input %s: no shipper is running for it, and %d bytes are waiting: %v", in.ID, in.Waiting, newer)
 		case in.Waiting > 0 && in.Holder == 0:
 			say("input %s: no shipper is running for it, and %d bytes are waiting: start the shipper again, or run `perstack-shipper resume --journal-dir %s`", in.ID, in.Waiting, view.Path())
-		case !in.Oldest.IsZero() && age > limits.OlderThan && newer != nil: // its target is not known
+		// The input's target is not known.
+		case !in.Oldest.IsZero() && age > limits.OlderThan && newer != nil:
 			say("input %s: its oldest line has waited for %s, longer than --older-than %s: the shipper's log says why", in.ID, ageText(age), limits.OlderThan)
 		case !in.Oldest.IsZero() && age > limits.OlderThan:
 			say("input %s: its oldest line has waited for %s, longer than --older-than %s: the shipper's log says why log group %q in %s does not accept it, and `perstack-shipper check` tests what should work",
 				in.ID, ageText(age), limits.OlderThan, a.Target.Group, a.Target.Region)
 		}
-		if in.Err != nil && (in.Kind != journal.KindFile || in.Holder == 0 && in.Waiting > 0) { // a rotated file is gone, but its owner still reads it
+		// A rotated file is gone, but its owner still reads it.
+		if in.Err != nil && (in.Kind != journal.KindFile || in.Holder == 0 && in.Waiting > 0) {
 			say("%v", in.Err)
 		}
 	}

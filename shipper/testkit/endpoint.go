@@ -211,7 +211,8 @@ func (e *Endpoint) Events(ctx context.Context, group, stream string) (events []c
 		for _, event := range page.Events {
 			events = append(events, cwlocal.Event{Timestamp: *event.Timestamp, IngestionTime: aws.ToInt64(event.IngestionTime), Message: *event.Message})
 		}
-		if in.NextToken != nil && *page.NextForwardToken == *in.NextToken { // documented to mark the end
+		// The same token again is documented to mark the end.
+		if in.NextToken != nil && *page.NextForwardToken == *in.NextToken {
 			return events, nil
 		}
 		in.NextToken = page.NextForwardToken
@@ -249,7 +250,8 @@ func Isolate() {
 func (e *Endpoint) Env() []string {
 	return append([]string{
 		"PATH=" + os.Getenv("PATH"),
-		"GORACE=atexit_sleep_ms=0", // without it a program under the race detector sleeps for a second before it exits
+		// Without it, a program under the race detector sleeps for a second before it exits.
+		"GORACE=atexit_sleep_ms=0",
 		"AWS_ENDPOINT_URL=" + e.URL,
 	}, environment...)
 }

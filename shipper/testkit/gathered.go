@@ -99,7 +99,8 @@ func (g Gathered) Add(stream string, e cwlocal.Event) (in *Input, line *Event, e
 			return in, nil, err
 		}
 		in.Sealed[stream] = true
-		if !slices.ContainsFunc(in.Seals, func(s Seal) bool { return s.Message == e.Message }) { // each stream has it
+		// Each stream has the seal.
+		if !slices.ContainsFunc(in.Seals, func(s Seal) bool { return s.Message == e.Message }) {
 			in.Seals = append(in.Seals, seal)
 		}
 		return in, nil, nil

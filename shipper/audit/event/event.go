@@ -24,7 +24,7 @@ const (
 	Delta                   // a piece of the model's text, which is repeated in full later
 	StreamStart             // a stream of deltas begins
 	Thought                 // the whole text of the model's reasoning
-	Said                    // the whole text of the model; the answer of a run is repeated in Answer
+	Said                    // the whole text of the model; Answer repeats the answer of a run
 	Call                    // the model calls tools
 	Delegate                // the model delegates to another Expert
 	Question                // the model asks a person
@@ -80,14 +80,16 @@ func IsError(typ string) bool {
 
 // Event is a decoded event. Members that the event lacks are zero.
 type Event struct {
-	Kind                  Kind
-	Type, ID, Job, Run    string
-	Expert                string // its key
-	ExpertName            string // in initializeRuntime
-	Time                  int64  // ms since 1970, or 0
-	Step                  int64  // 0 if the event belongs to no step
-	Delta                 string
-	Body                  string // an answer, reasoning, the query, the reason for a retry, or a line that is not an event
+	Kind               Kind
+	Type, ID, Job, Run string
+	Expert             string // its key
+	ExpertName         string // in initializeRuntime
+	Time               int64  // ms since 1970, or 0
+	Step               int64  // 0 if the event belongs to no step
+	Delta              string
+	// Body is an answer, reasoning, the query, the reason for a retry, or a line that is not an
+	// event.
+	Body                  string
 	Tools                 []Tool // the calls of tools
 	Results               []Result
 	Error                 *Error
@@ -260,7 +262,8 @@ func (ev *Event) start(w *wire) {
 		if c.DelegatedBy != nil {
 			ev.Delegator = c.DelegatedBy.Expert.Key
 			if ev.DelegatedBy = c.DelegatedBy.RunID; ev.DelegatedBy == "" {
-				ev.DelegatedBy = ev.Run // an old version, in which all Experts of a job have the same runId
+				// In old versions all Experts of a job have the same runId.
+				ev.DelegatedBy = ev.Run
 			}
 		}
 	}

@@ -241,7 +241,8 @@ func (o *original) begin() error {
 func (o *original) continuesWith(l *readback.Line, head []byte) (bool, error) {
 	if l.Seq > 1 {
 		if o.path == "" || o.seq > 0 {
-			return false, nil // lines are missing, so nothing says where the input begins in the file
+			// Lines are missing, so nothing says where the input begins in the file.
+			return false, nil
 		}
 		if err := o.skip(l.Seq - 1); err != nil {
 			return false, err

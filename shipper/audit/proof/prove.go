@@ -45,8 +45,8 @@ type prover struct {
 	missing    int64    // lines that are missing or lack a part
 	parts      []string // a sentence for each line that lacks a part
 	twice      []int64  // lines that are stored twice with different bytes
-	rawUnknown bool     // a line was repaired, redacted or excluded, so the input as it was read is unknown
-	split      bool     // the last line that the seal counts is so long that the seal may be from the middle of it
+	rawUnknown bool     // a line was repaired, redacted or excluded, so the bytes read are unknown
+	split      bool     // its last line is so long that the seal may be from the middle of it
 	within     bool     // the seal is from the middle of a line, so its digest proves nothing
 	first      int64    // time of the first line that was read
 }
@@ -95,7 +95,8 @@ func (v *prover) Line(l *readback.Line) error {
 		} else {
 			v.empty += l.Empty
 		}
-		v.split = v.split || l.Seq == seal.LastSeq && l.Size > batch.MaxLineBytes // a seal counts a shorter line as a whole
+		// A seal counts a shorter line as a whole.
+		v.split = v.split || l.Seq == seal.LastSeq && l.Size > batch.MaxLineBytes
 	}
 	if err := v.hash(l); err != nil {
 		return err

@@ -86,7 +86,8 @@ func (rs *runs) find(ev *event.Event) *run {
 		rs.byID[ev.Run] = r
 		return r
 	}
-	if r := rs.byKey[runKey{ev.Run, ""}]; r != nil { // its first events came from the runtime and named no Expert
+	// The run's first events came from the runtime and named no Expert.
+	if r := rs.byKey[runKey{ev.Run, ""}]; r != nil {
 		delete(rs.byKey, runKey{ev.Run, ""})
 		r.expert = strings.Clone(ev.Expert)
 		rs.byKey[runKey{r.id, r.expert}] = r

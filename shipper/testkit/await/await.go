@@ -64,7 +64,8 @@ func Return(t testing.TB, what string, function func()) {
 // kills the program, and the test fails with what a buffer got of the program's stderr.
 func Exit(t testing.TB, c *exec.Cmd) error {
 	t.Helper()
-	killed := time.AfterFunc(Deadline, func() { _ = c.Process.Kill() }) // it fails if the program has ended
+	// Kill fails if the program has ended.
+	killed := time.AfterFunc(Deadline, func() { _ = c.Process.Kill() })
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
 	late := time.NewTimer(Deadline + 5*time.Second) // its children may keep a pipe open
