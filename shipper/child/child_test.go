@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // state returns the state of a process from /proc, or 0 if the process does not exist.
@@ -63,22 +65,9 @@ func shell(t *testing.T, script string) (c *Child, said func() string) {
 	}
 }
 
-func until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("timeout while waiting until ", what)
-		}
-	}
-}
-
 func wantCode(t *testing.T, c *Child, code int) {
 	t.Helper()
-	select {
-	case <-c.Done():
-	case <-time.After(20 * time.Second):
-		t.Fatal("the command does not end")
-	}
+	await.Receive(t, "the end of the command", c.Done())
 	if got := c.Code(); got != code {
 		t.Errorf("exit code %d, want %d", got, code)
 	}
@@ -124,20 +113,20 @@ func TestStartError(t *testing.T) {
 // Stop stops the whole group, and Continue continues it.
 func TestStop(t *testing.T) {
 	c, said := shell(t, `sh -c 'while :; do echo x; sleep 0.002; done'; exit 1`)
-	until(t, "the script writes", func() bool { return said() != "" })
+	await.Until(t, "the script writes", func() bool { return said() != "" })
 	for range 3 {
 		c.Stop()
-		until(t, "the script is stopped", func() bool { return stopped(t, c) })
+		await.Until(t, "the script is stopped", func() bool { return stopped(t, c) })
 		size := len(said())
 		time.Sleep(30 * time.Millisecond) // if it ran, it would write ten lines
 		if got := len(said()); got != size || !c.Stopped() {
 			t.Fatalf("it wrote while it was stopped: %d bytes, then %d", size, got)
 		}
 		c.Continue()
-		until(t, "the script goes on", func() bool { return len(said()) > size+20 })
+		await.Until(t, "the script goes on", func() bool { return len(said()) > size+20 })
 	}
 	c.Stop()
-	until(t, "the script is stopped", func() bool { return stopped(t, c) })
+	await.Until(t, "the script is stopped", func() bool { return stopped(t, c) })
 	c.Signal(syscall.SIGTERM) // which a stopped process does not handle
 	wantCode(t, c, 128+int(syscall.SIGTERM))
 	if !c.Warned() || c.Stopped() {
@@ -148,16 +137,16 @@ func TestStop(t *testing.T) {
 // Close continues a stopped command, because nobody else would.
 func TestCloseContinues(t *testing.T) {
 	c, said := shell(t, `trap 'echo on; exit' USR1; echo ready; while :; do sleep 0.01; done`)
-	until(t, "the script is ready", func() bool { return said() != "" })
+	await.Until(t, "the script is ready", func() bool { return said() != "" })
 	c.Stop()
-	until(t, "the script is stopped", func() bool { return stopped(t, c) })
+	await.Until(t, "the script is stopped", func() bool { return stopped(t, c) })
 	pid := c.Pid()
 	c.Close()
-	until(t, "the script runs", func() bool { return state(t, pid) != 'T' })
+	await.Until(t, "the script runs", func() bool { return state(t, pid) != 'T' })
 	if err := syscall.Kill(-pid, syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the script handles the signal", func() bool { return strings.Contains(said(), "on") })
+	await.Until(t, "the script handles the signal", func() bool { return strings.Contains(said(), "on") })
 	var status syscall.WaitStatus
 	if got, err := wait(pid, &status, 0); got != pid || err != nil {
 		t.Error(got, err)

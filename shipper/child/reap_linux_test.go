@@ -5,7 +5,8 @@ package child
 import (
 	"syscall"
 	"testing"
-	"time"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // ended starts a process that ends at once, and returns when it is a zombie.
@@ -15,11 +16,7 @@ func ended(t *testing.T, ownGroup bool) (pid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); state(t, pid) != 'Z'; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the process does not end")
-		}
-	}
+	await.Until(t, "the process has ended", func() bool { return state(t, pid) == 'Z' })
 	return pid
 }
 

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // proxyPassword is "ship:secret" in base64.
@@ -83,7 +85,7 @@ func TestHTTPSProxy(t *testing.T) {
 		return strings.Replace(proxy.URL, "http://", "http://ship:secret@", 1)
 	}
 	put := func(variables ...string) string {
-		child := exec.Command(os.Args[0], "-test.run=^$")
+		child := exec.CommandContext(await.Context(t), os.Args[0], "-test.run=^$")
 		child.Env = append(os.Environ(), proxiedVariable+"="+strings.Join(append(variables, "AWS_ENDPOINT_URL=https://example.com", "AWS_CA_BUNDLE="+bundle), " "))
 		out, _ := child.CombinedOutput()
 		return strings.TrimSuffix(string(out), "PASS\n")
@@ -210,7 +212,7 @@ func TestTaskRole(t *testing.T) {
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	t.Cleanup(refuses.Close)
 	put := func(variables ...string) string {
-		child := exec.Command(os.Args[0], "-test.run=^$")
+		child := exec.CommandContext(await.Context(t), os.Args[0], "-test.run=^$")
 		child.Env = append(os.Environ(), proxiedVariable+"="+strings.Join(append(variables, "AWS_ACCESS_KEY_ID= AWS_SECRET_ACCESS_KEY=",
 			"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/0a1b", "AWS_ENDPOINT_URL="+refusing(t, "TASK", "ExpiredTokenException").URL), " "))
 		out, _ := child.CombinedOutput()

@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // rawServer hands each connection to talk, which sees the bytes, and closes it afterwards.
@@ -196,7 +198,7 @@ func TestBodyIsFreeAfterPut(t *testing.T) {
 			}
 		})
 	}
-	all.Wait()
+	await.Return(t, "the end of all puts", all.Wait)
 }
 
 // TestConnectionIsKept checks that successive puts use one connection.
@@ -374,7 +376,7 @@ func TestProxy(t *testing.T) {
 		asked.Store(&r.RequestURI)
 		w.Write([]byte("{}"))
 	})
-	child := exec.Command(os.Args[0], "-test.run=^$") // run no test, even without the variable
+	child := exec.CommandContext(await.Context(t), os.Args[0], "-test.run=^$") // run no test, even without the variable
 	child.Env = append(os.Environ(), proxiedVariable+"=HTTP_PROXY="+proxy.URL+" AWS_ENDPOINT_URL=http://logs.nowhere.invalid")
 	if out, err := child.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

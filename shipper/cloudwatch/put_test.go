@@ -20,6 +20,7 @@ import (
 	"pgregory.net/rapid"
 
 	"perstack-shipper/shipper/cwlocal/localtest"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // ownBody encodes events as the program does.
@@ -52,6 +53,7 @@ func TestPutSendsWhatTheSDKWouldHaveSent(t *testing.T) {
 		w.Write([]byte("{}"))
 	})
 	c := newClient(t, s.URL)
+	receive := func() request { return await.Receive(t, "the put", got) }
 	rapid.Check(t, func(t *rapid.T) {
 		stream := rapid.StringMatching(`[^:*]{1,30}`).Draw(t, "stream")
 		events := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) types.InputLogEvent {
@@ -64,13 +66,13 @@ func TestPutSendsWhatTheSDKWouldHaveSent(t *testing.T) {
 		if v, err := c.Put(context.Background(), stream, ownBody(c.group, stream, events)); err != nil || !v.Clean() {
 			t.Fatalf("put: %v %v", v, err)
 		}
-		ours := <-got
+		ours := receive()
 		if _, err := c.api.PutLogEvents(context.Background(), &cloudwatchlogs.PutLogEventsInput{
 			LogGroupName: &c.group, LogStreamName: &stream, LogEvents: events,
 		}); err != nil {
 			t.Fatal(err)
 		}
-		theirs := <-got
+		theirs := receive()
 
 		var a, b any
 		if err := json.Unmarshal(ours.body, &a); err != nil {
@@ -112,7 +114,7 @@ func TestPutIsSigned(t *testing.T) {
 	if _, err := c.Put(context.Background(), "job", b); err != nil {
 		t.Fatal(err)
 	}
-	r := <-got
+	r := await.Receive(t, "the put", got)
 
 	sum := sha256.Sum256(r.body)
 	if signatureOf(t, r, sum[:]) != r.Header.Get("Authorization") {
@@ -130,7 +132,7 @@ func TestPutIsSigned(t *testing.T) {
 	if _, err := c.Put(context.Background(), "job", hashed{b, sum[:]}); err != nil {
 		t.Fatal(err)
 	}
-	if r := <-got; signatureOf(t, r, sum[:]) != r.Header.Get("Authorization") {
+	if r := await.Receive(t, "the second put", got); signatureOf(t, r, sum[:]) != r.Header.Get("Authorization") {
 		t.Fatalf("the signature %q does not cover the hash that the body states", r.Header.Get("Authorization"))
 	}
 }

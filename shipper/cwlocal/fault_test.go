@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // faulty returns an endpoint that injects a fault into the first put.
@@ -123,11 +125,11 @@ func TestCloseEndsHangingCalls(t *testing.T) {
 		_, err := e.put(event(0, "x"))
 		result <- err
 	}()
-	<-arrived
+	await.Receive(t, "the put", arrived)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-result; !errors.Is(err, io.EOF) {
+	if err := await.Receive(t, "the end of the put", result); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, want a closed connection", err)
 	}
 	_, err := e.put(event(0, "x"))

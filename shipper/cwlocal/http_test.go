@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // aPut is the body of a legal put of one event.
@@ -195,7 +196,7 @@ func TestConcurrentPuts(t *testing.T) {
 			}
 		})
 	}
-	done.Wait()
+	await.Return(t, "the end of all puts", done.Wait)
 	for i, s := range streams {
 		events := e.Events(testGroup, s)
 		if len(events) != 2*puts*clients/len(streams) {
@@ -235,7 +236,7 @@ func TestPutsRaceDeletion(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	done.Wait()
+	await.Return(t, "the end of all puts", done.Wait)
 	e.DeleteGroup(testGroup)
 	e.create(testGroup, testStream)
 	if n := len(e.Events(testGroup, testStream)); n != 0 {
@@ -353,12 +354,12 @@ func TestListenEndsHangingCalls(t *testing.T) {
 		_, err := client.Do(r)
 		result <- err
 	}()
-	<-arrived
+	await.Receive(t, "the put", arrived)
 	cancel()
 	if err := wait(); err != nil {
 		t.Error(err)
 	}
-	if err := <-result; err == nil {
+	if err := await.Receive(t, "the end of the put", result); err == nil {
 		t.Error("the call was answered")
 	}
 }

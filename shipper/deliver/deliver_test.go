@@ -13,6 +13,7 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/deliver"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // refusing refuses puts that contain a word.
@@ -181,11 +182,7 @@ func TestTroubleShowsWhileRetrying(t *testing.T) {
 	done := make(chan deliver.Outcome)
 	task := deliver.Task{Stream: stream("denied"), Batch: w.batch(line{text: "a"})}
 	go func() { done <- w.Deliver(ctx, task) }()
-	select {
-	case <-w.Trouble.Worse():
-	case <-time.After(20 * time.Second):
-		t.Fatal("Worse did not report that the stream fails")
-	}
+	await.Receive(t, "Worse reports that the stream fails", w.Trouble.Worse())
 	if !w.Trouble.Failing("denied") || w.Trouble.Failing("other") || w.Trouble.Total() || !w.Trouble.Hopeless() {
 		t.Error("Trouble should report that this stream fails, and no other")
 	}
@@ -196,7 +193,7 @@ func TestTroubleShowsWhileRetrying(t *testing.T) {
 		t.Error("Trouble does not keep one stream's success apart from the other's failure")
 	}
 	cancel(stop)
-	if out := <-done; !errors.Is(out.Err, stop) {
+	if out := await.Receive(t, "the end of the delivery", done); !errors.Is(out.Err, stop) {
 		t.Errorf("%+v", out)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // TestFullJournalLeavesBytesInThePipe stops Move while the journal is full: each byte written must
@@ -51,7 +52,7 @@ func TestFullJournalLeavesBytesInThePipe(t *testing.T) {
 		}
 	}
 	cancel()
-	if err := <-moved; err != nil {
+	if err := await.Receive(t, "the end of the feed", moved); err != nil {
 		t.Error(err)
 	}
 	left, err := unix.IoctlGetInt(int(r.Fd()), unix.TIOCINQ)

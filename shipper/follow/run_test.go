@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 func newSet(t *testing.T, paths ...string) (*Set, *journal.Folder) {
@@ -50,17 +51,13 @@ func TestWithoutTheKernelsHelp(t *testing.T) {
 		})
 	}()
 	write(t, filepath.Join(dir, "run.log"), "a line\n")
-	select {
-	case in := <-found:
-		if in.Path != filepath.Join(dir, "run.log") {
-			t.Errorf("found %s", in.Path)
-		}
-		defer in.Journal.Close()
-	case <-time.After(20 * time.Second):
-		t.Fatal("the file is not found")
+	in := await.Receive(t, "the file is found", found)
+	if in.Path != filepath.Join(dir, "run.log") {
+		t.Errorf("found %s", in.Path)
 	}
+	defer in.Journal.Close()
 	stopNow()
-	<-ended
+	await.Receive(t, "the end of Run", ended)
 	if len(s.Failed()) > 0 {
 		t.Error(s.Failed())
 	}

@@ -11,6 +11,7 @@ import (
 
 	"perstack-shipper/shipper/child"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // outlives starts a shell script that writes its stdout to a journal.
@@ -37,7 +38,7 @@ func openFolder(t *testing.T) *journal.Folder {
 func goesOn(t *testing.T, j *journal.Output) {
 	t.Helper()
 	before := j.Size()
-	until(t, "the command goes on", func() bool { return j.Size() != before })
+	await.Until(t, "the command goes on", func() bool { return j.Size() != before })
 }
 
 // FindGroup finds a group by what it writes and finds no other, and Stop and Continue reach it.
@@ -50,7 +51,7 @@ func TestGroup(t *testing.T) {
 	}
 	defer other.Close()
 	defer out.Close()
-	until(t, "the command writes", func() bool { return j.Size() > 0 })
+	await.Until(t, "the command writes", func() bool { return j.Size() > 0 })
 	for group, j := range map[int]*journal.Output{c.Pid(): other, syscall.Getpgrp(): j, 0: j, 1: j} {
 		if FindGroup(group, j) != nil {
 			t.Errorf("group %d is found as the writer of input %s", group, j.ID())
@@ -65,7 +66,7 @@ func TestGroup(t *testing.T) {
 		if !g.Stopped() {
 			t.Error("it is not stopped")
 		}
-		until(t, "the next process finds it stopped", func() bool {
+		await.Until(t, "the next process finds it stopped", func() bool {
 			g = FindGroup(c.Pid(), j)
 			return g != nil && g.Stopped()
 		})
@@ -95,7 +96,7 @@ func TestGroupOfAReader(t *testing.T) {
 	}
 	reads := filepath.Join(t.TempDir(), "reads")
 	c := start(t, fmt.Sprintf(`exec <%s/00000000000000000000.output; read head; read x; : >%s; sleep 100`, j.Path(), reads), null(t))
-	until(t, "the script reads", func() bool {
+	await.Until(t, "the script reads", func() bool {
 		_, err := os.Stat(reads)
 		return err == nil
 	})
@@ -116,19 +117,19 @@ func TestGroupOfOneThatIsKilled(t *testing.T) {
 		}
 		return info.Size()
 	}
-	until(t, "both write", func() bool { return j.Size() > 0 && size() > 0 })
+	await.Until(t, "both write", func() bool { return j.Size() > 0 && size() > 0 })
 	g := FindGroup(c.Pid(), j)
 	if g == nil {
 		t.Fatal("the group is not found")
 	}
 	t.Cleanup(func() { _ = syscall.Kill(-c.Pid(), syscall.SIGKILL) })
 	g.Stop()
-	until(t, "the command is stopped", func() bool { return stopped(t, c) })
+	await.Until(t, "the command is stopped", func() bool { return stopped(t, c) })
 	if err := syscall.Kill(c.Pid(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the command has ended", c.Ended)
+	await.Until(t, "the command has ended", c.Ended)
 	before := size()
 	g.Continue()
-	until(t, "the server goes on", func() bool { return size() != before })
+	await.Until(t, "the server goes on", func() bool { return size() != before })
 }

@@ -11,13 +11,13 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"perstack-shipper/shipper/child"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // writer returns a script that writes blocks of 64 KiB, at about 50 MB/s.
@@ -63,18 +63,9 @@ func stopped(t *testing.T, c *child.Child) bool {
 	return behind[0] == 'T' || behind[0] == 'D'
 }
 
-func until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("timeout while waiting until ", what)
-		}
-	}
-}
-
 func wantCode(t *testing.T, c *child.Child, code int) {
 	t.Helper()
-	until(t, "the command ends", c.Ended)
+	await.Until(t, "the command ends", c.Ended)
 	if got := c.Code(); got != code {
 		t.Errorf("exit code %d, want %d", got, code)
 	}
@@ -107,7 +98,7 @@ func guarded(t *testing.T, limit int64, script string) (*child.Child, *journal.O
 	running.Go(func() { g.Run(ctx) })
 	t.Cleanup(func() {
 		stop()
-		running.Wait()
+		await.Return(t, "the end of the guard", running.Wait)
 	})
 	return c, j, logs
 }
@@ -122,7 +113,7 @@ func TestGuardKeepsTheLimit(t *testing.T) {
 	buf := make([]byte, 1<<20)
 	for !c.Ended() || read < j.Size() {
 		if !c.Ended() {
-			until(t, "the command is stopped or has ended", func() bool { return c.Stopped() && stopped(t, c) || c.Ended() })
+			await.Until(t, "the command is stopped or has ended", func() bool { return c.Stopped() && stopped(t, c) || c.Ended() })
 		}
 		if c.Stopped() {
 			stops++
@@ -141,7 +132,7 @@ func TestGuardKeepsTheLimit(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		until(t, "the command goes on", func() bool { return !c.Stopped() || c.Ended() })
+		await.Until(t, "the command goes on", func() bool { return !c.Stopped() || c.Ended() })
 	}
 	wantCode(t, c, 0)
 	if want := int64(blocks*65536 + len("the end\n")); read != want {
@@ -159,7 +150,7 @@ func TestGuardKeepsTheLimit(t *testing.T) {
 // A stopped command that gets SIGTERM may use part of the margin for its last words.
 func TestGuardLeavesRoomForTheEnd(t *testing.T) {
 	c, j, _ := guarded(t, 16<<20, `trap 'echo last words; exit 4' TERM; while :; do head -c 65536 /dev/zero; done`)
-	until(t, "the command is stopped", func() bool { return c.Stopped() && stopped(t, c) })
+	await.Until(t, "the command is stopped", func() bool { return c.Stopped() && stopped(t, c) })
 	c.Signal(15)
 	wantCode(t, c, 4)
 	tail := make([]byte, 11)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // This file tests how inputs end: signals, truncation, replacement, and FIFOs.
@@ -21,6 +22,7 @@ import (
 // agent writes events to a file until it is stopped, each with one write. Every 50th is long.
 type agent struct {
 	written atomic.Int64 // bytes of the writes that have returned
+	t       testing.TB
 	stop    chan struct{}
 	done    chan struct{}
 	text    strings.Builder // to be read after done
@@ -29,7 +31,7 @@ type agent struct {
 
 func startAgent(t *testing.T, w io.Writer, pause time.Duration) *agent {
 	t.Helper()
-	a := &agent{stop: make(chan struct{}), done: make(chan struct{})}
+	a := &agent{t: t, stop: make(chan struct{}), done: make(chan struct{})}
 	t.Cleanup(func() { a.end() })
 	go func() {
 		defer close(a.done)
@@ -59,7 +61,7 @@ func startAgent(t *testing.T, w io.Writer, pause time.Duration) *agent {
 // end stops the agent and returns everything that it wrote.
 func (a *agent) end() string {
 	a.once.Do(func() { close(a.stop) })
-	<-a.done
+	await.Receive(a.t, "the end of the agent", a.done)
 	return a.text.String()
 }
 
@@ -160,7 +162,7 @@ func TestUntilIdleWaitsForARun(t *testing.T) {
 	w.write("run.jsonl", text)
 	p := w.follow(once(100*time.Millisecond, w.events))
 	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(500 * time.Millisecond) // five times what ends a run that waits for nothing
 	w.write("run.jsonl", runEvent("completeRun", "a"))
 	p.wait(Delivered)
 	w.input(text + runEvent("completeRun", "a"))
@@ -193,7 +195,7 @@ func TestSigtermWhileARunIsUnderWay(t *testing.T) {
 		} else {
 			text += rest
 		}
-		time.Sleep(150 * time.Millisecond)
+		time.Sleep(150 * time.Millisecond) // three times what ends a file that nobody writes
 	}
 	p.wait(Delivered)
 	if in := w.input(text); w.ended(in) {

@@ -26,6 +26,7 @@ import (
 	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 func TestMain(m *testing.M) {
@@ -153,10 +154,12 @@ func (w *world) begin(tweaks []func(*setup), run func(*setup, *going) (Outcome, 
 			default:
 			}
 		}
-		<-g.ended
-		if w.t.Failed() {
-			w.t.Logf("the run said:\n%s", g.said())
-		}
+		defer func() {
+			if w.t.Failed() {
+				w.t.Logf("the run said:\n%s", g.said())
+			}
+		}()
+		await.Receive(w.t, "the end of the run", g.ended)
 	})
 	return g
 }
