@@ -343,8 +343,6 @@ func TestLoneEventsDoNotStall(t *testing.T) {
 	})
 	r, out := io.Pipe()
 	in := w.pipe("aaaaaaaa", r, nil)
-	o := w.options()
-	o.MemoryMax = 2 << 20
 	go func() {
 		for i := range large {
 			fmt.Fprintf(out, `{"jobId":"j%d","x":"%s"}`+"\n", i, strings.Repeat("a", 1048300))
@@ -355,7 +353,7 @@ func TestLoneEventsDoNotStall(t *testing.T) {
 		w.await("the last job's lines", func() bool { return len(w.Server.Events(w.Group, "k")) == 101 }) // with the open record
 		out.Close()
 	}()
-	report, err := New(o).Run(within(t, testkit.Deadline), []Input{in}, nil)
+	report, err := w.shipper(func(o *Options) { o.MemoryMax = 2 << 20 }).Run(within(t, testkit.Deadline), []Input{in}, nil)
 	if err != nil || report.Rejected != large {
 		t.Errorf("%d lines were rejected, want %d: %v", report.Rejected, large, err)
 	}

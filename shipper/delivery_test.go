@@ -59,7 +59,7 @@ func (w *world) shipper(change func(*Options)) *Shipper {
 	}
 	s := New(o)
 	s.deliverer.Paces = hasty
-	s.patience.reject, s.patience.look = 100*time.Millisecond, 10*time.Millisecond
+	s.patience.reject, s.patience.rejectRetry, s.patience.look = 100*time.Millisecond, 10*time.Millisecond, 10*time.Millisecond
 	return s
 }
 

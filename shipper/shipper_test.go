@@ -176,23 +176,25 @@ func TestRecordings(t *testing.T) {
 // again, and a put contains as many events as it can.
 func TestZeroOptions(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *cwlocal.Call) cwlocal.Fault {
+	outage := func(c *cwlocal.Call) cwlocal.Fault {
 		if c.N <= 3 {
 			return localtest.Unavailable()
 		}
 		return cwlocal.Fault{}
+	}
+	simulate(t, outage, func(w *world) {
+		in, j := w.written("aaaaaaaa")
+		lines := numbered("j", 1000)
+		write(w.t, j, lines)
+		if err := j.End(); err != nil {
+			t.Fatal(err)
+		}
+		report, err := New(Options{Client: w.client, Create: true}).Run(context.Background(), []Input{in}, nil)
+		if err != nil || report.Retries == 0 || report.Batches > 3 {
+			t.Errorf("%s: %v", report.Sentence(), err)
+		}
+		if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lines) {
+			t.Errorf("got %d bytes back, want %d", len(got), len(lines))
+		}
 	})
-	in, j := w.written("aaaaaaaa")
-	lines := numbered("j", 1000)
-	write(t, j, lines)
-	if err := j.End(); err != nil {
-		t.Fatal(err)
-	}
-	report, err := New(Options{Client: w.client, Create: true}).Run(within(t, testkit.Deadline), []Input{in}, nil)
-	if err != nil || report.Retries == 0 || report.Batches > 3 {
-		t.Errorf("%s: %v", report.Sentence(), err)
-	}
-	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lines) {
-		t.Errorf("got %d bytes back, want %d", len(got), len(lines))
-	}
 }
