@@ -1,5 +1,8 @@
 package batch_test
 
+// These tests fill batches with records, whose messages and times can be anything, and check the
+// request bodies.
+
 import (
 	"bytes"
 	"compress/gzip"
@@ -17,9 +20,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// These tests fill batches with records, whose messages and times can be anything, and check the
-// request bodies.
 
 func record(message string, time int64) *batch.Event {
 	var ev batch.Event

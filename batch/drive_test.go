@@ -1,5 +1,9 @@
 package batch_test
 
+// This file ships an input as the pipeline does, block by block, and reads the request bodies with
+// nothing but encoding/json. It checks every batch and every line against the limits of
+// PutLogEvents and against the input. The other tests say what to ship.
+
 import (
 	"bytes"
 	"crypto/sha256"
@@ -13,10 +17,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// This file ships an input as the pipeline does, block by block, and reads the request bodies with
-// nothing but encoding/json. It checks every batch and every line against the limits of
-// PutLogEvents and against the input. The other tests say what to ship.
 
 // now is the time of the tests, in milliseconds since 1970. It is close to the time of the
 // recordings.

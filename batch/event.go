@@ -1,11 +1,11 @@
 package batch
 
+// This file writes the messages of events. Their format is a public contract, docs/event-format.md.
+
 import (
 	"slices"
 	"strconv"
 )
-
-// This file writes the messages of events. Their format is a public contract, docs/event-format.md.
 
 // member is the beginning of a message. It is escaped for the request body while it is written, and
 // counts its unescaped size.

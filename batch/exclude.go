@@ -1,12 +1,12 @@
 package batch
 
+// This file leaves out lines by their type. Excluded lines still count in seq and lines. The next
+// event says how many there were and the seal says which, so the rest can still be proved complete.
+
 import (
 	"fmt"
 	"path"
 )
-
-// This file leaves out lines by their type. Excluded lines still count in seq and lines. The next
-// event says how many there were and the seal says which, so the rest can still be proved complete.
 
 // MaxExcluded is how many ranges of excluded seqs a State lists. Lines in later ranges are only
 // counted. Together with the "excluded" member of each event, that still proves that nothing else

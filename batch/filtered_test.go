@@ -1,5 +1,8 @@
 package batch_test
 
+// These tests compare what --exclude-type and --redact leave of an input with the result of
+// encoding/json and a plain search.
+
 import (
 	"bytes"
 	"crypto/sha256"
@@ -18,9 +21,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// These tests compare what --exclude-type and --redact leave of an input with the result of
-// encoding/json and a plain search.
 
 // checkFiltered compares the events in CloudWatch with an input that was filtered.
 func (s *shipment) checkFiltered(t rapid.TB, shape batch.Shape, input []byte) {

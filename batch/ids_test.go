@@ -1,5 +1,8 @@
 package batch_test
 
+// These tests check the ids of lines: the job and run a line names, the ones that are added, and
+// the lines that wait for a job.
+
 import (
 	"fmt"
 	"slices"
@@ -10,9 +13,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// These tests check the ids of lines: the job and run a line names, the ones that are added, and
-// the lines that wait for a job.
 
 // ids returns the ids of an event, as "job/run +added".
 func ids(m *message) string {

@@ -1,14 +1,14 @@
 package batch
 
+// This file is the Shaper's side of the receipt: what it counts while it shapes, and how the cursor
+// stores the counts, so that neither a crash nor a restart changes a number.
+
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
 )
-
-// This file is the Shaper's side of the receipt: what it counts while it shapes, and how the cursor
-// stores the counts, so that neither a crash nor a restart changes a number.
 
 // Counted is the state of a receipt. It is immutable, and all States between two changes share it.
 // Its parts are kept as JSON because the cursor is written far more often than a call of the model

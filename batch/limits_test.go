@@ -1,5 +1,7 @@
 package batch_test
 
+// These tests work at the limits: an event of 1,048,550 bytes, and a line of 8 MiB.
+
 import (
 	"bytes"
 	"fmt"
@@ -10,8 +12,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// These tests work at the limits: an event of 1,048,550 bytes, and a line of 8 MiB.
 
 const (
 	maxEvent = 1048550

@@ -1,12 +1,12 @@
 package batch
 
+// This file decides whether a line is shipped as one event, in parts or not at all, and which of
+// its bytes are hashed.
+
 import (
 	"bytes"
 	"unicode/utf8"
 )
-
-// This file decides whether a line is shipped as one event, in parts or not at all, and which of
-// its bytes are hashed.
 
 // emptyLine counts an empty line, which makes no event.
 func (s *Shaper) emptyLine() {

@@ -1,16 +1,16 @@
 package batch
 
+// This file holds the one rule for what an event counts: which lines begin a run, end a call of the
+// model or end a run, and whose usage counts. The Shaper applies it to what it ships and readers
+// apply it to what they read back, so a seal and a report cannot disagree. It understands the
+// vocabulary of every version of Perstack, and the one in Perstack's documentation.
+
 import (
 	"bytes"
 	"hash/fnv"
 	"slices"
 	"strconv"
 )
-
-// This file holds the one rule for what an event counts: which lines begin a run, end a call of the
-// model or end a run, and whose usage counts. The Shaper applies it to what it ships and readers
-// apply it to what they read back, so a seal and a report cannot disagree. It understands the
-// vocabulary of every version of Perstack, and the one in Perstack's documentation.
 
 // Usage is the number of tokens that calls of the model used.
 type Usage struct {

@@ -1,14 +1,14 @@
 package batch
 
+// These tests bound memory: the hot path allocates nothing per line, and the pool counts what it
+// hands out.
+
 import (
 	"bytes"
 	"runtime"
 	"strings"
 	"testing"
 )
-
-// These tests bound memory: the hot path allocates nothing per line, and the pool counts what it
-// hands out.
 
 func TestNoAllocationPerLine(t *testing.T) {
 	Large(t)

@@ -1,9 +1,9 @@
 package batch
 
-import "crypto/sha256"
-
 // This file does the part of a put that can happen while the previous put is under way: it
 // compresses and hashes the body.
+
+import "crypto/sha256"
 
 // Prepare closes the batch and makes its body ready to be signed and sent. It hashes the body; with
 // compress it compresses the body and hashes the result. head is the one that Body will get.

@@ -1,13 +1,13 @@
 package batch
 
+// This file ships lines in parts: lines that are too large for one event, and lines that are too
+// long to wait for their end. The latter are shipped piece by piece as they are read.
+
 import (
 	"bytes"
 	"slices"
 	"unicode/utf8"
 )
-
-// This file ships lines in parts: lines that are too large for one event, and lines that are too
-// long to wait for their end. The latter are shipped piece by piece as they are read.
 
 // redactHold is the share of a piece that is held back for the next piece, because a match could
 // continue there: an eighth, which is 64 KiB.

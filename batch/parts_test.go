@@ -1,5 +1,8 @@
 package batch_test
 
+// These tests cut lines into parts at a fortieth of the real bounds, so that they can cut a great
+// many. See limits_test.go for the real bounds.
+
 import (
 	"bytes"
 	"testing"
@@ -8,9 +11,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// These tests cut lines into parts at a fortieth of the real bounds, so that they can cut a great
-// many. See limits_test.go for the real bounds.
 
 // shipParts ships input with narrow bounds, and checks how full the parts are.
 func shipParts(t rapid.TB, shape batch.Shape, input []byte) *shipment {

@@ -1,12 +1,12 @@
 package batch
 
+// This file writes and reads JSON strings: the text and the parts inside an event, and the event
+// inside a request body.
+
 import (
 	"encoding/json"
 	"unicode/utf8"
 )
-
-// This file writes and reads JSON strings: the text and the parts inside an event, and the event
-// inside a request body.
 
 const hexDigits = "0123456789abcdef"
 

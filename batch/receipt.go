@@ -1,11 +1,11 @@
 package batch
 
-import "slices"
-
 // A Receipt sums up the lines of an input by job: which Experts ran, how the job ended and what it
 // used. A seal carries the receipt, so that a list of jobs needs only the seals and not the events.
 // The number of entries is bounded because an agent can name any number of jobs and Experts. The
 // rest goes into entries without a name, so that the sums stay right.
+
+import "slices"
 
 const (
 	maxJobs       = 100 // in a receipt

@@ -1,5 +1,9 @@
 package batch
 
+// This file removes from a line what must not leave the machine, before the line becomes an event.
+// It removes matches in the texts of JSON strings or, in a line that is not JSON, anywhere. Keys
+// and structure stay, so JSON remains valid JSON.
+
 import (
 	"bytes"
 	"cmp"
@@ -7,10 +11,6 @@ import (
 	"regexp"
 	"slices"
 )
-
-// This file removes from a line what must not leave the machine, before the line becomes an event.
-// It removes matches in the texts of JSON strings or, in a line that is not JSON, anywhere. Keys
-// and structure stay, so JSON remains valid JSON.
 
 // placeholder replaces what was removed.
 const placeholder = "[redacted]"

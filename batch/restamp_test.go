@@ -1,5 +1,7 @@
 package batch_test
 
+// These tests restamp events whose time CloudWatch refuses when they are sent.
+
 import (
 	"bytes"
 	"fmt"
@@ -11,8 +13,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// These tests restamp events whose time CloudWatch refuses when they are sent.
 
 // restamped checks the batches that Restamp made and returns their events.
 func restamped(t rapid.TB, b *batch.Batch, from, to int, at int64, refused func(int, int64) bool) (events []logEvent, batches int) {

@@ -1,5 +1,10 @@
 package batch
 
+// This file turns the message of a CloudWatch event back into the piece of the input that it holds.
+// It undoes, byte for byte, what building an event did: it takes the shipper member out of a line,
+// the line out of a text event, or the data out of a part. It keeps no state. Joining parts and
+// dropping repeats is up to the reader of a stream.
+
 import (
 	"bytes"
 	"errors"
@@ -7,11 +12,6 @@ import (
 	"math"
 	"slices"
 )
-
-// This file turns the message of a CloudWatch event back into the piece of the input that it holds.
-// It undoes, byte for byte, what building an event did: it takes the shipper member out of a line,
-// the line out of a text event, or the data out of a part. It keeps no state. Joining parts and
-// dropping repeats is up to the reader of a stream.
 
 // ErrForeign means that perstack-shipper did not write a message. Readers skip such events.
 var ErrForeign = errors.New("not an event of perstack-shipper")

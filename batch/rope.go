@@ -1,5 +1,8 @@
 package batch
 
+// A rope is a byte string in chunks of one size. Batches are written into ropes so that their
+// memory comes from one pool, is counted and reused, and is never copied in order to grow.
+
 import (
 	"encoding/binary"
 	"math/bits"
@@ -8,9 +11,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 )
-
-// A rope is a byte string in chunks of one size. Batches are written into ropes so that their
-// memory comes from one pool, is counted and reused, and is never copied in order to grow.
 
 // ChunkBytes is the size of a chunk. A stream with one waiting event costs this much memory. It is
 // about as much as a socket accepts at once.

@@ -1,5 +1,7 @@
 package batch_test
 
+// These tests check which stream a line goes to.
+
 import (
 	"fmt"
 	"runtime"
@@ -9,8 +11,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// These tests check which stream a line goes to.
 
 func TestParseTemplate(t *testing.T) {
 	for text, wrong := range map[string]string{

@@ -1,16 +1,16 @@
 package batch
 
+// This file reads a line of JSON without decoding it. One pass finds out whether the whole line is
+// one valid JSON object, and where its few top-level members are that an event needs. The same pass
+// escapes the line for the request body: the bytes that a scan looks for in a string are exactly
+// those that need an escape, so each byte is loaded once (scan_text.go).
+
 import (
 	"bytes"
 	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 )
-
-// This file reads a line of JSON without decoding it. One pass finds out whether the whole line is
-// one valid JSON object, and where its few top-level members are that an event needs. The same pass
-// escapes the line for the request body: the bytes that a scan looks for in a string are exactly
-// those that need an escape, so each byte is loaded once (scan_text.go).
 
 // maxDepth is how deep a line may nest and still count as JSON. encoding/json has the same limit,
 // so programs that read the events with it agree about what is an object.

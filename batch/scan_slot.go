@@ -1,10 +1,10 @@
 package batch
 
-import "encoding/binary"
-
 // The lines of one program mostly have the same members in the same order. So a scan remembers the
 // bytes before each value of earlier lines, such as `,"expertKey":"`. If the same bytes are there
 // again, they need not be scanned: they are valid JSON, and their name and escaped form are known.
+
+import "encoding/binary"
 
 const (
 	slots = 16 // how many members of a line are remembered, from the first one on

@@ -1,5 +1,8 @@
 package batch
 
+// The scanner must agree with encoding/json on what an object is, where its members are and what
+// they are called.
+
 import (
 	"bytes"
 	"encoding/json"
@@ -11,9 +14,6 @@ import (
 
 	"pgregory.net/rapid"
 )
-
-// The scanner must agree with encoding/json on what an object is, where its members are and what
-// they are called.
 
 // checkScan compares what the scanner and encoding/json find in a line.
 func checkScan(t rapid.TB, s *scanner, line []byte) {

@@ -1,5 +1,8 @@
 package batch_test
 
+// These properties cover the path from an input to what CloudWatch holds: nothing is lost, every
+// limit is kept, and it does not matter in which blocks the bytes arrive.
+
 import (
 	"bytes"
 	"maps"
@@ -12,9 +15,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// These properties cover the path from an input to what CloudWatch holds: nothing is lost, every
-// limit is kept, and it does not matter in which blocks the bytes arrive.
 
 // drawShape draws the options that shape events.
 func drawShape(t *rapid.T) batch.Shape {

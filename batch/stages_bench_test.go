@@ -1,5 +1,8 @@
 package batch
 
+// These benchmarks measure each stage by itself, for the two kinds of lines that `make bench`
+// ships. See bench_test.go for the other stages.
+
 import (
 	"bytes"
 	"fmt"
@@ -10,9 +13,6 @@ import (
 	"testing"
 	"time"
 )
-
-// These benchmarks measure each stage by itself, for the two kinds of lines that `make bench`
-// ships. See bench_test.go for the other stages.
 
 // longLines returns about size bytes of lines with tool results. Each has 41 KB, mostly one long
 // string.

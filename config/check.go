@@ -1,5 +1,7 @@
 package config
 
+// This file validates the value of each option, and says what to do about an invalid one.
+
 import (
 	"encoding/json"
 	"fmt"
@@ -15,8 +17,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// This file validates the value of each option, and says what to do about an invalid one.
 
 const (
 	// MinMemory is the minimum of MemoryMax: a few bodies of 1 MiB and the blocks they are made

@@ -1,13 +1,13 @@
 package config
 
+// This file writes completion scripts for shells, from the same declarations as the help.
+
 import (
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 )
-
-// This file writes completion scripts for shells, from the same declarations as the help.
 
 // Shells are the shells that Completion supports.
 var Shells = []string{"bash", "zsh", "fish"}

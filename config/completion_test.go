@@ -1,5 +1,7 @@
 package config
 
+// These tests let the real shells complete command lines.
+
 import (
 	"context"
 	"fmt"
@@ -14,8 +16,6 @@ import (
 
 	"github.com/creack/pty"
 )
-
-// These tests let the real shells complete command lines.
 
 // shell returns the path of a shell. Without that shell the test is skipped, or fails if CI=true.
 func shell(t *testing.T, name string) string {

@@ -1,14 +1,14 @@
 package config
 
+// This file prints the help: one screen for the program and one for each command, with one line per
+// option.
+
 import (
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 )
-
-// This file prints the help: one screen for the program and one for each command, with one line per
-// option.
 
 const overview = `Usage: perstack run … 2>&1 | perstack-shipper --log-group NAME [flags]
        perstack-shipper exec --log-group NAME [flags] -- perstack run …

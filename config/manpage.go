@@ -1,13 +1,13 @@
 package config
 
+// This file writes the man page from the same declarations as the help.
+
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 )
-
-// This file writes the man page from the same declarations as the help.
 
 const manDescription = `The program keeps its input on disk until CloudWatch Logs has accepted it, and reads it back byte for byte as the agent wrote it.
 Without a command, it ships what it reads from stdin.`

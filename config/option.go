@@ -1,5 +1,7 @@
 package config
 
+// This file finds the options in the structs that declare them.
+
 import (
 	"reflect"
 	"strings"
@@ -7,8 +9,6 @@ import (
 
 	"github.com/spf13/pflag"
 )
-
-// This file finds the options in the structs that declare them.
 
 // option is an option of a command, as the tags of its field declare it.
 type option struct {

@@ -1,10 +1,10 @@
 package config
 
-import "time"
-
 // This file declares the commands and their options, in groups that several commands share. The
 // struct tags are the declaration: option.go reads the flag, default, help and group from them,
 // help.go prints them, and check.go validates the values.
+
+import "time"
 
 // Target is the log group to write to or read from.
 type Target struct {

@@ -1,5 +1,7 @@
 package config
 
+// This file parses single values: sizes, durations, lists and key=value pairs.
+
 import (
 	"math"
 	"regexp"
@@ -7,8 +9,6 @@ import (
 	"strings"
 	"time"
 )
-
-// This file parses single values: sizes, durations, lists and key=value pairs.
 
 // Size is a number of bytes. It is not negative.
 type Size int64

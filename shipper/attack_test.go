@@ -1,5 +1,8 @@
 package shipper
 
+// These tests repeat inputs and sequences of events that once lost data, or stalled or hung the
+// loop.
+
 import (
 	"bytes"
 	"context"
@@ -24,8 +27,6 @@ import (
 	"perstack-shipper/shipper/testkit"
 	"perstack-shipper/shipper/testkit/await"
 )
-
-// Inputs and sequences of events that once lost data, or stalled or hung the loop.
 
 // written returns an input with segments of 64 KiB, and the journal, for the test to write.
 func (w *world) written(id string) (Input, *journal.Pipe) {

@@ -1,5 +1,8 @@
 package shipper
 
+// These tests show what users of other programs that ship logs to CloudWatch complain about again
+// and again in the issue trackers. None of it can happen here.
+
 import (
 	"bytes"
 	"context"
@@ -27,9 +30,6 @@ import (
 	"perstack-shipper/shipper/testkit"
 	"perstack-shipper/shipper/testkit/await"
 )
-
-// What users of other programs that ship logs to CloudWatch complain about again and again in the
-// issue trackers. None of it can happen here.
 
 // osPipe returns an input that reads from a pipe of the operating system, as in a shell, and the
 // writing end of the pipe.

@@ -1,5 +1,8 @@
 package shipper
 
+// These tests show what can go wrong on the way to CloudWatch, from the bytes of an input to what
+// CloudWatch has.
+
 import (
 	"bytes"
 	"context"
@@ -27,9 +30,6 @@ import (
 	"perstack-shipper/shipper/testkit"
 	"perstack-shipper/shipper/testkit/await"
 )
-
-// What can go wrong on the way to CloudWatch, tested from the bytes of an input to what CloudWatch
-// has.
 
 // hasty has pauses of milliseconds.
 var hasty = deliver.Paces{

@@ -1,13 +1,5 @@
 package shipper
 
-import (
-	"bytes"
-	"slices"
-	"time"
-
-	"perstack-shipper/shipper/journal"
-)
-
 // The last line of a followed file may have no newline, and its writer may be gone. When such a
 // file has not grown for a while, the loop cuts the line, which means that it ships the line as it
 // is. If the rest of the line comes later, the rest is a line of its own, and the logs command
@@ -15,6 +7,14 @@ import (
 //
 // A cut is written to the cursor before anything up to it is shipped. Otherwise a start after a
 // crash could find that the line has grown, and ship other bytes under the same number.
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"perstack-shipper/shipper/journal"
+)
 
 // halfLine is how long a file must not have grown before its last line is cut.
 const halfLine = 30 * time.Second

@@ -1,5 +1,8 @@
 package shipper
 
+// These tests follow files whose last line has no newline. A line that nobody finishes is shipped,
+// and if it continues later, it is still the same file.
+
 import (
 	"context"
 	"crypto/sha256"
@@ -18,9 +21,6 @@ import (
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/testkit/await"
 )
-
-// Followed files whose last line has no newline. A line that nobody finishes is shipped, and if it
-// continues later, it is still the same file.
 
 // halfLines is a followed file that one process after the other ships.
 type halfLines struct {

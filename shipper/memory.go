@@ -1,8 +1,8 @@
 package shipper
 
-import "perstack-shipper/batch"
-
 // This file bounds the memory of windows, open batches and bodies.
+
+import "perstack-shipper/batch"
 
 const (
 	// ready is how many closed batches may wait while all is well, or while no put is accepted at

@@ -1,5 +1,9 @@
 package shipper
 
+// This file makes the shipper's own records. They accompany an input's events in each of its
+// streams, so that readers can prove the events complete. Readers recognize records by "record"
+// inside the shipper member, never by their type.
+
 import (
 	"encoding/hex"
 	"encoding/json"
@@ -10,10 +14,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// This file makes the shipper's own records. They accompany an input's events in each of its
-// streams, so that readers can prove the events complete. Readers recognize records by "record"
-// inside the shipper member, never by their type.
 
 // Origin is what open records say about the process. It is the same for all inputs.
 type Origin struct {

@@ -1,5 +1,7 @@
 package shipper
 
+// CloudWatch refuses an event for its contents, every event, or events for their time.
+
 import (
 	"bytes"
 	"context"
@@ -21,8 +23,6 @@ import (
 	"perstack-shipper/shipper/testkit"
 	"perstack-shipper/shipper/testkit/await"
 )
-
-// CloudWatch refuses an event for its contents, every event, or events for their time.
 
 // refusing refuses puts that contain one of the words.
 func refusing(words ...string) func(*cwlocal.Call) cwlocal.Fault {

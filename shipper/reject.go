@@ -1,5 +1,7 @@
 package shipper
 
+// Events that CloudWatch refuses for good are kept in the folder of their input, with the reason.
+
 import (
 	"encoding/json"
 	"errors"
@@ -13,8 +15,6 @@ import (
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/logfield"
 )
-
-// Events that CloudWatch refuses for good are kept in the folder of their input, with the reason.
 
 // pendingReject is a rejected event that is not yet in its input's folder. Its block counts one
 // more pending event until it is, because the journal must not forget an event that is neither in

@@ -1,5 +1,8 @@
 package shipper
 
+// These tests measure the pauses between attempts, in simulated time. They are whole runs over
+// connections in memory, from the bytes of an input to the endpoint.
+
 import (
 	"bytes"
 	"context"
@@ -23,9 +26,6 @@ import (
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/testkit"
 )
-
-// The pauses between attempts, in simulated time. These are whole runs over connections in memory,
-// from the bytes of an input to the endpoint.
 
 // latency is the time from a request to its answer.
 const latency = 5 * time.Millisecond

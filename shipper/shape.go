@@ -1,5 +1,8 @@
 package shipper
 
+// This file has the first steps of the loop: read a block, shape it, and add its events to the open
+// batches of their streams.
+
 import (
 	"errors"
 	"fmt"
@@ -10,9 +13,6 @@ import (
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/logfield"
 )
-
-// This file has the first steps of the loop: read a block, shape it, and add its events to the open
-// batches of their streams.
 
 // manyBlocks is how many blocks of an input may wait for acknowledgements. Beyond that, new lines,
 // which may come one by one, extend the last block instead of starting another.

@@ -1,16 +1,16 @@
 package shipper
 
+// A command may truncate the file that is its stdout. What it writes from then on is shipped as the
+// same input or as another one. Readers tell by a line's number whether they have seen it before,
+// so the numbers must hold however often the shipper is killed: a line never gets a second number,
+// and no two lines get the same one.
+
 import (
 	"fmt"
 
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/logfield"
 )
-
-// A command may truncate the file that is its stdout. What it writes from then on is shipped as the
-// same input or as another one. Readers tell by a line's number whether they have seen it before,
-// so the numbers must hold however often the shipper is killed: a line never gets a second number,
-// and no two lines get the same one.
 
 // passGap continues after the gap being read. It reports whether it could; if not, it is too early.
 //

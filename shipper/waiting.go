@@ -1,14 +1,14 @@
 package shipper
 
+// The log stream of a line may depend on its job, but npx may print warnings long before the agent
+// writes its first line. So lines that come before the first job is named wait for it.
+
 import (
 	"errors"
 	"time"
 
 	"perstack-shipper/shipper/journal"
 )
-
-// The log stream of a line may depend on its job, but npx may print warnings long before the agent
-// writes its first line. So lines that come before the first job is named wait for it.
 
 const (
 	// mostLook is how many bytes to search for a job.

@@ -1,5 +1,7 @@
 package main
 
+// This file measures the effects of a slow endpoint and of one that is away.
+
 import (
 	"errors"
 	"fmt"
@@ -7,8 +9,6 @@ import (
 	"path/filepath"
 	"time"
 )
-
-// This file measures the effects of a slow endpoint and of one that is away.
 
 // farLatency is the endpoint's latency in tables that have one.
 const farLatency = 50 * time.Millisecond

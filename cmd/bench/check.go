@@ -1,5 +1,8 @@
 package main
 
+// This file checks, after the measurement, whether every line arrived once and unchanged, and
+// whether CloudWatch would have accepted the batches.
+
 import (
 	"bytes"
 	"cmp"
@@ -15,9 +18,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// This file checks, after the measurement, whether every line arrived once and unchanged, and
-// whether CloudWatch would have accepted the batches.
 
 // maxProblems is how many problems one check reports; more would not help.
 const maxProblems = 5

@@ -1,5 +1,7 @@
 package main
 
+// The endpoint accepts every put and keeps its body. It looks into no body while puts arrive.
+
 import (
 	"bufio"
 	"context"
@@ -25,8 +27,6 @@ import (
 	"sync/atomic"
 	"time"
 )
-
-// The endpoint accepts every put and keeps its body. It looks into no body while puts arrive.
 
 // endpoint is the state of the endpoint's process.
 type endpoint struct {

@@ -1,14 +1,14 @@
 package main
 
+// This file measures durations: of a run of a few lines, and of the end of a long run after its
+// last line.
+
 import (
 	"errors"
 	"fmt"
 	"os"
 	"time"
 )
-
-// This file measures durations: of a run of a few lines, and of the end of a long run after its
-// last line.
 
 // lifeResult is how long processes run.
 type lifeResult struct {

@@ -1,5 +1,8 @@
 package main
 
+// This file holds the rows that are not shippers but bounds: they have everything prepared and only
+// repeat the last step.
+
 import (
 	"bufio"
 	"bytes"
@@ -24,9 +27,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// This file holds the rows that are not shippers but bounds: they have everything prepared and only
-// repeat the last step.
 
 const (
 	limitGroup, limitStream = "/bench", "limit"

@@ -1,5 +1,11 @@
 package main
 
+// This file is what one would write in an afternoon instead of a shipper, and what perstack-shipper
+// is compared with. It reads lines with bufio.Scanner, makes events with the current time (or, with
+// "own", each line's own time), and puts them at 1 MiB, at 10,000 events or after a second, with
+// the SDK and its retries. It keeps nothing on disk, numbers nothing and proves nothing. While a
+// put is under way, its reader soon has to wait.
+
 import (
 	"bufio"
 	"context"
@@ -15,12 +21,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
-
-// This file is what one would write in an afternoon instead of a shipper, and what perstack-shipper
-// is compared with. It reads lines with bufio.Scanner, makes events with the current time (or, with
-// "own", each line's own time), and puts them at 1 MiB, at 10,000 events or after a second, with
-// the SDK and its retries. It keeps nothing on disk, numbers nothing and proves nothing. While a
-// put is under way, its reader soon has to wait.
 
 const (
 	loopBatchBytes  = 1 << 20

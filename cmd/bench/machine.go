@@ -1,5 +1,8 @@
 package main
 
+// This file finds out about the machine and what else it is doing. It leaves out what /proc does
+// not tell.
+
 import (
 	"bufio"
 	"bytes"
@@ -17,9 +20,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// This file finds out about the machine and what else it is doing. It leaves out what /proc does
-// not tell.
 
 // machine describes the machine.
 type machine struct {

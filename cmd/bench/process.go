@@ -1,5 +1,8 @@
 package main
 
+// This file runs measured programs: processes with a pipe as stdin, and what the kernel reports
+// when they end.
+
 import (
 	"bytes"
 	"cmp"
@@ -14,9 +17,6 @@ import (
 	"syscall"
 	"time"
 )
-
-// This file runs measured programs: processes with a pipe as stdin, and what the kernel reports
-// when they end.
 
 // program is a program that ships its stdin.
 type program struct {

@@ -1,7 +1,7 @@
 package main
 
-// The protocol between the bench and its endpoint: one order per line on the endpoint's stdin, one
-// answer per line on its stdout, both in JSON.
+// This file is the protocol between the bench and its endpoint: one order per line on the
+// endpoint's stdin, one answer per line on its stdout, both in JSON.
 
 // order is one of these: "reset" discards what was put and sets Latency; "away" closes the
 // listeners and all connections, and "back" opens them again; "check" decodes what was put;

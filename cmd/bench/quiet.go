@@ -1,5 +1,7 @@
 package main
 
+// This file measures a quiet agent: how long lines wait to be accepted, and what waiting costs.
+
 import (
 	"errors"
 	"fmt"
@@ -7,8 +9,6 @@ import (
 	"slices"
 	"time"
 )
-
-// This file measures a quiet agent: how long lines wait to be accepted, and what waiting costs.
 
 const (
 	quietRate = 100 // lines per second

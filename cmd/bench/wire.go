@@ -1,5 +1,8 @@
 package main
 
+// This file measures what compression costs and saves: over TLS on loopback, and on a link like
+// that of a small task.
+
 import (
 	"fmt"
 	"net"
@@ -8,8 +11,6 @@ import (
 	"sync"
 	"time"
 )
-
-// What compression costs and saves: over TLS on loopback, and on a link like that of a small task.
 
 const (
 	// The shaped link: bits per second each way, and the round trip time.

@@ -1,5 +1,8 @@
 package main
 
+// This file generates the lines to ship. They are the same on every machine and in every run,
+// except for their start time, which must be one that CloudWatch accepts.
+
 import (
 	"bufio"
 	"encoding/json"
@@ -13,9 +16,6 @@ import (
 	"strings"
 	"sync"
 )
-
-// This file generates the lines to ship. They are the same on every machine and in every run,
-// except for their start time, which must be one that CloudWatch accepts.
 
 const (
 	deltaBytes = 350    // of a streamed delta with its newline

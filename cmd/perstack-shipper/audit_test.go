@@ -1,5 +1,7 @@
 package main
 
+// This file ships recordings, and counts with jobs and usage what they took.
+
 import (
 	"bytes"
 	"encoding/csv"
@@ -11,8 +13,6 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/audit"
 )
-
-// This file ships recordings, and counts with jobs and usage what they took.
 
 // checkpointUsage returns the usage of a job by Perstack's own account: that in the last checkpoint
 // of the Expert with which the job began.

@@ -1,5 +1,7 @@
 package main
 
+// This file draws a dashboard as an SVG, roughly as CloudWatch's console does.
+
 import (
 	"fmt"
 	"html"
@@ -9,8 +11,6 @@ import (
 
 	"perstack-shipper/shipper/terminal"
 )
-
-// This file draws a dashboard as an SVG, roughly as CloudWatch's console does.
 
 const (
 	unitWidth, unitHeight = 44, 44 // of a cell of the dashboard's grid, in pixels

@@ -1,5 +1,8 @@
 package main
 
+// This file draws the template's dashboard as it would look if each recording had been one hour of
+// a day, and compares its figures with those of jobs and usage. `make docs` saves the picture.
+
 import (
 	"bytes"
 	"encoding/csv"
@@ -15,9 +18,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// This file draws the template's dashboard as it would look if each recording had been one hour of
-// a day, and compares its figures with those of jobs and usage. `make docs` saves the picture.
 
 const dashboardPicture = "../../docs/dashboard.svg"
 

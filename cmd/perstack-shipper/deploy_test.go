@@ -1,5 +1,7 @@
 package main
 
+// This file checks deploy/ against what the program does.
+
 import (
 	"bytes"
 	"encoding/json"
@@ -17,8 +19,6 @@ import (
 	"perstack-shipper/config"
 	"perstack-shipper/shipper/cwlocal"
 )
-
-// This file checks deploy/ against what the program does.
 
 // readStrictly reads a JSON file of deploy/ into v. A member that v lacks is an error.
 func readStrictly(t *testing.T, path string, v any) {

@@ -1,5 +1,8 @@
 package main
 
+// This file shows that an agent notices nothing when the journal's folder is removed or its disk
+// fails.
+
 import (
 	"bytes"
 	"fmt"
@@ -13,9 +16,6 @@ import (
 
 	"perstack-shipper/shipper/testkit"
 )
-
-// This file shows that an agent notices nothing when the journal's folder is removed or its disk
-// fails.
 
 // piper is the writing end of a pipe into the program. It fails the test where an agent would get
 // EPIPE.

@@ -1,5 +1,8 @@
 package main
 
+// This file runs the commands in the documents and compares their output with what the documents
+// show.
+
 import (
 	"bytes"
 	"os"
@@ -10,9 +13,6 @@ import (
 	"strings"
 	"testing"
 )
-
-// This file runs the commands in the documents and compares their output with what the documents
-// show.
 
 // fence matches a fenced block of a document: its language and its text.
 var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")

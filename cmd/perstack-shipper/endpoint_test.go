@@ -1,5 +1,7 @@
 package main
 
+// This file holds the endpoint of a script, and the ways in which a script can make it fail.
+
 import (
 	"bytes"
 	"net/http"
@@ -15,8 +17,6 @@ import (
 	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/testkit"
 )
-
-// This file holds the endpoint of a script, and the ways in which a script can make it fail.
 
 // endpointKey is the key of a script's endpoint, a *testkit.Endpoint.
 type endpointKey struct{}

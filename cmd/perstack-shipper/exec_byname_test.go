@@ -1,14 +1,14 @@
 package main
 
+// This file shows agents that open /dev/stdout and /dev/stderr by name, which truncates a file, and
+// what a FIFO keeps when the shipper dies.
+
 import (
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 )
-
-// This file shows agents that open /dev/stdout and /dev/stderr by name, which truncates a file, and
-// what a FIFO keeps when the shipper dies.
 
 // wasTruncated is the beginning of the message about a truncated stdout.
 const wasTruncated = "was truncated, as opening /dev/stdout by name does: output may be lost: "

@@ -1,5 +1,8 @@
 package main
 
+// This file shows exec on a disk with little room, where an agent that writes a file would die when
+// the file cannot grow.
+
 import (
 	"fmt"
 	"os"
@@ -9,9 +12,6 @@ import (
 	"syscall"
 	"testing"
 )
-
-// This file shows exec on a disk with little room, where an agent that writes a file would die when
-// the file cannot grow.
 
 // smallDisk makes the journal's folder a file system of its own with that many MiB.
 func (w *world) smallDisk(mib int) {

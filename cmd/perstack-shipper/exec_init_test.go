@@ -1,5 +1,7 @@
 package main
 
+// This file shows exec as PID 1 of a container, or rather of a PID namespace.
+
 import (
 	"fmt"
 	"os"
@@ -13,8 +15,6 @@ import (
 
 	"perstack-shipper/shipper/testkit"
 )
-
-// This file shows exec as PID 1 of a container, or rather of a PID namespace.
 
 // asInit starts the program as PID 1 with a shell script as its command. It skips the test if that
 // is not permitted.

@@ -1,5 +1,8 @@
 package main
 
+// This file shows exec at a terminal: what a person sees and types, and the effect of Ctrl-C and
+// Ctrl-Z.
+
 import (
 	"bytes"
 	"errors"
@@ -20,9 +23,6 @@ import (
 	"perstack-shipper/shipper/testkit"
 	"perstack-shipper/shipper/testkit/await"
 )
-
-// This file shows exec at a terminal: what a person sees and types, and the effect of Ctrl-C and
-// Ctrl-Z.
 
 // console is a terminal with a program.
 type console struct {

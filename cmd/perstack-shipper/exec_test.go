@@ -1,5 +1,7 @@
 package main
 
+// This file shows what happens to an agent's output when the agent or the shipper misbehaves.
+
 import (
 	"fmt"
 	"os"
@@ -13,8 +15,6 @@ import (
 
 	"perstack-shipper/shipper/testkit"
 )
-
-// This file shows what happens to an agent's output when the agent or the shipper misbehaves.
 
 func outputOf(t *testing.T, script string) string {
 	t.Helper()

@@ -1,5 +1,7 @@
 package main
 
+// This file shows how following ends: by signals, kills and truncation. A FIFO has no other end.
+
 import (
 	"fmt"
 	"io"
@@ -13,8 +15,6 @@ import (
 
 	"perstack-shipper/shipper/testkit/await"
 )
-
-// This file shows how following ends: by signals, kills and truncation. A FIFO has no other end.
 
 // agent writes events to a file until it is stopped, one per write, with a long one now and then.
 type agent struct {

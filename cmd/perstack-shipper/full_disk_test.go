@@ -1,5 +1,8 @@
 package main
 
+// This file shows how the program starts on a disk that is already full, of other files or of what
+// earlier processes left in the journal.
+
 import (
 	"bytes"
 	"fmt"
@@ -13,9 +16,6 @@ import (
 
 	"perstack-shipper/shipper/testkit"
 )
-
-// This file shows how the program starts on a disk that is already full, of other files or of what
-// earlier processes left in the journal.
 
 // fill takes all the room beside the journal, to the last block.
 func (w *world) fill() {

@@ -1,5 +1,9 @@
 package main
 
+// This file builds the image with `make image` and runs the program in it. It uses buildah, which
+// needs no daemon. A stand-in with this machine's Go replaces the image that builds, so that no
+// registry is asked for the real one.
+
 import (
 	"bytes"
 	"encoding/json"
@@ -16,10 +20,6 @@ import (
 
 	"perstack-shipper/shipper/testkit"
 )
-
-// This file builds the image with `make image` and runs the program in it. It uses buildah, which
-// needs no daemon. A stand-in with this machine's Go replaces the image that builds, so that no
-// registry is asked for the real one.
 
 const (
 	maxImage     = 16 << 20 // bytes of all its files

@@ -76,8 +76,8 @@ func logsQuery(options *config.Logs) readback.Query {
 	}
 }
 
-// printLogs prints the lines that the query selects. A pipe gets the original bytes. A terminal gets
-// control characters in a visible form, so that they do not steer it.
+// printLogs prints the lines that the query selects. A pipe gets the original bytes. A terminal
+// gets control characters in a visible form, so that they do not steer it.
 func printLogs(ctx context.Context, src readback.Source, query readback.Query, following readback.Following, options *config.Logs) (readback.Report, error) {
 	onTerminal := terminal.Is(os.Stdout)
 	if options.Pretty {

@@ -95,8 +95,8 @@ func execute(args, environ []string) int {
 	return fail(fmt.Errorf("nothing runs a %T", command))
 }
 
-// fail prints on stderr, in one line, why the command cannot continue, and returns the exit code for
-// it. Errors of configuration are a *config.UsageError, including those that only a look at the
+// fail prints on stderr, in one line, why the command cannot continue, and returns the exit code
+// for it. Errors of configuration are a *config.UsageError, including those that only a look at the
 // machine reveals.
 func fail(err error) int {
 	if wrong, ok := errors.AsType[*run.OptionError](err); ok {
@@ -135,8 +135,8 @@ func spareMemory() {
 	}
 }
 
-// outliveBrokenPipes makes a write to a closed stdout or stderr fail with an error. Otherwise SIGPIPE
-// would end the process, and the bytes it has read would wait for another start. It also catches
-// SIGXFSZ: to the journal, a limit on file sizes is a full disk. Both signals are caught rather than
-// ignored because a child would inherit that; nobody receives from the channel.
+// outliveBrokenPipes makes a write to a closed stdout or stderr fail with an error. Otherwise
+// SIGPIPE would end the process, and the bytes it has read would wait for another start. It also
+// catches SIGXFSZ: to the journal, a limit on file sizes is a full disk. Both signals are caught
+// rather than ignored because a child would inherit that; nobody receives from the channel.
 func outliveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGXFSZ) }

@@ -1,5 +1,11 @@
 package main
 
+// This file has moto create what deploy/ describes, as far as moto can. From the template it
+// creates the log groups, the policies, the topic and the dashboard. It silently leaves out metric
+// filters, alarms, saved queries and the subscription, which template_test.go checks. In a list,
+// moto keeps an AWS::NoValue entry, which CloudFormation drops, and then refuses the policy. So the
+// stack is created with a key.
+
 import (
 	"encoding/json"
 	"encoding/xml"
@@ -13,12 +19,6 @@ import (
 	"strings"
 	"testing"
 )
-
-// This file has moto create what deploy/ describes, as far as moto can. From the template it
-// creates the log groups, the policies, the topic and the dashboard. It silently leaves out metric
-// filters, alarms, saved queries and the subscription, which template_test.go checks. In a list,
-// moto keeps an AWS::NoValue entry, which CloudFormation drops, and then refuses the policy. So the
-// stack is created with a key.
 
 // motoAPI calls APIs of AWS that the program itself does not use.
 type motoAPI struct {

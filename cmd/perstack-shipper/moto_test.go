@@ -1,5 +1,15 @@
 package main
 
+// This file makes the same round trips to moto, an implementation of the CloudWatch API by others,
+// so that the program's own endpoint does not only confirm our own beliefs. moto 5.2.1 differs from
+// the service in this:
+//
+//   - It accepts events and batches of any size, so only the program's own endpoint can show the limits.
+//   - For events that are too old or too new it reports other indexes: that of the last such event.
+//   - A new event is readable at once, and a page has 10,000 events whatever their size.
+//
+// `make test` prepares moto_server and names it in $MOTO_SERVER.
+
 import (
 	"bufio"
 	"errors"
@@ -13,16 +23,6 @@ import (
 
 	"perstack-shipper/shipper/testkit/await"
 )
-
-// This file makes the same round trips to moto, an implementation of the CloudWatch API by others,
-// so that the program's own endpoint does not only confirm our own beliefs. moto 5.2.1 differs from
-// the service in this:
-//
-//   - It accepts events and batches of any size, so only the program's own endpoint can show the limits.
-//   - For events that are too old or too new it reports other indexes: that of the last such event.
-//   - A new event is readable at once, and a page has 10,000 events whatever their size.
-//
-// `make test` prepares moto_server and names it in $MOTO_SERVER.
 
 // motoLine matches what moto_server prints once it listens.
 var motoLine = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)

@@ -2,9 +2,9 @@
 
 package main
 
-import "errors"
-
 // Tests mount only on Linux. On other systems those that need a mount are skipped.
+
+import "errors"
 
 func mountSmall(string, int) error { return errors.ErrUnsupported }
 func mountAgain(string) error      { return errors.ErrUnsupported }

@@ -1,5 +1,8 @@
 package main
 
+// This file checks that the documents describe the program: its options, its commands, and that
+// links lead somewhere.
+
 import (
 	"bytes"
 	"errors"
@@ -16,9 +19,6 @@ import (
 
 	"perstack-shipper/config"
 )
-
-// This file checks that the documents describe the program: its options, its commands, and that
-// links lead somewhere.
 
 // document returns the text of a Markdown file by its path from the top of the repository.
 func document(t *testing.T, path string) string {

@@ -17,8 +17,8 @@ import (
 	"perstack-shipper/shipper/readback"
 )
 
-// runRestore restores the files that a job had in its workspace, or lists its checkpoints on stdout.
-// A signal ends it without leaving anything behind.
+// runRestore restores the files that a job had in its workspace, or lists its checkpoints on
+// stdout. A signal ends it without leaving anything behind.
 func runRestore(options *config.Restore, log *zap.Logger) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()

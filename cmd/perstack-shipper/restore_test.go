@@ -1,5 +1,8 @@
 package main
 
+// This file ships the output of real runs, restores their files from the endpoint alone, and
+// compares them with the lines and with the files that the runs left on their own disks.
+
 import (
 	"bytes"
 	"encoding/json"
@@ -10,9 +13,6 @@ import (
 	"strings"
 	"testing"
 )
-
-// This file ships the output of real runs, restores their files from the endpoint alone, and
-// compares them with the lines and with the files that the runs left on their own disks.
 
 // restore restores a job into a new folder and returns the files by their names below
 // perstack/jobs/JOB, what the program printed on stderr, and its exit code.

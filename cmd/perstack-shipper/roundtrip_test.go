@@ -1,5 +1,8 @@
 package main
 
+// This file pipes the output of real runs into the program, with the program's own endpoint, reads
+// it back with logs, and compares. moto_test.go does the same with an endpoint by others.
+
 import (
 	"bytes"
 	"crypto/sha256"
@@ -18,9 +21,6 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/testkit"
 )
-
-// This file pipes the output of real runs into the program, with the program's own endpoint, reads
-// it back with logs, and compares. moto_test.go does the same with an endpoint by others.
 
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
@@ -178,7 +178,8 @@ func checkLine(t testing.TB, seq int, line []byte, events []testkit.Event, job s
 		if !isObject && (says.Type != "text" || !says.Shipper.Text) {
 			t.Errorf("line %d is no JSON object, and its event is not of type text: %.200s", seq, e.Message)
 		}
-		// CloudWatch would refuse an old time by now. The event then names it in its shipper member.
+		// CloudWatch would refuse an old time by now. The event then names it in its shipper
+		// member.
 		if own := original.Timestamp; isObject && own != nil {
 			at := says.Shipper.At
 			clamped := at != nil && *at == *own && time.Since(time.UnixMilli(*own)) > 13*24*time.Hour

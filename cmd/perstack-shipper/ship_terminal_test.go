@@ -1,5 +1,7 @@
 package main
 
+// This file shows a pipe at a terminal, where Ctrl-C reaches both the agent and the shipper.
+
 import (
 	"strings"
 	"testing"
@@ -9,8 +11,6 @@ import (
 
 	"perstack-shipper/shipper/testkit/await"
 )
-
-// This file shows a pipe at a terminal, where Ctrl-C reaches both the agent and the shipper.
 
 // shellPipe returns a shell at a terminal that pipes an agent's script into the program and prints
 // the program's exit code.

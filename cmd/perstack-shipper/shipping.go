@@ -1,5 +1,8 @@
 package main
 
+// This file holds what the commands that ship share: their options as package run takes them, the
+// signals that end them, and their exit codes.
+
 import (
 	"cmp"
 	"os"
@@ -12,9 +15,6 @@ import (
 	"perstack-shipper/config"
 	"perstack-shipper/shipper/run"
 )
-
-// This file holds what the commands that ship share: their options as package run takes them, the
-// signals that end them, and their exit codes.
 
 func optionsOf(kept config.Journal, delivery config.Delivery, metrics config.Metrics, messages config.Log, log *zap.Logger) run.Options {
 	giveUp, hopeless := delivery.Patience()

@@ -1,5 +1,7 @@
 package main
 
+// This file is what the tests of a sidecar share: a folder of events and the program following it.
+
 import (
 	"errors"
 	"os"
@@ -8,8 +10,6 @@ import (
 
 	"perstack-shipper/shipper/testkit"
 )
-
-// This file is what the tests of a sidecar share: a folder of events and the program following it.
 
 // sidecar is a world with a folder of events.
 type sidecar struct {

@@ -1,5 +1,8 @@
 package main
 
+// This file compares how much of its output survives when an agent throws right after it has
+// written 6 MB, depending on where the output goes.
+
 import (
 	"errors"
 	"fmt"
@@ -11,9 +14,6 @@ import (
 	"syscall"
 	"testing"
 )
-
-// This file compares how much of its output survives when an agent throws right after it has
-// written 6 MB, depending on where the output goes.
 
 // nodeAgent does what Perstack does: it writes events to stdout, which Node queues in memory if
 // stdout is a pipe, and then throws.

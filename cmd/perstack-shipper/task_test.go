@@ -1,5 +1,10 @@
 package main
 
+// This file runs the containers of deploy/ecs as far as possible without ECS. The commands,
+// environments, dependencies and health checks are those of the task definitions, and the end of
+// the essential container stops the others. Volumes are folders, and npx is a stand-in that writes
+// a recorded run.
+
 import (
 	"bytes"
 	"fmt"
@@ -15,11 +20,6 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/testkit"
 )
-
-// This file runs the containers of deploy/ecs as far as possible without ECS. The commands,
-// environments, dependencies and health checks are those of the task definitions, and the end of
-// the essential container stops the others. Volumes are folders, and npx is a stand-in that writes
-// a recorded run.
 
 const fakeNPX = `#!/bin/sh
 test "$ANTHROPIC_API_KEY" = secret || exit 9

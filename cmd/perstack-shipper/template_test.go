@@ -1,5 +1,9 @@
 package main
 
+// This file checks that the CloudFormation template counts what it claims to count. cfn-lint checks
+// its form but knows nothing about filter patterns, and an emulator that creates such a stack
+// silently skips its filters and alarms.
+
 import (
 	"encoding/json"
 	"maps"
@@ -16,10 +20,6 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal/pattern"
 )
-
-// This file checks that the CloudFormation template counts what it claims to count. cfn-lint checks
-// its form but knows nothing about filter patterns, and an emulator that creates such a stack
-// silently skips its filters and alarms.
 
 const templatePath = "../../deploy/cloudformation/perstack-logs.yaml"
 

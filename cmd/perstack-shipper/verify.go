@@ -12,8 +12,8 @@ import (
 	"perstack-shipper/shipper/audit/proof"
 )
 
-// verifyMemory is the number of bytes of lines to hold before sorting them on disk. With half of what
-// logs holds, verifying a job of any size needs less than 40 MB in all, and no more time.
+// verifyMemory is the number of bytes of lines to hold before sorting them on disk. With half of
+// what logs holds, verifying a job of any size needs less than 40 MB in all, and no more time.
 const verifyMemory = 2 << 20
 
 // runVerify proves that everything shipped is there, and prints what is not. As with logs, signals

@@ -1,5 +1,8 @@
 package main
 
+// This file ships recordings in every way, has verify prove them, and then deletes and changes
+// events of the log group.
+
 import (
 	"context"
 	"encoding/json"
@@ -28,9 +31,6 @@ import (
 	"perstack-shipper/shipper/terminal"
 	"perstack-shipper/shipper/testkit"
 )
-
-// This file ships recordings in every way, has verify prove them, and then deletes and changes
-// events of the log group.
 
 // verify runs verify, which must exit with the code, and returns its result.
 func (w *world) verify(code int, args ...string) (result proof.Result) {

@@ -12,7 +12,8 @@ import (
 // `go build` has the values that the Go command recorded instead.
 var version, commit string
 
-// versionLine returns a line with the program, its version, the commit it was built from and the Go version.
+// versionLine returns a line with the program, its version, the commit it was built from and the Go
+// version.
 func versionLine() string {
 	v, c := buildOf(debug.ReadBuildInfo())
 	return fmt.Sprintf("%s %s, commit %s, %s %s/%s", config.Program, v, c, runtime.Version(), runtime.GOOS, runtime.GOARCH)
@@ -24,8 +25,8 @@ func versionName() string {
 	return v
 }
 
-// buildOf returns version and commit: those that the linker set, else those in info, else words that
-// stand for a missing one.
+// buildOf returns version and commit: those that the linker set, else those in info, else words
+// that stand for a missing one.
 func buildOf(info *debug.BuildInfo, ok bool) (v, c string) {
 	v, c = version, commit
 	if ok {

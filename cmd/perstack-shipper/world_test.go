@@ -1,5 +1,7 @@
 package main
 
+// This file is what the tests that run the program share: a world with this program in it.
+
 import (
 	"bytes"
 	"context"
@@ -17,8 +19,6 @@ import (
 	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/testkit"
 )
-
-// This file is what the tests that run the program share: a world with this program in it.
 
 // world is a testkit.World with this program, built as for users.
 type world struct{ *testkit.World }

@@ -1,5 +1,9 @@
 package main
 
+// This file writes a software bill of materials in CycloneDX 1.6 format. It lists the modules that
+// the linker put into a program, according to the program itself, not everything in go.mod.
+// https://cyclonedx.org/docs/1.6/json/
+
 import (
 	"bytes"
 	"context"
@@ -18,10 +22,6 @@ import (
 
 	"perstack-shipper/config"
 )
-
-// This file writes a software bill of materials in CycloneDX 1.6 format. It lists the modules that
-// the linker put into a program, according to the program itself, not everything in go.mod.
-// https://cyclonedx.org/docs/1.6/json/
 
 type bom struct {
 	Format       string       `json:"bomFormat"`

@@ -1,5 +1,7 @@
 package audit
 
+// This file lists the checkpoints of a job.
+
 import (
 	"bytes"
 	"context"
@@ -12,8 +14,6 @@ import (
 	"perstack-shipper/shipper/readback"
 	"perstack-shipper/shipper/terminal"
 )
-
-// This file lists the checkpoints of a job.
 
 // Checkpoint is an entry in the list of a job's checkpoints.
 type Checkpoint struct {

@@ -1,5 +1,7 @@
 package audit
 
+// This file reads the seals and open records of a time without their inputs' events.
+
 import (
 	"cmp"
 	"context"
@@ -11,8 +13,6 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/readback"
 )
-
-// This file reads the seals and open records of a time without their inputs' events.
 
 // recorded is an input with its records.
 type recorded struct {

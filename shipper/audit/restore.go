@@ -1,5 +1,8 @@
 package audit
 
+// This file restores what a job had in its workspace: its checkpoints, and its events as Perstack
+// stores them next to the checkpoints. workspace.go writes the files.
+
 import (
 	"bytes"
 	"context"
@@ -14,9 +17,6 @@ import (
 	"perstack-shipper/shipper/audit/event"
 	"perstack-shipper/shipper/readback"
 )
-
-// This file restores what a job had in its workspace: its checkpoints, and its events as Perstack
-// stores them next to the checkpoints. workspace.go writes the files.
 
 // RestoreOptions say what to restore, and where.
 type RestoreOptions struct {

@@ -1,5 +1,7 @@
 package audit
 
+// This file writes the counts of usage.go.
+
 import (
 	"cmp"
 	"io"
@@ -8,8 +10,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// This file writes the counts of usage.go.
 
 // By says what each row of a table of usage stands for.
 type By string

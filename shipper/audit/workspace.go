@@ -1,5 +1,8 @@
 package audit
 
+// This file writes files into a workspace, all or none. It writes them to a staging folder first,
+// and moves them to their places once all have been written.
+
 import (
 	"bytes"
 	"context"
@@ -16,9 +19,6 @@ import (
 
 	"perstack-shipper/shipper/quantity"
 )
-
-// This file writes files into a workspace, all or none. It writes them to a staging folder first,
-// and moves them to their places once all have been written.
 
 // workspace is the folder that receives the files. No name can lead out of it, not even through a
 // symbolic link.

@@ -2,7 +2,7 @@
 
 package chaos
 
-// The comparison of everything that the endpoint ever accepted with what the processes read.
+// This file compares everything that the endpoint ever accepted with what the processes read.
 
 import (
 	"bytes"
@@ -28,8 +28,8 @@ type cursorAt struct {
 type procInput struct {
 	proc string
 	data []byte // what is or was in its journal
-	// pieces is what an agent wrote between truncations of its stdout, instead of data. Parts of all
-	// but the last piece may be lost.
+	// pieces is what an agent wrote between truncations of its stdout, instead of data. Parts of
+	// all but the last piece may be lost.
 	pieces  [][]byte
 	paused  bool // it has not ended, because another process may continue it
 	cursors []cursorAt

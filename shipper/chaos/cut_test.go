@@ -2,8 +2,8 @@
 
 package chaos
 
-// The comparison for an agent that truncated the file that is its stdout. What it wrote before that
-// may be lost, but nothing else, and the seal must say so.
+// This file compares for an agent that truncated the file that is its stdout. What it wrote before
+// that may be lost, but nothing else, and the seal must say so.
 
 import (
 	"bytes"

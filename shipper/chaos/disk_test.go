@@ -2,8 +2,8 @@
 
 package chaos
 
-// Disks so small that journals fill them: tmpfs file systems. If mounting is refused, the tests say
-// so and do without.
+// This file makes disks so small that journals fill them: tmpfs file systems. If mounting is
+// refused, the tests say so and do without.
 
 import (
 	"errors"

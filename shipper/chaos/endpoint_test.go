@@ -2,8 +2,9 @@
 
 package chaos
 
-// The CloudWatch of a campaign: an embedded endpoint whose calls fail as the current weather says.
-// It records all puts, and groups and streams are deleted while the shipper uses them.
+// This file is the CloudWatch of a campaign: an embedded endpoint whose calls fail as the current
+// weather says. It records all puts, and groups and streams are deleted while the shipper uses
+// them.
 
 import (
 	"bytes"
@@ -89,8 +90,8 @@ type endpoint struct {
 	attempts []attempt
 	deleted  map[string][][]cwlocal.Event // by stream: its content each time it was deleted
 	onPut    func()                       // called once, by the next put: a moment to kill a process
-	// fickle are the streams in which events were refused or dropped and accepted later, after their
-	// neighbours.
+	// fickle are the streams in which events were refused or dropped and accepted later, after
+	// their neighbours.
 	fickle map[string]bool
 }
 

@@ -2,7 +2,8 @@
 
 package chaos
 
-// Processes of `exec`. Their agent writes to the journal directly and may outlive them.
+// This file runs processes of `exec`. Their agent writes to the journal directly and may outlive
+// them.
 
 import (
 	"encoding/json"

@@ -2,8 +2,8 @@
 
 package chaos
 
-// What agents write: lines like Perstack's, with several jobs and runs, and everything else that a
-// terminal shows.
+// This file makes what agents write: lines like Perstack's, with several jobs and runs, and
+// everything else that a terminal shows.
 
 import (
 	"bytes"

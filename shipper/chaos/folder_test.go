@@ -2,7 +2,8 @@
 
 package chaos
 
-// Reads a journal folder after a process has died, from the files that the README describes.
+// This file reads a journal folder after a process has died, from the files that the README
+// describes.
 
 import (
 	"encoding/json"

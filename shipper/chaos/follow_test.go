@@ -2,7 +2,8 @@
 
 package chaos
 
-// Processes that follow a file that keeps growing. Each continues where the previous one stopped.
+// This file runs processes that follow a file that keeps growing. Each continues where the previous
+// one stopped.
 
 import (
 	"math/rand/v2"

@@ -2,7 +2,8 @@
 
 package chaos
 
-// One process of the built binary with its own pipe, and how many bytes it read from it.
+// This file runs one process of the built binary with its own pipe, and counts the bytes that it
+// read.
 
 import (
 	"bytes"

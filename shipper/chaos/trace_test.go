@@ -2,8 +2,8 @@
 
 package chaos
 
-// Processes under strace: killed in the middle of disk operations, at the n-th call, or with a slow
-// disk. Without strace there are none, and the tests say so.
+// This file runs processes under strace: killed in the middle of disk operations, at the n-th call,
+// or with a slow disk. Without strace there are none, and the tests say so.
 
 import (
 	"bytes"

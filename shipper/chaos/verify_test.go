@@ -2,8 +2,8 @@
 
 package chaos
 
-// Runs verify at the end, with what the processes read as the originals. Its verdict must agree
-// with the comparison.
+// This file runs verify at the end, with what the processes read as the originals. Its verdict must
+// agree with the comparison.
 
 import (
 	"fmt"

@@ -1,6 +1,7 @@
 package cloudwatch
 
-// What a put costs this process: its CPU time per GB of body, with the server in another process.
+// This file measures what a put costs this process: its CPU time per GB of body, with the server in
+// another process.
 
 import (
 	"bufio"

@@ -1,7 +1,8 @@
 package cloudwatch
 
-// What an error means to the caller. The class comes from the service's error code, else from the
-// HTTP status, else from how far the request got. Nothing here looks at the text of a message.
+// This file says what an error means to the caller. The class comes from the service's error code,
+// else from the HTTP status, else from how far the request got. Nothing here looks at the text of a
+// message.
 
 import (
 	"context"

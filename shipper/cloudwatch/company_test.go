@@ -1,7 +1,7 @@
 package cloudwatch
 
-// Networks as companies have them: proxies, endpoints with other names, and every source of
-// credentials.
+// These tests have networks as companies have them: proxies, endpoints with other names, and every
+// source of credentials.
 
 import (
 	"context"

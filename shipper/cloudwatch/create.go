@@ -1,6 +1,6 @@
 package cloudwatch
 
-// Creating streams and groups. Both calls succeed if the stream or group exists by then.
+// This file creates streams and groups. Both calls succeed if the stream or group exists by then.
 
 import (
 	"context"

@@ -1,9 +1,9 @@
 package cloudwatch
 
-// Where the keys come from: the SDK's own chain and cache, with three additions. Errors in the
-// chain are marked, so that a refusal by a credentials service is not taken for one by CloudWatch.
-// The account is remembered. Invalidating also rereads the shared files, which the SDK reads only
-// once, so that keys renewed or added there later are found.
+// This file says where the keys come from: the SDK's own chain and cache, with three additions.
+// Errors in the chain are marked, so that a refusal by a credentials service is not taken for one
+// by CloudWatch. The account is remembered. Invalidating also rereads the shared files, which the
+// SDK reads only once, so that keys renewed or added there later are found.
 
 import (
 	"cmp"

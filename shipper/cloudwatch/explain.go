@@ -1,6 +1,6 @@
 package cloudwatch
 
-// Putting an error into words: the noun, the cause, the next step, on one line.
+// This file puts an error into words: the noun, the cause, the next step, on one line.
 
 import (
 	"crypto/tls"

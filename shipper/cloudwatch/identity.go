@@ -1,6 +1,7 @@
 package cloudwatch
 
-// Who makes the calls, and from where. The check command shows this before it tries anything.
+// This file finds out who makes the calls, and from where. The check command shows it before it
+// tries anything.
 
 import (
 	"cmp"

@@ -1,7 +1,7 @@
 package cloudwatch
 
-// What the tests share: an environment without this machine's settings, a server that answers as
-// told, and clients for it.
+// This file holds what the tests share: an environment without this machine's settings, a server
+// that answers as told, and clients for it.
 
 import (
 	"bytes"

@@ -1,8 +1,8 @@
 package cloudwatch
 
-// What networks do to a put: early answers, resets, silence, refused connections, unknown names and
-// untrusted certificates. Each test overwrites the body's memory as soon as Put has returned, and
-// the race detector watches.
+// These tests show what networks do to a put: early answers, resets, silence, refused connections,
+// unknown names and untrusted certificates. Each test overwrites the body's memory as soon as Put
+// has returned, and the race detector watches.
 
 import (
 	"bufio"

@@ -1,5 +1,10 @@
 package cloudwatch
 
+// The quotas for reading are small, fixed, and shared by all readers in the account and Region.
+// Even a reader of a gigabyte stays below them, so that neither it nor a dashboard beside it is
+// throttled.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html
+
 import (
 	"context"
 	"net"
@@ -7,11 +12,6 @@ import (
 	"sync"
 	"time"
 )
-
-// The quotas for reading are small, fixed, and shared by all readers in the account and Region.
-// Even a reader of a gigabyte stays below them, so that neither it nor a dashboard beside it is
-// throttled.
-// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html
 
 // Calls per second by Region. A Region that is not listed has the lowest known quota.
 var (

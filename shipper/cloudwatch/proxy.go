@@ -1,6 +1,6 @@
 package cloudwatch
 
-// Proxies between this program and AWS, named by HTTPS_PROXY and NO_PROXY.
+// This file finds the proxies between this program and AWS, named by HTTPS_PROXY and NO_PROXY.
 
 import (
 	"context"

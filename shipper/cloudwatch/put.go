@@ -1,8 +1,8 @@
 package cloudwatch
 
-// PutLogEvents with a request body that was encoded while the lines were read. The SDK does
-// everything else: it resolves the endpoint, gets credentials, signs, sends, and types the errors.
-// The prepared body replaces the SDK's own right after the SDK's serializer.
+// This file calls PutLogEvents with a request body that was encoded while the lines were read. The
+// SDK does everything else: it resolves the endpoint, gets credentials, signs, sends, and types the
+// errors. The prepared body replaces the SDK's own right after the SDK's serializer.
 
 import (
 	"context"

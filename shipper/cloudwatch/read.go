@@ -1,7 +1,7 @@
 package cloudwatch
 
-// Reading events back. A page is one attempt. The caller retries, and asks for pages until there is
-// no next one.
+// This file reads events back. A page is one attempt. The caller retries, and asks for pages until
+// there is no next one.
 
 import (
 	"context"

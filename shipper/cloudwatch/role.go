@@ -1,6 +1,6 @@
 package cloudwatch
 
-// Assuming a role, such as one of a central logging account, with the credentials at hand.
+// This file assumes a role, such as one of a central logging account, with the credentials at hand.
 
 import (
 	"context"

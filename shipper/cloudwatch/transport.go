@@ -1,7 +1,7 @@
 package cloudwatch
 
-// HTTP: connections to one host for large request bodies, answers read whole and bounded, and how
-// far each request got.
+// This file holds what concerns HTTP: connections to one host for large request bodies, answers
+// read whole and bounded, and how far each request got.
 
 import (
 	"bytes"

@@ -1,6 +1,6 @@
 package cwlocal
 
-// The service's errors: type, HTTP status and JSON.
+// This file makes the service's errors: type, HTTP status and JSON.
 
 import (
 	"bytes"

@@ -1,6 +1,6 @@
 package cwlocal
 
-// Request bodies, which are read whole, decompressed and bounded.
+// This file reads request bodies: whole, decompressed and bounded.
 
 import (
 	"bytes"

@@ -1,6 +1,6 @@
 package cwlocal
 
-// Listing groups and streams.
+// This file lists groups and streams.
 
 import (
 	"cmp"

@@ -1,6 +1,7 @@
 package cwlocal
 
-// What all tests share: an endpoint on a real address, an SDK client, and shorthands.
+// This file holds what all tests share: an endpoint on a real address, an SDK client, and
+// shorthands.
 
 import (
 	"context"

@@ -1,7 +1,7 @@
 package cwlocal
 
-// Faults that a test injects into a call, before or after the operation. Options.Intercept chooses
-// them.
+// This file holds the faults that a test injects into a call, before or after the operation.
+// Options.Intercept chooses them.
 
 import (
 	"context"

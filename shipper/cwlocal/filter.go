@@ -1,7 +1,7 @@
 package cwlocal
 
-// FilterLogEvents: reads the streams of a group as one, ordered by timestamp, then ingestion time,
-// then stream.
+// This file is FilterLogEvents: it reads the streams of a group as one, ordered by timestamp, then
+// ingestion time, then stream.
 
 import (
 	"cmp"

@@ -1,8 +1,8 @@
 package cwlocal
 
-// Groups and streams on disk. Each group is a folder with a group.json and a file for each stream,
-// all plain JSON lines. The first line of a stream's file names the stream. Each other line is an
-// event, in order of arrival:
+// This file keeps groups and streams on disk. Each group is a folder with a group.json and a file
+// for each stream, all plain JSON lines. The first line of a stream's file names the stream. Each
+// other line is an event, in order of arrival:
 //
 //	{"logStreamName":"uo5pwlys","creationTime":1795347082176}
 //	{"timestamp":1795347082176,"ingestionTime":1795347083001,"message":"{\"shipper\":…}"}

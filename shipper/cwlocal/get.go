@@ -1,7 +1,7 @@
 package cwlocal
 
-// GetLogEvents: pages of one stream, forwards and backwards. A token names a place between two
-// events, so it remains valid when events arrive that sort before it.
+// This file is GetLogEvents: pages of one stream, forwards and backwards. A token names a place
+// between two events, so it remains valid when events arrive that sort before it.
 
 import (
 	"fmt"

@@ -1,6 +1,6 @@
 package cwlocal
 
-// Creating and deleting groups and streams, and their retention.
+// This file creates and deletes groups and streams, and sets retention.
 
 import (
 	"fmt"

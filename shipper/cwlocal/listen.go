@@ -1,6 +1,6 @@
 package cwlocal
 
-// Serving on an address.
+// This file serves on an address.
 
 import (
 	"context"

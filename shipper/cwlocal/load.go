@@ -1,6 +1,6 @@
 package cwlocal
 
-// Loading the folder at start-up.
+// This file loads the folder at start-up.
 
 import (
 	"bufio"

@@ -1,7 +1,8 @@
 package cwlocal
 
-// The rules for names, ARNs, tags and times that all operations share. Lengths are in UTF-16 code
-// units, as the service counts them. The numbers come from the API model logs/2014-03-28.
+// This file holds the rules for names, ARNs, tags and times that all operations share. Lengths are
+// in UTF-16 code units, as the service counts them. The numbers come from the API model
+// logs/2014-03-28.
 
 import (
 	"fmt"

@@ -1,6 +1,7 @@
 package cwlocal
 
-// PutLogEvents: the limits of a batch, events that are too old or too new, and the answer.
+// This file is PutLogEvents: the limits of a batch, events that are too old or too new, and the
+// answer.
 
 import (
 	"fmt"

@@ -1,6 +1,6 @@
 package cwlocal
 
-// The service's quotas of calls per second, for Options.Quotas.
+// This file keeps the service's quotas of calls per second, for Options.Quotas.
 
 import (
 	"sync"

@@ -1,6 +1,6 @@
 package cwlocal
 
-// Counts of calls and accepted events, and access to what the endpoint holds, for tests.
+// This file counts calls and accepted events, and gives tests access to what the endpoint holds.
 
 import (
 	"maps"

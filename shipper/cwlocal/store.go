@@ -1,8 +1,8 @@
 package cwlocal
 
-// Groups and streams in memory. A stream appends events in order of arrival to chunks that are
-// never moved or changed. Readers see the events sorted by timestamp, then ingestion time, then
-// arrival, as with the service.
+// This file keeps groups and streams in memory. A stream appends events in order of arrival to
+// chunks that are never moved or changed. Readers see the events sorted by timestamp, then
+// ingestion time, then arrival, as with the service.
 
 import (
 	"cmp"

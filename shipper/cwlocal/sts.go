@@ -1,7 +1,7 @@
 package cwlocal
 
-// GetCallerIdentity of STS, which shares the endpoint: `perstack-shipper check` asks who it is
-// before it tries what it may do.
+// This file is GetCallerIdentity of STS, which shares the endpoint: `perstack-shipper check` asks
+// who it is before it tries what it may do.
 
 import (
 	"encoding/xml"

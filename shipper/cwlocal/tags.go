@@ -1,6 +1,6 @@
 package cwlocal
 
-// Tags of log groups.
+// This file handles tags of log groups.
 
 import (
 	"encoding/json"

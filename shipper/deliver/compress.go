@@ -1,5 +1,9 @@
 package deliver
 
+// This file decides whether a body is put compressed. The API model does not mention compressed
+// bodies. The service accepts them, but a stand-in may not. A batch that is refused compressed is
+// put plain once; if that is accepted, the process stops compressing.
+
 import (
 	"fmt"
 
@@ -8,10 +12,6 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 )
-
-// Whether a body is put compressed. The API model does not mention compressed bodies. The service
-// accepts them, but a stand-in may not. A batch that is refused compressed is put plain once; if
-// that is accepted, the process stops compressing.
 
 // unexplainedPuts is how many failures in a row without a stated cause make the compressed body
 // suspect. A service that fails by chance seldom does so that often in a row, and would then accept

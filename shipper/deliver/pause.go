@@ -1,5 +1,7 @@
 package deliver
 
+// This file says how long to wait between attempts.
+
 import (
 	"context"
 	"sync/atomic"
@@ -7,8 +9,6 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 )
-
-// How long to wait between attempts.
 
 // Paces are the pauses after each kind of failure.
 type Paces struct {

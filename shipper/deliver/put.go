@@ -1,5 +1,8 @@
 package deliver
 
+// This file makes the attempts that put one request body: the put itself, and the calls that create
+// what it needs.
+
 import (
 	"context"
 	"time"
@@ -9,8 +12,6 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 )
-
-// The attempts that put one request body: the put itself, and the calls that create what it needs.
 
 // action is the name of an API call.
 type action string

@@ -1,6 +1,6 @@
 package fleet
 
-// The charts and the table of docs/fleet.md.
+// This file draws the charts and the table of docs/fleet.md.
 
 import (
 	"bytes"

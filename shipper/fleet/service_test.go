@@ -1,7 +1,7 @@
 package fleet
 
-// The service: a model of CloudWatch Logs in one account, with its quotas and outages. It answers
-// below the SDK, so calls are the same as in production except for the network.
+// This file is the service: a model of CloudWatch Logs in one account, with its quotas and outages.
+// It answers below the SDK, so calls are the same as in production except for the network.
 
 import (
 	"bytes"

@@ -1,6 +1,6 @@
 package fleet
 
-// A task: an agent that writes lines, and its shipper.
+// This file is a task: an agent that writes lines, and its shipper.
 
 import (
 	"context"

@@ -1,5 +1,9 @@
 package follow
 
+// This file recognises the copies that a rotation leaves: `cp app.log app-1.log; : >app.log`. The
+// copy begins with the bytes that were shipped of the truncated file. Their digest proves that, and
+// only the bytes after them are shipped from the copy.
+
 import (
 	"bytes"
 	"crypto/sha256"
@@ -14,10 +18,6 @@ import (
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/logfield"
 )
-
-// This file recognises the copies that a rotation leaves: `cp app.log app-1.log; : >app.log`. The
-// copy begins with the bytes that were shipped of the truncated file. Their digest proves that, and
-// only the bytes after them are shipped from the copy.
 
 // mostOrigins bounds how many ended files the Set remembers.
 const mostOrigins = 1000

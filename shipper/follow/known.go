@@ -1,5 +1,7 @@
 package follow
 
+// This file continues what earlier processes followed.
+
 import (
 	"fmt"
 	"slices"
@@ -7,8 +9,6 @@ import (
 
 	"perstack-shipper/shipper/journal"
 )
-
-// This file continues what earlier processes followed.
 
 // takeUpKnown finds the inputs of files that are asked for again, whatever the files' names are
 // now. The first look continues them.

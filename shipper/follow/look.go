@@ -1,5 +1,7 @@
 package follow
 
+// This file looks at the paths and identifies the files there.
+
 import (
 	"errors"
 	"fmt"
@@ -14,8 +16,6 @@ import (
 
 	"perstack-shipper/shipper/disk"
 )
-
-// This file looks at the paths and identifies the files there.
 
 // isNow reports whether path is a name of the file who.
 func isNow(path string, who disk.Identity) bool {

@@ -1,5 +1,9 @@
 package follow
 
+// This file limits what a folder with many files costs. A followed file takes descriptors: its own,
+// its journal's and the kernel's watch. If there are many files, the Set parks those that have not
+// changed for longest: their inputs are paused, and continue when the files change.
+
 import (
 	"errors"
 	"fmt"
@@ -15,10 +19,6 @@ import (
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/logfield"
 )
-
-// This file limits what a folder with many files costs. A followed file takes descriptors: its own,
-// its journal's and the kernel's watch. If there are many files, the Set parks those that have not
-// changed for longest: their inputs are paused, and continue when the files change.
 
 const (
 	// perFile is how many descriptors a followed file may take. We measured 6, and leave some

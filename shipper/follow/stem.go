@@ -1,5 +1,8 @@
 package follow
 
+// This file finds the files of a folder that belong together: run.jsonl is the stdout of a process,
+// and run.log, run.err or run.stderr beside it is the stderr.
+
 import (
 	"os"
 	"path/filepath"
@@ -8,9 +11,6 @@ import (
 
 	"perstack-shipper/shipper/disk"
 )
-
-// This file finds the files of a folder that belong together: run.jsonl is the stdout of a process,
-// and run.log, run.err or run.stderr beside it is the stderr.
 
 // matches reports whether a file of that name in a folder is followed, whatever is beside it.
 func matches(name string) bool {

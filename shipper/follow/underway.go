@@ -1,5 +1,8 @@
 package follow
 
+// This file tells whether an agent is at work. A model may think for minutes, and its agent writes
+// nothing in the meantime.
+
 import (
 	"fmt"
 	"time"
@@ -9,9 +12,6 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/logfield"
 )
-
-// This file tells whether an agent is at work. A model may think for minutes, and its agent writes
-// nothing in the meantime.
 
 // idleRuns is how many times UntilIdle a run under way may write nothing before it is taken for
 // dead, if that is longer than Patience.Run.

@@ -1,10 +1,10 @@
 package journal
 
-// The index of arrivals: when the byte at an offset was first seen. An entry has 16 bytes, an
-// offset and a time in ms since 1970, little endian. It says that the bytes from that offset to the
-// next entry's arrived at that time. It is written before those bytes can be read, so a restart
-// finds the same time for them. The index is only an aid: if an entry is missing, the one before it
-// applies.
+// This file is the index of arrivals: when the byte at an offset was first seen. An entry has 16
+// bytes, an offset and a time in ms since 1970, little endian. It says that the bytes from that
+// offset to the next entry's arrived at that time. It is written before those bytes can be read, so
+// a restart finds the same time for them. The index is only an aid: if an entry is missing, the one
+// before it applies.
 
 import (
 	"encoding/binary"

@@ -1,11 +1,12 @@
 package journal
 
+// These benchmarks measure the hot paths on this machine's disk: a chunk written, a block read, an
+// ack.
+
 import (
 	"fmt"
 	"testing"
 )
-
-// The cost of the hot paths on this machine's disk: a chunk written, a block read, an ack.
 
 func BenchmarkWrite64KiB(b *testing.B) {
 	for _, where := range []string{"disk", "memory"} {

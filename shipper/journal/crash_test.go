@@ -1,7 +1,7 @@
 package journal
 
-// Processes that die in the middle of their work: the test binary starts itself as a writer and
-// kills it.
+// These tests have processes that die in the middle of their work: the test binary starts itself as
+// a writer and kills it.
 
 import (
 	"bufio"

@@ -1,8 +1,8 @@
 package journal
 
-// The two files of the cursor. They are written alternately and in place, and their blocks are
-// allocated when they are made. So a torn write leaves the other file valid, writing works on a
-// full disk, and an ack costs one pwrite and no rename.
+// This file keeps the two files of the cursor. They are written alternately and in place, and their
+// blocks are allocated when they are made. So a torn write leaves the other file valid, writing
+// works on a full disk, and an ack costs one pwrite and no rename.
 //
 // A file begins with one line of text and the caller's state. After that come the remains of older,
 // longer writes:

@@ -1,8 +1,8 @@
 package journal
 
-// Truncation of an Output. The file is the command's stdout, and opening /dev/stdout by name with
-// O_TRUNC empties it. The input goes on all the same: later contents of the file have offsets
-// behind everything that was seen before.
+// This file handles the truncation of an Output. The truncated file is the command's stdout, and
+// opening /dev/stdout by name with O_TRUNC empties it. The input goes on all the same: later
+// contents of the file have offsets behind everything that was seen before.
 
 import (
 	"bytes"

@@ -2,8 +2,8 @@
 
 package journal
 
-// Disks that fail while they are in use: a folder is removed, a file system becomes read-only,
-// files return errors.
+// These tests have disks that fail while they are in use: a folder is removed, a file system
+// becomes read-only, files return errors.
 
 import (
 	"bytes"

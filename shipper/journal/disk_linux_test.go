@@ -2,7 +2,7 @@
 
 package journal
 
-// Full disks: a small tmpfs, which only root can mount.
+// These tests fill disks: a small tmpfs, which only root can mount.
 
 import (
 	"bytes"

@@ -1,7 +1,7 @@
 package journal
 
-// The errors of this package. Errors that a caller acts on are values or types of their own. Each
-// message names the thing and says what to do about it.
+// This file holds the errors of this package. Errors that a caller acts on are values or types of
+// their own. Each message names the thing and says what to do about it.
 
 import (
 	"errors"

@@ -1,6 +1,6 @@
 package journal
 
-// Disk failures that need no mount: see failStore, failActive and failCursor.
+// This file makes disk failures that need no mount: see failStore, failActive and failCursor.
 
 import (
 	"os"

@@ -1,9 +1,9 @@
 package journal
 
-// A Pipe that a command fills through a FIFO in the input's folder. The command has both ends of
-// the FIFO open. So it gets no EPIPE if its shipper dies, the bytes it wrote last stay in the FIFO,
-// and the process that recovers the input reads on. When nobody has the FIFO open any more, because
-// both the command and the shipper are gone, the kernel drops its contents.
+// This file is for a Pipe that a command fills through a FIFO in the input's folder. The command
+// has both ends of the FIFO open. So it gets no EPIPE if its shipper dies, the bytes it wrote last
+// stay in the FIFO, and the process that recovers the input reads on. When nobody has the FIFO open
+// any more, because both the command and the shipper are gone, the kernel drops its contents.
 
 import (
 	"errors"

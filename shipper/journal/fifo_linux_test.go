@@ -2,7 +2,7 @@
 
 package journal
 
-// Pipes that a command fills through a FIFO.
+// These tests have a command that fills a Pipe through a FIFO.
 
 import (
 	"errors"

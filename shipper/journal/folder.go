@@ -1,6 +1,6 @@
 package journal
 
-// The journal folder: opening it, and listing the inputs in it.
+// This file opens the journal folder, and lists the inputs in it.
 
 import (
 	"errors"

@@ -1,7 +1,7 @@
 package journal
 
-// A File: its segment is somebody else's file, which is read and never changed. The folder has only
-// what a restart needs.
+// This file is for a File: its segment is somebody else's file, which is read and never changed.
+// The folder has only what a restart needs.
 
 import (
 	"errors"

@@ -1,6 +1,6 @@
 package journal
 
-// Reading a followed file: the source of a File.
+// This file reads a followed file, as the source of a File.
 
 import (
 	"perstack-shipper/shipper/disk"

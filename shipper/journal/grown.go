@@ -1,6 +1,7 @@
 package journal
 
-// A file that somebody else writes and may truncate: what outputFile and followedFile share.
+// This file is for a file that somebody else writes and may truncate. It holds what outputFile and
+// followedFile share.
 
 import (
 	"bytes"

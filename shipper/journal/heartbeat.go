@@ -1,8 +1,9 @@
 package journal
 
-// The heartbeat of a shipper: a locked file in the journal folder, whose modification time is that
-// of the latest turn of the shipper's loop. It shows other processes that the shipper lives and is
-// not stuck, whatever CloudWatch does and whether or not the shipper holds an input.
+// This file makes the heartbeat of a shipper: a locked file in the journal folder, whose
+// modification time is that of the latest turn of the shipper's loop. It shows other processes that
+// the shipper lives and is not stuck, whatever CloudWatch does and whether or not the shipper holds
+// an input.
 
 import (
 	"errors"

@@ -1,6 +1,6 @@
 package journal
 
-// Holes in a followed file.
+// This file finds holes in a followed file.
 
 import (
 	"bytes"

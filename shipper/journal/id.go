@@ -1,6 +1,6 @@
 package journal
 
-// Ids of inputs: 8 characters [a-z0-9], which is 41 bits.
+// This file makes ids of inputs: 8 characters [a-z0-9], which is 41 bits.
 
 import (
 	"bytes"

@@ -1,7 +1,7 @@
 package journal
 
-// Whether a file is the one that was followed: its identity decides, or else the bytes that were
-// read from it.
+// This file decides whether a file is the one that was followed: its identity decides, or else the
+// bytes that were read from it.
 
 import (
 	"errors"

@@ -1,6 +1,6 @@
 package journal
 
-// Making, examining and removing the folder of one input.
+// This file makes, examines and removes the folder of one input.
 
 import (
 	"encoding/json"

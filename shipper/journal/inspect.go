@@ -1,7 +1,7 @@
 package journal
 
-// Inspecting a journal folder from outside: the inputs that another process holds or a dead one
-// left. Nothing here writes to the folder or keeps a lock.
+// This file inspects a journal folder from outside: the inputs that another process holds or a dead
+// one left. Nothing here writes to the folder or keeps a lock.
 
 import (
 	"bytes"

@@ -1,7 +1,7 @@
 package journal
 
-// The lock of an input: an flock on a file in its folder, which has the owner's pid in it for
-// people. The kernel releases the lock when the owner dies, however it dies.
+// This file is the lock of an input: an flock on a file in its folder, which has the owner's pid in
+// it for people. The kernel releases the lock when the owner dies, however it dies.
 
 import (
 	"errors"

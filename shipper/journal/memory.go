@@ -1,6 +1,6 @@
 package journal
 
-// An input's files in memory.
+// This file keeps an input's files in memory.
 
 import (
 	"fmt"

@@ -1,7 +1,7 @@
 package journal
 
-// An Output: its single segment is the stdout of a command, which writes the file without us.
-// Here the input is made, taken over after a crash (attach) and ended. output_file.go reads it,
+// This file makes an Output, takes it over after a crash (attach) and ends it. Its single segment
+// is the stdout of a command, which writes the file without us. output_file.go reads it,
 // output_room.go manages its disk space, and output_writer.go finds out whether somebody still
 // writes it.
 

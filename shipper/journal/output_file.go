@@ -1,6 +1,6 @@
 package journal
 
-// Reading a command's stdout: the source of an Output.
+// This file reads a command's stdout, as the source of an Output.
 
 import (
 	"fmt"

@@ -1,7 +1,8 @@
 package journal
 
-// The disk space of an Output: what is reserved for the command, what it may still write, and how
-// acked bytes are given back. Package guard stops the command and continues it.
+// This file manages the disk space of an Output: what is reserved for the command, what it may
+// still write, and how acked bytes are given back. Package guard stops the command and continues
+// it.
 
 import (
 	"errors"

@@ -1,8 +1,8 @@
 package journal
 
-// Whether somebody still writes an Output. The shipper that started the command knows when it ends.
-// A shipper that took the input over has to find out: it asks the kernel, then looks at the
-// processes of this machine, then at the clock.
+// This file finds out whether somebody still writes an Output. The shipper that started the command
+// knows when it ends. A shipper that took the input over has to find out: it asks the kernel, then
+// looks at the processes of this machine, then at the clock.
 
 import (
 	"os"

@@ -1,10 +1,10 @@
 package journal
 
-// A disk that fails while it is in use: somebody deletes the folder, or the file system becomes
-// read-only or returns EIO. The program that writes the input must neither wait for the disk nor
-// die, so a Pipe goes on in memory. It remains one list of segments, read and acked in order,
-// wherever their files are. It does not return to the disk: a disk that has failed once is no place
-// for bytes that must not be lost, and the next start tries it again.
+// This file is for a disk that fails while it is in use: somebody deletes the folder, or the file
+// system becomes read-only or returns EIO. The program that writes the input must neither wait for
+// the disk nor die, so a Pipe goes on in memory. It remains one list of segments, read and acked in
+// order, wherever their files are. It does not return to the disk: a disk that has failed once is
+// no place for bytes that must not be lost, and the next start tries it again.
 //
 // The memory could be a second, ordinary input that begins where the first one ends, which would
 // get rid of the mixed list. But that would cut in two the line being written. It would also end a

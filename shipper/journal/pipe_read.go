@@ -1,7 +1,7 @@
 package journal
 
-// The reading side of a Pipe: finding an offset in its segments, and finding the segments after a
-// crash.
+// This file is the reading side of a Pipe: finding an offset in its segments, and finding the
+// segments after a crash.
 
 import (
 	"errors"

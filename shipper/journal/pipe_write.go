@@ -1,6 +1,6 @@
 package journal
 
-// The writing side of a Pipe: writing bytes to segments, the limit, and making room.
+// This file is the writing side of a Pipe: writing bytes to segments, the limit, and making room.
 
 import (
 	"context"

@@ -1,7 +1,7 @@
 package journal
 
-// Recovering an input that another process left. Recovery goes by the files that are there. It
-// reports what is missing and never guesses.
+// This file recovers an input that another process left. Recovery goes by the files that are there.
+// It reports what is missing and never guesses.
 
 import (
 	"errors"

@@ -1,7 +1,7 @@
 package journal
 
-// Events that CloudWatch rejected, kept for people in rejects.jsonl, one JSON object per line. The
-// file outlives the input.
+// This file keeps events that CloudWatch rejected, for people, in rejects.jsonl, one JSON object
+// per line. The file outlives the input.
 
 import (
 	"bytes"

@@ -1,7 +1,7 @@
 package journal
 
-// The place of one input's files: a folder, or memory. The rest of the package uses the interface
-// store, so an input in memory runs the same code.
+// This file is the place of one input's files: a folder, or memory. The rest of the package uses
+// the interface store, so an input in memory runs the same code.
 
 import (
 	"errors"

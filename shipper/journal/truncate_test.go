@@ -1,6 +1,6 @@
 package journal
 
-// Commands that truncate their own output, and what a restart finds.
+// These tests have commands that truncate their own output, and show what a restart finds.
 
 import (
 	"errors"

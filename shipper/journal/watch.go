@@ -1,8 +1,8 @@
 package journal
 
-// The watcher of a file that somebody else writes. It uses inotify where that works, and always
-// polls: some file systems send no events, and inotify does not report that the last writer has
-// gone or that the path names another file.
+// This file is the watcher of a file that somebody else writes. It uses inotify where that works,
+// and always polls: some file systems send no events, and inotify does not report that the last
+// writer has gone or that the path names another file.
 
 import (
 	"fmt"

@@ -1,5 +1,7 @@
 package metrics
 
+// This file writes the text format of Prometheus, version 0.0.4.
+
 import (
 	"fmt"
 	"maps"
@@ -10,8 +12,6 @@ import (
 
 	"perstack-shipper/batch"
 )
-
-// This file writes the text format of Prometheus, version 0.0.4.
 
 // ContentType is the content type of the text format.
 const ContentType = "text/plain; version=0.0.4; charset=utf-8"

@@ -1,5 +1,8 @@
 package readback
 
+// These tests put what batch makes of lines through the real client into an endpoint as strict as
+// the service, and read it back.
+
 import (
 	"bytes"
 	"fmt"
@@ -15,9 +18,6 @@ import (
 	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/testkit"
 )
-
-// These tests put what batch makes of lines through the real client into an endpoint as strict as
-// the service, and read it back.
 
 const testGroup = "/perstack/readback"
 

@@ -1,5 +1,7 @@
 package readback
 
+// This file finds the streams that may hold a job.
+
 import (
 	"context"
 	"slices"
@@ -9,8 +11,6 @@ import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cloudwatch"
 )
-
-// This file finds the streams that may hold a job.
 
 // streams returns the names of the streams to read first: those given in the query, or else those
 // that the template yields. They need not exist.

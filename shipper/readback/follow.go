@@ -1,5 +1,13 @@
 package readback
 
+// This file reads a job while it is still being shipped. It reads again and again, as Read does,
+// and hands over what is new.
+//
+// CloudWatch orders a stream by the events' times and shows new events late. A new event may
+// therefore sort before those that were read, where the token of the last page would miss it. So
+// each look begins a little before the newest event, and skips by seq what was handed over before.
+// A missing line holds up those after it and makes the next looks begin earlier.
+
 import (
 	"cmp"
 	"context"
@@ -9,14 +17,6 @@ import (
 
 	"perstack-shipper/shipper/cloudwatch"
 )
-
-// This file reads a job while it is still being shipped. It reads again and again, as Read does,
-// and hands over what is new.
-//
-// CloudWatch orders a stream by the events' times and shows new events late. A new event may
-// therefore sort before those that were read, where the token of the last page would miss it. So
-// each look begins a little before the newest event, and skips by seq what was handed over before.
-// A missing line holds up those after it and makes the next looks begin earlier.
 
 // Following holds the options of [Follow]. The zero value is usable.
 type Following struct {

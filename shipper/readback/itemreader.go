@@ -1,5 +1,7 @@
 package readback
 
+// This file reads sorted items back from memory or disk, and defines how they are stored there.
+
 import (
 	"bufio"
 	"cmp"
@@ -7,8 +9,6 @@ import (
 	"io"
 	"slices"
 )
-
-// This file reads sorted items back from memory or disk, and defines how they are stored there.
 
 // itemReader reads sorted items from memory or from a run.
 type itemReader struct {

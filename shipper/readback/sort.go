@@ -1,5 +1,9 @@
 package readback
 
+// This file sorts more than fits in memory. Items are held in memory up to a bound, then sorted and
+// written to a file, called a run. When there are many runs they are merged into one, and reading
+// an input merges all that is left. Each merge drops repeats.
+
 import (
 	"bufio"
 	"cmp"
@@ -11,10 +15,6 @@ import (
 	"os"
 	"slices"
 )
-
-// This file sorts more than fits in memory. Items are held in memory up to a bound, then sorted and
-// written to a file, called a run. When there are many runs they are merged into one, and reading
-// an input merges all that is left. Each merge drops repeats.
 
 // key is the sort key. Two items with the same key are repeats, of which the one that came first is
 // kept.

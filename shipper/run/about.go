@@ -1,18 +1,6 @@
 package run
 
-import (
-	"encoding/json"
-	"errors"
-	"fmt"
-
-	"perstack-shipper/batch"
-	"perstack-shipper/shipper/cloudwatch"
-	"perstack-shipper/shipper/follow"
-	"perstack-shipper/shipper/journal"
-	"perstack-shipper/shipper/snapshot"
-)
-
-// What the journal folder holds, and which package defines it:
+// This is what the journal folder holds, and which package defines it:
 //
 //	version               the layout of the folder                          package journal
 //	alive-*               a run is alive, for healthcheck; not durable      package journal
@@ -31,6 +19,18 @@ import (
 // ID is the id of an input. The bytes of a followed file stay in that file. Package journal
 // describes the layout. Package status reads these files from outside, including ID/about, whose
 // versions are in package snapshot.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"perstack-shipper/batch"
+	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/follow"
+	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/snapshot"
+)
 
 // about is the snapshot kept beside an input's bytes: the options and the target that it is shipped
 // with. With it, a later process can ship what this process leaves.

@@ -1,5 +1,7 @@
 package run
 
+// This file tests rotations by copying: `cp app.log app-1.log; : >app.log`.
+
 import (
 	"fmt"
 	"os"
@@ -10,8 +12,6 @@ import (
 
 	"perstack-shipper/shipper/testkit"
 )
-
-// This file tests rotations by copying: `cp app.log app-1.log; : >app.log`.
 
 // rotate copies a file and truncates it.
 func (w *world) rotate(from, to string) {

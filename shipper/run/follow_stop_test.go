@@ -1,5 +1,7 @@
 package run
 
+// This file tests how inputs end: signals, truncation, replacement, and FIFOs.
+
 import (
 	"errors"
 	"fmt"
@@ -16,8 +18,6 @@ import (
 	"perstack-shipper/shipper/testkit"
 	"perstack-shipper/shipper/testkit/await"
 )
-
-// This file tests how inputs end: signals, truncation, replacement, and FIFOs.
 
 // agent writes events to a file until it is stopped, each with one write. Every 50th is long.
 type agent struct {

@@ -1,13 +1,13 @@
 package event
 
+// This file describes an event in words.
+
 import (
 	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 )
-
-// This file describes an event in words.
 
 // Verb returns what happened, in a word or two.
 func (ev *Event) Verb() string {

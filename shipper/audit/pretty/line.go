@@ -1,5 +1,7 @@
 package pretty
 
+// This file formats and colours a line.
+
 import (
 	"fmt"
 	"strings"
@@ -7,8 +9,6 @@ import (
 
 	"perstack-shipper/shipper/terminal"
 )
-
-// This file formats and colours a line.
 
 // tone selects the colour of a line.
 type tone int

@@ -1,13 +1,13 @@
 package pretty
 
+// This file shows streams. A delta is a piece of a model's text; the whole text follows at the end
+// of the stream.
+
 import (
 	"slices"
 	"strings"
 	"time"
 )
-
-// This file shows streams. A delta is a piece of a model's text; the whole text follows at the end
-// of the stream.
 
 // stream identifies the stream of a delta.
 type stream struct{ run, kind string }

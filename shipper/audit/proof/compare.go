@@ -1,5 +1,7 @@
 package proof
 
+// This file compares the lines of an input with its original.
+
 import (
 	"bufio"
 	"bytes"
@@ -11,8 +13,6 @@ import (
 	"perstack-shipper/shipper/quantity"
 	"perstack-shipper/shipper/readback"
 )
-
-// This file compares the lines of an input with its original.
 
 // take consumes bytes that were peeked at.
 func (o *original) take(b []byte) error {

@@ -1,5 +1,7 @@
 package proof
 
+// This file finds the file that holds the original of an input. compare.go compares the two.
+
 import (
 	"bufio"
 	"bytes"
@@ -15,8 +17,6 @@ import (
 	"perstack-shipper/shipper/quantity"
 	"perstack-shipper/shipper/readback"
 )
-
-// This file finds the file that holds the original of an input. compare.go compares the two.
 
 // original is a file with an agent's output. It may hold several inputs, one after the other, if
 // the agent was restarted.

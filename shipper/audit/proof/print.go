@@ -1,5 +1,7 @@
 package proof
 
+// This file prints a proof for people.
+
 import (
 	"fmt"
 	"io"
@@ -9,8 +11,6 @@ import (
 	"perstack-shipper/shipper/quantity"
 	"perstack-shipper/shipper/terminal"
 )
-
-// This file prints a proof for people.
 
 // PrintJob prints the proof of a job: a line for the job, one for each of its inputs, and the
 // findings below.

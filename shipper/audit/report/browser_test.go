@@ -1,5 +1,8 @@
 package report
 
+// This file opens pages in headless Chromium, which it controls through the two pipes of the
+// DevTools protocol. https://chromedevtools.github.io/devtools-protocol/
+
 import (
 	"bufio"
 	"bytes"
@@ -14,9 +17,6 @@ import (
 	"testing"
 	"time"
 )
-
-// This file opens pages in headless Chromium, which it controls through the two pipes of the
-// DevTools protocol. https://chromedevtools.github.io/devtools-protocol/
 
 // browser is a Chromium with one tab.
 type browser struct {

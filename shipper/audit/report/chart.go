@@ -1,8 +1,8 @@
 package report
 
-import "perstack-shipper/shipper/quantity"
-
 // This file writes the markup of the timeline.
+
+import "perstack-shipper/shipper/quantity"
 
 func (w htmlWriter) timeline(t *timeline, runsLost int64) {
 	w.put(`<section id="timeline">

@@ -1,5 +1,7 @@
 package report
 
+// This file formats the members of an event: in their order, with long values folded.
+
 import (
 	"bytes"
 	"encoding/json"
@@ -8,8 +10,6 @@ import (
 
 	"perstack-shipper/shipper/audit/event"
 )
-
-// This file formats the members of an event: in their order, with long values folded.
 
 const (
 	maxShort  = 160  // bytes of a value that is not folded

@@ -1,5 +1,8 @@
 package report
 
+// This file writes the page. It does not use html/template, which calls methods by name: the linker
+// would then keep every exported method of the program, including 5 MB of the AWS SDK.
+
 import (
 	"bufio"
 	"cmp"
@@ -11,9 +14,6 @@ import (
 	"perstack-shipper/shipper/quantity"
 	"perstack-shipper/shipper/terminal"
 )
-
-// This file writes the page. It does not use html/template, which calls methods by name: the linker
-// would then keep every exported method of the program, including 5 MB of the AWS SDK.
 
 // markup is HTML that is written unescaped. Untyped constants convert to markup implicitly, but an
 // agent's text is a string, which the compiler does not accept as markup.

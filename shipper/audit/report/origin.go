@@ -1,5 +1,7 @@
 package report
 
+// This file collects the processes that shipped lines of the job, and shows them.
+
 import (
 	"cmp"
 	"encoding/json"
@@ -10,8 +12,6 @@ import (
 
 	"perstack-shipper/shipper/quantity"
 )
-
-// This file collects the processes that shipped lines of the job, and shows them.
 
 // origin is a process that shipped lines of the job, as described by its open record.
 type origin struct {

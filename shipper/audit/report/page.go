@@ -1,5 +1,7 @@
 package report
 
+// This file prepares what the page shows, and its wording.
+
 import (
 	"crypto/sha256"
 	_ "embed"
@@ -14,8 +16,6 @@ import (
 	"perstack-shipper/shipper/audit/proof"
 	"perstack-shipper/shipper/quantity"
 )
-
-// This file prepares what the page shows, and its wording.
 
 var (
 	//go:embed page.css

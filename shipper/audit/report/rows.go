@@ -1,5 +1,8 @@
 package report
 
+// This file collects the table of events. If a job is too long for the table, it keeps the rows
+// that matter most and counts those that it drops.
+
 import (
 	"cmp"
 	"slices"
@@ -7,9 +10,6 @@ import (
 
 	"perstack-shipper/shipper/audit/event"
 )
-
-// This file collects the table of events. If a job is too long for the table, it keeps the rows
-// that matter most and counts those that it drops.
 
 // The bounds of the table, chosen so that a browser opens the page in about a second.
 const (

@@ -1,5 +1,7 @@
 package report
 
+// This file collects the runs of a job: what each did and when, and who delegated to whom.
+
 import (
 	"cmp"
 	"slices"
@@ -7,8 +9,6 @@ import (
 
 	"perstack-shipper/shipper/audit/event"
 )
-
-// This file collects the runs of a job: what each did and when, and who delegated to whom.
 
 // run is an Expert at work, from its start until it completes or stops. A delegation starts a run
 // of its own, and so does the return from it.

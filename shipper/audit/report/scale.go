@@ -1,12 +1,12 @@
 package report
 
+// This file maps times to positions on the timeline.
+
 import (
 	"cmp"
 	"math"
 	"slices"
 )
-
-// This file maps times to positions on the timeline.
 
 // scale maps times to x coordinates. It consists of stretches of time in which something happened,
 // with breaks between them.

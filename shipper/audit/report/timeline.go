@@ -1,13 +1,13 @@
 package report
 
+// This file lays out the timeline: one row per run, with time running from left to right. All
+// lengths are in the units of an SVG of fixed width.
+
 import (
 	"fmt"
 	"slices"
 	"strings"
 )
-
-// This file lays out the timeline: one row per run, with time running from left to right. All
-// lengths are in the units of an SVG of fixed width.
 
 const (
 	chartWidth  = 1080

@@ -1,11 +1,11 @@
 package report
 
+// This file shows tokens by Expert. Package batch counts them, as it does for the seal.
+
 import (
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/quantity"
 )
-
-// This file shows tokens by Expert. Package batch counts them, as it does for the seal.
 
 // expertTokens is what an Expert used.
 type expertTokens struct {

@@ -1,5 +1,7 @@
 package report
 
+// This file formats times and sizes for people.
+
 import (
 	"fmt"
 	"strconv"
@@ -7,8 +9,6 @@ import (
 
 	"perstack-shipper/shipper/terminal"
 )
-
-// This file formats times and sizes for people.
 
 // duration formats a time in ms with at most two units.
 func duration(ms int64) string {
