@@ -108,7 +108,7 @@ var (
 )
 
 // goFile matches a source file that a document names.
-var goFile = regexp.MustCompile("`([a-z_/]+\\.go)`")
+var goFile = regexp.MustCompile("`([a-z][a-z_/]*\\.go)`")
 
 func TestGuidesNameFilesThatExist(t *testing.T) {
 	for _, guide := range []string{"CONTRIBUTING.md", "docs/architecture.md"} {
