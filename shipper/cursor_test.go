@@ -144,7 +144,7 @@ func TestLaterInputThatCannotBeShippedIsClosed(t *testing.T) {
 	more := make(chan Input, 1)
 	more <- bad
 	close(more)
-	report, err := New(w.options()).Run(t.Context(), []Input{good}, more)
+	report, err := New(w.options()).Run(within(t, testkit.Deadline), []Input{good}, more)
 	if err != nil || len(report.Failed) != 1 || !strings.Contains(report.Failed[0].Error(), "bbbbbbbb") {
 		t.Errorf("got error %v and failures %v", err, report.Failed)
 	}

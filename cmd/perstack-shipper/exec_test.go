@@ -18,7 +18,7 @@ import (
 
 func outputOf(t *testing.T, script string) string {
 	t.Helper()
-	out, err := exec.Command("sh", "-c", script).Output()
+	out, err := exec.CommandContext(lifetime(t), "sh", "-c", script).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func TestSurvivorsOfAThrow(t *testing.T) {
 	for name, agent := range agents {
 		t.Run(name, func(t *testing.T) {
 			whole := filepath.Join(t.TempDir(), "whole")
-			if out, err := exec.Command("sh", "-c", agent+" >"+whole).CombinedOutput(); !errors.As(err, new(*exec.ExitError)) {
+			if out, err := exec.CommandContext(lifetime(t), "sh", "-c", agent+" >"+whole).CombinedOutput(); !errors.As(err, new(*exec.ExitError)) {
 				t.Fatalf("it did not throw: %v, %s", err, out)
 			}
 			want, err := os.ReadFile(whole)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // cli runs this machine's AWS CLI against an endpoint.
@@ -37,7 +39,7 @@ func newCLI(t *testing.T, url string) *cli {
 // command is `aws --endpoint-url … logs ARGS`. Versions before 2.13 ignore AWS_ENDPOINT_URL.
 func (c *cli) command(args ...string) *exec.Cmd {
 	url := c.env[len(c.env)-1][len("CWLOCAL_URL="):]
-	cmd := exec.CommandContext(c.t.Context(), "aws", append([]string{"--endpoint-url", url, "--output", "json", "logs"}, args...)...)
+	cmd := exec.CommandContext(await.Context(c.t), "aws", append([]string{"--endpoint-url", url, "--output", "json", "logs"}, args...)...)
 	cmd.Env = c.env
 	return cmd
 }
@@ -134,7 +136,7 @@ func TestAWSCLITail(t *testing.T) {
 	e := start(t, Options{Now: time.Now})
 	e.create(testGroup, testStream)
 	c := newCLI(t, e.url)
-	version, err := exec.CommandContext(t.Context(), "aws", "--version").CombinedOutput()
+	version, err := exec.CommandContext(await.Context(t), "aws", "--version").CombinedOutput()
 	if err != nil || strings.HasPrefix(string(version), "aws-cli/1.") {
 		t.Skipf("`aws logs tail` needs version 2 of the AWS CLI, but this is %s; it is not tested against the endpoint (TestFollowing makes the same calls)", bytes.TrimSpace(version))
 	}
@@ -153,6 +155,8 @@ func TestAWSCLITail(t *testing.T) {
 
 	follow := c.command("tail", testGroup, "--follow", "--format", "short")
 	follow.Env = append(follow.Env, "PYTHONUNBUFFERED=1")
+	var said bytes.Buffer
+	follow.Stderr = &said
 	stdout, err := follow.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -160,6 +164,13 @@ func TestAWSCLITail(t *testing.T) {
 	if err := follow.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			_ = follow.Process.Kill() // it fails if the command has ended
+			_ = follow.Wait()
+			t.Logf("tail --follow printed on stderr:\n%s", &said)
+		}
+	})
 	lines := bufio.NewScanner(stdout)
 	for _, want := range []string{"first", `{"second":2}`, "third"} {
 		if want == "third" {

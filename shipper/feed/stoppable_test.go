@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"testing"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // TestStoppedReadTakesTheRest stops reading a pipe whose writer stays: what is in the pipe is still
@@ -51,7 +53,7 @@ func TestStoppedReadTakesTheRest(t *testing.T) {
 		ended <- err
 	}()
 	stop()
-	if err := <-ended; err != io.EOF {
+	if err := await.Receive(t, "the end of the read", ended); err != io.EOF {
 		t.Errorf("the read that waited: %v", err)
 	}
 }

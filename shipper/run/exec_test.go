@@ -18,6 +18,7 @@ import (
 	"perstack-shipper/shipper/child"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // gate is a file that a script waits for. at is the script's code that waits, and open creates the
@@ -81,7 +82,7 @@ func (w *world) inOutput(text string) bool {
 
 func outputOf(t *testing.T, script string) string {
 	t.Helper()
-	out, err := exec.Command("sh", "-c", script).Output()
+	out, err := exec.CommandContext(await.Context(t), "sh", "-c", script).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
