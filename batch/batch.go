@@ -49,6 +49,7 @@ type Block struct {
 	Start, End int64 // offsets in the input
 	State      State // the Shaper's state after the block
 	Pending    int   // events not acknowledged yet
+	Accepted   int   // events that CloudWatch accepted; the caller counts them
 }
 
 // Span says that the next Events events of a batch, in order of Add and without those that have no

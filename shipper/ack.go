@@ -15,6 +15,7 @@ type acking struct {
 	blocks  []*batch.Block // shaped blocks from offset on, in order, not fully acknowledged
 	onTrial int            // how many events of blocks are in batches on trial
 	account account
+	unsaved bool        // the account has possible repeats that the cursor does not have
 	began   cursorState // the cursor when this process started; the report counts from there
 }
 
@@ -92,14 +93,37 @@ func (s *Shipper) countRepeats(r deliver.Outcome) {
 	note := func(block *batch.Block, count func(*account)) {
 		if in := s.inputs.of(block); block != in.seal.block {
 			count(&in.ack.account)
+			in.ack.unsaved = true
 			in.seal.outdate()
 		}
 	}
 	for block, n := range r.Repeated {
 		note(block, func(a *account) { a.Repeated += n })
 	}
+	if r.Err != nil {
+		return // the next process sends the batch again, and counts the times that it changes
+	}
 	for block, n := range r.Restamped {
 		note(block, func(a *account) { a.Restamped += n })
+	}
+}
+
+// saveRepeats counts the repeats that the next process will make of an input that is not delivered,
+// and writes them to the cursor. That process ships every event after the cursor again, including
+// those that CloudWatch accepted before an earlier one.
+func (s *Shipper) saveRepeats(in *input) {
+	for _, block := range in.ack.blocks {
+		if block.Accepted > 0 && block != in.seal.block {
+			in.ack.account.Repeated += int64(block.Accepted)
+			in.ack.unsaved = true
+			in.seal.outdate()
+		}
+	}
+	if !in.ack.unsaved {
+		return
+	}
+	if err := in.persist(in.ack.offset, in.ack.state); err != nil {
+		s.complainOfCursor(in, err)
 	}
 }
 
@@ -107,6 +131,7 @@ func (s *Shipper) countRepeats(r deliver.Outcome) {
 func (s *Shipper) ack(b *batch.Batch) {
 	for _, span := range b.Spans {
 		span.Block.Pending -= span.Events
+		span.Block.Accepted += span.Events
 	}
 	for i, span := range b.Spans {
 		if i == 0 || b.Spans[i-1].Block.Input != span.Block.Input {

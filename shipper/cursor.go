@@ -115,5 +115,7 @@ func (in *input) persist(offset int64, state batch.State) error {
 		return err
 	}
 	in.ack.offset, in.ack.state = offset, state
-	return in.Journal.Ack(journal.Cursor{Offset: offset, State: data})
+	err = in.Journal.Ack(journal.Cursor{Offset: offset, State: data})
+	in.ack.unsaved = in.ack.unsaved && err != nil
+	return err
 }

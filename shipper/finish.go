@@ -95,6 +95,7 @@ func (s *Shipper) closeAll() {
 			continue
 		}
 		in.quit()
+		s.saveRepeats(in)
 		s.report.take(in)
 		s.report.leave(in)
 		s.keepStats(in)

@@ -61,6 +61,7 @@ func (s *Shipper) reject(st *stream, r deliver.Rejected) {
 		panic(err)
 	}
 	block.Pending++
+	block.Accepted--
 	s.rejects.pending = append(s.rejects.pending, pendingReject{in: in, block: block, seq: restored.Seq, entry: entry, why: r.Reason, since: time.Now()})
 	s.keepRejects(time.Time{})
 }

@@ -134,6 +134,11 @@ func (r Rejected) Message() []byte { return r.batch.Message(r.index) }
 func (d *Deliverer) Deliver(ctx context.Context, t Task) Outcome {
 	dy := &delivery{Deliverer: d, out: Outcome{Stream: t.Stream, Batch: t.Batch}}
 	dy.out.Err = dy.run(ctx, t)
+	if dy.out.Err != nil { // the batch is sent again as a whole, with the part that was accepted
+		for _, p := range dy.stored {
+			dy.noteRepeats(p)
+		}
+	}
 	if dy.out.Err == nil && !dy.out.OnTrial {
 		d.Trouble.clear(t.Stream.Name)
 	}
@@ -148,8 +153,10 @@ type delivery struct {
 	refused  []Rejected // events refused when put alone, in this round
 	accepted int        // puts accepted in this round
 	limit    int        // number of refused events without an accepted put that ends a round
-	stored   bool       // the latest body may have been stored by an attempt that failed
 	late     []part     // refused for their time although sent with the current time
+
+	maybeStored bool   // an attempt that failed may have stored the latest body
+	stored      []part // accepted events that are not counted as possible repeats
 }
 
 // part is events [from, to) of a batch.
@@ -239,7 +246,7 @@ func (d *delivery) put(ctx context.Context, p part, restamped bool) error {
 		packed = p.batch.Packed()
 	}
 	verdict, err := d.send(ctx, p.batch.Body(d.out.Stream.Head, p.from, p.to), packed)
-	if d.stored {
+	if d.maybeStored {
 		d.noteRepeats(p)
 	}
 	switch {
@@ -263,7 +270,8 @@ func (d *delivery) put(ctx context.Context, p part, restamped bool) error {
 	return d.put(ctx, part{p.batch, half, p.to}, restamped)
 }
 
-// noteRepeats counts the events of p as possible repeats: a failed attempt may have stored them.
+// noteRepeats counts the events of p as possible repeats. They are stored, or a failed attempt may
+// have stored them, and they are sent again.
 func (d *delivery) noteRepeats(p part) {
 	if d.out.Repeated == nil {
 		d.out.Repeated = map[*batch.Block]int64{}
@@ -280,6 +288,9 @@ func (d *delivery) resend(ctx context.Context, p part, verdict cloudwatch.Verdic
 	old, ahead := p.from+max(verdict.OldEnd, verdict.ExpiredEnd, 0), p.to
 	if verdict.NewStart >= 0 {
 		ahead = p.from + verdict.NewStart
+	}
+	if kept := (part{p.batch, min(old, p.to), max(ahead, min(old, p.to))}); kept.len() > 0 && !d.maybeStored {
+		d.stored = append(d.stored, kept)
 	}
 	for _, l := range []part{{p.batch, p.from, min(old, p.to)}, {p.batch, max(ahead, old), p.to}} {
 		switch {

@@ -128,6 +128,24 @@ func TestRepeatsAreCountedPerPut(t *testing.T) {
 	}
 }
 
+// TestDetectedRepeatIsNotCounted checks that a batch whose answer is lost does not count as possibly
+// repeated if the service answers the second put that it has the batch.
+func TestDetectedRepeatIsNotCounted(t *testing.T) {
+	w := newWorld(t, func(call *cwlocal.Call) cwlocal.Fault {
+		switch {
+		case call.Action != "PutLogEvents":
+			return cwlocal.Fault{}
+		case call.N == 1:
+			return cwlocal.Fault{ResetAfter: true}
+		}
+		return cwlocal.Fault{Code: "DataAlreadyAcceptedException", Message: "again"}
+	}, nil)
+	out := w.deliver(deliver.Task{Stream: stream("job"), Batch: w.batch(line{block: &batch.Block{}, text: "a"})})
+	if n := len(w.server.Events(group, "job")); out.Err != nil || out.Retries != 1 || len(out.Repeated) > 0 || n != 1 {
+		t.Errorf("%+v; %d events arrived, want 1", out, n)
+	}
+}
+
 // TestLastBatchIsNotLeftOnTrial checks that the last batch is retried until the target accepts
 // something.
 func TestLastBatchIsNotLeftOnTrial(t *testing.T) {

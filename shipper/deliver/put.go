@@ -52,7 +52,7 @@ func (d *delivery) send(ctx context.Context, plain, packed *batch.Body) (cloudwa
 		throttled: d.Paces.Throttled.Begin(), steady: d.Paces.Steady.Begin(), denied: d.Paces.Denied.Begin(),
 		absent: map[action]int{},
 	}
-	d.stored = false
+	d.maybeStored = false
 	if d.create && !d.out.Stream.Created {
 		s.next = createStream
 	}
@@ -69,6 +69,9 @@ func (d *delivery) send(ctx context.Context, plain, packed *batch.Body) (cloudwa
 		case class == cloudwatch.Accepted:
 			s.afterCreation()
 		case class == cloudwatch.Stopped || ctx.Err() != nil:
+			if s.next == putEvents && cloudwatch.Ambiguous(err) {
+				s.maybeStored = true
+			}
 			return verdict, context.Cause(ctx)
 		case class == cloudwatch.Refused && s.next == putEvents:
 			if !s.fallBack(err) {
@@ -122,6 +125,7 @@ func (s *sending) afterAcceptance(verdict cloudwatch.Verdict, err error) cloudwa
 		s.stopCompressing(s.why)
 	}
 	if err != nil {
+		s.maybeStored = false // the service detects a repeat, so it has stored only one
 		verdict = cloudwatch.Verdict{OldEnd: -1, ExpiredEnd: -1, NewStart: -1}
 	}
 	s.out.Stream.Created = true
@@ -154,7 +158,7 @@ func (s *sending) afterCreation() {
 func (s *sending) afterFailure(err error, class cloudwatch.Class) time.Duration {
 	call := s.next
 	if call == putEvents && cloudwatch.Ambiguous(err) {
-		s.stored = true
+		s.maybeStored = true
 	}
 	if call == putEvents && s.fallBack(err) {
 		s.out.Retries++
