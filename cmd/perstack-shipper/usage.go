@@ -16,7 +16,8 @@ import (
 	"perstack-shipper/shipper/terminal"
 )
 
-// runUsage prints on stdout what jobs took, and on stderr where events and seals disagree.
+// runUsage prints on stdout what jobs took. On stderr it says where events and seals disagree, and
+// which figures are too low because events were left out.
 func runUsage(options *config.Tokens, log *zap.Logger) int {
 	ctx := context.Background()
 	client, err := connectReader(ctx, options.Target, log)
@@ -52,6 +53,9 @@ func runUsage(options *config.Tokens, log *zap.Logger) int {
 	}
 	if err != nil {
 		return fail(err)
+	}
+	for _, short := range usage.LeftOut {
+		log.Warn(short)
 	}
 	for _, difference := range usage.Differences {
 		log.Warn(difference)

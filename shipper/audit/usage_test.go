@@ -104,6 +104,45 @@ func TestUsageDiffersFromTheSeal(t *testing.T) {
 	}
 }
 
+// TestUsageOfExcludedCalls checks that calls left out by --exclude-type are no difference, and that
+// missing and altered ones still are.
+func TestUsageOfExcludedCalls(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		excluded   [][2]int64 // of 3 lines, of which the first has one of the seal's 2 calls
+		calls      int64      // of the seal
+		leftOut    string
+		difference string
+	}{
+		{"left out", [][2]int64{{2, 3}}, 2, "have 1 call with 100 tokens, but its seal counts 2 calls with 120 tokens: --exclude-type left out", ""},
+		{"one is missing", [][2]int64{{3, 3}}, 2, "--exclude-type left out", "input one, line 2 is missing"},
+		{"altered", [][2]int64{{2, 3}}, 1, "", "have 1 call with 100 tokens, but its seal counts 1 call with 120 tokens: events are missing or altered"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newTestGroup(t)
+			g.line("one", "a", 1, hour, call("a", "r1", "writer", 1, 100, hour))
+			job := entry("a", batch.Completed, hour, 120)
+			job.Calls = c.calls
+			n := c.excluded[0][1] - c.excluded[0][0] + 1
+			g.put("a", hour, record("seal", "one", map[string]any{
+				"timestamp": testNow.Add(-hour).UnixMilli(), "lines": 3, "lastSeq": 3, "streams": []string{"a"}, "ended": true,
+				"excludedLines": n, "excluded": c.excluded, "excludedSince": n, "jobs": []batch.Job{job},
+			}))
+			u, err := CountUsage(t.Context(), g.client, UsageQuery{Jobs: []string{"a"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, said := range []struct{ got, want string }{
+				{strings.Join(u.LeftOut, "\n"), c.leftOut}, {strings.Join(u.Differences, "\n"), c.difference},
+			} {
+				if (said.got == "") != (said.want == "") || !strings.Contains(said.got, said.want) {
+					t.Errorf("%q, want %q", said.got, said.want)
+				}
+			}
+		})
+	}
+}
+
 // TestUsageJSON compares the JSON member by member.
 func TestUsageJSON(t *testing.T) {
 	g := newTestGroup(t)
