@@ -376,7 +376,7 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := newInput(in, from, 0, new(spare))
+	i, err := newInput(in, from, 0, new(spareWindow))
 	if err != nil {
 		t.Fatal(err)
 	}

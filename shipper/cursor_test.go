@@ -85,7 +85,7 @@ func TestCursorSaysItsVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := newInput(in, from, 0, new(spare))
+	i, err := newInput(in, from, 0, new(spareWindow))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ const (
 // memory holds events, and buffers for reuse.
 type memory struct {
 	pool    batch.Pool
-	windows spare
+	windows spareWindow
 	batches []*batch.Batch // empty, for reuse
 	short   bool           // memory has run out
 }

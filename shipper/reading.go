@@ -13,7 +13,8 @@ type reading struct {
 	state  readState
 	window window
 	seen   int64 // the shaper has had the bytes before this offset once; they may be read again
-	gap    int64 // where the gap being read ends; its bytes are missing or were never written; 0: none
+	// gap is where the gap being read ends. Its bytes are missing or were never written. 0: none.
+	gap int64
 	// truncation is the truncation of an output that made the gap; nil: something else did.
 	truncation *journal.CutError
 	// before is the offset up to which an earlier process may have shipped bytes under this name.
@@ -43,7 +44,7 @@ type block struct {
 	placed  bool // it has an event in a batch
 }
 
-func newReading(in Input, from start, spare *spare) reading {
+func newReading(in Input, from start, spare *spareWindow) reading {
 	r := reading{from: in.Journal, window: window{offset: from.offset, spare: spare}, seen: from.offset}
 	if from.overtaken == nil {
 		r.before = in.Journal.SeenBefore()

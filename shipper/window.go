@@ -16,12 +16,12 @@ type window struct {
 	buf        []byte
 	start, end int   // the window's bytes are buf[start:end]
 	offset     int64 // of buf[start] in the journal
-	spare      *spare
+	spare      *spareWindow
 }
 
-// spare holds a buffer of windowBytes that one window gave back for the next one to take. Inputs
-// are mostly read in turn, a little at a time.
-type spare struct{ buf []byte }
+// spareWindow holds a buffer of windowBytes that one window gave back for the next one to take.
+// Inputs are mostly read in turn, a little at a time.
+type spareWindow struct{ buf []byte }
 
 func (w *window) bytes() []byte { return w.buf[w.start:w.end] }
 

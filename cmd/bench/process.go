@@ -73,6 +73,7 @@ func cleanEnviron() []string {
 // limited keeps the first 16 KiB that are written to it.
 type limited struct{ to *bytes.Buffer }
 
+// Write keeps what fits, and counts the rest as written.
 func (l *limited) Write(p []byte) (int, error) {
 	if room := 16<<10 - l.to.Len(); room > 0 {
 		l.to.Write(p[:min(len(p), room)])

@@ -5,7 +5,8 @@ package main
 // This file is only part of builds with the tag profile. It ships as the program does, but with a
 // profiler, because the program has none:
 //
-//	go build -tags profile -o .cache/bench/profile ./cmd/bench && .cache/bench/profile profile [scale]
+//	go build -tags profile -o .cache/bench/profile ./cmd/bench
+//	.cache/bench/profile profile [scale]
 //
 // prints where CPU time and heap allocations go, for deltas and for lines of 41 KB. The profiles
 // stay in .cache/bench.

@@ -26,10 +26,10 @@ const (
 	lineToken = "hczkbqe5u4i5h8"
 	// linesPerMilli is how many deltas have the same timestamp.
 	linesPerMilli = 100
-	// Perstack's deltas arrive out of order. In the recorded runs, about every backEvery-th has an
-	// earlier time than the one before it.
+	// backEvery and backMillis put deltas out of order, as Perstack does. In the recorded runs,
+	// about every backEvery-th has an earlier time than the one before it.
 	backEvery, backMillis = 40, 15
-	// About every foreignEvery-th delta has a non-ASCII character.
+	// foreignEvery is after how many deltas about one has a non-ASCII character.
 	foreignEvery = 8
 )
 

@@ -266,7 +266,7 @@ func TestPipeWhoseDiskAnswersEIO(t *testing.T) {
 				t.Errorf("%d bytes arrived, want %d", len(got), agent.bytes.Len())
 			}
 			log := r.Said()
-			if fell := strings.Contains(log, "new input is kept in memory"); strings.Contains(log, "are lost") || c.call == "splice" && !fell {
+			if degraded := strings.Contains(log, "new input is kept in memory"); strings.Contains(log, "are lost") || c.call == "splice" && !degraded {
 				t.Errorf("it printed\n%s", log)
 			}
 		})

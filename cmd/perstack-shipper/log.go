@@ -42,8 +42,10 @@ func newLogger(options config.Log) *zap.Logger {
 // messages are no sentences and keep their fields.
 type consoleEncoder struct{ zapcore.Encoder }
 
+// Clone keeps the wrapper, which the embedded method would drop.
 func (e consoleEncoder) Clone() zapcore.Encoder { return consoleEncoder{e.Encoder.Clone()} }
 
+// EncodeEntry encodes the message as people read it.
 func (e consoleEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
 	for _, f := range fields {
 		if f.Type == zapcore.SkipType && f.Key == run.SentenceKey {

@@ -2,10 +2,10 @@
 // wiring only: main.go turns the command line into one command and its outcome into an exit code;
 // each command has a file of its own.
 //
-//	main.go                                the command line to a command, its outcome to an exit code
+//	main.go                                from the command line to a command, and to an exit code
 //	ship.go, exec.go, resume.go            the commands that ship; shipping.go is what they share
 //	stdin.go                               what stdin must be
-//	logs.go, jobs.go, usage.go, report.go  the commands that read back; reading.go is what they share
+//	logs.go, jobs.go, usage.go, report.go  the commands that read back; reading.go is shared
 //	verify.go, restore.go                  proving and restoring a job
 //	status.go                              status and healthcheck
 //	check.go, local.go, version.go         the other commands

@@ -4,7 +4,7 @@ package main
 // so that the program's own endpoint does not only confirm our own beliefs. moto 5.2.1 differs from
 // the service in this:
 //
-//   - It accepts events and batches of any size, so only the program's own endpoint can show the limits.
+//   - It accepts events and batches of any size. Only the program's own endpoint shows limits.
 //   - For events that are too old or too new it reports other indexes: that of the last such event.
 //   - A new event is readable at once, and a page has 10,000 events whatever their size.
 //

@@ -200,7 +200,8 @@ func shellBlocks(text string) []string {
 	return blocks
 }
 
-// follows runs commands of a document in the repository's folder and returns their stdout. stderr may hold only a summary.
+// follows runs commands of a document in the repository's folder and returns their stdout. stderr
+// may hold only a summary.
 func (w *world) follows(script string, env ...string) string {
 	w.T.Helper()
 	command := exec.CommandContext(lifetime(w.T), "sh", "-e", "-c", script)
@@ -250,7 +251,8 @@ func TestReadmeQuickStart(t *testing.T) {
 
 var timestamp = regexp.MustCompile(`"timestamp":\d+`)
 
-// A stamped recording differs only in its times. All move by the same amount, so events keep their distances.
+// A stamped recording differs only in its times. All move by the same amount, so events keep their
+// distances.
 func TestStamp(t *testing.T) {
 	t.Parallel()
 	for _, recording := range []string{"tools.jsonl", "streaming.jsonl", "delegate-parallel.jsonl"} {
@@ -303,7 +305,8 @@ func TestReadmeRecipes(t *testing.T) {
 			`{"expert":"math-expert","tokens":831}` + "\n",
 			"parallel-coordinator: All three delegates answered; the combined report is ready.\n",
 		}},
-		// One of a version in which callTool and callDelegate are calls of their own, and one of a version that repeats their usage.
+		// The first is of a version in which callTool and callDelegate are calls of their own, and
+		// the second of a version that repeats their usage.
 		{"old-tools.jsonl", "uyjdmiu0l8hnousb2ojqkc0k", []string{`{"expert":"solo","tokens":20147}` + "\n"}},
 		{"mixed.jsonl", "rec-mixed-1795697507", []string{`{"expert":"lead","tokens":4297}` + "\n", `{"expert":"worker","tokens":9810}` + "\n"}},
 		{"error.jsonl", "q9o1t5bt2ccir3316uu43jvy", []string{`"name": "AI_NoOutputGeneratedError"`}},

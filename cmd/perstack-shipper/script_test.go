@@ -5,15 +5,15 @@ package main
 //
 //	$AWS_ENDPOINT_URL and credentials   of its endpoint; `env AWS_ENDPOINT_URL=` removes it
 //	$RECORDINGS, $DEPLOY                the folder of recorded runs, and deploy/
-//	$HOME, $XDG_STATE_HOME              folders below $WORK; the journal is $WORK/state/perstack-shipper
+//	$HOME, $XDG_STATE_HOME              folders below $WORK; the journal is in $WORK/state
 //	code N command…                     runs command, which must exit with code N
 //	put GROUP STREAM FILE               puts each line of FILE as an event, as another program would
 //	stored GROUP STREAM FILE            writes the events of a stream to FILE, one per line
-//	endpoint HOW                        makes the endpoint work, throttle, hang and so on (endpoint_test.go)
+//	endpoint HOW                        makes the endpoint work, throttle, hang and so on
 //	until command…                      repeats command until it succeeds, for at most a minute
-//	signal NAME                         sends TERM, INT, HUP, QUIT, STOP, CONT or KILL to all background commands
-//	exited N                            the last command that got a signal, once waited for, must have exited with code N
-//	[portable]                          the program lacks what only Linux has: on macOS, or with the build tag portable
+//	signal NAME                         sends TERM, INT, KILL… to all background commands
+//	exited N                            a command that got a signal must have exited with code N
+//	[portable]                          on macOS, or with the build tag portable
 //
 // UPDATE_SCRIPTS=1 go test ./cmd/perstack-shipper updates the files that `cmp` compares in the
 // scripts.

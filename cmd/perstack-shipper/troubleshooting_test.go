@@ -56,7 +56,8 @@ func TestTroubleshooting(t *testing.T) {
 	}
 }
 
-// messages returns the constant texts in a file that are logged or returned by the Error method of an error.
+// messages returns the constant texts in a file that are logged or returned by the Error method of
+// an error.
 func messages(t *testing.T, path string) (found []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
@@ -110,7 +111,8 @@ func calledName(call *ast.CallExpr) string {
 	return ""
 }
 
-// constantText returns the constant text of an expression: of a literal, of joined literals with %s for other operands, or of the format in a call.
+// constantText returns the constant text of an expression: of a literal, of joined literals with %s
+// for other operands, or of the format in a call.
 func constantText(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.BasicLit:
@@ -133,7 +135,8 @@ func constantText(e ast.Expr) string {
 	return ""
 }
 
-// TestMessagesHaveFields finds messages whose varying parts are only in the sentence. A program that reads the log as JSON would have to parse the sentence.
+// TestMessagesHaveFields finds messages whose varying parts are only in the sentence. A program
+// that reads the log as JSON would have to parse the sentence.
 func TestMessagesHaveFields(t *testing.T) {
 	found := 0
 	for _, dir := range []string{"../../shipper", "../../shipper/run", "../../shipper/feed", "../../shipper/guard", "../../shipper/deliver", "../../shipper/follow", "../../shipper/cloudwatch"} {

@@ -52,11 +52,13 @@ type recordsView struct {
 	inputs []*recorded
 }
 
+// Input begins to collect the records of in.
 func (v *recordsView) Input(in *readback.Input) error {
 	v.inputs = append(v.inputs, &recorded{id: in.ID, stderr: in.Source == "stderr" || strings.HasSuffix(in.ID, ".err")})
 	return nil
 }
 
+// Record collects r for the latest input.
 func (v *recordsView) Record(r *readback.Record) error {
 	v.inputs[len(v.inputs)-1].take(r)
 	return nil

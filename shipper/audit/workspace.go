@@ -23,12 +23,12 @@ import (
 // workspace is the folder that receives the files. No name can lead out of it, not even through a
 // symbolic link.
 type workspace struct {
-	dir    string
-	root   *os.Root
-	made   []string // folders that were created, up to and including dir; outermost first
-	aside  string   // the staging folder below dir, or "" before the first file
-	moved  []move
-	folder []string // folders that were created below dir for the files
+	dir     string
+	root    *os.Root
+	made    []string // folders that were created, up to and including dir; outermost first
+	staging string   // the staging folder below dir, or "" before the first file
+	moved   []move
+	folder  []string // folders that were created below dir for the files
 }
 
 // move is a file that was moved to its place.
@@ -69,14 +69,14 @@ func parentOf(dir string) string {
 
 // put stages a file. A later file with the same name replaces it.
 func (w *workspace) put(name string, data []byte) error {
-	if w.aside == "" {
-		w.aside = ".perstack-shipper-restore-" + rand.Text()
-		if err := w.root.Mkdir(w.aside, 0o700); err != nil {
-			w.aside = ""
+	if w.staging == "" {
+		w.staging = ".perstack-shipper-restore-" + rand.Text()
+		if err := w.root.Mkdir(w.staging, 0o700); err != nil {
+			w.staging = ""
 			return w.explain(err)
 		}
 	}
-	at := path.Join(w.aside, "new", name)
+	at := path.Join(w.staging, "new", name)
 	if err := w.root.MkdirAll(path.Dir(at), 0o777); err != nil {
 		return w.explain(err)
 	}
@@ -88,7 +88,7 @@ func (w *workspace) put(name string, data []byte) error {
 
 // commit moves the files to their places. If it fails, everything is as it was before.
 func (w *workspace) commit(ctx context.Context, done *Restored, force bool) error {
-	if w.aside == "" {
+	if w.staging == "" {
 		return nil
 	}
 	if !force {
@@ -149,7 +149,7 @@ func (w *workspace) refuseDifferent(ctx context.Context) error {
 
 // each calls f with the names of the staged files, in order.
 func (w *workspace) each(f func(name string) error) error {
-	from := path.Join(w.aside, "new")
+	from := path.Join(w.staging, "new")
 	return fs.WalkDir(w.root.FS(), from, func(at string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -187,7 +187,7 @@ func (w *workspace) compare(name string) (state, error) {
 		return different, w.explain(err)
 	}
 	defer old.Close()
-	fresh, err := w.root.Open(path.Join(w.aside, "new", name))
+	fresh, err := w.root.Open(path.Join(w.staging, "new", name))
 	if err != nil {
 		return different, w.explain(err)
 	}
@@ -223,7 +223,7 @@ func sameBytes(a, b io.Reader) (bool, error) {
 
 // place moves a staged file to its place, unless the same file is already there.
 func (w *workspace) place(name string) (size int64, same bool, err error) {
-	from := path.Join(w.aside, "new", name)
+	from := path.Join(w.staging, "new", name)
 	info, err := w.root.Stat(from)
 	if err != nil {
 		return 0, false, w.explain(err)
@@ -240,7 +240,7 @@ func (w *workspace) place(name string) (size int64, same bool, err error) {
 	}
 	m := move{name: name}
 	if state == different {
-		m.old = path.Join(w.aside, fmt.Sprintf("old-%d", len(w.moved)))
+		m.old = path.Join(w.staging, fmt.Sprintf("old-%d", len(w.moved)))
 		if err := w.root.Rename(name, m.old); err != nil {
 			return 0, false, w.explain(err)
 		}
@@ -284,8 +284,8 @@ func (w *workspace) undo() {
 // close removes the staging folder and, unless commit succeeded, the folders that were created.
 func (w *workspace) close() {
 	if w.root != nil {
-		if w.aside != "" {
-			_ = w.root.RemoveAll(w.aside)
+		if w.staging != "" {
+			_ = w.root.RemoveAll(w.staging)
 		}
 		_ = w.root.Close()
 	}

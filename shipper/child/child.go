@@ -188,9 +188,9 @@ func (c *Child) ask(r request) {
 
 // Close takes the terminal back and stops waiting for processes. A command that has not ended goes
 // on. If it is stopped, Close continues it, because nobody else would. A second Close does nothing.
-func (c *Child) Close() { c.once.Do(c.letGo) }
+func (c *Child) Close() { c.once.Do(c.release) }
 
-func (c *Child) letGo() {
+func (c *Child) release() {
 	if c.started {
 		close(c.close)
 		<-c.gone

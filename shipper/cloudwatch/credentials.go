@@ -177,6 +177,7 @@ type sdkLogger struct {
 	limiter loglimit.Limiter
 }
 
+// Logf logs what the SDK reports: warnings at most as often as limiter allows, the rest as debug.
 func (l *sdkLogger) Logf(class logging.Classification, format string, values ...any) {
 	say := l.log.Debug
 	if class == logging.Warn && l.may(format) {

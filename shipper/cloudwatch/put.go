@@ -137,6 +137,7 @@ type source struct {
 // Len returns the size of the body, which the SDK sends as Content-Length.
 func (s *source) Len() int { return int(s.size) }
 
+// Read reads the body, or returns io.EOF once it is detached.
 func (s *source) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,6 +162,7 @@ func (s *source) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
+// Seek moves within the body, so that the SDK can send it again.
 func (s *source) Seek(offset int64, whence int) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -46,8 +46,8 @@ type expected struct {
 var (
 	putAnswer    = expected{most: 1 << 20} // the service's answers are under 1 KB
 	createAnswer = expected{most: 1 << 20, bare: true}
-	// A page holds 1 MB of messages, which is up to six times that in JSON. Endpoints for tests
-	// send more.
+	// pageAnswer is for a page of 1 MB of messages, which is up to six times that in JSON.
+	// Endpoints for tests send more.
 	pageAnswer = expected{most: 64 << 20}
 )
 

@@ -70,6 +70,7 @@ type sprinting struct {
 	last   time.Duration
 }
 
+// Reset forgets the pauses, after a success.
 func (s *sprinting) Reset() { s.pauses, s.last = 0, 0 }
 
 // NextBackOff implements decorrelated jitter for the short pauses: each is between First and three

@@ -115,8 +115,8 @@ func holdFIFO(path string) (f *fifo, r *os.File, err error) {
 	return f, r, nil
 }
 
-// letGo lets the FIFO end when its last writer closes it, or at once.
-func (f *fifo) letGo(now bool) {
+// release lets the FIFO end when its last writer closes it, or at once.
+func (f *fifo) release(now bool) {
 	if f.w != nil {
 		f.w.Close()
 		f.w = nil
@@ -126,7 +126,7 @@ func (f *fifo) letGo(now bool) {
 	}
 }
 
-// stepFIFOs notices growth, and lets go of FIFOs that are gone or have ended.
+// stepFIFOs notices growth, and releases FIFOs that are gone or have ended.
 func (s *Set) stepFIFOs(now time.Time) {
 	kept := s.fifos[:0]
 	for _, f := range s.fifos {
@@ -134,7 +134,7 @@ func (s *Set) stepFIFOs(now time.Time) {
 			f.size, f.grew, s.came = size, now, now
 		}
 		if !f.present || f.in.Journal.Ended() {
-			f.letGo(false)
+			f.release(false)
 			continue
 		}
 		kept = append(kept, f)

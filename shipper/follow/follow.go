@@ -296,7 +296,7 @@ func (s *Set) handOver(take func(*Input) bool) bool {
 func (s *Set) stop(alive context.Context, take func(*Input) bool) {
 	s.stopping = true
 	for _, f := range s.fifos {
-		f.letGo(s.idle)
+		f.release(s.idle)
 	}
 	began := time.Now()
 	tick := time.NewTicker(s.o.Patience.LastLine / 10)
@@ -337,7 +337,7 @@ func (s *Set) close() {
 		f.unpin()
 	}
 	for _, f := range s.fifos {
-		f.letGo(false)
+		f.release(false)
 	}
 	if s.watch != nil {
 		s.watch.close()

@@ -55,6 +55,7 @@ type printer struct {
 	emptyLines, bytes int64 // printed
 }
 
+// Line prints l, after the empty lines before it if whole inputs are read.
 func (p *printer) Line(l *Line) error {
 	// The last line had no newline because the input seemed to end there. It went on after all,
 	// so this line, or the first empty line before it, is the rest of the same line.
@@ -81,6 +82,7 @@ func (p *printer) Line(l *Line) error {
 	return err
 }
 
+// End prints the empty lines at the end of in if whole inputs are read.
 func (p *printer) End(in *Input) error {
 	if !p.whole || in.Trailing == 0 {
 		return nil

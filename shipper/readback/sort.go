@@ -190,15 +190,17 @@ func (s *store) temp() (*tempFile, error) {
 // tempFile is a file whose errors say what it is for and what to do.
 type tempFile struct{ file *os.File }
 
+// Write writes to the file.
 func (f *tempFile) Write(b []byte) (int, error) {
 	n, err := f.file.Write(b)
 	return n, diskError(err)
 }
 
+// ReadAt reads from the file. It returns io.EOF itself, because callers compare with ==.
 func (f *tempFile) ReadAt(b []byte, off int64) (int, error) {
 	n, err := f.file.ReadAt(b, off)
 	if err == io.EOF {
-		return n, io.EOF // callers compare it with ==
+		return n, io.EOF
 	}
 	return n, diskError(err)
 }

@@ -32,11 +32,20 @@ type View interface {
 // Ignore is a [View] that does nothing. Views that need only some of the methods embed it.
 type Ignore struct{}
 
-func (Ignore) Input(*Input) error   { return nil }
+// Input does nothing.
+func (Ignore) Input(*Input) error { return nil }
+
+// Record does nothing.
 func (Ignore) Record(*Record) error { return nil }
-func (Ignore) Line(*Line) error     { return nil }
-func (Ignore) Fault(*Fault) error   { return nil }
-func (Ignore) End(*Input) error     { return nil }
+
+// Line does nothing.
+func (Ignore) Line(*Line) error { return nil }
+
+// Fault does nothing.
+func (Ignore) Fault(*Fault) error { return nil }
+
+// End does nothing.
+func (Ignore) End(*Input) error { return nil }
 
 // Line is a line of an input with its parts joined.
 type Line struct {

@@ -8,8 +8,8 @@ package run
 //	ID/input              the kind of input, and where its bytes are        package journal
 //	ID/about              the options and the target of the input           about, in this file
 //	ID/cursor.a, .b       the acknowledged offset, and at that offset:      package journal
-//	                        totals of the lines, streams, accounts            package shipper, cursorState
-//	                        the state of the shaper                           package batch, State
+//	                        totals of the lines, streams, accounts          shipper.cursorState
+//	                        the state of the shaper                         batch.State
 //	ID/arrivals           when its bytes arrived                            package journal
 //	ID/*.segment, fifo    the bytes of a pipe                               package journal
 //	ID/*.output           the bytes of a command's stdout                   package journal

@@ -72,7 +72,7 @@ func (s *Session) newCommandOutput(opts *ExecOptions, command *child.Child) (*co
 		return nil, o.abandonFor(err)
 	}
 	if !j.PunchesHoles() {
-		s.log.Warn(fmt.Sprintf("the file system of %s cannot free space in a file that is being written: the journal grows with everything that the command writes to stdout, whatever --journal-max says; name a folder on a local disk, or use --stdout pipe", s.folder.Path()), logfield.Folder(s.folder.Path()))
+		s.log.Warn(fmt.Sprintf("the file system of %s cannot free parts of a file, so the journal grows with everything the command prints, whatever --journal-max says; use a local disk, or --stdout pipe", s.folder.Path()), logfield.Folder(s.folder.Path()))
 	}
 	return o, nil
 }

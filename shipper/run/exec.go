@@ -132,9 +132,9 @@ func (o *commandOutput) logKilled() {
 	const code = 128 + int(syscall.SIGKILL)
 	switch {
 	case o.command.EndedBy() == syscall.SIGKILL:
-		o.s.log.Warn(fmt.Sprintf("the command was killed by SIGKILL (exit code %d), which this program did not send; in a container, that is usually the kernel running out of memory: check the container's memory limit", code), zap.Int("code", code), logfield.PID(o.command.Pid()))
+		o.s.log.Warn(fmt.Sprintf("the command was killed by SIGKILL (exit code %d), which this program did not send; in a container, usually because memory ran out: check the container's memory limit", code), zap.Int("code", code), logfield.PID(o.command.Pid()))
 	case o.command.Code() == code:
-		o.s.log.Warn(fmt.Sprintf("the command exited with %d, as when one of its processes is killed by SIGKILL; in a container, that is usually the kernel running out of memory: check the container's memory limit", code), zap.Int("code", code), logfield.PID(o.command.Pid()))
+		o.s.log.Warn(fmt.Sprintf("the command exited with %d, as when one of its processes is killed by SIGKILL; in a container, usually because memory ran out: check the container's memory limit", code), zap.Int("code", code), logfield.PID(o.command.Pid()))
 	}
 }
 

@@ -125,7 +125,7 @@ func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
 	}
 	target := run.client.Target()
 	if !moved && !sameTarget(recorded, target) {
-		return fmt.Errorf("input %s in %s is for %s, but here it would go to %s: use the environment and the --profile or --role-arn that it was recorded with, or give --log-group, --region or --endpoint-url to ship it elsewhere",
+		return fmt.Errorf("input %s in %s is for %s, but would go to %s here: use the environment, --profile or --role-arn it was recorded with, or give --log-group, --region or --endpoint-url",
 			l.ID, l.Path, targetName(recorded), targetName(target))
 	}
 	if moved { // the next start must continue at the target that this one ships to

@@ -38,7 +38,7 @@ func Unhealthy(view *journal.View, limits Limits, now time.Time) (sentences []st
 		case !in.Oldest.IsZero() && age > limits.OlderThan && newer != nil:
 			say("input %s: its oldest line has waited for %s, longer than --older-than %s: the shipper's log says why", in.ID, ageText(age), limits.OlderThan)
 		case !in.Oldest.IsZero() && age > limits.OlderThan:
-			say("input %s: its oldest line has waited for %s, longer than --older-than %s: the shipper's log says why log group %q in %s does not accept it, and `perstack-shipper check` tests what should work",
+			say("input %s: its oldest line has waited for %s, longer than --older-than %s: see why log group %q in %s does not accept it, in the shipper's log or with `perstack-shipper check`",
 				in.ID, ageText(age), limits.OlderThan, a.Target.Group, a.Target.Region)
 		}
 		// A rotated file is gone, but its owner still reads it.

@@ -115,6 +115,7 @@ func (e *Endpoint) newTransport() *http.Transport {
 // it counts the call as failed and closes the connection.
 type wholeAnswers struct{ http.RoundTripper }
 
+// Do makes the request and reads the whole answer.
 func (w wholeAnswers) Do(request *http.Request) (*http.Response, error) {
 	answer, err := w.RoundTrip(request)
 	if err != nil {

@@ -35,6 +35,7 @@ func (m *memory) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
+// Accept waits for the next connection.
 func (m *memory) Accept() (net.Conn, error) {
 	select {
 	case c := <-m.conns:
@@ -44,7 +45,10 @@ func (m *memory) Accept() (net.Conn, error) {
 	}
 }
 
-func (m *memory) Close() error   { m.close(); return nil }
+// Close makes Accept and new connections fail.
+func (m *memory) Close() error { m.close(); return nil }
+
+// Addr returns a made-up address.
 func (m *memory) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "memory"} }
 
 // serve serves h until stop is called. wait returns the error that ended it before that, if one

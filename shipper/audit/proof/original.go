@@ -212,6 +212,7 @@ type limited struct {
 
 var errEnough = errors.New("the limit was reached")
 
+// Write writes at most what is left of the limit, and returns errEnough once nothing is.
 func (l *limited) Write(b []byte) (int, error) {
 	n, err := l.w.Write(b[:min(len(b), l.left)])
 	if l.left -= n; err == nil && l.left == 0 {

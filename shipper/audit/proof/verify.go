@@ -275,6 +275,7 @@ type found struct {
 	sums   []string            // the raw digests in the seals
 }
 
+// Input collects in, its streams and the raw digest in its seal.
 func (f *found) Input(in *readback.Input) error {
 	if f.places == nil {
 		f.places = map[string][]string{}

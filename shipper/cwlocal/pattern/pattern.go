@@ -14,7 +14,9 @@
 // and refuses what that page does not allow. Where the page is silent, it makes the cautious
 // choice, so that a pattern that works here does not rely on luck there:
 //
-//   - A quoted string is compared with JSON strings only. An unquoted number is compared with JSON numbers by value and with JSON strings by text. Booleans are tested with IS TRUE and IS FALSE only, and null with IS NULL.
+//   - A quoted string is compared with JSON strings only. An unquoted number is compared with JSON
+//     numbers by value and with JSON strings by text.
+//   - Booleans are tested with IS TRUE and IS FALSE only, and null with IS NULL.
 //   - A selector with a wildcard matches if any of its values does, even with !=.
 //   - Keywords are in upper case.
 //   - If several members have the same name, the last one counts.
