@@ -10,7 +10,7 @@ package main
 //	put GROUP STREAM FILE               puts each line of FILE as an event, as another program would
 //	stored GROUP STREAM FILE            writes the events of a stream to FILE, one per line
 //	endpoint HOW                        makes the endpoint work, throttle, hang and so on
-//	until command…                      repeats command until it succeeds, for at most a minute
+//	until command…                      repeats command until it succeeds, for at most testkit.Deadline
 //	signal NAME                         sends TERM, INT, KILL… to all background commands
 //	exited N                            a command that got a signal must have exited with code N
 //	[portable]                          on macOS, or with the build tag portable
@@ -168,12 +168,12 @@ func runUntil(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: until command [args...]")
 	}
-	deadline := time.Now().Add(time.Minute)
-	for exitCode(ts, ts.Exec(args[0], args[1:]...)) != 0 {
+	pause := 20 * time.Millisecond
+	for deadline := time.Now().Add(testkit.Deadline); exitCode(ts, ts.Exec(args[0], args[1:]...)) != 0; time.Sleep(pause) {
 		if time.Now().After(deadline) {
-			ts.Fatalf("it did not succeed within a minute")
+			ts.Fatalf("it did not succeed within %s", testkit.Deadline)
 		}
-		time.Sleep(20 * time.Millisecond)
+		pause = min(2*pause, 100*time.Millisecond) // each try starts a process
 	}
 }
 
