@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"perstack-shipper/batch"
-	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/logfield"
 )
 
@@ -68,7 +67,7 @@ func (s *Shipper) finishInput(in *input) {
 func (s *Shipper) freeInput(in *input) {
 	close(in.stopWatch)
 	in.read.window, in.wait.ahead = window{}, nil
-	if in.Journal.Kind() != journal.KindFile {
+	if !in.isFollowed() {
 		return
 	}
 	s.inputs.forget(in)

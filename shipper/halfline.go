@@ -12,8 +12,6 @@ import (
 	"bytes"
 	"slices"
 	"time"
-
-	"perstack-shipper/shipper/journal"
 )
 
 // halfLine is how long a file must not have grown before its last line is cut.
@@ -38,7 +36,7 @@ func (l *lastLine) grew(to int64, now time.Time) {
 
 // inHalfLine reports whether only the beginning of a line is left of a followed file.
 func (in *input) inHalfLine() bool {
-	return in.Journal.Kind() == journal.KindFile && !in.done && in.wait.state == notWaiting &&
+	return in.isFollowed() && !in.done && in.wait.state == notWaiting &&
 		in.read.state == readable && in.read.shaping == nil && !in.ended() &&
 		(in.read.window.offset < in.read.seen || in.shaper.InLine())
 }

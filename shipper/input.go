@@ -61,6 +61,9 @@ const (
 	PausedInLine
 )
 
+// isFollowed reports whether the input is a file that somebody else keeps.
+func (in *Input) isFollowed() bool { return in.Journal.Kind() == journal.KindFile }
+
 // quit stops the goroutine that writes the journal.
 func (in *Input) quit() {
 	if in.Quit != nil {

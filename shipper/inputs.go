@@ -2,7 +2,6 @@ package shipper
 
 import (
 	"perstack-shipper/batch"
-	"perstack-shipper/shipper/journal"
 )
 
 // inputs are the inputs that a Shipper has taken in.
@@ -34,7 +33,7 @@ func (i *inputs) add(in *input, id string) {
 		i.byID = map[string]*input{}
 	}
 	i.byID[id], i.byID[in.Shape.Input] = in, in
-	if in.Path != "" && in.Journal.Kind() == journal.KindFile {
+	if in.Path != "" && in.isFollowed() {
 		i.byID[in.Path] = in
 	}
 }

@@ -13,14 +13,17 @@ type reading struct {
 	state  readState
 	window window
 	seen   int64 // the shaper has had the bytes before this offset once; they may be read again
-	// gap is where the gap being read ends. Its bytes are missing or were never written. 0: none.
-	gap int64
-	// truncation is the truncation of an output that made the gap; nil: something else did.
-	truncation *journal.CutError
+	gap    *gap  // what is being skipped; nil: nothing
 	// before is the offset up to which an earlier process may have shipped bytes under this name.
 	before  int64
 	last    lastLine
 	shaping *block // nil: none. If memory runs out within it, the loop returns to it later.
+}
+
+// gap is a range of bytes that are missing, or were never written.
+type gap struct {
+	to         int64             // offset of the first byte after it
+	truncation *journal.CutError // the truncation of an output that made it; nil: something else did
 }
 
 // readState says how the last read went.
@@ -61,10 +64,12 @@ func (r *reading) atEnd() bool {
 	return r.state == truncated || r.window.next() >= r.from.Size()
 }
 
-// skipTo records a gap that ends at an offset, and reports whether the gap is new. A line that the
-// gap interrupts ends there. Shipping continues after the gap.
-func (r *reading) skipTo(offset int64) (news bool) {
-	news = r.gap != offset
-	r.gap = offset
-	return news
+// skip records a gap, and reports whether it is new. A line that the gap interrupts ends there.
+// Shipping continues after the gap.
+func (r *reading) skip(g gap) (news bool) {
+	if r.gap != nil && r.gap.to == g.to {
+		return false
+	}
+	r.gap = &g
+	return true
 }

@@ -83,7 +83,7 @@ func (s *Shipper) findJob(in *input, now time.Time) {
 // beginBlock gives the shaper the next block of an input. It reports whether there is something to
 // shape.
 func (s *Shipper) beginBlock(in *input, now time.Time) bool {
-	if in.read.state != truncated && in.read.truncation == nil {
+	if in.read.state != truncated && (in.read.gap == nil || in.read.gap.truncation == nil) {
 		s.read(in)
 	}
 	// An unfinished line is also shaped if the input, a gap or a cut ends it.
@@ -95,7 +95,7 @@ func (s *Shipper) beginBlock(in *input, now time.Time) bool {
 	}
 	halfLine := s.cutHalfLine(in, now)
 	data, isCut := in.upToCut()
-	final := isCut || ended || in.read.gap > 0
+	final := isCut || ended || in.read.gap != nil
 	next := in.read.window.offset + int64(len(data))
 	fresh := next > in.read.seen
 	anew := in.wait.state == waitOver
@@ -104,7 +104,7 @@ func (s *Shipper) beginBlock(in *input, now time.Time) bool {
 		in.read.last.grew(next, now)
 		in.read.seen = next
 	case anew, halfLine, final && (len(data) > 0 || in.shaper.InLine()):
-	case in.read.gap > 0:
+	case in.read.gap != nil:
 		return s.passGap(in) && s.beginBlock(in, now)
 	default:
 		if !in.ended() { // otherwise it may be an unfinished line for a later process
@@ -147,21 +147,20 @@ func (s *Shipper) read(in *input) {
 
 // readError handles an error of reading the journal.
 func (s *Shipper) readError(in *input, err error) {
-	if gap, ok := errors.AsType[*journal.GapError](err); ok {
-		if in.read.skipTo(gap.To) {
+	if missing, ok := errors.AsType[*journal.GapError](err); ok {
+		if in.read.skip(gap{to: missing.To}) {
 			s.lost(in, err)
 		}
 		return
 	}
 	if hole, ok := errors.AsType[*journal.HoleError](err); ok {
-		if in.read.skipTo(hole.To) { // a hole never held data, so nothing is lost
+		if in.read.skip(gap{to: hole.To}) { // a hole never held data, so nothing is lost
 			s.log.Warn(hole.Error(), hole.LogFields()...)
 		}
 		return
 	}
 	if truncation, ok := errors.AsType[*journal.CutError](err); ok {
-		if in.read.skipTo(truncation.To) {
-			in.read.truncation = truncation
+		if in.read.skip(gap{to: truncation.To, truncation: truncation}) {
 			in.seal.outdate()
 			in.ack.account.Truncated.add(truncation)
 			s.lost(in, err)

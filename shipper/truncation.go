@@ -21,7 +21,7 @@ import (
 // behind them, and would ship those lines again under other numbers. With the cursor past the
 // truncation, the next start gives them the same numbers.
 func (s *Shipper) passGap(in *input) bool {
-	truncation := in.read.truncation
+	truncation := in.read.gap.truncation
 	if truncation != nil && len(in.ack.blocks) > 0 {
 		return false
 	}
@@ -33,8 +33,8 @@ func (s *Shipper) passGap(in *input) bool {
 			s.complainOfCursor(in, err)
 		}
 	}
-	in.read.window.jump(in.read.gap)
-	in.read.gap, in.read.truncation = 0, nil
+	in.read.window.jump(in.read.gap.to)
+	in.read.gap = nil
 	return true
 }
 
