@@ -434,7 +434,7 @@ func (s *shipment) check(t rapid.TB) {
 		}
 		return a.Part - b.Part
 	})
-	if len(shape.Exclude)+len(shape.Redact) > 0 {
+	if filters(&shape) {
 		s.checkFiltered(t, shape, input)
 		return
 	}

@@ -74,8 +74,11 @@ func newExcluder(globs []string) (excluder, error) {
 	return excluder{globs: globs}, nil
 }
 
+func (e *excluder) on() bool { return len(e.globs) > 0 }
+
+// excludes reports whether a type, a raw JSON value, is left out. A nil type is not.
 func (e *excluder) excludes(typ []byte) bool {
-	if len(e.globs) == 0 || typ == nil {
+	if typ == nil {
 		return false
 	}
 	out, known := e.known[string(typ)]

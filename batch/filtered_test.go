@@ -106,7 +106,7 @@ func excludes(shape batch.Shape, line []byte) bool {
 			return false
 		}
 	}
-	for _, glob := range shape.Exclude {
+	for _, glob := range shape.ExcludeTypes {
 		if match, err := path.Match(glob, typ); match || err != nil {
 			return true
 		}
@@ -232,10 +232,13 @@ var (
 	somePatterns = []string{`SECRET-[0-9]+`, `[0-9]{6}`, `j`, `(?i)key=\S+`, `é|日`, `\\`, `"`, `^a`, `x$`, `x*`, `\bsk-[A-Za-z0-9]{4,}`, `(?s)BEGIN.*?END`, `.`, `\x{fffd}`}
 )
 
+// filters reports whether a Shape leaves out lines or redacts them.
+func filters(shape *batch.Shape) bool { return len(shape.ExcludeTypes)+len(shape.Redact) > 0 }
+
 func drawFilters(t *rapid.T, shape *batch.Shape) {
-	shape.Exclude = rapid.SliceOfN(rapid.SampledFrom(someGlobs), 0, 2).Draw(t, "exclude")
+	shape.ExcludeTypes = rapid.SliceOfN(rapid.SampledFrom(someGlobs), 0, 2).Draw(t, "exclude")
 	shape.Redact = rapid.SliceOfN(rapid.SampledFrom(somePatterns), 0, 2).Draw(t, "redact")
-	if len(shape.Exclude)+len(shape.Redact) == 0 {
+	if !filters(shape) {
 		shape.Redact = somePatterns[:1]
 	}
 }
@@ -259,7 +262,7 @@ func TestLongLinesAreLeftOut(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shape := plainShape()
 		shape.JobID = "j"
-		shape.Exclude = rapid.SliceOfN(rapid.SampledFrom([]string{"text", "text", "stream*", "*", "[a-s]*"}), 1, 2).Draw(t, "exclude")
+		shape.ExcludeTypes = rapid.SliceOfN(rapid.SampledFrom([]string{"text", "text", "stream*", "*", "[a-s]*"}), 1, 2).Draw(t, "exclude")
 		var input []byte
 		n := rapid.IntRange(1, 6).Draw(t, "lines")
 		for i := range n {
@@ -286,7 +289,7 @@ func TestLongLinesAreLeftOut(t *testing.T) {
 		got := ship(t, shape, input, regime{narrow: true})
 		got.again(t, pieces)
 
-		shape.Exclude = nil
+		shape.ExcludeTypes = nil
 		if all := ship(t, shape, input, regime{narrow: true}); all.jobs != got.jobs || all.state.Cut != got.state.Cut || all.state.Last != got.state.Last {
 			t.Fatalf("without exclusion: %s, cut %v, last %s\nwith exclusion: %s, cut %v, last %s",
 				all.jobs, all.state.Cut, all.state.Last, got.jobs, got.state.Cut, got.state.Last)
@@ -298,7 +301,7 @@ func TestLongLinesAreLeftOut(t *testing.T) {
 // is not left out as text. Its end decides whether the State says that it was cut.
 func TestLongLinesThatBeginLikeObjects(t *testing.T) {
 	shape := plainShape()
-	shape.JobID, shape.Exclude = "j", []string{"text"}
+	shape.JobID, shape.ExcludeTypes = "j", []string{"text"}
 	long := strings.Repeat("y", batch.SmallLine)
 	for _, c := range []struct {
 		input string
@@ -332,7 +335,7 @@ func TestLongLinesThatBeginLikeObjects(t *testing.T) {
 // After a line that was cut, a followed file may continue with a line that is left out.
 func TestCutIsOverWhenALineIsLeftOut(t *testing.T) {
 	shape := plainShape()
-	shape.JobID, shape.Exclude = "j", []string{"out"}
+	shape.JobID, shape.ExcludeTypes = "j", []string{"out"}
 	s, err := batch.NewShaper(shape, batch.State{}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -408,7 +411,7 @@ func TestRedactionLeavesNothing(t *testing.T) {
 	shape := plainShape()
 	shape.Template = "{jobId}/{expertKey}"
 	shape.Redact = []string{"SECRET-[0-9]+"}
-	shape.Exclude = []string{"out*"}
+	shape.ExcludeTypes = []string{"out*"}
 	line := func(typ, more string) string {
 		return `{"type":"` + typ + `","id":"SECRET-1","jobId":"job SECRET-2","runId":"SEC\u0052ET-3","expertKey":"SECRET-4","usage":{"totalTokens":1,"x":"SECRET-5"},"error":{"name":"SECRET-6","message":"no SECRET-7"}` + more
 	}
@@ -494,7 +497,7 @@ func TestRedactionIsBounded(t *testing.T) {
 func TestManyRangesAreLeftOut(t *testing.T) {
 	batch.Large(t)
 	shape := plainShape()
-	shape.JobID, shape.Exclude = "j", []string{"stream*"}
+	shape.JobID, shape.ExcludeTypes = "j", []string{"stream*"}
 	input := []byte(strings.Repeat("{\"type\":\"streamText\"}\n{}\n\n", 2*batch.MaxExcluded) + "{\"type\":\"streamText\"}\n")
 	got := ship(t, shape, input, regime{read: func(int) int { return 1000 }, restart: func() bool { return true }})
 	if e := got.state.Excluded; !e.Unlisted || e.Lines != 2*batch.MaxExcluded+1 || e.Since != 1 {
@@ -503,7 +506,7 @@ func TestManyRangesAreLeftOut(t *testing.T) {
 	if _, err := batch.NewShaper(batch.Shape{Template: "a", Redact: []string{"("}}, batch.State{}, nil); err == nil {
 		t.Error("an invalid pattern is accepted")
 	}
-	if _, err := batch.NewShaper(batch.Shape{Template: "a", Exclude: []string{"["}}, batch.State{}, nil); err == nil {
+	if _, err := batch.NewShaper(batch.Shape{Template: "a", ExcludeTypes: []string{"["}}, batch.State{}, nil); err == nil {
 		t.Error("an invalid glob is accepted")
 	}
 }

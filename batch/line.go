@@ -20,15 +20,15 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	if s.state.Split != nil {
 		return s.lastPiece(ev, raw, terminated)
 	}
-	mark, object := s.scan.line(raw, &s.head)
-	if len(s.exclude.globs) > 0 && s.exclude.line(&s.head, object) {
-		s.leaveOutLine(raw, mark, object, terminated)
+	bom, object := s.scan.line(raw, &s.head)
+	if s.exclude.on() && s.exclude.line(&s.head, object) {
+		s.leaveOutLine(raw, bom, object, terminated)
 		s.skip(lineLen(raw, terminated))
 		return skipped
 	}
 	text, redacted := raw, 0 // raw with what must not leave the machine taken out
 	if s.redact.on() {
-		text, redacted, object = s.redactLine(raw, mark, object)
+		text, redacted, object = s.redactLine(raw, bom, object)
 	}
 	line, lossy := text, false
 	if (!object || !s.scan.ascii()) && !utf8.Valid(text) {
@@ -38,7 +38,7 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 			s.head.repair()
 		} else {
 			line = s.repair.all(text)
-			object = s.scan.object(line[mark:], &s.head)
+			object = s.scan.object(line[bom:], &s.head)
 		}
 	}
 	if s.ids.lacks(&s.head) {
@@ -47,12 +47,12 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	var x extras
 	x.text, x.newline = !object, terminated
 	x.lossy = lossy || redacted > 0 && !utf8.Valid(raw)
-	x.bom, x.redacted = object && mark > 0, redacted
+	x.bom, x.redacted = object && bom > 0, redacted
 	s.begin(ev, object, &x)
 	s.types.add(object, s.head.typ)
 	switch {
 	case object:
-		s.ledger.count(&s.head, text[mark:], &s.ids, x.lineTime)
+		s.ledger.count(&s.head, text[bom:], &s.ids, x.lineTime)
 		s.keepType()
 	case !terminated && begunJSON(raw):
 		s.state.Cut = true
@@ -72,7 +72,7 @@ func (s *Shaper) line(ev *Event, raw []byte, terminated bool) Step {
 	case !s.head.foreign:
 		// At the top level, CloudWatch would make metrics of _aws, and readers could take a second
 		// shipper member for ours. Inside the data of a part they are harmless.
-		made = s.write.object(ev, line[mark:], &s.head, &s.scan, &s.ids, &x)
+		made = s.write.object(ev, line[bom:], &s.head, &s.scan, &s.ids, &x)
 	}
 	if !made {
 		s.split(ev, &x)
@@ -101,21 +101,21 @@ func (s *Shaper) shipped() { s.state.Empty, s.state.Excluded.Since = 0, 0 }
 
 // redactLine removes from a line what must not leave the machine. Afterwards s.head and the escaped
 // text of the scan belong to the redacted line.
-func (s *Shaper) redactLine(raw []byte, mark int, object bool) (text []byte, n int, isObject bool) {
+func (s *Shaper) redactLine(raw []byte, bom int, object bool) (text []byte, n int, isObject bool) {
 	if !object {
 		text, n = s.redact.text(raw)
 		s.redact.head(&s.head)
 		return text, n, false
 	}
 	if text, n = s.redact.object(raw); n > 0 {
-		object = s.scan.object(text[mark:], &s.head)
+		object = s.scan.object(text[bom:], &s.head)
 	}
 	return text, n, object
 }
 
 // leaveOutLine counts a line that is left out. Such a line opens no stream and waits for no job.
-func (s *Shaper) leaveOutLine(raw []byte, mark int, object, terminated bool) {
-	line := raw[mark:]
+func (s *Shaper) leaveOutLine(raw []byte, bom int, object, terminated bool) {
+	line := raw[bom:]
 	// What the line counts goes into the seal, so it is counted without its secrets.
 	if object && s.head.marks() && s.redact.on() {
 		line, _ = s.redact.object(line)

@@ -122,7 +122,7 @@ func (s *Shaper) beginPieces(ev *Event, raw []byte) bool {
 	s.scan.object(bytes.TrimPrefix(raw, []byte(byteOrderMark)), &s.head)
 	object := !surelyText(raw)
 	s.head.repair()
-	out := s.exclude.line(&s.head, object)
+	out := s.exclude.on() && s.exclude.line(&s.head, object)
 	s.redact.head(&s.head)
 	if out {
 		s.state.Split = &Split{Excluded: true, Text: !object, LineTime: s.leaveOut(object)}

@@ -135,9 +135,9 @@ func (s *scanner) object(line []byte, h *head) bool {
 // allow it.
 const byteOrderMark = "\ufeff"
 
-// line is object for a line that may begin with a byte order mark. mark is the length of the byte
+// line is object for a line that may begin with a byte order mark. bom is the length of the byte
 // order mark, or 0 if there is none or no object follows it.
-func (s *scanner) line(raw []byte, h *head) (mark int, object bool) {
+func (s *scanner) line(raw []byte, h *head) (bom int, object bool) {
 	if s.object(raw, h) {
 		return 0, true
 	}

@@ -34,15 +34,15 @@ const (
 // Shape holds the options by which the lines of one input become events. They do not change during
 // the life of the input.
 type Shape struct {
-	Input    string   `json:"input"`            // the input's id
-	Source   string   `json:"source,omitempty"` // "stderr" if that is known
-	JobID    string   `json:"jobId,omitempty"`  // for lines that name none; "": the input's latest
-	RunID    string   `json:"runId,omitempty"`
-	Fields   []Member `json:"fields,omitempty"` // added to the shipper member, in this order
-	Template string   `json:"logStream"`        // see ParseTemplate
-	Hostname string   `json:"hostname"`
-	Exclude  []string `json:"exclude,omitempty"` // globs; lines whose type matches one are left out
-	Redact   []string `json:"redact,omitempty"`  // regular expressions; their matches are removed
+	Input        string   `json:"input"`            // the input's id
+	Source       string   `json:"source,omitempty"` // "stderr" if that is known
+	JobID        string   `json:"jobId,omitempty"`  // for lines that name none; "": the input's latest
+	RunID        string   `json:"runId,omitempty"`
+	Fields       []Member `json:"fields,omitempty"` // added to the shipper member, in this order
+	Template     string   `json:"logStream"`        // see ParseTemplate
+	Hostname     string   `json:"hostname"`
+	ExcludeTypes []string `json:"exclude,omitempty"` // globs; lines whose type matches one are left out
+	Redact       []string `json:"redact,omitempty"`  // regular expressions; their matches are removed
 }
 
 // Member is the name and the value of a --field option.
@@ -96,7 +96,7 @@ func NewShaper(shape Shape, state State, streams []string) (*Shaper, error) {
 	if s.digest, err = restoreDigest(state.Digest); err != nil {
 		return nil, fmt.Errorf("the digest of input %s: %w", shape.Input, err)
 	}
-	if s.exclude, err = newExcluder(shape.Exclude); err != nil {
+	if s.exclude, err = newExcluder(shape.ExcludeTypes); err != nil {
 		return nil, fmt.Errorf("the options of input %s: %w", shape.Input, err)
 	}
 	if s.redact, err = newRedactor(shape.Redact, 2*MaxLineBytes); err != nil {

@@ -44,7 +44,7 @@ func newBenchShaper(tb testing.TB) *Shaper {
 
 func newFilteringShaper(tb testing.TB, exclude, redact []string) *Shaper {
 	tb.Helper()
-	s, err := NewShaper(Shape{Input: "k3v9x2ab", Template: "{jobId}", Hostname: "h", Exclude: exclude, Redact: redact}, State{}, nil)
+	s, err := NewShaper(Shape{Input: "k3v9x2ab", Template: "{jobId}", Hostname: "h", ExcludeTypes: exclude, Redact: redact}, State{}, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}

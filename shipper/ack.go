@@ -50,8 +50,8 @@ func (a *acking) pass(shaping *block) (last *batch.Block) {
 	return last
 }
 
-// moveCursor moves the cursor past the acknowledged blocks at the front.
-func (in *input) moveCursor() error {
+// advance moves the cursor past the acknowledged blocks at the front.
+func (in *input) advance() error {
 	last := in.ack.pass(in.read.shaping)
 	if last == nil {
 		return nil
@@ -83,7 +83,7 @@ func (s *Shipper) endDelivery(r deliver.Outcome) {
 		s.reject(st, rejected)
 	}
 	s.endTrial(st)
-	s.ack(r.Batch)
+	s.acknowledge(r.Batch)
 }
 
 // countRepeats adds to the inputs' accounts how many events CloudWatch may have twice, and how many
@@ -127,8 +127,8 @@ func (s *Shipper) saveRepeats(in *input) {
 	}
 }
 
-// ack acknowledges the events of a batch to their journals and frees the batch's memory.
-func (s *Shipper) ack(b *batch.Batch) {
+// acknowledge acknowledges the events of a batch to their journals and frees the batch's memory.
+func (s *Shipper) acknowledge(b *batch.Batch) {
 	for _, span := range b.Spans {
 		span.Block.Pending -= span.Events
 		span.Block.Accepted += span.Events
@@ -141,9 +141,9 @@ func (s *Shipper) ack(b *batch.Batch) {
 	s.memory.release(b)
 }
 
-// moveCursor moves the cursor of an input past the acknowledged blocks at the front.
+// moveCursor advances an input, and logs if its cursor cannot be written.
 func (s *Shipper) moveCursor(in *input) {
-	if err := in.moveCursor(); err != nil {
+	if err := in.advance(); err != nil {
 		s.complainOfCursor(in, err)
 	}
 }

@@ -385,7 +385,7 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 		st.closeOpen()
 		b, prepared := st.shift(false)
 		await.Receive(t, "a prepared batch", prepared)
-		s.ack(b)
+		s.acknowledge(b)
 	}
 	write(t, j, []byte("{\"jobId\":\"stuck\"}\n"))
 	for n := range lines {

@@ -26,7 +26,7 @@ func TestExcludedInputIsComplete(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		shape := batch.Shape{Input: "k3v9x2ab", Template: "{jobId}", Hostname: "host", JobID: "j"}
-		shape.Exclude = rapid.SliceOfN(rapid.SampledFrom([]string{"stream*", "text", "a", "*", "[b-z]*"}), 1, 3).Draw(t, "exclude")
+		shape.ExcludeTypes = rapid.SliceOfN(rapid.SampledFrom([]string{"stream*", "text", "a", "*", "[b-z]*"}), 1, 3).Draw(t, "exclude")
 		input := []byte(`{"type":7}` + "\n") // never left out, and opens the stream
 		kept := bytes.Clone(input)
 		n := rapid.IntRange(1, 12).Draw(t, "lines")
@@ -45,7 +45,7 @@ func TestExcludedInputIsComplete(t *testing.T) {
 				line += "\n"
 			}
 			input = append(input, line...)
-			if !leftOut(shape.Exclude, strings.TrimSuffix(line, "\n")) {
+			if !leftOut(shape.ExcludeTypes, strings.TrimSuffix(line, "\n")) {
 				kept = append(kept, line...)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 // finish ends the inputs that are delivered.
 func (s *Shipper) finish() {
 	for _, in := range s.inputs.all {
-		if !in.done && in.delivered() && s.isCopied(in) {
+		if !in.done && in.delivered() && s.copyEnded(in) {
 			s.finishInput(in)
 		}
 	}
@@ -23,8 +23,9 @@ func (in *input) delivered() bool {
 	return in.complete() && len(in.ack.blocks) == 0 && (in.seal.state == sealed || len(in.streams) == 0)
 }
 
-// isCopied reports whether the copy of an input to --tee is done or given up.
-func (s *Shipper) isCopied(in *input) bool {
+// copyEnded reports whether the copy of an input to --tee is complete or given up, or there is
+// none. It gives up a copy that is stuck.
+func (s *Shipper) copyEnded(in *input) bool {
 	if in.Tee == nil || in.Tee.Finished() {
 		return true
 	}

@@ -64,11 +64,11 @@ func (s *sealing) accepted() (ok, final bool) {
 	return s.state == sealed, s.state == sealed && s.final
 }
 
-// seal adds the seal of a complete input to each of its streams once all of its events are
+// sealInput adds the seal of a complete input to each of its streams once all of its events are
 // acknowledged. If the unacknowledged events are all in one open batch, it adds the seal to that
 // batch, so that the end of an input costs one round trip. If the batch is then not accepted as a
 // whole, another seal follows.
-func (s *Shipper) seal(in *input, now time.Time) {
+func (s *Shipper) sealInput(in *input, now time.Time) {
 	final := in.ending() == Finished
 	if in.seal.block != nil || len(in.streams) == 0 {
 		return

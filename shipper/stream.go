@@ -113,7 +113,7 @@ func (s *Shipper) start(ctx context.Context, now time.Time) {
 	}
 	for _, in := range s.inputs.all {
 		if !in.done && in.complete() {
-			s.seal(in, now)
+			s.sealInput(in, now)
 			for _, st := range in.streams {
 				st.hurry = true
 			}

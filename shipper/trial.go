@@ -30,7 +30,7 @@ func (s *Shipper) try(st *stream, b *batch.Batch) {
 func (s *Shipper) endTrial(st *stream) {
 	for _, b := range st.trial.batches {
 		s.countOnTrial(b, -1)
-		s.ack(b)
+		s.acknowledge(b)
 	}
 	st.trial = trial{}
 }

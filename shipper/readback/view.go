@@ -201,8 +201,8 @@ type Seal struct {
 
 	// No reader needs these members. They are listed because a member that is not listed here
 	// counts as one of a later version.
-	Shipper, Type, Clamped, PossiblyRepeated, RejectedLines, RedactedLines json.RawMessage
-	Outcomes, Tokens, First, Exit                                          json.RawMessage
+	Shipper, Type, Clamped, PossiblyRepeated, RejectedLines json.RawMessage
+	Outcomes, Tokens, First, Exit                           json.RawMessage
 }
 
 // strange describes what this version does not understand in a seal, or returns "".

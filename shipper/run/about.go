@@ -61,7 +61,8 @@ type Creation struct {
 // Tag is a tag of a log group.
 type Tag struct{ Key, Value string }
 
-// encode returns the snapshot as it is stored.
+// encode returns the snapshot as it is stored. Its version is the highest that any of its members
+// needs.
 func (a about) encode() []byte {
 	a.Version = snapshot.First
 	if a.RoleARN != "" {

@@ -14,6 +14,7 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/follow"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/snapshot"
 	"perstack-shipper/shipper/testkit"
 )
 
@@ -92,10 +93,11 @@ func TestSnapshotMembers(t *testing.T) {
 // An input that a newer program recorded is refused in one sentence, and stays as it is.
 func TestNewerSnapshot(t *testing.T) {
 	w := newWorld(t)
-	newer := `{"v":3,"shape":{"somewhere":"else"}}`
+	newer := fmt.Sprintf(`{"v":%d,"shape":{"somewhere":"else"}}`, snapshot.Newest+1)
 	w.leaveAs("aaaaaaaa", newer, "{\"jobId\":\"j\"}\n")
 	path := filepath.Join(w.Journal, "aaaaaaaa")
-	sentence := "input aaaaaaaa in " + path + " is left alone: a newer version of perstack-shipper recorded it (its snapshot has version 3, this program reads up to 2): ship it with that version"
+	sentence := fmt.Sprintf("input aaaaaaaa in %s is left alone: a newer version of perstack-shipper recorded it (its snapshot has version %d, this program reads up to %d): ship it with that version",
+		path, snapshot.Newest+1, snapshot.Newest)
 	p := w.ship("{\"jobId\":\"k\"}\n")
 	p.wait(Delivered)
 	p.mustSay("warn: " + sentence)
@@ -116,7 +118,7 @@ func TestNewerSnapshot(t *testing.T) {
 func TestNewerSnapshotOfAFollowedFile(t *testing.T) {
 	w := newWorld(t)
 	w.write("events.jsonl", "{\"jobId\":\"j\"}\n")
-	j, err := w.Folder().Follow("aaaaaaaa", w.path("events.jsonl"), []byte(`{"v":3}`), journal.Options{})
+	j, err := w.Folder().Follow("aaaaaaaa", w.path("events.jsonl"), fmt.Appendf(nil, `{"v":%d}`, snapshot.Newest+1), journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

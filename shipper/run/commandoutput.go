@@ -54,7 +54,7 @@ func (s *Session) newCommandOutput(opts *ExecOptions, command *child.Child) (*co
 		stderr: &output{name: "stderr", command: command, copyTo: opts.CopyStderr},
 	}
 	id := journal.NewID()
-	shape := s.shape(id)
+	shape := s.shapeOf(id)
 	if err := o.stdout.begin(s, shape, "", !opts.PipeStdout); err != nil {
 		return nil, err
 	}

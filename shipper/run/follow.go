@@ -143,7 +143,7 @@ func (m *movers) wait() { m.going.Wait() }
 // followed returns what the set has found as an input to ship. If an earlier process recorded its
 // options, it is shipped with those. quit stops its mover.
 func (s *Session) followed(in *follow.Input, quit func()) shipper.Input {
-	shape := s.shape(in.Journal.ID())
+	shape := s.shapeOf(in.Journal.ID())
 	shape.Source = follow.Source(in.Path)
 	if a, err := decodeAbout(in.Journal.About()); err == nil && a.Shape.Input == shape.Input {
 		if !sameOptions(a.Shape, shape) {
@@ -179,7 +179,7 @@ func endingOf(in *follow.Input) func() shipper.Ending {
 func (s *Session) aboutFollowed(id string, note follow.Note, old []byte) []byte {
 	a, err := decodeAbout(old)
 	if err != nil || a.Shape.Input != id {
-		shape := s.shape(id)
+		shape := s.shapeOf(id)
 		shape.Source = follow.Source(note.Path)
 		a = s.newAbout(shape, follow.JobOf(note.Path), note.Path)
 	}

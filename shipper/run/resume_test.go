@@ -28,7 +28,7 @@ func (w *world) leave(group, text string, tweaks ...func(*setup)) (id string) {
 	w.t.Helper()
 	id = journal.NewID()
 	w.session(append([]func(*setup){to(group)}, tweaks...), func(_ *setup, session *Session, _ *going) (Outcome, error) {
-		j, err := session.folder.NewPipe(id, session.newAbout(session.shape(id), "", "").encode(), session.keep)
+		j, err := session.folder.NewPipe(id, session.newAbout(session.shapeOf(id), "", "").encode(), session.keep)
 		if err != nil {
 			return Failed, err
 		}

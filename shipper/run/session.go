@@ -120,12 +120,12 @@ func openFolder(o Journal, log *zap.Logger) (*journal.Folder, error) {
 	return nil, optionError("--journal-dir", "%s cannot be written (%v); make it writable or name another folder", unwritable.Path, unwritable.Reason())
 }
 
-// shape returns the shape of the input id.
-func (s *Session) shape(id string) batch.Shape {
+// shapeOf returns the shape of the input id.
+func (s *Session) shapeOf(id string) batch.Shape {
 	e := &s.events
 	return batch.Shape{
 		Input: id, JobID: e.JobID, RunID: e.RunID, Template: e.LogStream, Hostname: s.origin.Hostname,
-		Fields: e.Fields, Exclude: e.ExcludeTypes, Redact: e.Redact,
+		Fields: e.Fields, ExcludeTypes: e.ExcludeTypes, Redact: e.Redact,
 	}
 }
 

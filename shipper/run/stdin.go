@@ -39,7 +39,7 @@ func (s *Session) Stdin(o StdinOptions) (Outcome, error) {
 	}
 	defer release()
 	id := journal.NewID()
-	shape := s.shape(id)
+	shape := s.shapeOf(id)
 	var j *journal.Pipe
 	err = s.withRoom(end.running, func() (err error) {
 		j, err = s.folder.NewPipe(id, s.newAbout(shape, "", "").encode(), s.keep)

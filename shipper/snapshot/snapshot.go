@@ -21,14 +21,15 @@ const (
 	// know roles would ship the input with other credentials.
 	WithRole = 2
 
-	newest = WithRole
+	// Newest is the highest version that this program reads.
+	Newest = WithRole
 )
 
 // NewerError says that a newer program recorded an input in a way that this program does not know.
 type NewerError struct{ Version int }
 
 func (e *NewerError) Error() string {
-	return fmt.Sprintf("a newer version of perstack-shipper recorded it (its snapshot has version %d, this program reads up to %d): ship it with that version", e.Version, newest)
+	return fmt.Sprintf("a newer version of perstack-shipper recorded it (its snapshot has version %d, this program reads up to %d): ship it with that version", e.Version, Newest)
 }
 
 // Decode reads a snapshot into the members that the caller wants. If a newer program wrote it, the
@@ -40,7 +41,7 @@ func Decode(data []byte, into any) error {
 	if err := json.Unmarshal(data, &head); err != nil {
 		return err
 	}
-	if head.Version > newest {
+	if head.Version > Newest {
 		return &NewerError{head.Version}
 	}
 	return json.Unmarshal(data, into)
