@@ -25,27 +25,28 @@ func TestRepeatsOutliveAStop(t *testing.T) {
 	has := func(c *cwlocal.Call, text string) bool { return bytes.Contains(c.Body, []byte(text)) }
 	const n1, n10 = `\"n\":1}`, `\"n\":10}` // the ends of the first and the last line, as in a request
 	for _, c := range []struct {
-		name  string
-		data  []byte
-		fault func(*cwlocal.Call) cwlocal.Fault // of the puts of the first process
-		puts  int64                             // that the first process makes before it is stopped
+		name   string
+		data   []byte
+		stream string                            // one that must have the seal
+		fault  func(*cwlocal.Call) cwlocal.Fault // of the puts of the first process
+		puts   int64                             // that the first process makes before it is stopped
 	}{
-		{"the answer is lost, and then nothing is accepted", numbered("job", lines), func(c *cwlocal.Call) cwlocal.Fault {
+		{"the answer is lost, and then nothing is accepted", numbered("job", lines), "job", func(c *cwlocal.Call) cwlocal.Fault {
 			if c.N == 1 {
 				return cwlocal.Fault{ResetAfter: true}
 			}
 			return localtest.Unavailable()
 		}, 2},
-		{"the stop comes before the answer", numbered("job", lines), func(*cwlocal.Call) cwlocal.Fault {
+		{"the stop comes before the answer", numbered("job", lines), "job", func(*cwlocal.Call) cwlocal.Fault {
 			return cwlocal.Fault{Hang: true, After: true}
 		}, 1},
-		{"later events are accepted before earlier ones", two.Bytes(), func(c *cwlocal.Call) cwlocal.Fault {
+		{"later events are accepted before earlier ones", two.Bytes(), "second", func(c *cwlocal.Call) cwlocal.Fault {
 			if has(c, `\"jobId\":\"first\"`) {
 				return localtest.Unavailable()
 			}
 			return cwlocal.Fault{}
 		}, 3},
-		{"a part of a batch is accepted", numbered("job", lines), func(c *cwlocal.Call) cwlocal.Fault {
+		{"a part of a batch is accepted", numbered("job", lines), "job", func(c *cwlocal.Call) cwlocal.Fault {
 			switch {
 			case has(c, n1) && has(c, n10):
 				return cwlocal.Fault{Code: "InvalidParameterException", Message: "no"}
@@ -88,12 +89,8 @@ func TestRepeatsOutliveAStop(t *testing.T) {
 			if got := w.lines("aaaaaaaa"); !bytes.Equal(got, c.data) {
 				t.Errorf("got %d bytes back, want %d", len(got), len(c.data))
 			}
-			stream := "job"
-			if bytes.Equal(c.data, two.Bytes()) {
-				stream = "second"
-			}
 			_, repeated := w.stored("aaaaaaaa")
-			if seal := w.seal("aaaaaaaa", stream); repeated == 0 || int64(repeated) > seal.Repeated || seal.Repeated != report.Repeated {
+			if seal := w.seal("aaaaaaaa", c.stream); repeated == 0 || int64(repeated) > seal.Repeated || seal.Repeated != report.Repeated {
 				t.Errorf("CloudWatch has %d events twice, the seal counts %d, and the stopped run reported %d", repeated, seal.Repeated, report.Repeated)
 			}
 		})
