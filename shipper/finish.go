@@ -131,7 +131,7 @@ func (in *input) unfinished() string {
 	default:
 		return ""
 	}
-	if in.Exit != nil {
+	if in.isOfExec() {
 		return what + "; the command ended, or was killed, before it had written more"
 	}
 	return what + "; an agent that throws or is killed loses what its pipe has not taken; use `perstack-shipper exec`, which gives it a file instead"

@@ -64,6 +64,12 @@ const (
 // isFollowed reports whether the input is a file that somebody else keeps.
 func (in *Input) isFollowed() bool { return in.Journal.Kind() == journal.KindFile }
 
+// isOfExec reports whether exec, in this process or an earlier one, ran the command that writes the
+// input.
+func (in *Input) isOfExec() bool {
+	return in.Command != nil || in.Journal.Kind() == journal.KindOutput
+}
+
 // quit stops the goroutine that writes the journal.
 func (in *Input) quit() {
 	if in.Quit != nil {

@@ -42,8 +42,7 @@ type output struct {
 	end     *os.File        // the command's end of the file or FIFO, until the command has it
 	copyTo  io.Writer       // nil if it is not copied
 	mover   *mover          // nil if it is a file, or if the command has not started yet
-	ended   atomic.Bool     // goesOn is known
-	goesOn  atomic.Bool     // some process will still write to it after this process has ended
+	goesOn  atomic.Bool     // of a file, set by finish: some process still writes it
 }
 
 // newCommandOutput makes the journals.
@@ -214,7 +213,6 @@ func (o *commandOutput) finish() {
 			continue
 		}
 		out.goesOn.Store(!out.command.Ended() || out.hasWriter())
-		out.ended.Store(true)
 		if err := out.file.End(); err != nil {
 			o.s.log.Error(err.Error(), logfield.Of(err)...)
 		}
@@ -223,10 +221,8 @@ func (o *commandOutput) finish() {
 
 // ending returns what the end of the journal means.
 func (out *output) ending() shipper.Ending {
-	if !out.ended.Load() { // its mover has ended, and nothing else takes bytes out of the FIFO now
-		writer, _ := out.fifo.HasWriter()
-		out.goesOn.Store(writer)
-		out.ended.Store(true)
+	if out.mover != nil {
+		return out.mover.ending()
 	}
 	if out.goesOn.Load() {
 		return shipper.PausedInLine
@@ -237,14 +233,13 @@ func (out *output) ending() shipper.Ending {
 // failed reports whether some of what the command wrote could not be read. Call it when everything
 // is delivered or given up.
 func (o *commandOutput) failed() bool {
+	failed := false
 	for _, out := range []*output{o.stdout, o.stderr} {
-		if out.mover != nil {
-			if out.mover.quit(); out.mover.failed {
-				return true
-			}
+		if out.mover != nil && out.mover.hasFailed() {
+			failed = true
 		}
 	}
-	return false
+	return failed
 }
 
 // logLeft logs which processes still write after this process has ended, and what happens to that.
@@ -256,7 +251,7 @@ func (o *commandOutput) logLeft() {
 	folder := o.s.folder.Path()
 	var which, waits []string
 	for _, out := range []*output{o.stdout, o.stderr} {
-		if o.command.Ended() && !out.goesOn.Load() {
+		if o.command.Ended() && out.ending() == shipper.Finished {
 			continue // its journal has been removed
 		}
 		if out.input.Journal.Gone() {

@@ -50,8 +50,8 @@ func (s *Session) takeOver(l journal.Left) (in shipper.Input, ok bool) {
 		return in, false
 	}
 	ended, cancel := context.WithCancel(context.Background())
-	cancel() // a half line is left to whoever follows the file, or to resume
-	in, stdout, err := recoverInput(ended, s.folder, l, a, s.patience, s.log)
+	cancel() // a followed file's half line is left to whoever follows the file, or to resume
+	found, err := recoverInput(ended, s.folder, l, a, s.patience, s.log)
 	if _, held := errors.AsType[*journal.HeldError](err); held {
 		return in, false // another process was faster
 	}
@@ -63,10 +63,10 @@ func (s *Session) takeOver(l journal.Left) (in shipper.Input, ok bool) {
 		return refuse(err)
 	}
 	s.log.Info(fmt.Sprintf("input %s of an earlier process is shipped from where it stopped (%d bytes left)", l.ID, l.Unacked), logfield.Input(l.ID), logfield.Bytes(l.Unacked))
-	if stdout != nil {
-		s.noteSurvivor(a.ProcessGroup, stdout)
+	if found.stdout != nil {
+		s.noteSurvivor(a.ProcessGroup, found.stdout)
 	}
-	return in, true
+	return found.Input, true
 }
 
 // nothingLeft reports whether all of a followed file is shipped. Its cursor stays, for a start that
@@ -75,34 +75,42 @@ func nothingLeft(l journal.Left) bool {
 	return l.Kind == journal.KindFile && l.Unacked == 0 && l.Err == nil
 }
 
+// recovered is an input of an earlier process that was taken over.
+type recovered struct {
+	shipper.Input
+	// stdout is the journal of a command's stdout, if that is a file; else nil. The command may
+	// still be writing it, so whoever ships it guards the command (noteSurvivor).
+	stdout *journal.Output
+	mover  *mover // of a FIFO that some process still writes; else nil
+}
+
 // recoverInput takes one input over. If a followed file ends in a half line, recoverInput waits a
-// moment for the rest of it, unless ctx has ended. stdout is the journal of a command's stdout,
-// which that command may still be writing, so whoever ships it guards the command (noteSurvivor).
-// For every other kind of input, stdout is nil.
-func recoverInput(ctx context.Context, folder *journal.Folder, l journal.Left, a about, patience Patience, log *zap.Logger) (in shipper.Input, stdout *journal.Output, err error) {
+// moment for the rest of it, unless ctx has ended.
+func recoverInput(ctx context.Context, folder *journal.Folder, l journal.Left, a about, patience Patience, log *zap.Logger) (recovered, error) {
 	found, err := folder.Recover(l.ID)
 	if errors.Is(err, fs.ErrNotExist) && l.Kind == journal.KindFile {
 		said, lost, err := follow.Forget(folder, l.ID, l.File)
 		if err != nil {
-			return in, nil, err
+			return recovered{}, err
 		}
-		return in, nil, &goneError{said, lost}
+		return recovered{}, &goneError{said, lost}
 	}
 	if err != nil {
-		return in, nil, err
+		return recovered{}, err
 	}
-	in = shipper.Input{Journal: found.Base(), Shape: a.Shape, JobOf: a.JobOf, Path: a.Path, Command: a.Command}
+	in := recovered{Input: shipper.Input{Journal: found.Base(), Shape: a.Shape, JobOf: a.JobOf, Path: a.Path, Command: a.Command}}
 	switch j := found.(type) {
 	case *journal.Pipe:
 		if j.FIFO() != nil { // the command that writes it is still running
-			in.Quit = startMover(j, nil, nil, log).quit
+			in.mover = startMover(j, nil, nil, log)
+			in.Quit, in.Ending = in.mover.quit, in.mover.ending
 		}
 	case *journal.Output:
-		stdout = j
+		in.stdout = j
 	case *journal.File:
 		in.Ending, err = recoverFile(ctx, j, a, patience)
 	}
-	return in, stdout, err
+	return in, err
 }
 
 // recoverFile ends j, which was just recovered, with what its file holds now.

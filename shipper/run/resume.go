@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 
 	"perstack-shipper/shipper"
@@ -68,6 +69,7 @@ type resumedRun struct {
 	*Session
 	key    string
 	inputs []shipper.Input
+	movers []*mover // of inputs that are FIFOs
 	report shipper.Report
 	err    error
 }
@@ -131,7 +133,7 @@ func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
 	if moved { // the next start must continue at the target that this one ships to
 		a.Target, a.Caller = target, run.caller
 	}
-	in, stdout, err := recoverInput(end.signalled, r.folder, l, a, r.Patience, r.Log)
+	in, err := recoverInput(end.signalled, r.folder, l, a, r.Patience, r.Log)
 	if err != nil {
 		return err
 	}
@@ -140,11 +142,14 @@ func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
 			return errors.Join(err, in.Journal.Close())
 		}
 	}
-	in.Primary = true
-	if stdout != nil {
-		run.noteSurvivor(a.ProcessGroup, stdout)
+	in.Primary = true // so resume waits for a command that still writes it: see mayLeave in package shipper
+	if in.stdout != nil {
+		run.noteSurvivor(a.ProcessGroup, in.stdout)
 	}
-	run.inputs = append(run.inputs, in)
+	if in.mover != nil {
+		run.movers = append(run.movers, in.mover)
+	}
+	run.inputs = append(run.inputs, in.Input)
 	if moved {
 		r.Log.Info(fmt.Sprintf("input %s was for %s and is shipped to %s from now on (%d bytes left); what was delivered before stays where it is",
 			l.ID, targetName(recorded), targetName(target), l.Unacked),
@@ -213,6 +218,9 @@ func (r *resumption) ship(end *shutdown) Outcome {
 	outcome := r.outcome
 	for _, run := range r.runs {
 		outcome = max(outcome, run.logRest(run.report, run.err))
+		if slices.ContainsFunc(run.movers, (*mover).hasFailed) {
+			outcome = max(outcome, Rejected)
+		}
 	}
 	return outcome
 }

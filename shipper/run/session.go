@@ -35,7 +35,7 @@ type Session struct {
 	caller   cloudwatch.Caller
 	creation Creation
 	folder   *journal.Folder
-	keep     journal.Options // for pipes
+	keep     journal.Options // for pipes; guards keep its MaxBytes
 	delivery Delivery
 	patience Patience
 	events   Events
@@ -48,8 +48,8 @@ type Session struct {
 	now         func() time.Time
 	drainLogged time.Time
 
-	survivors map[int]*survivor // by process group
-	command   []string          // what Exec runs, without secrets
+	survivors map[string]*survivor // by the id of the input that they write
+	command   []string             // what Exec runs, without secrets
 }
 
 // Open opens the journal folder of a session. It does not call the target. If the folder cannot be
@@ -61,7 +61,6 @@ func Open(o Options, to Target, events Events) (*Session, error) {
 	}
 	s := newSession(o, to, folder, newOrigin(o))
 	s.events = events
-	s.keep = journal.Options{SegmentBytes: segmentBytes, MaxBytes: o.Journal.Max, Sync: o.Journal.Sync}
 	if o.Metrics != "" {
 		if err := s.serveMetrics(o); err != nil {
 			return nil, errors.Join(err, s.heart.Close())
@@ -74,6 +73,7 @@ func Open(o Options, to Target, events Events) (*Session, error) {
 func newSession(o Options, to Target, folder *journal.Folder, origin shipper.Origin) *Session {
 	return &Session{
 		log: o.Log, status: o.Status, now: time.Now, client: to.Client, caller: to.Caller, creation: to.Creation, folder: folder, delivery: o.Delivery, patience: o.Patience.withDefaults(), origin: origin,
+		keep:  journal.Options{SegmentBytes: segmentBytes, MaxBytes: o.Journal.Max, Sync: o.Journal.Sync},
 		heart: folder.Heartbeat(origin.Hostname),
 	}
 }

@@ -24,9 +24,11 @@ type survivor struct {
 	journal *journal.Output // nil: withRoom has closed it; if it stays nil, all of it is shipped
 }
 
-// noteSurvivor remembers the command that writes j, by its process group, if it is still running.
+// noteSurvivor remembers the command that writes j, if it is still running. group is the process
+// group that the journal names. Several journals may name the same one, because each container
+// counts its processes from 1.
 func (s *Session) noteSurvivor(group int, j *journal.Output) {
-	if known := s.survivors[group]; known != nil {
+	if known := s.survivors[j.ID()]; known != nil {
 		known.journal = j
 		return
 	}
@@ -38,9 +40,9 @@ func (s *Session) noteSurvivor(group int, j *journal.Output) {
 		s.log.Warn(fmt.Sprintf("the command of an earlier process (process group %d) is stopped until there is room again", group), zap.Int("processGroup", group))
 	}
 	if s.survivors == nil {
-		s.survivors = map[int]*survivor{}
+		s.survivors = map[string]*survivor{}
 	}
-	s.survivors[group] = &survivor{group: found, journal: j}
+	s.survivors[j.ID()] = &survivor{group: found, journal: j}
 }
 
 // guardSurvivors guards the survivors until stop is called. A command that is stopped then stays
@@ -48,15 +50,15 @@ func (s *Session) noteSurvivor(group int, j *journal.Output) {
 func (s *Session) guardSurvivors() (stop func()) {
 	guarding, cancel := context.WithCancel(context.Background())
 	var guards sync.WaitGroup
-	for group, v := range s.survivors {
+	for input, v := range s.survivors {
 		if v.journal == nil { // everything it wrote is shipped, so it has ended
 			v.free()
-			delete(s.survivors, group)
+			delete(s.survivors, input)
 			continue
 		}
 		g, err := guard.New(v.group, guard.Options{Limit: s.keep.MaxBytes, Found: true, Patience: s.patience.Guard, Log: s.log}, v.journal)
 		if err != nil {
-			s.log.Error(err.Error(), append(logfield.Of(err), zap.Int("processGroup", group))...)
+			s.log.Error(err.Error(), append(logfield.Of(err), logfield.Input(input))...)
 			continue
 		}
 		guards.Go(func() { g.Run(guarding) })
