@@ -39,8 +39,8 @@ var RetentionDays = []int{
 	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 }
 
-// FailOnKinds are the outcomes of a job that --fail-on can turn into exit code 1.
-var FailOnKinds = []string{"error", "max-steps", "delegate-error", "unfinished"}
+// failOnKinds are the outcomes of a job that --fail-on can turn into exit code 1.
+var failOnKinds = []string{"error", "max-steps", "delegate-error", "unfinished"}
 
 var (
 	groupARN   = regexp.MustCompile(`^arn:[a-z-]+:logs:([a-z0-9-]*):\d*:log-group:([^:]+)(:\*)?$`)
@@ -103,8 +103,8 @@ func (e *Exec) check() error {
 
 func (v *Verdict) check() error {
 	for i, kind := range v.FailOn {
-		if !slices.Contains(FailOnKinds, kind) {
-			return Usage("--fail-on", "%q is not valid: use %s, separated by commas", kind, strings.Join(FailOnKinds, ", "))
+		if !slices.Contains(failOnKinds, kind) {
+			return Usage("--fail-on", "%q is not valid: use %s, separated by commas", kind, strings.Join(failOnKinds, ", "))
 		}
 		if slices.Contains(v.FailOn[:i], kind) {
 			return Usage("--fail-on", "names %s twice: leave one of them out", kind)

@@ -35,7 +35,7 @@ func (o *option) choices() []string {
 	case "compress":
 		return compressions
 	case "fail-on":
-		return FailOnKinds
+		return failOnKinds
 	case "by":
 		return Usages
 	case "stdout":

@@ -31,8 +31,8 @@ import (
 // Program is the name of the program in its help and errors.
 const Program = "perstack-shipper"
 
-// EnvPrefix is the prefix of every environment variable that sets an option.
-const EnvPrefix = "PERSTACK_SHIPPER_"
+// envPrefix is the prefix of every environment variable that sets an option.
+const envPrefix = "PERSTACK_SHIPPER_"
 
 // Command is the command that a command line asks for: one of *Ship, *Exec, *Resume, *Status,
 // *Healthcheck, *Logs, *Verify, *Jobs, *Tokens, *Report, *Restore, *Check, *Local, *Version and

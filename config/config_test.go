@@ -80,7 +80,7 @@ func TestEveryOption(t *testing.T) {
 			args = append(args, "--"+name+"="+value)
 			escaped[i] = strings.ReplaceAll(value, ",", `\,`)
 		}
-		environ = append(environ, EnvName(name)+"="+strings.Join(escaped, ","))
+		environ = append(environ, envName(name)+"="+strings.Join(escaped, ","))
 	}
 	if got := parse[*Ship](t, nil, args...); !reflect.DeepEqual(got, want) {
 		t.Errorf("by flags:\n got %+v\nwant %+v", got, want)
@@ -88,7 +88,7 @@ func TestEveryOption(t *testing.T) {
 	if got := parse[*Ship](t, environ); !reflect.DeepEqual(got, want) {
 		t.Errorf("by variables:\n got %+v\nwant %+v", got, want)
 	}
-	if got := parse[*Ship](t, []string{EnvName("log-group") + "=g", EnvName("tee") + "=1"}); !got.Tee {
+	if got := parse[*Ship](t, []string{envName("log-group") + "=g", envName("tee") + "=1"}); !got.Tee {
 		t.Error("PERSTACK_SHIPPER_TEE=1 does not set Tee")
 	}
 }
@@ -450,17 +450,17 @@ func TestSizes(t *testing.T) {
 		"0": 0, "65536": 65536, "1B": 1, "1KiB": 1024, "32MiB": 32 << 20, "4GiB": 4 << 30, "1.5MiB": 3 << 19,
 		"1KB": 1000, "500MB": 5e8, "2GB": 2e9, "1TiB": 1 << 40, "2TB": 2e12, "8 MiB": 8 << 20,
 	} {
-		if got, ok := ParseSize(text); !ok || got != want {
-			t.Errorf("ParseSize(%q) = %d, %t; want %d", text, got, ok, want)
+		if got, ok := parseSize(text); !ok || got != want {
+			t.Errorf("parseSize(%q) = %d, %t; want %d", text, got, ok, want)
 		}
 	}
 	for _, text := range []string{"", "MiB", "-1", "1e3", "1PiB", "1mib", "1.2.3", "0x10", "NaN", "Inf", "99999999999GiB", "1 2"} {
-		if got, ok := ParseSize(text); ok {
-			t.Errorf("ParseSize(%q) = %d, want an error", text, got)
+		if got, ok := parseSize(text); ok {
+			t.Errorf("parseSize(%q) = %d, want an error", text, got)
 		}
 	}
 	for _, text := range []string{"0B", "1023B", "1KiB", "1536KiB", "8MiB", "4GiB"} {
-		size, _ := ParseSize(text)
+		size, _ := parseSize(text)
 		if got := size.String(); got != text {
 			t.Errorf("the size %q is formatted as %q", text, got)
 		}

@@ -22,23 +22,23 @@ type environment struct {
 func newEnvironment(environ []string) *environment {
 	env := &environment{variables: map[string]string{}, used: map[string]string{}}
 	for _, line := range environ {
-		if name, value, found := strings.Cut(line, "="); found && value != "" && strings.HasPrefix(name, EnvPrefix) {
+		if name, value, found := strings.Cut(line, "="); found && value != "" && strings.HasPrefix(name, envPrefix) {
 			env.variables[name] = value
 		}
 	}
 	return env
 }
 
-// EnvName returns the environment variable of an option, such as PERSTACK_SHIPPER_LOG_GROUP of
+// envName returns the environment variable of an option, such as PERSTACK_SHIPPER_LOG_GROUP of
 // --log-group.
-func EnvName(option string) string {
-	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(option, "--"), "-", "_"))
+func envName(option string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(option, "--"), "-", "_"))
 }
 
 // fill sets the options that a variable gives and the command line does not.
 func (e *environment) fill(options []option, flags *pflag.FlagSet) error {
 	for _, o := range options {
-		name := EnvName(o.name)
+		name := envName(o.name)
 		value, set := e.variables[name]
 		if !set || o.flagOnly || flags.Changed(o.name) || o.negatable && flags.Changed("no-"+o.name) {
 			continue
@@ -102,13 +102,13 @@ func Unknown(environ []string) []string {
 	}
 	var sentences []string
 	for _, variable := range slices.Sorted(maps.Keys(newEnvironment(environ).variables)) {
-		name := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(variable, EnvPrefix), "_", "-"))
+		name := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(variable, envPrefix), "_", "-"))
 		if slices.Contains(known, name) || kubernetes.MatchString(variable) {
 			continue
 		}
 		remedy := "unset it, or see " + Program + " COMMAND --help for the options"
 		if nearest := nearestOf(name, known); nearest != "" {
-			remedy = fmt.Sprintf("did you mean %s?", EnvName(nearest))
+			remedy = fmt.Sprintf("did you mean %s?", envName(nearest))
 		}
 		sentences = append(sentences, fmt.Sprintf("the environment variable %s is not an option and is ignored; %s", variable, remedy))
 	}

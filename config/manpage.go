@@ -40,7 +40,7 @@ func ManPage(version string, date time.Time) string {
 			group = o.group
 			page.subsection(strings.TrimSuffix(group, ":"))
 		}
-		variable := EnvName(o.name)
+		variable := envName(o.name)
 		if o.flagOnly {
 			variable = "flag only"
 		}

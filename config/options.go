@@ -129,7 +129,7 @@ type Log struct {
 
 // Verdict says which outcomes of a job make the exit code 1.
 type Verdict struct {
-	// FailOn holds some of FailOnKinds, each once.
+	// FailOn holds ways a job may end, each once: error, max-steps, delegate-error or unfinished.
 	FailOn Words `name:"fail-on" placeholder:"KIND,…" group:"Outcome:" help:"Exit 1 on error, max-steps, delegate-error, unfinished."`
 }
 

@@ -32,8 +32,8 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10) + "B"
 }
 
-// ParseSize parses a size such as 32MiB, 500MB, 1.5GiB or 65536.
-func ParseSize(text string) (Size, bool) {
+// parseSize parses a size such as 32MiB, 500MB, 1.5GiB or 65536.
+func parseSize(text string) (Size, bool) {
 	for _, unit := range sizeUnits {
 		number, found := strings.CutSuffix(text, unit.suffix)
 		if !found {
@@ -54,11 +54,11 @@ func ParseSize(text string) (Size, bool) {
 }
 
 // abbreviated matches a size as other programs write it, such as 32m, 32M and 32Mi. k means 1,000
-// to some programs and 1,024 to others, so ParseSize refuses these and the error explains.
+// to some programs and 1,024 to others, so parseSize refuses these and the error explains.
 var abbreviated = regexp.MustCompile(`^([0-9.]+) ?([kKmMgGtT])[iI]?[bB]?$`)
 
 func (s *Size) set(option, text string) error {
-	size, ok := ParseSize(text)
+	size, ok := parseSize(text)
 	if !ok {
 		if unit := abbreviated.FindStringSubmatch(text); unit != nil {
 			return Usage(option, "%q is not a valid size: did you mean %s?", text, unit[1]+strings.ToUpper(unit[2])+"iB")

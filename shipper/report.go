@@ -156,8 +156,8 @@ func (r *Report) leave(in *input) {
 	r.Left = append(r.Left, left)
 }
 
-// PrimaryLeft reports whether a primary input is not fully delivered.
-func (r *Report) PrimaryLeft() bool {
+// primaryLeft reports whether a primary input is not fully delivered.
+func (r *Report) primaryLeft() bool {
 	for _, l := range r.Left {
 		if l.Primary {
 			return true

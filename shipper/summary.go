@@ -15,7 +15,7 @@ const mostNames = 3
 
 // Did returns what Run did, in a few words.
 func (r *Report) Did() string {
-	if r.PrimaryLeft() {
+	if r.primaryLeft() {
 		return "read, but did not fully ship, " + plural(r.Lines, "line")
 	}
 	return "shipped " + plural(r.Lines, "line")

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// linkRate is the shaped link's bits per second each way, and linkRoundTrip its round trip time.
+	// linkRate is the shaped link's bits per second each way. linkRoundTrip is its round trip time.
 	linkRate      = 20e6
 	linkRoundTrip = 50 * time.Millisecond
 	// linkBurst is how much the link may catch up after a busy machine woke it too late.

@@ -183,7 +183,8 @@ var proseWords = append(strings.Fields(`the agent reads a file and checks what i
 	come back in order of the calls which makes every following generation longer than that before`), `\"quoted\"`, `end.\n`)
 
 var codeWords = strings.Fields(`const value = await read(path);\n if (value !== undefined) {\n return { name: \"shipper\", size: 42 };\n }\n
-	// the first line that says what this is for\n export function parse(text: string): Event[] { for (const line of text.split(\"\\n\")) events.push(JSON.parse(line))
+	// the first line that says what this is for\n export function parse(text: string): Event[] {
+	for (const line of text.split(\"\\n\")) events.push(JSON.parse(line))
 	throw new Error(message) import from static async process.stdout.write(chunk) => number | string; 0x1f, 日本 Größe`)
 
 // makeText joins words at random, but always in the same way.

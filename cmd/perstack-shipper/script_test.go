@@ -10,7 +10,7 @@ package main
 //	put GROUP STREAM FILE               puts each line of FILE as an event, as another program would
 //	stored GROUP STREAM FILE            writes the events of a stream to FILE, one per line
 //	endpoint HOW                        makes the endpoint work, throttle, hang and so on
-//	until command…                      repeats command until it succeeds, for at most testkit.Deadline
+//	until command…                      repeats command until it succeeds, up to testkit.Deadline
 //	signal NAME                         sends TERM, INT, KILL… to all background commands
 //	exited N                            a command that got a signal must have exited with code N
 //	[portable]                          on macOS, or with the build tag portable

@@ -215,6 +215,7 @@ type watchedBody struct {
 	a    *attempt
 }
 
+// Read notes the end of the body by its size.
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left <= 0 {

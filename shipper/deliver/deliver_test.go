@@ -128,8 +128,8 @@ func TestRepeatsAreCountedPerPut(t *testing.T) {
 	}
 }
 
-// TestDetectedRepeatIsNotCounted checks that a batch whose answer is lost does not count as possibly
-// repeated if the service answers the second put that it has the batch.
+// TestDetectedRepeatIsNotCounted checks that a batch whose answer is lost does not count as
+// possibly repeated if the service answers the second put that it has the batch.
 func TestDetectedRepeatIsNotCounted(t *testing.T) {
 	w := newWorld(t, func(call *cwlocal.Call) cwlocal.Fault {
 		switch {

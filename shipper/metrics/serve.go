@@ -73,7 +73,7 @@ func (s *Server) Close() {
 func (o *Options) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", o.asking(func(w http.ResponseWriter, s *Stats) {
-		w.Header().Set("Content-Type", ContentType)
+		w.Header().Set("Content-Type", contentType)
 		// The client may be gone.
 		_, _ = io.WriteString(w, Text(s, o.Version, o.JournalLimit, time.Now()))
 	}))

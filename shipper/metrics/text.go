@@ -13,8 +13,8 @@ import (
 	"perstack-shipper/batch"
 )
 
-// ContentType is the content type of the text format.
-const ContentType = "text/plain; version=0.0.4; charset=utf-8"
+// contentType is the content type of the text format.
+const contentType = "text/plain; version=0.0.4; charset=utf-8"
 
 const prefix = "perstack_shipper_"
 
