@@ -36,13 +36,13 @@ const (
 type Shape struct {
 	Input        string   `json:"input"`            // the input's id
 	Source       string   `json:"source,omitempty"` // "stderr" if that is known
-	JobID        string   `json:"jobId,omitempty"`  // for lines that name none; "": the input's latest
+	JobID        string   `json:"jobId,omitempty"`  // of lines without one; "": the latest
 	RunID        string   `json:"runId,omitempty"`
 	Fields       []Member `json:"fields,omitempty"` // added to the shipper member, in this order
 	Template     string   `json:"logStream"`        // see ParseTemplate
 	Hostname     string   `json:"hostname"`
-	ExcludeTypes []string `json:"exclude,omitempty"` // globs; lines whose type matches one are left out
-	Redact       []string `json:"redact,omitempty"`  // regular expressions; their matches are removed
+	ExcludeTypes []string `json:"exclude,omitempty"` // globs; lines of a matching type are left out
+	Redact       []string `json:"redact,omitempty"`  // regular expressions of what to remove
 }
 
 // Member is the name and the value of a --field option.

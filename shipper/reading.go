@@ -23,7 +23,7 @@ type reading struct {
 // gap is a range of bytes that are missing, or were never written.
 type gap struct {
 	to         int64             // offset of the first byte after it
-	truncation *journal.CutError // the truncation of an output that made it; nil: something else did
+	truncation *journal.CutError // the truncation that made it; nil: something else did
 }
 
 // readState says how the last read went.

@@ -19,14 +19,14 @@ import (
 type Class int
 
 const (
-	Retry       Class = iota // try again after a pause, forever: anything that may pass, and every unknown error
+	Retry       Class = iota // try again after a pause, forever: it may pass, or is unknown
 	Throttled                // try again, and less often
 	Credentials              // InvalidateCredentials, then try again
 	Denied                   // try again slowly: permission changes take time to arrive
 	Missing                  // the group or the stream does not exist: create it, then try again
 	Refused                  // the service will never accept this request: halve the batch
 	Accepted                 // success: the service has the batch
-	Again                    // try again without a pause: neither the batch nor the service is at fault
+	Again                    // try again at once: neither the batch nor the service is at fault
 	Stopped                  // the caller's own context ended
 )
 
