@@ -10,7 +10,7 @@ import (
 	"perstack-shipper/shipper/logfield"
 )
 
-// Run ships the inputs, and those received from more until it is closed; a nil more means that none
+// Run ships the inputs, and those received from more until it is closed. If more is nil, no others
 // come. It returns when everything is delivered, when it gives up on the rest, or when ctx ends. By
 // then it has removed the journals of delivered inputs and closed the others, which keep what is
 // left.
@@ -47,7 +47,7 @@ func (s *Shipper) loop(ctx, deliveries context.Context, more <-chan Input) error
 		now := time.Now()
 		s.o.Heartbeat.Beat(now)
 		busy := s.shape(now)
-		s.start(deliveries, now)
+		s.sealAndDeliver(deliveries, now)
 		s.keepRejects(now)
 		s.finish()
 		if why := s.over(now, more != nil); why != nil {

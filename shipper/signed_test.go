@@ -126,7 +126,7 @@ func TestTheNextIsPrepared(t *testing.T) {
 	}
 	ctx := within(t, testkit.Deadline)
 	for left := batches - 1; left >= 0; left-- {
-		s.start(ctx, time.Now())
+		s.sealAndDeliver(ctx, time.Now())
 		if !st.busy || len(st.closed) != left {
 			t.Fatalf("%d batches wait, want %d; delivery in progress: %v", len(st.closed), left, st.busy)
 		}

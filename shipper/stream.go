@@ -106,8 +106,8 @@ func (s *Shipper) stream(name string) *stream {
 	return st
 }
 
-// start seals the inputs that are complete and begins the deliveries that are due.
-func (s *Shipper) start(ctx context.Context, now time.Time) {
+// sealAndDeliver seals the inputs that are complete and begins the deliveries that are due.
+func (s *Shipper) sealAndDeliver(ctx context.Context, now time.Time) {
 	for _, st := range s.streams {
 		st.hurry = false
 	}

@@ -95,8 +95,8 @@ func (w *world) open(p *testkit.Process) (paths []string) {
 	return paths
 }
 
-// kill -9 of the shipper leaves the agent running. The next start ships the agent's output until no
-// process writes it any more.
+// kill -9 of the shipper leaves the agent running. resume ships the agent's output until no process
+// writes it any more.
 func TestExecKilled(t *testing.T) {
 	w := newWorld(t)
 	_, open := w.gate()

@@ -209,7 +209,7 @@ type background struct {
 	failure atomic.Pointer[error] // the latest error, until BackgroundError returns it
 }
 
-// A Recovered input is a [*Pipe], an [*Output] or a [*File].
+// A Recovered input is a [*Pipe] (pipe.go), an [*Output] (output.go) or a [*File] (follow.go).
 type Recovered interface {
 	Base() *Journal
 

@@ -11,9 +11,10 @@ import (
 	"perstack-shipper/shipper/disk"
 )
 
-// quietEnd is how long the output of a command that outlived its shipper must not grow to count as
-// complete. It applies if the file system cannot tell who writes the file, as EFS cannot, and no
-// process of this machine has it open. If one has, the command may think as long as it likes.
+// quietEnd is how long the output of a command that outlived its shipper must stay the same size to
+// count as complete. It applies if the file system cannot tell who writes the file, as EFS cannot,
+// and no process of this machine has it open. If one has, the command may think as long as it
+// likes.
 const quietEnd = 30 * time.Second
 
 // outputWriter has what is known about the processes that write an outputFile.

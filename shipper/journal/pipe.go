@@ -2,6 +2,7 @@ package journal
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -118,6 +119,29 @@ func (f *Folder) NewPipe(id string, about []byte, o Options) (*Pipe, error) {
 	}
 	j.run()
 	return j, nil
+}
+
+// attach opens the segments of a recovered Pipe, and its FIFO.
+func (j *Pipe) attach() error {
+	p := j.newSource()
+	p.over.Store(true)
+	acked := j.found.Offset
+	if j.fallback != "" {
+		acked = unknownOffset
+	}
+	if err := p.findSegments(acked, j.arr.latest(), j.damage); err != nil {
+		return fmt.Errorf("its segments in %s: %w", j.st.dir(), err)
+	}
+	if j.fallback == "" {
+		j.checkCursor(p)
+	} else if len(p.segs) > 0 { // no cursor: everything found is shipped, maybe again
+		j.found.Offset = p.segs[0].first
+		j.fallback += fmt.Sprintf("; starting at offset %d, the first in the journal: earlier bytes were acked or are missing, and later ones that were acked are repeated", j.found.Offset)
+	}
+	if err := j.attachFIFO(p); err != nil {
+		return fmt.Errorf("its FIFO in %s: %w", j.st.dir(), asFull(err))
+	}
+	return nil
 }
 
 func (j *Pipe) newSource() *pipe {

@@ -9,9 +9,9 @@ import (
 	"io/fs"
 )
 
-// Recover locks an input of the folder and opens it at its cursor, with the options it was made
-// with. It returns a [*HeldError] if somebody owns the input, and [io/fs.ErrNotExist] if there is
-// no such input or the followed file is gone. A recovered Pipe has ended, unless a command still
+// Recover locks an input of the folder and opens its bytes at its cursor, with the options it was
+// made with. It returns a [*HeldError] if somebody owns the input, and [io/fs.ErrNotExist] if there
+// is no such input or the followed file is gone. A recovered Pipe has ended, unless a command still
 // writes its FIFO. Fallback and Damage say what was wrong. Damage does not prevent reading the
 // bytes that are there.
 func (f *Folder) Recover(id string) (Recovered, error) {

@@ -43,7 +43,7 @@ type about struct {
 	Creation Creation `json:"creation"`
 	// JobOf is the input whose job its lines belong to until they name one.
 	JobOf        string       `json:"jobOf,omitempty"`
-	ProcessGroup int          `json:"group,omitempty"`   // of the command that writes it; 0: none
+	ProcessGroup int          `json:"group,omitempty"`   // of the command whose stdout it is, if that is a file; else 0
 	Path         string       `json:"path,omitempty"`    // of a followed file or FIFO
 	Command      []string     `json:"command,omitempty"` // that writes it, without secrets
 	File         *follow.Note `json:"file,omitempty"`    // of a followed file

@@ -112,7 +112,7 @@ func (o *commandOutput) waitForEnd(end *shutdown) {
 	// The deadline is near, and the signal has not ended the command. What it has written can still
 	// be shipped. If we are PID 1, our exit kills the command, and whatever it wrote until then
 	// would be lost. So we kill it now, deliver all of its output, and seal it. Otherwise, the
-	// command may outlive us, and the next start ships what it writes.
+	// command may outlive us, and the next start ships what it writes from then on.
 	if os.Getpid() == 1 {
 		o.s.log.Warn("the command did not stop on the signal, and would be killed when this process exits: it is killed now, while there is time to ship what it wrote", logfield.PID(o.command.Pid()))
 		o.command.Signal(syscall.SIGKILL)
