@@ -19,7 +19,7 @@ type acking struct {
 	began   cursorState // the cursor when this process started; the report counts from there
 }
 
-func newAcking(from start) acking {
+func newAcking(from startingPoint) acking {
 	a := acking{offset: from.offset, state: from.cursor.State, account: from.cursor.Account, began: from.cursor}
 	a.account.Rejected = slices.Clone(a.account.Rejected) // add changes it in place
 	a.state.Streams = len(from.cursor.Streams)

@@ -372,7 +372,7 @@ func TestFewBlocksBehindAStuckStream(t *testing.T) {
 	})
 	in, j := w.written("aaaaaaaa")
 	s := New(w.options())
-	from, err := startOf(in)
+	from, err := startingPointOf(in)
 	if err != nil {
 		t.Fatal(err)
 	}

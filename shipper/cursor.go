@@ -56,8 +56,8 @@ func (t *truncations) add(truncation *journal.CutError) {
 	t.Bytes += truncation.Lost
 }
 
-// start says where an input continues, and under which name.
-type start struct {
+// startingPoint says where an input continues, and under which name.
+type startingPoint struct {
 	offset int64
 	cursor cursorState // at the beginning of an input, all zero but the version
 	// renamed is whether the input has a new name. The cursor must contain that name before
@@ -67,17 +67,17 @@ type start struct {
 	overtaken *journal.CutError
 }
 
-// startOf reads the cursor of in.
-func startOf(in Input) (start, error) {
+// startingPointOf reads the cursor of in.
+func startingPointOf(in Input) (startingPoint, error) {
 	kept := in.Journal.Cursor()
-	s := start{offset: kept.Offset, cursor: cursorState{Version: cursorVersion}}
+	s := startingPoint{offset: kept.Offset, cursor: cursorState{Version: cursorVersion}}
 	if len(kept.State) > 0 {
 		err := json.Unmarshal(kept.State, &s.cursor)
 		if err == nil && s.cursor.Version > cursorVersion {
 			err = fmt.Errorf("the cursor has version %d, and this program reads versions up to %d", s.cursor.Version, cursorVersion)
 		}
 		if err != nil {
-			return start{}, fmt.Errorf("input %s in %s cannot be shipped, because this program cannot read its cursor; start the version that wrote it on that folder: %w",
+			return startingPoint{}, fmt.Errorf("input %s in %s cannot be shipped, because this program cannot read its cursor; start the version that wrote it on that folder: %w",
 				in.Journal.ID(), in.Journal.Path(), err)
 		}
 	} else if kept.Offset > 0 {

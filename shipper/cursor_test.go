@@ -81,7 +81,7 @@ func TestCursorSaysItsVersion(t *testing.T) {
 	w := newWorld(t, nil)
 	in, j := w.written("aaaaaaaa")
 	write(t, j, []byte(`{"jobId":"j"}`+"\n"))
-	from, err := startOf(in)
+	from, err := startingPointOf(in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestLaterInputThatCannotBeShippedIsClosed(t *testing.T) {
 // The report does not include what earlier processes rejected, although it is in the same set as
 // what this process rejects.
 func TestReportOfRejectsIsOfThisProcess(t *testing.T) {
-	a := newAcking(start{cursor: cursorState{Account: account{Rejected: ranges{{5, 5}}}}})
+	a := newAcking(startingPoint{cursor: cursorState{Account: account{Rejected: ranges{{5, 5}}}}})
 	a.account.Rejected.add(6)
 	if n := a.account.Rejected.count() - a.began.Account.Rejected.count(); n != 1 {
 		t.Errorf("this process rejected %d lines, want 1", n)

@@ -115,7 +115,7 @@ type input struct {
 	stopWatch chan struct{} // closed when done, to end the goroutine that watches the journal
 }
 
-func newInput(in Input, from start, index int, spare *spareWindow) (*input, error) {
+func newInput(in Input, from startingPoint, index int, spare *spareWindow) (*input, error) {
 	if from.cursor.Input != "" {
 		in.Shape.Input = from.cursor.Input
 	}

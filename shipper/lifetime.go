@@ -37,8 +37,8 @@ type remaining struct {
 	grows bool
 }
 
-// deliveries is what lifetime needs to know about deliveries.
-type deliveries interface {
+// deliveryState is what lifetime needs to know about deliveries.
+type deliveryState interface {
 	// Progress returns when a put was last accepted.
 	Progress() time.Time
 	// Hopeless reports whether no put was ever accepted, for a reason that a person must remove.
@@ -58,7 +58,7 @@ func (l *lifetime) isQuiet() bool { return !l.quietSince.IsZero() }
 
 // over returns why Run should end: errAllDone or a [*GaveUpError]. It returns nil if Run should go
 // on. more is whether inputs may come.
-func (l *lifetime) over(now time.Time, primary, others remaining, more bool, d deliveries) error {
+func (l *lifetime) over(now time.Time, primary, others remaining, more bool, d deliveryState) error {
 	if primary.any {
 		l.primaryDone = time.Time{}
 	} else if l.primaryDone.IsZero() {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// answers is a [deliveries] with fixed answers.
+// answers is a [deliveryState] with fixed answers.
 type answers struct {
 	accepted time.Time
 	noHope   bool

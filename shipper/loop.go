@@ -157,7 +157,7 @@ func (s *Shipper) addAll(inputs []Input) error {
 
 // add takes an input in.
 func (s *Shipper) add(in Input) error {
-	from, err := startOf(in)
+	from, err := startingPointOf(in)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ type block struct {
 	placed  bool // it has an event in a batch
 }
 
-func newReading(in Input, from start, spare *spareWindow) reading {
+func newReading(in Input, from startingPoint, spare *spareWindow) reading {
 	r := reading{from: in.Journal, window: window{offset: from.offset, spare: spare}, seen: from.offset}
 	if from.overtaken == nil {
 		r.before = in.Journal.SeenBefore()

@@ -53,7 +53,7 @@ func endsAt(j *journal.Journal, truncation *journal.CutError) bool {
 // continueAsAnother turns in into another input that begins after a truncation, as the next start
 // would. Everything before the truncation is acknowledged.
 func (s *Shipper) continueAsAnother(in *input, truncation *journal.CutError) bool {
-	from := start{offset: truncation.To, cursor: in.cursor(in.shaper.State()).heir(), overtaken: truncation}
+	from := startingPoint{offset: truncation.To, cursor: in.cursor(in.shaper.State()).heir(), overtaken: truncation}
 	next, err := newInput(in.Input, from, in.index, in.read.window.spare)
 	if err != nil { // unlikely: only the shape can be wrong, and it has worked so far
 		s.complain("begin "+in.Shape.Input, err)
