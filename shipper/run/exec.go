@@ -3,18 +3,14 @@ package run
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
-	"syscall"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/child"
-	"perstack-shipper/shipper/logfield"
 )
 
 // ExecOptions say which command [Session.Exec] runs, and how.
@@ -93,58 +89,6 @@ func (s *Session) Exec(o ExecOptions) (ExecResult, error) {
 		result.Outcome = Failed
 	}
 	return result, nil
-}
-
-// waitForEnd ends the inputs when the command has ended, or when a signal leaves no time to wait
-// for that.
-func (o *commandOutput) waitForEnd(end *shutdown) {
-	select {
-	case <-o.command.Done():
-		o.logKilled()
-		o.noteInterrupt(end)
-		o.waitForWriters(end.reading, o.s.patience.Orphans)
-		o.finish()
-		return
-	case <-end.running.Done(): // a second signal: what is not shipped is left
-		return
-	case <-end.reading.Done():
-	}
-	// The deadline is near, and the signal has not ended the command. What it has written can still
-	// be shipped. If we are PID 1, our exit kills the command, and whatever it wrote until then
-	// would be lost. So we kill it now, deliver all of its output, and seal it. Otherwise, the
-	// command may outlive us, and the next start ships what it writes from then on.
-	if os.Getpid() == 1 {
-		o.s.log.Warn("the command did not stop on the signal, and would be killed when this process exits: it is killed now, while there is time to ship what it wrote", logfield.PID(o.command.Pid()))
-		o.command.Signal(syscall.SIGKILL)
-		select {
-		case <-o.command.Done():
-			o.waitForWriters(end.running, o.s.patience.Killed)
-		case <-end.running.Done():
-			return
-		}
-	}
-	o.finish()
-}
-
-// logKilled logs that the command was killed, because it could not do so itself. Its exit code
-// alone does not say who killed it.
-func (o *commandOutput) logKilled() {
-	const code = 128 + int(syscall.SIGKILL)
-	switch {
-	case o.command.EndedBy() == syscall.SIGKILL:
-		o.s.log.Warn(fmt.Sprintf("the command was killed by SIGKILL (exit code %d), which this program did not send; in a container, usually because memory ran out: check the container's memory limit", code), zap.Int("code", code), logfield.PID(o.command.Pid()))
-	case o.command.Code() == code:
-		o.s.log.Warn(fmt.Sprintf("the command exited with %d, as when one of its processes is killed by SIGKILL; in a container, usually because memory ran out: check the container's memory limit", code), zap.Int("code", code), logfield.PID(o.command.Pid()))
-	}
-}
-
-// noteInterrupt shuts the run down, as a signal does, if Ctrl-C ended a command that had the
-// terminal: the kernel sends that SIGINT only to the command's process group. If this process got a
-// SIGINT, it has passed it on and is shutting down already.
-func (o *commandOutput) noteInterrupt(end *shutdown) {
-	if o.command.OnTerminal() && o.command.EndedBy() == syscall.SIGINT && !o.command.Warned() {
-		end.interrupt()
-	}
 }
 
 // commandExit returns how the command ended, for the seal, or nil if it has not ended.
