@@ -57,7 +57,7 @@
 //	grown.go                                what an Output's file and a followed file share
 //	watch.go                                waking readers, and watching a file that others write
 //	cursorfiles.go, arrivals.go             the cursor, and the index of arrivals
-//	folder.go, input.go, recover.go         the folder; making, finding and recovering an input
+//	folder.go, inputfolder.go, recover.go   the folder; making, finding and recovering an input
 //	inspect.go, heartbeat.go                inspecting a folder from outside; signs of life
 //	lock.go, store.go, memory.go            the lock; the place of the files: a folder, or memory
 //	errors.go, id.go, rejects.go            errors, ids, events that CloudWatch rejected
