@@ -20,7 +20,7 @@ type mover struct {
 	stopReading, stopRunning context.CancelFunc
 	done                     chan struct{}
 	failed                   bool        // set when it is done
-	goesOn                   atomic.Bool // set when it ends the journal: some process still writes the FIFO
+	goesOn                   atomic.Bool // set as it ends the journal: some process still writes it
 }
 
 // startMover starts the mover of j, which has a FIFO. tee, if not nil, copies j. When the FIFO

@@ -142,7 +142,9 @@ func (r *resumption) takeOne(end *shutdown, l journal.Left) error {
 			return errors.Join(err, in.Journal.Close())
 		}
 	}
-	in.Primary = true // so resume waits for a command that still writes it: see mayLeave in package shipper
+	// Being primary makes resume wait for a command that still writes the input: see mayLeave in
+	// package shipper.
+	in.Primary = true
 	if in.stdout != nil {
 		run.noteSurvivor(a.ProcessGroup, in.stdout)
 	}
