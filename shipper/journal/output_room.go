@@ -87,9 +87,9 @@ func (o *outputFile) reserve(size, n int64) (ahead int64, err error) {
 }
 
 // Headroom returns how many bytes the command may write before it reaches MaxBytes or the end of
-// the disk, or [math.MaxInt64] if neither is known. Only an output in memory has a MaxBytes: on disk
-// package guard has the limit. Reserved blocks count as free, because they are the command's. Stop
-// the command while some room is left: it does not check for itself.
+// the disk, or [math.MaxInt64] if neither is known. Only an output in memory has a MaxBytes: on
+// disk package guard has the limit. Reserved blocks count as free, because they are the command's.
+// Stop the command while some room is left: it does not check for itself.
 func (j *Output) Headroom() (int64, error) {
 	o := j.file
 	o.mu.Lock()

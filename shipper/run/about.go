@@ -42,8 +42,10 @@ type about struct {
 	cloudwatch.Caller
 	Creation Creation `json:"creation"`
 	// JobOf is the input whose job its lines belong to until they name one.
-	JobOf        string       `json:"jobOf,omitempty"`
-	ProcessGroup int          `json:"group,omitempty"`   // of the command whose stdout it is, if that is a file; else 0
+	JobOf string `json:"jobOf,omitempty"`
+	// ProcessGroup is that of the command whose stdout the input is, if that is a file, and
+	// otherwise 0.
+	ProcessGroup int          `json:"group,omitempty"`
 	Path         string       `json:"path,omitempty"`    // of a followed file or FIFO
 	Command      []string     `json:"command,omitempty"` // that writes it, without secrets
 	File         *follow.Note `json:"file,omitempty"`    // of a followed file
