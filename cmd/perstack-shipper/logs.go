@@ -95,7 +95,8 @@ func printLogs(ctx context.Context, src readback.Source, query readback.Query, f
 	var out io.Writer = os.Stdout
 	if onTerminal {
 		visible := &terminal.Writer{W: os.Stdout}
-		defer visible.Close() // it holds at most an incomplete character
+		// Close prints at most an incomplete character, so its error does not matter.
+		defer visible.Close()
 		out = visible
 	}
 	if options.Follow {
