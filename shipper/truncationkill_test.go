@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -139,9 +140,17 @@ func isClosed(c chan struct{}) bool {
 
 // die copies the journal folder, and lets the command continue in the copy.
 func (k *killed) die() {
-	to := filepath.Join(k.t.TempDir(), "journal")
-	if err := os.CopyFS(to, os.DirFS(k.dir)); err != nil {
-		k.t.Error(err)
+	var to string
+	for deadline := time.Now().Add(await.Deadline); ; {
+		to = filepath.Join(k.t.TempDir(), "journal")
+		err := os.CopyFS(to, os.DirFS(k.dir))
+		if errors.Is(err, fs.ErrNotExist) && time.Now().Before(deadline) {
+			continue // a new file got its name between the listing of the folder and the copy
+		}
+		if err != nil {
+			k.t.Error(err)
+		}
+		break
 	}
 	k.dir = to
 	k.out.Close()
