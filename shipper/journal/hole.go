@@ -21,7 +21,7 @@ type HoleError struct {
 }
 
 func (e *HoleError) Error() string {
-	return fmt.Sprintf("input %s: %s has a hole from offset %d to %d, which is skipped: it was truncated while its writer kept its place; let the writer append (`>>`, O_APPEND), or rename the file",
+	return fmt.Sprintf("input %s: %s has a hole from offset %d to %d, which is skipped and counts as a line of 0 parts: it was truncated while its writer kept its place; let the writer append (`>>`, O_APPEND), or rename the file",
 		e.ID, e.Path, e.From, e.To)
 }
 
