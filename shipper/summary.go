@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"perstack-shipper/batch"
+	"perstack-shipper/shipper/quantity"
 )
 
 // mostNames is how many streams a summary names.
@@ -16,9 +17,9 @@ const mostNames = 3
 // Did returns what Run did, in a few words.
 func (r *Report) Did() string {
 	if r.primaryLeft() {
-		return "read, but did not fully ship, " + plural(r.Lines, "line")
+		return "read, but did not fully ship, " + quantity.Count(r.Lines, "line", "lines")
 	}
-	return "shipped " + plural(r.Lines, "line")
+	return "shipped " + quantity.Count(r.Lines, "line", "lines")
 }
 
 // Sentence returns the summary in one line: where the lines are, how the jobs ended, and every
@@ -37,7 +38,7 @@ func (r *Report) Sentence() string {
 			b.WriteString(" " + printable(name))
 		}
 		if more := r.Streams - len(r.StreamNames); more > 0 {
-			b.WriteString(" and " + plural(int64(more), "more stream"))
+			b.WriteString(" and " + quantity.Count(int64(more), "more stream", "more streams"))
 		}
 	}
 	b.WriteString(" (" + strings.Join(r.details(), ", ") + ")")
@@ -55,22 +56,27 @@ func (r *Report) details() (all []string) {
 		var how []string
 		for _, o := range batch.Outcomes {
 			if n := jobs.Outcomes.Of(o); n > 0 {
-				how = append(how, grouped(n)+" "+outcomeText(o))
+				how = append(how, quantity.Number(n)+" "+outcomeText(o))
 			}
 		}
-		all = append(all, grouped(int64(jobs.Count))+" jobs: "+strings.Join(how, ", "))
+		all = append(all, quantity.Number(int64(jobs.Count))+" jobs: "+strings.Join(how, ", "))
 	}
 	for _, c := range []struct {
-		n    int64
-		what string
+		n         int64
+		one, many string
 	}{
-		{r.Jobs.Tokens, "token"}, {r.EmptyLines, "empty line"}, {r.Excluded, "line left out|lines left out"},
-		{r.Redacted, "match redacted|matches redacted"}, {r.Lossy, "line that was not UTF-8|lines that were not UTF-8"},
-		{r.Retimed, "event with the time of sending|events with the time of sending"}, {int64(r.Retries), "retry|retries"},
-		{r.Repeated, "event possibly repeated|events possibly repeated"}, {r.Rejected, "line rejected|lines rejected"},
+		{r.Jobs.Tokens, "token", "tokens"},
+		{r.EmptyLines, "empty line", "empty lines"},
+		{r.Excluded, "line left out", "lines left out"},
+		{r.Redacted, "match redacted", "matches redacted"},
+		{r.Lossy, "line that was not UTF-8", "lines that were not UTF-8"},
+		{r.Retimed, "event with the time of sending", "events with the time of sending"},
+		{int64(r.Retries), "retry", "retries"},
+		{r.Repeated, "event possibly repeated", "events possibly repeated"},
+		{r.Rejected, "line rejected", "lines rejected"},
 	} {
 		if c.n > 0 {
-			all = append(all, plural(c.n, c.what))
+			all = append(all, quantity.Count(c.n, c.one, c.many))
 		}
 	}
 	return append(all, fmt.Sprintf("%.2f s", r.Took.Seconds()))
@@ -109,26 +115,4 @@ func (r *Report) Fields() []zap.Field {
 	return append(fields, zap.Int("jobs", r.Jobs.Count), zap.Int64("tokens", r.Jobs.Tokens), zap.Int("retries", r.Retries), zap.Int64("repeats", r.Repeated),
 		zap.Int64("rejected", r.Rejected), zap.Int64("lossy", r.Lossy), zap.Int64("retimed", r.Retimed),
 		zap.Int64("excluded", r.Excluded), zap.Int64("redacted", r.Redacted), zap.Float64("seconds", r.Took.Seconds()))
-}
-
-// plural returns a number of things. If the plural is not the singular with an s, what contains
-// both, separated by a bar.
-func plural(n int64, what string) string {
-	one, many, irregular := strings.Cut(what, "|")
-	if !irregular {
-		many = one + "s"
-	}
-	if n == 1 {
-		return "1 " + one
-	}
-	return grouped(n) + " " + many
-}
-
-// grouped returns a non-negative number with a comma between groups of three digits.
-func grouped(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
+
+	"perstack-shipper/shipper/quantity"
 )
 
 // report holds the results of a run.
@@ -106,15 +107,7 @@ func thousands(v float64) string {
 	for v/unit >= 1000 {
 		unit *= 10
 	}
-	digits := strconv.FormatInt(int64(v/unit+0.5)*int64(unit), 10)
-	var b strings.Builder
-	for i, c := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
+	return quantity.Number(int64(v/unit+0.5) * int64(unit))
 }
 
 // decimals returns a function that formats a number with n decimals.

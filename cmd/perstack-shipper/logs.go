@@ -12,6 +12,7 @@ import (
 	"perstack-shipper/config"
 	"perstack-shipper/shipper/audit/event"
 	"perstack-shipper/shipper/audit/pretty"
+	"perstack-shipper/shipper/quantity"
 	"perstack-shipper/shipper/readback"
 	"perstack-shipper/shipper/terminal"
 )
@@ -40,7 +41,8 @@ func runLogs(options *config.Logs, log *zap.Logger) int {
 		zap.Int64("repeats", report.Repeats), zap.Int64("foreign", report.Foreign), zap.Int("inputs", report.Inputs),
 		zap.Int64("missing", report.Missing), zap.Strings("streams", report.Streams), zap.Bool("ended", report.Ended))
 	if report.Rejected > 0 {
-		log.Warn(fmt.Sprintf("%s not there, because CloudWatch refused them when they were shipped; the reject file in the journal has them", pluralVerb(report.Rejected, "line is", "lines are")),
+		log.Warn(fmt.Sprintf("%d %s not there, because CloudWatch refused them when they were shipped; the reject file in the journal has them",
+			report.Rejected, quantity.Plural(report.Rejected, "line is", "lines are")),
 			zap.Int64("lines", report.Rejected))
 	}
 

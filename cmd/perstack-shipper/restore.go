@@ -14,6 +14,7 @@ import (
 	"perstack-shipper/config"
 	"perstack-shipper/shipper/audit"
 	"perstack-shipper/shipper/cloudwatch"
+	"perstack-shipper/shipper/quantity"
 	"perstack-shipper/shipper/readback"
 )
 
@@ -41,8 +42,8 @@ func runRestore(options *config.Restore, log *zap.Logger) int {
 		return failToRead(client, query, err)
 	}
 
-	log.Info(fmt.Sprintf("restored %s and %s into %s", plural(done.Checkpoints, "checkpoint"), plural(done.Events, "event"),
-		filepath.Join(options.Into, done.Folder)),
+	log.Info(fmt.Sprintf("restored %d %s and %d %s into %s", done.Checkpoints, quantity.Plural(int64(done.Checkpoints), "checkpoint", "checkpoints"),
+		done.Events, quantity.Plural(int64(done.Events), "event", "events"), filepath.Join(options.Into, done.Folder)),
 		zap.Int("checkpoints", done.Checkpoints), zap.Int("events", done.Events), zap.Int64("bytes", done.Bytes), zap.Int("unchanged", done.Unchanged))
 	for _, refused := range done.Refused {
 		log.Warn("not restored: " + refused)
@@ -51,8 +52,8 @@ func runRestore(options *config.Restore, log *zap.Logger) int {
 		log.Warn(fmt.Sprintf("not restored: %d more like these", more))
 	}
 	if done.Cut > 0 {
-		log.Warn(fmt.Sprintf("%s in the middle of an event, as happens when an agent is killed; the rest was never shipped",
-			pluralVerb(done.Cut, "line ends", "lines end")))
+		log.Warn(fmt.Sprintf("%d %s in the middle of an event, as happens when an agent is killed; the rest was never shipped",
+			done.Cut, quantity.Plural(done.Cut, "line ends", "lines end")))
 	}
 	switch {
 	case err != nil:
@@ -75,15 +76,6 @@ func failToRead(client *cloudwatch.Client, query readback.Query, err error) int 
 	target := client.Target()
 	return unread(client, err, fmt.Sprintf("nothing of the job %q is in log group %q in %s: check --job and --log-stream, or look in all streams with --search",
 		query.Job, target.Group, target.Region))
-}
-
-func plural(n int, one string) string { return pluralVerb(int64(n), one, one+"s") }
-
-func pluralVerb(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // listCheckpoints prints a table of a job's checkpoints.
