@@ -36,7 +36,7 @@ func runCheck(options *config.Check, log *zap.Logger) int {
 		Client: client, Create: options.Create, Read: options.Read,
 		JournalDir:   cmp.Or(options.JournalDir, config.DefaultJournalDir()),
 		JournalNamed: options.JournalDir != "", Dies: run.DiesWithContainer,
-		Version: versionName(), Hostname: hostname(),
+		Version: versionName(), Hostname: run.Hostname(),
 	}, func(r check.Result) {
 		report.Checks = append(report.Checks, r)
 		if !options.JSON {
@@ -54,13 +54,4 @@ func runCheck(options *config.Check, log *zap.Logger) int {
 		return exitFailure
 	}
 	return exitOK
-}
-
-// hostname returns the name of this machine.
-func hostname() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return "localhost"
-	}
-	return name
 }

@@ -8,6 +8,7 @@ import (
 
 	"perstack-shipper/config"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/run"
 	"perstack-shipper/shipper/status"
 )
 
@@ -38,7 +39,7 @@ func runHealthcheck(options *config.Healthcheck) int {
 	}
 	now := time.Now()
 	if options.Live {
-		if dead := status.Dead(view, hostname(), now); dead != "" {
+		if dead := status.Dead(view, run.Hostname(), now); dead != "" {
 			fmt.Fprintf(os.Stderr, "%s: %s\n", config.Program, dead)
 			return exitFailure
 		}

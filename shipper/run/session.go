@@ -78,14 +78,20 @@ func newSession(o Options, to Target, folder *journal.Folder, origin shipper.Ori
 	}
 }
 
+// Hostname returns the name of this machine as open records and the heartbeat in the journal folder
+// have it.
+func Hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	return name
+}
+
 // newOrigin returns what open records say about this process, except the target.
 func newOrigin(o Options) shipper.Origin {
-	hostname, err := os.Hostname()
-	if err != nil {
-		hostname = "localhost"
-	}
 	return shipper.Origin{
-		Version: o.Version, PID: os.Getpid(), Hostname: hostname, Started: time.Now(),
+		Version: o.Version, PID: os.Getpid(), Hostname: Hostname(), Started: time.Now(),
 		ECS: shipper.AskECS(os.Getenv(shipper.ECSVariable), o.Log),
 	}
 }
