@@ -24,7 +24,6 @@ import (
 	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
-	"perstack-shipper/shipper/testkit"
 	"perstack-shipper/shipper/testkit/await"
 )
 
@@ -79,7 +78,7 @@ func TestLineAcrossSegments(t *testing.T) {
 	data := append(bytes.Repeat(lineOf, 65), lineOf[:500]...)
 	write(t, j, data[:60000], data[60000:]) // the second write exceeds the segment
 	go func() {
-		_, err := s.Run(within(t, testkit.Deadline), []Input{in}, nil)
+		_, err := s.Run(within(t, await.Deadline), []Input{in}, nil)
 		ended <- err
 	}()
 	w.Until("all whole lines arrived", func() bool { return len(w.lines("aaaaaaaa")) == 65*len(lineOf) })
@@ -134,7 +133,7 @@ func TestGivesUpWhatCannotBeRead(t *testing.T) {
 	o.GiveUpAfter = 200 * time.Millisecond
 	s := New(o)
 	s.patience.look = 10 * time.Millisecond
-	report, err := s.Run(within(t, testkit.Deadline), []Input{in}, nil)
+	report, err := s.Run(within(t, await.Deadline), []Input{in}, nil)
 	if !gaveUp(err) || len(report.Left) != 1 {
 		t.Error(err, report.Left)
 	}
@@ -163,7 +162,7 @@ func TestReadsAgain(t *testing.T) {
 	go func() {
 		s := New(w.options())
 		s.patience.look = 10 * time.Millisecond
-		_, err := s.Run(within(t, testkit.Deadline), []Input{in}, nil)
+		_, err := s.Run(within(t, await.Deadline), []Input{in}, nil)
 		ended <- err
 	}()
 	w.Until("the error of reading is logged", func() bool { return logs.FilterLevelExact(zap.ErrorLevel).Len() > 0 })
@@ -202,7 +201,7 @@ func TestStopsWhileLookingForAJob(t *testing.T) {
 	go func() { moved <- feed.Move(context.Background(), e, j, nil, w.log) }()
 	began := time.Now()
 	_, err := New(w.options()).Run(within(t, 500*time.Millisecond), []Input{in}, nil)
-	if took := time.Since(began); took > testkit.Deadline/2 {
+	if took := time.Since(began); took > await.Deadline/2 {
 		t.Errorf("Run took %s: %v", took, err)
 	}
 	e.stop.Store(true)
@@ -290,7 +289,7 @@ func TestStderrOutlastsAStdoutWithoutJob(t *testing.T) {
 		w.await("stdout is delivered", delivered.Load)
 		feed.Close()
 	}()
-	if _, err := New(w.options()).Run(within(t, testkit.Deadline), []Input{stdout, stderr}, nil); err != nil {
+	if _, err := New(w.options()).Run(within(t, await.Deadline), []Input{stdout, stderr}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.lines("aaaaaaaa.err"); string(got) != "problems\n" {
@@ -322,7 +321,7 @@ func TestHurryEnds(t *testing.T) {
 			}
 			out.Close()
 		}()
-		if _, err := New(o).Run(within(w.t, testkit.Deadline), []Input{first, second}, nil); err != nil {
+		if _, err := New(o).Run(within(w.t, await.Deadline), []Input{first, second}, nil); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -354,7 +353,7 @@ func TestLoneEventsDoNotStall(t *testing.T) {
 		w.await("the last job's lines", func() bool { return len(w.Server.Events(w.Group, "k")) == 101 }) // with the open record
 		out.Close()
 	}()
-	report, err := w.shipper(func(o *Options) { o.MemoryMax = 2 << 20 }).Run(within(t, testkit.Deadline), []Input{in}, nil)
+	report, err := w.shipper(func(o *Options) { o.MemoryMax = 2 << 20 }).Run(within(t, await.Deadline), []Input{in}, nil)
 	if err != nil || report.Rejected != large {
 		t.Errorf("%d lines were rejected, want %d: %v", report.Rejected, large, err)
 	}
@@ -440,7 +439,7 @@ func TestClockIsOff(t *testing.T) {
 	in := w.pipe("aaaaaaaa", bytes.NewReader(lineOf), nil)
 	s := New(w.options())
 	s.deliverer.Paces.Refused = deliver.Pace{First: 10 * time.Millisecond, Most: 20 * time.Millisecond}
-	if _, err := s.Run(within(t, testkit.Deadline), []Input{in}, nil); err != nil {
+	if _, err := s.Run(within(t, await.Deadline), []Input{in}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, lineOf) {

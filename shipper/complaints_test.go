@@ -27,7 +27,6 @@ import (
 	"perstack-shipper/shipper/deliver"
 	"perstack-shipper/shipper/feed"
 	"perstack-shipper/shipper/journal"
-	"perstack-shipper/shipper/testkit"
 	"perstack-shipper/shipper/testkit/await"
 )
 
@@ -87,8 +86,8 @@ func TestLastLogsOnFastExit(t *testing.T) {
 		w.write(feed, data)
 		feed.Close()
 	}()
-	report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Hour }).Run(within(t, testkit.Deadline), []Input{in}, nil)
-	if err != nil || report.Took > testkit.Deadline {
+	report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Hour }).Run(within(t, await.Deadline), []Input{in}, nil)
+	if err != nil || report.Took > await.Deadline {
 		t.Errorf("Run took %s: %v", report.Took, err)
 	}
 	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
@@ -104,8 +103,8 @@ func TestEndOfStdinEndsTheProgram(t *testing.T) {
 		in, feed := w.osPipe("aaaaaaaa")
 		w.write(feed, []byte(data))
 		feed.Close()
-		report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Hour }).Run(within(t, testkit.Deadline), []Input{in}, nil)
-		if err != nil || report.Took > testkit.Deadline {
+		report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Hour }).Run(within(t, await.Deadline), []Input{in}, nil)
+		if err != nil || report.Took > await.Deadline {
 			t.Errorf("%q: Run took %s: %v", data, report.Took, err)
 		}
 	}
@@ -134,7 +133,7 @@ func TestOutageLosesNothing(t *testing.T) {
 		w.await("20 calls of an outage", func() bool { return calls.Load() >= 20 })
 		away.Store(false)
 	}()
-	report, err := w.shipper(func(o *Options) { o.MemoryMax = 1 << 20 }).Run(within(t, testkit.Deadline), []Input{in}, nil)
+	report, err := w.shipper(func(o *Options) { o.MemoryMax = 1 << 20 }).Run(within(t, await.Deadline), []Input{in}, nil)
 	if err != nil || report.Rejected > 0 || report.Repeated > 0 || len(report.Left) > 0 {
 		t.Errorf("%v, %+v", err, report)
 	}
@@ -251,7 +250,7 @@ func TestBlockingSinkDoesNotBlockTheWriter(t *testing.T) {
 	const size = 64 << 20 // 64 times what the pipe holds
 	data := numbered("job", 1000)
 	for written := 0; written < size; written += len(data) {
-		if err := feed.SetWriteDeadline(time.Now().Add(testkit.Deadline)); err != nil {
+		if err := feed.SetWriteDeadline(time.Now().Add(await.Deadline)); err != nil {
 			t.Fatal(err)
 		}
 		w.write(feed, data)
@@ -295,7 +294,7 @@ func TestSlowSinkDoesNotGrowMemory(t *testing.T) {
 			}
 		}
 	})
-	report, err := w.shipper(func(o *Options) { o.MemoryMax = 2 << 20 }).Run(within(t, testkit.Deadline), []Input{in}, nil)
+	report, err := w.shipper(func(o *Options) { o.MemoryMax = 2 << 20 }).Run(within(t, await.Deadline), []Input{in}, nil)
 	close(done)
 	watch.Wait()
 	if err != nil || report.Bytes < size {
@@ -373,7 +372,7 @@ func TestExpiredTokenIsRefreshed(t *testing.T) {
 	w.client = w.Client(0) // with the credentials of the role
 	data := numbered("job", 500)
 	in := w.pipe("aaaaaaaa", w.stepwise(data), nil)
-	if _, err := w.shipper(func(o *Options) { o.FlushInterval = time.Millisecond }).Run(within(t, testkit.Deadline), []Input{in}, nil); err != nil {
+	if _, err := w.shipper(func(o *Options) { o.FlushInterval = time.Millisecond }).Run(within(t, await.Deadline), []Input{in}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.lines("aaaaaaaa"); !bytes.Equal(got, data) {
@@ -492,7 +491,7 @@ func TestThrottledCreateDoesNotStallOtherStreams(t *testing.T) {
 		open.Store(true)
 		feed.Close()
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), testkit.Deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), await.Deadline)
 	defer cancel()
 	if _, err := w.shipper(func(o *Options) { o.FlushInterval = 10 * time.Millisecond }).Run(ctx, []Input{in}, nil); err != nil {
 		t.Fatalf("the other streams wait for one: %v", err)

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"perstack-shipper/shipper/journal"
-	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // A cursor without a version is read as version 1. A cursor with a later version is left as it is,
@@ -35,7 +35,7 @@ func TestCursorVersions(t *testing.T) {
 			}
 			dir := j.Path()
 			in.Journal = w.reopen(j.Journal)
-			_, err := New(w.options()).Run(within(t, testkit.Deadline), []Input{in}, nil)
+			_, err := New(w.options()).Run(within(t, await.Deadline), []Input{in}, nil)
 			if want == second {
 				var got []int64
 				if in := w.Gathered()["aaaaaaaa"]; in != nil {
@@ -117,7 +117,7 @@ func TestRunThatCannotBeginClosesItsJournals(t *testing.T) {
 		inputs, journals = append(inputs, in), append(journals, j)
 	}
 	inputs[1].Shape.Template = "{"
-	if _, err := New(w.options()).Run(within(t, testkit.Deadline), inputs, nil); err == nil || !strings.Contains(err.Error(), "bbbbbbbb") {
+	if _, err := New(w.options()).Run(within(t, await.Deadline), inputs, nil); err == nil || !strings.Contains(err.Error(), "bbbbbbbb") {
 		t.Error(err)
 	}
 	if quit != "abc" || closed != "abc" {
@@ -144,7 +144,7 @@ func TestLaterInputThatCannotBeShippedIsClosed(t *testing.T) {
 	more := make(chan Input, 1)
 	more <- bad
 	close(more)
-	report, err := New(w.options()).Run(within(t, testkit.Deadline), []Input{good}, more)
+	report, err := New(w.options()).Run(within(t, await.Deadline), []Input{good}, more)
 	if err != nil || len(report.Failed) != 1 || !strings.Contains(report.Failed[0].Error(), "bbbbbbbb") {
 		t.Errorf("got error %v and failures %v", err, report.Failed)
 	}

@@ -94,12 +94,12 @@ func (w *world) stored(id string) (events, repeated int) {
 // await waits until is returns true, and reports whether it did before the deadline. Unlike Until,
 // it may be called by any goroutine.
 func (w *world) await(what string, is func() bool) bool {
-	for deadline := time.Now().Add(testkit.Deadline); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(await.Deadline); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if is() {
 			return true
 		}
 	}
-	w.t.Errorf("not within %s: %s", testkit.Deadline, what)
+	w.t.Errorf("not within %s: %s", await.Deadline, what)
 	return false
 }
 
@@ -421,7 +421,7 @@ func TestDeletedUnderWay(t *testing.T) {
 			})
 			data := numbered("job", 500)
 			in := w.pipe("aaaaaaaa", w.stepwise(data), nil)
-			report, err := w.shipper(func(o *Options) { o.FlushInterval = 10 * time.Millisecond }).Run(within(t, testkit.Deadline), []Input{in}, nil)
+			report, err := w.shipper(func(o *Options) { o.FlushInterval = 10 * time.Millisecond }).Run(within(t, await.Deadline), []Input{in}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -452,7 +452,7 @@ func TestTroubleIsSaidOnce(t *testing.T) {
 		feed.Close()
 	}()
 	in := w.pipe("aaaaaaaa", r, nil)
-	report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Millisecond }).Run(within(t, testkit.Deadline), []Input{in}, nil)
+	report, err := w.shipper(func(o *Options) { o.FlushInterval = time.Millisecond }).Run(within(t, await.Deadline), []Input{in}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 const (
@@ -59,7 +59,7 @@ func TestECSMetadata(t *testing.T) {
 				}
 			})
 			t.Setenv("HTTP_PROXY", "http://127.0.0.1:1") // must not be used for an address of the host
-			limit := testkit.Deadline
+			limit := await.Deadline
 			if c.name == "slow" {
 				limit = 100 * time.Millisecond
 			}
@@ -77,7 +77,7 @@ func TestECSMetadata(t *testing.T) {
 			if !maps.Equal(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
-			if took := time.Since(began); took > testkit.Deadline/2 {
+			if took := time.Since(began); took > await.Deadline/2 {
 				t.Errorf("it took %s", took)
 			}
 			if got := ecs(); !maps.Equal(got, c.want) {
@@ -101,7 +101,7 @@ func say(text string) http.HandlerFunc {
 func hang(_ http.ResponseWriter, r *http.Request) {
 	select {
 	case <-r.Context().Done():
-	case <-time.After(testkit.Deadline):
+	case <-time.After(await.Deadline):
 	}
 }
 
@@ -128,7 +128,7 @@ func TestOpenRecordNamesTheTask(t *testing.T) {
 	o := w.options()
 	o.Origin.ECS = AskECS(uri, w.log)
 	in := w.pipe("aaaaaaaa", strings.NewReader(`{"jobId":"a"}`+"\n"+`{"jobId":"b"}`+"\n"), nil)
-	if _, err := New(o).Run(within(t, testkit.Deadline), []Input{in}, nil); err != nil {
+	if _, err := New(o).Run(within(t, await.Deadline), []Input{in}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, stream := range []string{"a", "b"} {

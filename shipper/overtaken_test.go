@@ -12,7 +12,7 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/journal"
-	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // A command truncates its stdout after a process was killed that had put lines beyond its cursor.
@@ -60,7 +60,7 @@ func TestOvertaken(t *testing.T) {
 	out.Close()
 
 	shape := batch.Shape{Input: "aaaaaaaa", Template: "{jobId}", Hostname: "host"}
-	report, err := New(w.options()).Run(within(t, testkit.Deadline), []Input{{Journal: w.recovered("aaaaaaaa"), Shape: shape, Primary: true}}, nil)
+	report, err := New(w.options()).Run(within(t, await.Deadline), []Input{{Journal: w.recovered("aaaaaaaa"), Shape: shape, Primary: true}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

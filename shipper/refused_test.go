@@ -20,7 +20,6 @@ import (
 
 	"perstack-shipper/batch"
 	"perstack-shipper/shipper/cwlocal"
-	"perstack-shipper/shipper/testkit"
 	"perstack-shipper/shipper/testkit/await"
 )
 
@@ -159,7 +158,7 @@ func TestBadEventsAlone(t *testing.T) {
 					feed.Close()
 				}()
 				in := w.pipe("aaaaaaaa", r, nil)
-				ctx, cancel := context.WithTimeout(context.Background(), testkit.Deadline)
+				ctx, cancel := context.WithTimeout(context.Background(), await.Deadline)
 				defer cancel()
 				report, err := w.shipper(func(o *Options) { o.FlushInterval = 10 * time.Millisecond }).Run(ctx, []Input{in}, nil)
 				if err != nil || report.Rejected != int64(n) || len(report.Left) > 0 {

@@ -68,7 +68,7 @@ func newWorldIn(t *testing.T, o testkit.Options) *world {
 		}
 		return h
 	}
-	limit := testkit.Deadline
+	limit := await.Deadline
 	if o.InMemory {
 		limit = 24 * time.Hour // simulated time costs nothing
 	}
@@ -81,7 +81,7 @@ func newWorldIn(t *testing.T, o testkit.Options) *world {
 
 func (w *world) options() Options {
 	return Options{
-		Client: w.client, Create: true, FlushInterval: 100 * time.Millisecond, GiveUpAfter: testkit.Deadline, OthersAfter: time.Second,
+		Client: w.client, Create: true, FlushInterval: 100 * time.Millisecond, GiveUpAfter: await.Deadline, OthersAfter: time.Second,
 		MemoryMax: 32 << 20, Log: w.log, Origin: Origin{Version: "test", Hostname: "host"},
 	}
 }
@@ -157,7 +157,7 @@ func TestRecordings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			report, err := New(w.options()).Run(within(t, testkit.Deadline), []Input{w.pipe("aaaaaaaa", bytes.NewReader(data), nil)}, nil)
+			report, err := New(w.options()).Run(within(t, await.Deadline), []Input{w.pipe("aaaaaaaa", bytes.NewReader(data), nil)}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -87,7 +87,7 @@ func TestBacklogIsSigned(t *testing.T) {
 			})
 			lines := bytes.ReplaceAll(numbered("j", 8_000), []byte("}\n"), fmt.Appendf(nil, `,"text":"%0500d"}`+"\n", 0))
 			in := w.pipe("aaaaaaaa", bytes.NewReader(lines), nil)
-			report, err := w.shipper(func(o *Options) { o.Compress = compress }).Run(within(t, testkit.Deadline), []Input{in}, nil)
+			report, err := w.shipper(func(o *Options) { o.Compress = compress }).Run(within(t, await.Deadline), []Input{in}, nil)
 			if err != nil || report.Batches < 12 || report.Retries == 0 {
 				t.Errorf("there were %d puts and %d retries: %v", report.Batches, report.Retries, err)
 			}
@@ -124,7 +124,7 @@ func TestTheNextIsPrepared(t *testing.T) {
 		s.addToBatch(st, &ev, nil, time.Now())
 		st.closeOpen()
 	}
-	ctx := within(t, testkit.Deadline)
+	ctx := within(t, await.Deadline)
 	for left := batches - 1; left >= 0; left-- {
 		s.sealAndDeliver(ctx, time.Now())
 		if !st.busy || len(st.closed) != left {

@@ -20,7 +20,6 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"perstack-shipper/shipper/testkit"
 	"perstack-shipper/shipper/testkit/await"
 )
 
@@ -116,8 +115,8 @@ func (term *console) ends(code int) {
 		if err != nil && !errors.As(err, new(*exec.ExitError)) {
 			term.w.T.Fatal(err)
 		}
-	case <-time.After(testkit.Deadline):
-		term.w.T.Fatalf("it has not ended within %s; the screen:\n%s", testkit.Deadline, term.screen())
+	case <-time.After(await.Deadline):
+		term.w.T.Fatalf("it has not ended within %s; the screen:\n%s", await.Deadline, term.screen())
 	}
 	if got := term.cmd.ProcessState.ExitCode(); got != code {
 		term.w.T.Fatalf("%v, want exit code %d\n%s", term.cmd.ProcessState, code, term.screen())

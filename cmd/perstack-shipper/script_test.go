@@ -10,7 +10,7 @@ package main
 //	put GROUP STREAM FILE               puts each line of FILE as an event, as another program would
 //	stored GROUP STREAM FILE            writes the events of a stream to FILE, one per line
 //	endpoint HOW                        makes the endpoint work, throttle, hang and so on
-//	until command…                      repeats command until it succeeds, up to testkit.Deadline
+//	until command…                      repeats command until it succeeds, up to await.Deadline
 //	signal NAME                         sends TERM, INT, KILL… to all background commands
 //	exited N                            a command that got a signal must have exited with code N
 //	[portable]                          on macOS, or with the build tag portable
@@ -39,6 +39,7 @@ import (
 
 	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // fastExit keeps a command that is this test binary from sleeping for a second before it exits with
@@ -169,9 +170,9 @@ func runUntil(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: until command [args...]")
 	}
 	pause := 20 * time.Millisecond
-	for deadline := time.Now().Add(testkit.Deadline); exitCode(ts, ts.Exec(args[0], args[1:]...)) != 0; time.Sleep(pause) {
+	for deadline := time.Now().Add(await.Deadline); exitCode(ts, ts.Exec(args[0], args[1:]...)) != 0; time.Sleep(pause) {
 		if time.Now().After(deadline) {
-			ts.Fatalf("it did not succeed within %s", testkit.Deadline)
+			ts.Fatalf("it did not succeed within %s", await.Deadline)
 		}
 		pause = min(2*pause, 100*time.Millisecond) // each try starts a process
 	}

@@ -18,6 +18,7 @@ import (
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/disk"
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // world is a testkit.World with this program, built as for users.
@@ -105,7 +106,7 @@ func (w *world) with(c *exec.Cmd) *exec.Cmd {
 // lifetime returns a context that ends a program if its test hangs. The test's own context would
 // end before the cleanup that stops the program properly.
 func lifetime(t testing.TB) context.Context {
-	ctx, stop := context.WithTimeout(context.Background(), 2*testkit.Deadline)
+	ctx, stop := context.WithTimeout(context.Background(), 2*await.Deadline)
 	t.Cleanup(stop)
 	return ctx
 }

@@ -17,7 +17,6 @@ import (
 
 	"perstack-shipper/shipper/child"
 	"perstack-shipper/shipper/cwlocal"
-	"perstack-shipper/shipper/testkit"
 	"perstack-shipper/shipper/testkit/await"
 )
 
@@ -125,14 +124,14 @@ func TestExecOfAnAgentThatGoesOnAtTheDeadline(t *testing.T) {
 	w := newSerialWorld(t)
 	atGate, open := w.gate()
 	p := w.exec(`echo '{"jobId":"j"}'; printf half; `+atGate+`echo " a line"; echo last`, readFor(200*time.Millisecond))
-	testkit.Until(t, "the first line is shipped", func() bool { return w.holds("jobId") })
+	await.Until(t, "the first line is shipped", func() bool { return w.holds("jobId") })
 	p.stop(Left)
 	if p.result.Ended || !p.result.Left {
 		t.Errorf("%+v", p.result)
 	}
 	p.mustSay("the command (process ", "is still running; what it writes to stdout and stderr from now on is kept in "+w.Journal)
 	resume := w.resume()
-	testkit.Until(t, "resume has both inputs", func() bool { return w.held() == 2 })
+	await.Until(t, "resume has both inputs", func() bool { return w.held() == 2 })
 	open()
 	resume.wait(Delivered)
 	w.wantText("", "{\"jobId\":\"j\"}\nhalf a line\nlast\n")
@@ -163,7 +162,7 @@ func TestExecOfAnAgentThatLeavesAnOrphan(t *testing.T) {
 // npx ends before the agent that it started, whose last lines come a moment later.
 func TestExecTakesTheLastLinesOfAnOrphan(t *testing.T) {
 	w := newSerialWorld(t)
-	w.exec(`( sleep 0.2; echo last ) & echo first`, orphans(testkit.Deadline)).wantCode(0, Delivered)
+	w.exec(`( sleep 0.2; echo last ) & echo first`, orphans(await.Deadline)).wantCode(0, Delivered)
 	w.wantText("", "first\nlast\n")
 	w.nothingKept()
 }
@@ -173,7 +172,7 @@ func TestExecOfAnAgentThatClosesItsStdout(t *testing.T) {
 	w := newSerialWorld(t)
 	atGate, open := w.gate()
 	p := w.exec(`echo first; exec >&-; ` + atGate + `echo second >&2; exit 3`)
-	testkit.Until(t, "the first line is written", func() bool { return w.inOutput("first") })
+	await.Until(t, "the first line is written", func() bool { return w.inOutput("first") })
 	open()
 	p.wantCode(3, Delivered)
 	w.wantText("", "first\n")
@@ -292,7 +291,7 @@ func TestExecOfAnAgentThatTruncatesItsStdout(t *testing.T) {
 			}
 			p := w.exec(`echo '{"jobId":"j"}'; ` + atGate + `echo '{"jobId":"j","n":"a line that is longer than what stood there before"}' >/dev/stdout; echo three; echo err >&2`)
 			if c.shipped {
-				testkit.Until(t, "the first line is shipped", func() bool { return w.holds(before) })
+				await.Until(t, "the first line is shipped", func() bool { return w.holds(before) })
 				open()
 			}
 			p.wantCode(0, Rejected)
@@ -334,9 +333,9 @@ func TestTruncatedBacklogIsCounted(t *testing.T) {
 	exists := func(path string) func() bool {
 		return func() bool { _, err := os.Stat(path); return err == nil }
 	}
-	testkit.Until(t, "everything is written", exists(written))
+	await.Until(t, "everything is written", exists(written))
 	open()
-	testkit.Until(t, "stdout is truncated", exists(cut))
+	await.Until(t, "stdout is truncated", exists(cut))
 	w.back()
 	p.wantCode(0, Rejected)
 	p.mustSay(wasTruncated + "at least ")
@@ -362,7 +361,7 @@ func TestExecOfAnAgentWhoseOrphanHoldsTheFIFOs(t *testing.T) {
 		t.Fatal(fifos, err)
 	}
 	resume := w.resume()
-	testkit.Until(t, "resume has both inputs", func() bool { return w.held() == 2 })
+	await.Until(t, "resume has both inputs", func() bool { return w.held() == 2 })
 	open()
 	resume.wait(Delivered)
 	w.wantText("", "{\"jobId\":\"j\"}\nlate\n")
@@ -376,9 +375,9 @@ func TestExecSecondSignal(t *testing.T) {
 	w.away()
 	atGate, open := w.gate()
 	p := w.exec(`echo '{"jobId":"j"}'; ` + atGate)
-	testkit.Until(t, "the command has written", func() bool { return w.inOutput("jobId") })
+	await.Until(t, "the command has written", func() bool { return w.inOutput("jobId") })
 	p.signal()
-	testkit.Until(t, "the run has the first signal", func() bool { return p.says("another signal stops at once") })
+	await.Until(t, "the run has the first signal", func() bool { return p.says("another signal stops at once") })
 	p.signals <- syscall.SIGINT
 	p.wait(Left)
 	p.mustSay("bytes of the input are not delivered (stopped by a second signal)")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // rotate copies a file and truncates it.
@@ -54,18 +55,18 @@ func TestRotatedCopyIsNotShippedAgain(t *testing.T) {
 	text := lines("a", 0, 600)
 	w.write("app.log", text)
 	p := w.follow(paths(w.events))
-	testkit.Until(t, "app.log is shipped", func() bool { return w.has(w.path("app.log"), text) })
+	await.Until(t, "app.log is shipped", func() bool { return w.has(w.path("app.log"), text) })
 	w.rotate("app.log", "app-1.log")
 	w.write("app.log.1.gz", "no log\n")
 	w.write("app.log", lines("b", 0, 5))
 	text += lines("b", 0, 5)
-	testkit.Until(t, "the new lines are shipped", func() bool { return w.has(w.path("app.log"), lines("b", 0, 5)) })
-	testkit.Until(t, "the copy is recognised", func() bool {
+	await.Until(t, "the new lines are shipped", func() bool { return w.has(w.path("app.log"), lines("b", 0, 5)) })
+	await.Until(t, "the copy is recognised", func() bool {
 		return p.says(w.path("app-1.log") + " is a copy of " + w.path("app.log"))
 	})
 	w.write("app-1.log", "what the copy has beyond\n")
 	text += "what the copy has beyond\n"
-	testkit.Until(t, "the rest of the copy is shipped", func() bool { return w.has(w.path("app-1.log"), "what the copy has beyond\n") })
+	await.Until(t, "the rest of the copy is shipped", func() bool { return w.has(w.path("app-1.log"), "what the copy has beyond\n") })
 	p.stop(Delivered)
 	if p.says("lost") || strings.Count(p.said(), "is a copy of") != 1 {
 		t.Error("it reports a loss, or the copy twice")
@@ -121,7 +122,7 @@ func TestTenRotationsInASecond(t *testing.T) {
 	}
 	w.write("app.log", lines("last", 0, 1))
 	text += lines("last", 0, 1)
-	testkit.Until(t, "everything is shipped", func() bool {
+	await.Until(t, "everything is shipped", func() bool {
 		n := 0
 		for _, in := range w.shipped() {
 			got, _ := in.Text()
@@ -132,7 +133,7 @@ func TestTenRotationsInASecond(t *testing.T) {
 	// When it stops, the shipper ships a copy that it has not recognised yet.
 	for n := range 10 {
 		copied := fmt.Sprintf("app-%d.log", n)
-		testkit.Until(t, copied+" is recognised or shipped", func() bool {
+		await.Until(t, copied+" is recognised or shipped", func() bool {
 			return p.says(copied+" is a copy of") ||
 				slices.ContainsFunc(w.shipped(), func(in *testkit.Input) bool { return in.Path == w.path(copied) })
 		})
@@ -152,10 +153,10 @@ func TestSameBeginningIsNoCopy(t *testing.T) {
 	const same = "starting worker\nconnected\n"
 	w.write("a.log", same)
 	p := w.follow(paths(w.events), func(s *setup) { s.JobID, s.Patience.Follow.Copy = "job", 300*time.Millisecond })
-	testkit.Until(t, "the first is shipped", func() bool { return w.has(w.path("a.log"), same) })
+	await.Until(t, "the first is shipped", func() bool { return w.has(w.path("a.log"), same) })
 	w.write("b.log", same)
 	w.write("c.log", same, "and more\n")
-	testkit.Until(t, "both others are shipped", func() bool { return w.has(w.path("b.log"), same) && w.has(w.path("c.log"), same+"and more\n") })
+	await.Until(t, "both others are shipped", func() bool { return w.has(w.path("b.log"), same) && w.has(w.path("c.log"), same+"and more\n") })
 	p.stop(Delivered)
 	w.linesOnce(same + same + same + "and more\n")
 }

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"perstack-shipper/shipper/testkit"
 	"perstack-shipper/shipper/testkit/await"
 )
 
@@ -73,7 +72,7 @@ func TestSigtermWhileTheWriterGoesOn(t *testing.T) {
 	for n := range 2 {
 		puts, goal := w.Server.Stats().Batches, writer.written.Load()+300_000
 		p := w.follow(paths(w.path("run.jsonl")), readFor(500*time.Millisecond))
-		testkit.Until(t, "the run ships, and some bytes are written", func() bool {
+		await.Until(t, "the run ships, and some bytes are written", func() bool {
 			return w.Server.Stats().Batches > puts && writer.written.Load() > goal
 		})
 		before := writer.written.Load()
@@ -108,7 +107,7 @@ func TestSigtermInTheMiddleOfALine(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := w.follow(paths(w.events, w.path("fifo"))) // the FIFO ends before the files do
-	testkit.Until(t, "whole lines are shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 3)) })
+	await.Until(t, "whole lines are shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 3)) })
 	p.stop(Delivered)
 	w.input(lines("a", 0, 3) + line("a", 3)[:30])
 	w.input(line("b", 0)[:30])
@@ -127,7 +126,7 @@ func TestSigtermWhileCloudWatchIsAway(t *testing.T) {
 	w.write("run.jsonl", lines("a", 0, 100))
 	w.away()
 	p := w.follow(paths(w.path("run.jsonl")), drain(200*time.Millisecond))
-	testkit.Until(t, "a put has failed", func() bool { return w.Server.Stats().Calls["PutLogEvents"] > 0 })
+	await.Until(t, "a put has failed", func() bool { return w.Server.Stats().Calls["PutLogEvents"] > 0 })
 	p.stop(Left)
 	p.mustSay(w.path("run.jsonl"), fmt.Sprintf("%d bytes", len(lines("a", 0, 100))), "resume")
 	w.back()
@@ -144,7 +143,7 @@ func TestUntilIdle(t *testing.T) {
 	}
 	writer := startAgent(t, w.open("run.jsonl", os.O_WRONLY|os.O_APPEND|os.O_CREATE), 20*time.Millisecond)
 	p := w.follow(once(time.Second, w.events))
-	testkit.Until(t, "it has written for longer than that", func() bool { return writer.written.Load() > int64(len(lines("job", 0, 90))) })
+	await.Until(t, "it has written for longer than that", func() bool { return writer.written.Load() > int64(len(lines("job", 0, 90))) })
 	text := writer.end()
 	p.wait(Delivered)
 	w.input(text)
@@ -161,7 +160,7 @@ func TestUntilIdleWaitsForARun(t *testing.T) {
 	text := runEvent("startRun", "a") + line("a", 0)
 	w.write("run.jsonl", text)
 	p := w.follow(once(100*time.Millisecond, w.events))
-	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+	await.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 	time.Sleep(500 * time.Millisecond) // five times what ends a run that waits for nothing
 	w.write("run.jsonl", runEvent("completeRun", "a"))
 	p.wait(Delivered)
@@ -190,7 +189,7 @@ func TestSigtermWhileARunIsUnderWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n == 0 {
-			testkit.Until(t, "the beginning is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+			await.Until(t, "the beginning is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 			p.signal()
 		} else {
 			text += rest
@@ -208,7 +207,7 @@ func TestSigtermWhileARunIsUnderWay(t *testing.T) {
 	w.write("run.jsonl", runEvent("startRun", "dead"))
 	p = w.follow(paths(w.events), quick, drain(50*time.Second))
 	text += runEvent("startRun", "dead")
-	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+	await.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 	began := time.Now()
 	p.stop(Delivered)
 	if took := time.Since(began); took > 30*time.Second {
@@ -225,13 +224,13 @@ func TestFileCutWhileItIsFollowed(t *testing.T) {
 	w.write("run.log", texts[0])
 	p := w.follow(paths(w.path("run.log")))
 	for n, text := range texts[:3] {
-		testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.log"), text) })
+		await.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.log"), text) })
 		if err := os.Truncate(w.path("run.log"), 0); err != nil {
 			t.Fatal(err)
 		}
 		w.write("run.log", texts[n+1])
 	}
-	testkit.Until(t, "the last input is removed", func() bool { return len(w.Kept()) == 0 })
+	await.Until(t, "the last input is removed", func() bool { return len(w.Kept()) == 0 })
 	p.stop(Delivered)
 	p.mustSay(w.path("run.log") + " was rotated")
 	if strings.Contains(p.said(), "lost") {
@@ -253,7 +252,7 @@ func TestFileCutBetweenTwoStarts(t *testing.T) {
 	lost := lines("a", 5, 20)
 	w.write("run.jsonl", lost)
 	p := w.follow(paths(w.path("run.jsonl")), drain(200*time.Millisecond))
-	testkit.Until(t, "a put has failed", func() bool { return w.Server.Stats().Errors["ServiceUnavailableException"] > 0 })
+	await.Until(t, "a put has failed", func() bool { return w.Server.Stats().Errors["ServiceUnavailableException"] > 0 })
 	p.stop(Left)
 	if err := os.WriteFile(w.path("run.jsonl"), []byte(lines("b", 0, 3)), 0o644); err != nil {
 		t.Fatal(err)
@@ -280,14 +279,14 @@ func TestHoleInAFollowedFile(t *testing.T) {
 	if _, err := io.WriteString(writer, before); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), before) })
+	await.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), before) })
 	if err := os.Truncate(w.path("run.jsonl"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(writer, after); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Until(t, "the bytes after the hole are shipped", func() bool { return w.has(w.path("run.jsonl"), after) })
+	await.Until(t, "the bytes after the hole are shipped", func() bool { return w.has(w.path("run.jsonl"), after) })
 	p.stop(Delivered)
 	p.mustSay("was rotated", fmt.Sprintf("has a hole from offset 0 to %d, which is skipped", len(before)))
 	if strings.Contains(p.said(), "lost") {
@@ -360,7 +359,7 @@ func TestFIFO(t *testing.T) {
 		writer.Close()
 		text += part
 		if n == 1 {
-			testkit.Until(t, "the FIFO's bytes are shipped", func() bool { return w.has(w.path("agent"), text) })
+			await.Until(t, "the FIFO's bytes are shipped", func() bool { return w.has(w.path("agent"), text) })
 		}
 	}
 	second := w.follow(paths(w.path("agent")))
@@ -376,7 +375,7 @@ func TestFIFO(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.signal()
-	testkit.Until(t, "the run has the signal", func() bool { return strings.Contains(p.said(), "another signal") })
+	await.Until(t, "the run has the signal", func() bool { return strings.Contains(p.said(), "another signal") })
 	if _, err := io.WriteString(writer, lines("late", 3, 6)); err != nil {
 		t.Fatal(err)
 	}
@@ -398,7 +397,7 @@ func TestFIFOWhoseWriterGoesOn(t *testing.T) {
 	if _, err := io.WriteString(writer, lines("a", 0, 10)); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Until(t, "the FIFO's bytes are shipped", func() bool { return w.has(w.path("agent"), lines("a", 0, 10)) })
+	await.Until(t, "the FIFO's bytes are shipped", func() bool { return w.has(w.path("agent"), lines("a", 0, 10)) })
 	p.stop(Delivered) // it would be Left if the FIFO were read until the deadline
 	w.input(lines("a", 0, 10))
 }

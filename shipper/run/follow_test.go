@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"perstack-shipper/shipper/cwlocal/localtest"
-	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 func TestFollowedFileGrows(t *testing.T) {
@@ -18,7 +18,7 @@ func TestFollowedFileGrows(t *testing.T) {
 	w.write("run.jsonl", lines("a", 0, 10))
 	p := w.follow(paths(w.path("run.jsonl")))
 	text := lines("a", 0, 10)
-	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+	await.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 
 	// Half a line waits for its rest, while whole lines of another file are shipped.
 	next := line("a", 10)
@@ -27,7 +27,7 @@ func TestFollowedFileGrows(t *testing.T) {
 		w.write("run.jsonl", next[20:], line("a", n)[:20])
 		text += next
 		next = line("a", n)
-		testkit.Until(t, "the whole lines are shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
+		await.Until(t, "the whole lines are shipped", func() bool { return w.has(w.path("run.jsonl"), text) })
 	}
 	w.write("run.jsonl", next[20:])
 	p.stop(Delivered)
@@ -100,23 +100,23 @@ func TestRenamedFileIsReadToItsEnd(t *testing.T) {
 	}
 	defer writer.Close()
 	p := w.follow(paths(w.path("run.jsonl")))
-	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
+	await.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
 
 	// Its writer still has it open, and another file takes over its name.
 	w.rename("run.jsonl", "run.jsonl.1")
 	w.write("run.jsonl", lines("b", 0, 5))
-	testkit.Until(t, "the new file is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("b", 0, 5)) })
+	await.Until(t, "the new file is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("b", 0, 5)) })
 	if _, err := writer.WriteString(lines("a", 5, 10)); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Until(t, "the lines written after the rename are shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })
+	await.Until(t, "the lines written after the rename are shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })
 	if len(w.Kept()) != 2 {
 		t.Errorf("the journal keeps %q", w.Kept())
 	}
 
 	// Once its writer has closed it, it has ended.
 	writer.Close()
-	testkit.Until(t, "the renamed file's input is removed", func() bool { return len(w.Kept()) == 1 })
+	await.Until(t, "the renamed file's input is removed", func() bool { return len(w.Kept()) == 1 })
 	w.write("run.jsonl", lines("b", 5, 10))
 	p.stop(Delivered)
 	old, next := w.input(lines("a", 0, 10)), w.input(lines("b", 0, 10))
@@ -130,12 +130,12 @@ func TestDeletedFileIsReadToItsEnd(t *testing.T) {
 	w.write("run.jsonl", lines("a", 0, 5))
 	w.FailPuts(localtest.Throttle())
 	p := w.follow(paths(w.path("run.jsonl")))
-	testkit.Until(t, "the file is followed", func() bool { return len(w.Kept()) == 1 })
+	await.Until(t, "the file is followed", func() bool { return len(w.Kept()) == 1 })
 	if err := os.Remove(w.path("run.jsonl")); err != nil {
 		t.Fatal(err)
 	}
 	w.back()
-	testkit.Until(t, "its input is removed", func() bool { return len(w.Kept()) == 0 })
+	await.Until(t, "its input is removed", func() bool { return len(w.Kept()) == 0 })
 	p.stop(Delivered)
 	if !w.ended(w.input(lines("a", 0, 5))) {
 		t.Error("the seal does not say that it ended")
@@ -149,7 +149,7 @@ func TestRotationInAFolder(t *testing.T) {
 	w.write("app.log", lines("a", 0, 5))
 	w.write("notes.txt", "not asked for\n")
 	p := w.follow(paths(w.events))
-	testkit.Until(t, "the first is shipped", func() bool { return w.has(w.path("app.log"), lines("a", 0, 5)) })
+	await.Until(t, "the first is shipped", func() bool { return w.has(w.path("app.log"), lines("a", 0, 5)) })
 
 	texts := []string{lines("a", 0, 5)}
 	for n := range 3 {
@@ -163,10 +163,10 @@ func TestRotationInAFolder(t *testing.T) {
 		text := lines(fmt.Sprint("next", n), 0, 5)
 		w.write("app.log", text)
 		texts = append(texts, text)
-		testkit.Until(t, "the next is followed", func() bool { return len(w.shipped()) == n+2 })
+		await.Until(t, "the next is followed", func() bool { return len(w.shipped()) == n+2 })
 	}
 	// The file whose name is not followed any more ends.
-	testkit.Until(t, "all is shipped, and one has ended", func() bool { return len(w.shipped()) == 4 && len(w.Kept()) == 3 })
+	await.Until(t, "all is shipped, and one has ended", func() bool { return len(w.shipped()) == 4 && len(w.Kept()) == 3 })
 	w.write("app-0.log", "and one line more\n")
 	texts[0] += "and one line more\n"
 	w.write("app.log", "its last\n")
@@ -210,7 +210,7 @@ func TestFileTurnsUpLater(t *testing.T) {
 	w.write("new/last.jsonl", lines("c", 0, 5))
 	w.write("late.jsonl", line("a", 0)[10:])
 	for name, text := range map[string]string{"late.jsonl": line("a", 0), "old/later.log": "no event\n" + line("b", 0), "new/last.jsonl": lines("c", 0, 5)} {
-		testkit.Until(t, name+" is shipped", func() bool { return w.has(w.path(name), text) })
+		await.Until(t, name+" is shipped", func() bool { return w.has(w.path(name), text) })
 	}
 	p.stop(Delivered)
 }
@@ -257,12 +257,12 @@ func TestFileThatCannotBeRead(t *testing.T) {
 		}
 	}
 	p := w.follow(paths(w.events))
-	testkit.Until(t, "the readable file is shipped", func() bool { return w.has(w.path("ok.log"), lines("a", 0, 3)) })
+	await.Until(t, "the readable file is shipped", func() bool { return w.has(w.path("ok.log"), lines("a", 0, 3)) })
 	if err := os.Remove(w.path("late.log")); err != nil {
 		t.Fatal(err)
 	}
 	w.write("late.log", lines("b", 0, 3))
-	testkit.Until(t, "the file that became readable is shipped", func() bool { return w.has(w.path("late.log"), lines("b", 0, 3)) })
+	await.Until(t, "the file that became readable is shipped", func() bool { return w.has(w.path("late.log"), lines("b", 0, 3)) })
 	p.stop(Rejected)
 	p.mustSay(w.path("never.log") + " cannot be accessed")
 	if err := os.Remove(w.path("never.log")); err != nil {
@@ -278,7 +278,7 @@ func TestInputHeldByAnother(t *testing.T) {
 	w.write("run.jsonl", lines("a", 0, 5))
 	w.write("other.jsonl", lines("b", 0, 5))
 	first := w.follow(paths(w.path("run.jsonl")))
-	testkit.Until(t, "the first process ships it", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
+	await.Until(t, "the first process ships it", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
 	pid := fmt.Sprintf("held by process %d", os.Getpid())
 	for _, input := range []string{w.path("run.jsonl"), w.events} {
 		second := w.follow(paths(input))
@@ -300,10 +300,10 @@ func TestSameFirstLine(t *testing.T) {
 	const first = "npm warn Unknown user config\n"
 	w.write("run.log", first, line("a", 1))
 	p := w.follow(paths(w.path("run.log")))
-	testkit.Until(t, "the first is shipped", func() bool { return w.has(w.path("run.log"), first+line("a", 1)) })
+	await.Until(t, "the first is shipped", func() bool { return w.has(w.path("run.log"), first+line("a", 1)) })
 	w.rename("run.log", "run.log.1")
 	w.write("run.log", first, line("b", 2))
-	testkit.Until(t, "the second is shipped", func() bool { return w.has(w.path("run.log"), first+line("b", 2)) })
+	await.Until(t, "the second is shipped", func() bool { return w.has(w.path("run.log"), first+line("b", 2)) })
 	p.stop(Delivered)
 	w.rename("run.log", "run.log.2")
 	w.write("run.log", first, line("c", 3))
@@ -335,7 +335,7 @@ func TestFilesOfOneStem(t *testing.T) {
 		"npm warn, before anything else\n": "a stderr", "a warning beside a log\n": "other stderr", "a log that names no job\n": "a ",
 		line("a", 0): "a ", line("other", 0): "other ",
 	}
-	testkit.Until(t, "all files are shipped", func() bool { return len(w.shipped()) == len(want) })
+	await.Until(t, "all files are shipped", func() bool { return len(w.shipped()) == len(want) })
 	w.write("run.err", "and more\n")
 	want["npm warn, before anything else\nand more\n"] = want["npm warn, before anything else\n"]
 	delete(want, "npm warn, before anything else\n")
@@ -370,13 +370,13 @@ func TestFileBehindALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := w.follow(paths(w.path("current.jsonl"), w.events))
-	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("current.jsonl"), lines("a", 0, 5)) })
+	await.Until(t, "the file is shipped", func() bool { return w.has(w.path("current.jsonl"), lines("a", 0, 5)) })
 	w.write("2026-11-23", lines("b", 0, 5))
 	if err := os.Symlink("2026-11-23", w.path("next")); err != nil {
 		t.Fatal(err)
 	}
 	w.rename("next", "current.jsonl")
-	testkit.Until(t, "the file that the link now names is shipped", func() bool { return w.has(w.path("current.jsonl"), lines("b", 0, 5)) })
+	await.Until(t, "the file that the link now names is shipped", func() bool { return w.has(w.path("current.jsonl"), lines("b", 0, 5)) })
 	p.stop(Delivered)
 	if in := w.input(lines("a", 0, 5)); in.Repeats > 0 || len(w.shipped()) != 2 {
 		t.Errorf("%d repeats, %d inputs", in.Repeats, len(w.shipped()))

@@ -20,6 +20,7 @@ import (
 	"perstack-shipper/shipper/cwlocal/localtest"
 	"perstack-shipper/shipper/journal"
 	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // leave makes an input in the journal folder, like one that a killed session leaves that shipped
@@ -122,7 +123,7 @@ func TestResumeWithOneTargetAway(t *testing.T) {
 		return cwlocal.Fault{}
 	})
 	p := w.resume(drain(200 * time.Millisecond))
-	testkit.Until(t, "the other target's input is shipped", func() bool {
+	await.Until(t, "the other target's input is shipped", func() bool {
 		in := w.GatheredFrom("/perstack/good")[good]
 		return in != nil && in.Ended()
 	})
@@ -282,7 +283,7 @@ func TestResumeOfAFollowedFile(t *testing.T) {
 	w := newWorld(t)
 	w.write("run.jsonl", lines("a", 0, 5))
 	p := w.follow(paths(w.path("run.jsonl")))
-	testkit.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
+	await.Until(t, "the file is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 5)) })
 	p.stop(Delivered)
 	w.write("run.jsonl", lines("a", 5, 10))
 	w.resume().wait(Delivered)
@@ -324,7 +325,7 @@ func TestResumeOfAFollowedFile(t *testing.T) {
 			w.write("run.jsonl", c.more)
 			p = w.follow(paths(w.path("run.jsonl")), drain(200*time.Millisecond))
 			failed := w.Server.Stats().Errors["ServiceUnavailableException"]
-			testkit.Until(t, "a put has failed", func() bool { return w.Server.Stats().Errors["ServiceUnavailableException"] > failed })
+			await.Until(t, "a put has failed", func() bool { return w.Server.Stats().Errors["ServiceUnavailableException"] > failed })
 			p.stop(Left)
 			w.back()
 		}
@@ -346,24 +347,24 @@ func TestFollowedFileIsLent(t *testing.T) {
 	w.write("run.jsonl", lines("a", 0, 5))
 	w.away()
 	p := w.follow(paths(w.path("run.jsonl")), drain(100*time.Millisecond))
-	testkit.Until(t, "a put has failed", func() bool { return w.Server.Stats().Errors["ServiceUnavailableException"] > 0 })
+	await.Until(t, "a put has failed", func() bool { return w.Server.Stats().Errors["ServiceUnavailableException"] > 0 })
 	p.stop(Left)
 	stdin, writer := w.pipe()
 	defer writer.Close()
 	other := w.shipFrom(stdin)
-	testkit.Until(t, "the other process has it", func() bool { return other.says("from where it stopped") })
+	await.Until(t, "the other process has it", func() bool { return other.says("from where it stopped") })
 	p = w.follow(paths(w.path("run.jsonl")))
-	testkit.Until(t, "the second process waits", func() bool {
+	await.Until(t, "the second process waits", func() bool {
 		return p.says(fmt.Sprintf("waits until process %d", os.Getpid()))
 	})
 	// If it is stopped while it waits, it has left some of the file.
 	p.stop(Left)
 	p.mustSay(w.path("run.jsonl")+" is not shipped here", fmt.Sprintf("process %d still ships", os.Getpid()))
 	p = w.follow(paths(w.path("run.jsonl")))
-	testkit.Until(t, "the third process waits", func() bool { return p.says("waits until process") })
+	await.Until(t, "the third process waits", func() bool { return p.says("waits until process") })
 	w.write("run.jsonl", lines("a", 5, 10))
 	w.back()
-	testkit.Until(t, "everything is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })
+	await.Until(t, "everything is shipped", func() bool { return w.has(w.path("run.jsonl"), lines("a", 0, 10)) })
 	p.stop(Delivered)
 	writer.Close()
 	other.wait(Delivered)

@@ -283,7 +283,7 @@ func (g *going) end() {
 	g.t.Helper()
 	select {
 	case <-g.ended:
-	case <-time.After(testkit.Deadline):
+	case <-time.After(await.Deadline):
 		g.t.Fatalf("the run does not end; it said:\n%s", g.said())
 	}
 }
@@ -447,7 +447,7 @@ func (w *world) away() { w.FailPuts(localtest.Unavailable()) }
 func (w *world) back() {
 	w.t.Helper()
 	still := 0
-	testkit.Until(w.t, "no call is under way", func() bool {
+	await.Until(w.t, "no call is under way", func() bool {
 		if still++; w.calls.Load() > 0 {
 			still = 0
 		}

@@ -10,7 +10,7 @@ import (
 
 	"perstack-shipper/shipper"
 	"perstack-shipper/shipper/journal"
-	"perstack-shipper/shipper/testkit"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // outlives leaves behind a command that has outlived its shipper. The command goes on with a script
@@ -19,7 +19,7 @@ func (w *world) outlives(script string, tweaks ...func(*setup)) (open func()) {
 	w.t.Helper()
 	atGate, open := w.gate()
 	p := w.exec(`echo '{"jobId":"j"}'; `+atGate+script, append(tweaks, readFor(200*time.Millisecond))...)
-	testkit.Until(w.t, "the first line is shipped", func() bool { return w.holds("jobId") })
+	await.Until(w.t, "the first line is shipped", func() bool { return w.holds("jobId") })
 	p.stop(Left)
 	if p.result.Ended {
 		w.t.Fatalf("the command has ended: %+v", p.result)
@@ -79,9 +79,9 @@ func TestSurvivorIsKeptBelowTheLimit(t *testing.T) {
 	w.dieAs("{\"jobId\":\"dead\"}\n")
 	w.away()
 	resume := w.resume(limit)
-	testkit.Until(t, "resume has all inputs", func() bool { return w.held() == len(w.Kept()) })
+	await.Until(t, "resume has all inputs", func() bool { return w.held() == len(w.Kept()) })
 	open()
-	testkit.Until(t, "the command is stopped or has ended", func() bool {
+	await.Until(t, "the command is stopped or has ended", func() bool {
 		return resume.says("the limit of --journal-max: the command is stopped") || w.inOutput("last\n")
 	})
 	resume.mustSay("the limit of --journal-max: the command is stopped")
@@ -100,7 +100,7 @@ func TestSurvivorThatDies(t *testing.T) {
 	w := newSerialWorld(t)
 	open := w.outlives(`echo '` + strings.TrimSpace(runEvent("startRun", "j")) + `'; printf '{"type":"x' >&2; kill -9 $$`)
 	resume := w.resume()
-	testkit.Until(t, "resume has both inputs", func() bool { return w.held() == 2 })
+	await.Until(t, "resume has both inputs", func() bool { return w.held() == 2 })
 	open()
 	resume.wait(Delivered)
 	const died = "; the command ended, or was killed, before it had written more"

@@ -2,7 +2,6 @@ package testkit
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // Process is a running program.
@@ -106,13 +107,7 @@ func (p *Process) Ended() bool {
 // End waits for the end of the program and returns its exit code, or -1 if a signal killed it.
 func (p *Process) End() int {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Deadline)
-	defer cancel()
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		p.t.Fatalf("%s has not ended within %s", strings.Join(p.Cmd.Args, " "), Deadline)
-	}
+	await.Receive(p.t, strings.Join(p.Cmd.Args, " ")+" ends", p.done)
 	if p.err != nil && !errors.As(p.err, new(*exec.ExitError)) {
 		p.t.Fatal(p.err)
 	}

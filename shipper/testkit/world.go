@@ -15,6 +15,7 @@ import (
 	"perstack-shipper/shipper/cloudwatch"
 	"perstack-shipper/shipper/cwlocal"
 	"perstack-shipper/shipper/journal"
+	"perstack-shipper/shipper/testkit/await"
 )
 
 // World is the surroundings of a test: an endpoint, a group to ship to and a folder for journals.
@@ -129,4 +130,11 @@ func (w *World) Kept() (ids []string) {
 		}
 	}
 	return ids
+}
+
+// Until is [await.Until] for the world's test. If it fails, each [Process] of the test shows what
+// it printed.
+func (w *World) Until(what string, is func() bool) {
+	w.T.Helper()
+	await.Until(w.T, what, is)
 }
